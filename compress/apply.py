@@ -1,0 +1,91 @@
+"""From a supernet's member to the network that is scored and shipped, in one order.
+
+extract and prune -> recalibrate batch norm -> fold -> calibrate quantizers -> quantize
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from compress.plan import Plan, plan_compression
+from compress.quantize._apply import quantized
+from compress.quantize.int8 import REDUCED_WEIGHT_MAX, WEIGHT_MAX
+from search_spaces import Slot, signature_cost
+from supernets.calibrate import recalibrated
+from supernets.fold import folded
+from supernets.network import PlainNetwork, module_name
+from supernets.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A network before and after quantization.
+
+    Attributes:
+        plan: What was done to each slot.
+        fp32: Pruned and folded, all values in fp32.
+        network: As deployed; the same object as `fp32` if no slot is quantized.
+    """
+
+    plan: Plan
+    fp32: nn.Module
+    network: nn.Module
+
+
+@torch.no_grad()
+def compress(
+    supernet: Supernet,
+    arch: Sequence[Slot],
+    calibration: Sequence[Tensor],
+    *,
+    needs_reduced_range: bool = False,
+) -> Compressed:
+    """Cut a member out of the supernet and carry out its policy.
+
+    Args:
+        supernet: With trained weights.
+        arch: The member's slots, which carry widths, what pruning keeps, and precisions.
+        calibration: Normalised images, (B, C, H, W) each, from the training split.
+        needs_reduced_range: Whether weights keep to 7 bits (processors without VNNI).
+    """
+    network = supernet.extract(arch)
+    check_realised_size(network, arch)
+    return quantize(
+        folded(recalibrated(network, calibration)),
+        arch,
+        calibration,
+        needs_reduced_range=needs_reduced_range,
+    )
+
+
+@torch.no_grad()
+def quantize(
+    network: nn.Module,
+    arch: Sequence[Slot],
+    calibration: Sequence[Tensor],
+    *,
+    needs_reduced_range: bool = False,
+) -> Compressed:
+    """The second half of `compress`, for a folded network with these slots."""
+    plan = plan_compression(arch)
+    if not plan.is_quantized:
+        return Compressed(plan, network, network)
+    integer = {module_name(slot.slot) for slot in plan.slots if slot.precision != "fp32"}
+    deployed = quantized(
+        network,
+        lambda module: module.partition(".")[0] in integer,
+        calibration,
+        weight_max=REDUCED_WEIGHT_MAX if needs_reduced_range else WEIGHT_MAX,
+    )
+    return Compressed(plan, network, deployed)
+
+
+def check_realised_size(network: PlainNetwork, arch: Sequence[Slot]) -> None:
+    """Every slot has exactly the parameters that its signature declares."""
+    for slot in arch:
+        module = network.get_submodule(module_name(slot.name))
+        realised = sum(parameter.numel() for parameter in module.parameters())
+        declared = signature_cost(slot.signature).params
+        assert realised == declared, f"{slot.name}: {realised} parameters, declared {declared}"

@@ -1,0 +1,84 @@
+"""Writing a network as ONNX: the one export function.
+
+The TorchScript exporter at opset 20: it keeps GELU in one node and is many times faster than the
+dynamo exporter, which a test tries so that we can switch when it catches up.
+"""
+
+import copy
+import io
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from search_spaces import CandidateError
+
+OPSET = 20
+INPUT, OUTPUT = "images", "logits"
+
+
+@torch.no_grad()
+def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: int) -> None:
+    """Write the network with a free batch axis, input "images" and output "logits".
+
+    Args:
+        network: From `compress`; in evaluation mode.
+        path: The file; its folder must exist.
+        channels: Of the images.
+        resolution: Side of the images, pixels.
+
+    Raises:
+        CandidateError: If the network cannot be exported.
+    """
+    example = torch.zeros(1, channels, resolution, resolution)
+    buffer = io.BytesIO()
+    plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*legacy TorchScript-based ONNX export.*")
+            warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+            torch.onnx.export(
+                plain,
+                (example,),
+                buffer,
+                dynamo=False,
+                opset_version=OPSET,
+                do_constant_folding=False,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+            )
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        raise CandidateError(f"cannot export to ONNX: {error}") from error
+    model = without_aliases(onnx.load_from_string(buffer.getvalue()))
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+        node.ClearField("name")
+    del model.graph.value_info[:]
+    path.write_bytes(model.SerializeToString())
+
+
+def without_aliases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every reader of an Identity node reading what it copies.
+
+    The exporter stores equal tensors once and names the others through Identity nodes, behind which
+    onnxruntime does not recognise the constants that its integer kernels need.
+    """
+    graph = model.graph
+    outputs = {output.name for output in graph.output}
+    source = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "Identity" and node.output[0] not in outputs
+    }
+    kept = [node for node in graph.node if node.output[0] not in source]
+    for node in kept:
+        for i, name in enumerate(node.input):
+            while name in source:
+                name = source[name]
+            node.input[i] = name
+    del graph.node[:]
+    graph.node.extend(kept)
+    return model

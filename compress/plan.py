@@ -1,0 +1,65 @@
+"""What a policy does to each slot, as a printable value. Pure: no weights, no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search_spaces import Group, Slot, declaration
+from search_spaces.operators._fixed import FIXED
+
+
+@dataclass(frozen=True)
+class SlotPlan:
+    """One slot's part.
+
+    Attributes:
+        slot: Its name.
+        operator: What fills it.
+        groups: Prunable group, members before, members after.
+        precision: A named format.
+    """
+
+    slot: str
+    operator: str
+    groups: tuple[tuple[str, int, int], ...]
+    precision: str
+
+    def __str__(self) -> str:
+        pruned = ", ".join(f"{group} {before} -> {after}" for group, before, after in self.groups)
+        return f"{self.slot}: {self.operator} {self.precision}" + (f", {pruned}" if pruned else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens to every slot, in the order data flows."""
+
+    slots: tuple[SlotPlan, ...]
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether any slot leaves fp32."""
+        return any(slot.precision != "fp32" for slot in self.slots)
+
+    @property
+    def precision(self) -> str:
+        """The one format of all slots, or "mixed"."""
+        names = {slot.precision for slot in self.slots}
+        return names.pop() if len(names) == 1 else "mixed"
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.slots))
+
+
+def plan_compression(arch: Sequence[Slot]) -> Plan:
+    """The plan that resolved slots stand for."""
+    return Plan(tuple(_slot_plan(slot) for slot in arch))
+
+
+def _slot_plan(slot: Slot) -> SlotPlan:
+    signature = slot.signature
+    groups: dict[str, Group] = {}
+    if signature.operator not in FIXED:
+        groups = declaration(signature.operator).groups(signature.pick, signature.shape)
+    changes = tuple(
+        (name, group.size, signature.kept.number(name)) for name, group in groups.items()
+    )
+    return SlotPlan(slot.name, signature.operator, changes, signature.precision)

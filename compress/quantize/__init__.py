@@ -1,0 +1,1 @@
+"""Integer formats: one file per named precision."""

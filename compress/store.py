@@ -1,0 +1,63 @@
+"""The compressed checkpoint: a deployed network as weights and a description of its slots.
+
+`save_network` writes integers and scales where a network is quantized; `load_network` rebuilds the
+very module that was exported. No code is stored, so it outlives versions of this package that keep
+the operators' names.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx, nn
+
+from compress.apply import quantize
+from search_spaces import Slot, UserError
+from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.fold import folded
+from supernets.network import PlainNetwork
+
+SCHEMA = 1
+
+
+def save_network(network: nn.Module, slots: Sequence[Slot], path: Path) -> None:
+    """Write a network that `compress` made from these slots."""
+    document = {"schema": SCHEMA, "slots": [slot.to_json() for slot in slots]}
+    write_tensors(path, network_state(network), document)
+
+
+def load_network(path: Path) -> nn.Module:
+    """The network in a checkpoint, in evaluation mode.
+
+    Raises:
+        UserError: If the file is damaged, newer than this program, or of another kind.
+    """
+    tensors, document = read_tensors(path)
+    if "slots" not in document or document.get("schema", 0) > SCHEMA:
+        raise UserError(
+            f"'{path}' is not a network of schema {SCHEMA} (found {document.get('schema')}). "
+            "Give a model.safetensors of a front member, or install a newer version."
+        )
+    slots = [Slot.from_json(slot) for slot in document["slots"]]
+    shape = slots[0].signature.shape
+    blank = torch.zeros(1, shape.in_width, shape.in_size, shape.in_size)
+    network = quantize(folded(PlainNetwork(slots).eval()), slots, [blank]).network
+    constants = network.state_dict().keys() - network_state(network).keys()
+    state = tensors | {name: network.state_dict()[name] for name in constants}
+    if not same_shapes(state, network):
+        raise UserError(f"'{path}' is damaged: its weights do not fit its slots. Export it again.")
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def network_state(network: nn.Module) -> dict[str, Tensor]:
+    """The state without constants that tracing stored (masks, positions): they follow from slots."""
+    if not isinstance(network, fx.GraphModule):
+        return dict(network.state_dict())
+    parameters = {name for name, _ in network.named_parameters()}
+    constants = {
+        str(node.target)
+        for node in network.graph.nodes
+        if node.op == "get_attr" and str(node.target) not in parameters
+    }
+    return {name: t for name, t in network.state_dict().items() if name not in constants}

@@ -1,0 +1,176 @@
+"""What a search is told: the command line's flags and the same names in a TOML file.
+
+A default is written here once. `config.toml` in a run directory is the resolved configuration, and
+a run continues only with the same one.
+"""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search_spaces import UserError, did_you_mean
+
+DEFAULT_TIME = "5m"
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A search. Names are those of the flags.
+
+    Attributes:
+        space: A search space's name.
+        data: A data set's name.
+        data_dir: Where the data set's files are; "" for the usual places.
+        resolution: Side of the images, pixels; 0 for the data's own.
+        budget: Limits as text, such as "4.5GFLOPs".
+        target: Runtime on which latency is measured.
+        timing_threads: Threads of the runtime.
+        precision: Formats that a stage may have.
+        sparsity: Fractions that pruning may remove from a stage.
+        controller: What proposes candidates.
+        method: How the supernet is trained.
+        trials: Candidates to score; 0 to fit the time.
+        time: How long all phases together should take: "90s", "20m", "1.5h".
+        supernet: A run directory whose trained supernet is used; "" to train one.
+        seed: Of everything random.
+        threads: Threads of training and scoring; 0 for all cores.
+        set: Further settings by name: fields of the training plan, the phase plan and the
+            controller, such as {"learning_rate": 0.001}.
+    """
+
+    space: str = "hybrid"
+    data: str = "digit-pairs"
+    data_dir: str = ""
+    resolution: int = 0
+    budget: tuple[str, ...] = ()
+    target: str = "onnxruntime"
+    timing_threads: int = 1
+    precision: tuple[str, ...] = ("fp32", "int8")
+    sparsity: tuple[float, ...] = (0.0, 0.25, 0.5)
+    controller: str = "evolution"
+    method: str = "sandwich"
+    trials: int = 0
+    time: str = DEFAULT_TIME
+    supernet: str = ""
+    seed: int = 0
+    threads: int = 0
+    set: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        parse_time(self.time)
+        for name in ("resolution", "trials", "seed", "threads"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
+        if self.timing_threads < 1:
+            raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
+        for sparsity in self.sparsity:
+            if not 0.0 <= sparsity < 1.0:
+                raise UserError(
+                    f"sparsity {sparsity} is not a fraction that pruning can remove. "
+                    "Allowed: 0 up to, and without, 1. Try --sparsity 0,0.25,0.5"
+                )
+        if 0.0 not in self.sparsity:
+            raise UserError(
+                f"sparsity {list(self.sparsity)} leaves no unpruned network, which training needs "
+                "as its teacher. Add 0."
+            )
+
+    @property
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return parse_time(self.time)
+
+    @property
+    def digest(self) -> str:
+        """8 hexadecimal digits that name this configuration."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def default_out(self) -> Path:
+        """The run directory of this configuration when none is given."""
+        return Path("runs") / f"{self.space}-{self.data}-{self.digest}"
+
+    def to_toml(self) -> str:
+        """The configuration as a file that `read_config` reads."""
+        lines, tables = [], []
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, Mapping):
+                tables += [f"\n[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in value.items())]
+            else:
+                lines.append(f"{name} = {json.dumps(value)}")
+        return "\n".join([*lines, *tables]) + "\n"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, checked for names and types.
+
+    Raises:
+        UserError: If the file is missing or damaged, or a name or type is wrong.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read configuration '{path}': {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"configuration '{path}' is not TOML: {error}.") from error
+    return {name: _checked(name, value, path) for name, value in document.items()}
+
+
+def make_config(settings: Mapping[str, Any]) -> Config:
+    """The configuration with these settings and defaults for the rest."""
+    return Config(**settings)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What changed, as "budget 12ms -> 15ms"."""
+    names = dict.fromkeys([*old, *new])
+    return [
+        f"{name} {old.get(name)!r} -> {new.get(name)!r}"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def parse_time(text: str) -> float:
+    """Seconds of a duration such as "90s", "20m" or "1.5h".
+
+    Raises:
+        UserError: If it is not one.
+    """
+    unit = UNITS_S.get(text[-1:])
+    try:
+        value = float(text[:-1])
+    except ValueError:
+        value = -1.0
+    if unit is None or not 0 < value < 1e6:
+        raise UserError(
+            f"time '{text}' is not a duration. "
+            "Write a number and s, m or h, such as 90s, 20m or 1.5h."
+        )
+    return value * unit
+
+
+def _checked(name: str, value: Any, path: Path) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(Config)}
+    if name not in fields:
+        raise UserError(f"configuration '{path}': unknown '{name}'. {did_you_mean(name, fields)}")
+    default = getattr(Config(), name)
+    if isinstance(default, tuple):
+        value = (value,) if isinstance(value, str | int | float) else tuple(value)
+        wanted: type = float if name == "sparsity" else str
+        value = tuple(float(v) if wanted is float and isinstance(v, int) else v for v in value)
+        is_right = all(isinstance(v, wanted) for v in value)
+    else:
+        is_right = isinstance(value, Mapping if name == "set" else type(default)) and not (
+            isinstance(value, bool) and not isinstance(default, bool)
+        )
+    if not is_right:
+        kind = type(default).__name__ if not isinstance(default, tuple) else "a list"
+        raise UserError(f"configuration '{path}': {name} is {value!r}. It must be {kind}.")
+    return value

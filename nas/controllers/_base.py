@@ -1,0 +1,41 @@
+"""The contract of a controller.
+
+A controller is a frozen dataclass of hyper-parameters. It has no state: `ask` is a pure function of
+the problem, the trials so far, n and the seed, so that a resumed search continues as if it had
+never stopped. Population, archive and surrogate are recomputed from the trials.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas.problem import Problem
+from nas.trial import Trial
+from search_spaces import Candidate, Registry
+
+CONTROLLERS = Registry("nas.controllers", "controller")
+
+
+class AbstractController(ABC):
+    """Proposes candidates. Subclasses are frozen dataclasses with a field `seed`."""
+
+    @abstractmethod
+    def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
+        """The next candidates to evaluate.
+
+        Args:
+            problem: What is searched for, and what is known beforehand.
+            trials: All trials so far in order; failed ones and ones that are still being evaluated
+                (no metrics yet) included, so that they are not proposed again.
+            n: How many candidates are wanted.
+
+        Returns:
+            Up to n distinct canonical candidates within the modelled limits, none of them in
+            `trials`. Fewer, down to none, only when no more such candidates exist or can be found.
+        """
+
+
+def generator(seed: int, trials: Sequence[Trial]) -> np.random.Generator:
+    """The random numbers of one `ask`: they depend on the seed and on how many trials there are."""
+    return np.random.default_rng([seed, len(trials)])

@@ -1,0 +1,216 @@
+"""What controllers share: filtering proposals, repairing them, and changing one choice at a time.
+
+A controller supplies encodings in its order of preference; `propose` keeps the canonical, feasible
+and new ones. When a controller runs dry, `propose` goes on by itself: repaired random encodings,
+then every candidate of a small space (so that exhaustion is certain there), or the neighbourhood
+of what is known to be feasible in a large one.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from nas.problem import Problem
+from nas.trial import Trial
+from search_spaces import Candidate, SearchSpace
+
+ENUMERABLE_SIZE = 50_000
+"""Distinct candidates up to which a space is enumerated."""
+ENUMERABLE_ROWS = 400_000
+"""Encodings before canonicalisation that an enumeration may hold."""
+HOPELESS = 1e30
+"""Stands for an infinite violation where differences are taken."""
+
+
+def propose(
+    problem: Problem,
+    trials: Sequence[Trial],
+    n: int,
+    *,
+    source: Iterable[np.ndarray],
+    rng: np.random.Generator,
+) -> list[Candidate]:
+    """The first n candidates of `source`, and of the last resort, that may be asked for.
+
+    Args:
+        problem: Gives the space and the modelled limits.
+        trials: Their candidates are not proposed again.
+        n: How many candidates are wanted.
+        source: Encodings of the space in order of preference, as arrays of shape (any, C); they
+            need not be canonical, feasible or new.
+        rng: For the last resort.
+    """
+    taken = {trial.candidate.encoding for trial in trials}
+    chosen: list[Candidate] = []
+    if n <= 0:
+        return chosen
+    for encodings_NC in itertools.chain(source, _last_resort(problem, trials, rng)):
+        feasible_NC = encodings_NC[problem.is_feasible(encodings_NC)]
+        for row in problem.space.canonical_many(feasible_NC).tolist():
+            if tuple(row) in taken:
+                continue
+            taken.add(tuple(row))
+            chosen.append(problem.space.candidate(row))
+            if len(chosen) == n:
+                return chosen
+    return chosen
+
+
+def repair(problem: Problem, encodings_NC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Brings encodings within the modelled limits by changing one choice at a time.
+
+    Each step takes one of the changes that help, with a probability in proportion to how much of
+    the excess it removes: all that reach the limits are equally likely, so that a row that is a
+    little over ends a little under.
+
+    Returns:
+        The rows in their order, not canonicalised. A row that no single change improves stays
+        over the limits, and so does one that is not done after as many steps as there are options.
+    """
+    encodings_NC = np.array(encodings_NC)
+    if not problem.modelled_limits or len(encodings_NC) == 0:
+        return encodings_NC
+    violations_N = np.minimum(problem.violations(encodings_NC), HOPELESS)
+    left = np.flatnonzero(violations_N > 0.0)
+    for _ in range(sum(problem.space.cardinalities)):
+        if left.size == 0:
+            break
+        options_NKC = neighbours(problem.space, encodings_NC[left])
+        rows_KC = options_NKC.reshape(-1, encodings_NC.shape[1])
+        after_NK = problem.violations(rows_KC).reshape(options_NKC.shape[:2])
+        weight_NK = np.maximum(violations_N[left, None] - after_NK, 0.0)
+        can_move_N = weight_NK.sum(axis=1) > 0.0
+        left, weight_NK = left[can_move_N], weight_NK[can_move_N]
+        pick_N = _draw(weight_NK, rng)
+        encodings_NC[left] = options_NKC[can_move_N][np.arange(len(left)), pick_N]
+        violations_N[left] = after_NK[can_move_N][np.arange(len(left)), pick_N]
+        left = left[violations_N[left] > 0.0]
+    return encodings_NC
+
+
+def neighbours(space: SearchSpace, encodings_NC: np.ndarray) -> np.ndarray:
+    """Every row with every single choice changed to every other option.
+
+    Returns:
+        Shape (N, K, C) with K the number of options of all choices, less one each. Changes of an
+        inactive choice are among them.
+    """
+    columns, steps = _single_changes(space.cardinalities)
+    out_NKC = np.repeat(np.asarray(encodings_NC)[:, None, :], len(columns), axis=1)
+    old_NK = out_NKC[:, np.arange(len(columns)), columns]
+    new_NK = (old_NK + steps) % np.array(space.cardinalities)[columns]
+    out_NKC[:, np.arange(len(columns)), columns] = new_NK
+    return out_NKC
+
+
+def mutate(
+    space: SearchSpace,
+    encodings_NC: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    expected: float,
+    ordinal: float,
+) -> np.ndarray:
+    """Changes some choices of every row, at least one, to another option.
+
+    Args:
+        space: Says which choices have more than one option and which are numeric.
+        encodings_NC: Left as they are.
+        rng: All draws come from it.
+        expected: Mean number of changes per row (before "at least one").
+        ordinal: Probability that a numeric choice moves to an adjacent option, not to any other.
+    """
+    encodings_NC = np.asarray(encodings_NC)
+    cardinality_C = np.array(space.cardinalities)
+    open_columns = np.flatnonzero(cardinality_C > 1)
+    if open_columns.size == 0:
+        return encodings_NC.copy()
+    is_hit_NC = rng.random(encodings_NC.shape) < expected / open_columns.size
+    rows = np.flatnonzero(~is_hit_NC[:, open_columns].any(axis=1))
+    is_hit_NC[rows, rng.choice(open_columns, size=len(rows))] = True
+
+    other_NC = rng.integers(1, np.maximum(cardinality_C, 2), size=encodings_NC.shape)
+    anywhere_NC = (encodings_NC + other_NC) % cardinality_C
+    direction_NC = np.where(rng.random(encodings_NC.shape) < 0.5, 1, -1)
+    is_inside_NC = (encodings_NC + direction_NC >= 0) & (
+        encodings_NC + direction_NC < cardinality_C
+    )
+    adjacent_NC = encodings_NC + np.where(is_inside_NC, direction_NC, -direction_NC)
+    is_numeric_C = np.array([not isinstance(c.options[0], str) for c in space.choices])
+    is_ordinal_NC = is_numeric_C & (rng.random(encodings_NC.shape) < ordinal)
+    changed_NC = np.where(is_ordinal_NC, adjacent_NC, anywhere_NC)
+    return np.where(is_hit_NC & (cardinality_C > 1), changed_NC, encodings_NC)
+
+
+@lru_cache(maxsize=4)
+def everything(space: SearchSpace) -> np.ndarray | None:
+    """All canonical encodings in lexicographic order, or None if there are too many."""
+    if space.size > ENUMERABLE_SIZE:
+        return None
+    rows_NC = np.zeros((1, len(space.choices)), dtype=np.int64)
+    for column, choice in enumerate(space.choices):
+        is_open_N = np.ones(len(rows_NC), dtype=bool)
+        for name, allowed in choice.active_if:
+            other = space.index(name)
+            if other < column:
+                is_allowed = np.array([option in allowed for option in space.choice(name).options])
+                is_open_N &= is_allowed[rows_NC[:, other]]
+        num_options = len(choice.options)
+        if len(rows_NC) + is_open_N.sum() * (num_options - 1) > ENUMERABLE_ROWS:
+            return None
+        more_NC = np.repeat(rows_NC[is_open_N], num_options - 1, axis=0)
+        more_NC[:, column] = np.tile(np.arange(1, num_options), int(is_open_N.sum()))
+        rows_NC = np.concatenate([rows_NC, more_NC])
+    return np.unique(space.canonical_many(rows_NC), axis=0)
+
+
+def _last_resort(
+    problem: Problem, trials: Sequence[Trial], rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Encodings to go through when the controller has no more: bounded work, no preference."""
+    space = problem.space
+    for num_rows in (2, 4, 8, 16):
+        yield repair(problem, space.sample(rng, num_rows), rng)
+    rows_NC = everything(space)
+    if rows_NC is not None:
+        yield rng.permutation(rows_NC)
+        return
+    found_NC = _feasible_starts(problem, trials, rng)
+    for _ in range(4):
+        if len(found_NC) == 0:
+            return
+        nearby_NC = rng.permutation(neighbours(space, found_NC).reshape(-1, len(space.choices)))
+        nearby_NC = nearby_NC[problem.is_feasible(nearby_NC)]
+        yield nearby_NC
+        found_NC = nearby_NC[:16]
+
+
+def _feasible_starts(
+    problem: Problem, trials: Sequence[Trial], rng: np.random.Generator
+) -> np.ndarray:
+    """Up to 16 feasible candidates among the trials, and the cheapest ones of the space."""
+    starts = [trial.candidate.encoding for trial in trials]
+    starts = [starts[i] for i in rng.permutation(len(starts))[:16]]
+    costs = problem.space.costs
+    if costs is not None:
+        known = {limit.metric for limit in problem.modelled_limits} & set(costs.metrics)
+        starts += [costs.minimum(metric)[1] for metric in sorted(known)]
+    rows_NC = np.array(starts, dtype=int).reshape(-1, len(problem.space.choices))
+    return rows_NC[problem.is_feasible(rows_NC)]
+
+
+@lru_cache(maxsize=16)
+def _single_changes(cardinalities: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Column and (cyclic) step of every single-choice change."""
+    changes = [(c, step) for c, options in enumerate(cardinalities) for step in range(1, options)]
+    columns, steps = np.array(changes, dtype=int).reshape(-1, 2).T
+    return columns, steps
+
+
+def _draw(weight_NK: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One column per row, in proportion to the row's weights."""
+    cumulative_NK = weight_NK.cumsum(axis=1)
+    threshold_N = rng.random(len(weight_NK)) * cumulative_NK[:, -1]
+    return np.asarray((cumulative_NK <= threshold_N[:, None]).sum(axis=1))

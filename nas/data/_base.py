@@ -1,0 +1,236 @@
+"""What a data set is: four splits of uint8 images with what is needed to train on them.
+
+The four splits and what they are for:
+
+- `train`: weights are fitted on it.
+- `search`: held out of train; candidates are scored, ranked and selected on it.
+- `calibration`: the first images of train; batch norm and quantizers are calibrated on it.
+- `test`: printed beside a result, never selects anything.
+
+Every split is stored in a stratified order (see `stratified_order`), so its first n images are a
+class-balanced sample for every n. `DATA` holds the data sets by file name.
+
+Shape suffixes: N images, C channels, H W pixels.
+"""
+
+import abc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from search_spaces import Registry, UserError
+
+UInt8Array = npt.NDArray[np.uint8]
+Int64Array = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+NUM_CALIBRATION_IMAGES = 512
+
+DATA = Registry(package="nas.data", kind="data set")
+
+
+class MissingDataError(UserError):
+    """The files of a data set are not on this machine."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images (N, C, H, W) as uint8 and their class indices (N,) as int64, one each per image."""
+
+    images_NCHW: UInt8Array
+    labels_N: Int64Array
+
+    def __post_init__(self) -> None:
+        assert self.images_NCHW.dtype == np.uint8, self.images_NCHW.dtype
+        assert self.images_NCHW.ndim == 4, self.images_NCHW.shape
+        assert self.labels_N.dtype == np.int64, self.labels_N.dtype
+        assert self.labels_N.shape == self.images_NCHW.shape[:1], self.labels_N.shape
+
+    def __len__(self) -> int:
+        return len(self.labels_N)
+
+    def take(self, n: int) -> "Split":
+        """The first n images, a class-balanced sample; the whole split if it has fewer."""
+        return self.between(0, n)
+
+    def between(self, start: int, stop: int | None) -> "Split":
+        """The images from index `start` up to, and without, `stop` (None: to the end)."""
+        return Split(self.images_NCHW[start:stop], self.labels_N[start:stop])
+
+    def stratified(self, rng: np.random.Generator) -> "Split":
+        """The same images in a stratified order."""
+        order_N = stratified_order(self.labels_N, rng)
+        return Split(self.images_NCHW[order_N], self.labels_N[order_N])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataSet:
+    """One data set at one resolution.
+
+    Attributes:
+        name: As in `--data`.
+        classes: What each class index means.
+        mean: Per channel, of pixels / 255 over train.
+        std: Per channel, of pixels / 255 over train; 1.0 for a channel that is constant.
+        can_flip: A mirrored image still belongs to its class.
+        crop_padding: Pixels by which training may shift an image in each direction.
+        resize: In words, how images were brought to this resolution; "none" if untouched.
+        train: Weights are fitted on it.
+        search: Held out of train; candidates are ranked on it.
+        calibration: The first images of train.
+        test: Never selects anything.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    can_flip: bool
+    crop_padding: int
+    resize: str
+    train: Split
+    search: Split
+    calibration: Split
+    test: Split
+
+    @classmethod
+    def of_splits(
+        cls,
+        name: str,
+        classes: tuple[str, ...],
+        *,
+        can_flip: bool,
+        crop_padding: int,
+        resize: str,
+        train: Split,
+        search: Split,
+        test: Split,
+    ) -> "DataSet":
+        """Derive what follows from the splits: mean, std and the calibration images.
+
+        Args:
+            train: In stratified order, because calibration is its first images.
+        """
+        mean, std = channel_statistics(train.images_NCHW)
+        return cls(
+            name=name,
+            classes=classes,
+            mean=mean,
+            std=std,
+            can_flip=can_flip,
+            crop_padding=crop_padding,
+            resize=resize,
+            train=train,
+            search=search,
+            calibration=train.take(NUM_CALIBRATION_IMAGES),
+            test=test,
+        )
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for RGB."""
+        return self.train.images_NCHW.shape[1]
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of every image, in pixels."""
+        return self.train.images_NCHW.shape[2]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; labels are 0 <= label < num_classes."""
+        return len(self.classes)
+
+    def normalised(self, images_NCHW: UInt8Array) -> FloatArray:
+        """What the network sees: (pixel / 255 - mean) / std per channel, in float32."""
+        x_NCHW = images_NCHW.astype(np.float32)
+        x_NCHW /= np.float32(255)
+        x_NCHW -= np.asarray(self.mean, np.float32)[:, None, None]
+        x_NCHW /= np.asarray(self.std, np.float32)[:, None, None]
+        return x_NCHW
+
+
+class AbstractData(abc.ABC):
+    """Where images come from: one plug-in file of this folder per data set."""
+
+    @abc.abstractmethod
+    def load(self, *, resolution: int | None, data_dir: Path | None, seed: int) -> DataSet:
+        """Read or generate the data set.
+
+        Args:
+            resolution: Height and width in pixels; None for the data's own.
+            data_dir: Where the user keeps the files; None to search the usual places.
+            seed: Decides what is held out, the order of images and all that is generated.
+
+        Raises:
+            MissingDataError: If the files are not on this machine.
+            UserError: If a file is not what it should be.
+        """
+
+
+def load_data(
+    name: str, *, resolution: int | None = None, data_dir: Path | None = None, seed: int = 0
+) -> DataSet:
+    """Read or generate the data set of that name; see `AbstractData.load`.
+
+    Raises:
+        UserError: If there is no such data set, its files are missing or damaged, or the
+            resolution or seed cannot be used.
+    """
+    plugin = cast(type[AbstractData], DATA.get(name))
+    if resolution is not None and resolution < 1:
+        raise UserError(
+            f"data '{name}': resolution {resolution} is not a size in pixels. "
+            "Allowed: 1 or more. Leave it out to use the data's own size."
+        )
+    if seed < 0:
+        raise UserError(f"data '{name}': seed {seed} is negative. Use 0 or more.")
+    if data_dir is not None and not data_dir.is_dir():
+        raise UserError(
+            f"data '{name}': the data folder '{data_dir}' is not a folder that exists. "
+            "Give --data-dir the folder that holds the files."
+        )
+    return plugin().load(resolution=resolution, data_dir=data_dir, seed=seed)
+
+
+def stratified_order(labels_N: npt.NDArray[Any], rng: np.random.Generator) -> Int64Array:
+    """A random order whose every prefix has each class in about its share of the whole.
+
+    The k-th image drawn from a class of n is placed at (k + 1/2) / n of the way, ties in random
+    order. With classes of equal size a prefix of a whole number of rounds is exactly balanced.
+    Splitting such an order at any place is therefore a stratified split.
+
+    Returns:
+        A permutation of 0 .. N-1.
+    """
+    place_N = np.empty(len(labels_N))
+    for label in np.unique(labels_N):
+        (members_K,) = np.nonzero(labels_N == label)
+        place_N[rng.permutation(members_K)] = (np.arange(len(members_K)) + 0.5) / len(members_K)
+    return np.lexsort((rng.random(len(labels_N)), place_N)).astype(np.int64)
+
+
+def channel_statistics(
+    images_NCHW: UInt8Array,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of pixels / 255, rounded to six decimals.
+
+    Computed from counts of the 256 pixel values, hence exact and the same on every machine.
+
+    Returns:
+        Two tuples of one number per channel. A constant channel has std 1.0, not 0.0.
+    """
+    means, stds = [], []
+    values = np.arange(256) / 255
+    for channel in range(images_NCHW.shape[1]):
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(images_NCHW), 4096):
+            counts += np.bincount(images_NCHW[start : start + 4096, channel].ravel(), minlength=256)
+        mean = float(counts @ values / counts.sum())
+        variance = float(counts @ (values - mean) ** 2 / counts.sum())
+        means.append(round(mean, 6))
+        stds.append(round(variance**0.5, 6) or 1.0)
+    return tuple(means), tuple(stds)

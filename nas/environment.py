@@ -1,0 +1,105 @@
+"""What a number was measured on: interpreter, processor, memory and versions.
+
+Reads `/proc` and installed metadata; imports none of the packages it reports.
+"""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "onnx", "onnxruntime", "numpy")
+
+# Best first: what 8-bit kernels pick on such a processor -> the flag in /proc/cpuinfo.
+_INSTRUCTION_SETS = {
+    "amx_int8": "amx_int8",
+    "avx512_vnni": "avx512_vnni",
+    "avx_vnni": "avx_vnni",
+    "avx512bw": "avx512bw",
+    "avx2": "avx2",
+    "avx": "avx",
+    "sse4_1": "sse4_1",
+    "arm_i8mm": "i8mm",
+    "arm_dotprod": "asimddp",
+    "arm_neon": "asimd",
+}
+
+
+def environment() -> dict[str, Any]:
+    """What this process runs on, as JSON types.
+
+    Returns:
+        `python`, `platform`, `cpu`, `instruction_set`, `num_cores` (those this process may use),
+        `memory_bytes` (None where the system does not say) and `versions` (package -> version, None
+        where it is not installed).
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu_model(),
+        "instruction_set": instruction_set(),
+        "num_cores": _num_cores(),
+        "memory_bytes": _memory_bytes(),
+        "versions": {package: _version(package) for package in _PACKAGES},
+    }
+
+
+def cpu_model(cpuinfo: str | None = None) -> str:
+    """Model name of the processor; "unknown" where the system does not say.
+
+    Args:
+        cpuinfo: Text in the format of `/proc/cpuinfo`; read from there when absent.
+    """
+    fields = _cpu_fields(_read_cpuinfo() if cpuinfo is None else cpuinfo)
+    return fields.get("model name") or platform.processor() or "unknown"
+
+
+def instruction_set(cpuinfo: str | None = None) -> str:
+    """Best instruction set for 8-bit integer products; "unknown" where `/proc/cpuinfo` is absent.
+
+    NOTE: on x86 without any "vnni" or "amx_int8", products of unsigned and signed bytes saturate at
+    16 bits, so int8 accuracy measured there is not that of a processor which has them.
+
+    Args:
+        cpuinfo: Text in the format of `/proc/cpuinfo`; read from there when absent.
+
+    Source: onnxruntime.ai/docs/performance/model-optimizations/quantization.html, U8S8.
+    """
+    fields = _cpu_fields(_read_cpuinfo() if cpuinfo is None else cpuinfo)
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    return next((name for name, flag in _INSTRUCTION_SETS.items() if flag in flags), "unknown")
+
+
+def _read_cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+
+
+def _cpu_fields(cpuinfo: str) -> dict[str, str]:
+    first_core = cpuinfo.strip().split("\n\n")[0]
+    pairs = (line.partition(":") for line in first_core.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _num_cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

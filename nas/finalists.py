@@ -1,0 +1,353 @@
+"""From trials to the front: export, time, verify, choose.
+
+A member's numbers are those of its files, measured again: accuracy and log-loss by a fresh process
+that sees onnxruntime and numpy only, latency by the target's timing protocol, bytes by the file
+system. Membership is decided on the `search` split and measured latency; `test` is only printed.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.export import INPUT, export_onnx
+from compress.store import save_network
+from nas.card import build_card, read_card, write_card
+from nas.data._base import DataSet
+from nas.pareto import ParetoFront
+from nas.problem import Problem
+from nas.run import Run
+from nas.score import Scorer
+from nas.targets import TARGETS, Timing, is_tie, measure
+from nas.trial import Trial
+from nas.verify import verify
+from search_spaces import Candidate, CandidateError
+
+DEPLOYED, UNQUANTIZED, CHECKPOINT = "model.onnx", "model.fp32.onnx", "model.safetensors"
+TIMING_PROCESSES = 5
+MAX_ROUNDS = 4
+"""How often finalists over a measured limit are replaced by the next candidates."""
+
+CHANNEL_NAMES = {1: "grey", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """Makes, times and verifies the files of candidates.
+
+    Attributes:
+        run: Where files go.
+        problem: Objectives, limits and predictions.
+        scorer: Cuts out and compresses.
+        data: Splits to verify on.
+        target: Runtime to time on.
+        threads: Of the runtime.
+    """
+
+    run: Run
+    problem: Problem
+    scorer: Scorer
+    data: DataSet
+    target: str
+    threads: int
+
+    def cards(
+        self,
+        named: Sequence[tuple[Candidate, str]],
+        parent: str,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> list[dict[str, Any] | CandidateError]:
+        """The card of every candidate, or why it has none; finished cards are reused.
+
+        Args:
+            named: Candidates and what to call them.
+            parent: "front" or "references".
+            progress: Called with what is being done.
+        """
+        folders = [self.run.folder(f"{parent}/{candidate.key}") for candidate, _ in named]
+        waiting = [i for i, folder in enumerate(folders) if not (folder / "card.json").exists()]
+        failures: dict[int, CandidateError] = {}
+        for i in waiting:
+            progress(f"exporting {named[i][0].key}")
+            try:
+                self._export(named[i][0], folders[i])
+            except CandidateError as error:
+                failures[i] = error
+        waiting = [i for i in waiting if i not in failures]
+        timings = self._time([folders[i] for i in waiting], progress)
+        for i in waiting:
+            candidate, name = named[i]
+            progress(f"verifying {candidate.key}")
+            try:
+                card = self._card(candidate, name, folders[i], timings)
+                write_card(card, folders[i] / "card.json")
+            except CandidateError as error:
+                failures[i] = error
+        for i in failures:
+            shutil.rmtree(folders[i], ignore_errors=True)
+        return [
+            failures[i] if i in failures else read_card(folder / "card.json")
+            for i, folder in enumerate(folders)
+        ]
+
+    def trial(self, number: int, candidate: Candidate, card: dict[str, Any]) -> Trial:
+        """A card's measured numbers as a trial, for choosing the front."""
+        deployed = card["files"][DEPLOYED]
+        metrics = {
+            "log_loss": deployed["accuracy"]["search"]["log_loss"],
+            "accuracy": deployed["accuracy"]["search"]["fraction"],
+            "latency_ms": deployed["latency"]["median_ms"],
+            "size_bytes": float(deployed["bytes"]),
+            "macs": float(card["macs"]),
+            "params": float(card["params"]),
+        }
+        return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
+
+    def _export(self, candidate: Candidate, folder: Path) -> None:
+        if all((folder / name).exists() for name in (DEPLOYED, CHECKPOINT)):
+            return
+        network = self.problem.space.network
+        assert network is not None
+        size = {"channels": network.channels, "resolution": network.resolution}
+        compressed = self.scorer.compressed(candidate)
+        if compressed.plan.is_quantized:
+            _replace(folder / UNQUANTIZED, lambda p: export_onnx(compressed.fp32, p, **size))
+        slots = self.problem.space.slots(candidate.encoding)
+        save_network(compressed.network, slots, folder / CHECKPOINT)
+        _replace(folder / DEPLOYED, lambda p: export_onnx(compressed.network, p, **size))
+
+    def _time(
+        self, folders: Sequence[Path], progress: Callable[[str], None]
+    ) -> dict[str, Timing | CandidateError]:
+        """Latency of every ONNX file of the folders, by "key/file"; recorded before it is used."""
+        files = [folder / n for folder in folders for n in onnx_files(folder)]
+        records = {f"{f.parent.name}/{f.name}": self._timing_file(f) for f in files}
+        waiting = [f for f in files if not self._timing_file(f).exists()]
+        if waiting:
+            progress(f"timing {len(waiting)} files in {TIMING_PROCESSES} fresh processes")
+            timings = measure(
+                self.target, waiting, threads=self.threads, processes=TIMING_PROCESSES
+            )
+            for file, timing in zip(waiting, timings, strict=True):
+                document = (
+                    {"failure": _without_folder(str(timing), file.parent)}
+                    if isinstance(timing, CandidateError)
+                    else timing.to_json()
+                )
+                self.run.decided(self._timing_name(file), lambda document=document: document)
+        return {name: _read_timing(self.run, path) for name, path in records.items()}
+
+    def _timing_name(self, file: Path) -> str:
+        return f"timings/{file.parent.name}.{file.name}.json"
+
+    def _timing_file(self, file: Path) -> Path:
+        return self.run.path / self._timing_name(file)
+
+    def _card(
+        self,
+        candidate: Candidate,
+        name: str,
+        folder: Path,
+        timings: dict[str, Timing | CandidateError],
+    ) -> dict[str, Any]:
+        data, space = self.data, self.problem.space
+        names = onnx_files(folder)
+        splits = {
+            split.name: (split.value.images_NCHW, split.value.labels_N)
+            for split in (_Named("search", data.search), _Named("test", data.test))
+        }
+        card_input = input_rule(data)
+        verified = verify(folder, card_input, names, splits)
+        files: dict[str, Any] = {}
+        for file in names:
+            timing = timings[f"{folder.name}/{file}"]
+            if isinstance(timing, CandidateError):
+                raise timing
+            files[file] = {
+                **verified[file],
+                "precision": _precision(candidate) if file == DEPLOYED else "fp32",
+                "integer_kernels": TARGETS.get(self.target)().integer_kernels(folder / file),
+                "latency": timing.to_json(),
+                "latency_predicted_ms": self._predicted(candidate, is_fp32=file != DEPLOYED),
+            }
+        checkpoint = folder / CHECKPOINT
+        files[CHECKPOINT] = {
+            "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            "bytes": checkpoint.stat().st_size,
+        }
+        costs = space.costs
+        assert costs is not None
+        row = np.array([candidate.encoding])
+        return build_card(
+            run=self.run.path.name,
+            name=name,
+            candidate=candidate,
+            space=space.name,
+            data=data.name,
+            input=card_input,
+            classes=data.classes,
+            macs=int(costs.of("macs", row)[0]),
+            params=int(costs.of("params", row)[0]),
+            files=files,
+        )
+
+    def _predicted(self, candidate: Candidate, *, is_fp32: bool) -> float | None:
+        if "latency_ms" not in self.problem.model.metrics:
+            return None
+        encoding = np.array([candidate.encoding])
+        if is_fp32:
+            for column, choice in enumerate(self.problem.space.choices):
+                if choice.name.endswith(".precision"):
+                    if "fp32" not in choice.options:
+                        return None
+                    encoding[0, column] = choice.options.index("fp32")
+        return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
+
+
+@dataclass(frozen=True)
+class _Named:
+    name: str
+    value: Any
+
+
+def choose_front(
+    exporter: Exporter,
+    trials: Sequence[Trial],
+    num_finalists: int,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Measures finalists until enough of them are within all limits, and keeps the best.
+
+    Returns:
+        front.json without references: members (keys, by latency), replaced, ties, knee.
+    """
+    problem = exporter.problem
+    queue = finalist_order(problem, trials)
+    measured: list[Trial] = []
+    timings: dict[str, Timing] = {}
+    replaced: list[dict[str, str]] = []
+    for _ in range(MAX_ROUNDS):
+        batch = queue[: num_finalists - len(measured)]
+        queue = queue[len(batch) :]
+        if not batch:
+            break
+        named = [(trial.candidate, "front member") for trial in batch]
+        for trial, card in zip(batch, exporter.cards(named, "front", progress), strict=True):
+            key = trial.candidate.key
+            if isinstance(card, CandidateError):
+                reason = _without_folder(str(card), exporter.run.path)
+                replaced.append({"key": key, "reason": reason})
+                continue
+            found = exporter.trial(trial.number, trial.candidate, card)
+            reason = over_limit(problem, found)
+            if reason:
+                replaced.append({"key": key, "reason": reason})
+                continue
+            measured.append(found)
+            timings[key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
+    front = ParetoFront.of(problem, measured)
+    members = sorted(front.trials, key=lambda trial: (trial.value("latency_ms"), trial.number))
+    kept = {trial.candidate.key for trial in members}
+    replaced += [
+        {"key": trial.candidate.key, "reason": "dominated once measured"}
+        for trial in measured
+        if trial.candidate.key not in kept
+    ]
+    keys = [trial.candidate.key for trial in members]
+    ties = [[a, b] for a, b in zip(keys, keys[1:], strict=False) if is_tie(timings[a], timings[b])]
+    knee = front.knee
+    return {
+        "schema": 1,
+        "members": keys,
+        "replaced": replaced,
+        "ties": ties,
+        "knee": knee.candidate.key if knee else None,
+    }
+
+
+def finalist_order(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
+    """Trials in the order in which they deserve to be measured.
+
+    First the front, both ends and then ever finer steps along its latency, so that any number of
+    first ones covers it; then the next best trials.
+    """
+    remaining = [trial for trial in trials if trial.failure is None]
+    order: list[Trial] = []
+    while remaining:
+        front = ParetoFront.of(problem, remaining).trials
+        if not front:
+            break
+        ranked = sorted(front, key=lambda t: (t.get("latency_ms"), t.number))
+        order += [ranked[i] for i in spread_order(len(ranked))]
+        taken = {trial.number for trial in front}
+        remaining = [trial for trial in remaining if trial.number not in taken]
+    return order
+
+
+def spread_order(n: int) -> list[int]:
+    """0 .. n - 1, both ends first, then always the middle of the widest gap."""
+    order = [0, n - 1][: min(n, 2)]
+    while len(order) < n:
+        taken = sorted(order)
+        _, left, right = max((b - a, -a, b) for a, b in zip(taken, taken[1:], strict=False))
+        order.append((right - left) // 2)
+    return order
+
+
+def over_limit(problem: Problem, trial: Trial) -> str | None:
+    """Which limit the measured numbers exceed, as a sentence; None if all hold."""
+    for limit in problem.limits:
+        value = trial.get(limit.metric)
+        if not value <= limit.max:
+            return f"measured {limit.metric} {value:.6g} is over the limit {limit.max:.6g}"
+    return None
+
+
+def input_rule(data: DataSet) -> dict[str, Any]:
+    """The card's `input`: how images become the network's input."""
+    return {
+        "name": INPUT,
+        "shape": ["batch", data.channels, data.resolution, data.resolution],
+        "layout": "NCHW",
+        "dtype": "float32",
+        "channels": CHANNEL_NAMES.get(data.channels, str(data.channels)),
+        "scale": 255.0,
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "resize": data.resize,
+    }
+
+
+def onnx_files(folder: Path) -> list[str]:
+    """Names of the ONNX files of an exported candidate."""
+    return [name for name in (DEPLOYED, UNQUANTIZED) if (folder / name).exists()]
+
+
+def _precision(candidate: Candidate) -> str:
+    names = {str(v) for name, v in candidate.policy.items() if name.endswith(".precision")}
+    return names.pop() if len(names) == 1 else "mixed" if names else "fp32"
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name first: an existing file is a whole one."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_timing(run: Run, path: Path) -> Timing | CandidateError:
+    document = run.decided(str(path.relative_to(run.path)), dict)
+    if "failure" in document:
+        return CandidateError(document["failure"])
+    return Timing.from_json(document)
+
+
+def _without_folder(text: str, folder: Path) -> str:
+    return text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", "")

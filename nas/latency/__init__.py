@@ -1,0 +1,12 @@
+"""A target's latency profile: a few timed files, and the model fitted on them.
+
+`measure_rows` (imports torch) times single slots and whole networks, `fit` makes a `LatencyModel`
+of the rows, which predicts any candidate and knows its own error on networks it has not seen.
+"""
+
+from nas.latency._model import HeldOut as HeldOut
+from nas.latency._model import LatencyModel as LatencyModel
+from nas.latency._model import fit as fit
+from nas.latency._rows import Row as Row
+from nas.latency._rows import choose_networks as choose_networks
+from nas.latency._rows import choose_signatures as choose_signatures

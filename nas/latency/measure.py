@@ -1,0 +1,102 @@
+"""Timing the files of a profile: export, time in fresh processes, record, delete."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from compress.apply import quantize
+from compress.export import export_onnx
+from nas.latency._rows import HELD_OUT_EVERY, Row
+from nas.targets import Timing, measure
+from search_spaces import CandidateError, SearchSpace, Slot
+from supernets.fold import folded
+from supernets.network import PlainNetwork
+
+FILES_PER_BATCH = 20
+PROCESSES = 3
+BATCH_BUDGET_S = 8.0
+
+
+def measure_rows(
+    space: SearchSpace,
+    signatures: Sequence[Slot],
+    networks: Sequence[tuple[int, ...]],
+    *,
+    target: str,
+    threads: int,
+    known: Sequence[Row],
+    record: Callable[[Row], None],
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> list[Row]:
+    """A row for every slot and network that the target can run.
+
+    Weights are random: latency does not depend on them.
+
+    Args:
+        space: Of the networks.
+        signatures: Slots to time alone.
+        networks: Encodings to time whole.
+        target: Name of the runtime.
+        threads: Of the runtime.
+        known: Rows of an earlier, interrupted call; they are not measured again.
+        record: Called with each new row, before this function uses it.
+        progress: Called with files done and files in all.
+    """
+    jobs = _jobs(signatures, networks, space)
+    rows = list(known)
+    done = {row.name for row in rows}
+    waiting = [job for job in jobs if job[0] not in done]
+    progress(len(jobs) - len(waiting), len(jobs))
+    for start in range(0, len(waiting), FILES_PER_BATCH):
+        batch = waiting[start : start + FILES_PER_BATCH]
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / f"{i}.onnx" for i in range(len(batch))]
+            for (_, slots, _, _), file in zip(batch, files, strict=True):
+                export_random(slots, file)
+            timings = measure(
+                target, files, threads=threads, processes=PROCESSES, budget_s=BATCH_BUDGET_S
+            )
+        for (name, slots, encoding, is_held_out), timing in zip(batch, timings, strict=True):
+            if isinstance(timing, CandidateError):
+                continue
+            alone = slots[0] if encoding is None else None
+            row = Row(name, alone, encoding, timing.median_ms, is_held_out)
+            record(row)
+            rows.append(row)
+        progress(len(jobs) - len(waiting) + start + len(batch), len(jobs))
+    return rows
+
+
+def time_networks(
+    space: SearchSpace, encodings: Sequence[tuple[int, ...]], *, target: str, threads: int
+) -> list[Timing]:
+    """The latency of whole networks with random weights; those that cannot run are left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{i}.onnx" for i in range(len(encodings))]
+        for encoding, file in zip(encodings, files, strict=True):
+            export_random(space.slots(encoding), file)
+        timings = measure(target, files, threads=threads, processes=PROCESSES, budget_s=2.0)
+    return [timing for timing in timings if isinstance(timing, Timing)]
+
+
+def export_random(slots: Sequence[Slot], file: Path) -> None:
+    """Write a network of these slots with random weights, quantized as they say."""
+    shape = slots[0].signature.shape
+    generator = torch.Generator().manual_seed(0)
+    network = folded(PlainNetwork(slots).eval())
+    images = torch.rand(2, shape.in_width, shape.in_size, shape.in_size, generator=generator)
+    deployed = quantize(network, slots, [images]).network
+    export_onnx(deployed, file, channels=shape.in_width, resolution=shape.in_size)
+
+
+def _jobs(
+    signatures: Sequence[Slot], networks: Sequence[tuple[int, ...]], space: SearchSpace
+) -> list[tuple[str, Sequence[Slot], tuple[int, ...] | None, bool]]:
+    alone = [(f"signature {i}", (slot,), None, False) for i, slot in enumerate(signatures)]
+    whole = [
+        (f"network {i}", space.slots(encoding), encoding, i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1)
+        for i, encoding in enumerate(networks)
+    ]
+    return [*alone, *whole]

@@ -1,0 +1,221 @@
+"""The phase plan: how the given time is spent, decided once by a short speed test.
+
+Written to plan.json before anything follows it and reused when the run is continued, so speed
+never changes what a continued run does.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.budget import binding
+from nas.config import Config
+from nas.data._base import DataSet
+from nas.problem import Limit
+from nas.score import Scorer
+from search_spaces import Additive, SearchSpace, UserError, did_you_mean
+from supernets.methods._base import METHODS, AbstractMethod
+from supernets.supernet import Supernet
+from supernets.train import Images, TrainPlan, accumulate
+
+SCHEMA = 1
+PROFILE_SHARE, FINALISTS_SHARE, SPARE_SHARE = 0.16, 0.16, 0.05
+TRAIN_SHARE = 0.72
+"""Of the time that profile, finalists and spare leave; the rest is for scoring candidates."""
+
+MIN_TRIALS, MAX_TRIALS = 16, 2000
+SHALLOW_SHARE = 0.25
+"""Of the training time, for the cheap steps that train the shared trunk."""
+
+MIN_STEPS = 20
+SPEED_STEPS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhasePlan:
+    """Sizes of all phases.
+
+    Attributes:
+        trials: Candidates to score.
+        images_per_score: Images of the search split per score.
+        finalists: Front members to export and measure.
+        random_references: Random networks exported beside them.
+        seconds_per_score: As measured by the speed test.
+        threads: Of training and scoring.
+    """
+
+    trials: int
+    images_per_score: int = 1000
+    finalists: int = 8
+    random_references: int = 3
+    seconds_per_score: float = 0.0
+    threads: int = 1
+
+
+def profile_sizes(config: Config) -> tuple[int, int]:
+    """Signatures and whole networks that a profile times; fewer where time is short."""
+    share = min(1.0, config.seconds / 240.0)
+    return max(14, round(60 * share)), max(6, round(18 * share))
+
+
+def decide(
+    config: Config,
+    space: SearchSpace,
+    data: DataSet,
+    *,
+    remaining_s: float,
+    is_trained: bool,
+) -> dict[str, Any]:
+    """The plan as a document: {"train": ..., "phases": ...}.
+
+    Args:
+        config: Times and settings.
+        space: After trimming.
+        data: To measure with.
+        remaining_s: Seconds left of the configured time.
+        is_trained: Whether a trained supernet is given.
+    """
+    threads = config.threads or torch.get_num_threads()
+    settings = checked_settings(config)
+    train_fields = {n: v for n, v in settings.items() if n in _names(TrainPlan)}
+    phase_fields = {n: v for n, v in settings.items() if n in _names(PhasePlan)}
+    train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **train_fields})
+    phases = PhasePlan(**{"trials": 1, **phase_fields, "threads": threads})
+    supernet = Supernet(space, seed=config.seed)
+    seconds_per_score = time_score(supernet, data, phases.images_per_score)
+    available_s = max(1.0, remaining_s - (FINALISTS_SHARE + SPARE_SHARE) * config.seconds)
+    if is_trained:
+        train_s = 0.0
+    else:
+        train_s = available_s * TRAIN_SHARE
+        train_plan = planned_steps(supernet, train_plan, space, data, config, train_s)
+    trials = int((available_s - train_s) / seconds_per_score)
+    phases = replace(
+        phases,
+        trials=config.trials or max(MIN_TRIALS, min(MAX_TRIALS, trials)),
+        seconds_per_score=round(seconds_per_score, 4),
+    )
+    return {"schema": SCHEMA, **asdict(train_plan), **asdict(phases)}
+
+
+def plans_of(document: Mapping[str, Any]) -> tuple[TrainPlan, PhasePlan]:
+    """The two plans in a plan.json."""
+    train_plan = TrainPlan(**{n: document[n] for n in _names(TrainPlan)})
+    return train_plan, PhasePlan(**{n: document[n] for n in _names(PhasePlan)})
+
+
+def checked_settings(config: Config) -> Mapping[str, Any]:
+    """`config.set`, refused if a name is no setting.
+
+    Raises:
+        UserError: Naming the setting and the closest known ones.
+    """
+    from nas.controllers import CONTROLLERS
+
+    controller = _names(CONTROLLERS.get(config.controller))
+    known = {*_names(TrainPlan), *_names(PhasePlan), *controller} - {"seed", "threads", "trials"}
+    for name in config.set:
+        if name not in known:
+            raise UserError(f"unknown setting '{name}'. {did_you_mean(name, known)}")
+    return config.set
+
+
+def limit_rows(limits: Sequence[Limit], costs: Additive, share: float) -> list[dict[str, Any]]:
+    """What plan.json records of the limits: what they came to and whether they bind."""
+    rows = []
+    for limit in limits:
+        row = {"text": limit.text, "metric": limit.metric, "max": limit.max, "share": share}
+        if limit.metric in costs.metrics:
+            found = binding(limit, costs)
+            row |= {"smallest": found.minimum, "largest": found.maximum, "binds": found.binds}
+        rows.append(row)
+    return rows
+
+
+def planned_steps(
+    supernet: Supernet,
+    plan: TrainPlan,
+    space: SearchSpace,
+    data: DataSet,
+    config: Config,
+    train_s: float,
+) -> TrainPlan:
+    """The plan in the fastest precision and memory format, with the steps that fit the time.
+
+    Settings that the user fixed are not varied: "steps" gets its usual share of shallow ones.
+    """
+    images = training_images(data)
+    precisions = [plan.precision] if "precision" in config.set else ["bf16", "fp32"]
+    formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
+    timed = []
+    for precision in precisions:
+        for channels_last in formats:
+            tried = replace(plan, precision=precision, channels_last=channels_last)
+            seconds = time_steps(supernet, images, tried, make_method(config, space, tried))
+            timed.append((seconds, len(timed), tried))
+    full_s, _, plan = min(timed)
+    only_shallow = replace(plan, full_from=SPEED_STEPS + 1)
+    shallow_s = time_steps(supernet, images, only_shallow, make_method(config, space, only_shallow))
+    full = max(MIN_STEPS, int(train_s * (1 - SHALLOW_SHARE) / full_s))
+    shallow = max(MIN_STEPS, int(train_s * SHALLOW_SHARE / shallow_s))
+    if "steps" in config.set:
+        shallow = plan.steps * shallow // (shallow + full)
+        full = plan.steps - shallow
+    if "full_from" in config.set:
+        return replace(plan, steps=shallow + full)
+    return replace(plan, steps=shallow + full, full_from=shallow)
+
+
+def time_steps(
+    supernet: Supernet, images: Images, plan: TrainPlan, method: AbstractMethod
+) -> float:
+    """Seconds per training step: the mean of a few after one warm-up."""
+    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
+    supernet = supernet.to(memory_format=layout).train()  # type: ignore[call-overload]
+    started = 0.0
+    for step in range(SPEED_STEPS + 1):
+        if step == 1:
+            started = time.perf_counter()
+        accumulate(supernet, images.batch(step, plan.batch_size, plan.seed), plan, method, step)
+        supernet.zero_grad(set_to_none=True)
+    return (time.perf_counter() - started) / SPEED_STEPS
+
+
+def time_score(supernet: Supernet, data: DataSet, images_per_score: int) -> float:
+    """Seconds to compress and score a typical candidate: the median of three."""
+    scorer = Scorer(supernet.eval(), data, images_per_score)
+    space = supernet.space
+    seconds = []
+    for encoding in space.sample(np.random.default_rng(0), 3):
+        started = time.perf_counter()
+        scorer(space.candidate(encoding.tolist()))
+        seconds.append(time.perf_counter() - started)
+    return sorted(seconds)[1]
+
+
+def training_images(data: DataSet) -> Images:
+    """The train split as the trainer wants it."""
+    return Images(
+        images_NCHW=torch.from_numpy(data.train.images_NCHW),
+        labels_N=torch.from_numpy(data.train.labels_N),
+        mean=data.mean,
+        std=data.std,
+        can_flip=data.can_flip,
+        crop_padding=data.crop_padding,
+    )
+
+
+def make_method(config: Config, space: SearchSpace, plan: TrainPlan) -> AbstractMethod:
+    """The training method that the configuration names."""
+    method: AbstractMethod = METHODS.get(config.method)(
+        space=space, seed=config.seed, full_from=plan.full_from, sparse_from=plan.rank_step
+    )
+    return method
+
+
+def _names(cls: Any) -> set[str]:
+    return {f.name for f in fields(cls)}

@@ -1,0 +1,226 @@
+"""What happens before training: limits, the latency profile, trimming, the plan.
+
+Every mistake that can be seen without measuring is refused before anything is written.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas._files import append_line, read_json, read_lines, write_json
+from nas.budget import format_value, parse_budget, refuse_impossible, resolve
+from nas.config import Config
+from nas.data import DataSet, load_data
+from nas.latency import LatencyModel, Row, choose_networks, choose_signatures, fit
+from nas.latency.measure import measure_rows, time_networks
+from nas.planning import checked_settings, decide, limit_rows, profile_sizes
+from nas.problem import Limit
+from nas.reporter import Reporter
+from nas.run import Run
+from search_spaces import Choice, SearchSpace, UserError, check_precisions, load_space
+
+SHARE_SAMPLES = 10_000
+TRIM_SLACK = 1.15
+"""Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
+
+
+def prepare(config: Config) -> tuple[DataSet, SearchSpace, list[Limit]]:
+    """Data, space and limits, with every mistake in them refused before anything is written."""
+    check_precisions(config.precision)
+    budgets = [parse_budget(text) for text in config.budget]
+    checked_settings(config)
+    data = load_data(
+        config.data,
+        resolution=config.resolution or None,
+        data_dir=Path(config.data_dir) if config.data_dir else None,
+        seed=config.seed,
+    )
+    space = load_space(
+        config.space,
+        resolution=data.resolution,
+        channels=data.channels,
+        num_classes=data.num_classes,
+    ).with_policy(config.precision, config.sparsity)
+    assert space.costs is not None
+    limits = resolve(budgets, space.costs)
+    refuse_impossible(limits, space.costs)
+    return data, space, limits
+
+
+def check_smallest_latency(config: Config, space: SearchSpace, limits: list[Limit]) -> None:
+    """Refuse a latency limit that the smallest network misses, by timing it now.
+
+    Raises:
+        UserError: Naming the latency that was measured.
+    """
+    limit = next((limit for limit in limits if limit.metric == "latency_ms"), None)
+    if limit is None:
+        return
+    timings = time_networks(
+        space, smallest_networks(space), target=config.target, threads=config.timing_threads
+    )
+    smallest = min(timing.interval_ms[0] for timing in timings)
+    if smallest > limit.max:
+        raise UserError(
+            f"budget '{limit.text}': the smallest network of space '{space.name}' takes "
+            f"{smallest:.3g} ms on '{config.target}' here, measured just now. "
+            f"Ask for more, such as {smallest * 1.5:.2g}ms, or for a lower --resolution."
+        )
+
+
+def smallest_networks(space: SearchSpace) -> list[tuple[int, ...]]:
+    """The network of the fewest multiply-adds, uniformly in every offered precision."""
+    assert space.costs is not None
+    encoding = list(space.costs.minimum("macs")[1])
+    columns = [i for i, c in enumerate(space.choices) if c.name.endswith(".precision")]
+    found = []
+    for option in range(max(space.cardinalities[i] for i in columns)):
+        for column in columns:
+            encoding[column] = option
+        found.append(space.canonical(encoding))
+    return found
+
+
+def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) -> LatencyModel:
+    """The latency model of the target, from recorded rows or from timing them now."""
+    num_signatures, num_networks = profile_sizes(config)
+    rng = np.random.default_rng([config.seed, 10])
+    signatures = choose_signatures(space, num_signatures, rng)
+    networks = choose_networks(space, num_networks, rng)
+    path = run.folder("profile") / "rows.jsonl"
+    reporter.phase("profile", f"timing {num_signatures} slots and {num_networks} networks")
+    rows = measure_rows(
+        space,
+        signatures,
+        networks,
+        target=config.target,
+        threads=config.timing_threads,
+        known=[Row.from_json(line) for line in read_lines(path)],
+        record=lambda row: append_line(path, row.to_json()),
+        progress=lambda done, of: reporter.advance(done, of, "files"),
+    )
+    document = run.decided("profile/profile.json", lambda: _fitted(config, space, rows))
+    error = document["held_out"]
+    reporter.note(
+        f"latency profile: mean error {error['mape']:.1%}, largest {error['max_error']:.1%} on "
+        f"{error['networks']} networks that the fit has not seen; "
+        f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
+    )
+    return LatencyModel.from_json(document, space)
+
+
+def run_space(
+    run: Run,
+    space: SearchSpace,
+    limits: list[Limit],
+    model: LatencyModel,
+    reporter: Reporter,
+) -> SearchSpace:
+    """The recorded space: without options that fit no network within the limits."""
+    if not (run.path / "space.json").exists():
+        trimmed, dropped = trim(space, limits, model)
+        if dropped:
+            text = "; ".join(f"{name} {options}" for name, options in dropped.items())
+            run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
+        write_json(run.path / "space.json", trimmed.to_json())
+    recorded = SearchSpace.from_json(read_json(run.path / "space.json"))
+    fewer = len(space.choices) - len(recorded.choices)
+    options = sum(space.cardinalities) - sum(recorded.cardinalities)
+    if options:
+        reporter.note(
+            f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
+            "the budget; space.json has the rest"
+        )
+    return recorded
+
+
+def trim(
+    space: SearchSpace, limits: list[Limit], model: LatencyModel
+) -> tuple[SearchSpace, dict[str, list[Any]]]:
+    """The space without options that fit no network within the limits, and what was dropped."""
+    assert space.costs is not None
+    keep: dict[str, list[Any]] = {}
+    dropped: dict[str, list[Any]] = {}
+    for column, choice in enumerate(space.choices):
+        fits = [_fits(space, column, i, limits, model) for i in range(len(choice.options))]
+        if not all(fits):
+            keep[choice.name] = _selected(choice, fits, True)
+            dropped[choice.name] = _selected(choice, fits, False)
+    return (space.restricted(keep) if keep else space), dropped
+
+
+def plan(
+    config: Config, space: SearchSpace, data: DataSet, limits: list[Limit], started: float
+) -> dict[str, Any]:
+    """plan.json: what a short speed test says fits the time that is left."""
+    assert space.costs is not None
+    sample = space.sample(np.random.default_rng([config.seed, 11]), SHARE_SAMPLES)
+    within = np.ones(len(sample), bool)
+    for limit in limits:
+        if limit.metric in space.costs.metrics:
+            within &= space.costs.of(limit.metric, sample) <= limit.max
+    remaining_s = config.seconds - (time.monotonic() - started)
+    decided = decide(config, space, data, remaining_s=remaining_s, is_trained=bool(config.supernet))
+    return {**decided, "limits": limit_rows(limits, space.costs, float(within.mean()))}
+
+
+def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
+    """Say what the plan is and which limits bind."""
+    for row in document["limits"]:
+        if row.get("binds") is False:
+            largest = format_value(row["metric"], row["largest"])
+            reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
+        elif row.get("binds"):
+            reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")
+    reporter.note(
+        f"plan: {document['steps']} training steps of {document['batch_size']} images "
+        f"({document['precision']}{', channels last' if document['channels_last'] else ''}), "
+        f"{document['trials']} candidates, {document['finalists']} finalists"
+    )
+
+
+def _fitted(config: Config, space: SearchSpace, rows: list[Row]) -> dict[str, Any]:
+    model, error = fit(space, rows)
+    whole = [row for row in rows if row.encoding is not None]
+    predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
+    return {
+        "schema": 1,
+        "target": config.target,
+        "threads": config.timing_threads,
+        "held_out": vars(error),
+        "rows": [
+            {
+                "name": row.name,
+                "measured_ms": row.latency_ms,
+                "predicted_ms": float(ms),
+                "held_out": row.is_held_out,
+            }
+            for row, ms in zip(whole, predicted, strict=True)
+        ],
+        **json.loads(json.dumps(model.to_json())),
+    }
+
+
+def _fits(
+    space: SearchSpace, column: int, option: int, limits: list[Limit], model: LatencyModel
+) -> bool:
+    """Whether some network with this option is within every limit, each taken alone."""
+    for limit in limits:
+        assert space.costs is not None
+        if limit.metric in space.costs.metrics:
+            smallest = space.costs.minimum(limit.metric, {column: option})[0]
+            if smallest > limit.max:
+                return False
+        elif limit.metric == "latency_ms":
+            encoding = space.costs.minimum("macs", {column: option})[1]
+            if model.of("latency_ms", np.array([encoding]))[0] > TRIM_SLACK * limit.max:
+                return False
+    return True
+
+
+def _selected(choice: Choice, fits: list[bool], wanted: bool) -> list[Any]:
+    return [o for o, fit_ in zip(choice.options, fits, strict=True) if fit_ is wanted]

@@ -1,0 +1,65 @@
+"""Scoring a candidate: cut it out, compress it, and look at its answers on the search split.
+
+Deterministic: the same candidate gets the same score in any process with the same number of
+threads. Scored in fp32 without autocast; quantized networks through the module that is exported.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from compress.apply import Compressed, compress
+from nas.data._base import DataSet
+from nas.environment import instruction_set
+from nas.trial import Score
+from search_spaces import Candidate, CandidateError
+from supernets.supernet import Supernet
+from supernets.task import Quality, quality
+
+BATCH = 128
+CALIBRATION_BATCH = 128
+WITHOUT_SATURATION = frozenset(
+    {"amx_int8", "avx512_vnni", "avx_vnni", "arm_i8mm", "arm_dotprod", "arm_neon"}
+)
+"""Instruction sets whose 8-bit products do not saturate in 16 bits."""
+
+
+class Scorer:
+    """Compresses and scores candidates of one trained supernet.
+
+    Args:
+        supernet: With trained weights.
+        data: Calibration and search splits are used.
+        images_per_score: Images of the search split that a score looks at.
+    """
+
+    def __init__(self, supernet: Supernet, data: DataSet, images_per_score: int) -> None:
+        self.supernet = supernet
+        subset = data.search.take(images_per_score)
+        self._images = torch.from_numpy(data.normalised(subset.images_NCHW)).split(BATCH)
+        self._labels_N = subset.labels_N
+        calibration = torch.from_numpy(data.normalised(data.calibration.images_NCHW))
+        self._calibration: Sequence[Tensor] = calibration.split(CALIBRATION_BATCH)
+        self._needs_reduced_range = instruction_set() not in WITHOUT_SATURATION
+
+    def __call__(self, candidate: Candidate) -> Score:
+        """Mean log-loss and accuracy, or why there are none."""
+        try:
+            found = self.quality(self.compressed(candidate).network)
+        except CandidateError as error:
+            return Score({}, failure=str(error))
+        return Score({"log_loss": found.log_loss, "accuracy": found.accuracy})
+
+    def compressed(self, candidate: Candidate) -> Compressed:
+        """The candidate's networks before and after quantization."""
+        slots = self.supernet.space.slots(candidate.encoding)
+        return compress(
+            self.supernet, slots, self._calibration, needs_reduced_range=self._needs_reduced_range
+        )
+
+    @torch.no_grad()
+    def quality(self, network: nn.Module) -> Quality:
+        """How good the network's answers on the search split are."""
+        logits_NK = torch.cat([network(images) for images in self._images]).numpy()
+        return quality(logits_NK, self._labels_N)

@@ -1,0 +1,234 @@
+"""`nas search`, from a configuration to a report. Read it top to bottom.
+
+config -> data, space, limits -> profile -> trim, plan -> train
+       -> ( ask -> extract -> compress -> score -> record )* -> export, time, verify -> report
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas._files import append_line, write_json
+from nas.config import Config
+from nas.controllers import CONTROLLERS
+from nas.data import DataSet
+from nas.finalists import Exporter, choose_front
+from nas.latency import LatencyModel
+from nas.planning import PhasePlan, make_method, plans_of, training_images
+from nas.preparation import announce, check_smallest_latency, plan, prepare, profile, run_space
+from nas.problem import Objective, Problem
+from nas.reporter import Reporter
+from nas.run import Run
+from nas.score import Scorer
+from nas.trial import Trial
+from search_spaces import Candidate, CandidateError, SearchSpace, UserError
+from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan, train
+
+OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
+
+
+@dataclass(frozen=True)
+class KnownMetrics:
+    """Everything known without an evaluation: exact costs and predicted latency."""
+
+    parts: tuple[Any, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All names."""
+        return tuple(name for part in self.parts for name in part.metrics)
+
+    def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
+        """The metric of every encoding, shape (N,)."""
+        part = next(part for part in self.parts if metric in part.metrics)
+        values: np.ndarray = part.of(metric, encodings_NC)
+        return values
+
+
+def search(config: Config, out: Path, reporter: Reporter) -> Path:
+    """Run or continue a search; returns the path of its report.
+
+    Raises:
+        UserError: If what was asked cannot be done; nothing recorded is lost.
+        OSError: If a disk is full or read-only; the same command continues.
+    """
+    started = time.monotonic()
+    data, space, limits = prepare(config)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    check_smallest_latency(config, space, limits)
+    run = Run.open(out, config)
+    with run.phase("profile"):
+        model = profile(run, config, space, reporter)
+    space = run_space(run, space, limits, model, reporter)
+    data_plan = run.decided("plan.json", lambda: plan(config, space, data, limits, started))
+    train_plan, phases = plans_of(data_plan)
+    announce(data_plan, reporter)
+    with run.phase("train"):
+        supernet = trained(run, config, space, data, train_plan, reporter)
+    problem = Problem(
+        space=space,
+        objectives=tuple(Objective.of(metric) for metric in OBJECTIVES),
+        limits=tuple(limits),
+        model=KnownMetrics((space.costs, LatencyModel.from_json(model.to_json(), space))),
+    )
+    scorer = Scorer(supernet, data, phases.images_per_score)
+    with run.phase("search"):
+        trials = score_candidates(run, config, problem, scorer, phases, reporter)
+    exporter = Exporter(run, problem, scorer, data, config.target, config.timing_threads)
+    with run.phase("finalists"):
+        finish(run, config, exporter, trials, phases, reporter)
+    from reports import build_report
+
+    reporter.phase("report", "writing the report")
+    return build_report(run.path)
+
+
+def trained(
+    run: Run,
+    config: Config,
+    space: SearchSpace,
+    data: DataSet,
+    train_plan: TrainPlan,
+    reporter: Reporter,
+) -> Supernet:
+    """The supernet with trained weights: recorded, given, or trained now."""
+    supernet = Supernet(space, seed=config.seed)
+    own = run.path / "supernet.safetensors"
+    given = Path(config.supernet) / "supernet.safetensors" if config.supernet else None
+    source = own if own.exists() else given
+    if source is not None:
+        tensors, _ = read_tensors(source)
+        if not same_shapes(tensors, supernet):
+            raise UserError(
+                f"supernet '{source}' was trained for another space, resolution or budget. "
+                "Leave out --supernet to train one, or use the options of that run."
+            )
+        supernet.load_state_dict(tensors)
+        return supernet.eval()
+    reporter.phase("train", f"training the supernet, {train_plan.steps} steps")
+    log = run.path / "train_log.jsonl"
+
+    def on_step(numbers: dict[str, float]) -> None:
+        step = int(numbers["step"])
+        reporter.advance(
+            step,
+            train_plan.steps,
+            f"loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s",
+        )
+        if step % max(1, train_plan.steps // 100) == 0 or step == train_plan.steps:
+            append_line(log, {name: float(f"{v:.6g}") for name, v in numbers.items()})
+
+    train(
+        supernet,
+        training_images(data),
+        train_plan,
+        make_method(config, space, train_plan),
+        directory=run.folder("train_state"),
+        on_step=on_step,
+    )
+    write_tensors(own, supernet.state_dict(), {"space": space.name})
+    return supernet
+
+
+def score_candidates(
+    run: Run,
+    config: Config,
+    problem: Problem,
+    scorer: Scorer,
+    phases: PhasePlan,
+    reporter: Reporter,
+) -> list[Trial]:
+    """All trials, each recorded before the next candidate is asked for."""
+    controller = make_controller(config)
+    trials = run.trials(problem.space)
+    reporter.phase("search", f"scoring {phases.trials} candidates with '{config.controller}'")
+    while len(trials) < phases.trials:
+        asked = controller.ask(problem, trials, 1)
+        if not asked:
+            if not trials:
+                raise UserError(
+                    f"no network of space '{problem.space.name}' was found within all limits "
+                    f"together: {', '.join(limit.text for limit in problem.limits)}. Raise one."
+                )
+            reporter.note(f"every network within the limits is scored: {len(trials)}")
+            break
+        trial = score_one(run, problem, scorer, asked[0], len(trials))
+        run.append_trial(trial)
+        trials.append(trial)
+        reporter.advance(len(trials), phases.trials, _best(trials))
+    return trials
+
+
+def score_one(
+    run: Run, problem: Problem, scorer: Scorer, candidate: Candidate, number: int
+) -> Trial:
+    """The candidate's trial: a recorded score if there is one, else a new one."""
+    score = run.score(candidate.key, lambda: scorer(candidate))
+    row = np.array([candidate.encoding])
+    predicted = {m: round(float(problem.model.of(m, row)[0]), 6) for m in problem.model.metrics}
+    return Trial(
+        number=number,
+        candidate=candidate,
+        metrics=score.metrics,
+        predicted=predicted,
+        failure=score.failure,
+    )
+
+
+def finish(
+    run: Run,
+    config: Config,
+    exporter: Exporter,
+    trials: list[Trial],
+    phases: PhasePlan,
+    reporter: Reporter,
+) -> None:
+    """Exports, measures and verifies finalists and reference networks; writes front.json."""
+    reporter.phase("finalists", "exporting, timing and verifying")
+    named = references(exporter.problem.space, phases.random_references, config.seed)
+    cards = exporter.cards(named, "references", reporter.note)
+    rows = [
+        {"key": candidate.key, "name": name}
+        for (candidate, name), card in zip(named, cards, strict=True)
+        if not isinstance(card, CandidateError)
+    ]
+    front = choose_front(exporter, trials, phases.finalists, reporter.note)
+    if not front["members"]:
+        reporter.note("no candidate is within all limits once measured: raise the budget")
+    write_json(run.path / "front.json", {**front, "references": rows})
+
+
+def references(space: SearchSpace, num_random: int, seed: int) -> list[tuple[Candidate, str]]:
+    """Networks shown beside the front: the largest in each precision, and random ones."""
+    assert space.costs is not None
+    largest = list(space.costs.maximum("macs")[1])
+    found = []
+    columns = [i for i, c in enumerate(space.choices) if c.name.endswith(".precision")]
+    for option, precision in enumerate(space.choices[columns[0]].options):
+        for column in columns:
+            largest[column] = option
+        found.append((space.candidate(largest), f"largest {precision}"))
+    rng = np.random.default_rng([seed, 12])
+    for number, encoding in enumerate(space.sample(rng, num_random), start=1):
+        found.append((space.candidate(encoding.tolist()), f"random {number}"))
+    unique = {candidate.key: (candidate, name) for candidate, name in reversed(found)}
+    return list(reversed(unique.values()))
+
+
+def make_controller(config: Config) -> Any:
+    """The controller with the hyper-parameters that `--set` gives it."""
+    cls = CONTROLLERS.get(config.controller)
+    own = {n: v for n, v in config.set.items() if n in cls.__dataclass_fields__}
+    return cls(**own, seed=config.seed)
+
+
+def _best(trials: list[Trial]) -> str:
+    """What the search has so far, for the progress line."""
+    accuracies = [t.metrics["accuracy"] for t in trials if "accuracy" in t.metrics]
+    return f"best accuracy so far {max(accuracies):.1%}" if accuracies else "no score yet"

@@ -1,0 +1,111 @@
+"""What a target is, and what timing a file on it yields.
+
+A target is one runtime on one kind of device. Its file says only how a model file becomes a call
+that takes no argument; warm-up, repeats, order, grouping and units are in `_timing.py` and
+`_worker.py`, once, so that the numbers of all targets are comparable.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from search_spaces import Registry, UserError
+
+TARGETS = Registry(package="nas.targets", kind="target")
+
+
+class AbstractTarget(abc.ABC):
+    """A runtime on which files are timed. Plug-ins have no state."""
+
+    @abc.abstractmethod
+    def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
+        """Loads a model file and returns one inference of it, on fixed random input.
+
+        The call returns when the work is done (a target with an asynchronous device waits for it),
+        has been made once without error, and owns its session: dropping the call frees the session.
+
+        Args:
+            file: The model; not changed.
+            threads: Threads that one call may use.
+            batch: Images per call.
+
+        Raises:
+            CandidateError: If this runtime cannot load or run this file.
+        """
+
+    @abc.abstractmethod
+    def describe(self) -> dict[str, str]:
+        """What runs here: `{"runtime": name, "version": version}`.
+
+        Raises:
+            UserError: If the runtime is not installed; says which command installs it.
+        """
+
+    @abc.abstractmethod
+    def integer_kernels(self, file: Path) -> int:
+        """How many nodes compute on integers once this runtime has optimised the graph.
+
+        Raises:
+            CandidateError: If this runtime cannot load this file.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The measured latency of one file on one target.
+
+    Attributes:
+        median_ms: Median over processes of each process's median; milliseconds per call.
+        interval_ms: 95 % bootstrap interval of `median_ms`, over processes.
+        process_medians_ms: One median per process, in the order the processes ran. Files timed by
+            one `measure` are paired by position.
+        runs: Timed calls in all processes together; warm-up is not counted.
+        processes: Fresh processes that were started.
+        threads: Threads that one call may use.
+        batch: Images per call.
+        is_bimodal: Whether the processes disagree by far more than each of them varies.
+        runtime: Name of the runtime.
+        version: Its version.
+        cpu: Model name of the processor.
+        instruction_set: Best 8-bit instruction set that the processor offers.
+    """
+
+    median_ms: float
+    interval_ms: tuple[float, float]
+    process_medians_ms: tuple[float, ...]
+    runs: int
+    processes: int
+    threads: int
+    batch: int
+    is_bimodal: bool
+    runtime: str
+    version: str
+    cpu: str
+    instruction_set: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON types; `Timing.from_json` reads them back."""
+        fields = dataclasses.asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """The timing that `to_json` wrote; unknown fields are ignored.
+
+        Raises:
+            UserError: If a field is missing.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in fields]
+        if missing:
+            raise UserError(
+                f"timing: field '{missing[0]}' is missing. Fields: {', '.join(names)}. "
+                "Measure the file again."
+            )
+        values = {name: fields[name] for name in names}
+        values["interval_ms"] = tuple(values["interval_ms"])
+        values["process_medians_ms"] = tuple(values["process_medians_ms"])
+        return cls(**values)

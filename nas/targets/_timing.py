@@ -1,0 +1,225 @@
+"""The one timing protocol, seen from outside: fresh processes, and statistics over them.
+
+Repeats inside one process say little about the next process: where the allocator puts the weights,
+and which core the system picks, is drawn once per process. The same file with two threads gave 8.9,
+14.9, 15.2 and 15.1 ms in four processes whose own spread was below 0.6 ms. So the process is the
+unit: every process times all files in interleaved rounds (`_worker.py`), a file's latency is the
+median of its process medians, and the interval is a bootstrap over processes. Two files timed
+together are compared by the ratio within each process, which cancels what the machine did to both.
+"""
+
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.environment import cpu_model, instruction_set
+from nas.targets._base import TARGETS, Timing
+from search_spaces import CandidateError
+
+_WORKER_COMMAND = (sys.executable, "-m", "nas.targets._worker")
+_DEFAULT_BUDGET_S = 120.0
+_PATIENCE_S = 300.0
+_CONFIDENCE = 0.95
+_RESAMPLES = 2000
+_BIMODAL_FRACTION = 0.1
+_BIMODAL_SPREADS = 3.0
+_TIE_MARGIN = 0.01
+
+Row = Mapping[str, Any]
+
+logger = logging.getLogger(__name__)
+
+
+def measure(
+    target_name: str,
+    files: Sequence[Path],
+    *,
+    threads: int = 1,
+    batch: int = 1,
+    processes: int = 5,
+    budget_s: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Timing | CandidateError]:
+    """Times model files against each other on this machine; nothing else should run meanwhile.
+
+    Args:
+        target_name: A name out of `TARGETS.names()`.
+        files: Model files; not changed. A file given twice is timed twice.
+        threads: Threads that one call may use.
+        batch: Images per call.
+        processes: Fresh processes, one after the other. Below 5, intervals and ties mean little.
+        budget_s: Seconds for all processes together. Loading, warm-up and three rounds per process
+            happen in any case. Without a budget: 20 rounds, or 120 seconds per process.
+        progress: Called after each process with (processes done, processes in all).
+
+    Returns:
+        Per file, in the order given, its timing, or why it has none.
+
+    Raises:
+        UserError: If the target is unknown or not installed.
+        RuntimeError: If a process hangs, answers nonsense, or dies for a reason that loading one of
+            the files does not explain.
+    """
+    about = TARGETS.get(target_name)().describe()
+    deadline = time.monotonic() + (_DEFAULT_BUDGET_S * processes if budget_s is None else budget_s)
+    rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
+    errors: dict[int, CandidateError] = {}
+    for process in range(processes):
+        share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
+        job = {"target": target_name, "threads": threads, "batch": batch}
+        job |= {"seed": process, "budget_s": share_s}
+        answers = _run_process(job, {number: Path(files[number]).resolve() for number in rows})
+        for number, answer in answers.items():
+            if isinstance(answer, CandidateError):
+                errors[number] = answer
+                del rows[number]
+            else:
+                rows[number].append(answer)
+        if progress is not None:
+            progress(process + 1, processes)
+    timings = {
+        number: summarise(of_file, threads=threads, batch=batch, **about)
+        for number, of_file in rows.items()
+    }
+    return [
+        timings[number] if number in timings else errors[number] for number in range(len(files))
+    ]
+
+
+def is_tie(a: Timing, b: Timing) -> bool:
+    """Whether two files are indistinguishable in latency; both must come from one `measure`.
+
+    They are if the 95 % interval of the ratio of their latencies, bootstrapped over the processes
+    that timed both, reaches within 1 % of 1. The margin is there because a file loaded twice
+    differs by that much from itself, and because five processes alone would call 2 of 32 equal
+    pairs different.
+
+    Raises:
+        ValueError: If the two were not timed by the same number of processes.
+    """
+    if len(a.process_medians_ms) != len(b.process_medians_ms):
+        raise ValueError(
+            f"timings of {a.processes} and {b.processes} processes cannot be paired. "
+            "Pass both files to one call of measure."
+        )
+    low, high = bootstrap_interval(np.log(a.process_medians_ms) - np.log(b.process_medians_ms))
+    margin = math.log1p(_TIE_MARGIN)
+    return low <= margin and high >= -margin
+
+
+def summarise(
+    rows: Sequence[Row], *, threads: int, batch: int, runtime: str, version: str
+) -> Timing:
+    """One file's timing from what each process measured of it.
+
+    `is_bimodal` is true if the largest gap between neighbouring process medians exceeds both 10 %
+    of the latency and 3 interquartile ranges of a (median) process: then there are two latencies,
+    and the next process will have either.
+
+    Args:
+        rows: Per process `median_ms`, `iqr_ms` and `runs`.
+        threads: Threads that one call could use.
+        batch: Images per call.
+        runtime: Name of the runtime.
+        version: Its version.
+    """
+    medians_ms = np.array([row["median_ms"] for row in rows])
+    median_ms = float(np.median(medians_ms))
+    spread_ms = float(np.median([row["iqr_ms"] for row in rows]))
+    gap_ms = float(np.diff(np.sort(medians_ms)).max(initial=0.0))
+    return Timing(
+        median_ms=median_ms,
+        interval_ms=bootstrap_interval(medians_ms),
+        process_medians_ms=tuple(medians_ms.tolist()),
+        runs=sum(row["runs"] for row in rows),
+        processes=len(rows),
+        threads=threads,
+        batch=batch,
+        is_bimodal=gap_ms > max(_BIMODAL_FRACTION * median_ms, _BIMODAL_SPREADS * spread_ms),
+        runtime=runtime,
+        version=version,
+        cpu=cpu_model(),
+        instruction_set=instruction_set(),
+    )
+
+
+def bootstrap_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """95 % percentile interval of the median of `values`, resampled with a fixed seed.
+
+    With five values it is their range: that misses the true median in 2 of 32 cases, the least that
+    any interval made of five values can.
+
+    Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    values_N = np.asarray(values)
+    draws = np.random.default_rng(0).integers(len(values_N), size=(_RESAMPLES, len(values_N)))
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(np.median(values_N[draws], axis=1), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _run_process(
+    job: Mapping[str, Any], files: Mapping[int, Path]
+) -> dict[int, Row | CandidateError]:
+    """What one process measured of each file; if loading one kills it, another does the rest."""
+    answers: dict[int, Row | CandidateError] = {}
+    while numbers := [number for number in files if number not in answers]:
+        last, code = _run_worker({**job, "files": [str(files[number]) for number in numbers]})
+        rows = last.get("files", [])
+        if code == 0 and len(rows) == len(numbers):
+            for number, row in zip(numbers, rows, strict=True):
+                answers[number] = CandidateError(row["error"]) if "error" in row else row
+        elif code != 0 and "opening" in last:
+            number = numbers[last["opening"]]
+            answers[number] = CandidateError(
+                f"file '{files[number]}' ended the process that loaded it, with code {code}."
+            )
+        else:
+            raise RuntimeError(
+                f"the process that timed {len(numbers)} files ended with code {code} and without "
+                "an answer. Code -9 means that the system killed it, mostly for lack of memory."
+            )
+    return answers
+
+
+def _run_worker(job: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Runs one worker; returns the last line it answered ({} for nonsense) and its exit code.
+
+    The worker is killed if this process is interrupted, and ends by itself if this process is
+    killed.
+    """
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    timeout_s = _PATIENCE_S + 3 * job["budget_s"]
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(
+        _WORKER_COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
+    ) as worker:
+        try:
+            answer, noise = worker.communicate(json.dumps(job), timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            worker.kill()
+            raise RuntimeError(
+                f"the process that times {len(job['files'])} files had not ended after "
+                f"{timeout_s:.0f} s and was stopped. Time fewer files at once."
+            ) from error
+        except BaseException:  # an interrupt, mostly; Popen would leave the worker running
+            worker.kill()
+            worker.wait()
+            raise
+    logger.debug("timing process wrote: %s", noise[-2000:])
+    try:
+        last = json.loads(answer.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {}, worker.returncode
+    return last if isinstance(last, dict) else {}, worker.returncode

@@ -1,0 +1,113 @@
+"""The onnxruntime target: an ONNX file on the CPU of this machine."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from nas.targets._base import TARGETS, AbstractTarget
+from search_spaces import CandidateError, UserError
+
+_SEVERITY_ERROR = 3
+_INPUT_SEED = 0
+_INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
+
+
+@TARGETS.register
+@final
+class OnnxRuntime(AbstractTarget):
+    """onnxruntime's CPU execution provider, nodes run one after the other."""
+
+    def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
+        """See `AbstractTarget.prepare`. Inputs are float32, from N(0, 1) with a fixed seed."""
+        session = _open(file, _options(threads))
+        rng = np.random.default_rng(_INPUT_SEED)
+        feed = {
+            node.name: rng.standard_normal(_shape(node, file, batch), dtype=np.float32)
+            for node in session.get_inputs()
+        }
+        outputs = [node.name for node in session.get_outputs()]
+
+        def call() -> None:
+            session.run(outputs, feed)
+
+        try:
+            call()
+        except Exception as error:
+            raise CandidateError(f"file '{file}' cannot be run by onnxruntime: {error}") from error
+        return call
+
+    def describe(self) -> dict[str, str]:
+        """See `AbstractTarget.describe`."""
+        return {"runtime": "onnxruntime", "version": str(_onnxruntime().__version__)}
+
+    def integer_kernels(self, file: Path) -> int:
+        """See `AbstractTarget.integer_kernels`. Needs the package onnx to read the graph back.
+
+        Counts QLinear*, QGemm, QAttention, DynamicQuantize* and *Integer* nodes; a QDQ pair that
+        the runtime did not fuse, and pooling or reshaping that merely passes bytes on, count
+        nothing.
+        """
+        import onnx
+
+        options = _options(threads=1)
+        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+            options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
+            _open(file, options)
+            model = onnx.load(options.optimized_model_filepath)
+        return sum(
+            node.op_type.startswith(_INTEGER_PREFIXES) or "Integer" in node.op_type
+            for node in model.graph.node
+        )
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(
+            "target 'onnxruntime' is not installed. Run: pip install onnxruntime"
+        ) from error
+    return onnxruntime
+
+
+def _options(threads: int) -> Any:
+    ort = _onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _SEVERITY_ERROR
+    # Threads spin while a call runs and stop when it returns: spinning ones of an idle session
+    # would take the cores from the session that is being timed (2 to 3 times slower when measured).
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _open(file: Path, options: Any) -> Any:
+    try:
+        return _onnxruntime().InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes
+        raise CandidateError(f"file '{file}' cannot be loaded by onnxruntime: {error}") from error
+
+
+def _shape(node: Any, file: Path, batch: int) -> list[int]:
+    """The input's shape with its first axis set to `batch` (if it is symbolic, or already that)."""
+    if node.type != "tensor(float)":
+        raise CandidateError(
+            f"file '{file}': input '{node.name}' is a {node.type}; inputs must be float32."
+        )
+    axes = list(node.shape)
+    if axes and not isinstance(axes[0], int):
+        axes[0] = batch
+    if not all(isinstance(axis, int) for axis in axes) or axes[:1] != [batch]:
+        raise CandidateError(
+            f"file '{file}': input '{node.name}' has shape {node.shape}; batches of {batch} need a "
+            "first axis that is symbolic or of that size, and numbers elsewhere."
+        )
+    return axes

@@ -1,0 +1,61 @@
+"""Writing a report: all of it, atomically, inside the run directory."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from reports.load import load_run
+from reports.page import render
+from reports.tables import markdown, pareto_csv
+from search_spaces import UserError
+
+
+def build_report(run_dir: Path) -> Path:
+    """Writes report.html, report.md and pareto.csv into `run_dir/report`.
+
+    Each file is replaced as a whole: who opens one sees the old or the new report, never half.
+
+    Args:
+        run_dir: A run directory; the search may still be going on.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: If the run cannot be read, or the report cannot be written.
+    """
+    run = load_run(run_dir)
+    folder = run_dir / "report"
+    contents = {
+        "pareto.csv": pareto_csv(run),
+        "report.md": markdown(run),
+        "report.html": render(run),
+    }
+    try:
+        folder.mkdir(exist_ok=True)
+        if folder.resolve() != run_dir.resolve() / "report":
+            raise UserError(
+                f"report '{folder}' is a link to '{folder.resolve()}', outside of the run. "
+                "Nothing is written there. Remove the link and try again."
+            )
+        for name, content in contents.items():
+            _write(folder / name, content)
+    except OSError as error:
+        raise UserError(
+            f"report '{folder}' cannot be written: {error.strerror or error}. "
+            "Make room or set the permissions, then run: nas report " + str(run_dir)
+        ) from error
+    return folder / "report.html"
+
+
+def _write(path: Path, content: str) -> None:
+    """Replaces a file as a whole."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

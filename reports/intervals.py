@@ -1,0 +1,34 @@
+"""How sure a measured accuracy is."""
+
+import math
+
+
+def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Score interval of a proportion.
+
+    Unlike the normal approximation it stays within [0, 1] and is not empty at 0 or `total`
+    correct answers.
+
+    Args:
+        correct: Answers that were right, 0 <= correct <= total.
+        total: Answers in all, at least 1.
+        z: Quantile of the standard normal; 1.96 gives 95 %.
+
+    Returns:
+        Lower and upper bound, fractions in [0, 1].
+
+    Raises:
+        ValueError: If no answer was given, or more were right than were given.
+
+    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference,
+    J. Am. Stat. Assoc. 22 (1927).
+    """
+    if total < 1 or not 0 <= correct <= total:
+        raise ValueError(f"correct={correct} of total={total}: needs 0 <= correct <= total >= 1.")
+    share = correct / total
+    denominator = 1 + z**2 / total
+    centre = share + z**2 / (2 * total)
+    spread = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    low = (centre - spread) / denominator if correct > 0 else 0.0
+    high = (centre + spread) / denominator if correct < total else 1.0
+    return low, high

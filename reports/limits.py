@@ -1,0 +1,54 @@
+"""The budgets of a run: what they came to, and whether they took anything away.
+
+For runs whose plan does not record it: budgets are read again and compared with the stored space; a
+latency budget, which no space knows, is compared with everything this run measured or predicted.
+"""
+
+from collections.abc import Sequence
+
+from nas.budget import binding, parse_budget, resolve
+from nas.problem import Limit
+from reports.records import LimitRow, Member, TrialRow
+from search_spaces import SearchSpace
+
+
+def computed_limits(
+    budgets: Sequence[str],
+    space: SearchSpace | None,
+    members: Sequence[Member],
+    trials: Sequence[TrialRow],
+) -> tuple[LimitRow, ...]:
+    """The limits that the budgets come to in this space.
+
+    Raises:
+        UserError: If a budget cannot be read, or is a percentage of something unknown.
+    """
+    costs = space.costs if space is not None else None
+    if costs is None:
+        return tuple(LimitRow(text=text, metric=parse_budget(text).metric) for text in budgets)
+    rows = []
+    for limit in resolve([parse_budget(text) for text in budgets], costs):
+        if limit.metric in costs.metrics:
+            _, largest, binds = binding(limit, costs)
+            rows.append(_row(limit, largest, binds))
+        else:
+            seen = _latencies(members, trials) if limit.metric == "latency_ms" else []
+            rows.append(_row(limit, max(seen, default=None), _binds(limit, seen)))
+    return tuple(rows)
+
+
+def _row(limit: Limit, largest: float | None, binds: bool | None) -> LimitRow:
+    return LimitRow(
+        text=limit.text, metric=limit.metric, max=limit.max, binds=binds, largest=largest
+    )
+
+
+def _binds(limit: Limit, seen: Sequence[float]) -> bool | None:
+    """True once a network was over the limit; having seen none proves nothing."""
+    return True if any(value > limit.max for value in seen) else None
+
+
+def _latencies(members: Sequence[Member], trials: Sequence[TrialRow]) -> list[float]:
+    measured = [member.deployed.latency.median_ms for member in members]
+    predicted = [trial.latency_predicted_ms for trial in trials]
+    return [value for value in (*measured, *predicted) if value is not None]

@@ -1,0 +1,169 @@
+"""report.html: one offline file made of sections.
+
+A section is a function from the run to markup; SECTIONS is the page from top to bottom. Text from
+files reaches the page through `reports.markup` only, and the content security policy lets nothing
+run or load but the page's own script. Plots are drawn by plots.js from the JSON of `reports.charts`
+(own SVG: a page of about 100 kB opens at once where an inlined plotly.js is 4.8 MB).
+"""
+
+import base64
+import hashlib
+import string
+from importlib import resources
+
+from reports import background_page, charts, members_page, summary, text
+from reports.markup import Html, element, escaped, join, section
+from reports.records import Member, RunTables
+
+
+def render(run: RunTables) -> str:
+    """The whole page."""
+    script = _asset("plots.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return string.Template(_asset("template.html")).substitute(
+        title=escaped(f"Pareto report: {summary.title(run)}"),
+        style=_asset("style.css"),
+        body=join(*(part(run) for part in SECTIONS)),
+        data=charts.payload(run),
+        script=script,
+        script_hash=f"sha256-{digest}",
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("reports").joinpath(name).read_text(encoding="utf-8")
+
+
+def header(run: RunTables) -> Html:
+    """What this is, in three lines."""
+    return element(
+        "header",
+        element("p", "Pareto report", class_="eyebrow"),
+        element("h1", summary.title(run)),
+        element("p", summary.headline(run), class_="lead"),
+        element("p", "Measured on: ", summary.measured_on(run), class_="quiet"),
+    )
+
+
+def tiles(run: RunTables) -> Html | None:
+    """The members that people ask for first."""
+    timed = [m for m in run.front if m.deployed.latency.median_ms is not None]
+    scored = [m for m in run.front if m.deployed.search.fraction is not None]
+    sized = [m for m in run.front if m.deployed.bytes is not None]
+    picks = [
+        ("most accurate", max(scored, key=lambda m: m.deployed.search.fraction or 0, default=None)),
+        ("knee", next((m for m in run.front if m.is_knee), None)),
+        ("fastest", timed[0] if timed else None),
+        ("smallest file", min(sized, key=lambda m: m.deployed.bytes or 0, default=None)),
+    ]
+    merits: dict[str, list[str]] = {}
+    for merit, member in picks:
+        if member is not None:
+            merits.setdefault(member.key, []).append(merit)
+    by_key = {member.key: member for member in run.front}
+    cards = [_tile(", ".join(names), by_key[key]) for key, names in merits.items()]
+    return element("div", *cards, class_="tiles") if cards else None
+
+
+def _tile(name: str, member: Member) -> Html:
+    deployed = member.deployed
+    return element(
+        "div",
+        element("p", name.capitalize(), class_="tile-name"),
+        element(
+            "p",
+            element("b", text.with_unit(text.percent(deployed.search.fraction), "%")),
+            element("b", text.with_unit(text.significant(deployed.latency.median_ms), "ms")),
+            element("b", text.size(deployed.bytes)),
+        ),
+        element("a", member.key, href=f"#{members_page.anchor(member)}", class_="key"),
+        class_="tile",
+    )
+
+
+def front(run: RunTables) -> Html:
+    """The main plot with its legend and what it does not show."""
+    if charts.front_plot(run) is None:
+        plot = element("p", "No network has a measured or predicted latency yet.", class_="empty")
+        return section("Accuracy against measured latency", plot)
+    return section(
+        "Accuracy against measured latency",
+        _legend(run),
+        element("div", id="plot-front", class_="plot"),
+        element("noscript", element("p", "The plots need JavaScript; the table does not.")),
+        element("p", *_plot_notes(run), class_="note"),
+    )
+
+
+def _legend(run: RunTables) -> Html:
+    kinds = {charts.kind(member): member for member in run.members}
+    names = {"front": "front", "random": "random", "other": "other reference"}
+    items = [
+        _legend_item(charts.shape(kind), f"mark {kind}", names.get(kind, member.name))
+        for kind, member in kinds.items()
+    ]
+    if run.trials:
+        items.append(_legend_item("circle", "trial", "trial: latency predicted"))
+    sizes = sorted(m.deployed.bytes for m in run.members if m.deployed.bytes)
+    if sizes:
+        radius = charts.radius_of(sizes)
+        for num_bytes in dict.fromkeys([sizes[0], sizes[-1]]):
+            label = text.size(num_bytes)
+            items.append(_legend_item("circle", "size", label, radius=radius(num_bytes)))
+    return element("ul", *items, class_="legend")
+
+
+def _legend_item(shape: str, class_: str, label: str, *, radius: float = 6.0) -> Html:
+    side = 2 * max(radius, 8.0) + 4
+    drawn = element("path", d=charts.SHAPES[shape], transform=f"scale({radius})", class_=class_)
+    box = f"{-side / 2} {-side / 2} {side} {side}"
+    icon = element("svg", drawn, width=side, height=side, viewBox=box, aria_hidden="true")
+    return element("li", icon, label)
+
+
+def _plot_notes(run: RunTables) -> list[str]:
+    notes = [
+        "Bars: 95 % Wilson interval of the accuracy on the search split; interval of the median "
+        "latency over fresh processes. Marker size: bytes of the deployed file. "
+    ]
+    images = run.plan.get("images_per_score")
+    if run.trials:
+        scored = f" and their accuracy is that of {images} images" if images else ""
+        notes.append(f"Trials stand at their predicted latency{scored}. ")
+    if len(run.front) > 1:
+        notes.append(
+            "Front members below the line are there for their size or their log-loss. "
+            "≈ joins members whose paired latencies cannot be told apart. "
+        )
+    hidden = sum(t.failure is None and t.latency_predicted_ms is None for t in run.trials)
+    if hidden:
+        notes.append(f"Without a latency prediction, not drawn: {hidden} trials. ")
+    return notes
+
+
+def table(run: RunTables) -> Html:
+    """The front and the references in numbers."""
+    if not run.members:
+        empty = element("p", "No network was exported yet.", class_="empty")
+        return section("Front and references", empty)
+    return section(
+        "Front and references",
+        members_page.table(run.members),
+        element(
+            "p",
+            "Selection used the search split and measured latency only; test stands beside it and "
+            "decides nothing. fp32: the same pruned network before quantization. Policy: precision "
+            "of each stage, with the share of its channels that was removed.",
+            class_="note",
+        ),
+    )
+
+
+def networks(run: RunTables) -> Html | None:
+    """Every network stage by stage."""
+    if not run.members:
+        return None
+    return section("Networks", members_page.networks(run.members))
+
+
+SECTIONS = (header, tiles, front, table, networks, background_page.background)

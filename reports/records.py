@@ -1,0 +1,197 @@
+"""What a report is made of: the typed, frozen tables of one run.
+
+Every number that a run may lack is `None` here, never NaN; text shows it as "-" (`reports.text`).
+Units are in the names; accuracies and sparsities are fractions in [0, 1].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reports.intervals import wilson
+from search_spaces import Option
+
+Interval = tuple[float, float]
+DEPLOYED = "model.onnx"
+UNQUANTIZED = "model.fp32.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """What one file answered on one split."""
+
+    fraction: float | None = None
+    correct: int | None = None
+    total: int | None = None
+    log_loss: float | None = None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95 % Wilson interval of the accuracy."""
+        if self.correct is None or not self.total or not 0 <= self.correct <= self.total:
+            return None
+        return wilson(self.correct, self.total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """How long one file took, and under which conditions."""
+
+    median_ms: float | None = None
+    interval_ms: Interval | None = None
+    processes: int | None = None
+    runs: int | None = None
+    threads: int | None = None
+    batch: int | None = None
+    is_bimodal: bool = False
+    runtime: str = ""
+    version: str = ""
+    cpu: str = ""
+    instruction_set: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """One exported file of a network, as its card describes it."""
+
+    name: str
+    bytes: int | None = None
+    precision: str = ""
+    integer_kernels: int | None = None
+    search: Quality = Quality()
+    test: Quality = Quality()
+    latency: Latency = Latency()
+    latency_predicted_ms: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A network with real files: on the front, or a reference shown beside it."""
+
+    key: str
+    name: str
+    is_reference: bool
+    folder: str  # relative to the run directory, with forward slashes
+    arch: Mapping[str, Option]
+    policy: Mapping[str, Option]
+    encoding: tuple[int, ...]
+    macs: int | None
+    params: int | None
+    files: tuple[ModelFile, ...]
+    classes: tuple[str, ...]
+    input: Mapping[str, Any]
+    is_knee: bool = False
+    tied_with: tuple[str, ...] = ()
+
+    def file(self, name: str) -> ModelFile | None:
+        """The file called `name`, if the network has it."""
+        return next((file for file in self.files if file.name == name), None)
+
+    @property
+    def deployed(self) -> ModelFile:
+        """The file that was selected and that runs on the target."""
+        return self.file(DEPLOYED) or ModelFile(name=DEPLOYED)
+
+    @property
+    def unquantized(self) -> ModelFile:
+        """The same pruned network before quantization: the deployed file when all is fp32."""
+        precisions = {
+            v for name, v in self.policy.items() if name.rpartition(".")[2] == "precision"
+        }
+        alone = self.deployed if precisions <= {"fp32"} else ModelFile(name=UNQUANTIZED)
+        return self.file(UNQUANTIZED) or alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """One line of trials.jsonl: accuracy is measured, latency and size are predicted."""
+
+    number: int
+    key: str
+    arch: Mapping[str, Option]
+    policy: Mapping[str, Option]
+    accuracy: float | None
+    log_loss: float | None
+    macs: float | None
+    params: float | None
+    latency_predicted_ms: float | None
+    size_predicted_bytes: float | None
+    failure: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitRow:
+    """One budget of the run; `binds` is None when that is not known."""
+
+    text: str
+    metric: str
+    max: float | None = None  # in the metric's unit
+    binds: bool | None = None
+    largest: float | None = None  # in the space; for latency: that this run has seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Time spent in one phase, over all the times that the run was started."""
+
+    name: str
+    seconds: float | None  # None while it has never ended
+    num_interrupted: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPoint:
+    """One line of train_log.jsonl."""
+
+    step: int
+    loss: float | None
+    loss_largest: float | None
+    loss_smallest: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileRow:
+    """One whole network or part that the latency profile measured."""
+
+    name: str
+    measured_ms: float
+    predicted_ms: float
+    is_held_out: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How far latency predictions can be trusted: errors on networks left out of the fit."""
+
+    target: str
+    num_networks: int | None
+    mape: float | None
+    max_error: float | None
+    kendall_tau: float | None
+    rows: tuple[ProfileRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTables:
+    """Everything that a report says about one run."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    num_networks: int | None  # distinct ones in the space
+    limits: tuple[LimitRow, ...]
+    front: tuple[Member, ...]  # by measured latency
+    references: tuple[Member, ...]  # as the run lists them
+    replaced: tuple[tuple[str, str], ...]  # (key, reason)
+    trials: tuple[TrialRow, ...]
+    phases: tuple[Phase, ...]
+    notes: tuple[str, ...]
+    training: tuple[TrainPoint, ...]
+    profile: Profile | None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The front, then the references."""
+        return self.front + self.references

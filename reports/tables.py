@@ -1,0 +1,180 @@
+"""The front and the references as tables: pareto.csv, report.md and the terminal.
+
+One frame (`pareto_frame`) holds the numbers; the texts are made from it or from the same members,
+so that the files cannot disagree. Selection used the `search` split; `test` stands beside it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from reports import summary, text
+from reports.load import load_run
+from reports.records import Interval, Member, RunTables
+
+
+def pareto_frame(run: RunTables) -> pd.DataFrame:
+    """One row per front member, by latency, then one per reference; missing numbers are NaN."""
+    return pd.DataFrame([_row(member) for member in run.members], columns=list(_row(_EMPTY)))
+
+
+def pareto_csv(run: RunTables) -> str:
+    """`pareto_frame` as comma-separated text; a missing number is an empty field."""
+    return str(pareto_frame(run).to_csv(index=False, lineterminator="\n"))
+
+
+def _row(member: Member) -> dict[str, object]:
+    deployed, unquantized = member.deployed, member.unquantized
+    low, high = deployed.search.interval or (None, None)
+    test_low, test_high = deployed.test.interval or (None, None)
+    fast, slow = deployed.latency.interval_ms or (None, None)
+    return {
+        "key": member.key,
+        "role": "reference" if member.is_reference else "front",
+        "name": member.name,
+        "is_knee": member.is_knee,
+        "tied_with": " ".join(member.tied_with),
+        "macs": _integer(member.macs),
+        "params": _integer(member.params),
+        "accuracy_search": deployed.search.fraction,
+        "accuracy_search_low": low,
+        "accuracy_search_high": high,
+        "log_loss_search": deployed.search.log_loss,
+        "accuracy_test": deployed.test.fraction,
+        "accuracy_test_low": test_low,
+        "accuracy_test_high": test_high,
+        "accuracy_test_fp32": unquantized.test.fraction,
+        "latency_ms": deployed.latency.median_ms,
+        "latency_ms_low": fast,
+        "latency_ms_high": slow,
+        "latency_ms_fp32": unquantized.latency.median_ms,
+        "latency_predicted_ms": deployed.latency_predicted_ms,
+        "size_bytes": _integer(deployed.bytes),
+        "size_bytes_fp32": _integer(unquantized.bytes),
+        "integer_kernels": _integer(deployed.integer_kernels),
+        "precision": text.per_stage(member.arch, member.policy, "precision"),
+        "sparsity": text.per_stage(member.arch, member.policy, "sparsity"),
+        "network": "; ".join(text.network(member.arch, member.policy)),
+        "encoding": " ".join(map(str, member.encoding)),
+        "folder": member.folder,
+    }
+
+
+def _integer(value: int | None) -> object:
+    """Kept out of float columns: 12345678 must not become 1.2345678e7 beside a missing value."""
+    return pd.NA if value is None else value
+
+
+_EMPTY = Member(
+    key="",
+    name="",
+    is_reference=False,
+    folder="",
+    arch={},
+    policy={},
+    encoding=(),
+    macs=None,
+    params=None,
+    files=(),
+    classes=(),
+    input={},
+)
+
+
+def front_table(run_dir: Path) -> tuple[list[str], list[list[str]]]:
+    """The front and the references for a terminal.
+
+    Returns:
+        The header and one row of strings per network, as long as the header.
+
+    Raises:
+        UserError: If the run directory cannot be read.
+    """
+    return table_texts(load_run(run_dir))
+
+
+def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the short table; accuracies in percent."""
+    header = [
+        "network",
+        "key",
+        "accuracy % (search)",
+        "test %",
+        "test fp32 %",
+        "latency ms",
+        "fp32 ms",
+        "predicted ms",
+        "size",
+        "size fp32",
+        "MACs",
+        "params",
+        "precision",
+        "sparsity",
+    ]
+    return header, [_texts(member) for member in run.members]
+
+
+def _texts(member: Member) -> list[str]:
+    deployed, unquantized = member.deployed, member.unquantized
+    return [
+        role(member),
+        member.key,
+        _with_interval(
+            text.percent(deployed.search.fraction), deployed.search.interval, is_share=True
+        ),
+        text.percent(deployed.test.fraction),
+        text.percent(unquantized.test.fraction),
+        _with_interval(text.significant(deployed.latency.median_ms), deployed.latency.interval_ms),
+        text.significant(unquantized.latency.median_ms),
+        text.significant(deployed.latency_predicted_ms),
+        text.size(deployed.bytes),
+        text.size(unquantized.bytes),
+        text.count(member.macs),
+        text.count(member.params),
+        text.per_stage(member.arch, member.policy, "precision"),
+        text.per_stage(member.arch, member.policy, "sparsity"),
+    ]
+
+
+def role(member: Member) -> str:
+    """What the row is, in words: "front, knee", "front, tied with 3f2a9c01d4ab", "random 1"."""
+    if member.is_reference:
+        return member.name
+    ties = [f"tied with {key}" for key in member.tied_with]
+    return ", ".join(["front", *(["knee"] if member.is_knee else []), *ties])
+
+
+def _with_interval(value: str, interval: Interval | None, *, is_share: bool = False) -> str:
+    if interval is None or value == text.MISSING:
+        return value
+    return f"{value} ({text.percent_range(interval) if is_share else text.span(interval)})"
+
+
+def markdown(run: RunTables) -> str:
+    """report.md: what was run, the table, and what is known about how far to trust it."""
+    header, rows = table_texts(run)
+    table = [header, ["---"] * len(header), *rows]
+    parts = [
+        f"# {_plain(summary.title(run))}",
+        _plain(summary.headline(run)),
+        "## Front and references",
+        "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",
+        "Accuracy: 95 % Wilson interval. Selection used the `search` split and measured latency "
+        "only; `test` decides nothing. fp32: the same pruned network before quantization.",
+        "## What was run",
+        "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table_line(row: Sequence[str]) -> str:
+    return f"| {' | '.join(_plain(cell) for cell in row)} |"
+
+
+def _plain(value: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    escaped = value.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\")
+    for mark in "|`*_[]":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return " ".join(escaped.split())

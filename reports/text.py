@@ -1,0 +1,153 @@
+"""Numbers and networks as people read them.
+
+A missing number is "-". Sizes are decimal (1 kB = 1000 bytes). A network is one line per stage:
+"stage1: width 32, depth 2, int8, sparsity .25: mbconv k3 e4 | window h2 e3".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas.budget import format_value
+from reports.records import Interval
+
+MISSING = "-"
+SHORT_OPTIONS = {"kernel_size": "k", "expand_ratio": "e", "num_heads": "h", "window_size": "w"}
+OPERATOR_NAMES = ("operator", "mixer", "block")
+
+
+def percent(fraction: float | None) -> str:
+    """0.6123 -> "61.2"; the unit is in the column's head."""
+    return MISSING if fraction is None else f"{100 * fraction:.1f}"
+
+
+def percent_range(interval: Interval | None) -> str:
+    """(0.58, 0.641) -> "58.0-64.1" with an en dash."""
+    return "" if interval is None else f"{percent(interval[0])}–{percent(interval[1])}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """Rounded to significant digits, never in exponent form: 0.8123 -> "0.812"."""
+    if value is None:
+        return MISSING
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition(
+        "e"
+    )  # rounded first: 0.9996 -> 1.00
+    return f"{float(f'{mantissa}e{exponent}'):.{max(digits - 1 - int(exponent), 0)}f}"
+
+
+def with_unit(value: str, unit: str) -> str:
+    """ "0.812" and "ms" -> "0.812 ms"; a missing value has no unit."""
+    return value if value == MISSING else f"{value} {unit}"
+
+
+def span(interval: Interval | None) -> str:
+    """(0.7, 0.9) -> "0.700-0.900" with an en dash."""
+    return "" if interval is None else f"{significant(interval[0])}–{significant(interval[1])}"
+
+
+def size(num_bytes: float | None) -> str:
+    """240123 -> "240 kB"."""
+    return MISSING if num_bytes is None else format_value("size_bytes", num_bytes)
+
+
+def count(number: float | None) -> str:
+    """12345678 -> "12.3 M"; what is counted is in the column's head."""
+    if number is None:
+        return MISSING
+    return format_value("params", number).removesuffix("params").rstrip()
+
+
+def magnitude(number: float) -> str:
+    """How many there are, roughly: 4213 -> "4213", 41300000000000 -> "4.1 x 10^13"."""
+    if number < 1e6:
+        return f"{number:.0f}"
+    mantissa, _, exponent = f"{number:.1e}".partition("e")
+    return f"{mantissa} x 10^{int(exponent)}"
+
+
+def seconds(value: float) -> str:
+    """7.25 -> "7.2 s"; 95 -> "1 min 35 s"; 7300 -> "2 h 2 min"."""
+    if value < 59.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
+
+
+def sparsity(value: Any) -> str:
+    """0.25 -> ".25"; 0 -> "0"."""
+    text = f"{value:g}" if isinstance(value, int | float) else str(value)
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageText:
+    """One stage of a network in words."""
+
+    name: str
+    settings: tuple[str, ...]
+    precision: str
+    sparsity: str
+    blocks: tuple[tuple[str, str], ...]  # (operator, its options): ("mbconv", "k3 e4")
+
+    @property
+    def line(self) -> str:
+        """The whole stage on one line."""
+        extra = [self.precision] if self.precision else []
+        extra += [f"sparsity {self.sparsity}"] if self.sparsity else []
+        blocks = " | ".join(" ".join(filter(None, block)) for block in self.blocks)
+        head = f"{self.name}: {', '.join([*self.settings, *extra])}"
+        return f"{head}: {blocks}" if blocks else head
+
+
+def stages(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[StageText, ...]:
+    """A network stage by stage, in the order in which its choices name the stages.
+
+    Choices are dotted names: `stage.setting`, `stage.block.option`; a name without a dot belongs to
+    the "network".
+    """
+    own: dict[str, dict[str, Any]] = {}
+    blocks: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, value in [*arch.items(), *policy.items()]:
+        parts = name.split(".")
+        stage = parts[0] if len(parts) > 1 else "network"
+        own.setdefault(stage, {})
+        blocks.setdefault(stage, {})
+        if len(parts) > 2:
+            blocks[stage].setdefault(parts[1], {})[".".join(parts[2:])] = value
+        else:
+            own[stage][parts[-1]] = value
+    return tuple(_stage(name, own[name], blocks[name]) for name in own)
+
+
+def _stage(name: str, own: dict[str, Any], blocks: dict[str, dict[str, Any]]) -> StageText:
+    policy = ("precision", "sparsity")
+    return StageText(
+        name=name,
+        settings=tuple(f"{key} {value}" for key, value in own.items() if key not in policy),
+        precision=str(own.get("precision", "")),
+        sparsity=sparsity(own["sparsity"]) if "sparsity" in own else "",
+        blocks=tuple(_block(options) for options in blocks.values()),
+    )
+
+
+def _block(options: dict[str, Any]) -> tuple[str, str]:
+    operator = next((str(options[name]) for name in OPERATOR_NAMES if name in options), "")
+    rest = [_option(k, v) for k, v in options.items() if k not in OPERATOR_NAMES]
+    return operator, " ".join(rest)
+
+
+def _option(name: str, value: Any) -> str:
+    return f"{SHORT_OPTIONS[name]}{value}" if name in SHORT_OPTIONS else f"{name} {value}"
+
+
+def network(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[str, ...]:
+    """One line per stage."""
+    return tuple(stage.line for stage in stages(arch, policy))
+
+
+def per_stage(arch: Mapping[str, Any], policy: Mapping[str, Any], field: str) -> str:
+    """One policy field over the stages: "int8 int8 fp32"; "-" when no stage decides it."""
+    values = [getattr(stage, field) for stage in stages(arch, policy)]
+    return " ".join(value for value in values if value) or MISSING

@@ -1,0 +1,31 @@
+"""What can be decided: choices, spaces, candidates, costs. No torch.
+
+`load_space("hybrid", resolution=32, channels=1, num_classes=100)` gives the architecture choices,
+`.with_policy(("fp32", "int8"), (0, 0.25, 0.5))` adds compression, `.candidate(encoding)` is one
+point, `.costs` its multiply-adds, parameters and bytes.
+"""
+
+from search_spaces._base import SPACES as SPACES
+from search_spaces._base import AbstractSpace as AbstractSpace
+from search_spaces._base import load_space as load_space
+from search_spaces._candidate import Candidate as Candidate
+from search_spaces._choice import Choice as Choice
+from search_spaces._choice import Option as Option
+from search_spaces._choice import Options as Options
+from search_spaces._errors import CandidateError as CandidateError
+from search_spaces._errors import UserError as UserError
+from search_spaces._errors import did_you_mean as did_you_mean
+from search_spaces._network import Stage as Stage
+from search_spaces._network import Staged as Staged
+from search_spaces._network import declaration as declaration
+from search_spaces._network import signature_cost as signature_cost
+from search_spaces._precision import PRECISIONS as PRECISIONS
+from search_spaces._precision import check_precisions as check_precisions
+from search_spaces._registry import Registry as Registry
+from search_spaces._slot import Cost as Cost
+from search_spaces._slot import Group as Group
+from search_spaces._slot import Shape as Shape
+from search_spaces._slot import Signature as Signature
+from search_spaces._slot import Slot as Slot
+from search_spaces._space import SearchSpace as SearchSpace
+from search_spaces._tables import Additive as Additive

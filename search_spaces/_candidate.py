@@ -1,0 +1,34 @@
+"""One canonical point of a search space."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from search_spaces._choice import Options
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One point: architecture and compression policy together.
+
+    Built by `SearchSpace.candidate`, which canonicalises: equal networks have equal keys.
+
+    Attributes:
+        encoding: Option index of every choice of the space; 0 where a choice is inactive.
+        arch: The active architecture choices and their options.
+        policy: The active policy choices (precision and sparsity) and their options.
+    """
+
+    encoding: tuple[int, ...]
+    arch: Options
+    policy: Options
+
+    @cached_property
+    def key(self) -> str:
+        """12 hexadecimal digits that name this network and policy, whatever space it came from.
+
+        Made of the readable options, not of indices, so that a space from which options were
+        trimmed gives the same network the same key.
+        """
+        text = self.arch.to_json() + self.policy.to_json()
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,70 @@
+"""Closed-form costs of the layers that operators are made of.
+
+`n` is the number of positions the layer is applied to. A convolution is always followed by a batch
+norm unless it has a bias of its own.
+"""
+
+from search_spaces._slot import Cost
+
+
+def conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
+    """Ordinary convolution and its batch norm."""
+    weights = kernel_size * kernel_size * in_width * width
+    return Cost(
+        dense=n * weights,
+        params=weights + 2 * width,
+        weights=weights,
+        vectors=width,
+        channels=width,
+        elements=n * width,
+        calls=1,
+    )
+
+
+def depthwise(n: int, width: int, kernel_size: int, *, has_norm: bool) -> Cost:
+    """Depthwise convolution with batch norm, or with a bias where there is none."""
+    weights = kernel_size * kernel_size * width
+    return Cost(
+        depthwise=n * weights,
+        params=weights + (2 * width if has_norm else width),
+        weights=weights,
+        vectors=width,
+        channels=width,
+        elements=n * width,
+        calls=1,
+    )
+
+
+def linear(n: int, in_width: int, width: int) -> Cost:
+    """Linear layer with bias."""
+    weights = in_width * width
+    return Cost(
+        dense=n * weights,
+        params=weights + width,
+        weights=weights,
+        vectors=width,
+        channels=width,
+        elements=n * width,
+        calls=1,
+    )
+
+
+def layer_norm(n: int, width: int) -> Cost:
+    """Layer norm over channels."""
+    return Cost(params=2 * width, vectors=2 * width, elements=n * width, calls=1)
+
+
+def pointwise(n: int, width: int, *, calls: int = 1) -> Cost:
+    """Additions, activations and copies: no parameters, one write of the map per call."""
+    return Cost(elements=calls * n * width, calls=calls)
+
+
+def channel_mlp(n: int, width: int, hidden: int) -> Cost:
+    """Layer norm, linear, GELU, linear, residual addition."""
+    return (
+        layer_norm(n, width)
+        + linear(n, width, hidden)
+        + pointwise(n, hidden)
+        + linear(n, hidden, width)
+        + pointwise(n, width)
+    )

@@ -1,0 +1,267 @@
+"""Staged networks: stem, stages of blocks, downsampling between them, head.
+
+    stem - block* - downsample - block* - downsample - block* ... - head
+
+A `Staged` network says which choices there are and what signature each slot has for the options
+taken. It holds numbers only, so it can be stored as JSON and sent to another process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import Any, NamedTuple
+
+from search_spaces._choice import Choice, Option, Options
+from search_spaces._errors import UserError
+from search_spaces._resolution import Pyramid, pyramid
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._base import OPERATORS, AbstractOperator
+from search_spaces.operators._fixed import FIXED, fixed_cost
+
+DEFAULT_PRECISION = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What may be decided in one stage.
+
+    Attributes:
+        widths: Channels of the residual stream.
+        depths: Numbers of blocks.
+        operators: Names of operators that may fill each block.
+        options: For every dimension that an operator reads, such as "kernel_size", its options.
+        head_dim: Channels of an attention head.
+    """
+
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    operators: tuple[str, ...]
+    options: Options
+    head_dim: int = 16
+
+
+class SlotRule(NamedTuple):
+    """Which choices decide about a slot: those it shares with other slots, and its own."""
+
+    name: str
+    shared: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A family of staged networks for square images.
+
+    Attributes:
+        resolution: Side of the images, pixels.
+        channels: Channels of the images.
+        num_classes: Outputs of the head.
+        stages: One per map of the resolution's pyramid.
+    """
+
+    resolution: int
+    channels: int
+    num_classes: int
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.stages) != len(self.pyramid.sizes):
+            raise UserError(
+                f"a network for {self.resolution} px declares {len(self.stages)} stages. "
+                f"This resolution has {len(self.pyramid.sizes)}. Declare as many."
+            )
+        for number, stage in enumerate(self.stages, start=1):
+            for name in stage.operators:
+                self._check_dims(f"stage{number}", name, stage)
+
+    @cached_property
+    def pyramid(self) -> Pyramid:
+        """The sides of the maps."""
+        return pyramid(self.resolution)
+
+    def arch_choices(self) -> tuple[Choice, ...]:
+        """Width, depth, then for every block its operator and the dimensions operators read."""
+        choices: list[Choice] = []
+        for number, stage in enumerate(self.stages, start=1):
+            prefix = f"stage{number}"
+            choices.append(Choice(f"{prefix}.width", stage.widths))
+            choices.append(Choice(f"{prefix}.depth", stage.depths))
+            for block in range(1, max(stage.depths) + 1):
+                choices.extend(_block_choices(f"{prefix}.block{block}", block, stage, prefix))
+        return tuple(choices)
+
+    def policy_choices(
+        self, precisions: tuple[str, ...], sparsities: tuple[float, ...]
+    ) -> tuple[Choice, ...]:
+        """One precision and one sparsity per stage."""
+        choices: list[Choice] = []
+        for number in range(1, len(self.stages) + 1):
+            choices.append(Choice(f"stage{number}.precision", precisions))
+            choices.append(Choice(f"stage{number}.sparsity", sparsities))
+        return tuple(choices)
+
+    def slot_rules(self) -> tuple[SlotRule, ...]:
+        """Every slot there could be, in the order data flows."""
+        rules = [SlotRule("stem", ("stage1.width", "stage1.precision"), ())]
+        for number, stage in enumerate(self.stages, start=1):
+            prefix = f"stage{number}"
+            if number > 1:
+                widths = (f"stage{number - 1}.width", f"{prefix}.width")
+                rules.append(SlotRule(f"{prefix}.downsample", (*widths, f"{prefix}.precision"), ()))
+            shared = tuple(f"{prefix}.{c}" for c in ("width", "depth", "precision", "sparsity"))
+            for block in range(1, max(stage.depths) + 1):
+                slot = f"{prefix}.block{block}"
+                own = ("operator", *stage.options)
+                rules.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
+        rules.append(SlotRule("head", (f"{prefix}.width", f"{prefix}.precision"), ()))
+        return tuple(rules)
+
+    def signature(self, slot: str, options: Mapping[str, Option]) -> Signature | None:
+        """What fills the slot, or None if the depth leaves it out.
+
+        Args:
+            slot: Name of one of `slot_rules`.
+            options: At least the options of that rule's choices; policy choices may be missing.
+        """
+        prefix, _, place = slot.partition(".")
+        if not place or place == "downsample":
+            return self._fixed_signature(slot, options)
+        number, block = int(prefix[5:]), int(place[5:])
+        depth = options[f"{prefix}.depth"]
+        assert isinstance(depth, int)
+        if block > depth:
+            return None
+        names = ("operator", *self.stages[number - 1].options)
+        return _block_signature(
+            self,
+            number,
+            (block - 1) % 2,
+            options[f"{prefix}.width"],
+            tuple(options[f"{slot}.{name}"] for name in names),
+            options.get(f"{prefix}.sparsity", 0.0),
+            options.get(f"{prefix}.precision", DEFAULT_PRECISION),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything `from_json` needs."""
+        stages = [
+            {
+                "widths": stage.widths,
+                "depths": stage.depths,
+                "operators": stage.operators,
+                "options": {name: stage.options[name] for name in stage.options},
+                "head_dim": stage.head_dim,
+            }
+            for stage in self.stages
+        ]
+        return {
+            "resolution": self.resolution,
+            "channels": self.channels,
+            "num_classes": self.num_classes,
+            "stages": stages,
+        }
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> "Staged":
+        """The inverse of `to_json`."""
+        stages = tuple(
+            Stage(
+                widths=tuple(stage["widths"]),
+                depths=tuple(stage["depths"]),
+                operators=tuple(stage["operators"]),
+                options=Options({name: tuple(v) for name, v in stage["options"].items()}),
+                head_dim=stage["head_dim"],
+            )
+            for stage in document["stages"]
+        )
+        sizes = {name: document[name] for name in ("resolution", "channels", "num_classes")}
+        return Staged(stages=stages, **sizes)
+
+    def _check_dims(self, place: str, name: str, stage: Stage) -> None:
+        try:
+            operator = OPERATORS.get(name)
+        except UserError as error:
+            raise UserError(f"{place} offers '{name}'. {error}") from error
+        missing = [dim for dim in operator.dims if dim not in stage.options]
+        if missing:
+            raise UserError(
+                f"{place} offers operator '{name}' but no options for {', '.join(missing)}. "
+                f"It reads {', '.join(operator.dims)}. Add them to the stage's options."
+            )
+
+    def _fixed_signature(self, slot: str, options: Mapping[str, Option]) -> Signature:
+        sizes = self.pyramid.sizes
+        if slot == "stem":
+            number = 1
+            width = _integer(options["stage1.width"])
+            shape = Shape(self.resolution, sizes[0], self.channels, width)
+            pick = Options({"stride": self.pyramid.stem_stride})
+        elif slot == "head":
+            number = len(sizes)
+            width = _integer(options[f"stage{number}.width"])
+            shape = Shape(sizes[-1], 1, width, self.num_classes)
+            pick = Options()
+        else:
+            number = int(slot[5 : slot.index(".")])
+            widths = (_integer(options[f"stage{n}.width"]) for n in (number - 1, number))
+            shape = Shape(sizes[number - 2], sizes[number - 1], *widths)
+            pick = Options()
+        precision = str(options.get(f"stage{number}.precision", DEFAULT_PRECISION))
+        operator = slot.rpartition(".")[2]
+        return Signature(operator, shape, pick, Options(), precision)
+
+
+def signature_cost(signature: Signature) -> Cost:
+    """The closed-form cost of whatever fills a slot."""
+    if signature.operator in FIXED:
+        return fixed_cost(signature)
+    return declaration(signature.operator).cost(signature)
+
+
+@cache
+def declaration(name: str) -> AbstractOperator:
+    """The torch-free declaration of an operator."""
+    operator = OPERATORS.get(name)()
+    assert isinstance(operator, AbstractOperator)
+    return operator
+
+
+def _block_choices(slot: str, block: int, stage: Stage, prefix: str) -> list[Choice]:
+    deep_enough = tuple(depth for depth in stage.depths if depth >= block)
+    exists: tuple[tuple[str, tuple[Option, ...]], ...] = ()
+    if len(deep_enough) < len(stage.depths):
+        exists = ((f"{prefix}.depth", deep_enough),)
+    choices = [Choice(f"{slot}.operator", stage.operators, exists)]
+    for dim in stage.options:
+        readers = tuple(name for name in stage.operators if dim in declaration(name).dims)
+        reads = () if readers == stage.operators else ((f"{slot}.operator", readers),)
+        values = stage.options[dim]
+        assert isinstance(values, tuple)
+        choices.append(Choice(f"{slot}.{dim}", values, exists + reads))
+    return choices
+
+
+@lru_cache(maxsize=1 << 20)
+def _block_signature(
+    network: Staged,
+    number: int,
+    parity: int,
+    width: int,
+    values: tuple[Option, ...],
+    sparsity: float,
+    precision: str,
+) -> Signature:
+    stage = network.stages[number - 1]
+    size = network.pyramid.sizes[number - 1]
+    shape = Shape(size, size, width, width, parity, stage.head_dim)
+    name, dims = str(values[0]), dict(zip(stage.options, values[1:], strict=True))
+    operator = declaration(name)
+    pick = operator.normalise(Options({dim: dims[dim] for dim in operator.dims}), shape)
+    groups = operator.groups(pick, shape)
+    kept = Options({group: groups[group].kept(sparsity) for group in groups})
+    return Signature(name, shape, pick, kept, precision)
+
+
+def _integer(option: Option) -> int:
+    assert isinstance(option, int)
+    return option

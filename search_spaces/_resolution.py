@@ -1,0 +1,64 @@
+"""One rule from input resolution to the shape of the pyramid.
+
+The stem divides the side by 2 below 96 px and by 4 from there on; each further stage halves it,
+rounding up, while the result is at least 4 px, up to four stages. The last map is therefore 4-8 px
+for every resolution from 16 to 256: large enough that a 7x7 depthwise kernel trains most of its
+taps and window attention has more than one token, small enough to be cheap.
+"""
+
+from dataclasses import dataclass
+
+from search_spaces._errors import UserError
+
+SMALLEST, LARGEST = 16, 256
+MAX_STAGES = 4
+SMALLEST_MAP = 4
+PREFERRED_WINDOWS = (7, 8, 6, 5, 4)
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Sides, in pixels, of the square maps of a network.
+
+    Attributes:
+        stem_stride: By how much the stem divides the resolution.
+        sizes: Side of each stage's map.
+    """
+
+    stem_stride: int
+    sizes: tuple[int, ...]
+
+
+def pyramid(resolution: int) -> Pyramid:
+    """The pyramid for square inputs of this side.
+
+    Raises:
+        UserError: If the resolution is outside 16-256 px.
+    """
+    if not SMALLEST <= resolution <= LARGEST:
+        raise UserError(
+            f"resolution {resolution} px is outside {SMALLEST}-{LARGEST} px. "
+            "Give another --resolution; images are resized to it."
+        )
+    stride = 2 if resolution < 96 else 4
+    sizes = [halved(resolution, times=stride // 2)]
+    while len(sizes) < MAX_STAGES and halved(sizes[-1]) >= SMALLEST_MAP:
+        sizes.append(halved(sizes[-1]))
+    return Pyramid(stride, tuple(sizes))
+
+
+def halved(size: int, *, times: int = 1) -> int:
+    """The side after `times` convolutions of stride 2 with "same" padding: rounded up."""
+    for _ in range(times):
+        size = -(-size // 2)
+    return size
+
+
+def window_size(size: int) -> int:
+    """Side of the attention windows on a map: one that divides it if there is one, else 7.
+
+    Maps of up to 8 px get one window, which is global attention.
+    """
+    if size <= max(PREFERRED_WINDOWS):
+        return size
+    return next((window for window in PREFERRED_WINDOWS if size % window == 0), 7)

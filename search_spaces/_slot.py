@@ -1,0 +1,145 @@
+"""What fills one place of a network, resolved so far that its cost is a closed formula.
+
+A `Slot` without its name is a *signature*: equal signatures are equal computations, so costs,
+profile rows and canonical forms are all keyed by it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
+
+from search_spaces._choice import Options
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Where a slot sits. Sides in pixels, widths in channels.
+
+    Attributes:
+        in_size: Side of the square map that comes in.
+        size: Side of the map that goes out.
+        in_width: Channels that come in.
+        width: Channels that go out.
+        index: Position among the blocks of its stage, from 0.
+        head_dim: Channels of one attention head.
+    """
+
+    in_size: int
+    size: int
+    in_width: int
+    width: int
+    index: int = 0
+    head_dim: int = 16
+
+    @property
+    def pixels(self) -> int:
+        """Positions of the map that goes out."""
+        return self.size * self.size
+
+
+class Group(NamedTuple):
+    """Channels or heads of one operator that may be pruned together.
+
+    Attributes:
+        size: How many there are before pruning.
+        multiple: The number kept is a multiple of this (what fast kernels want).
+    """
+
+    size: int
+    multiple: int
+
+    def kept(self, sparsity: float) -> int:
+        """How many remain when the fraction `sparsity` is removed; at least one multiple."""
+        wanted = self.size * (1.0 - sparsity) / self.multiple
+        return min(self.size, max(1, int(wanted + 0.5)) * self.multiple)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """An operator, its options and its place, down to realised sizes.
+
+    Attributes:
+        operator: File name of the operator, or "stem", "downsample", "head".
+        shape: Where it sits.
+        pick: The options it reads, normalised, with what follows from them (window side, ...).
+        kept: Prunable groups and how many of each remain.
+        precision: A named format such as "int8".
+    """
+
+    operator: str
+    shape: Shape
+    pick: Options
+    kept: Options
+    precision: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named place of a network and what fills it."""
+
+    name: str
+    signature: Signature
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything `from_json` needs."""
+        signature = self.signature
+        return {
+            "name": self.name,
+            "operator": signature.operator,
+            "shape": asdict(signature.shape),
+            "pick": dict(signature.pick),
+            "kept": dict(signature.kept),
+            "precision": signature.precision,
+        }
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> "Slot":
+        """The inverse of `to_json`."""
+        signature = Signature(
+            document["operator"],
+            Shape(**document["shape"]),
+            Options(document["pick"]),
+            Options(document["kept"]),
+            document["precision"],
+        )
+        return Slot(document["name"], signature)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a slot costs. Adds up over slots.
+
+    Multiply-adds are counted for convolutions, linear layers and the two attention products, as in
+    the papers and in fvcore; norms, activations and biases are not counted.
+
+    Attributes:
+        dense: Multiply-adds of ordinary convolutions and linear layers.
+        depthwise: Multiply-adds of depthwise convolutions.
+        attention: Multiply-adds of query-key and attention-value products.
+        params: Parameters as trained, batch norm's two per channel included.
+        weights: Values that an integer format stores in integers: kernels and matrices.
+        vectors: Values that stay in four bytes once batch norm is folded: biases, norms, tables.
+        channels: Output channels of all weights: one scale each in an integer format.
+        elements: Activation values written by all kernels.
+        calls: Kernels launched.
+    """
+
+    dense: int = 0
+    depthwise: int = 0
+    attention: int = 0
+    params: int = 0
+    weights: int = 0
+    vectors: int = 0
+    channels: int = 0
+    elements: int = 0
+    calls: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
+
+    @property
+    def macs(self) -> int:
+        """All multiply-adds."""
+        return self.dense + self.depthwise + self.attention

@@ -1,0 +1,299 @@
+"""A search space: ordered choices, canonical form, size and costs.
+
+A point is a tuple of option indices, architecture choices first, policy choices after them.
+Two encodings that describe the same computation have the same canonical form:
+
+1. an inactive choice has index 0;
+2. a slot's own options are the first ones that give its signature (a kernel larger than the map
+   reaches is the largest kernel that matters; options that its operator does not read are 0);
+3. a shared option that changes no slot is the first such option (a sparsity that removes nothing).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from search_spaces._candidate import Candidate
+from search_spaces._choice import Choice, Option, Options
+from search_spaces._errors import UserError, did_you_mean
+from search_spaces._network import Staged, signature_cost
+from search_spaces._precision import size_bytes
+from search_spaces._slot import Signature, Slot
+from search_spaces._tables import Additive, Factor, SlotTable, SlotTables, count, is_policy
+
+SCHEMA = 1
+ENUMERABLE = 200_000
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Everything that may be decided.
+
+    Attributes:
+        name: As on the command line.
+        choices: Architecture choices, then policy choices.
+        network: What the choices build; None for a space that is only a table of numbers.
+    """
+
+    name: str
+    choices: tuple[Choice, ...]
+    network: Staged | None = None
+
+    @staticmethod
+    def of_network(name: str, network: Staged) -> "SearchSpace":
+        """The space of a network's architecture choices."""
+        return SearchSpace(name, network.arch_choices(), network)
+
+    def with_policy(self, precisions: Sequence[str], sparsities: Sequence[float]) -> "SearchSpace":
+        """This space with one precision and one sparsity per stage as further choices."""
+        assert self.network is not None
+        policy = self.network.policy_choices(tuple(precisions), tuple(sorted(sparsities)))
+        arch = tuple(choice for choice in self.choices if not is_policy(choice.name))
+        return replace(self, choices=arch + policy)
+
+    def restricted(self, options: Mapping[str, Iterable[Option]]) -> "SearchSpace":
+        """This space with only the given options of the named choices.
+
+        Choices that can then never be active are dropped.
+        """
+        kept: list[Choice] = []
+        offered: dict[str, tuple[Option, ...]] = {}
+        for choice in self.choices:
+            reachable = all(
+                name in offered and any(option in allowed for option in offered[name])
+                for name, allowed in choice.active_if
+            )
+            if not reachable:
+                continue
+            wanted = set(options.get(choice.name, choice.options))
+            kept.append(replace(choice, options=tuple(o for o in choice.options if o in wanted)))
+            offered[choice.name] = kept[-1].options
+        return replace(self, choices=tuple(kept))
+
+    @cached_property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Number of options of every choice."""
+        return tuple(len(choice.options) for choice in self.choices)
+
+    @cached_property
+    def tables(self) -> SlotTables | None:
+        """All signatures of all slots; None for a space without a network."""
+        return SlotTables(self.choices, self.network) if self.network else None
+
+    @cached_property
+    def costs(self) -> Additive | None:
+        """Multiply-adds, parameters and file size of any candidate; None without a network."""
+        return Additive(self.tables, _costs, COST_METRICS) if self.tables else None
+
+    @cached_property
+    def size(self) -> int:
+        """Number of distinct candidates, exact.
+
+        Except that shared options which change nothing (rule 3) are counted as distinct in spaces
+        of more than 200,000 encodings.
+        """
+        encodings = int(np.prod(self.cardinalities, dtype=float))
+        if self._shared_that_may_change_nothing and encodings <= ENUMERABLE:
+            everything = np.indices(self.cardinalities).reshape(len(self.choices), -1).T
+            return len(np.unique(self.canonical_many(everything), axis=0))
+        return count(self._canonical_factors())
+
+    def index(self, name: str) -> int:
+        """Position of the choice called `name`.
+
+        Raises:
+            UserError: If there is none.
+        """
+        if name not in self._positions:
+            raise UserError(
+                f"space '{self.name}' has no choice '{name}'. {did_you_mean(name, self._positions)}"
+            )
+        return self._positions[name]
+
+    def choice(self, name: str) -> Choice:
+        """The choice called `name`."""
+        return self.choices[self.index(name)]
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """`n` encodings, uniform over the options of every choice, not canonicalised: (n, C)."""
+        return rng.integers(0, self.cardinalities, size=(n, len(self.choices)))
+
+    def canonical(self, encoding: Sequence[int]) -> tuple[int, ...]:
+        """The canonical form of one encoding."""
+        return tuple(int(i) for i in self.canonical_many(np.array([encoding]))[0])
+
+    def canonical_many(self, encodings_NC: np.ndarray) -> np.ndarray:
+        """The canonical form of every row."""
+        encodings_NC = np.array(encodings_NC)
+        self._zero_inactive(encodings_NC)
+        if self.tables:
+            for slot in self.tables.slots:
+                _canonicalise_own(slot, encodings_NC)
+            for choice in self._shared_that_may_change_nothing:
+                self._lower_shared(choice, encodings_NC)
+        return encodings_NC
+
+    def candidate(self, encoding: Sequence[int]) -> Candidate:
+        """The canonical candidate of an encoding.
+
+        Raises:
+            UserError: If the encoding does not fit the space.
+        """
+        if len(encoding) != len(self.choices) or any(
+            not 0 <= i < n for i, n in zip(encoding, self.cardinalities, strict=True)
+        ):
+            raise UserError(
+                f"encoding {tuple(encoding)} does not fit space '{self.name}'. "
+                f"It has {len(self.choices)} choices with {self.cardinalities} options."
+            )
+        canonical = self.canonical(encoding)
+        active = self._active(np.array([canonical]))[0]
+        arch, policy = {}, {}
+        for choice, index, is_active in zip(self.choices, canonical, active, strict=True):
+            if is_active:
+                face = policy if is_policy(choice.name) else arch
+                face[choice.name] = choice.options[index]
+        return Candidate(canonical, Options(arch), Options(policy))
+
+    def encode(self, options: Mapping[str, Option]) -> tuple[int, ...]:
+        """The canonical encoding of readable options; missing choices are inactive."""
+        indices = [
+            choice.options.index(options[choice.name]) if choice.name in options else 0
+            for choice in self.choices
+        ]
+        return self.canonical(indices)
+
+    def slots(self, encoding: Sequence[int]) -> tuple[Slot, ...]:
+        """What fills every slot of the encoded network, in the order data flows."""
+        assert self.tables is not None
+        filled = []
+        for slot in self.tables.slots:
+            number = slot.ids[tuple(encoding[column] for column in slot.columns)]
+            signature = self.tables.signatures[number]
+            if signature is not None:
+                filled.append(Slot(slot.name, signature))
+        return tuple(filled)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything `from_json` needs: choices, and the network's numbers."""
+        choices = [
+            {"name": c.name, "options": c.options, "active_if": c.active_if} for c in self.choices
+        ]
+        network = self.network.to_json() if self.network else None
+        return {"schema": SCHEMA, "name": self.name, "choices": choices, "network": network}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> "SearchSpace":
+        """The inverse of `to_json`."""
+        choices = tuple(
+            Choice(
+                c["name"],
+                tuple(c["options"]),
+                tuple((name, tuple(allowed)) for name, allowed in c["active_if"]),
+            )
+            for c in document["choices"]
+        )
+        network = Staged.from_json(document["network"]) if document["network"] else None
+        return SearchSpace(document["name"], choices, network)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {choice.name: i for i, choice in enumerate(self.choices)}
+
+    @cached_property
+    def _conditions(self) -> tuple[tuple[tuple[int, np.ndarray], ...], ...]:
+        """For every choice: (index of another choice, which of its options make this one active)."""
+        return tuple(
+            tuple(
+                (self.index(name), np.isin(self.choice(name).options, allowed))
+                for name, allowed in choice.active_if
+            )
+            for choice in self.choices
+        )
+
+    @cached_property
+    def _shared_that_may_change_nothing(self) -> tuple[int, ...]:
+        """Policy choices with two options between which, somewhere, no slot can tell."""
+        if self.tables is None:
+            return ()
+        found = []
+        for index, choice in enumerate(self.choices):
+            slots = [slot for slot in self.tables.slots if index in slot.columns]
+            if is_policy(choice.name) and all(_may_collide(slot, index) for slot in slots):
+                found.append(index)
+        return tuple(found)
+
+    def _active(self, encodings_NC: np.ndarray) -> np.ndarray:
+        active_NC = np.ones(encodings_NC.shape, bool)
+        for column, conditions in enumerate(self._conditions):
+            for other, allowed in conditions:
+                active_NC[:, column] &= active_NC[:, other] & allowed[encodings_NC[:, other]]
+        return active_NC
+
+    def _zero_inactive(self, encodings_NC: np.ndarray) -> None:
+        encodings_NC[~self._active(encodings_NC)] = 0
+
+    def _lower_shared(self, choice: int, encodings_NC: np.ndarray) -> None:
+        """Applies rule 3 to one choice, in place."""
+        assert self.tables is not None
+        slots = [slot for slot in self.tables.slots if choice in slot.columns]
+        now = [self.tables.ids(slot, encodings_NC) for slot in slots]
+        for option in reversed(range(self.cardinalities[choice])):
+            trial = encodings_NC.copy()
+            trial[:, choice] = option
+            same = np.all(
+                [self.tables.ids(s, trial) == ids for s, ids in zip(slots, now, strict=True)],
+                axis=0,
+            )
+            encodings_NC[same & (encodings_NC[:, choice] > option), choice] = option
+
+    def _canonical_factors(self) -> list[Factor]:
+        """Arrays that are 1 exactly where a part of an encoding is canonical."""
+        factors: list[Factor] = []
+        for column, conditions in enumerate(self._conditions):
+            others = tuple(other for other, _ in conditions)
+            active = np.ones((), int)
+            for _, allowed in conditions:
+                active = np.multiply.outer(active, allowed.astype(int))
+            first = np.zeros(self.cardinalities[column], int)
+            first[0] = 1
+            table = np.maximum(active[..., None], first)
+            factors.append(((*others, column), table))
+        for slot in self.tables.slots if self.tables else ():
+            own = np.arange(int(np.prod(slot.own_shape, dtype=int))).reshape(slot.own_shape)
+            factors.append((slot.columns, (slot.canonical == own).astype(int)))
+        return factors
+
+
+COST_METRICS = ("macs", "params", "size_bytes")
+
+
+def _costs(signature: Signature) -> dict[str, float]:
+    cost = signature_cost(signature)
+    return {
+        "macs": cost.macs,
+        "params": cost.params,
+        "size_bytes": size_bytes(cost, signature.precision),
+    }
+
+
+def _canonicalise_own(slot: SlotTable, encodings_NC: np.ndarray) -> None:
+    """Applies rule 2 to one slot, in place."""
+    own = slot.columns[slot.num_shared :]
+    if not own:
+        return
+    flat = slot.canonical[tuple(encodings_NC[:, column] for column in slot.columns)]
+    for column, indices in zip(own, np.unravel_index(flat, slot.own_shape), strict=True):
+        encodings_NC[:, column] = indices
+
+
+def _may_collide(slot: SlotTable, choice: int) -> bool:
+    """Whether two options of `choice` can leave the slot's signature as it is."""
+    axis = slot.columns.index(choice)
+    options = np.moveaxis(slot.ids, axis, 0)
+    return any(
+        bool((options[i] == options[j]).any()) for i in range(len(options)) for j in range(i)
+    )

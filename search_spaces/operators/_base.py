@@ -1,0 +1,82 @@
+"""The contract of an operator's declaration.
+
+A *block* fills its slot alone. A *mixer* mixes positions only, and the slot's channel MLP, which all
+mixers of the slot share, follows it.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._registry import Registry
+from search_spaces._slot import Cost, Group, Shape, Signature
+
+OPERATORS = Registry("search_spaces.operators", "operator")
+HIDDEN_MULTIPLE = 8
+
+
+class AbstractOperator(ABC):
+    """What may be decided about an operator, and what each decision costs."""
+
+    dims: ClassVar[tuple[str, ...]]
+    """The slot's choices that it reads, such as "kernel_size"."""
+
+    @abstractmethod
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """The pick as this shape sees it: equal results are equal computations.
+
+        Args:
+            pick: One option for each of `dims`.
+            shape: Where the operator sits.
+
+        Returns:
+            The same names with options reduced to what they do here, and what follows from them.
+
+        Raises:
+            CandidateError: If the operator cannot stand here at all.
+        """
+
+    @abstractmethod
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """What sparsity may remove; `pick` is normalised."""
+
+    @abstractmethod
+    def cost(self, signature: Signature) -> Cost:
+        """The whole slot's cost, for realised group sizes `signature.kept`."""
+
+
+class AbstractBlock(AbstractOperator):
+    """An operator that brings its own channel part."""
+
+
+class AbstractMixer(AbstractOperator):
+    """A token mixer: the slot's shared channel MLP follows it."""
+
+    @abstractmethod
+    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """What sparsity may remove of the mixer itself."""
+
+    @abstractmethod
+    def mixer_cost(self, signature: Signature) -> Cost:
+        """Cost without the channel MLP."""
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """The mixer's groups and the hidden channels of the shared MLP."""
+        return {"hidden": hidden_group(pick, shape), **self.mixer_groups(pick, shape)}
+
+    def cost(self, signature: Signature) -> Cost:
+        """Mixer and channel MLP."""
+        shape = signature.shape
+        mlp = layers.channel_mlp(shape.pixels, shape.width, signature.kept.number("hidden"))
+        return self.mixer_cost(signature) + mlp
+
+
+def hidden_group(pick: Options, shape: Shape) -> Group:
+    """Hidden channels: width times expansion, kept in multiples of 8."""
+    return Group(pick.number("expand_ratio") * shape.width, HIDDEN_MULTIPLE)
+
+
+def effective_kernel_size(kernel_size: int, size: int) -> int:
+    """The largest useful kernel on a map of side `size`: beyond 2 * size - 1 no tap is reached."""
+    return min(kernel_size, 2 * size - 1)

@@ -1,0 +1,45 @@
+"""RaftMLP: token mixing by one MLP along columns and one along rows.
+
+Source: Tatsunami and Taki, RaftMLP (2021), section 3.1. The map's side is part of the weights, so an
+operator trained at one resolution serves that resolution only.
+"""
+
+from typing import ClassVar, final
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._base import OPERATORS, AbstractMixer
+
+RAFT = 2
+TOKEN_EXPANSION = 2
+
+
+@final
+@OPERATORS.register
+class Raft(AbstractMixer):
+    """Vertical then horizontal mixing of `RAFT` channels stacked along the axis."""
+
+    dims: ClassVar[tuple[str, ...]] = ("expand_ratio",)
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """Adds the raft: how many channels are stacked."""
+        return Options({"expand_ratio": pick["expand_ratio"], "raft": RAFT})
+
+    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """None: token weights do not depend on channels."""
+        return {}
+
+    def mixer_cost(self, signature: Signature) -> Cost:
+        """2 axes of 2 * pixels * width * expansion * raft * side multiply-adds."""
+        n, width, size = signature.shape.pixels, signature.shape.width, signature.shape.size
+        length = signature.pick.number("raft") * size
+        vectors = n * width // length
+        axis = (
+            layers.layer_norm(n, width)
+            + layers.linear(vectors, length, TOKEN_EXPANSION * length)
+            + layers.pointwise(n, TOKEN_EXPANSION * width)
+            + layers.linear(vectors, TOKEN_EXPANSION * length, length)
+            + layers.pointwise(n, width, calls=3)
+        )
+        return axis + axis + layers.pointwise(n, width, calls=2)

@@ -1,0 +1,67 @@
+"""Multi-head attention inside windows, shifted in every second block.
+
+Source: Liu et al., Swin Transformer (2021), section 3.2. Departures: the number of heads is elastic
+at a fixed head size, as in AutoFormer (Chen et al., 2021), so queries, keys and values may be
+narrower than the residual stream; the window's side follows from the map (see _resolution.py).
+"""
+
+from typing import ClassVar, final
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._resolution import window_size
+from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._base import OPERATORS, AbstractMixer
+
+
+@final
+@OPERATORS.register
+class Window(AbstractMixer):
+    """Window attention with a relative position bias."""
+
+    dims: ClassVar[tuple[str, ...]] = ("num_heads", "expand_ratio")
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """Adds the window's side and shift; one window on the whole map is never shifted."""
+        window = window_size(shape.size)
+        shift = window // 2 if shape.index % 2 and window < shape.size else 0
+        return Options(
+            {
+                "num_heads": pick["num_heads"],
+                "expand_ratio": pick["expand_ratio"],
+                "head_dim": shape.head_dim,
+                "window_size": window,
+                "shift": shift,
+            }
+        )
+
+    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """Whole heads."""
+        return {"heads": Group(pick.number("num_heads"), 1)}
+
+    def mixer_cost(self, signature: Signature) -> Cost:
+        """Projections and 2 * tokens * window ** 2 * inner multiply-adds of attention.
+
+        Maps that windows do not divide are padded, and the padding is counted.
+        """
+        shape, pick = signature.shape, signature.pick
+        window, heads = pick.number("window_size"), signature.kept.number("heads")
+        inner = heads * pick.number("head_dim")
+        side = -(-shape.size // window) * window
+        tokens, keys = side * side, window * window
+        table = heads * (2 * window - 1) ** 2
+        attention = Cost(
+            attention=2 * tokens * keys * inner,
+            params=table,
+            vectors=table,
+            elements=2 * tokens * keys * heads + tokens * inner,
+            calls=4,
+        )
+        copies = 4 if pick.number("shift") or side != shape.size else 2
+        return (
+            layers.layer_norm(shape.pixels, shape.width)
+            + layers.pointwise(shape.pixels, shape.width, calls=copies + 3)
+            + layers.linear(tokens, shape.width, 3 * inner)
+            + attention
+            + layers.linear(tokens, inner, shape.width)
+        )

@@ -1,0 +1,129 @@
+"""Slicing shared weights: the only place that does it.
+
+An elastic module holds one *plain* module at its largest size. A smaller member of the family is the
+same plain module whose tensors are slices of the large one's. Which axis of which tensor follows
+which role ("width", "hidden", "kernel", ...) is a table; how much of a role is used follows from the
+signature. Running a member (`forward`) and cutting it out (`extract`) read the same slices, and both
+run the plain module's own `forward`, so they cannot disagree.
+
+Axes are sliced as prefixes (Cai et al., Once-for-All, 2020), kernels around their centre. Pruned
+groups are not prefixes: the channels of the highest importance are kept, in their order.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from search_spaces import Signature
+
+Index = int | Tensor
+"""The first so many, or exactly these (1-D, ascending)."""
+
+Axes = Mapping[str, tuple[str | None, ...]]
+"""Role of every axis of every tensor of a plain module's state; None is an axis never sliced."""
+
+KERNEL = "kernel"
+
+
+class AbstractElastic(nn.Module, ABC):
+    """A family of plain modules that share weights.
+
+    Attributes:
+        full: The plain module at the largest size; its parameters are the shared weights.
+    """
+
+    plain: ClassVar[type[nn.Module]]
+    """Built from a signature alone: `plain(signature)`."""
+
+    axes: ClassVar[Axes]
+    """Roles of the axes of `plain`'s parameters and buffers; a missing tensor is not shared."""
+
+    def __init__(self, largest: Signature) -> None:
+        super().__init__()
+        self.full = self.plain(largest)
+        for group in self.prunable:
+            scores = torch.zeros(largest.kept.number(group))
+            self.register_buffer(f"importance_{group}", scores)
+
+    prunable: ClassVar[tuple[str, ...]] = ()
+    """Groups of the declaration whose members this module holds."""
+
+    @abstractmethod
+    def sizes(self, signature: Signature) -> dict[str, Index]:
+        """How much of each role the signature uses."""
+
+    @abstractmethod
+    def importance(self) -> dict[str, Tensor]:
+        """Importance of every member of every prunable group, 1-D, from the weights as they are."""
+
+    def weights(self, signature: Signature) -> dict[str, Tensor]:
+        """The slices that make up the plain module of this signature, by state name."""
+        sizes = self.sizes(signature)
+        tensors = dict(self.full.named_parameters()) | dict(self.full.named_buffers())
+        return {name: cut(tensors[name], roles, sizes) for name, roles in self.axes.items()}
+
+    def kept(self, group: str, size: int, signature: Signature) -> Index:
+        """Which of the first `size` members of a group remain in this signature."""
+        num_kept = signature.kept.number(group)
+        if num_kept == size:
+            return size
+        scores = self.get_buffer(f"importance_{group}")[:size]
+        best = torch.argsort(scores, descending=True, stable=True)[:num_kept]
+        return best.sort().values
+
+    @torch.no_grad()
+    def rank(self) -> None:
+        """Records the importance of prunable members: from now on the least important go first."""
+        for group, scores in self.importance().items():
+            self.get_buffer(f"importance_{group}").copy_(scores)
+
+
+def cut(tensor: Tensor, roles: tuple[str | None, ...], sizes: Mapping[str, Index]) -> Tensor:
+    """The part of a tensor that `sizes` gives to each of its axes; a view where all are prefixes."""
+    for axis, role in enumerate(roles):
+        if role is None:
+            continue
+        index = sizes[role]
+        if isinstance(index, Tensor):
+            tensor = tensor.index_select(axis, index)
+        elif index != tensor.shape[axis]:
+            start = (tensor.shape[axis] - index) // 2 if role == KERNEL else 0
+            tensor = tensor.narrow(axis, start, index)
+    return tensor
+
+
+def run(
+    plain: type[nn.Module],
+    signature: Signature,
+    state: dict[str, Tensor],
+    x: Tensor,
+    *,
+    training: bool,
+) -> Tensor:
+    """The output of `plain(signature)` with these tensors in place of its own."""
+    skeleton = _skeleton(plain, signature)
+    skeleton.train(training)
+    output = functional_call(skeleton, state, (x,))
+    assert isinstance(output, Tensor)
+    return output
+
+
+@lru_cache(maxsize=8192)
+def _skeleton(plain: type[nn.Module], signature: Signature) -> nn.Module:
+    """A module without memory of its own that runs on borrowed tensors.
+
+    Batch norm's running statistics are left alone in training: every extracted network gets its own
+    by recalibration.
+    """
+    with torch.device("meta"):
+        module = plain(signature)
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm2d):
+            child.momentum = 0.0
+            child.num_batches_tracked = None
+    return module

@@ -1,0 +1,100 @@
+"""Small plain modules that operators are made of.
+
+Shapes: B batch, C channels, H W space.
+"""
+
+import torch
+from torch import Tensor, nn
+
+NORM_EPS = 1e-6
+
+
+class Add(nn.Module):
+    """Residual addition inside convolution blocks: a module, so that it can be quantized."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x + y."""
+        return x + y
+
+
+class ConvNorm(nn.Module):
+    """Convolution with "same" padding, batch norm, and ReLU6 unless `has_act` is false."""
+
+    def __init__(
+        self,
+        in_width: int,
+        width: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        has_act: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_width, width, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(width)
+        self.act = nn.ReLU6() if has_act else nn.Identity()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Shape (B, width, H / stride, W / stride), rounded up."""
+        return self.act(self.norm(self.conv(x_BCHW)))
+
+
+def conv_norm_axes(
+    name: str, out_role: str | None, in_role: str | None, kernel_role: str | None = None
+) -> dict[str, tuple[str | None, ...]]:
+    """Roles of the axes of a `ConvNorm` called `name`."""
+    per_channel = {
+        f"{name}.norm.{part}": (out_role,)
+        for part in ("weight", "bias", "running_mean", "running_var")
+    }
+    return {f"{name}.conv.weight": (out_role, in_role, kernel_role, kernel_role), **per_channel}
+
+
+def linear_axes(
+    name: str, out_role: str | None, in_role: str | None
+) -> dict[str, tuple[str | None, ...]]:
+    """Roles of the axes of a `Linear` called `name`."""
+    return {f"{name}.weight": (out_role, in_role), f"{name}.bias": (out_role,)}
+
+
+def norm_axes(name: str, role: str) -> dict[str, tuple[str | None, ...]]:
+    """Roles of the axes of a layer norm called `name`."""
+    return {f"{name}.weight": (role,), f"{name}.bias": (role,)}
+
+
+def l1(weight: Tensor, axis: int) -> Tensor:
+    """Mean absolute value of each slice along `axis`.
+
+    Source: Li et al., Pruning Filters for Efficient ConvNets (2017), with the mean instead of the
+    sum so that matrices of different sizes can be added up.
+    """
+    return weight.detach().abs().transpose(0, axis).flatten(1).mean(1)
+
+
+RESIDUAL_END = "project"
+"""Name that every operator gives to the last layer before a shortcut's addition."""
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Fresh weights: He for convolutions, 1 / sqrt(inputs) for matrices, 0 where branches end.
+
+    Every operator starts as the identity, so that the trunk which all members share learns first;
+    without it, operators that take turns in a slot disturb each other and nothing is learnt
+    (Zhang et al., Fixup Initialization, 2019, starts residual branches at zero for depth's sake).
+    """
+    for name, child in module.named_modules():
+        ends_branch = RESIDUAL_END in name.split(".")
+        if isinstance(child, nn.Conv2d):
+            fan = child.weight[0].numel()
+            nn.init.normal_(child.weight, std=(2.0 / fan) ** 0.5, generator=generator)
+            if child.bias is not None:
+                nn.init.zeros_(child.bias)
+        elif isinstance(child, nn.Linear):
+            std = 0.0 if ends_branch else child.in_features**-0.5
+            nn.init.normal_(child.weight, std=std, generator=generator)
+            nn.init.zeros_(child.bias)
+        elif isinstance(child, nn.BatchNorm2d) and ends_branch:
+            nn.init.zeros_(child.weight)

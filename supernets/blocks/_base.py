@@ -1,0 +1,10 @@
+"""The contract of a block's implementation."""
+
+from search_spaces import Registry
+from supernets._elastic import AbstractElastic
+
+BLOCKS = Registry("supernets.blocks", "block")
+
+
+class AbstractBlock(AbstractElastic):
+    """An elastic module that fills its slot alone: (B, in_width, H, W) to (B, width, H', W')."""

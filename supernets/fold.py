@@ -1,0 +1,25 @@
+"""Folding batch norm into the convolution before it, and activations' modules out of the way."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from supernets._modules import ConvNorm
+
+
+@torch.no_grad()
+def folded(network: nn.Module) -> nn.Module:
+    """A copy whose convolutions have biases and whose batch norms are gone; same outputs.
+
+    Args:
+        network: In evaluation mode, with final running statistics.
+    """
+    assert not network.training, "fold a network in evaluation mode"
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.norm = nn.Identity()
+    return network

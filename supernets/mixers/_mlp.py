@@ -1,0 +1,76 @@
+"""The channel MLP of a slot, shared by all its mixers, and the plain block of a mixer with it."""
+
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+from search_spaces import Signature
+from supernets._elastic import AbstractElastic, Axes, Index
+from supernets._modules import NORM_EPS, l1, linear_axes, norm_axes
+from supernets.mixers._base import MIXERS, AbstractMixer
+
+
+class PlainMLP(nn.Module):
+    """Layer norm, linear, GELU, linear."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        width, hidden = signature.shape.width, signature.kept.number("hidden")
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.expand = nn.Linear(width, hidden)
+        self.act = nn.GELU()
+        self.project = nn.Linear(hidden, width)
+
+    def forward(self, x_BHWC: Tensor) -> Tensor:
+        """The shape that came in, without shortcut."""
+        return self.project(self.act(self.expand(self.norm(x_BHWC))))
+
+
+class PlainMixerBlock(nn.Module):
+    """A token mixer and the channel MLP with their shortcuts."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        elastic = MIXERS.get(signature.operator)
+        self.has_shortcut = elastic.has_shortcut
+        self.mixer = elastic.plain(signature)
+        self.mlp = PlainMLP(signature)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The shape that came in."""
+        x_BHWC = x_BCHW.permute(0, 2, 3, 1)
+        mixed = self.mixer(x_BHWC)
+        if self.has_shortcut:
+            x_BHWC = x_BHWC + mixed
+            mixed = x_BHWC
+        x_BHWC = x_BHWC + self.mlp(mixed)
+        return x_BHWC.permute(0, 3, 1, 2)
+
+
+@final
+class MLP(AbstractElastic):
+    """Elastic width and expansion; hidden channels can be pruned."""
+
+    plain: ClassVar[type[nn.Module]] = PlainMLP
+    prunable: ClassVar[tuple[str, ...]] = ("hidden",)
+    axes: ClassVar[Axes] = {
+        **norm_axes("norm", "width"),
+        **linear_axes("expand", "hidden", "width"),
+        **linear_axes("project", "width", "hidden"),
+    }
+
+    def sizes(self, signature: Signature) -> dict[str, Index]:
+        """Hidden channels are the first width * expansion, less the pruned ones."""
+        width = signature.shape.width
+        hidden = width * signature.pick.number("expand_ratio")
+        return {"width": width, "hidden": self.kept("hidden", hidden, signature)}
+
+    def importance(self) -> dict[str, Tensor]:
+        """Size of each hidden channel's two weight vectors."""
+        expand, project = self.full.expand.weight, self.full.project.weight
+        return {"hidden": l1(expand, 0) * l1(project, 1)}
+
+
+def is_mixer(elastic: type[AbstractElastic]) -> bool:
+    """Whether the slot's channel MLP follows this operator."""
+    return issubclass(elastic, AbstractMixer)

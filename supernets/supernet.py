@@ -1,0 +1,141 @@
+"""The weight-sharing network.
+
+The architecture is an argument of `forward`, never a state of the network: it is the tuple of slots
+that `SearchSpace.slots(candidate)` resolves, which also carries how much sparsity leaves of each
+slot. `extract` cuts the same slices out as a plain network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces import Options, SearchSpace, Signature, Slot
+from supernets._elastic import AbstractElastic, run
+from supernets._modules import initialise
+from supernets.blocks._base import BLOCKS
+from supernets.blocks._fixed import FIXED_BLOCKS
+from supernets.mixers._base import MIXERS
+from supernets.mixers._mlp import MLP
+from supernets.network import PlainNetwork, module_name, plain_class
+
+
+class ElasticSlot(nn.Module):
+    """All operators of one slot; its mixers share one channel MLP."""
+
+    def __init__(self, largest: dict[str, Signature]) -> None:
+        super().__init__()
+        self.operators = nn.ModuleDict()
+        for name, signature in largest.items():
+            self.operators[name] = elastic_class(name)(signature)
+        mixers = [signature for name, signature in largest.items() if name in MIXERS.names()]
+        self.mlp = MLP(reduce(elementwise_largest, mixers)) if mixers else None
+
+    def weights(self, signature: Signature) -> dict[str, Tensor]:
+        """State of the plain module of this signature, as slices of the shared weights."""
+        operator = self.operators[signature.operator]
+        assert isinstance(operator, AbstractElastic)
+        own = operator.weights(signature)
+        if signature.operator not in MIXERS.names():
+            return own
+        assert self.mlp is not None
+        state = {f"mixer.{name}": tensor for name, tensor in own.items()}
+        mlp = self.mlp.weights(signature)
+        return state | {f"mlp.{name}": tensor for name, tensor in mlp.items()}
+
+    def forward(self, x_BCHW: Tensor, signature: Signature) -> Tensor:
+        """What the plain module of this signature computes with the shared weights."""
+        plain = plain_class(signature.operator)
+        return run(plain, signature, self.weights(signature), x_BCHW, training=self.training)
+
+
+class Supernet(nn.Module):
+    """Shared weights for every candidate of a space.
+
+    Args:
+        space: Its tables say which slots and operators there are and how large each can be.
+        seed: Of the fresh weights.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int = 0) -> None:
+        super().__init__()
+        self.space = space
+        self.slots = nn.ModuleDict(
+            {module_name(name): ElasticSlot(by) for name, by in largest_signatures(space).items()}
+        )
+        initialise(self, torch.Generator().manual_seed(seed))
+
+    def forward(self, x_BCHW: Tensor, arch: Sequence[Slot]) -> Tensor:
+        """Logits of one member, (B, classes).
+
+        In evaluation mode batch norm uses the shared running statistics, which training leaves
+        alone: extract and recalibrate before judging a member.
+        """
+        for slot in arch:
+            x_BCHW = self.slots[module_name(slot.name)](x_BCHW, slot.signature)
+        return x_BCHW
+
+    def extract(self, arch: Sequence[Slot]) -> PlainNetwork:
+        """A plain network with copies of the member's weights, in evaluation mode."""
+        network = PlainNetwork(arch)
+        state = {
+            f"{module_name(slot.name)}.{name}": tensor.detach()
+            for slot in arch
+            for name, tensor in self._slot(slot.name).weights(slot.signature).items()
+        }
+        missing, unexpected = network.load_state_dict(state, strict=False)
+        assert not unexpected, unexpected
+        assert all(name.endswith("num_batches_tracked") for name in missing), missing
+        return network.eval()
+
+    def rank(self) -> None:
+        """Orders prunable channels and heads by the importance of their weights as they are."""
+        for module in self.modules():
+            if isinstance(module, AbstractElastic):
+                module.rank()
+
+    def _slot(self, name: str) -> ElasticSlot:
+        slot = self.slots[module_name(name)]
+        assert isinstance(slot, ElasticSlot)
+        return slot
+
+
+def elastic_class(operator: str) -> type[AbstractElastic]:
+    """The implementation of an operator, or of a stem, downsampling or head."""
+    if operator in FIXED_BLOCKS:
+        return FIXED_BLOCKS[operator]
+    registry = MIXERS if operator in MIXERS.names() else BLOCKS
+    found: type[AbstractElastic] = registry.get(operator)
+    return found
+
+
+def largest_signatures(space: SearchSpace) -> dict[str, dict[str, Signature]]:
+    """For every slot and each of its operators, the smallest signature that contains all others."""
+    assert space.tables is not None
+    largest: dict[str, dict[str, Signature]] = {}
+    for slot in space.tables.slots:
+        by_operator = largest.setdefault(slot.name, {})
+        for number in sorted(set(slot.ids.flatten().tolist()) - {0}):
+            signature = space.tables.signatures[number]
+            assert signature is not None
+            known = by_operator.get(signature.operator, signature)
+            by_operator[signature.operator] = elementwise_largest(known, signature)
+    return largest
+
+
+def elementwise_largest(a: Signature, b: Signature) -> Signature:
+    """The signature whose every number is the larger of the two; operator and place are a's."""
+    shape = replace(
+        a.shape,
+        in_width=max(a.shape.in_width, b.shape.in_width),
+        width=max(a.shape.width, b.shape.width),
+    )
+    pick = Options({name: _larger(a.pick, b.pick, name) for name in {**a.pick, **b.pick}})
+    kept = Options({name: _larger(a.kept, b.kept, name) for name in {**a.kept, **b.kept}})
+    return replace(a, shape=shape, pick=pick, kept=kept, precision="fp32")
+
+
+def _larger(a: Options, b: Options, name: str) -> int:
+    return max(options.number(name) for options in (a, b) if name in options)

@@ -1,0 +1,131 @@
+"""The plumbing of controllers: neighbours, mutation, repair and enumeration."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.controllers._variation import everything, mutate, neighbours, repair
+from nas.controllers.evolution import Evolution, selection_order
+from search_spaces import Choice, SearchSpace, UserError, load_space
+from tests.toy_problem import toy_problem, toy_space
+
+quick = settings(deadline=None, max_examples=40)
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> SearchSpace:
+    """Up to five choices, each perhaps depending on some of the earlier ones."""
+    choices: list[Choice] = []
+    for index in range(draw(st.integers(1, 5))):
+        conditions = []
+        for other in choices:
+            if draw(st.booleans()) and draw(st.booleans()):
+                allowed = draw(st.lists(st.sampled_from(other.options), min_size=1, unique=True))
+                conditions.append((other.name, tuple(allowed)))
+        options = tuple(range(draw(st.integers(1, 4))))
+        choices.append(Choice(f"choice{index}", options, tuple(conditions)))
+    return SearchSpace("drawn", tuple(choices))
+
+
+@quick
+@given(spaces())
+def test_everything_is_every_canonical_encoding(space: SearchSpace) -> None:
+    grid = np.indices(space.cardinalities).reshape(len(space.choices), -1).T
+    expected = np.unique(space.canonical_many(grid), axis=0)
+    found = everything(space)
+    assert found is not None
+    assert found.tolist() == expected.tolist()
+
+
+def test_everything_of_a_space_with_a_network_is_as_many_as_its_size() -> None:
+    space = load_space("toy", resolution=28, channels=1, num_classes=10)
+    few = {choice.name: choice.options[:1] for choice in space.choices[8:]}
+    few.pop(next(c.name for c in space.choices[8:] if c.name.endswith("operator")), None)
+    space = space.restricted(few)
+    found = everything(space)
+    assert found is not None
+    assert len(found) == space.size > 8
+
+
+def test_a_large_space_is_not_enumerated() -> None:
+    assert everything(toy_space()) is None
+
+
+@quick
+@given(spaces(), st.integers(0, 99))
+def test_neighbours_are_all_encodings_that_differ_in_one_choice(
+    space: SearchSpace, seed: int
+) -> None:
+    row_C = space.sample(np.random.default_rng(seed), 1)[0]
+    found = neighbours(space, row_C[None])[0]
+    grid = np.indices(space.cardinalities).reshape(len(space.choices), -1).T
+    expected = grid[(grid != row_C).sum(axis=1) == 1]
+    assert sorted(found.tolist()) == sorted(expected.tolist())
+
+
+@quick
+@given(spaces(), st.integers(0, 99), st.sampled_from([0.0, 0.5, 1.0]))
+def test_mutation_changes_at_least_one_choice_and_stays_in_the_space(
+    space: SearchSpace, seed: int, ordinal: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    parents_NC = space.sample(rng, 20)
+    children_NC = mutate(space, parents_NC, rng, expected=0.5, ordinal=ordinal)
+    assert ((children_NC >= 0) & (children_NC < space.cardinalities)).all()
+    if max(space.cardinalities) > 1:
+        assert (children_NC != parents_NC).any(axis=1).all()
+    if ordinal == 1.0:
+        assert (np.abs(children_NC - parents_NC) <= 1).all()
+
+
+def test_mutation_changes_as_many_choices_as_expected() -> None:
+    space = SearchSpace("wide", tuple(Choice(f"c{i}", ("a", "b", "c")) for i in range(50)))
+    parents_NC = np.zeros((4000, 50), dtype=int)
+    rng = np.random.default_rng(0)
+    children_NC = mutate(space, parents_NC, rng, expected=3.0, ordinal=0.5)
+    # The mean of Binomial(50, 0.06) with 0 counted as 1 is 3.045; 5 sigma of 4,000 rows are 0.13.
+    assert (children_NC != 0).sum(axis=1).mean() == pytest.approx(3.045, abs=0.13)
+    assert (children_NC == 1).sum() == pytest.approx((children_NC == 2).sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("max_macs", [1500.0, 400.0, 100.0, 34.0])
+def test_repair_reaches_the_limit_and_leaves_feasible_rows_alone(max_macs: float) -> None:
+    problem = toy_problem(max_macs=max_macs)
+    rng = np.random.default_rng(5)
+    rows_NC = problem.space.sample(rng, 200)
+    was_feasible_N = problem.is_feasible(rows_NC)
+    repaired_NC = repair(problem, rows_NC, rng)
+    assert problem.is_feasible(repaired_NC).all()
+    assert (repaired_NC[was_feasible_N] == rows_NC[was_feasible_N]).all()
+
+
+def test_repair_gives_up_where_nothing_helps() -> None:
+    problem = toy_problem(max_macs=1.0)
+    rows_NC = problem.space.sample(np.random.default_rng(0), 5)
+    assert not problem.is_feasible(repair(problem, rows_NC, np.random.default_rng(0))).any()
+
+
+def test_repaired_rows_stay_different_and_close_to_the_limit() -> None:
+    problem = toy_problem(max_macs=600.0)
+    rng = np.random.default_rng(1)
+    expensive_NC = np.tile([3] + [2] * 12, (50, 1))
+    repaired_NC = problem.space.canonical_many(repair(problem, expensive_NC, rng))
+    assert len(np.unique(repaired_NC, axis=0)) > 25
+    assert np.median(problem.model.of("macs", repaired_NC)) > 300.0
+
+
+def test_selection_prefers_lower_ranks_then_lonelier_rows_and_broken_ones_last() -> None:
+    losses_NM = np.array(
+        [[np.nan, 0.0], [2.0, 9.0], [0.0, 10.0], [0.5, 8.0], [4.0, 4.0], [10.0, 0.0]]
+    )
+    assert selection_order(losses_NM).tolist() == [2, 5, 4, 3, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tournament": 0}, {"crossover": 1.5}, {"mutations": float("nan")}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    name = next(iter(wrong))
+    with pytest.raises(UserError, match=f"controller 'evolution': {name} is"):
+        Evolution(**wrong)  # type: ignore[arg-type]

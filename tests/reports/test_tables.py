@@ -1,0 +1,105 @@
+"""pareto.csv, report.md and the terminal table."""
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports import front_table, load_run, wilson
+from reports.tables import markdown, pareto_csv
+
+NewRun = Callable[..., Path]
+PROMISED = ["key", "macs", "params", "accuracy_search", "accuracy_test", "accuracy_test_fp32"]
+PROMISED += ["latency_ms", "latency_ms_fp32", "latency_predicted_ms"]
+PROMISED += ["size_bytes", "size_bytes_fp32"]
+
+
+def read_csv(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(StringIO(pareto_csv(load_run(folder))), dtype={"key": str})
+
+
+def test_the_csv_holds_the_numbers_of_the_cards(new_run: NewRun) -> None:
+    folder = new_run()
+    table = read_csv(folder)
+    assert set(PROMISED) <= set(table.columns)
+    assert len(table) == 13
+    for row in table.to_dict("records"):
+        card = json.loads((folder / row["folder"] / "card.json").read_text())
+        file = card["files"]["model.onnx"]
+        search = file["accuracy"]["search"]
+        assert (row["macs"], row["params"]) == (card["macs"], card["params"])
+        assert row["size_bytes"] == file["bytes"]
+        assert row["latency_ms"] == file["latency"]["median_ms"]
+        assert row["latency_predicted_ms"] == file["latency_predicted_ms"]
+        assert row["accuracy_search"] == search["fraction"]
+        assert row["accuracy_test"] == file["accuracy"]["test"]["fraction"]
+        bounds = (row["accuracy_search_low"], row["accuracy_search_high"])
+        assert bounds == pytest.approx(wilson(search["correct"], search["total"]))
+
+
+def test_rows_of_the_csv_say_what_they_are(new_run: NewRun) -> None:
+    table = read_csv(new_run())
+    assert table["role"].tolist() == ["front"] * 8 + ["reference"] * 5
+    names = ["largest fp32", "largest int8", "random 1", "random 2", "random 3"]
+    assert table["name"].tolist()[8:] == names
+    assert table["is_knee"].sum() == 1
+
+
+def test_an_all_fp32_network_repeats_its_own_numbers(new_run: NewRun) -> None:
+    table = read_csv(new_run(precision="fp32"))
+    assert (table["accuracy_test_fp32"] == table["accuracy_test"]).all()
+    assert (table["latency_ms_fp32"] == table["latency_ms"]).all()
+    assert (table["size_bytes_fp32"] == table["size_bytes"]).all()
+
+
+def test_a_missing_number_is_an_empty_field_and_leaves_integers_whole(new_run: NewRun) -> None:
+    folder = new_run()
+    key = load_run(folder).front[1].key
+    path = folder / "front" / key / "card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"macs": None}))
+    header, first, second = pareto_csv(load_run(folder)).splitlines()[:3]
+    column = header.split(",").index("macs")
+    assert second.split(",")[column] == ""
+    assert first.split(",")[column].isdigit()
+
+
+def test_no_member_still_gives_a_csv_with_its_header(new_run: NewRun) -> None:
+    table = read_csv(new_run(trials=0, front=0))
+    assert len(table) == 0
+    assert set(PROMISED) <= set(table.columns)
+
+
+def test_the_terminal_table_is_rectangular_text(new_run: NewRun) -> None:
+    header, rows = front_table(new_run())
+    assert len(rows) == 13
+    assert all(len(row) == len(header) for row in rows)
+    assert all(isinstance(cell, str) and cell for row in rows for cell in row)
+    assert rows[4][0] == "front, knee"
+
+
+def test_the_same_numbers_stand_in_markdown_and_terminal(new_run: NewRun) -> None:
+    folder = new_run()
+    report = markdown(load_run(folder))
+    for row in front_table(folder)[1]:
+        assert f"| {' | '.join(row)} |" in report
+
+
+def test_markdown_takes_no_marks_from_files(new_run: NewRun) -> None:
+    folder = new_run(trials=5, front=1, data="a|b <script>*x*</script>\n# _big_ `c`")
+    report = markdown(load_run(folder))
+    title = report.splitlines()[0]
+    written = r"a\|b &lt;script>\*x\*&lt;/script> # \_big\_ \`c\`"
+    assert title == f"# hybrid on {written}"
+
+
+def test_markdown_says_what_was_not_measured(new_run: NewRun) -> None:
+    folder = new_run(trials=0, front=0)
+    (folder / "profile" / "profile.json").unlink()
+    report = markdown(load_run(folder))
+    assert "0 networks on the front. 0 trials." in report
+    assert "No network was exported yet." in report
+    assert "latency prediction, networks held out: not measured" in report
+    assert "rank fidelity of inherited accuracy: not measured" in report
