@@ -42,7 +42,7 @@ def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: in
             torch.onnx.export(
                 plain,
                 (example,),
-                buffer,
+                buffer,  # type: ignore[arg-type]  # file-like objects are accepted
                 dynamo=False,
                 opset_version=OPSET,
                 do_constant_folding=False,

@@ -51,7 +51,7 @@ def load_network(path: Path) -> nn.Module:
 
 
 def network_state(network: nn.Module) -> dict[str, Tensor]:
-    """The state without constants that tracing stored (masks, positions): they follow from slots."""
+    """The state without constants that tracing stored: masks and positions follow from slots."""
     if not isinstance(network, fx.GraphModule):
         return dict(network.state_dict())
     parameters = {name for name, _ in network.named_parameters()}

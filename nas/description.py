@@ -75,7 +75,8 @@ def describe(arch: SearchSpace, space: SearchSpace, budgets: tuple[str, ...]) ->
         UserError: If a budget cannot be read, or no network is within it.
     """
     costs = space.costs
-    assert costs is not None and space.network is not None
+    assert costs is not None
+    assert space.network is not None
     limits = resolve([parse_budget(text) for text in budgets], costs)
     refuse_impossible(limits, costs)
     sample = space.sample(np.random.default_rng(0), SAMPLES)

@@ -9,6 +9,8 @@ import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +140,7 @@ class Exporter:
                     if isinstance(timing, CandidateError)
                     else timing.to_json()
                 )
-                self.run.decided(self._timing_name(file), lambda document=document: document)
+                self.run.decided(self._timing_name(file), partial(dict, document))
         return {name: _read_timing(self.run, path) for name, path in records.items()}
 
     def _timing_name(self, file: Path) -> str:
@@ -243,9 +245,9 @@ def choose_front(
                 replaced.append({"key": key, "reason": reason})
                 continue
             found = exporter.trial(trial.number, trial.candidate, card)
-            reason = over_limit(problem, found)
-            if reason:
-                replaced.append({"key": key, "reason": reason})
+            excess = over_limit(problem, found)
+            if excess:
+                replaced.append({"key": key, "reason": excess})
                 continue
             measured.append(found)
             timings[key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
@@ -258,7 +260,7 @@ def choose_front(
         if trial.candidate.key not in kept
     ]
     keys = [trial.candidate.key for trial in members]
-    ties = [[a, b] for a, b in zip(keys, keys[1:], strict=False) if is_tie(timings[a], timings[b])]
+    ties = [[a, b] for a, b in pairwise(keys) if is_tie(timings[a], timings[b])]
     knee = front.knee
     return {
         "schema": 1,
@@ -293,7 +295,7 @@ def spread_order(n: int) -> list[int]:
     order = [0, n - 1][: min(n, 2)]
     while len(order) < n:
         taken = sorted(order)
-        _, left, right = max((b - a, -a, b) for a, b in zip(taken, taken[1:], strict=False))
+        _, left, right = max((b - a, -a, b) for a, b in pairwise(taken))
         order.append((right - left) // 2)
     return order
 

@@ -59,7 +59,7 @@ class PhasePlan:
 def profile_sizes(config: Config) -> tuple[int, int]:
     """Signatures and whole networks that a profile times; fewer where time is short."""
     share = min(1.0, config.seconds / 240.0)
-    return max(14, round(60 * share)), max(6, round(18 * share))
+    return max(14, round(72 * share)), max(6, round(36 * share))
 
 
 def decide(
@@ -151,7 +151,7 @@ def planned_steps(
     images = training_images(data)
     precisions = [plan.precision] if "precision" in config.set else ["bf16", "fp32"]
     formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
-    timed = []
+    timed: list[tuple[float, int, TrainPlan]] = []
     for precision in precisions:
         for channels_last in formats:
             tried = replace(plan, precision=precision, channels_last=channels_last)

@@ -10,6 +10,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -45,7 +46,7 @@ class Bars:
             TextColumn("{task.description}"),
             console=console,
         )
-        self._task = None
+        self._task: TaskID | None = None
         self._progress.start()
 
     def phase(self, name: str, text: str) -> None:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nas._files import append_line, read_json, read_lines, write_json, write_text
-from nas.config import Config, differences
+from nas.config import Config, differences, read_config
 from nas.environment import environment
 from nas.trial import Score, Trial
 from search_spaces import SearchSpace, UserError
@@ -58,7 +58,7 @@ class Run:
         known = path / "config.toml"
         if path.exists() and not known.exists() and any(_foreign(path)):
             raise UserError(
-                f"run '{path}': the folder is not empty and has no config.toml, so it is not a run. "
+                f"run '{path}': the folder is not empty and has no config.toml: no run. "
                 "Name another folder with --out."
             )
         path.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def _foreign(path: Path) -> list[Path]:
 
 
 def _locked(path: Path) -> IO[str]:
-    """An exclusive lock that the operating system releases when the process ends, however it ends."""
+    """An exclusive lock; the operating system releases it however the process ends."""
     lock = (path / ".lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,3 +157,13 @@ def read_front(path: Path) -> dict[str, Any]:
     """The front.json of a finished run."""
     front: dict[str, Any] = read_json(path / "front.json")
     return front
+
+
+def read_space(path: Path) -> SearchSpace:
+    """The recorded space of a run: its choices after trimming."""
+    return SearchSpace.from_json(read_json(path / "space.json"))
+
+
+def read_config_of(path: Path) -> Config:
+    """The configuration that a run was started with."""
+    return Config(**read_config(path / "config.toml"))

@@ -28,7 +28,7 @@ from nas.trial import Trial
 from search_spaces import Candidate, CandidateError, SearchSpace, UserError
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, train
+from supernets.train import TrainPlan, progress, train
 
 OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
 
@@ -116,11 +116,10 @@ def trained(
 
     def on_step(numbers: dict[str, float]) -> None:
         step = int(numbers["step"])
-        reporter.advance(
-            step,
-            train_plan.steps,
-            f"loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s",
-        )
+        share = progress(step, train_plan)
+        text = f"step {step} of {train_plan.steps}, loss {numbers['loss']:.3f}"
+        rate = f"{numbers['images_per_s']:.0f} images/s"
+        reporter.advance(round(100 * share), 100, f"{text}, {rate}")
         if step % max(1, train_plan.steps // 100) == 0 or step == train_plan.steps:
             append_line(log, {name: float(f"{v:.6g}") for name, v in numbers.items()})
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from search_spaces._errors import UserError
 
 Option = int | float | str
+OptionTable = tuple[tuple[str, tuple[Option, ...]], ...]
+"""Named lists of options, in order; hashable."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from search_spaces._choice import Choice, Option, Options
+from search_spaces._choice import Choice, Option, Options, OptionTable
 from search_spaces._errors import UserError
 from search_spaces._resolution import Pyramid, pyramid
 from search_spaces._slot import Cost, Shape, Signature
@@ -19,6 +19,7 @@ from search_spaces.operators._base import OPERATORS, AbstractOperator
 from search_spaces.operators._fixed import FIXED, fixed_cost
 
 DEFAULT_PRECISION = "fp32"
+UNREAD = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,13 @@ class Stage:
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     operators: tuple[str, ...]
-    options: Options
+    options: OptionTable
     head_dim: int = 16
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the dimensions that have options."""
+        return tuple(name for name, _ in self.options)
 
 
 class SlotRule(NamedTuple):
@@ -111,7 +117,7 @@ class Staged:
             shared = tuple(f"{prefix}.{c}" for c in ("width", "depth", "precision", "sparsity"))
             for block in range(1, max(stage.depths) + 1):
                 slot = f"{prefix}.block{block}"
-                own = ("operator", *stage.options)
+                own = ("operator", *stage.dims)
                 rules.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
         rules.append(SlotRule("head", (f"{prefix}.width", f"{prefix}.precision"), ()))
         return tuple(rules)
@@ -121,7 +127,8 @@ class Staged:
 
         Args:
             slot: Name of one of `slot_rules`.
-            options: At least the options of that rule's choices; policy choices may be missing.
+            options: At least the options of that rule's choices; policy choices and dimensions that
+                the slot's operator does not read may be missing.
         """
         prefix, _, place = slot.partition(".")
         if not place or place == "downsample":
@@ -131,13 +138,13 @@ class Staged:
         assert isinstance(depth, int)
         if block > depth:
             return None
-        names = ("operator", *self.stages[number - 1].options)
+        names = ("operator", *self.stages[number - 1].dims)
         return _block_signature(
             self,
             number,
             (block - 1) % 2,
             options[f"{prefix}.width"],
-            tuple(options[f"{slot}.{name}"] for name in names),
+            tuple(options.get(f"{slot}.{name}", UNREAD) for name in names),
             options.get(f"{prefix}.sparsity", 0.0),
             options.get(f"{prefix}.precision", DEFAULT_PRECISION),
         )
@@ -149,7 +156,7 @@ class Staged:
                 "widths": stage.widths,
                 "depths": stage.depths,
                 "operators": stage.operators,
-                "options": {name: stage.options[name] for name in stage.options},
+                "options": dict(stage.options),
                 "head_dim": stage.head_dim,
             }
             for stage in self.stages
@@ -169,7 +176,7 @@ class Staged:
                 widths=tuple(stage["widths"]),
                 depths=tuple(stage["depths"]),
                 operators=tuple(stage["operators"]),
-                options=Options({name: tuple(v) for name, v in stage["options"].items()}),
+                options=tuple((name, tuple(v)) for name, v in stage["options"].items()),
                 head_dim=stage["head_dim"],
             )
             for stage in document["stages"]
@@ -182,7 +189,7 @@ class Staged:
             operator = OPERATORS.get(name)
         except UserError as error:
             raise UserError(f"{place} offers '{name}'. {error}") from error
-        missing = [dim for dim in operator.dims if dim not in stage.options]
+        missing = [dim for dim in operator.dims if dim not in stage.dims]
         if missing:
             raise UserError(
                 f"{place} offers operator '{name}' but no options for {', '.join(missing)}. "
@@ -232,11 +239,9 @@ def _block_choices(slot: str, block: int, stage: Stage, prefix: str) -> list[Cho
     if len(deep_enough) < len(stage.depths):
         exists = ((f"{prefix}.depth", deep_enough),)
     choices = [Choice(f"{slot}.operator", stage.operators, exists)]
-    for dim in stage.options:
+    for dim, values in stage.options:
         readers = tuple(name for name in stage.operators if dim in declaration(name).dims)
         reads = () if readers == stage.operators else ((f"{slot}.operator", readers),)
-        values = stage.options[dim]
-        assert isinstance(values, tuple)
         choices.append(Choice(f"{slot}.{dim}", values, exists + reads))
     return choices
 
@@ -254,7 +259,7 @@ def _block_signature(
     stage = network.stages[number - 1]
     size = network.pyramid.sizes[number - 1]
     shape = Shape(size, size, width, width, parity, stage.head_dim)
-    name, dims = str(values[0]), dict(zip(stage.options, values[1:], strict=True))
+    name, dims = str(values[0]), dict(zip(stage.dims, values[1:], strict=True))
     operator = declaration(name)
     pick = operator.normalise(Options({dim: dims[dim] for dim in operator.dims}), shape)
     groups = operator.groups(pick, shape)

@@ -1,8 +1,9 @@
 """Finding a plug-in by its file name.
 
-A plug-in is one file of its package's folder whose name does not start with an underscore. The file
-name is the plug-in's name in configs and on the command line ("digit-pairs" is digit_pairs.py). Only
-the file that is asked for is imported, so an absent optional dependency hurts nobody else.
+A plug-in is one file of its package's folder whose name does not start with an underscore. The
+file name is the plug-in's name in configs and on the command line ("digit-pairs" is
+digit_pairs.py). Only the file that is asked for is imported, so an absent optional dependency hurts
+nobody else.
 """
 
 import importlib
@@ -31,7 +32,8 @@ class Registry:
     def names(self) -> list[str]:
         """The names that may be asked for, sorted."""
         spec = importlib.util.find_spec(self._package)
-        assert spec is not None and spec.submodule_search_locations
+        assert spec is not None
+        assert spec.submodule_search_locations
         folder = Path(spec.submodule_search_locations[0])
         files = (file.stem for file in folder.glob("*.py"))
         return sorted(stem.replace("_", "-") for stem in files if not stem.startswith("_"))

@@ -50,6 +50,8 @@ class Group(NamedTuple):
 
     def kept(self, sparsity: float) -> int:
         """How many remain when the fraction `sparsity` is removed; at least one multiple."""
+        if not sparsity:
+            return self.size
         wanted = self.size * (1.0 - sparsity) / self.multiple
         return min(self.size, max(1, int(wanted + 0.5)) * self.multiple)
 

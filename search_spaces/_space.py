@@ -151,7 +151,8 @@ class SearchSpace:
             )
         canonical = self.canonical(encoding)
         active = self._active(np.array([canonical]))[0]
-        arch, policy = {}, {}
+        arch: dict[str, Option] = {}
+        policy: dict[str, Option] = {}
         for choice, index, is_active in zip(self.choices, canonical, active, strict=True):
             if is_active:
                 face = policy if is_policy(choice.name) else arch
@@ -205,7 +206,7 @@ class SearchSpace:
 
     @cached_property
     def _conditions(self) -> tuple[tuple[tuple[int, np.ndarray], ...], ...]:
-        """For every choice: (index of another choice, which of its options make this one active)."""
+        """For every choice: index of another one, and which of its options make this one active."""
         return tuple(
             tuple(
                 (self.index(name), np.isin(self.choice(name).options, allowed))

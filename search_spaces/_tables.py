@@ -79,13 +79,14 @@ class SlotTables:
         return slot.ids[tuple(encodings_NC[:, column] for column in slot.columns)]
 
     def _exists(self, rule: SlotRule) -> bool:
-        """A slot whose choices were trimmed away never exists; policy choices may be missing."""
-        needed = (*(n for n in rule.shared if not is_policy(n)), *rule.own)
+        """A slot whose operator was trimmed away never exists; policy choices may be missing."""
+        needed = (*(n for n in rule.shared if not is_policy(n)), *rule.own[:1])
         return all(name in self._positions for name in needed)
 
     def _table(self, rule: SlotRule, network: Staged) -> SlotTable:
         shared = [name for name in rule.shared if name in self._positions]
-        names = [*shared, *rule.own]
+        # Dimensions that no operator of the slot reads any more may have been trimmed away.
+        names = [*shared, *(name for name in rule.own if name in self._positions)]
         columns = tuple(self._positions[name] for name in names)
         options = [self._choices[column].options for column in columns]
         ids = [
@@ -168,7 +169,7 @@ class Additive:
 
 
 def elimination_order(factors: Sequence[Factor]) -> list[int]:
-    """Choices in an order that keeps intermediate tables small: fewest factors' neighbours first."""
+    """Choices in an order that keeps intermediate tables small: fewest neighbours first."""
     scopes = [set(columns) for columns, _ in factors]
     remaining = set().union(*scopes)
     order: list[int] = []

@@ -7,7 +7,6 @@ RaftMLP. Widths double from stage to stage. Two scales: narrow below 96 px, wide
 from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
-from search_spaces._choice import Options
 from search_spaces._network import Stage, Staged
 from search_spaces._resolution import pyramid
 from search_spaces._space import SearchSpace
@@ -35,17 +34,17 @@ class Hybrid(AbstractSpace):
         stages = []
         for i in range(len(sizes)):
             is_long = is_large and i == LONG_STAGE and len(sizes) > LONG_STAGE + 1
-            options = {
-                "kernel_size": (3, 5, 7),
-                "expand_ratio": (2, 3, 4),
-                "num_heads": tuple(count * 2**i for count in heads),
-            }
+            options = (
+                ("kernel_size", (3, 5, 7)),
+                ("expand_ratio", (2, 3, 4)),
+                ("num_heads", tuple(count * 2**i for count in heads)),
+            )
             stages.append(
                 Stage(
                     widths=tuple(width * 2**i for width in widths),
                     depths=LONG_DEPTHS if is_long else DEPTHS,
                     operators=("mbconv", "convnext", "window", "raft"),
-                    options=Options(options),
+                    options=options,
                     head_dim=head_dim,
                 )
             )

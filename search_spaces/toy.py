@@ -3,7 +3,6 @@
 from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
-from search_spaces._choice import Options
 from search_spaces._network import Stage, Staged
 from search_spaces._resolution import pyramid
 from search_spaces._space import SearchSpace
@@ -21,8 +20,10 @@ class Toy(AbstractSpace):
                 widths=(8 * 2**i, 16 * 2**i),
                 depths=(1, 2) if i == 0 else (1,),
                 operators=("mbconv", "window"),
-                options=Options(
-                    {"kernel_size": (3, 5), "expand_ratio": (2, 3), "num_heads": (1, 2)}
+                options=(
+                    ("kernel_size", (3, 5)),
+                    ("expand_ratio", (2, 3)),
+                    ("num_heads", (1, 2)),
                 ),
                 head_dim=8,
             )

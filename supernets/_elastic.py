@@ -1,10 +1,10 @@
 """Slicing shared weights: the only place that does it.
 
-An elastic module holds one *plain* module at its largest size. A smaller member of the family is the
-same plain module whose tensors are slices of the large one's. Which axis of which tensor follows
-which role ("width", "hidden", "kernel", ...) is a table; how much of a role is used follows from the
-signature. Running a member (`forward`) and cutting it out (`extract`) read the same slices, and both
-run the plain module's own `forward`, so they cannot disagree.
+An elastic module holds one *plain* module at its largest size. A smaller member of the family is
+the same plain module whose tensors are slices of the large one's. Which axis of which tensor
+follows which role ("width", "hidden", "kernel", ...) is a table; how much of a role is used follows
+from the signature. Running a member (`forward`) and cutting it out (`extract`) read the same
+slices, and both run the plain module's own `forward`, so they cannot disagree.
 
 Axes are sliced as prefixes (Cai et al., Once-for-All, 2020), kernels around their centre. Pruned
 groups are not prefixes: the channels of the highest importance are kept, in their order.
@@ -84,7 +84,7 @@ class AbstractElastic(nn.Module, ABC):
 
 
 def cut(tensor: Tensor, roles: tuple[str | None, ...], sizes: Mapping[str, Index]) -> Tensor:
-    """The part of a tensor that `sizes` gives to each of its axes; a view where all are prefixes."""
+    """What `sizes` leaves of a tensor's axes; a view where all are prefixes."""
     for axis, role in enumerate(roles):
         if role is None:
             continue
@@ -106,7 +106,7 @@ def run(
     training: bool,
 ) -> Tensor:
     """The output of `plain(signature)` with these tensors in place of its own."""
-    skeleton = _skeleton(plain, signature)
+    skeleton = _skeleton(plain, signature)  # type: ignore[arg-type]  # classes are hashable
     skeleton.train(training)
     output = functional_call(skeleton, state, (x,))
     assert isinstance(output, Tensor)

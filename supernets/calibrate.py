@@ -57,7 +57,8 @@ def recalibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     for hook in hooks:
         hook.remove()
     for norm in norms:
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         mean_C, variance_C = moments[norm].mean_and_variance()
         norm.running_mean.copy_(mean_C)
         norm.running_var.copy_(variance_C)

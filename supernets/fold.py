@@ -21,5 +21,5 @@ def folded(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = nn.Identity()
+            module.set_submodule("norm", nn.Identity())
     return network

@@ -1,9 +1,9 @@
 """Training a supernet, exactly resumable.
 
-A step is a pure function of its number: data order, augmentation and the members it trains are drawn
-from generators seeded by (seed, step). A checkpoint therefore needs weights, optimizer and the step
-number only, and a resumed run ends bit-identical to one that was never interrupted (same versions,
-same number of threads). Shapes: B batch, C channels, H W space.
+A step is a pure function of its number: data order, augmentation and the members it trains are
+drawn from generators seeded by (seed, step). A checkpoint therefore needs weights, optimizer and
+the step number only, and a resumed run ends bit-identical to one that was never interrupted (same
+versions, same number of threads). Shapes: B batch, C channels, H W space.
 """
 
 import math
@@ -61,7 +61,7 @@ class TrainPlan:
     clip_norm: float = 1.0
     ema_decay: float = 0.99
     rank_at: float = 0.4
-    shallow_progress: float = 0.3
+    shallow_progress: float = 0.25
     precision: str = "fp32"
     channels_last: bool = False
     checkpoint_s: float = 20.0
@@ -263,7 +263,7 @@ def learning_rate(step: int, plan: TrainPlan) -> float:
 
 
 def progress(step: int, plan: TrainPlan) -> float:
-    """How far the schedule is before `step`, 0 to 1: shallow steps are many but cheap."""
+    """How far training is before `step`, 0 to 1, roughly in time: shallow steps are cheap."""
     if step < plan.full_from:
         return plan.shallow_progress * step / plan.full_from
     start = plan.shallow_progress if plan.full_from else 0.0

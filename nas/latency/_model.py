@@ -1,12 +1,13 @@
 """A latency model of a target: sums over slots, corrected by what networks add.
 
-Step 1, per operator and precision: the time of a single slot is a non-negative combination of its
-kernels' count, multiply-adds (dense, depthwise, attention) and activation values written.
-Step 2, on whole networks: slots in fp32 and slots in integers are scaled, and three terms say what
-sums miss (measured on onnxruntime: mixed precision is not additive): the number of changes of
-precision, fp32 convolutions in a network that also has integer ones (they lose their blocked
-layout), and the overhead that each slot pays alone but not inside a network. The correction is a
-ridge regression towards "the plain sum", because a handful of networks has to determine it.
+Step 1, per kind of slot (operator, precision, shifted or not): the time of a single slot is a
+non-negative combination of its kernels' count, multiply-adds (dense, depthwise, attention) and
+activation values written.
+Step 2, on whole networks: each kind of slot is scaled, and two terms say what sums miss (measured
+on onnxruntime: mixed precision is not additive): the number of changes of precision, and fp32
+convolutions in a network that also has integer ones (they lose their blocked layout). The
+correction is a bounded ridge regression towards "the plain sum", because a handful of networks has
+to determine it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 from scipy.stats import kendalltau
 
 from nas.latency._rows import Row
@@ -23,8 +24,8 @@ from search_spaces import Additive, SearchSpace, Signature, signature_cost
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
 CONVOLUTIONS = frozenset({"stem", "downsample", "mbconv", "convnext"})
-TERMS = ("fp32", "integer", "slots", "changes", "fp32_conv_if_mixed")
-PRIOR = np.array([1.0, 1.0, 0.0, 0.0, 0.0])
+CONTEXT = ("changes", "fp32_conv_if_mixed")
+LOWEST_SCALE, HIGHEST_SCALE = 0.3, 3.0
 RIDGE = 0.02
 """Weight of the prior, in squared relative errors per network."""
 
@@ -53,40 +54,51 @@ class LatencyModel:
 
     Args:
         space: With its policy choices.
-        slopes: "operator precision" -> milliseconds per unit of each of `FEATURES`.
-        scales: Factor of each of `TERMS`.
+        slopes: Kind of slot -> milliseconds per unit of each of `FEATURES`.
+        scales: Kind of slot or context term -> factor.
     """
 
     metrics = ("latency_ms",)
 
     def __init__(
-        self, space: SearchSpace, slopes: Mapping[str, Sequence[float]], scales: Sequence[float]
+        self,
+        space: SearchSpace,
+        slopes: Mapping[str, Sequence[float]],
+        scales: Mapping[str, float],
     ) -> None:
         assert space.tables is not None
         self.space = space
         self.slopes = {name: tuple(values) for name, values in slopes.items()}
-        self.scales = np.asarray(scales, float)
-        self._sums = Additive(space.tables, self._slot_terms, ("fp32", "integer", "slots", "conv"))
+        self.scales = dict(scales)
+        self.kinds = tuple(sorted(self.slopes))
+        sums = (*self.kinds, "integer", "fp32_conv")
+        self._sums = Additive(space.tables, self._slot_terms, sums)
 
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
         """Predicted milliseconds of every encoding, shape (N,)."""
         assert metric == "latency_ms", metric
-        predicted_N = self.terms(encodings_NC) @ self.scales
-        return np.maximum(predicted_N, 1e-3)
+        factors = np.array([self.scales[name] for name in self.terms])
+        predicted_N: np.ndarray = self.values(encodings_NC) @ factors
+        return predicted_N
 
-    def terms(self, encodings_NC: np.ndarray) -> np.ndarray:
-        """`TERMS` of every encoding: milliseconds, or counts; shape (N, 5)."""
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the columns of `values`."""
+        return (*self.kinds, *CONTEXT)
+
+    def values(self, encodings_NC: np.ndarray) -> np.ndarray:
+        """The terms of every encoding before scaling: milliseconds or counts; shape (N, T)."""
         encodings_NC = np.asarray(encodings_NC)
-        fp32, integer, slots, conv = (
-            self._sums.of(name, encodings_NC) for name in self._sums.metrics
-        )
+        columns = [self._sums.of(kind, encodings_NC) for kind in self.kinds]
         formats_NS = encodings_NC[:, self._precision_columns]
-        changes = (formats_NS[:, 1:] != formats_NS[:, :-1]).sum(axis=1)
-        return np.stack([fp32, integer, slots, changes, conv * (integer > 0)], axis=1)
+        changes_N = (formats_NS[:, 1:] != formats_NS[:, :-1]).sum(axis=1)
+        is_mixed_N = self._sums.of("integer", encodings_NC) > 0
+        conv_N = self._sums.of("fp32_conv", encodings_NC)
+        return np.stack([*columns, changes_N, conv_N * is_mixed_N], axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs besides the space."""
-        return {"slopes": self.slopes, "scales": self.scales.tolist()}
+        return {"slopes": self.slopes, "scales": self.scales}
 
     @staticmethod
     def from_json(document: Mapping[str, Any], space: SearchSpace) -> "LatencyModel":
@@ -99,24 +111,26 @@ class LatencyModel:
 
     def _slot_terms(self, signature: Signature) -> dict[str, float]:
         """One slot's part of the sums."""
-        time_ms = float(features(signature) @ self.slopes[group(signature)])
+        own = kind_of(signature)
+        time_ms = float(features(signature) @ np.array(self.slopes[own]))
+        terms = dict.fromkeys(self.kinds, 0.0) | {own: time_ms}
         is_fp32 = signature.precision == "fp32"
-        return {
-            "fp32": time_ms if is_fp32 else 0.0,
-            "integer": 0.0 if is_fp32 else time_ms,
-            "slots": 1.0,
-            "conv": time_ms if is_fp32 and signature.operator in CONVOLUTIONS else 0.0,
-        }
+        is_conv = signature.operator in CONVOLUTIONS
+        terms["integer"] = float(not is_fp32)
+        terms["fp32_conv"] = time_ms if is_fp32 and is_conv else 0.0
+        return terms
 
 
 def fit(space: SearchSpace, rows: Sequence[Row]) -> tuple[LatencyModel, HeldOut]:
     """The model of the rows that are not held out, and its error on those that are."""
     slopes = _fit_slopes(space, rows)
-    plain = LatencyModel(space, slopes, PRIOR)
+    prior = dict.fromkeys(slopes, 1.0) | dict.fromkeys(CONTEXT, 0.0)
+    plain = LatencyModel(space, slopes, prior)
     networks = [row for row in rows if row.encoding is not None and not row.is_held_out]
-    encodings_NC = np.array([row.encoding for row in networks])
+    values_NT = plain.values(np.array([row.encoding for row in networks]))
     measured_N = np.array([row.latency_ms for row in networks])
-    model = LatencyModel(space, slopes, _fit_scales(plain.terms(encodings_NC), measured_N))
+    scales = _fit_scales(values_NT, measured_N, len(CONTEXT))
+    model = LatencyModel(space, slopes, dict(zip(plain.terms, scales.tolist(), strict=True)))
     return model, held_out_error(model, [row for row in rows if row.is_held_out])
 
 
@@ -129,9 +143,11 @@ def held_out_error(model: LatencyModel, rows: Sequence[Row]) -> HeldOut:
     return HeldOut(len(rows), float(error_N.mean()), tau, float(error_N.max()))
 
 
-def group(signature: Signature) -> str:
-    """Slots whose times share one set of slopes."""
-    return f"{signature.operator} {signature.precision}"
+def kind_of(signature: Signature) -> str:
+    """Slots whose times share one set of slopes: "window shifted int8"."""
+    is_shifted = "shift" in signature.pick and signature.pick.number("shift") > 0
+    words = (signature.operator, "shifted" if is_shifted else "", signature.precision)
+    return " ".join(word for word in words if word)
 
 
 def features(signature: Signature) -> np.ndarray:
@@ -142,28 +158,39 @@ def features(signature: Signature) -> np.ndarray:
 
 
 def _fit_slopes(space: SearchSpace, rows: Sequence[Row]) -> dict[str, tuple[float, ...]]:
-    """Non-negative least squares of relative errors, per operator and precision.
+    """Non-negative least squares of relative errors, per kind of slot.
 
-    Groups without a row of their own borrow the slopes of all rows of their precision.
+    Kinds without a row of their own borrow the slopes of all rows of their precision.
     """
     assert space.tables is not None
     timed = [(row.slot.signature, row.latency_ms) for row in rows if row.slot is not None]
+    signatures = [s for s in space.tables.signatures if s is not None]
+    precision_of = {kind_of(s): s.precision for s in signatures}
     slopes = {}
-    for name in sorted({group(s) for s in space.tables.signatures if s is not None}):
-        own = [(s, ms) for s, ms in timed if group(s) == name]
-        same_precision = [(s, ms) for s, ms in timed if group(s).split()[1] == name.split()[1]]
+    for kind, precision in sorted(precision_of.items()):
+        own = [(s, ms) for s, ms in timed if kind_of(s) == kind]
+        same_precision = [(s, ms) for s, ms in timed if s.precision == precision]
         used = own or same_precision or timed
         design = np.stack([features(s) / ms for s, ms in used])
         solution, _ = nnls(design, np.ones(len(used)))
-        slopes[name] = tuple(float(value) for value in solution)
+        slopes[kind] = tuple(float(value) for value in solution)
     return slopes
 
 
-def _fit_scales(terms_NT: np.ndarray, measured_N: np.ndarray) -> np.ndarray:
-    """Ridge regression of relative errors towards `PRIOR`; terms are compared by their means."""
-    design = terms_NT / measured_N[:, None]
-    size_T = np.maximum(np.abs(design).mean(axis=0), 1e-9)
-    scaled = design / size_T
-    residual_N = 1.0 - design @ PRIOR
-    normal = scaled.T @ scaled + RIDGE * len(measured_N) * np.eye(len(TERMS))
-    return PRIOR + np.linalg.solve(normal, scaled.T @ residual_N) / size_T
+def _fit_scales(values_NT: np.ndarray, measured_N: np.ndarray, num_context: int) -> np.ndarray:
+    """Ridge regression of relative errors towards 1 (slots) and 0 (context), within bounds.
+
+    The ridge is in units of each term's mean share of the latency, so that rare terms stay at
+    their prior.
+    """
+    num_slots = values_NT.shape[1] - num_context
+    prior_T = np.array([1.0] * num_slots + [0.0] * num_context)
+    lowest_T = np.array([LOWEST_SCALE] * num_slots + [0.0] * num_context)
+    highest_T = np.array([HIGHEST_SCALE] * num_slots + [np.inf] * num_context)
+    design = values_NT / measured_N[:, None]
+    size_T = np.maximum(design.mean(axis=0), 1e-6)
+    ridge = np.sqrt(RIDGE * len(measured_N)) * np.diag(size_T)
+    stacked = np.concatenate([design, ridge])
+    wanted = np.concatenate([np.ones(len(measured_N)), ridge @ prior_T])
+    solution: np.ndarray = lsq_linear(stacked, wanted, bounds=(lowest_T, highest_T)).x
+    return solution

@@ -62,15 +62,16 @@ def choose_signatures(space: SearchSpace, n: int, rng: np.random.Generator) -> l
 
     Sampled from random candidates, so frequent sizes are frequent.
     """
-    groups: dict[tuple[str, str, int], dict[Slot, None]] = defaultdict(dict)
+    groups: dict[tuple[str, str, int, int], dict[Slot, None]] = defaultdict(dict)
     for encoding in space.sample(rng, SIGNATURE_POOL):
         for slot in space.slots(encoding.tolist()):
             signature = slot.signature
-            key = (signature.operator, signature.precision, signature.shape.size)
+            shift = signature.pick.get("shift", 0)
+            key = (signature.operator, signature.precision, signature.shape.size, int(shift))
             groups[key][Slot(signature.operator, signature)] = None
     decks = [list(groups[key]) for key in sorted(groups)]
     for deck in decks:
-        rng.shuffle(deck)  # type: ignore[arg-type]
+        rng.shuffle(deck)
     chosen: list[Slot] = []
     while len(chosen) < n and any(decks):
         chosen += [deck.pop() for deck in decks if deck]

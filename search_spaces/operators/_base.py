@@ -1,7 +1,7 @@
 """The contract of an operator's declaration.
 
-A *block* fills its slot alone. A *mixer* mixes positions only, and the slot's channel MLP, which all
-mixers of the slot share, follows it.
+A *block* fills its slot alone. A *mixer* mixes positions only, and the slot's channel MLP, which
+all mixers of the slot share, follows it.
 """
 
 from abc import ABC, abstractmethod

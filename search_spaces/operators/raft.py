@@ -1,7 +1,7 @@
 """RaftMLP: token mixing by one MLP along columns and one along rows.
 
-Source: Tatsunami and Taki, RaftMLP (2021), section 3.1. The map's side is part of the weights, so an
-operator trained at one resolution serves that resolution only.
+Source: Tatsunami and Taki, RaftMLP (2021), section 3.1. The map's side is part of the weights, so
+an operator trained at one resolution serves that resolution only.
 """
 
 from typing import ClassVar, final

@@ -27,7 +27,7 @@ class PlainStem(nn.Module):
 
 
 class PlainDownsample(nn.Module):
-    """3x3 convolution of stride 2 with batch norm and ReLU6: part of the trunk all members share."""
+    """3x3 convolution of stride 2, batch norm, ReLU6: part of the trunk all members share."""
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()

@@ -56,6 +56,5 @@ class MBConv(AbstractBlock):
 
     def importance(self) -> dict[str, Tensor]:
         """What each hidden channel contributes to the projection, scaled by its batch norm."""
-        depthwise, project = self.full.depthwise, self.full.project
-        scale = depthwise.norm.weight.detach().abs()
-        return {"hidden": scale * l1(project.conv.weight, 1)}
+        scale = self.full.get_parameter("depthwise.norm.weight").detach().abs()
+        return {"hidden": scale * l1(self.full.get_parameter("project.conv.weight"), 1)}

@@ -67,7 +67,8 @@ class MLP(AbstractElastic):
 
     def importance(self) -> dict[str, Tensor]:
         """Size of each hidden channel's two weight vectors."""
-        expand, project = self.full.expand.weight, self.full.project.weight
+        expand = self.full.get_parameter("expand.weight")
+        project = self.full.get_parameter("project.weight")
         return {"hidden": l1(expand, 0) * l1(project, 1)}
 
 

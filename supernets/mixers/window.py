@@ -120,6 +120,7 @@ class Window(AbstractMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
+        assert isinstance(self.full, PlainWindow)
         largest, head_dim = self.full.heads, self.full.head_dim
         heads = self.kept("heads", signature.pick.number("num_heads"), signature)
         chosen_N = torch.arange(heads) if isinstance(heads, int) else heads
@@ -134,6 +135,7 @@ class Window(AbstractMixer):
 
     def importance(self) -> dict[str, Tensor]:
         """Size of each head's values times its columns of the projection."""
+        assert isinstance(self.full, PlainWindow)
         heads, head_dim = self.full.heads, self.full.head_dim
         values = self.full.qkv.weight[2 * heads * head_dim :]
         per_channel = l1(values, 0) * l1(self.full.project.weight, 1)

@@ -1,0 +1,110 @@
+"""What a supernet step costs: against the same networks alone, and against plain fp32 NCHW.
+
+    python benchmarks/training.py
+
+Interleaved rounds in one process; medians of ratios. The hybrid space at 32 px, batch 64.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from nas.data import load_data
+from nas.planning import training_images
+from search_spaces import load_space
+from supernets.methods.sandwich import Sandwich
+from supernets.supernet import Supernet
+from supernets.task import distillation_loss, label_loss
+from supernets.train import TrainPlan, accumulate, autocast
+
+
+def main() -> None:
+    """Print images per second and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    images = training_images(load_data("digit-pairs"))
+    space = load_space("hybrid", resolution=32, channels=1, num_classes=100)
+    space = space.with_policy(("fp32", "int8"), (0.0, 0.25, 0.5))
+    method = Sandwich(space=space)
+    plain = TrainPlan(steps=100, precision="fp32", channels_last=False)
+    for precision, channels_last in (
+        ("fp32", False),
+        ("fp32", True),
+        ("bf16", False),
+        ("bf16", True),
+    ):
+        plan = replace(plain, precision=precision, channels_last=channels_last)
+        fast, base = make(space, channels_last), make(space, False)
+        ratios, seconds = [], []
+        for step in range(rounds + 1):
+            batch = images.batch(step, 64, 0)
+            a = timed(accumulate, fast, batch, plan, method, step)
+            b = timed(accumulate, base, batch, plain, method, step)
+            if step:
+                ratios.append(b / a)
+                seconds.append(a)
+        rate = 64 / statistics.median(seconds)
+        print(
+            f"{precision} {'channels_last' if channels_last else 'NCHW':13} {rate:6.0f} images/s, "
+            f"{statistics.median(ratios):.2f}x of plain fp32 NCHW"
+        )
+        static_ratio(space, images, plan, method, rounds)
+
+
+def static_ratio(space, images, plan, method, rounds: int) -> None:
+    """The sandwich step against the sum of the same four networks as plain modules."""
+    supernet = make(space, plan.channels_last)
+    ratios = []
+    for step in range(rounds + 1):
+        batch = images.batch(step, 64, 0)
+        lessons = method.plan(step, np.random.default_rng([plan.seed, 3, step]))
+        networks = [supernet.extract(space.slots(lesson.encoding)).train() for lesson in lessons]
+        if plan.channels_last:
+            networks = [n.to(memory_format=torch.channels_last) for n in networks]
+        alone = timed(train_alone, networks, batch, plan)
+        shared = timed(accumulate, supernet, batch, plan, method, step)
+        supernet.zero_grad(set_to_none=True)
+        if step:
+            ratios.append(shared / alone)
+    print(f"  sandwich step / sum of the same static networks: {statistics.median(ratios):.3f}")
+
+
+def train_alone(networks, batch, plan) -> None:
+    """The same losses and gradients on plain networks."""
+    images, labels = batch
+    if plan.channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    teacher = None
+    for network in networks:
+        with autocast(plan.precision):
+            logits = network(images)
+        loss = label_loss(logits, labels, smoothing=plan.label_smoothing)
+        if teacher is None:
+            teacher = logits.detach()
+        else:
+            loss = torch.lerp(loss, distillation_loss(logits, teacher), 0.5)
+        loss.backward()
+        float(loss.detach())
+
+
+def make(space, channels_last: bool) -> Supernet:
+    """A supernet in training mode."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return Supernet(space).to(memory_format=layout).train()
+
+
+def timed(call: Callable[..., object], *arguments: object) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
