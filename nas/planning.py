@@ -5,19 +5,17 @@ never changes what a continued run does.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from nas.budget import binding
 from nas.config import Config
 from nas.data._base import DataSet
-from nas.problem import Limit
 from nas.score import Scorer
-from search_spaces import Additive, SearchSpace, UserError, did_you_mean
+from search_spaces import SearchSpace, UserError, did_you_mean
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.supernet import Supernet
 from supernets.train import Images, TrainPlan, accumulate
@@ -122,18 +120,6 @@ def checked_settings(config: Config) -> Mapping[str, Any]:
         if name not in known:
             raise UserError(f"unknown setting '{name}'. {did_you_mean(name, known)}")
     return config.set
-
-
-def limit_rows(limits: Sequence[Limit], costs: Additive, share: float) -> list[dict[str, Any]]:
-    """What plan.json records of the limits: what they came to and whether they bind."""
-    rows = []
-    for limit in limits:
-        row = {"text": limit.text, "metric": limit.metric, "max": limit.max, "share": share}
-        if limit.metric in costs.metrics:
-            found = binding(limit, costs)
-            row |= {"smallest": found.minimum, "largest": found.maximum, "binds": found.binds}
-        rows.append(row)
-    return rows
 
 
 def planned_steps(

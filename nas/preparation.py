@@ -6,6 +6,7 @@ Every mistake that can be seen without measuring is refused before anything is w
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nas.config import Config
 from nas.data import DataSet, load_data
 from nas.latency import LatencyModel, Row, choose_networks, choose_signatures, fit
 from nas.latency.measure import measure_rows, time_networks
-from nas.planning import checked_settings, decide, limit_rows, profile_sizes
+from nas.planning import checked_settings, decide, profile_sizes
 from nas.problem import Limit
 from nas.reporter import Reporter
 from nas.run import Run
@@ -26,6 +27,24 @@ from search_spaces import Choice, SearchSpace, UserError, check_precisions, load
 SHARE_SAMPLES = 10_000
 TRIM_SLACK = 1.15
 """Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
+
+
+@dataclass(frozen=True)
+class KnownMetrics:
+    """Everything known without an evaluation: exact costs and predicted latency."""
+
+    parts: tuple[Any, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All names."""
+        return tuple(name for part in self.parts for name in part.metrics)
+
+    def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
+        """The metric of every encoding, shape (N,)."""
+        part = next(part for part in self.parts if metric in part.metrics)
+        values: np.ndarray = part.of(metric, encodings_NC)
+        return values
 
 
 def prepare(config: Config) -> tuple[DataSet, SearchSpace, list[Limit]]:
@@ -153,29 +172,49 @@ def trim(
     return (space.restricted(keep) if keep else space), dropped
 
 
-def plan(
-    config: Config, space: SearchSpace, data: DataSet, limits: list[Limit], started: float
-) -> dict[str, Any]:
-    """plan.json: what a short speed test says fits the time that is left."""
+def limit_rows(
+    limits: list[Limit], space: SearchSpace, known: KnownMetrics, seed: int
+) -> list[dict[str, Any]]:
+    """What plan.json records of the limits: whether each binds and what it leaves of the space.
+
+    Shares are of uniformly sampled candidates. Latency is predicted here; its limit holds for
+    measured files all the same.
+    """
     assert space.costs is not None
-    sample = space.sample(np.random.default_rng([config.seed, 11]), SHARE_SAMPLES)
-    within = np.ones(len(sample), bool)
+    sample = space.sample(np.random.default_rng([seed, 11]), SHARE_SAMPLES)
+    rows = []
     for limit in limits:
+        values_N = known.of(limit.metric, sample)
+        largest = float(values_N.max())
         if limit.metric in space.costs.metrics:
-            within &= space.costs.of(limit.metric, sample) <= limit.max
+            largest = space.costs.maximum(limit.metric)[0]
+        rows.append(
+            {
+                "text": limit.text,
+                "metric": limit.metric,
+                "max": limit.max,
+                "largest": largest,
+                "binds": largest > limit.max,
+                "share": float((values_N <= limit.max).mean()),
+            }
+        )
+    return rows
+
+
+def plan(config: Config, space: SearchSpace, data: DataSet, started: float) -> dict[str, Any]:
+    """plan.json: what a short speed test says fits the time that is left."""
     remaining_s = config.seconds - (time.monotonic() - started)
-    decided = decide(config, space, data, remaining_s=remaining_s, is_trained=bool(config.supernet))
-    return {**decided, "limits": limit_rows(limits, space.costs, float(within.mean()))}
+    return decide(config, space, data, remaining_s=remaining_s, is_trained=bool(config.supernet))
 
 
 def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
     """Say what the plan is and which limits bind."""
     for row in document["limits"]:
-        if row.get("binds") is False:
-            largest = format_value(row["metric"], row["largest"])
-            reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
-        elif row.get("binds"):
+        largest = format_value(row["metric"], row["largest"])
+        if row["binds"]:
             reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")
+        else:
+            reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
     reporter.note(
         f"plan: {document['steps']} training steps of {document['batch_size']} images "
         f"({document['precision']}{', channels last' if document['channels_last'] else ''}), "

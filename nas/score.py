@@ -4,8 +4,10 @@ Deterministic: the same candidate gets the same score in any process with the sa
 threads. Scored in fp32 without autocast; quantized networks through the module that is exported.
 """
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,8 @@ from supernets.task import Quality, quality
 
 BATCH = 128
 CALIBRATION_BATCH = 128
+CALIBRATION_IMAGES = 256
+"""Enough for statistics of maps; more changes log-losses in the third digit only."""
 WITHOUT_SATURATION = frozenset(
     {"amx_int8", "avx512_vnni", "avx_vnni", "arm_i8mm", "arm_dotprod", "arm_neon"}
 )
@@ -37,10 +41,11 @@ class Scorer:
     def __init__(self, supernet: Supernet, data: DataSet, images_per_score: int) -> None:
         self.supernet = supernet
         subset = data.search.take(images_per_score)
-        self._images = torch.from_numpy(data.normalised(subset.images_NCHW)).split(BATCH)
+        self._images = _batches(data.normalised(subset.images_NCHW), BATCH)
         self._labels_N = subset.labels_N
-        calibration = torch.from_numpy(data.normalised(data.calibration.images_NCHW))
-        self._calibration: Sequence[Tensor] = calibration.split(CALIBRATION_BATCH)
+        calibration = data.calibration.take(CALIBRATION_IMAGES)
+        normalised = data.normalised(calibration.images_NCHW)
+        self._calibration = _batches(normalised, CALIBRATION_BATCH)
         self._needs_reduced_range = instruction_set() not in WITHOUT_SATURATION
 
     def __call__(self, candidate: Candidate) -> Score:
@@ -49,6 +54,8 @@ class Scorer:
             found = self.quality(self.compressed(candidate).network)
         except CandidateError as error:
             return Score({}, failure=str(error))
+        if not math.isfinite(found.log_loss):
+            return Score({}, failure=f"log-loss is {found.log_loss}")
         return Score({"log_loss": found.log_loss, "accuracy": found.accuracy})
 
     def compressed(self, candidate: Candidate) -> Compressed:
@@ -63,3 +70,9 @@ class Scorer:
         """How good the network's answers on the search split are."""
         logits_NK = torch.cat([network(images) for images in self._images]).numpy()
         return quality(logits_NK, self._labels_N)
+
+
+def _batches(images_NCHW: np.ndarray, size: int) -> Sequence[Tensor]:
+    """Batches in the memory format in which depthwise convolutions and linear layers are fast."""
+    images = torch.from_numpy(images_NCHW).contiguous(memory_format=torch.channels_last)
+    return images.split(size)

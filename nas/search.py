@@ -4,8 +4,9 @@ config -> data, space, limits -> profile -> trim, plan -> train
        -> ( ask -> extract -> compress -> score -> record )* -> export, time, verify -> report
 """
 
+import itertools
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from nas.data import DataSet
 from nas.finalists import Exporter, choose_front
 from nas.latency import LatencyModel
 from nas.planning import PhasePlan, make_method, plans_of, training_images
-from nas.preparation import announce, check_smallest_latency, plan, prepare, profile, run_space
+from nas.preparation import (
+    KnownMetrics,
+    announce,
+    check_smallest_latency,
+    limit_rows,
+    plan,
+    prepare,
+    profile,
+    run_space,
+)
 from nas.problem import Objective, Problem
 from nas.reporter import Reporter
 from nas.run import Run
@@ -31,24 +41,6 @@ from supernets.supernet import Supernet
 from supernets.train import TrainPlan, progress, train
 
 OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
-
-
-@dataclass(frozen=True)
-class KnownMetrics:
-    """Everything known without an evaluation: exact costs and predicted latency."""
-
-    parts: tuple[Any, ...]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """All names."""
-        return tuple(name for part in self.parts for name in part.metrics)
-
-    def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
-        """The metric of every encoding, shape (N,)."""
-        part = next(part for part in self.parts if metric in part.metrics)
-        values: np.ndarray = part.of(metric, encodings_NC)
-        return values
 
 
 def search(config: Config, out: Path, reporter: Reporter) -> Path:
@@ -65,10 +57,13 @@ def search(config: Config, out: Path, reporter: Reporter) -> Path:
     run = Run.open(out, config)
     with run.phase("profile"):
         model = profile(run, config, space, reporter)
+    limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, space, limits, model, reporter)
-    data_plan = run.decided("plan.json", lambda: plan(config, space, data, limits, started))
-    train_plan, phases = plans_of(data_plan)
-    announce(data_plan, reporter)
+    document = run.decided(
+        "plan.json", lambda: plan(config, space, data, started) | {"limits": limit_facts}
+    )
+    train_plan, phases = plans_of(document)
+    announce(document, reporter)
     with run.phase("train"):
         supernet = trained(run, config, space, data, train_plan, reporter)
     problem = Problem(
@@ -191,13 +186,14 @@ def finish(
     """Exports, measures and verifies finalists and reference networks; writes front.json."""
     reporter.phase("finalists", "exporting, timing and verifying")
     named = references(exporter.problem.space, phases.random_references, config.seed)
-    cards = exporter.cards(named, "references", reporter.note)
+    progress = _counted(reporter, 2 * (len(named) + phases.finalists) + 2)
+    cards = exporter.cards(named, "references", progress)
     rows = [
         {"key": candidate.key, "name": name}
         for (candidate, name), card in zip(named, cards, strict=True)
         if not isinstance(card, CandidateError)
     ]
-    front = choose_front(exporter, trials, phases.finalists, reporter.note)
+    front = choose_front(exporter, trials, phases.finalists, progress)
     if not front["members"]:
         reporter.note("no candidate is within all limits once measured: raise the budget")
     write_json(run.path / "front.json", {**front, "references": rows})
@@ -225,6 +221,16 @@ def make_controller(config: Config) -> Any:
     cls = CONTROLLERS.get(config.controller)
     own = {n: v for n, v in config.set.items() if n in cls.__dataclass_fields__}
     return cls(**own, seed=config.seed)
+
+
+def _counted(reporter: Reporter, of: int) -> Callable[[str], None]:
+    """Each call is one of about `of` steps; replaced finalists can need a few more."""
+    numbers = itertools.count(1)
+
+    def progress(text: str) -> None:
+        reporter.advance(min(next(numbers), of), of, text)
+
+    return progress
 
 
 def _best(trials: list[Trial]) -> str:

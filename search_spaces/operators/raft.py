@@ -8,6 +8,7 @@ from typing import ClassVar, final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
+from search_spaces._errors import CandidateError
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import OPERATORS, AbstractMixer
 
@@ -24,6 +25,11 @@ class Raft(AbstractMixer):
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the raft: how many channels are stacked."""
+        if shape.width % RAFT:
+            raise CandidateError(
+                f"operator 'raft' stacks {RAFT} channels, and {shape.width} channels do not divide "
+                f"by {RAFT}. Offer even widths."
+            )
         return Options({"expand_ratio": pick["expand_ratio"], "raft": RAFT})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
