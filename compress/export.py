@@ -15,7 +15,7 @@ from torch import nn
 
 from search_spaces import CandidateError
 
-OPSET = 20
+OPSET, IR_VERSION = 20, 9
 INPUT, OUTPUT = "images", "logits"
 
 

@@ -71,11 +71,10 @@ def normalise(images_NCHW: np.ndarray, rule: dict[str, Any]) -> np.ndarray:
 
 
 def load(path: str) -> tuple[dict[str, Any], Any]:
-    """Size and digest of a file, and a session that runs it on one thread."""
+    """Size and digest of a file, and a session that runs it on all cores."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _SEVERITY_ERROR
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -57,7 +57,7 @@ class PhasePlan:
 def profile_sizes(config: Config) -> tuple[int, int]:
     """Signatures and whole networks that a profile times; fewer where time is short."""
     share = min(1.0, config.seconds / 240.0)
-    return max(14, round(72 * share)), max(6, round(36 * share))
+    return max(14, round(60 * share)), max(6, round(30 * share))
 
 
 def decide(

@@ -18,11 +18,14 @@ from nas.config import Config
 from nas.data import DataSet, load_data
 from nas.latency import LatencyModel, Row, choose_networks, choose_signatures, fit
 from nas.latency.measure import measure_rows, time_networks
-from nas.planning import checked_settings, decide, profile_sizes
+from nas.planning import decide, profile_sizes
 from nas.problem import Limit
 from nas.reporter import Reporter
-from nas.run import Run
+from nas.run import WEIGHTS, Run
+from nas.settings import check_settings
+from nas.targets import TARGETS
 from search_spaces import Choice, SearchSpace, UserError, check_precisions, load_space
+from supernets.methods._base import METHODS
 
 SHARE_SAMPLES = 10_000
 TRIM_SLACK = 1.15
@@ -49,9 +52,8 @@ class KnownMetrics:
 
 def prepare(config: Config) -> tuple[DataSet, SearchSpace, list[Limit]]:
     """Data, space and limits, with every mistake in them refused before anything is written."""
-    check_precisions(config.precision)
     budgets = [parse_budget(text) for text in config.budget]
-    checked_settings(config)
+    check_names(config)
     data = load_data(
         config.data,
         resolution=config.resolution or None,
@@ -68,6 +70,25 @@ def prepare(config: Config) -> tuple[DataSet, SearchSpace, list[Limit]]:
     limits = resolve(budgets, space.costs)
     refuse_impossible(limits, space.costs)
     return data, space, limits
+
+
+def check_names(config: Config) -> None:
+    """Refuse what is unknown or not installed, before data is read.
+
+    Raises:
+        UserError: Naming what is known.
+    """
+    check_precisions(config.precision)
+    check_settings(config)
+    METHODS.get(config.method)
+    TARGETS.get(config.target)().describe()
+    load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
+    weights = Path(config.supernet) / WEIGHTS
+    if config.supernet and not weights.is_file():
+        raise UserError(
+            f"supernet '{config.supernet}' has no {WEIGHTS}. Name the directory of a run whose "
+            "training is finished, or leave out --supernet to train one."
+        )
 
 
 def check_smallest_latency(config: Config, space: SearchSpace, limits: list[Limit]) -> None:

@@ -32,7 +32,7 @@ from nas.preparation import (
 )
 from nas.problem import Objective, Problem
 from nas.reporter import Reporter
-from nas.run import Run
+from nas.run import WEIGHTS, Run
 from nas.score import Scorer
 from nas.trial import Trial
 from search_spaces import Candidate, CandidateError, SearchSpace, UserError
@@ -55,6 +55,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> Path:
     torch.set_num_threads(config.threads or torch.get_num_threads())
     check_smallest_latency(config, space, limits)
     run = Run.open(out, config)
+    reporter.note(f"run directory: {out}")
     with run.phase("profile"):
         model = profile(run, config, space, reporter)
     limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)
@@ -94,8 +95,8 @@ def trained(
 ) -> Supernet:
     """The supernet with trained weights: recorded, given, or trained now."""
     supernet = Supernet(space, seed=config.seed)
-    own = run.path / "supernet.safetensors"
-    given = Path(config.supernet) / "supernet.safetensors" if config.supernet else None
+    own = run.path / WEIGHTS
+    given = Path(config.supernet) / WEIGHTS if config.supernet else None
     source = own if own.exists() else given
     if source is not None:
         tensors, _ = read_tensors(source)
@@ -105,6 +106,8 @@ def trained(
                 "Leave out --supernet to train one, or use the options of that run."
             )
         supernet.load_state_dict(tensors)
+        if source != own:
+            write_tensors(own, tensors, {"space": space.name})
         return supernet.eval()
     reporter.phase("train", f"training the supernet, {train_plan.steps} steps")
     log = run.path / "train_log.jsonl"

@@ -19,17 +19,18 @@ import numpy as np
 from scipy.optimize import lsq_linear, nnls
 from scipy.stats import kendalltau
 
-from nas.latency._rows import Row
+from nas.latency._rows import OVERHEAD, Row
 from search_spaces import Additive, SearchSpace, Signature, signature_cost
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
 CONVOLUTIONS = frozenset({"stem", "downsample", "mbconv", "convnext"})
 CONTEXT = ("changes", "fp32_conv_if_mixed")
 LOWEST_SCALE, HIGHEST_SCALE = 0.3, 3.0
-RIDGE = 0.02
+RIDGE = 0.3
 """Weight of the prior, in squared relative errors per network."""
 
-SCHEMA = 1
+LEAST_OWN_SHARE = 0.2
+"""A slot alone takes at least this share of its time for itself, the rest being the call's."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +159,17 @@ def features(signature: Signature) -> np.ndarray:
 
 
 def _fit_slopes(space: SearchSpace, rows: Sequence[Row]) -> dict[str, tuple[float, ...]]:
-    """Non-negative least squares of relative errors, per kind of slot.
+    """Non-negative least squares of relative errors, per kind of slot, less the call's overhead.
 
     Kinds without a row of their own borrow the slopes of all rows of their precision.
     """
     assert space.tables is not None
-    timed = [(row.slot.signature, row.latency_ms) for row in rows if row.slot is not None]
+    overhead_ms = next((row.latency_ms for row in rows if row.name == OVERHEAD), 0.0)
+    timed = [
+        (row.slot.signature, max(row.latency_ms - overhead_ms, LEAST_OWN_SHARE * row.latency_ms))
+        for row in rows
+        if row.slot is not None
+    ]
     signatures = [s for s in space.tables.signatures if s is not None]
     precision_of = {kind_of(s): s.precision for s in signatures}
     slopes = {}

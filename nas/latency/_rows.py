@@ -12,6 +12,9 @@ from search_spaces import SearchSpace, Slot
 SIGNATURE_POOL = 400
 """Random candidates whose slots are the pool that signatures are chosen from."""
 
+OVERHEAD = "overhead"
+"""Name of the row that says what calling the runtime costs by itself."""
+
 HELD_OUT_EVERY = 3
 """Of the whole networks, each third one is kept out of the fit to measure its error."""
 
@@ -21,7 +24,7 @@ class Row:
     """One timed file.
 
     Attributes:
-        name: "signature 12" or "network 3".
+        name: "overhead" (a network that does nothing), "signature 12" or "network 3".
         slot: The single slot that was timed, or None.
         encoding: The whole network that was timed, or None.
         latency_ms: Median, milliseconds.

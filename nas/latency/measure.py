@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import onnx
 import torch
 
 from compress.apply import quantize
-from compress.export import export_onnx
-from nas.latency._rows import HELD_OUT_EVERY, Row
+from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT, export_onnx
+from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
 from nas.targets import Timing, measure
 from search_spaces import CandidateError, SearchSpace, Slot
 from supernets.fold import folded
@@ -54,14 +55,17 @@ def measure_rows(
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / f"{i}.onnx" for i in range(len(batch))]
             for (_, slots, _, _), file in zip(batch, files, strict=True):
-                export_random(slots, file)
+                if slots:
+                    export_random(slots, file)
+                else:
+                    export_nothing(file)
             timings = measure(
                 target, files, threads=threads, processes=PROCESSES, budget_s=BATCH_BUDGET_S
             )
         for (name, slots, encoding, is_held_out), timing in zip(batch, timings, strict=True):
             if isinstance(timing, CandidateError):
                 continue
-            alone = slots[0] if encoding is None else None
+            alone = slots[0] if slots and encoding is None else None
             row = Row(name, alone, encoding, timing.median_ms, is_held_out)
             record(row)
             rows.append(row)
@@ -91,6 +95,16 @@ def export_random(slots: Sequence[Slot], file: Path) -> None:
     export_onnx(deployed, file, channels=shape.in_width, resolution=shape.in_size)
 
 
+def export_nothing(file: Path) -> None:
+    """Write a network that returns its input, one number."""
+    number = onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, ["batch", 1])
+    same = onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", 1])
+    node = onnx.helper.make_node("Identity", [INPUT], [OUTPUT])
+    graph = onnx.helper.make_graph([node], "nothing", [number], [same])
+    opset = onnx.helper.make_opsetid("", OPSET)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION), file)
+
+
 def _jobs(
     signatures: Sequence[Slot], networks: Sequence[tuple[int, ...]], space: SearchSpace
 ) -> list[tuple[str, Sequence[Slot], tuple[int, ...] | None, bool]]:
@@ -99,4 +113,4 @@ def _jobs(
         (f"network {i}", space.slots(encoding), encoding, i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1)
         for i, encoding in enumerate(networks)
     ]
-    return [*alone, *whole]
+    return [(OVERHEAD, (), None, False), *alone, *whole]
