@@ -38,6 +38,8 @@ def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: in
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*legacy TorchScript-based ONNX export.*")
+            warnings.filterwarnings("ignore", message="The feature will be removed")
+            warnings.filterwarnings("ignore", message="Constant folding - Only steps=1")
             warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
             torch.onnx.export(
                 plain,

@@ -33,7 +33,7 @@ def load_network(path: Path) -> nn.Module:
         UserError: If the file is damaged, newer than this program, or of another kind.
     """
     tensors, document = read_tensors(path)
-    if "slots" not in document or document.get("schema", 0) > SCHEMA:
+    if not document.get("slots") or document.get("schema", 0) > SCHEMA:
         raise UserError(
             f"'{path}' is not a network of schema {SCHEMA} (found {document.get('schema')}). "
             "Give a model.safetensors of a front member, or install a newer version."

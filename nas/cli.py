@@ -5,6 +5,7 @@ message and exit code 1, Ctrl-C exit code 130; anything else is a bug and keeps 
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ space_app = typer.Typer(help="List and describe search spaces.", no_args_is_help
 app.add_typer(space_app, name="space")
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Its own class, because typer may come with a copy of click rather than use the installed one."""
 
 Budgets = Annotated[
     list[str] | None,
@@ -108,15 +111,17 @@ def search(
     settings = read_config(config) if config else {}
     settings |= {name: value for name, value in flags.items() if value is not None}
     if set_:
-        settings["set"] = {**settings.get("set", {}), **dict(_setting(text) for text in set_)}
+        settings["set"] = {**settings.get("set", {}), **dict(map(_setting, set_))}
     resolved = make_config(settings)
     run_dir = out or resolved.default_out()
     reporter = _reporter(as_json)
-    reporter.note(f"run directory: {run_dir}")
     try:
         from nas.search import search as run_search
+        from reports import build_report
 
-        report = run_search(resolved, run_dir, reporter)
+        run_search(resolved, run_dir, reporter)
+        reporter.phase("report", "writing the report")
+        report = build_report(run_dir)
     finally:
         reporter.close()
     if as_json:
@@ -161,8 +166,8 @@ def space_describe(
     name: Annotated[str, typer.Argument(help="A search space.")] = "hybrid",
     budget: Budgets = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
-    classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
-    channels: Annotated[int, typer.Option(help="Channels of the images.")] = 3,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
     precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",
     sparsity: Annotated[str, typer.Option(help="Fractions pruning may remove.")] = "0,0.25,0.5",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -183,22 +188,22 @@ def space_describe(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `nas` command."""
-    import click
-
     from search_spaces import UserError
 
     try:
         code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+        if code == INTERRUPTED:  # typer makes an exit code of Ctrl-C
+            raise KeyboardInterrupt
     except UserError as error:
         _exit(f"nas: {error}", WRONG_USE)
-    except click.exceptions.Abort:
-        _exit("nas: interrupted; the same command continues.", INTERRUPTED)
-    except click.ClickException as error:
+    except USAGE_ERROR as error:
         error.show()
         sys.exit(WRONG_USE)
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         _exit("nas: interrupted; the same command continues.", INTERRUPTED)
-    except BrokenPipeError:
+    except BrokenPipeError:  # who read our output has gone, such as `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except OSError as error:
         if error.filename is None and error.errno is None and not str(error):

@@ -7,6 +7,7 @@ a run continues only with the same one.
 import dataclasses
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from search_spaces import UserError, did_you_mean
 
 DEFAULT_TIME = "5m"
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+MAX_THREADS = 1024
+TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,14 @@ class Config:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
         if self.timing_threads < 1:
             raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
+        for name in ("threads", "timing_threads"):
+            if getattr(self, name) > MAX_THREADS:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}. It must be at most {MAX_THREADS}; more than "
+                    "the cores of this machine make it slower."
+                )
+        _check_distinct("precision", self.precision, "fp32,int8")
+        _check_distinct("sparsity", self.sparsity, "0,0.25,0.5")
         for sparsity in self.sparsity:
             if not 0.0 <= sparsity < 1.0:
                 raise UserError(
@@ -80,6 +91,7 @@ class Config:
                 f"sparsity {list(self.sparsity)} leaves no unpruned network, which training needs "
                 "as its teacher. Add 0."
             )
+        _check_set(self.set)
 
     @property
     def seconds(self) -> float:
@@ -101,9 +113,9 @@ class Config:
         lines, tables = [], []
         for name, value in dataclasses.asdict(self).items():
             if isinstance(value, Mapping):
-                tables += [f"\n[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in value.items())]
+                tables += [f"\n[{name}]", *(f"{k} = {_toml(v)}" for k, v in value.items())]
             else:
-                lines.append(f"{name} = {json.dumps(value)}")
+                lines.append(f"{name} = {_toml(value)}")
         return "\n".join([*lines, *tables]) + "\n"
 
 
@@ -123,7 +135,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def make_config(settings: Mapping[str, Any]) -> Config:
-    """The configuration with these settings and defaults for the rest."""
+    """The configuration with these settings and defaults for the rest.
+
+    Raises:
+        UserError: If a value is outside what is allowed.
+    """
     return Config(**settings)
 
 
@@ -156,21 +172,52 @@ def parse_time(text: str) -> float:
     return value * unit
 
 
+def is_a(value: Any, kind: type) -> bool:
+    """Whether a value from a file or the command line is of this type; 3 is a number, true is not.
+
+    Args:
+        value: As TOML or JSON gave it.
+        kind: int, float, str or bool.
+    """
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
 def _checked(name: str, value: Any, path: Path) -> Any:
     fields = {f.name: f for f in dataclasses.fields(Config)}
     if name not in fields:
         raise UserError(f"configuration '{path}': unknown '{name}'. {did_you_mean(name, fields)}")
-    default = getattr(Config(), name)
-    if isinstance(default, tuple):
-        value = (value,) if isinstance(value, str | int | float) else tuple(value)
-        wanted: type = float if name == "sparsity" else str
-        value = tuple(float(v) if wanted is float and isinstance(v, int) else v for v in value)
-        is_right = all(isinstance(v, wanted) for v in value)
+    given, default = value, getattr(Config(), name)
+    if name == "set":
+        is_right, wanted = isinstance(value, Mapping), "a table"
+    elif isinstance(default, tuple):
+        kind = float if name == "sparsity" else str
+        values = value if isinstance(value, list) else [value]
+        is_right, wanted = all(is_a(v, kind) for v in values), f"a list, each {TYPE_NAMES[kind]}"
+        value = tuple(float(v) if kind is float and is_right else v for v in values)
     else:
-        is_right = isinstance(value, Mapping if name == "set" else type(default)) and not (
-            isinstance(value, bool) and not isinstance(default, bool)
-        )
+        is_right, wanted = is_a(value, type(default)), TYPE_NAMES[type(default)]
     if not is_right:
-        kind = type(default).__name__ if not isinstance(default, tuple) else "a list"
-        raise UserError(f"configuration '{path}': {name} is {value!r}. It must be {kind}.")
+        raise UserError(f"configuration '{path}': {name} is {given!r}. It must be {wanted}.")
     return value
+
+
+def _check_distinct(name: str, values: tuple[Any, ...], example: str) -> None:
+    if not values or len(set(values)) < len(values):
+        raise UserError(
+            f"{name} is {list(values)}. It must name at least one, and each once. "
+            f"Try --{name} {example}"
+        )
+
+
+def _check_set(settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if not is_number and not isinstance(value, str):
+            raise UserError(f"setting '{name}' is {value!r}. It must be a number, a word or true.")
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it: as JSON does, but for characters that JSON would escape."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

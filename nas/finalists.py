@@ -6,6 +6,7 @@ system. Membership is decided on the `search` split and measured latency; `test`
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 
 from compress.export import INPUT, export_onnx
 from compress.store import save_network
+from nas._files import read_json, understood
 from nas.card import build_card, read_card, write_card
 from nas.data._base import DataSet
 from nas.pareto import ParetoFront
@@ -30,6 +32,7 @@ from nas.verify import verify
 from search_spaces import Candidate, CandidateError
 
 DEPLOYED, UNQUANTIZED, CHECKPOINT = "model.onnx", "model.fp32.onnx", "model.safetensors"
+CARD = "card.json"
 TIMING_PROCESSES = 5
 REFERENCE_IMAGES = 2000
 """Images per split on which references, which can be large and select nothing, are verified."""
@@ -74,7 +77,7 @@ class Exporter:
             progress: Called with what is being done.
         """
         folders = [self.run.folder(f"{parent}/{candidate.key}") for candidate, _ in named]
-        waiting = [i for i, folder in enumerate(folders) if not (folder / "card.json").exists()]
+        waiting = [i for i, folder in enumerate(folders) if not is_finished(folder)]
         failures: dict[int, CandidateError] = {}
         for i in waiting:
             progress(f"exporting {named[i][0].key}")
@@ -89,13 +92,13 @@ class Exporter:
             progress(f"verifying {candidate.key}")
             try:
                 card = self._card(candidate, name, folders[i], timings)
-                write_card(card, folders[i] / "card.json")
+                write_card(card, folders[i] / CARD)
             except CandidateError as error:
                 failures[i] = error
         for i in failures:
             shutil.rmtree(folders[i], ignore_errors=True)
         return [
-            failures[i] if i in failures else read_card(folder / "card.json")
+            failures[i] if i in failures else read_card(folder / CARD)
             for i, folder in enumerate(folders)
         ]
 
@@ -144,7 +147,7 @@ class Exporter:
                     else timing.to_json()
                 )
                 self.run.decided(self._timing_name(file), partial(dict, document))
-        return {name: _read_timing(self.run, path) for name, path in records.items()}
+        return {name: _read_timing(path) for name, path in records.items()}
 
     def _timing_name(self, file: Path) -> str:
         return f"timings/{file.parent.name}.{file.name}.json"
@@ -182,7 +185,7 @@ class Exporter:
             }
         checkpoint = folder / CHECKPOINT
         files[CHECKPOINT] = {
-            "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            "sha256": _digest(checkpoint),
             "bytes": checkpoint.stat().st_size,
         }
         costs = space.costs
@@ -322,9 +325,28 @@ def input_rule(data: DataSet) -> dict[str, Any]:
     }
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether there is a card and the very files that it describes; if not these, starts afresh."""
+    if not (folder / CARD).exists():
+        return False
+    files = read_card(folder / CARD)["files"]
+    is_whole = all(
+        (folder / name).is_file() and _digest(folder / name) == facts["sha256"]
+        for name, facts in files.items()
+    )
+    if not is_whole:
+        shutil.rmtree(folder)
+        folder.mkdir()
+    return is_whole
+
+
 def onnx_files(folder: Path) -> list[str]:
     """Names of the ONNX files of an exported candidate."""
     return [name for name in (DEPLOYED, UNQUANTIZED) if (folder / name).exists()]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _precision(candidate: Candidate) -> str:
@@ -337,16 +359,19 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
         write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _read_timing(run: Run, path: Path) -> Timing | CandidateError:
-    document = run.decided(str(path.relative_to(run.path)), dict)
-    if "failure" in document:
-        return CandidateError(document["failure"])
-    return Timing.from_json(document)
+def _read_timing(path: Path) -> Timing | CandidateError:
+    document = read_json(path)
+    with understood(f"'{path}'"):
+        if "failure" in document:
+            return CandidateError(document["failure"])
+        return Timing.from_json(document)
 
 
 def _without_folder(text: str, folder: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nas._files import append_line, read_json, read_lines, write_json
+from nas._files import append_line, read_lines, understood, write_json
 from nas.budget import format_value, parse_budget, refuse_impossible, resolve
 from nas.config import Config
 from nas.data import DataSet, load_data
@@ -21,7 +21,7 @@ from nas.latency.measure import measure_rows, time_networks
 from nas.planning import decide, profile_sizes
 from nas.problem import Limit
 from nas.reporter import Reporter
-from nas.run import WEIGHTS, Run
+from nas.run import WEIGHTS, Run, read_space
 from nas.settings import check_settings
 from nas.targets import TARGETS
 from search_spaces import Choice, SearchSpace, UserError, check_precisions, load_space
@@ -139,18 +139,19 @@ def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) ->
         networks,
         target=config.target,
         threads=config.timing_threads,
-        known=[Row.from_json(line) for line in read_lines(path)],
+        known=read_lines(path, Row.from_json),
         record=lambda row: append_line(path, row.to_json()),
         progress=lambda done, of: reporter.advance(done, of, "files"),
     )
     document = run.decided("profile/profile.json", lambda: _fitted(config, space, rows))
-    error = document["held_out"]
-    reporter.note(
-        f"latency profile: mean error {error['mape']:.1%}, largest {error['max_error']:.1%} on "
-        f"{error['networks']} networks that the fit has not seen; "
-        f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
-    )
-    return LatencyModel.from_json(document, space)
+    with understood(f"'{run.path}/profile/profile.json'"):
+        error = document["held_out"]
+        reporter.note(
+            f"latency profile: mean error {error['mape']:.1%}, largest {error['max_error']:.1%} on "
+            f"{error['networks']} networks that the fit has not seen; "
+            f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
+        )
+        return LatencyModel.from_json(document, space)
 
 
 def run_space(
@@ -167,7 +168,7 @@ def run_space(
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())
             run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
         write_json(run.path / "space.json", trimmed.to_json())
-    recorded = SearchSpace.from_json(read_json(run.path / "space.json"))
+    recorded = read_space(run.path)
     fewer = len(space.choices) - len(recorded.choices)
     options = sum(space.cardinalities) - sum(recorded.cardinalities)
     if options:

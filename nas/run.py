@@ -9,7 +9,7 @@
     supernet.safetensors  the trained weights
     measurements/<key>.json   one finished score each
     trials.jsonl          one line per trial, in order, no wall clock
-    timings/<key>.json    measured latencies of exported files
+    timings/<key>.<file>.json   the measured latency of one exported file
     events.jsonl          wall clock: phases, messages, hosts
     front/<key>/, references/<key>/   model.onnx, model.fp32.onnx, model.safetensors, card.json
     front.json            members, references, replaced candidates, ties, knee
@@ -25,18 +25,20 @@ import os
 import socket
 import time
 import tomllib
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from nas._files import append_line, read_json, read_lines, write_json, write_text
+from nas._files import append_line, read_json, read_lines, understood, write_json, write_text
 from nas.config import Config, differences, read_config
 from nas.environment import environment
 from nas.trial import Score, Trial
 from search_spaces import SearchSpace, UserError
 
 SCHEMA = 1
+WEIGHTS = "supernet.safetensors"
 
 
 class Run:
@@ -44,7 +46,7 @@ class Run:
 
     def __init__(self, path: Path, lock: IO[str]) -> None:
         self.path = path
-        self._lock = lock
+        weakref.finalize(self, lock.close)
 
     @staticmethod
     def open(path: Path, config: Config) -> "Run":
@@ -56,6 +58,8 @@ class Run:
             OSError: If it cannot be written.
         """
         known = path / "config.toml"
+        if path.exists() and not path.is_dir():
+            raise UserError(f"run '{path}' is a file. Name a folder with --out.")
         if path.exists() and not known.exists() and any(_foreign(path)):
             raise UserError(
                 f"run '{path}': the folder is not empty and has no config.toml: no run. "
@@ -81,12 +85,20 @@ class Run:
     def score(self, key: str, measure: Callable[[], Score]) -> Score:
         """The recorded score of a candidate; measured and recorded now if there is none."""
         document = self.decided(f"measurements/{key}.json", lambda: _score_json(measure()))
-        return Score(document["metrics"], document["failure"])
+        with understood(f"'{self.path}/measurements/{key}.json'"):
+            return Score(dict(document["metrics"]), document["failure"])
 
     def trials(self, space: SearchSpace) -> list[Trial]:
         """All recorded trials, in order."""
-        lines = read_lines(self.path / "trials.jsonl")
-        return [Trial.from_json(line, space) for line in lines]
+        path = self.path / "trials.jsonl"
+        trials = read_lines(path, lambda line: Trial.from_json(line, space))
+        numbers = [trial.number for trial in trials]
+        if numbers != list(range(len(trials))):
+            raise UserError(
+                f"'{path}' is damaged: its trials are numbered {numbers}, which has gaps or "
+                "repetitions. Restore it from a copy, or delete it: scores are kept elsewhere."
+            )
+        return trials
 
     def append_trial(self, trial: Trial) -> None:
         """Record the next trial."""
@@ -129,7 +141,8 @@ class Run:
 
 
 def _foreign(path: Path) -> list[Path]:
-    return [entry for entry in path.iterdir() if entry.name != ".lock"] if path.is_dir() else [path]
+    ours = {".lock", ".config.toml.part"}
+    return [entry for entry in path.iterdir() if entry.name not in ours]
 
 
 def _locked(path: Path) -> IO[str]:
@@ -161,7 +174,8 @@ def read_front(path: Path) -> dict[str, Any]:
 
 def read_space(path: Path) -> SearchSpace:
     """The recorded space of a run: its choices after trimming."""
-    return SearchSpace.from_json(read_json(path / "space.json"))
+    with understood(f"'{path}/space.json'"):
+        return SearchSpace.from_json(read_json(path / "space.json"))
 
 
 def read_config_of(path: Path) -> Config:

@@ -1,7 +1,7 @@
-"""`nas search`, from a configuration to a report. Read it top to bottom.
+"""`nas search`, from a configuration to verified files. Read it top to bottom.
 
 config -> data, space, limits -> profile -> trim, plan -> train
-       -> ( ask -> extract -> compress -> score -> record )* -> export, time, verify -> report
+       -> ( ask -> extract -> compress -> score -> record )* -> export, time, verify -> front
 """
 
 import itertools
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas._files import append_line, write_json
+from nas._files import append_line, understood, write_json
 from nas.config import Config
 from nas.controllers import CONTROLLERS
 from nas.data import DataSet
@@ -43,8 +43,8 @@ from supernets.train import TrainPlan, progress, train
 OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
 
 
-def search(config: Config, out: Path, reporter: Reporter) -> Path:
-    """Run or continue a search; returns the path of its report.
+def search(config: Config, out: Path, reporter: Reporter) -> None:
+    """Run or continue a search: afterwards the directory `out` holds the front and its files.
 
     Raises:
         UserError: If what was asked cannot be done; nothing recorded is lost.
@@ -53,7 +53,8 @@ def search(config: Config, out: Path, reporter: Reporter) -> Path:
     started = time.monotonic()
     data, space, limits = prepare(config)
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    check_smallest_latency(config, space, limits)
+    if not (out / "config.toml").exists():
+        check_smallest_latency(config, space, limits)
     run = Run.open(out, config)
     reporter.note(f"run directory: {out}")
     with run.phase("profile"):
@@ -63,8 +64,9 @@ def search(config: Config, out: Path, reporter: Reporter) -> Path:
     document = run.decided(
         "plan.json", lambda: plan(config, space, data, started) | {"limits": limit_facts}
     )
-    train_plan, phases = plans_of(document)
-    announce(document, reporter)
+    with understood(f"'{run.path}/plan.json'"):
+        train_plan, phases = plans_of(document)
+        announce(document, reporter)
     with run.phase("train"):
         supernet = trained(run, config, space, data, train_plan, reporter)
     problem = Problem(
@@ -79,10 +81,6 @@ def search(config: Config, out: Path, reporter: Reporter) -> Path:
     exporter = Exporter(run, problem, scorer, data, config.target, config.timing_threads)
     with run.phase("finalists"):
         finish(run, config, exporter, trials, phases, reporter)
-    from reports import build_report
-
-    reporter.phase("report", "writing the report")
-    return build_report(run.path)
 
 
 def trained(

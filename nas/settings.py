@@ -1,0 +1,66 @@
+"""What `--set` may give: types and ranges of the settings, refused before anything is measured.
+
+Defaults and meanings are in the dataclasses that own the settings: `supernets.train.TrainPlan`,
+`nas.planning.PhasePlan` and the controller.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from nas.config import TYPE_NAMES, Config, is_a
+from nas.controllers import CONTROLLERS
+from nas.planning import PhasePlan, checked_settings
+from search_spaces import UserError
+from supernets.train import TrainPlan
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "steps": (1, math.inf),
+    "full_from": (0, math.inf),
+    "batch_size": (2, math.inf),
+    "learning_rate": (1e-9, 10.0),
+    "warmup": (0.0, 0.99),
+    "weight_decay": (0.0, 10.0),
+    "label_smoothing": (0.0, 0.99),
+    "clip_norm": (1e-6, math.inf),
+    "ema_decay": (0.0, 0.999999),
+    "rank_at": (0.0, 1.0),
+    "shallow_progress": (0.0, 0.99),
+    "checkpoint_s": (0.0, math.inf),
+    "images_per_score": (1, math.inf),
+    "finalists": (1, math.inf),
+    "random_references": (0, math.inf),
+}
+"""Lowest and highest value; a controller checks its own."""
+
+WORDS = {"precision": ("fp32", "bf16")}
+
+
+def check_settings(config: Config) -> None:
+    """Refuse settings that do not exist, are of the wrong type, or are out of range.
+
+    Raises:
+        UserError: Naming the setting, what was found and what is allowed.
+    """
+    settings = checked_settings(config)
+    controller = CONTROLLERS.get(config.controller)
+    kinds: dict[str, Any] = {}
+    for owner in (controller, PhasePlan, TrainPlan):
+        kinds |= {f.name: f.type for f in fields(owner)}
+    for name, value in settings.items():
+        if not is_a(value, kinds[name]):
+            raise UserError(f"setting '{name}' is {value!r}. It must be {TYPE_NAMES[kinds[name]]}.")
+        low, high = RANGES.get(name, (-math.inf, math.inf))
+        if name in RANGES and not low <= value <= high:
+            most = f" and at most {high:g}" if math.isfinite(high) else ""
+            raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
+        if name in WORDS and value not in WORDS[name]:
+            raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
+    own = {n: v for n, v in settings.items() if n in {f.name for f in fields(controller)}}
+    controller(**own)
+    if settings.get("full_from", 0) > settings.get("steps", math.inf):
+        raise UserError(
+            f"setting 'full_from' is {settings['full_from']}, but there are only "
+            f"{settings['steps']} steps. Lower it, or raise steps."
+        )

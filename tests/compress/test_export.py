@@ -1,0 +1,190 @@
+"""Exported files: what runs in integers, what answers they give, and that they are stable."""
+
+import copy
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from compress import Compressed, compress, export_onnx
+from compress.export import OPSET
+from search_spaces import CandidateError, SearchSpace, Slot
+from search_spaces.operators._base import OPERATORS
+from supernets._modules import Add
+from supernets.supernet import Supernet
+from tests.onnx_graphs import answers, export, integer_layers, kernels
+from tests.strategies import mini_space, noise, randomise_, slots_of
+
+MIXED = {
+    "fp32 then int8": {"stage1.precision": "fp32", "stage2.precision": "int8"},
+    "int8 then fp32": {"stage1.precision": "int8", "stage2.precision": "fp32"},
+}
+by_operator = pytest.mark.parametrize("operator", OPERATORS.names())
+
+
+class Exported(NamedTuple):
+    """A compressed network and its file."""
+
+    found: Compressed
+    path: Path
+
+    def count(self, kind: type[nn.Module]) -> int:
+        """Layers of that kind before quantization."""
+        return sum(isinstance(module, kind) for module in self.found.fp32.modules())
+
+
+@pytest.fixture(scope="module")
+def exported(
+    random_supernet: Supernet, mini: SearchSpace, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Exported]:
+    """Networks of one operator in one precision, or with other policies; each made once."""
+    folder = tmp_path_factory.mktemp("exported")
+    largest = mini.candidate([n - 1 for n in mini.cardinalities]).arch
+
+    @functools.cache
+    def make(operator: str, precision: str) -> Exported:
+        policy = MIXED.get(precision, dict.fromkeys(MIXED["fp32 then int8"], precision))
+        arch = {n: operator if n.endswith("operator") else o for n, o in largest.items()}
+        found = compressed(random_supernet, mini.slots(mini.encode({**arch, **policy})))
+        return Exported(found, export(found.network, mini, folder / f"{operator}{precision}.onnx"))
+
+    return make
+
+
+def compressed(supernet: Supernet, slots: tuple[Slot, ...]) -> Compressed:
+    return compress(supernet, slots, [noise(32, 1, 16, 16, seed=seed) for seed in range(2)])
+
+
+@by_operator
+def test_every_convolution_and_linear_layer_runs_an_integer_kernel(
+    exported: Callable[..., Exported], operator: str
+) -> None:
+    made = exported(operator, "int8")
+    ran = kernels(made.path)
+    assert ran["QLinearConv"] == made.count(nn.Conv2d)
+    assert ran["QGemm"] == made.count(nn.Linear)
+    assert ran["QLinearGlobalAveragePool"] == 1
+    assert not {"Conv", "FusedConv", "Gemm", "Clip", "Erf"} & ran.keys()
+
+
+def test_shortcuts_of_convolution_blocks_are_integer_and_relu6_is_folded(
+    exported: Callable[..., Exported],
+) -> None:
+    made = exported("mbconv", "int8")
+    ran = kernels(made.path)
+    assert ran["QLinearAdd"] == made.count(Add) > 0
+    assert not {"Clip", "Relu", "Add"} & ran.keys()
+    assert ran["QuantizeLinear"] == ran["DequantizeLinear"] == 2, "image, logits, the head's norm"
+
+
+@by_operator
+def test_gelu_is_one_node(exported: Callable[..., Exported], operator: str) -> None:
+    for precision in ("fp32", "int8"):
+        made = exported(operator, precision)
+        nodes = [node.op_type for node in onnx.load(made.path).graph.node]
+        assert nodes.count("Gelu") == made.count(nn.GELU)
+        assert "Erf" not in nodes
+
+
+@by_operator
+def test_biases_of_integer_layers_are_on_the_product_of_the_scales_of_input_and_weight(
+    exported: Callable[..., Exported], operator: str
+) -> None:
+    """Runtimes add the integer bias to integer products without looking at its scale."""
+    for precision in ("int8", *MIXED):
+        made = exported(operator, precision)
+        layers = integer_layers(made.path)
+        if precision == "int8":
+            assert len(layers) == made.count(nn.Conv2d) + made.count(nn.Linear)
+        for layer in layers:
+            assert layer.input.ndim == 0
+            np.testing.assert_allclose(layer.bias, layer.input * layer.weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", MIXED)
+@by_operator
+def test_mixed_precision_runs_both_kinds_of_kernels_and_agrees_with_its_simulation(
+    exported: Callable[..., Exported], operator: str, policy: str
+) -> None:
+    made = exported(operator, policy)
+    assert made.found.plan.precision == "mixed"
+    ran = kernels(made.path)
+    in_fp32 = ran["Conv"] + ran["FusedConv"]
+    assert ran["QLinearConv"] > 0 < in_fp32
+    assert ran["QLinearConv"] + in_fp32 == made.count(nn.Conv2d)
+    images = noise(16, 1, 16, 16, seed=8)
+    difference = made.found.network(images).detach().numpy() - answers(made.path, images)
+    assert np.abs(difference).mean() < 0.05
+
+
+@by_operator
+def test_fp32_files_give_the_answers_of_the_network_for_any_batch(
+    exported: Callable[..., Exported], operator: str
+) -> None:
+    made = exported(operator, "fp32")
+    for batch in (1, 3):
+        images = noise(batch, 1, 16, 16, seed=batch)
+        expected = made.found.network(images).detach().numpy()
+        np.testing.assert_allclose(answers(made.path, images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_shifted_windows_and_padded_maps_are_exported_too(tmp_path: Path, precision: str) -> None:
+    space = mini_space(resolution=44, operators=("window",)).with_policy((precision,), (0,))
+    supernet = Supernet(space)
+    randomise_(supernet, seed=1)
+    slots = slots_of(space)
+    assert any(slot.signature.pick.get("shift") for slot in slots)
+    found = compress(supernet, slots, [noise(8, 1, 44, 44)])
+    path = export(found.network, space, tmp_path / "a.onnx")
+    images = noise(2, 1, 44, 44, seed=3)
+    expected = found.network(images).detach().numpy()
+    atol = 1e-4 if precision == "fp32" else 0.3
+    np.testing.assert_allclose(answers(path, images), expected, atol=atol)
+
+
+def test_a_file_states_its_input_output_and_opset(exported: Callable[..., Exported]) -> None:
+    model = onnx.load(exported("window", "int8").path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [OPSET]
+    shapes = {
+        value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes == {"images": ["batch", 1, 16, 16], "logits": ["batch", 10]}
+    assert not any(node.doc_string or node.name for node in model.graph.node)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_exporting_twice_writes_the_same_bytes_and_changes_nothing(
+    exported: Callable[..., Exported], mini: SearchSpace, tmp_path: Path, precision: str
+) -> None:
+    made = exported("window", precision)
+    network = made.found.network
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert export(network, mini, tmp_path / "b.onnx").read_bytes() == made.path.read_bytes()
+    assert all(torch.equal(before[n], t) for n, t in network.state_dict().items())
+
+
+def test_networks_stored_channels_last_are_written_contiguous(
+    exported: Callable[..., Exported], mini: SearchSpace, tmp_path: Path
+) -> None:
+    made = exported("mbconv", "fp32")
+    stored = copy.deepcopy(made.found.network).to(memory_format=torch.channels_last)
+    assert export(stored, mini, tmp_path / "b.onnx").read_bytes() == made.path.read_bytes()
+
+
+def test_what_onnx_has_no_word_for_is_a_candidate_error(tmp_path: Path) -> None:
+    class Strange(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.special.bessel_j0(x)
+
+    with pytest.raises(CandidateError, match="cannot export to ONNX.*bessel_j0"):
+        export_onnx(Strange().eval(), tmp_path / "a.onnx", channels=1, resolution=4)
+    assert not (tmp_path / "a.onnx").exists()

@@ -1,0 +1,76 @@
+"""The simulation that is scored against the integer kernels that are shipped, on trained networks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from compress import compress
+from nas.data import DataSet
+from search_spaces import SearchSpace
+from search_spaces.operators._base import OPERATORS
+from supernets.supernet import Supernet
+from tests.onnx_graphs import answers, export, kernels
+from tests.strategies import noise, slots_of
+
+
+@pytest.fixture(scope="module")
+def images(digits: DataSet) -> torch.Tensor:
+    """600 digits that training has not seen, half of them with noise."""
+    pixels = np.concatenate([digits.search.images_NCHW[:300], digits.test.images_NCHW[:300]])
+    clean = torch.from_numpy(digits.normalised(pixels))
+    clean[::2] += 0.3 * noise(*clean[::2].shape, seed=1)
+    return clean
+
+
+@torch.no_grad()
+def test_the_supernet_has_learnt_something(
+    trained: Supernet, mini: SearchSpace, calibration: list[torch.Tensor], digits: DataSet
+) -> None:
+    """Else the tests below would compare noise with noise."""
+    slots = slots_of(mini, operator="mbconv", precision="fp32", sparsity=0)
+    network = compress(trained, slots, calibration).network
+    split = digits.search.take(200)
+    logits = network(torch.from_numpy(digits.normalised(split.images_NCHW))).numpy()
+    assert (logits.argmax(1) == split.labels_N).mean() > 0.5
+
+
+@pytest.mark.parametrize("sparsity", [0, 0.5])
+@pytest.mark.parametrize("operator", OPERATORS.names())
+@torch.no_grad()
+def test_integer_kernels_answer_like_their_simulation(
+    trained: Supernet,
+    mini: SearchSpace,
+    calibration: list[torch.Tensor],
+    images: torch.Tensor,
+    tmp_path: Path,
+    operator: str,
+    sparsity: float,
+) -> None:
+    slots = slots_of(mini, operator=operator, precision="int8", sparsity=sparsity)
+    found = compress(trained, slots, calibration)
+    path = export(found.network, mini, tmp_path / "a.onnx")
+    assert kernels(path)["QLinearConv"] > 0
+    simulated = torch.cat([found.network(part) for part in images.split(150)]).numpy()
+    shipped = answers(path, images)
+    assert (simulated.argmax(1) == shipped.argmax(1)).mean() >= 0.99
+    spread = simulated.std()
+    # Where a value lies between two steps of a grid, the two may round it to different ones.
+    assert np.abs(simulated - shipped).mean() < 0.02 * spread
+    assert np.abs(simulated - shipped).max() < 0.5 * spread
+
+
+@pytest.mark.parametrize("operator", OPERATORS.names())
+@torch.no_grad()
+def test_quantization_keeps_most_answers(
+    trained: Supernet,
+    mini: SearchSpace,
+    calibration: list[torch.Tensor],
+    images: torch.Tensor,
+    operator: str,
+) -> None:
+    found = compress(trained, slots_of(mini, operator=operator, precision="int8"), calibration)
+    fp32, int8 = found.fp32(images), found.network(images)
+    assert (fp32.argmax(1) == int8.argmax(1)).float().mean() >= 0.95
+    assert (fp32 - int8).abs().mean() < 0.1 * fp32.std()

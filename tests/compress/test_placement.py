@@ -1,0 +1,155 @@
+"""The rules of placement, one by one, on traced networks."""
+
+import pytest
+import torch
+from torch import fx, nn
+
+from compress.placement import Placement, place, trace
+from search_spaces import SearchSpace
+from supernets._modules import Add
+from supernets.fold import folded
+from supernets.supernet import Supernet
+from tests.strategies import slots_of
+
+
+def placed(network: nn.Module, integer: str = "") -> tuple[fx.GraphModule, Placement]:
+    """Slots whose name starts with `integer` are integer."""
+    graph = trace(network.eval())
+    return graph, place(graph, lambda name: name.startswith(integer))
+
+
+def kinds(graph: fx.GraphModule, names: list[str]) -> list[str]:
+    """What makes the values of these names."""
+    modules = dict(graph.named_modules())
+    found = []
+    for node in graph.graph.nodes:
+        if node.name in names:
+            target = node.target
+            name = type(modules[target]).__name__ if node.op == "call_module" else target
+            found.append(name if isinstance(name, str) else name.__name__)
+    return found
+
+
+def network_of(supernet: Supernet, space: SearchSpace, **options: object) -> nn.Module:
+    slots = slots_of(space, **{"width": 16, "depth": 1, "sparsity": 0, **options})
+    return folded(supernet.extract(slots))
+
+
+def test_every_layer_of_an_integer_slot_is_integer(
+    random_supernet: Supernet, mini: SearchSpace
+) -> None:
+    for operator in ("mbconv", "convnext", "window", "raft"):
+        network = network_of(random_supernet, mini, operator=operator)
+        _, placement = placed(network)
+        layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        assert len(placement.layers) == len(layers)
+
+
+def test_nothing_is_quantized_where_no_slot_is_integer(
+    random_supernet: Supernet, mini: SearchSpace
+) -> None:
+    _, placement = placed(network_of(random_supernet, mini, operator="mbconv"), "none of them")
+    assert placement == Placement((), ())
+
+
+def test_values_of_a_convolution_network_stay_on_the_grid_from_image_to_pool(
+    random_supernet: Supernet, mini: SearchSpace
+) -> None:
+    graph, placement = placed(network_of(random_supernet, mini, operator="mbconv"))
+    from_fp32 = [point.value for point in placement.points if not point.for_all]
+    assert kinds(graph, from_fp32) == ["x_BCHW", "LayerNorm"], "the image, and the head's norm"
+    on_grid = [point.value for point in placement.points if point.for_all]
+    expected = {"ReLU6": 3 + 2 * 2, "Conv2d": 2, "Add": 2, "AdaptiveAvgPool2d": 1, "Linear": 1}
+    found = kinds(graph, on_grid)
+    assert {kind: found.count(kind) for kind in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "norms", "activations", "mixes"),
+    [("convnext", 1, 1, 0), ("window", 2, 1, 1), ("raft", 3, 3, 0)],
+)
+def test_norms_activations_and_attention_come_from_fp32(
+    random_supernet: Supernet,
+    mini: SearchSpace,
+    operator: str,
+    norms: int,
+    activations: int,
+    mixes: int,
+) -> None:
+    """Inputs of linear layers are norms, GELUs, and in attention the mixed values."""
+    graph, placement = placed(network_of(random_supernet, mini, operator=operator))
+    names = [point.value for point in placement.points if not point.for_all]
+    sources = [_origin(graph, name) for name in names]
+    assert sources.count("LayerNorm") == 2 * norms + 1, "two blocks, and the head"
+    assert sources.count("GELU") == 2 * activations
+    assert sources.count("matmul") == 2 * mixes
+
+
+def _origin(graph: fx.GraphModule, name: str) -> str:
+    """What made a value, before it was copied, padded, permuted or reshaped."""
+    node = next(node for node in graph.graph.nodes if node.name == name)
+    while node.op == "call_method" and node.target in ("permute", "reshape", "transpose"):
+        node = node.all_input_nodes[0]
+    return kinds(graph, [node.name])[0]
+
+
+def test_shortcuts_of_transformer_like_blocks_stay_in_fp32(
+    random_supernet: Supernet, mini: SearchSpace
+) -> None:
+    graph, placement = placed(network_of(random_supernet, mini, operator="window"))
+    made = kinds(graph, [point.value for point in placement.points])
+    assert "Add" not in made
+    assert not [kind for kind in made if "add" in kind]
+
+
+class Chain(nn.Module):
+    """A convolution with an activation, read once or twice."""
+
+    def __init__(self, activation: nn.Module, *, is_read_twice: bool = False) -> None:
+        super().__init__()
+        self.conv, self.skip, self.activation = nn.Conv2d(2, 2, 1), nn.Identity(), activation
+        self.last, self.add, self.is_read_twice = nn.Conv2d(2, 2, 1), Add(), is_read_twice
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        z = self.last(self.activation(self.skip(y)))
+        return self.add(y, z) if self.is_read_twice else z
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6()])
+def test_a_relu_that_alone_reads_a_convolution_is_folded_into_it(activation: nn.Module) -> None:
+    _, placement = placed(Chain(activation))
+    assert placement.layers == (("conv", "activation"), ("last", None))
+    assert [point.value for point in placement.points] == ["activation", "last", "x"]
+
+
+def test_a_relu_is_not_folded_where_something_else_reads_the_convolution() -> None:
+    _, placement = placed(Chain(nn.ReLU6(), is_read_twice=True))
+    assert placement.layers[0] == ("conv", None)
+
+
+def test_an_activation_that_is_not_linear_in_pieces_is_not_folded() -> None:
+    _, placement = placed(Chain(nn.GELU()))
+    assert placement.layers == (("conv", None), ("last", None))
+    points = {point.value: point for point in placement.points}
+    assert points["activation"].readers == ("last",)
+
+
+def test_a_value_from_fp32_is_quantized_once_for_all_that_need_the_grid(
+    random_supernet: Supernet, mini: SearchSpace
+) -> None:
+    """The input of an inverted residual behind fp32 is read by its expansion and its shortcut."""
+    network = network_of(random_supernet, mini, operator="mbconv")
+    graph, placement = placed(network, "stage1_block1")
+    outside = [point for point in placement.points if not point.for_all]
+    assert len(outside) == 1
+    assert kinds(graph, list(outside[0].readers)) == ["Conv2d", "Add"]
+
+
+def test_no_value_has_two_quantizers(random_supernet: Supernet, mini: SearchSpace) -> None:
+    for operator in ("mbconv", "convnext", "window", "raft"):
+        for integer in ("", "stage1", "stage2", "head"):
+            network = network_of(random_supernet, mini, operator=operator)
+            _, placement = placed(network, integer)
+            values = [point.value for point in placement.points]
+            assert len(values) == len(set(values))

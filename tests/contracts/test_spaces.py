@@ -1,0 +1,109 @@
+"""What every space file keeps to, at every resolution it may be asked for."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces import SPACES, SearchSpace, Slot, load_space, signature_cost
+from tests.strategies import covering, encodings
+
+pytestmark = pytest.mark.parametrize("name", SPACES.names())
+RESOLUTIONS = (16, 28, 32, 96, 224)
+METRICS = ("macs", "params", "size_bytes")
+
+
+@functools.cache
+def space_of(name: str, resolution: int = 32) -> SearchSpace:
+    space = load_space(name, resolution=resolution, channels=3, num_classes=10)
+    return space.with_policy(("fp32", "int8"), (0, 0.25, 0.5))
+
+
+@given(data=st.data())
+def test_canonical_form_is_idempotent_and_builds_the_same_network(
+    name: str, data: st.DataObject
+) -> None:
+    space = space_of(name)
+    encoding = data.draw(encodings(space))
+    canonical = space.canonical(encoding)
+    assert space.canonical(canonical) == canonical
+    assert space.slots(canonical) == space.slots(encoding)
+
+
+@given(data=st.data())
+def test_encoding_what_was_decoded_gives_it_back(name: str, data: st.DataObject) -> None:
+    space = space_of(name)
+    candidate = space.candidate(data.draw(encodings(space)))
+    assert space.encode({**candidate.arch, **candidate.policy}) == candidate.encoding
+
+
+@given(data=st.data())
+def test_keys_are_equal_exactly_where_networks_are(name: str, data: st.DataObject) -> None:
+    space = space_of(name)
+    first = data.draw(encodings(space))
+    column = data.draw(st.integers(0, len(first) - 1))
+    option = data.draw(st.integers(0, space.cardinalities[column] - 1))
+    second = (*first[:column], option, *first[column + 1 :])
+    keys = space.candidate(first).key, space.candidate(second).key
+    assert (keys[0] == keys[1]) == (space.slots(first) == space.slots(second))
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
+    name: str, resolution: int
+) -> None:
+    space = space_of(name, resolution)
+    for row in space.sample(np.random.default_rng(0), 5).tolist():
+        slots = space.slots(row)
+        assert (slots[0].name, slots[-1].name) == ("stem", "head")
+        assert slots[0].signature.shape.in_size == resolution
+        assert slots[-1].signature.shape.width == 10
+        for before, after in zip(slots, slots[1:], strict=False):
+            assert before.signature.shape.size == after.signature.shape.in_size
+            assert before.signature.shape.width == after.signature.shape.in_width
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_every_sample_is_within_the_exact_extremes(name: str, resolution: int) -> None:
+    space = space_of(name, resolution)
+    assert space.costs is not None
+    rows = space.sample(np.random.default_rng(0), 300)
+    for metric in METRICS:
+        values = space.costs.of(metric, rows)
+        low, high = space.costs.minimum(metric)[0], space.costs.maximum(metric)[0]
+        assert 0 < low <= values.min() <= values.max() <= high
+
+
+def test_costs_are_sums_of_the_slots_costs(name: str) -> None:
+    space = space_of(name)
+    assert space.costs is not None
+    rows = space.sample(np.random.default_rng(0), 20)
+    expected = [
+        sum(signature_cost(slot.signature).macs for slot in space.slots(row))
+        for row in rows.tolist()
+    ]
+    assert space.costs.of("macs", rows).tolist() == expected
+
+
+def test_stored_as_json_it_builds_the_same_networks(name: str) -> None:
+    space = space_of(name)
+    again = SearchSpace.from_json(json.loads(json.dumps(space.to_json())))
+    assert again == space
+    for candidate in covering(space):
+        slots = space.slots(candidate.encoding)
+        assert again.slots(candidate.encoding) == slots
+        assert tuple(Slot.from_json(json.loads(json.dumps(s.to_json()))) for s in slots) == slots
+
+
+def test_choices_come_with_architecture_first_and_conditions_point_back(name: str) -> None:
+    space = space_of(name)
+    is_policy = [c.name.endswith(("precision", "sparsity")) for c in space.choices]
+    assert is_policy == sorted(is_policy)
+    seen: set[str] = set()
+    for choice in space.choices:
+        assert choice.name not in seen
+        assert all(other in seen for other, _ in choice.active_if)
+        seen.add(choice.name)

@@ -1,0 +1,128 @@
+"""The configuration: names and types are checked, and the file says exactly what was resolved."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas.config import Config, differences, is_a, make_config, parse_time, read_config
+from search_spaces import UserError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "search.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@given(
+    data_dir=st.text(st.characters(codec="utf-8"), max_size=20),
+    seed=st.integers(0, 2**60),
+    budget=st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=3),
+    settings=st.dictionaries(
+        st.sampled_from(["steps", "learning_rate", "precision", "channels_last"]),
+        st.booleans() | st.integers(-(2**60), 2**60) | st.floats(-1e300, 1e300) | st.just("fp32"),
+    ),
+)
+def test_what_is_written_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    data_dir: str,
+    seed: int,
+    budget: list[str],
+    settings: dict[str, float | str],
+) -> None:
+    config = Config(data_dir=data_dir, seed=seed, budget=tuple(budget), set=settings)
+    path = write(tmp_path_factory.getbasetemp(), config.to_toml())
+    assert make_config(read_config(path)) == config
+
+
+def test_equal_configurations_have_one_directory_and_different_ones_two() -> None:
+    assert Config(seed=1).default_out() == Config(seed=1).default_out()
+    assert Config(seed=1).default_out() != Config(seed=2).default_out()
+    assert Config().default_out().name.startswith("hybrid-digit-pairs-")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('spac = "toy"', "unknown 'spac'.*Did you mean 'space'"),
+        ("space = ", "is not TOML"),
+        ('trials = "six"', "trials is 'six'. It must be a whole number"),
+        ("seed = true", "seed is True. It must be a whole number"),
+        ("budget = [3]", r"budget is \[3\]. It must be a list, each text"),
+        ("budget = 1979-05-27", "budget is .*1979.* It must be a list, each text"),
+        ("precision = {a = 1}", "precision is {'a': 1}"),
+        ('sparsity = [0, "a"]', "sparsity is .*each a number"),
+        ("sparsity = true", "sparsity is True"),
+        ("data_dir = 3", "data_dir is 3. It must be text"),
+        ("set = 3", "set is 3. It must be a table"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_name_and_the_type(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        read_config(write(tmp_path, text))
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read.*No such file"):
+        read_config(tmp_path / "absent.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="is not TOML"):
+        read_config(tmp_path / "binary.toml")
+
+
+def test_one_value_may_stand_for_a_list_of_one(tmp_path: Path) -> None:
+    found = read_config(write(tmp_path, 'budget = "12ms"\nsparsity = 0'))
+    assert found == {"budget": ("12ms",), "sparsity": (0.0,)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trials": -1}, "trials is -1. It must not be negative"),
+        ({"seed": -1}, "seed is -1"),
+        ({"threads": 5000}, "threads is 5000. It must be at most 1024"),
+        ({"timing_threads": 0}, "timing_threads is 0. It must be at least 1"),
+        ({"precision": ()}, r"precision is \[\].*--precision fp32,int8"),
+        ({"precision": ("fp32", "fp32")}, "each once"),
+        ({"sparsity": (0.0, 0.0)}, "each once"),
+        ({"sparsity": (0.0, 1.0)}, "sparsity 1.0 is not a fraction"),
+        ({"sparsity": (0.0, float("nan"))}, "sparsity nan is not a fraction"),
+        ({"sparsity": (0.5,)}, "leaves no unpruned network"),
+        ({"time": "5"}, "time '5' is not a duration"),
+        ({"set": {"steps": [1]}}, r"setting 'steps' is \[1\]"),
+        ({"set": {"learning_rate": float("nan")}}, "setting 'learning_rate' is nan"),
+    ],
+)
+def test_a_value_outside_what_is_allowed_is_refused(
+    settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make_config(settings)
+
+
+def test_durations_have_a_unit() -> None:
+    assert [parse_time(text) for text in ("90s", "20m", "1.5h")] == [90.0, 1200.0, 5400.0]
+    for text in ("", "s", "5", "-3s", "nans", "infs", "1d", "1e9s", "0s"):
+        with pytest.raises(UserError, match="is not a duration"):
+            parse_time(text)
+
+
+def test_differences_name_what_changed() -> None:
+    old, new = (tomllib.loads(Config(time=time).to_toml()) for time in ("10s", "20s"))
+    assert differences(old, new) == ["time '10s' -> '20s'"]
+    assert differences(old, old) == []
+
+
+def test_true_is_no_number_and_one_is_not_true() -> None:
+    assert is_a(3, float)
+    assert is_a(3, int)
+    assert is_a(True, bool)
+    assert not is_a(True, int)
+    assert not is_a(1, bool)
+    assert not is_a(3.0, int)
+    assert not is_a("3", int)

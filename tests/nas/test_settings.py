@@ -1,0 +1,57 @@
+"""`--set`: unknown names, wrong types and values out of range are refused before any work."""
+
+from dataclasses import fields
+
+import pytest
+
+from nas.config import Config
+from nas.planning import PhasePlan
+from nas.settings import RANGES, WORDS, check_settings
+from search_spaces import UserError
+from supernets.train import TrainPlan
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stps": 3}, "unknown setting 'stps'.*Did you mean 'steps'"),
+        ({"steps": "abc"}, "setting 'steps' is 'abc'. It must be a whole number"),
+        ({"steps": 2.5}, "It must be a whole number"),
+        ({"steps": True}, "It must be a whole number"),
+        ({"steps": 0}, "setting 'steps' is 0. It must be at least 1"),
+        ({"learning_rate": -1}, "setting 'learning_rate' is -1. It must be at least 1e-09"),
+        ({"rank_at": 2}, "at most 1"),
+        ({"finalists": 0}, "It must be at least 1"),
+        ({"images_per_score": 0}, "It must be at least 1"),
+        ({"channels_last": 1}, "It must be true or false"),
+        ({"precision": "fp8"}, "setting 'precision' is 'fp8'. Known: fp32, bf16"),
+        ({"steps": 3, "full_from": 5}, "only 3 steps"),
+        ({"crossover": 2}, "crossover is 2"),
+        ({"tournament": "big"}, "It must be a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_refused(settings: dict[str, float | str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_settings(Config(set=settings))
+
+
+def test_right_settings_pass() -> None:
+    good = {"steps": 30, "learning_rate": 1, "precision": "bf16", "channels_last": True}
+    check_settings(Config(set={**good, "finalists": 3, "population": 4, "full_from": 0}))
+
+
+def test_a_setting_of_another_controller_is_unknown() -> None:
+    with pytest.raises(UserError, match="unknown setting 'population'"):
+        check_settings(Config(controller="random", set={"population": 4}))
+
+
+def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
+    names = {f.name for owner in (TrainPlan, PhasePlan) for f in fields(owner)}
+    measured_or_flags = {"seed", "threads", "trials", "seconds_per_score", "channels_last"}
+    assert names - measured_or_flags == set(RANGES) | set(WORDS)
+
+
+def test_defaults_are_within_the_ranges() -> None:
+    plans = {**vars(TrainPlan(steps=1)), **vars(PhasePlan(trials=1))}
+    for name, (low, high) in RANGES.items():
+        assert low <= plans[name] <= high, name

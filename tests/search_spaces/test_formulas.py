@@ -1,0 +1,81 @@
+"""Declared costs against the formulas of the papers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces import Cost, Options, Shape, Signature, check_precisions, signature_cost
+from search_spaces import UserError, PRECISIONS
+from search_spaces._precision import size_bytes
+from search_spaces.operators._fixed import fixed_cost
+from tests.strategies import signature
+
+sides, widths, ratios = st.integers(4, 56), st.sampled_from([8, 16, 24, 64]), st.integers(1, 6)
+
+
+def place(side: int, width: int, head_dim: int = 8) -> Shape:
+    return Shape(side, side, width, width, 0, head_dim)
+
+
+@given(sides, widths, ratios, st.sampled_from([3, 5, 7]))
+def test_an_inverted_residual_costs_what_mobilenetv2_says(
+    side: int, width: int, ratio: int, kernel_size: int
+) -> None:
+    """h * w * d' * t * (d' + k ** 2 + d''), section 3.3 of Sandler et al. (2018)."""
+    pick = Options({"kernel_size": kernel_size, "expand_ratio": ratio})
+    found = signature_cost(signature("mbconv", pick, place(side, width)))
+    assert found.macs == side * side * width * ratio * (width + kernel_size**2 + width)
+    assert found.depthwise == side * side * width * ratio * kernel_size**2
+
+
+@given(sides, widths, ratios, st.sampled_from([3, 5, 7]))
+def test_a_convnext_block_is_a_depthwise_convolution_and_two_matrices(
+    side: int, width: int, ratio: int, kernel_size: int
+) -> None:
+    pick = Options({"kernel_size": kernel_size, "expand_ratio": ratio})
+    found = signature_cost(signature("convnext", pick, place(side, width)))
+    assert found.macs == side**2 * (width * kernel_size**2 + 2 * ratio * width**2)
+
+
+@given(st.sampled_from([4, 7, 8, 14, 16, 28, 56]), st.integers(1, 4), ratios)
+def test_window_attention_costs_what_swin_says(side: int, heads: int, ratio: int) -> None:
+    """4 h w C ** 2 + 2 M ** 2 h w C, equation (2) of Liu et al. (2021), where heads fill C."""
+    width = 8 * heads
+    pick = Options({"num_heads": heads, "expand_ratio": ratio})
+    spec = signature("window", pick, place(side, width))
+    window = spec.pick.number("window_size")
+    pixels = side * side
+    attention = 4 * pixels * width**2 + 2 * window**2 * pixels * width
+    assert signature_cost(spec).macs == attention + 2 * ratio * pixels * width**2
+    assert signature_cost(spec).attention == 2 * window**2 * pixels * width
+
+
+@given(sides, widths, ratios)
+def test_raft_mixing_is_two_matrices_of_raft_times_side_per_axis(
+    side: int, width: int, ratio: int
+) -> None:
+    found = signature_cost(signature("raft", Options({"expand_ratio": ratio}), place(side, width)))
+    vectors, length = side * width // 2, 2 * side
+    token_mixing = 2 * vectors * (length * 2 * length + 2 * length * length)
+    assert found.macs == token_mixing + 2 * ratio * side**2 * width**2
+
+
+def test_stem_downsampling_and_head_are_convolutions_and_a_classifier() -> None:
+    stem = Signature("stem", Shape(32, 16, 3, 24), Options({"stride": 2}), Options(), "fp32")
+    assert fixed_cost(stem).macs == 16 * 16 * 3 * 24 * 9
+    down = Signature("downsample", Shape(16, 8, 24, 48), Options(), Options(), "fp32")
+    assert fixed_cost(down).macs == 8 * 8 * 24 * 48 * 9
+    head = Signature("head", Shape(4, 1, 48, 10), Options(), Options(), "fp32")
+    assert fixed_cost(head).macs == 4 * 4 * 48 * 48 * 9 + 48 * 10
+
+
+def test_eight_bits_take_a_quarter_of_the_weights_and_scales_per_channel() -> None:
+    cost = Cost(weights=4000, vectors=40, channels=20)
+    assert size_bytes(cost, "fp32") == 4 * 4040
+    assert size_bytes(cost, "int8") == 4000 + 4 * 40 + 9 * 20
+
+
+def test_unknown_precisions_are_told_the_known_ones() -> None:
+    check_precisions(PRECISIONS)
+    with pytest.raises(UserError, match=r"unknown precision 'int7'. Known: .*Did you mean 'int8'"):
+        check_precisions(("fp32", "int7"))

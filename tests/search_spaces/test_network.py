@@ -1,0 +1,81 @@
+"""Staged networks: what a space file may get wrong, and where slots sit."""
+
+from dataclasses import replace
+
+import pytest
+
+from search_spaces import SearchSpace, Stage, Staged, UserError, load_space
+from tests.strategies import mini_space
+
+STAGE = Stage(
+    widths=(8,),
+    depths=(1, 2),
+    operators=("mbconv",),
+    options=(("kernel_size", (3,)), ("expand_ratio", (2,))),
+)
+
+
+def staged(*stages: Stage, resolution: int = 16) -> Staged:
+    return Staged(resolution=resolution, channels=1, num_classes=10, stages=stages)
+
+
+def test_a_wrong_number_of_stages_is_told_the_right_one() -> None:
+    with pytest.raises(UserError, match=r"declares 1 stages. This resolution has 2"):
+        staged(STAGE)
+
+
+def test_an_unknown_operator_is_told_the_known_ones_and_the_place() -> None:
+    wrong = replace(STAGE, operators=("mbconv", "rafft"))
+    with pytest.raises(UserError, match=r"stage2 offers 'rafft'.*Did you mean 'raft'"):
+        staged(STAGE, wrong)
+
+
+def test_missing_options_are_named_with_the_operator_that_reads_them() -> None:
+    wrong = replace(STAGE, operators=("mbconv", "window"))
+    with pytest.raises(UserError, match=r"stage1 .*'window' but no options for num_heads"):
+        staged(wrong, STAGE)
+
+
+def test_a_resolution_without_a_pyramid_is_refused() -> None:
+    with pytest.raises(UserError, match="outside 16-256 px"):
+        load_space("toy", resolution=8, channels=1, num_classes=10)
+
+
+def test_an_unknown_space_is_told_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"unknown space 'hybird'.*Did you mean 'hybrid'"):
+        load_space("hybird", resolution=32, channels=1, num_classes=10)
+
+
+def test_slots_fit_onto_each_other() -> None:
+    space = mini_space(resolution=32)
+    slots = space.slots([i - 1 for i in space.cardinalities])
+    assert slots[0].signature.shape.in_width == 1
+    assert slots[-1].signature.shape.width == 10
+    for before, after in zip(slots, slots[1:], strict=False):
+        assert before.signature.shape.size == after.signature.shape.in_size, after.name
+        assert before.signature.shape.width == after.signature.shape.in_width, after.name
+
+
+def test_the_depth_says_how_many_blocks_there_are() -> None:
+    space = SearchSpace.of_network("own", staged(STAGE, STAGE))
+    one = [slot.name for slot in space.slots(space.encode({"stage1.depth": 1, "stage2.depth": 1}))]
+    two = [slot.name for slot in space.slots(space.encode({"stage1.depth": 1, "stage2.depth": 2}))]
+    assert one == ["stem", "stage1.block1", "stage2.downsample", "stage2.block1", "head"]
+    assert two == [*one[:-1], "stage2.block2", "head"]
+
+
+def test_every_second_window_is_shifted_where_there_are_several() -> None:
+    space = mini_space(resolution=32, operators=("window",))
+    slots = space.slots([n - 1 for n in space.cardinalities])
+    shifts = {s.name: s.signature.pick["shift"] for s in slots if "block" in s.name}
+    assert shifts == {
+        "stage1.block1": 0, "stage1.block2": 4,
+        "stage2.block1": 0, "stage2.block2": 0,
+        "stage3.block1": 0, "stage3.block2": 0,
+    }  # fmt: skip
+
+
+def test_a_network_is_the_same_after_json() -> None:
+    network = mini_space(resolution=32).network
+    assert network is not None
+    assert Staged.from_json(network.to_json()) == network

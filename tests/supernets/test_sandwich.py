@@ -1,0 +1,121 @@
+"""The sandwich rule: extremes, balance, the shallow start, and when sparsity comes."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from search_spaces import SearchSpace
+from supernets.methods._base import Lesson
+from supernets.methods.sandwich import Sandwich
+
+
+def plan(method: Sandwich, step: int) -> list[Lesson]:
+    return method.plan(step, np.random.default_rng([0, 3, step]))
+
+
+def options(space: SearchSpace, lesson: Lesson, ending: str) -> set[object]:
+    return {
+        choice.options[index]
+        for choice, index in zip(space.choices, lesson.encoding, strict=True)
+        if choice.name.endswith(ending)
+    }
+
+
+def test_the_first_member_is_the_largest_and_the_second_the_smallest(mini: SearchSpace) -> None:
+    method = Sandwich(space=mini)
+    for step in range(8):
+        largest, smallest, *others = plan(method, step)
+        assert len(others) == method.num_random
+        for ending, most, least in (
+            ("depth", 2, 1),
+            ("expand_ratio", 2, 1),
+            ("kernel_size", 5, 3),
+            ("num_heads", 2, 1),
+            ("sparsity", 0, 0.5),
+            ("stage1.width", 16, 8),
+        ):
+            assert options(mini, largest, ending) == {most}, ending
+            assert options(mini, smallest, ending) == {least}, ending
+
+
+def test_the_largest_member_has_the_most_parameters_its_operators_allow(
+    mini: SearchSpace,
+) -> None:
+    method = Sandwich(space=mini)
+    columns = [i for i, c in enumerate(mini.choices) if c.name.endswith(".operator")]
+    for step in range(4):
+        largest, smallest, *_ = (lesson.encoding for lesson in plan(method, step))
+        for encoding, extreme in (
+            (largest, mini.costs.maximum),
+            (smallest, mini.costs.minimum),
+        ):
+            fixed = {column: encoding[column] for column in columns}
+            fixed |= {i: 0 for i, c in enumerate(mini.choices) if c.name.endswith("precision")}
+            found = mini.costs.of("macs", np.array([encoding]))[0]
+            assert found == extreme("macs", fixed)[0]
+
+
+def test_members_of_a_step_have_different_operators_in_every_slot(mini: SearchSpace) -> None:
+    method = Sandwich(space=mini)
+    for column, choice in enumerate(mini.choices):
+        if choice.name.endswith(".operator"):
+            for step in range(8):
+                dealt = [lesson.encoding[column] for lesson in plan(method, step)]
+                assert len(set(dealt)) == len(choice.options) == 4
+
+
+def test_operators_of_slots_are_dealt_independently(mini: SearchSpace) -> None:
+    method = Sandwich(space=mini)
+    columns = [i for i, c in enumerate(mini.choices) if c.name.endswith(".operator")][:2]
+    pairs = Counter(
+        tuple(plan(method, step)[0].encoding[column] for column in columns) for step in range(200)
+    )
+    assert len(pairs) == 16
+    # 200 draws of 16 pairs: 12.5 each, standard deviation 3.4; the bounds are 3.7 sigma away.
+    assert 1 <= min(pairs.values()) <= max(pairs.values()) <= 25
+
+
+def test_the_start_is_shallow_and_on_labels_only(mini: SearchSpace) -> None:
+    method = Sandwich(space=mini, full_from=5)
+    for step in range(5):
+        lessons = plan(method, step)
+        assert len(lessons) == 2
+        for lesson in lessons:
+            assert lesson.teacher_share == 0
+            assert options(mini, lesson, "depth") == {1}
+            assert options(mini, lesson, "expand_ratio") == {1}
+        wide, narrow = lessons
+        assert options(mini, wide, "stage1.width") == {16}
+        assert options(mini, narrow, "stage1.width") == {8}
+    assert len(plan(method, 5)) == 4
+    assert options(mini, plan(method, 5)[0], "depth") == {2}
+
+
+def test_nothing_is_pruned_before_channels_are_ranked(mini: SearchSpace) -> None:
+    method = Sandwich(space=mini, sparse_from=6)
+    seen = [
+        options(mini, lesson, "sparsity") for step in range(12) for lesson in plan(method, step)
+    ]
+    assert set().union(*seen[: 6 * 4]) == {0}
+    assert set().union(*seen[6 * 4 :]) == {0, 0.25, 0.5}
+
+
+def test_the_largest_member_is_never_pruned(mini: SearchSpace) -> None:
+    method = Sandwich(space=mini)
+    assert all(options(mini, plan(method, step)[0], "sparsity") == {0} for step in range(20))
+
+
+def test_another_seed_deals_other_operators(mini: SearchSpace) -> None:
+    column = mini.index("stage1.block1.operator")
+    dealt = [
+        [plan(Sandwich(space=mini, seed=seed), step)[0].encoding[column] for step in range(20)]
+        for seed in (0, 1)
+    ]
+    assert dealt[0] != dealt[1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_students_learn_from_the_teacher_as_much_as_asked(mini: SearchSpace, share: float) -> None:
+    lessons = plan(Sandwich(space=mini, teacher_share=share), 0)
+    assert [lesson.teacher_share for lesson in lessons] == [0, share, share, share]

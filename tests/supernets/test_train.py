@@ -1,0 +1,346 @@
+"""Training: exact resume, what it refuses, its schedule, its images, and a theorem."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces import SearchSpace, UserError
+from supernets import train as training
+from supernets.checkpoint import write_tensors
+from supernets.methods._base import AbstractMethod, Lesson
+from supernets.methods.sandwich import Sandwich
+from supernets.supernet import Supernet
+from supernets.task import label_loss
+from supernets.train import (
+    CHECKPOINT_FILE,
+    Images,
+    Progress,
+    TrainPlan,
+    accumulate,
+    learning_rate,
+    train,
+)
+from tests.strategies import mini_space, noise
+
+PLAN = TrainPlan(steps=7, full_from=2, batch_size=8, checkpoint_s=0)
+
+
+class KilledError(Exception):
+    """Stands for kill -9."""
+
+
+class Plain(AbstractMethod):
+    """Ordinary training of one member."""
+
+    def __init__(self, encoding: tuple[int, ...]) -> None:
+        self.encoding = encoding
+
+    def plan(self, step: int, rng: np.random.Generator) -> list[Lesson]:
+        return [Lesson(self.encoding, 0.0, 1.0)]
+
+    def operator_counts(self, steps: int) -> dict[str, dict[str, dict[str, int]]]:
+        return {}
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    """Two operators with sparsity; a step takes some 20 ms."""
+    small = mini_space(operators=("mbconv", "window")).with_policy(("fp32",), (0, 0.5))
+    return small.restricted({"stage1.depth": (1,)})
+
+
+@pytest.fixture
+def images() -> Images:
+    """Noise whose brightness is its class: learnt in a few steps."""
+    labels = torch.arange(64) % 10
+    pixels = 12 * labels[:, None, None, None] + 60 * torch.rand(
+        64, 1, 16, 16, generator=torch.Generator().manual_seed(0)
+    )
+    return Images(
+        images_NCHW=pixels.to(torch.uint8),
+        labels_N=labels,
+        mean=(0.3,),
+        std=(0.2,),
+        can_flip=False,
+        crop_padding=1,
+    )
+
+
+@pytest.fixture
+def every_step_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e12)
+
+
+def sandwich(space: SearchSpace, plan: TrainPlan) -> Sandwich:
+    return Sandwich(space=space, full_from=plan.full_from, sparse_from=plan.rank_step)
+
+
+def trained(space: SearchSpace, images: Images, folder: Path, **options) -> Supernet:
+    plan = options.pop("plan", PLAN)
+    method = options.pop("method", None) or sandwich(space, plan)
+    return train(Supernet(space), images, plan, method, directory=folder, **options)
+
+
+def kill_after(step: int) -> Callable[[Progress], None]:
+    def on_step(numbers: Progress) -> None:
+        if numbers["step"] == step:
+            raise KilledError
+
+    return on_step
+
+
+def assert_equal(first: Supernet, second: Supernet) -> None:
+    states = first.state_dict(), second.state_dict()
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+@pytest.mark.usefixtures("every_step_is_saved")
+@pytest.mark.parametrize(("precision", "channels_last"), [("fp32", False), ("bf16", True)])
+def test_a_killed_run_continues_to_the_very_same_weights(
+    space: SearchSpace, images: Images, tmp_path: Path, precision: str, channels_last: bool
+) -> None:
+    plan = replace(PLAN, precision=precision, channels_last=channels_last)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    expected = trained(space, images, whole, plan=plan)
+    # Before the first checkpoint; in the shallow start; as channels are ranked; and after it.
+    for step in (1, 2, plan.rank_step + 1, 6):
+        with pytest.raises(KilledError):
+            trained(space, images, parts, plan=plan, on_step=kill_after(step))
+    seen: list[float] = []
+    found = trained(
+        space, images, parts, plan=plan, on_step=lambda numbers: seen.append(numbers["step"])
+    )
+    assert seen == [6, 7], "five steps were kept"
+    assert_equal(found, expected)
+
+
+def test_a_finished_run_is_read_back_without_a_step(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    expected = trained(space, images, tmp_path)
+    again = trained(space, images, tmp_path, on_step=kill_after(1))
+    assert_equal(again, expected)
+
+
+def test_checkpoints_are_seldom_when_writing_is_slow(
+    space: SearchSpace, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e-9)
+    written: list[int] = []
+    monkeypatch.setattr(training.TrainState, "save", lambda self, path: written.append(self.step))
+    trained(space, images, tmp_path)
+    assert written == [1, 7]
+
+
+def test_a_loss_that_is_no_number_names_the_setting_to_change(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    plan = replace(PLAN, learning_rate=1e30, warmup=0.0)
+    with pytest.raises(UserError, match=r"diverged in step \d.*--set learning_rate=3e\+29"):
+        trained(space, images, tmp_path, plan=plan)
+
+
+def test_a_checkpoint_of_another_space_is_refused(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    trained(space, images, tmp_path, plan=replace(PLAN, steps=1))
+    other = space.restricted({"stage1.width": (8,)})
+    with pytest.raises(UserError, match="belongs to another supernet.*Delete it"):
+        trained(other, images, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 9])
+def test_a_damaged_checkpoint_is_refused(
+    space: SearchSpace, images: Images, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / CHECKPOINT_FILE).write_bytes(content)
+    with pytest.raises(UserError, match="not a weights file"):
+        trained(space, images, tmp_path)
+
+
+def test_a_weights_file_of_another_kind_is_refused(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    write_tensors(tmp_path / CHECKPOINT_FILE, {"weight": torch.zeros(3)}, {"schema": 1})
+    with pytest.raises(UserError, match="belongs to another supernet"):
+        trained(space, images, tmp_path)
+
+
+def test_without_anything_elastic_the_sandwich_is_plain_training(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    """All its members are one network; their gradients add up, and AdamW divides by their size."""
+    rigid = space.restricted({choice.name: choice.options[-1:] for choice in space.choices})
+    plan = replace(PLAN, full_from=0, clip_norm=1e9)
+    losses: dict[str, list[float]] = {}
+    for name, method in (
+        ("sandwich", Sandwich(space=rigid, teacher_share=0.0)),
+        ("plain", Plain((0,) * len(rigid.choices))),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        seen = losses.setdefault(name, [])
+        trained(
+            rigid, images, folder, plan=plan, method=method,
+            on_step=lambda numbers, seen=seen: seen.append(numbers["loss_largest"]),
+        )  # fmt: skip
+    assert len(set(losses["plain"])) == plan.steps
+    assert losses["sandwich"] == pytest.approx(losses["plain"], rel=1e-3)
+
+
+def test_the_first_loss_is_the_label_loss_of_the_extracted_member(
+    space: SearchSpace, images: Images
+) -> None:
+    supernet = Supernet(space).train()
+    batch = images.batch(0, 8, 0)
+    encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
+    losses = accumulate(supernet, batch, PLAN, Plain(tuple(encoding)), 0)
+    network = supernet.extract(space.slots(encoding)).train()
+    expected = label_loss(network(batch[0]), batch[1], smoothing=PLAN.label_smoothing)
+    assert losses == [pytest.approx(expected.item(), rel=1e-5)]
+
+
+def test_training_lowers_the_loss(space: SearchSpace, images: Images, tmp_path: Path) -> None:
+    seen: list[float] = []
+    trained(
+        space, replace(images, crop_padding=0), tmp_path,
+        plan=TrainPlan(steps=30, full_from=10, batch_size=16),
+        on_step=lambda numbers: seen.append(numbers["loss_largest"]),
+    )  # fmt: skip
+    assert min(seen[-5:]) < 0.8 * seen[0]
+
+
+def test_without_forgetting_the_average_is_the_last_weights(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    found = trained(space, images, tmp_path, plan=replace(PLAN, ema_decay=0.0))
+    current = Supernet(space)
+    state = training.TrainState(current, PLAN)
+    state.load(tmp_path / CHECKPOINT_FILE)
+    assert_equal(found, current)
+
+
+def test_the_average_lags_behind_the_weights(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    found = trained(space, images, tmp_path)
+    current = Supernet(space)
+    training.TrainState(current, PLAN).load(tmp_path / CHECKPOINT_FILE)
+    assert not torch.equal(
+        found.slots["stem"].operators["stem"].full.layer.conv.weight,
+        current.slots["stem"].operators["stem"].full.layer.conv.weight,
+    )
+
+
+@pytest.mark.parametrize("full_from", [0, 30])
+def test_the_rate_rises_to_its_peak_once_and_falls_to_nothing(full_from: int) -> None:
+    plan = TrainPlan(steps=100, full_from=full_from, learning_rate=0.01)
+    rates = [learning_rate(step, plan) for step in range(plan.steps)]
+    peak = rates.index(max(rates))
+    assert max(rates) == pytest.approx(0.01)
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert 0 < rates[-1] < 1e-5
+    steepest = max(abs(a - b) for a, b in itertools.pairwise(rates[peak:]))
+    assert steepest < 0.0005, "no jump where members of any depth join in"
+
+
+def test_only_matrices_and_kernels_decay(space: SearchSpace) -> None:
+    supernet = Supernet(space)
+    decayed, others = training.optimizer(supernet, PLAN).param_groups
+    assert decayed["weight_decay"] > 0 == others["weight_decay"]
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert len(decayed["params"]) + len(others["params"]) == len(list(supernet.parameters()))
+
+
+def test_channels_last_trains_the_same_function(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    losses: dict[bool, list[float]] = {}
+    for channels_last in (False, True):
+        folder = tmp_path / str(channels_last)
+        folder.mkdir()
+        seen = losses.setdefault(channels_last, [])
+        trained(
+            space, images, folder, plan=replace(PLAN, steps=3, channels_last=channels_last),
+            on_step=lambda numbers, seen=seen: seen.append(numbers["loss"]),
+        )  # fmt: skip
+    assert losses[True] == pytest.approx(losses[False], rel=1e-3)
+
+
+def test_each_epoch_shows_every_image_once(images: Images) -> None:
+    counted = replace(images, labels_N=torch.arange(64))
+    for epoch in (0, 1):
+        steps = range(4 * epoch, 4 * epoch + 4)
+        seen = torch.cat([counted.batch(step, 16, 0)[1] for step in steps])
+        assert seen.sort().values.tolist() == list(range(64))
+    assert not torch.equal(counted.batch(0, 64, 0)[1], counted.batch(1, 64, 0)[1])
+
+
+def test_a_batch_is_a_pure_function_of_step_and_seed(images: Images) -> None:
+    first, again = images.batch(3, 8, 0), images.batch(3, 8, 0)
+    assert torch.equal(first[0], again[0])
+    assert not torch.equal(first[0], images.batch(4, 8, 0)[0])
+    assert not torch.equal(first[0], images.batch(3, 8, 1)[0])
+
+
+def coloured(**options: object) -> Images:
+    """Two channels of noise, without normalisation."""
+    return Images(
+        images_NCHW=(200 * noise(6, 2, 9, 9).abs()).clamp(1, 255).to(torch.uint8),
+        labels_N=torch.arange(6),
+        mean=(0.0, 0.0),
+        std=(1.0, 1.0),
+        **{"can_flip": False, "crop_padding": 0, **options},
+    )
+
+
+def test_crops_are_shifts_by_at_most_the_padding() -> None:
+    images = coloured(crop_padding=2)
+    padded = torch.nn.functional.pad(images.images_NCHW, (2, 2, 2, 2)).float() / 255
+    found: set[tuple[int, int]] = set()
+    for step in range(12):
+        crops, labels = images.batch(step, 6, 0)
+        for crop, label in zip(crops, labels, strict=True):
+            shifts = [
+                (y, x)
+                for y in range(5)
+                for x in range(5)
+                if torch.equal(padded[label, :, y : y + 9, x : x + 9], crop)
+            ]
+            assert len(shifts) == 1
+            found.update(shifts)
+    assert {y for y, _ in found} == {x for _, x in found} == set(range(5))
+
+
+@pytest.mark.parametrize("can_flip", [False, True])
+def test_images_are_mirrored_only_where_that_keeps_the_label(can_flip: bool) -> None:
+    images = coloured(can_flip=can_flip)
+    original = images.images_NCHW.float() / 255
+    flips = []
+    for step in range(10):
+        batch, labels = images.batch(step, 6, 0)
+        for image, label in zip(batch, labels, strict=True):
+            is_flipped = torch.equal(image, original[label].flip(-1))
+            assert is_flipped or torch.equal(image, original[label])
+            flips.append(is_flipped)
+    # 60 fair coins: 30 heads, standard deviation 3.9; the seed is fixed.
+    assert (15 < sum(flips) < 45) if can_flip else not any(flips)
+
+
+def test_normalised_images_have_the_stated_mean_and_deviation() -> None:
+    images = replace(coloured(), mean=(0.5, 0.25), std=(0.5, 2.0))
+    x = images.normalised(
+        torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 2, 1, 1)
+    )
+    assert x[:, 0].flatten().tolist() == [-1.0, 1.0]
+    assert x[:, 1].flatten().tolist() == [-0.125, 0.375]

@@ -1,0 +1,127 @@
+"""Window attention against attention written down pair by pair."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from search_spaces import Options, Shape
+from supernets.mixers.window import MASKED, PlainWindow, relative_position, shift_mask
+from tests.strategies import noise, randomise_, signature
+
+
+def window(side: int, *, index: int = 0, heads: int = 2) -> PlainWindow:
+    """Random weights; width 8, heads of 4."""
+    pick = Options({"num_heads": heads, "expand_ratio": 2})
+    module = PlainWindow(signature("window", pick, Shape(side, side, 8, 8, index, 4)))
+    randomise_(module, seed=1)
+    return module.eval()
+
+
+def global_attention(module: PlainWindow, x_BHWC: torch.Tensor) -> torch.Tensor:
+    """The whole map as one sequence, the bias looked up for each pair of positions."""
+    batch, side, _, width = x_BHWC.shape
+    tokens = module.norm(x_BHWC).reshape(batch, side * side, width)
+    q, k, v = module.qkv(tokens).reshape(batch, -1, 3, module.heads, 4).permute(2, 0, 3, 1, 4)
+    table = module.bias_table.reshape(module.heads, 2 * side - 1, 2 * side - 1)
+    bias = torch.empty(module.heads, side**2, side**2)
+    for i in range(side**2):
+        for j in range(side**2):
+            dy, dx = i // side - j // side, i % side - j % side
+            bias[:, i, j] = table[:, dy + side - 1, dx + side - 1]
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    mixed = mixed.transpose(1, 2).reshape(batch, -1, module.heads * 4)
+    return module.project(mixed).reshape(batch, side, side, width)
+
+
+@pytest.mark.parametrize("side", [4, 5, 8])
+@torch.no_grad()
+def test_one_window_on_the_whole_map_is_global_attention_with_the_same_bias(side: int) -> None:
+    module = window(side)
+    x = noise(2, side, side, 8)
+    torch.testing.assert_close(module(x), global_attention(module, x), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_each_window_of_an_unshifted_map_is_global_attention_of_its_own() -> None:
+    module = window(16)
+    x = noise(1, 16, 16, 8)
+    y = module(x)
+    for top in (0, 8):
+        for left in (0, 8):
+            patch = (slice(None), slice(top, top + 8), slice(left, left + 8))
+            expected = global_attention(module, x[patch].contiguous())
+            torch.testing.assert_close(y[patch], expected, rtol=1e-5, atol=1e-5)
+
+
+def regions(side: int, size: int, shift: int) -> torch.Tensor:
+    """Which positions see each other in a shifted map: windows start at shift, not at 0."""
+    position = (torch.arange(side) - shift).div(size, rounding_mode="floor")
+    return position[:, None] * 1000 + position
+
+
+@pytest.mark.parametrize("pixel", [(0, 0), (3, 4), (7, 12), (15, 15)])
+@torch.no_grad()
+def test_a_pixel_of_a_shifted_map_reaches_its_region_and_nothing_else(
+    pixel: tuple[int, int],
+) -> None:
+    module = window(16, index=1)
+    assert module.shift == 4
+    x = noise(1, 16, 16, 8)
+    changed = x.clone()
+    changed[0, pixel[0], pixel[1]] = noise(8, seed=9)
+    reached = (module(x) - module(changed)).abs().amax((0, 3))
+    region = regions(16, 8, 4)
+    mine = region == region[pixel]
+    assert (reached[mine] > 1e-6).all()
+    assert (reached[~mine] < 1e-6).all()
+
+
+@torch.no_grad()
+def test_masked_pairs_get_no_weight_even_at_large_logits() -> None:
+    mask = shift_mask(2, 8, 4)
+    logits = 20 * noise(4, 64, 64)
+    weights = (logits.clamp(-40, 40) + mask).softmax(-1)
+    assert weights[mask == MASKED].max() < 1e-6
+    assert (mask == 0).any(-1).all(), "every token sees at least itself"
+
+
+def test_the_mask_separates_exactly_the_pairs_that_the_shift_brought_together() -> None:
+    side, size, shift = 14, 7, 3
+    mask = shift_mask(2, size, shift)
+    region = regions(side, size, shift).roll((-shift, -shift), (0, 1))
+    windows = region.reshape(2, size, 2, size).transpose(1, 2).reshape(4, size * size)
+    assert torch.equal(mask == 0, windows[:, :, None] == windows[:, None, :])
+
+
+def test_relative_positions_are_one_entry_per_offset() -> None:
+    index = relative_position(5).reshape(25, 25)
+    assert index.unique().numel() == 81
+    assert index[0, 0] == index[7, 7]
+    assert index[0, 1] == index[5, 6]
+    assert index[0, 1] != index[1, 0]
+
+
+@torch.no_grad()
+def test_a_map_that_windows_do_not_divide_is_padded_and_cut_back() -> None:
+    module = window(11)
+    assert (module.window, module.grid, module.padding) == (7, 2, 3)
+    x = noise(1, 11, 11, 8)
+    y = module(x)
+    assert y.shape == x.shape
+    torch.testing.assert_close(
+        y[:, :7, :7], global_attention(module, x[:, :7, :7].contiguous()), rtol=1e-5, atol=1e-5
+    )
+
+
+@torch.no_grad()
+def test_attention_does_not_grow_with_the_size_of_a_head() -> None:
+    """Logits are divided by the root of the head's size, as in Vaswani et al. (2017)."""
+    module = window(4, heads=1)
+    module.bias_table.zero_()
+    x = noise(1, 4, 4, 8)
+    tokens = module.norm(x).reshape(16, 8)
+    q, k, v = module.qkv(tokens).chunk(3, -1)
+    expected = module.project(((q @ k.T) / math.sqrt(4)).softmax(-1) @ v).reshape(1, 4, 4, 8)
+    torch.testing.assert_close(module(x), expected, rtol=1e-5, atol=1e-5)

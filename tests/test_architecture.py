@@ -1,0 +1,182 @@
+"""The package graph points down, files stay small, and what must not be there is not there.
+
+    search_spaces < supernets < compress < nas < reports
+
+The tables below are the design; a change to them needs a decision in docs/decisions.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from search_spaces.operators._base import OPERATORS
+from supernets.blocks._base import BLOCKS
+from supernets.mixers._base import MIXERS
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "search_spaces": set(),
+    "supernets": {"search_spaces"},
+    "compress": {"search_spaces", "supernets"},
+    "nas": {"search_spaces", "supernets", "compress"},
+    "reports": {"search_spaces", "nas"},
+}
+MAY_IMPORT_EVERYTHING = {"nas/cli.py"}
+NEVER_NAMES_TORCH = ("search_spaces", "reports")
+STARTS_WITHOUT_TORCH = ("search_spaces", "nas", "reports")
+PRINTS = ("nas/cli.py", "_worker.py")
+"""Files that end like this talk to a person, or to the process that started them, by printing."""
+
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
+FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec"}
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60
+TESTED_THROUGH = {"BLOCKS": "OPERATORS", "MIXERS": "OPERATORS"}
+"""Implementations have the names of declarations, whose contract tests both."""
+
+FILES = sorted(
+    str(path.relative_to(ROOT)) for package in ALLOWED for path in (ROOT / package).rglob("*.py")
+)
+
+
+@cache
+def text(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
+@cache
+def tree(file: str) -> ast.Module:
+    return ast.parse(text(file))
+
+
+def package_of(file: str) -> str:
+    return file.partition("/")[0]
+
+
+def imported(file: str) -> Iterator[tuple[int, str]]:
+    """Line and first part of the name of every module a file imports, inside functions too."""
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name.partition(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}:{node.lineno}: imports are absolute"
+            yield node.lineno, str(node.module).partition(".")[0]
+
+
+def calls(file: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything a file calls by name."""
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Call):
+            yield node.lineno, dotted(node.func)
+
+
+def dotted(node: ast.expr) -> str:
+    """The words "torch.load" for that expression, "" for one that is no name."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return ""
+
+
+def test_every_package_has_files_to_look_at() -> None:
+    assert {package_of(file) for file in FILES} == set(ALLOWED)
+
+
+def test_imports_point_down() -> None:
+    upward = [
+        f"{file}:{line} imports {name}"
+        for file in FILES
+        for line, name in imported(file)
+        if name in ALLOWED
+        and name not in {package_of(file), *ALLOWED[package_of(file)]}
+        and file not in MAY_IMPORT_EVERYTHING
+    ]
+    assert not upward
+
+
+@pytest.mark.parametrize("package", NEVER_NAMES_TORCH)
+def test_packages_without_torch_never_name_it(package: str) -> None:
+    files = [file for file in FILES if package_of(file) == package]
+    assert not [f"{f}:{line}" for f in files for line, name in imported(f) if name == "torch"]
+
+
+@pytest.mark.parametrize("package", STARTS_WITHOUT_TORCH)
+def test_importing_the_package_does_not_import_torch(package: str) -> None:
+    code = f"import {package}, sys; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("file", ["nas/_verify_worker.py"])
+def test_files_are_verified_by_onnxruntime_and_numpy_alone(file: str) -> None:
+    allowed = set(sys.stdlib_module_names) | {"numpy", "onnxruntime"}
+    assert {name for _, name in imported(file)} <= allowed
+
+
+def test_files_are_short() -> None:
+    assert not [file for file in FILES if len(text(file).splitlines()) > LONGEST_FILE]
+
+
+def test_functions_are_short() -> None:
+    """Lines from the first statement on: a command's list of flags is no code to follow."""
+    assert not [
+        f"{file}:{node.lineno} {node.name}"
+        for file in FILES
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.body[0].lineno >= LONGEST_FUNCTION
+    ]
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [file for file in FILES if text(file).strip() and not ast.get_docstring(tree(file))]
+    assert not silent
+
+
+def test_only_the_command_line_and_workers_print() -> None:
+    files = [file for file in FILES if not file.endswith(PRINTS)]
+    assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name == "print"]
+
+
+def test_nothing_is_pickled_or_evaluated() -> None:
+    modules = [(f, line, name) for f in FILES for line, name in imported(f)]
+    assert not [where for where in modules if where[2] in FORBIDDEN_MODULES]
+    named = [(f, line, name) for f in FILES for line, name in calls(f)]
+    assert not [where for where in named if where[2] in FORBIDDEN_CALLS]
+
+
+def test_a_plug_in_that_is_one_new_file_is_tested() -> None:
+    """Every registry is gone through by a contract test."""
+    registries = {
+        target.id
+        for file in FILES
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and dotted(node.value.func) == "Registry"
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    contracts = "".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "tests/contracts").glob("test_*.py")
+    )
+    assert len(registries) >= 6
+    assert not [
+        name for name in registries if f"{TESTED_THROUGH.get(name, name)}.names()" not in contracts
+    ]
+
+
+def test_every_operator_is_declared_and_implemented_under_one_name() -> None:
+    assert OPERATORS.names() == sorted(BLOCKS.names() + MIXERS.names())
+
+
+def test_tests_mirror_the_packages() -> None:
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+    assert folders - {"__pycache__"} == {*ALLOWED, "contracts", "golden"}
+    assert not list((ROOT / "tests").rglob("__init__.py")), "would shadow the real packages"
