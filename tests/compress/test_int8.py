@@ -1,5 +1,6 @@
 """Integer grids: theorems about their noise, and the integers themselves."""
 
+import itertools
 import math
 
 import pytest
@@ -55,7 +56,7 @@ def test_noise_falls_by_6_decibels_per_bit_and_is_a_twelfth_of_the_step_squared(
         grid = quantizer(-factor, factor)
         levels.append(decibels(grid(x) - x))
         assert levels[-1] == pytest.approx(10 * math.log10(grid.scale.item() ** 2 / 12), abs=0.2)
-    steps = [after - before for before, after in zip(levels, levels[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(levels)]
     assert steps == [pytest.approx(20 * math.log10(2), abs=0.3)] * 3
 
 

@@ -12,16 +12,14 @@ from search_spaces import SearchSpace
 from search_spaces.operators._base import OPERATORS
 from supernets.supernet import Supernet
 from tests.onnx_graphs import answers, export, kernels
-from tests.strategies import noise, slots_of
+from tests.strategies import slots_of
 
 
 @pytest.fixture(scope="module")
 def images(digits: DataSet) -> torch.Tensor:
-    """600 digits that training has not seen, half of them with noise."""
+    """600 digits that training has not seen."""
     pixels = np.concatenate([digits.search.images_NCHW[:300], digits.test.images_NCHW[:300]])
-    clean = torch.from_numpy(digits.normalised(pixels))
-    clean[::2] += 0.3 * noise(*clean[::2].shape, seed=1)
-    return clean
+    return torch.from_numpy(digits.normalised(pixels))
 
 
 @torch.no_grad()
@@ -57,8 +55,8 @@ def test_integer_kernels_answer_like_their_simulation(
     assert (simulated.argmax(1) == shipped.argmax(1)).mean() >= 0.99
     spread = simulated.std()
     # Where a value lies between two steps of a grid, the two may round it to different ones.
-    assert np.abs(simulated - shipped).mean() < 0.02 * spread
-    assert np.abs(simulated - shipped).max() < 0.5 * spread
+    assert np.abs(simulated - shipped).mean() < 0.005 * spread
+    assert np.abs(simulated - shipped).max() < 0.2 * spread
 
 
 @pytest.mark.parametrize("operator", OPERATORS.names())
@@ -72,5 +70,5 @@ def test_quantization_keeps_most_answers(
 ) -> None:
     found = compress(trained, slots_of(mini, operator=operator, precision="int8"), calibration)
     fp32, int8 = found.fp32(images), found.network(images)
-    assert (fp32.argmax(1) == int8.argmax(1)).float().mean() >= 0.95
-    assert (fp32 - int8).abs().mean() < 0.1 * fp32.std()
+    assert (fp32.argmax(1) == int8.argmax(1)).float().mean() >= 0.97
+    assert (fp32 - int8).abs().mean() < 0.05 * fp32.std()

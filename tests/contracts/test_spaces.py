@@ -1,6 +1,7 @@
 """What every space file keeps to, at every resolution it may be asked for."""
 
 import functools
+import itertools
 import json
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
         assert (slots[0].name, slots[-1].name) == ("stem", "head")
         assert slots[0].signature.shape.in_size == resolution
         assert slots[-1].signature.shape.width == 10
-        for before, after in zip(slots, slots[1:], strict=False):
+        for before, after in itertools.pairwise(slots):
             assert before.signature.shape.size == after.signature.shape.in_size
             assert before.signature.shape.width == after.signature.shape.in_width
 

@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces import Cost, Options, Shape, Signature, check_precisions, signature_cost
-from search_spaces import UserError, PRECISIONS
+from search_spaces import (
+    PRECISIONS,
+    Cost,
+    Options,
+    Shape,
+    Signature,
+    UserError,
+    check_precisions,
+    signature_cost,
+)
 from search_spaces._precision import size_bytes
 from search_spaces.operators._fixed import fixed_cost
 from tests.strategies import signature

@@ -1,5 +1,6 @@
 """Staged networks: what a space file may get wrong, and where slots sit."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -51,7 +52,7 @@ def test_slots_fit_onto_each_other() -> None:
     slots = space.slots([i - 1 for i in space.cardinalities])
     assert slots[0].signature.shape.in_width == 1
     assert slots[-1].signature.shape.width == 10
-    for before, after in zip(slots, slots[1:], strict=False):
+    for before, after in itertools.pairwise(slots):
         assert before.signature.shape.size == after.signature.shape.in_size, after.name
         assert before.signature.shape.width == after.signature.shape.in_width, after.name
 

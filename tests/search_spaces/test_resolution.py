@@ -1,5 +1,7 @@
 """One rule from resolution to maps and windows."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def test_maps_halve_and_there_are_at_most_four() -> None:
     for resolution in range(16, 257):
         sizes = pyramid(resolution).sizes
         assert 1 <= len(sizes) <= 4
-        assert all(b == -(-a // 2) for a, b in zip(sizes, sizes[1:], strict=False))
+        assert all(b == -(-a // 2) for a, b in itertools.pairwise(sizes))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,247 @@
+"""The command line: few flags, exit codes that mean something, one message instead of a traceback."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from nas import cli
+from search_spaces import UserError
+
+FLAGS = {
+    "search": [
+        "--space",
+        "--budget",
+        "--data",
+        "--data-dir",
+        "--resolution",
+        "--target",
+        "--precision",
+        "--sparsity",
+        "--controller",
+        "--trials",
+        "--time",
+        "--supernet",
+        "--seed",
+        "--threads",
+        "--out",
+        "--config",
+        "--set",
+        "--json",
+    ],
+    "report": [],
+    "space list": ["--json"],
+    "space describe": [
+        "--budget",
+        "--resolution",
+        "--classes",
+        "--channels",
+        "--precision",
+        "--sparsity",
+        "--json",
+    ],
+}
+"""A flag is forever: a new one needs a line here, and a reason why `--set` is not enough."""
+
+TOY = ["search", "--space", "toy", "--data", "digits", "--resolution", "16"]
+
+
+def nas(*arguments: str) -> int:
+    """The exit code."""
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
+
+
+def commands() -> dict[str, object]:
+    """Every command by its full name."""
+    found = {}
+    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
+    return found
+
+
+def test_the_flags_are_those_that_were_agreed() -> None:
+    found = {
+        name: [o for p in command.params for o in p.opts if o.startswith("--")]  # type: ignore[attr-defined]
+        for name, command in commands().items()
+    }
+    assert found == FLAGS
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nas(*name.split(), "--help") == cli.OK
+    assert f"Example: nas {name}" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bugdet", "3ms"], "--budget"),
+        (["--trials", "six"], "--trials"),
+        (["--budget", "4.5GFLOP"], "Did you mean '4.5GFLOPs'?"),
+        (["--budget", "-3ms"], "it must be more than zero"),
+        (["--budget", "abc"], "it does not start with a number"),
+        (["--budget", "1kFLOPs"], "no network of this space is that small. The space spans"),
+        (["--budget", "12ms", "--budget", "1kFLOPs"], "budget '1kFLOPs'"),
+        (["--budget", "5%ms"], "Write an absolute value instead"),
+        (["--budget", "0.000001ms"], "the smallest network of space 'toy' takes"),
+        (["--space", "tooy"], "Did you mean 'toy'?"),
+        (["--data", "digit"], "Did you mean 'digits'?"),
+        (["--controller", "randm"], "Did you mean 'random'?"),
+        (["--target", "onnxruntim"], "Did you mean 'onnxruntime'?"),
+        (["--precision", "int4"], "unknown precision 'int4'"),
+        (["--precision", ""], "at least one"),
+        (["--sparsity", "0,x"], "'0,x' is not a list of fractions"),
+        (["--resolution", "3000"], "resolution 3000 px is outside 16-256 px"),
+        (["--supernet", "nowhere"], "supernet 'nowhere' has no supernet.safetensors"),
+        (["--time", "5"], "time '5' is not a duration"),
+        (["--set", "steps"], "Write --set name=value"),
+        (["--set", "stps=3"], "Did you mean 'steps'?"),
+        (["--set", "steps=abc"], "It must be a whole number"),
+        (["--set", 'steps={"a":1}'], "It must be a number"),
+        (["--config", "absent.toml"], "cannot read configuration 'absent.toml'"),
+    ],
+)
+def test_a_mistake_is_one_message_code_2_and_no_file(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert nas(*TOY, *arguments, "--out", str(out)) == cli.WRONG_USE
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+    assert not out.exists()
+
+
+def test_missing_data_says_where_it_was_searched_and_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nas.data import fashion_mnist
+
+    monkeypatch.setenv("NAS_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(fashion_mnist, "INSTALLED", tmp_path / "usr")
+    code = nas("search", "--data", "fashion-mnist", "--data-dir", str(tmp_path))
+    error = capsys.readouterr().err
+    assert code == cli.WRONG_USE
+    assert "apt-get install dataset-fashion-mnist" in error
+    assert str(tmp_path) in error
+    assert str(tmp_path / "elsewhere") in error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UserError("budget 'x' is wrong."), 2, "nas: budget 'x' is wrong."),
+        (OSError(errno.ENOSPC, "No space left", "runs/a"), 1, "'runs/a': No space left"),
+        (OSError("no tensor written"), 1, "no tensor written"),
+        (KeyboardInterrupt(), 130, "the same command continues"),
+    ],
+)
+def test_what_happens_during_a_search_decides_the_code(
+    error: BaseException,
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import nas.search
+
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(nas.search, "search", failing)
+    assert nas_code(TOY, tmp_path) == code
+    assert message in capsys.readouterr().err
+
+
+def nas_code(arguments: list[str], tmp_path: Path) -> int:
+    return nas(*arguments, "--out", str(tmp_path / "run"))
+
+
+def test_our_own_mistakes_keep_their_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nas.search
+
+    def failing(*_: object) -> None:
+        raise AssertionError("our bug")
+
+    monkeypatch.setattr(nas.search, "search", failing)
+    with pytest.raises(AssertionError, match="our bug"):
+        cli.main([*TOY, "--out", str(tmp_path / "run")])
+
+
+def test_flags_win_over_the_file_and_settings_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nas.search
+
+    seen = []
+    monkeypatch.setattr(nas.search, "search", lambda config, *_: seen.append(config) or 1 / 0)
+    path = tmp_path / "a.toml"
+    path.write_text('space = "hybrid"\nseed = 3\n[set]\nsteps = 5\nfinalists = 2\n')
+    with pytest.raises(ZeroDivisionError):
+        cli.main([*TOY, "--config", str(path), "--set", "steps=7", "--budget", "2MB"])
+    assert (seen[0].space, seen[0].seed, seen[0].budget) == ("toy", 3, ("2MB",))
+    assert seen[0].set == {"steps": 7, "finalists": 2}
+
+
+def test_a_report_of_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nas("report", str(tmp_path / "absent")) == cli.WRONG_USE
+    assert "this is not a run directory" in capsys.readouterr().err
+
+
+def test_a_space_can_be_described_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert nas("space", "describe", "toy", "--budget", "60%MACs", "--json") == cli.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "toy"
+    assert 0.0 < found["share_within"] < 1.0
+    assert nas("space", "list", "--json") == cli.OK
+    assert {"hybrid", "toy"} <= json.loads(capsys.readouterr().out).keys()
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    program = "from nas.cli import main; main(['space', 'describe', 'toy'])"
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=write_end, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write_end)
+    assert done.returncode == cli.FAILED
+    assert done.stderr == ""
+
+
+def test_ctrl_c_is_code_130_and_one_line(tmp_path: Path) -> None:
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from nas.cli import main; import nas.search; print('ready', flush=True); main()"
+    )
+    arguments = [*TOY, "--time", "1h", "--out", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        while "profile:" not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == cli.INTERRUPTED
+    assert errors.strip() == "nas: interrupted; the same command continues."

@@ -1,0 +1,155 @@
+"""The latency model: what is timed covers the space, the fit finds what made the numbers."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from nas.latency import LatencyModel, Row, choose_networks, choose_signatures, fit
+from nas.latency._model import held_out_error
+from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD
+from search_spaces import SearchSpace, Slot, signature_cost
+
+OVERHEAD_MS = 0.02
+SPEED = {"fp32": 2.0, "int8": 5.0}
+"""Billions of multiply-adds per second of the imagined machine."""
+
+
+def true_slot_ms(slot: Slot) -> float:
+    """What a slot costs on the imagined machine, which is additive."""
+    signature = slot.signature
+    return signature_cost(signature).macs / SPEED[signature.precision] / 1e6
+
+
+def true_ms(space: SearchSpace, encoding: Sequence[int]) -> float:
+    return OVERHEAD_MS + sum(true_slot_ms(slot) for slot in space.slots(encoding))
+
+
+def imagined_rows(
+    space: SearchSpace, num_signatures: int = 80, num_networks: int = 24
+) -> list[Row]:
+    rng = np.random.default_rng(0)
+    slots = choose_signatures(space, num_signatures, rng)
+    rows = [Row(OVERHEAD, None, None, OVERHEAD_MS, False)]
+    for number, slot in enumerate(slots):
+        latency_ms = OVERHEAD_MS + true_slot_ms(slot)
+        rows.append(Row(f"signature {number}", slot, None, latency_ms, False))
+    for number, encoding in enumerate(choose_networks(space, num_networks, rng)):
+        is_held_out = number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+        name, latency_ms = f"network {number}", true_ms(space, encoding)
+        rows.append(Row(name, None, encoding, latency_ms, is_held_out))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def rows(mini: SearchSpace) -> list[Row]:
+    return imagined_rows(mini)
+
+
+def test_signatures_cover_every_operator_in_every_precision(mini: SearchSpace) -> None:
+    chosen = choose_signatures(mini, 60, np.random.default_rng(0))
+    assert len(chosen) == len(set(chosen)) == 60
+    assert mini.tables is not None
+    possible = {(s.operator, s.precision) for s in mini.tables.signatures if s is not None}
+    assert {(s.signature.operator, s.signature.precision) for s in chosen} == possible
+
+
+def test_signatures_do_not_exceed_what_the_space_has(mini: SearchSpace) -> None:
+    chosen = choose_signatures(mini, 10**6, np.random.default_rng(0))
+    assert len(chosen) == len(set(chosen)) < 10**6
+
+
+def test_networks_are_uniform_and_mixed_and_span_the_space(mini: SearchSpace) -> None:
+    chosen = choose_networks(mini, 30, np.random.default_rng(0))
+    assert all(mini.canonical(encoding) == encoding for encoding in chosen)
+    columns = [i for i, choice in enumerate(mini.choices) if choice.name.endswith(".precision")]
+    formats = [tuple(encoding[column] for column in columns) for encoding in chosen]
+    kinds = [set(of_network) for of_network in formats]
+    assert sum(kind == {0} for kind in kinds) >= 10
+    assert sum(kind == {1} for kind in kinds) >= 10
+    assert sum(len(kind) == 2 for kind in kinds) >= 1
+    assert mini.costs is not None
+    macs = mini.costs.of("macs", np.array(chosen))
+    sampled = mini.costs.of("macs", mini.sample(np.random.default_rng(1), 1000))
+    assert macs.min() <= np.quantile(sampled, 0.02)
+    assert macs.max() >= np.quantile(sampled, 0.98)
+
+
+def test_what_is_timed_depends_on_the_seed_only(mini: SearchSpace) -> None:
+    one, same, other = (
+        (choose_signatures(mini, 20, rng), choose_networks(mini, 6, rng))
+        for rng in map(np.random.default_rng, (5, 5, 6))
+    )
+    assert one == same
+    assert one != other
+
+
+def test_the_fit_recovers_an_additive_machine(mini: SearchSpace, rows: list[Row]) -> None:
+    model, error = fit(mini, rows)
+    assert error.mape < 0.05
+    assert error.kendall_tau > 0.95
+    unseen = mini.sample(np.random.default_rng(7), 200)
+    true_N = np.array([true_ms(mini, encoding.tolist()) for encoding in unseen])
+    ratio_N = model.of("latency_ms", unseen) / true_N
+    assert np.abs(ratio_N - 1).mean() < 0.05
+
+
+def test_predictions_are_those_of_the_canonical_form(mini: SearchSpace, rows: list[Row]) -> None:
+    model, _ = fit(mini, rows)
+    raw_NC = mini.sample(np.random.default_rng(3), 100)
+    predicted_N = model.of("latency_ms", raw_NC)
+    np.testing.assert_allclose(predicted_N, model.of("latency_ms", mini.canonical_many(raw_NC)))
+
+
+def test_held_out_networks_do_not_influence_the_fit(mini: SearchSpace, rows: list[Row]) -> None:
+    spoilt = [
+        dataclasses.replace(row, latency_ms=2 * row.latency_ms) if row.is_held_out else row
+        for row in rows
+    ]
+    model, error = fit(mini, rows)
+    same, spoilt_error = fit(mini, spoilt)
+    assert same.to_json() == model.to_json()
+    assert spoilt_error.networks == error.networks == sum(row.is_held_out for row in rows)
+    assert spoilt_error.mape == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_error_is_that_of_the_held_out_rows_alone(mini: SearchSpace, rows: list[Row]) -> None:
+    spoilt = [
+        row
+        if row.is_held_out or row.encoding is None
+        else dataclasses.replace(row, latency_ms=1.5 * row.latency_ms)
+        for row in rows
+    ]
+    model, error = fit(mini, spoilt)
+    assert error == held_out_error(model, [row for row in rows if row.is_held_out])
+
+
+def test_mixed_precision_may_cost_more_than_its_slots(mini: SearchSpace, rows: list[Row]) -> None:
+    columns = [i for i, choice in enumerate(mini.choices) if choice.name.endswith(".precision")]
+    change_ms = 0.05
+
+    def slower(row: Row) -> Row:
+        if row.encoding is None:
+            return row
+        formats = [row.encoding[column] for column in columns]
+        changes = sum(a != b for a, b in itertools.pairwise(formats))
+        return dataclasses.replace(row, latency_ms=row.latency_ms + change_ms * changes)
+
+    model, _ = fit(mini, [slower(row) for row in imagined_rows(mini, num_networks=60)])
+    plain, _ = fit(mini, imagined_rows(mini, num_networks=60))
+    assert model.scales["changes"] > plain.scales["changes"] + change_ms / 4
+
+
+def test_a_model_survives_json(mini: SearchSpace, rows: list[Row]) -> None:
+    model, _ = fit(mini, rows)
+    again = LatencyModel.from_json(json.loads(json.dumps(model.to_json())), mini)
+    encodings_NC = mini.sample(np.random.default_rng(0), 50)
+    found_N = again.of("latency_ms", encodings_NC)
+    np.testing.assert_array_equal(found_N, model.of("latency_ms", encodings_NC))
+
+
+def test_rows_survive_json(rows: list[Row]) -> None:
+    assert [Row.from_json(json.loads(json.dumps(row.to_json()))) for row in rows] == rows
