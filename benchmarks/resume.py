@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 
 SEARCH = (
-    "search --space toy --data digits --resolution 16 --time 10s --trials 8 --threads 1"
-    " --set steps=60 --set checkpoint_s=0.2 --set finalists=3 --set random_references=1"
+    "search --space toy --data digits --resolution 16 --time 10s --trials 16 --threads 1"
+    " --set steps=120 --set checkpoint_s=0.2 --set finalists=2 --set random_references=0"
     " --set images_per_score=200"
 )
 MEASURED = ("config.toml", "env.json", "plan.json", "space.json", "profile", "timings")
 NOT_RECORDS = ("train_state", "report")
 PHASES = ("profile", "train", "search", "finalists")
-LONGEST_S = {"profile": 3.0, "train": 4.0, "search": 2.0, "finalists": 8.0}
+LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 2.0, "finalists": 8.0}
 """A kill comes at a uniformly random time of this many seconds into its phase."""
 
 PATIENCE_S = 300.0

@@ -214,11 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _disk_message(error: OSError) -> str:
     where = f" '{error.filename}'" if error.filename else ""
-    reason = error.strerror or str(error)
-    return (
-        f"cannot read or write{where}: {reason}. Nothing recorded is lost; "
-        "mend it and give the same command to continue."
-    )
+    fact = f"cannot read or write{where}: {error.strerror}" if error.strerror else str(error)
+    return f"{fact}. Nothing recorded is lost; mend it and give the same command to continue."
 
 
 def _exit(message: str, code: int) -> None:

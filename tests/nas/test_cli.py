@@ -1,4 +1,4 @@
-"""The command line: few flags, exit codes that mean something, one message instead of a traceback."""
+"""The command line: agreed flags, exit codes with a meaning, one message and no traceback."""
 
 import errno
 import json

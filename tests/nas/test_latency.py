@@ -28,11 +28,9 @@ def true_ms(space: SearchSpace, encoding: Sequence[int]) -> float:
     return OVERHEAD_MS + sum(true_slot_ms(slot) for slot in space.slots(encoding))
 
 
-def imagined_rows(
-    space: SearchSpace, num_signatures: int = 80, num_networks: int = 24
-) -> list[Row]:
+def imagined_rows(space: SearchSpace, num_networks: int = 24) -> list[Row]:
     rng = np.random.default_rng(0)
-    slots = choose_signatures(space, num_signatures, rng)
+    slots = choose_signatures(space, 80, rng)
     rows = [Row(OVERHEAD, None, None, OVERHEAD_MS, False)]
     for number, slot in enumerate(slots):
         latency_ms = OVERHEAD_MS + true_slot_ms(slot)
@@ -90,7 +88,7 @@ def test_what_is_timed_depends_on_the_seed_only(mini: SearchSpace) -> None:
 def test_the_fit_recovers_an_additive_machine(mini: SearchSpace, rows: list[Row]) -> None:
     model, error = fit(mini, rows)
     assert error.mape < 0.05
-    assert error.kendall_tau > 0.95
+    assert error.kendall_tau > 0.9
     unseen = mini.sample(np.random.default_rng(7), 200)
     true_N = np.array([true_ms(mini, encoding.tolist()) for encoding in unseen])
     ratio_N = model.of("latency_ms", unseen) / true_N

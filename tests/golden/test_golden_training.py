@@ -1,0 +1,70 @@
+"""Losses of the first 20 steps of training a supernet: a refactoring leaves them as they are.
+
+Sums of floats depend on the machine, so the record names where it was made and is compared only
+there; `pytest --golden-update` makes it anew on this machine.
+"""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from supernets.methods.sandwich import Sandwich
+from supernets.supernet import Supernet
+from supernets.train import Images, TrainPlan, train
+from tests.strategies import mini_space
+
+FILE = Path(__file__).with_name("training.json")
+STEPS = 20
+
+
+def here() -> dict[str, Any]:
+    """What the numbers depend on."""
+    return {
+        "machine": f"{platform.system()} {platform.machine()}",
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__.partition("+")[0],
+        "threads": torch.get_num_threads(),
+    }
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    """Of each step: the mean, the largest member's and the smallest member's."""
+    folder.mkdir()
+    space = mini_space().with_policy(("fp32",), (0, 0.5))
+    generator = torch.Generator().manual_seed(0)
+    images = Images(
+        images_NCHW=torch.randint(0, 256, (64, 1, 16, 16), generator=generator, dtype=torch.uint8),
+        labels_N=torch.arange(64) % 10,
+        mean=(0.5,),
+        std=(0.3,),
+        can_flip=True,
+        crop_padding=1,
+    )
+    plan = TrainPlan(steps=STEPS, full_from=6, batch_size=8)
+    method = Sandwich(space=space, full_from=plan.full_from, sparse_from=plan.rank_step)
+    seen: list[dict[str, float]] = []
+    names = ("loss", "loss_largest", "loss_smallest")
+    train(
+        Supernet(space), images, plan, method, directory=folder,
+        on_step=lambda numbers: seen.append({name: round(numbers[name], 6) for name in names}),
+    )  # fmt: skip
+    return seen
+
+
+def test_the_first_steps_of_training_are_what_they_always_were(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if request.config.getoption("--golden-update", default=False):
+        text = json.dumps({"made_with": here(), "losses": losses(tmp_path / "new")}, indent=1)
+        FILE.write_text(text + "\n", encoding="utf-8")
+    golden = json.loads(FILE.read_text(encoding="utf-8"))
+    if golden["made_with"] != here():
+        pytest.skip(f"recorded with {golden['made_with']}, this is {here()}")
+    found = losses(tmp_path / "now")
+    assert len(found) == len(golden["losses"]) == STEPS
+    for step, (now, before) in enumerate(zip(found, golden["losses"], strict=True)):
+        assert now == pytest.approx(before, rel=1e-4), f"step {step}"
