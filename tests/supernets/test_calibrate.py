@@ -70,6 +70,7 @@ def test_the_network_comes_back_in_evaluation_mode_without_hooks(network: PlainN
     found = recalibrated(network, uneven_batches())
     assert found is network
     assert not any(module.training for module in network.modules())
+    assert not any(module._forward_pre_hooks for module in network.modules())
     before = norms(network)[0].running_mean.clone()
     with torch.no_grad():
         first, second = network(uneven_batches()[0]), network(uneven_batches()[0])

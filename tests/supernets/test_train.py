@@ -37,11 +37,11 @@ class KilledError(Exception):
 class Plain(AbstractMethod):
     """Ordinary training of one member."""
 
-    def __init__(self, encoding: tuple[int, ...]) -> None:
-        self.encoding = encoding
+    def __init__(self, encoding: tuple[int, ...], *, weight: float = 1.0) -> None:
+        self.encoding, self.weight = encoding, weight
 
     def plan(self, step: int, rng: np.random.Generator) -> list[Lesson]:
-        return [Lesson(self.encoding, 0.0, 1.0)]
+        return [Lesson(self.encoding, 0.0, self.weight)]
 
     def operator_counts(self, steps: int) -> dict[str, dict[str, dict[str, int]]]:
         return {}
@@ -207,6 +207,19 @@ def test_the_first_loss_is_the_label_loss_of_the_extracted_member(
     network = supernet.extract(space.slots(encoding)).train()
     expected = label_loss(network(batch[0]), batch[1], smoothing=PLAN.label_smoothing)
     assert losses == [pytest.approx(expected.item(), rel=1e-5)]
+
+
+def test_the_weight_of_a_lesson_is_a_factor_of_its_gradient(
+    space: SearchSpace, images: Images
+) -> None:
+    encoding = tuple(space.sample(np.random.default_rng(0), 1)[0].tolist())
+    gradients = []
+    for weight in (1.0, 0.25):
+        supernet = Supernet(space).train()
+        accumulate(supernet, images.batch(0, 8, 0), PLAN, Plain(encoding, weight=weight), 0)
+        gradients.append(supernet.get_parameter("slots.stem.operators.stem.full.layer.conv.weight"))
+    assert gradients[0].grad.abs().max() > 0
+    torch.testing.assert_close(gradients[1].grad, 0.25 * gradients[0].grad)
 
 
 def test_training_lowers_the_loss(space: SearchSpace, images: Images, tmp_path: Path) -> None:
