@@ -31,7 +31,7 @@ SEARCH = (
 MEASURED = ("config.toml", "env.json", "plan.json", "space.json", "profile", "timings")
 NOT_RECORDS = ("train_state", "report")
 PHASES = ("profile", "train", "search", "finalists")
-LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 2.0, "finalists": 8.0}
+LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 0.8, "finalists": 6.0}
 """A kill comes at a uniformly random time of this many seconds into its phase."""
 
 PATIENCE_S = 300.0
