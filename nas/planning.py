@@ -85,7 +85,7 @@ def decide(
     phases = PhasePlan(**{"trials": 1, **phase_fields, "threads": threads})
     supernet = Supernet(space, seed=config.seed)
     seconds_per_score = time_score(supernet, data, phases.images_per_score)
-    available_s = max(1.0, remaining_s - (FINALISTS_SHARE + SPARE_SHARE) * config.seconds)
+    available_s = max(0.0, remaining_s - (FINALISTS_SHARE + SPARE_SHARE) * config.seconds)
     if is_trained:
         train_s = 0.0
     else:
