@@ -77,6 +77,7 @@ def load(path: str) -> tuple[dict[str, Any], Any]:
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
     options.log_severity_level = _SEVERITY_ERROR
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return {"bytes": os.path.getsize(path), "sha256": digest}, session
 

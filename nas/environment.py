@@ -3,6 +3,7 @@
 Reads `/proc` and installed metadata; imports none of the packages it reports.
 """
 
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -25,6 +26,11 @@ _INSTRUCTION_SETS = {
     "arm_dotprod": "asimddp",
     "arm_neon": "asimd",
 }
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC, to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def environment() -> dict[str, Any]:

@@ -8,7 +8,7 @@ system. Membership is decided on the `search` split and measured latency; `test`
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -26,21 +26,37 @@ from nas.pareto import ParetoFront
 from nas.problem import Problem
 from nas.run import Run
 from nas.score import Scorer
-from nas.targets import TARGETS, Timing, is_tie, measure
+from nas.targets import TARGETS, Timing, is_tie, measure, timed_together
 from nas.trial import Trial
 from nas.verify import verify
 from search_spaces import Candidate, CandidateError
 
 DEPLOYED, UNQUANTIZED, CHECKPOINT = "model.onnx", "model.fp32.onnx", "model.safetensors"
 CARD = "card.json"
-TIMING_PROCESSES = 5
-REFERENCE_IMAGES = 2000
+FRONT, FINALISTS, REFERENCES = "front", "finalists", "references"
+TIMING_PROCESSES, SPARE_PROCESSES = 5, 5
+REFERENCE_IMAGES = 1000
 """Images per split on which references, which can be large and select nothing, are verified."""
 
 MAX_ROUNDS = 4
 """How often finalists over a measured limit are replaced by the next candidates."""
 
 CHANNEL_NAMES = {1: "grey", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A candidate to make files of.
+
+    Attributes:
+        candidate: Which.
+        name: What the report calls it.
+        is_reference: Whether it is shown beside the front instead of competing for it.
+    """
+
+    candidate: Candidate
+    name: str
+    is_reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,33 +81,30 @@ class Exporter:
 
     def cards(
         self,
-        named: Sequence[tuple[Candidate, str]],
-        parent: str,
+        entries: Sequence[Entry],
         progress: Callable[[str], None] = lambda text: None,
     ) -> list[dict[str, Any] | CandidateError]:
-        """The card of every candidate, or why it has none; finished cards are reused.
+        """The card of every entry, or why it has none; finished cards are reused.
 
         Args:
-            named: Candidates and what to call them.
-            parent: "front" or "references".
+            entries: All are timed together: latencies compare within one call.
             progress: Called with what is being done.
         """
-        folders = [self.run.folder(f"{parent}/{candidate.key}") for candidate, _ in named]
+        folders = [self._folder(entry) for entry in entries]
         waiting = [i for i, folder in enumerate(folders) if not is_finished(folder)]
         failures: dict[int, CandidateError] = {}
         for i in waiting:
-            progress(f"exporting {named[i][0].key}")
+            progress(f"exporting {entries[i].candidate.key}")
             try:
-                self._export(named[i][0], folders[i])
+                self._export(entries[i].candidate, folders[i])
             except CandidateError as error:
                 failures[i] = error
         waiting = [i for i in waiting if i not in failures]
         timings = self._time([folders[i] for i in waiting], progress)
         for i in waiting:
-            candidate, name = named[i]
-            progress(f"verifying {candidate.key}")
+            progress(f"verifying {entries[i].candidate.key}")
             try:
-                card = self._card(candidate, name, folders[i], timings)
+                card = self._card(entries[i], folders[i], timings)
                 write_card(card, folders[i] / CARD)
             except CandidateError as error:
                 failures[i] = error
@@ -114,6 +127,23 @@ class Exporter:
             "params": float(card["params"]),
         }
         return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
+
+    def settle(self, members: Iterable[str]) -> None:
+        """Move folders so that `front` holds exactly these keys."""
+        keys = set(members)
+        for key in keys:
+            _move(self.run.path / FINALISTS / key, self.run.path / FRONT / key)
+        for folder in list(self.run.folder(FRONT).iterdir()):
+            if folder.name not in keys:
+                _move(folder, self.run.path / FINALISTS / folder.name)
+
+    def _folder(self, entry: Entry) -> Path:
+        key = entry.candidate.key
+        if entry.is_reference:
+            return self.run.folder(f"{REFERENCES}/{key}")
+        if (self.run.path / FRONT / key).exists():
+            return self.run.path / FRONT / key
+        return self.run.folder(f"{FINALISTS}/{key}")
 
     def _export(self, candidate: Candidate, folder: Path) -> None:
         if all((folder / name).exists() for name in (DEPLOYED, CHECKPOINT)):
@@ -138,7 +168,11 @@ class Exporter:
         if waiting:
             progress(f"timing {len(waiting)} files in {TIMING_PROCESSES} fresh processes")
             timings = measure(
-                self.target, waiting, threads=self.threads, processes=TIMING_PROCESSES
+                self.target,
+                waiting,
+                threads=self.threads,
+                processes=TIMING_PROCESSES,
+                spares=SPARE_PROCESSES,
             )
             for file, timing in zip(waiting, timings, strict=True):
                 document = (
@@ -157,14 +191,13 @@ class Exporter:
 
     def _card(
         self,
-        candidate: Candidate,
-        name: str,
+        entry: Entry,
         folder: Path,
         timings: dict[str, Timing | CandidateError],
     ) -> dict[str, Any]:
-        data, space = self.data, self.problem.space
+        candidate, data, space = entry.candidate, self.data, self.problem.space
         names = onnx_files(folder)
-        num_images = REFERENCE_IMAGES if folder.parent.name == "references" else None
+        num_images = REFERENCE_IMAGES if entry.is_reference else None
         splits = {
             split: (images.between(0, num_images).images_NCHW, images.labels_N[:num_images])
             for split, images in (("search", data.search), ("test", data.test))
@@ -193,7 +226,7 @@ class Exporter:
         row = np.array([candidate.encoding])
         return build_card(
             run=self.run.path.name,
-            name=name,
+            name=entry.name,
             candidate=candidate,
             space=space.name,
             data=data.name,
@@ -221,14 +254,19 @@ def choose_front(
     exporter: Exporter,
     trials: Sequence[Trial],
     num_finalists: int,
+    references: Sequence[Entry] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Measures finalists until enough of them are within all limits, and keeps the best.
 
+    References are timed together with the first finalists.
+
     Returns:
-        front.json without references: members (keys, by latency), replaced, ties, knee.
+        front.json: members (keys, by latency), replaced, ties, knee, references.
     """
     problem = exporter.problem
+    beside = list(references)
+    rows: list[dict[str, str]] = []
     queue = finalist_order(problem, trials)
     measured: list[Trial] = []
     timings: dict[str, Timing] = {}
@@ -236,10 +274,17 @@ def choose_front(
     for _ in range(MAX_ROUNDS):
         batch = queue[: num_finalists - len(measured)]
         queue = queue[len(batch) :]
-        if not batch:
+        if not batch and not beside:
             break
-        named = [(trial.candidate, "front member") for trial in batch]
-        for trial, card in zip(batch, exporter.cards(named, "front", progress), strict=True):
+        entries = [Entry(trial.candidate, "front member") for trial in batch]
+        cards = exporter.cards([*beside, *entries], progress)
+        rows += [
+            {"key": entry.candidate.key, "name": entry.name}
+            for entry, card in zip(beside, cards, strict=False)
+            if not isinstance(card, CandidateError)
+        ]
+        cards, beside = cards[len(beside) :], []
+        for trial, card in zip(batch, cards, strict=True):
             key = trial.candidate.key
             if isinstance(card, CandidateError):
                 reason = _without_folder(str(card), exporter.run.path)
@@ -261,7 +306,11 @@ def choose_front(
         if trial.candidate.key not in kept
     ]
     keys = [trial.candidate.key for trial in members]
-    ties = [[a, b] for a, b in pairwise(keys) if is_tie(timings[a], timings[b])]
+    ties = [
+        [a, b]
+        for a, b in pairwise(keys)
+        if timed_together(timings[a], timings[b]) and is_tie(timings[a], timings[b])
+    ]
     knee = front.knee
     return {
         "schema": 1,
@@ -269,6 +318,7 @@ def choose_front(
         "replaced": replaced,
         "ties": ties,
         "knee": knee.candidate.key if knee else None,
+        "references": rows,
     }
 
 
@@ -343,6 +393,12 @@ def is_finished(folder: Path) -> bool:
 def onnx_files(folder: Path) -> list[str]:
     """Names of the ONNX files of an exported candidate."""
     return [name for name in (DEPLOYED, UNQUANTIZED) if (folder / name).exists()]
+
+
+def _move(source: Path, to: Path) -> None:
+    if source.exists():
+        to.parent.mkdir(exist_ok=True)
+        source.replace(to)
 
 
 def _digest(path: Path) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from nas.config import Config
 from nas.data._base import DataSet
+from nas.finalists import REFERENCE_IMAGES
 from nas.score import Scorer
 from search_spaces import SearchSpace, UserError, did_you_mean
 from supernets.methods._base import METHODS, AbstractMethod
@@ -21,9 +22,13 @@ from supernets.supernet import Supernet
 from supernets.train import Images, TrainPlan, accumulate
 
 SCHEMA = 1
-PROFILE_SHARE, FINALISTS_SHARE, SPARE_SHARE = 0.16, 0.16, 0.05
-TRAIN_SHARE = 0.72
+SPARE_SHARE = 0.05
+TRAIN_SHARE = 0.7
 """Of the time that profile, finalists and spare leave; the rest is for scoring candidates."""
+
+TIMING_S_PER_FILE = 1.2
+FILES_PER_NETWORK = 2
+"""As deployed and before quantization."""
 
 MIN_TRIALS, MAX_TRIALS = 16, 2000
 SHALLOW_SHARE = 0.25
@@ -31,6 +36,9 @@ SHALLOW_SHARE = 0.25
 
 MIN_STEPS = 20
 SPEED_STEPS = 2
+SPEED_CANDIDATES, SPEED_IMAGES = 4, 256
+NUM_LARGEST = 2
+"""References: the largest network in each precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,7 @@ class PhasePlan:
         finalists: Front members to export and measure.
         random_references: Random networks exported beside them.
         seconds_per_score: As measured by the speed test.
+        finalists_s: Seconds that exporting, timing and verifying should take.
         threads: Of training and scoring.
     """
 
@@ -51,6 +60,7 @@ class PhasePlan:
     finalists: int = 8
     random_references: int = 3
     seconds_per_score: float = 0.0
+    finalists_s: float = 0.0
     threads: int = 1
 
 
@@ -84,8 +94,10 @@ def decide(
     train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **train_fields})
     phases = PhasePlan(**{"trials": 1, **phase_fields, "threads": threads})
     supernet = Supernet(space, seed=config.seed)
-    seconds_per_score = time_score(supernet, data, phases.images_per_score)
-    available_s = max(0.0, remaining_s - (FINALISTS_SHARE + SPARE_SHARE) * config.seconds)
+    compress_s, seconds_per_image = time_score(supernet, data, phases.images_per_score)
+    seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
+    finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
+    available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
     if is_trained:
         train_s = 0.0
     else:
@@ -96,6 +108,7 @@ def decide(
         phases,
         trials=config.trials or max(MIN_TRIALS, min(MAX_TRIALS, trials)),
         seconds_per_score=round(seconds_per_score, 4),
+        finalists_s=round(finalists_s, 1),
     )
     return {"schema": SCHEMA, **asdict(train_plan), **asdict(phases)}
 
@@ -171,16 +184,38 @@ def time_steps(
     return (time.perf_counter() - started) / SPEED_STEPS
 
 
-def time_score(supernet: Supernet, data: DataSet, images_per_score: int) -> float:
-    """Seconds to compress and score a typical candidate: the median of three."""
-    scorer = Scorer(supernet.eval(), data, images_per_score)
+def time_score(supernet: Supernet, data: DataSet, images_per_score: int) -> tuple[float, float]:
+    """Seconds to compress a candidate, and to look at one image with it.
+
+    The mean of a few random candidates and the largest: a search prefers networks above the
+    average of the space.
+    """
+    scorer = Scorer(supernet.eval(), data, min(images_per_score, SPEED_IMAGES))
     space = supernet.space
-    seconds = []
-    for encoding in space.sample(np.random.default_rng(0), 3):
+    assert space.costs is not None
+    sample = space.sample(np.random.default_rng(0), SPEED_CANDIDATES - 1).tolist()
+    compress_s, score_s = [], []
+    for encoding in [*sample, space.costs.maximum("macs")[1]]:
         started = time.perf_counter()
-        scorer(space.candidate(encoding.tolist()))
-        seconds.append(time.perf_counter() - started)
-    return sorted(seconds)[1]
+        network = scorer.compressed(space.candidate(encoding)).network
+        compressed = time.perf_counter()
+        scorer.quality(network)
+        compress_s.append(compressed - started)
+        score_s.append(time.perf_counter() - compressed)
+    images = scorer.num_images
+    return sum(compress_s) / SPEED_CANDIDATES, sum(score_s) / SPEED_CANDIDATES / images
+
+
+def time_finalists(
+    phases: PhasePlan, data: DataSet, compress_s: float, seconds_per_image: float
+) -> float:
+    """Estimated seconds of the last phase: exports, timing, and verification of every file."""
+    sizes = [len(data.search.labels_N), len(data.test.labels_N)]
+    networks = phases.finalists + phases.random_references + NUM_LARGEST
+    images = phases.finalists * sum(sizes)
+    images += (networks - phases.finalists) * sum(min(n, REFERENCE_IMAGES) for n in sizes)
+    per_network_s = 2 * compress_s + FILES_PER_NETWORK * TIMING_S_PER_FILE
+    return networks * per_network_s + FILES_PER_NETWORK * images * seconds_per_image
 
 
 def training_images(data: DataSet) -> Images:

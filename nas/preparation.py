@@ -16,7 +16,14 @@ from nas._files import append_line, read_lines, understood, write_json
 from nas.budget import format_value, parse_budget, refuse_impossible, resolve
 from nas.config import Config
 from nas.data import DataSet, load_data
-from nas.latency import LatencyModel, Row, choose_networks, choose_signatures, fit
+from nas.latency import (
+    LatencyModel,
+    Row,
+    at_one_speed,
+    choose_networks,
+    choose_signatures,
+    fit,
+)
 from nas.latency.measure import measure_rows, time_networks
 from nas.planning import decide, profile_sizes
 from nas.problem import Limit
@@ -143,6 +150,7 @@ def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) ->
         record=lambda row: append_line(path, row.to_json()),
         progress=lambda done, of: reporter.advance(done, of, "files"),
     )
+    rows = at_one_speed(rows)
     document = run.decided("profile/profile.json", lambda: _fitted(config, space, rows))
     with understood(f"'{run.path}/profile/profile.json'"):
         error = document["held_out"]

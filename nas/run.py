@@ -12,6 +12,7 @@
     timings/<key>.<file>.json   the measured latency of one exported file
     events.jsonl          wall clock: phases, messages, hosts
     front/<key>/, references/<key>/   model.onnx, model.fp32.onnx, model.safetensors, card.json
+    finalists/<key>/      the same of networks that were measured and are not on the front
     front.json            members, references, replaced candidates, ties, knee
     report/               report.html, pareto.csv, report.md
 
@@ -19,7 +20,6 @@ Rule: what was measured and influences a decision is written before it is used, 
 again when the run is continued. Files are replaced whole; lines are appended and synced.
 """
 
-import datetime
 import fcntl
 import os
 import socket
@@ -33,7 +33,7 @@ from typing import IO, Any
 
 from nas._files import append_line, read_json, read_lines, understood, write_json, write_text
 from nas.config import Config, differences, read_config
-from nas.environment import environment
+from nas.environment import environment, now
 from nas.trial import Score, Trial
 from search_spaces import SearchSpace, UserError
 
@@ -112,8 +112,13 @@ class Run:
 
     def event(self, phase: str, event: str, **fields: Any) -> None:
         """Record something with wall clock and host."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        line = {"phase": phase, "event": event, **fields, "time": now, "host": socket.gethostname()}
+        line = {
+            "phase": phase,
+            "event": event,
+            **fields,
+            "time": now(),
+            "host": socket.gethostname(),
+        }
         append_line(self.path / "events.jsonl", line)
 
     @contextmanager

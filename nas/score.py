@@ -48,6 +48,11 @@ class Scorer:
         self._calibration = _batches(normalised, CALIBRATION_BATCH)
         self._needs_reduced_range = instruction_set() not in WITHOUT_SATURATION
 
+    @property
+    def num_images(self) -> int:
+        """How many images a score looks at."""
+        return len(self._labels_N)
+
     def __call__(self, candidate: Candidate) -> Score:
         """Mean log-loss and accuracy, or why there are none."""
         try:

@@ -17,7 +17,7 @@ from nas._files import append_line, understood, write_json
 from nas.config import Config
 from nas.controllers import CONTROLLERS
 from nas.data import DataSet
-from nas.finalists import Exporter, choose_front
+from nas.finalists import Entry, Exporter, choose_front
 from nas.latency import LatencyModel
 from nas.planning import PhasePlan, make_method, plans_of, training_images
 from nas.preparation import (
@@ -35,7 +35,7 @@ from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run
 from nas.score import Scorer
 from nas.trial import Trial
-from search_spaces import Candidate, CandidateError, SearchSpace, UserError
+from search_spaces import Candidate, SearchSpace, UserError
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, progress, train
@@ -186,21 +186,16 @@ def finish(
 ) -> None:
     """Exports, measures and verifies finalists and reference networks; writes front.json."""
     reporter.phase("finalists", "exporting, timing and verifying")
-    named = references(exporter.problem.space, phases.random_references, config.seed)
-    progress = _counted(reporter, 2 * (len(named) + phases.finalists) + 2)
-    cards = exporter.cards(named, "references", progress)
-    rows = [
-        {"key": candidate.key, "name": name}
-        for (candidate, name), card in zip(named, cards, strict=True)
-        if not isinstance(card, CandidateError)
-    ]
-    front = choose_front(exporter, trials, phases.finalists, progress)
+    beside = references(exporter.problem.space, phases.random_references, config.seed)
+    progress = _counted(reporter, 2 * (len(beside) + phases.finalists) + 1)
+    front = choose_front(exporter, trials, phases.finalists, beside, progress)
     if not front["members"]:
         reporter.note("no candidate is within all limits once measured: raise the budget")
-    write_json(run.path / "front.json", {**front, "references": rows})
+    exporter.settle(front["members"])
+    write_json(run.path / "front.json", front)
 
 
-def references(space: SearchSpace, num_random: int, seed: int) -> list[tuple[Candidate, str]]:
+def references(space: SearchSpace, num_random: int, seed: int) -> list[Entry]:
     """Networks shown beside the front: the largest in each precision, and random ones."""
     assert space.costs is not None
     largest = list(space.costs.maximum("macs")[1])
@@ -213,7 +208,7 @@ def references(space: SearchSpace, num_random: int, seed: int) -> list[tuple[Can
     rng = np.random.default_rng([seed, 12])
     for number, encoding in enumerate(space.sample(rng, num_random), start=1):
         found.append((space.candidate(encoding.tolist()), f"random {number}"))
-    unique = {candidate.key: (candidate, name) for candidate, name in reversed(found)}
+    unique = {candidate.key: Entry(candidate, name, True) for candidate, name in reversed(found)}
     return list(reversed(unique.values()))
 
 

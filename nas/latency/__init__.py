@@ -8,5 +8,6 @@ from nas.latency._model import HeldOut as HeldOut
 from nas.latency._model import LatencyModel as LatencyModel
 from nas.latency._model import fit as fit
 from nas.latency._rows import Row as Row
+from nas.latency._rows import at_one_speed as at_one_speed
 from nas.latency._rows import choose_networks as choose_networks
 from nas.latency._rows import choose_signatures as choose_signatures

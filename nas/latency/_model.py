@@ -123,7 +123,12 @@ class LatencyModel:
 
 
 def fit(space: SearchSpace, rows: Sequence[Row]) -> tuple[LatencyModel, HeldOut]:
-    """The model of the rows that are not held out, and its error on those that are."""
+    """The model of the rows that are not held out, and its error on those that are.
+
+    Args:
+        space: With its policy choices.
+        rows: At one speed.
+    """
     slopes = _fit_slopes(space, rows)
     prior = dict.fromkeys(slopes, 1.0) | dict.fromkeys(CONTEXT, 0.0)
     plain = LatencyModel(space, slopes, prior)

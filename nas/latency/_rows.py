@@ -1,8 +1,9 @@
 """What is timed for a profile: single slots of every operator and precision, and whole networks."""
 
+import statistics
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ class Row:
         encoding: The whole network that was timed, or None.
         latency_ms: Median, milliseconds.
         is_held_out: Whether the fit must not see it.
+        anchor_ms: What the anchor, a network that is timed with every batch of files, took in the
+            same processes. Rows compare by their ratio to it: the speed of a shared machine changes
+            from minute to minute.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Row:
     encoding: tuple[int, ...] | None
     latency_ms: float
     is_held_out: bool
+    anchor_ms: float
 
     def to_json(self) -> dict[str, Any]:
         """One line of profile/rows.jsonl."""
@@ -45,6 +50,7 @@ class Row:
             "encoding": self.encoding,
             "latency_ms": self.latency_ms,
             "is_held_out": self.is_held_out,
+            "anchor_ms": self.anchor_ms,
         }
 
     @staticmethod
@@ -57,7 +63,17 @@ class Row:
             tuple(encoding) if encoding else None,
             document["latency_ms"],
             document["is_held_out"],
+            document["anchor_ms"],
         )
+
+
+def at_one_speed(rows: Sequence[Row]) -> list[Row]:
+    """The rows as if the anchor had always taken its median time."""
+    level_ms = statistics.median(row.anchor_ms for row in rows)
+    return [
+        replace(row, latency_ms=row.latency_ms * level_ms / row.anchor_ms, anchor_ms=level_ms)
+        for row in rows
+    ]
 
 
 def choose_signatures(space: SearchSpace, n: int, rng: np.random.Generator) -> list[Slot]:

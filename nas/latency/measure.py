@@ -1,9 +1,11 @@
 """Timing the files of a profile: export, time in fresh processes, record, delete."""
 
+import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 
@@ -33,7 +35,9 @@ def measure_rows(
 ) -> list[Row]:
     """A row for every slot and network that the target can run.
 
-    Weights are random: latency does not depend on them.
+    Weights are random: latency does not depend on them. With every batch of files the anchor is
+    timed, the middle one of the networks by multiply-adds; a row's latency is the median over
+    processes of its ratio to the anchor's, times the anchor's median.
 
     Args:
         space: Of the networks.
@@ -49,28 +53,45 @@ def measure_rows(
     rows = list(known)
     done = {row.name for row in rows}
     waiting = [job for job in jobs if job[0] not in done]
+    anchor = space.slots(middle_network(space, networks))
     progress(len(jobs) - len(waiting), len(jobs))
     for start in range(0, len(waiting), FILES_PER_BATCH):
         batch = waiting[start : start + FILES_PER_BATCH]
         with tempfile.TemporaryDirectory() as folder:
-            files = [Path(folder) / f"{i}.onnx" for i in range(len(batch))]
-            for (_, slots, _, _), file in zip(batch, files, strict=True):
+            files = [Path(folder) / f"{i}.onnx" for i in range(len(batch) + 1)]
+            export_random(anchor, files[-1])
+            for (_, slots, _, _), file in zip(batch, files[:-1], strict=True):
                 if slots:
                     export_random(slots, file)
                 else:
                     export_nothing(file)
-            timings = measure(
+            *timings, beside = measure(
                 target, files, threads=threads, processes=PROCESSES, budget_s=BATCH_BUDGET_S
             )
+        if isinstance(beside, CandidateError):
+            raise RuntimeError(f"the latency profile's anchor cannot be timed: {beside}")
         for (name, slots, encoding, is_held_out), timing in zip(batch, timings, strict=True):
             if isinstance(timing, CandidateError):
                 continue
             alone = slots[0] if slots and encoding is None else None
-            row = Row(name, alone, encoding, timing.median_ms, is_held_out)
+            latency_ms = beside.median_ms * _ratio(timing, beside)
+            row = Row(name, alone, encoding, latency_ms, is_held_out, beside.median_ms)
             record(row)
             rows.append(row)
         progress(len(jobs) - len(waiting) + start + len(batch), len(jobs))
     return rows
+
+
+def middle_network(space: SearchSpace, networks: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The network whose multiply-adds are the median of these."""
+    assert space.costs is not None
+    macs_N = space.costs.of("macs", np.array(networks))
+    return networks[int(np.argsort(macs_N, kind="stable")[len(networks) // 2])]
+
+
+def _ratio(a: Timing, b: Timing) -> float:
+    pairs = zip(a.process_medians_ms, b.process_medians_ms, strict=True)
+    return statistics.median(x / y for x, y in pairs)
 
 
 def time_networks(

@@ -63,7 +63,11 @@ class Timing:
         process_medians_ms: One median per process, in the order the processes ran. Files timed by
             one `measure` are paired by position.
         runs: Timed calls in all processes together; warm-up is not counted.
-        processes: Fresh processes that were started.
+        processes: Fresh processes that these numbers come from.
+        discarded: Further processes that were left out, for all files alike, because the whole
+            machine was slower meanwhile.
+        measured_at: When the measurement started, ISO 8601; files with the same one were timed
+            together.
         threads: Threads that one call may use.
         batch: Images per call.
         is_bimodal: Whether the processes disagree by far more than each of them varies.
@@ -78,6 +82,8 @@ class Timing:
     process_medians_ms: tuple[float, ...]
     runs: int
     processes: int
+    discarded: int
+    measured_at: str
     threads: int
     batch: int
     is_bimodal: bool

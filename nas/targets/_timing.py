@@ -6,6 +6,10 @@ and which core the system picks, is drawn once per process. The same file with t
 unit: every process times all files in interleaved rounds (`_worker.py`), a file's latency is the
 median of its process medians, and the interval is a bootstrap over processes. Two files timed
 together are compared by the ratio within each process, which cancels what the machine did to both.
+
+Other users of a shared machine can slow it to half for some seconds, all files alike. Processes in
+which that happened are replaced by spare ones if the caller allows some: those in which the files
+together ran fastest are kept. Which these are is never decided per file.
 """
 
 import json
@@ -21,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.environment import cpu_model, instruction_set
+from nas.environment import cpu_model, instruction_set, now
 from nas.targets._base import TARGETS, Timing
 from search_spaces import CandidateError
 
@@ -33,6 +37,7 @@ _RESAMPLES = 2000
 _BIMODAL_FRACTION = 0.1
 _BIMODAL_SPREADS = 3.0
 _TIE_MARGIN = 0.01
+_STEADY = 1.15
 
 Row = Mapping[str, Any]
 
@@ -46,6 +51,7 @@ def measure(
     threads: int = 1,
     batch: int = 1,
     processes: int = 5,
+    spares: int = 0,
     budget_s: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Timing | CandidateError]:
@@ -57,8 +63,11 @@ def measure(
         threads: Threads that one call may use.
         batch: Images per call.
         processes: Fresh processes, one after the other. Below 5, intervals and ties mean little.
-        budget_s: Seconds for all processes together. Loading, warm-up and three rounds per process
-            happen in any case. Without a budget: 20 rounds, or 120 seconds per process.
+        spares: More processes, started one by one while the machine's speed differs by over 15 %
+            between those that would be kept.
+        budget_s: Seconds for all processes together; a spare gets as much as each of them. Loading,
+            warm-up and three rounds per process happen in any case. Without a budget: 20 rounds,
+            or 120 seconds per process.
         progress: Called after each process with (processes done, processes in all).
 
     Returns:
@@ -70,11 +79,17 @@ def measure(
             the files does not explain.
     """
     about = TARGETS.get(target_name)().describe()
-    deadline = time.monotonic() + (_DEFAULT_BUDGET_S * processes if budget_s is None else budget_s)
+    measured_at = now()
+    total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
+    deadline = time.monotonic() + total_s
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
-    for process in range(processes):
-        share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
+    for process in range(processes + spares):
+        if process >= processes and _is_steady(rows, processes):
+            break
+        share_s = total_s / processes
+        if process < processes:
+            share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
         job = {"target": target_name, "threads": threads, "batch": batch}
         job |= {"seed": process, "budget_s": share_s}
         answers = _run_process(job, {number: Path(files[number]).resolve() for number in rows})
@@ -85,14 +100,42 @@ def measure(
             else:
                 rows[number].append(answer)
         if progress is not None:
-            progress(process + 1, processes)
+            progress(min(process + 1, processes), processes)
+    kept = _fastest(rows, processes)
     timings = {
-        number: summarise(of_file, threads=threads, batch=batch, **about)
+        number: summarise(
+            [of_file[process] for process in kept],
+            threads=threads,
+            batch=batch,
+            discarded=len(of_file) - len(kept),
+            measured_at=measured_at,
+            **about,
+        )
         for number, of_file in rows.items()
     }
     return [
         timings[number] if number in timings else errors[number] for number in range(len(files))
     ]
+
+
+def slowness(rows: Mapping[int, Sequence[Row]]) -> np.ndarray:
+    """How slow all files together ran in each process: 1 in a typical one; shape (processes,)."""
+    ms_FP = np.array([[row["median_ms"] for row in of_file] for of_file in rows.values()])
+    if not ms_FP.size:
+        return np.ones(0)
+    slowness_P: np.ndarray = np.median(ms_FP / np.median(ms_FP, axis=1, keepdims=True), axis=0)
+    return slowness_P
+
+
+def _fastest(rows: Mapping[int, Sequence[Row]], processes: int) -> list[int]:
+    """The processes in which all files together ran fastest, in the order they ran."""
+    return sorted(np.argsort(slowness(rows), kind="stable")[:processes].tolist())
+
+
+def _is_steady(rows: Mapping[int, Sequence[Row]], processes: int) -> bool:
+    """Whether the machine had one speed in the processes that would be kept."""
+    kept_P = slowness(rows)[_fastest(rows, processes)]
+    return not kept_P.size or float(kept_P.max()) <= _STEADY * float(kept_P.min())
 
 
 def is_tie(a: Timing, b: Timing) -> bool:
@@ -104,11 +147,11 @@ def is_tie(a: Timing, b: Timing) -> bool:
     pairs different.
 
     Raises:
-        ValueError: If the two were not timed by the same number of processes.
+        ValueError: If the two were not timed together.
     """
-    if len(a.process_medians_ms) != len(b.process_medians_ms):
+    if not timed_together(a, b):
         raise ValueError(
-            f"timings of {a.processes} and {b.processes} processes cannot be paired. "
+            f"timings of {a.measured_at} and {b.measured_at} cannot be paired. "
             "Pass both files to one call of measure."
         )
     low, high = bootstrap_interval(np.log(a.process_medians_ms) - np.log(b.process_medians_ms))
@@ -116,8 +159,20 @@ def is_tie(a: Timing, b: Timing) -> bool:
     return low <= margin and high >= -margin
 
 
+def timed_together(a: Timing, b: Timing) -> bool:
+    """Whether two timings come from the same processes."""
+    return a.measured_at == b.measured_at and a.processes == b.processes
+
+
 def summarise(
-    rows: Sequence[Row], *, threads: int, batch: int, runtime: str, version: str
+    rows: Sequence[Row],
+    *,
+    threads: int,
+    batch: int,
+    runtime: str,
+    version: str,
+    discarded: int = 0,
+    measured_at: str = "",
 ) -> Timing:
     """One file's timing from what each process measured of it.
 
@@ -131,6 +186,8 @@ def summarise(
         batch: Images per call.
         runtime: Name of the runtime.
         version: Its version.
+        discarded: Processes left out.
+        measured_at: When the measurement started.
     """
     medians_ms = np.array([row["median_ms"] for row in rows])
     median_ms = float(np.median(medians_ms))
@@ -142,6 +199,8 @@ def summarise(
         process_medians_ms=tuple(medians_ms.tolist()),
         runs=sum(row["runs"] for row in rows),
         processes=len(rows),
+        discarded=discarded,
+        measured_at=measured_at,
         threads=threads,
         batch=batch,
         is_bimodal=gap_ms > max(_BIMODAL_FRACTION * median_ms, _BIMODAL_SPREADS * spread_ms),

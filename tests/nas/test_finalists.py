@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nas.finalists import (
     CARD,
     MAX_ROUNDS,
+    Entry,
     Exporter,
     choose_front,
     finalist_order,
@@ -31,6 +32,8 @@ TIMING = Timing(
     process_medians_ms=(1.0,) * 5,
     runs=5,
     processes=5,
+    discarded=0,
+    measured_at="",
     threads=1,
     batch=1,
     is_bimodal=False,
@@ -74,10 +77,9 @@ class Bench:
         self.order: list[int] = []
 
     def cards(
-        self, named: Sequence[tuple[Candidate, str]], parent: str, progress: Callable[[str], None]
+        self, entries: Sequence[Entry], progress: Callable[[str], None]
     ) -> list[dict[str, Any] | CandidateError]:
-        assert parent == "front"
-        return [self._card(candidate) for candidate, _ in named]
+        return [self._card(entry.candidate) for entry in entries]
 
     def trial(self, number: int, candidate: Candidate, card: dict[str, Any]) -> Trial:
         metrics = {

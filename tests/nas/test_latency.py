@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from nas.latency import LatencyModel, Row, choose_networks, choose_signatures, fit
+from nas.latency import LatencyModel, Row, at_one_speed, choose_networks, choose_signatures, fit
 from nas.latency._model import held_out_error
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD
 from search_spaces import SearchSpace, Slot, signature_cost
@@ -31,15 +31,21 @@ def true_ms(space: SearchSpace, encoding: Sequence[int]) -> float:
 def imagined_rows(space: SearchSpace, num_networks: int = 24) -> list[Row]:
     rng = np.random.default_rng(0)
     slots = choose_signatures(space, 80, rng)
-    rows = [Row(OVERHEAD, None, None, OVERHEAD_MS, False)]
+    rows = [Row(OVERHEAD, None, None, OVERHEAD_MS, False, 1.0)]
     for number, slot in enumerate(slots):
         latency_ms = OVERHEAD_MS + true_slot_ms(slot)
-        rows.append(Row(f"signature {number}", slot, None, latency_ms, False))
+        rows.append(Row(f"signature {number}", slot, None, latency_ms, False, 1.0))
     for number, encoding in enumerate(choose_networks(space, num_networks, rng)):
         is_held_out = number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
         name, latency_ms = f"network {number}", true_ms(space, encoding)
-        rows.append(Row(name, None, encoding, latency_ms, is_held_out))
+        rows.append(Row(name, None, encoding, latency_ms, is_held_out, 1.0))
     return rows
+
+
+def test_rows_timed_while_the_machine_was_slow_are_scaled_by_the_anchor() -> None:
+    quiet = Row("network 0", None, (0,), 2.0, False, 1.0)
+    slow = Row("network 1", None, (1,), 6.0, False, 3.0)
+    assert [row.latency_ms for row in at_one_speed([quiet, slow])] == [4.0, 4.0]
 
 
 @pytest.fixture(scope="module")

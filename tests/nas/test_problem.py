@@ -138,6 +138,8 @@ def test_a_timing_survives_being_written_down() -> None:
         process_medians_ms=(0.7, 0.8, 0.9),
         runs=150,
         processes=3,
+        discarded=0,
+        measured_at="",
         threads=1,
         batch=1,
         is_bimodal=False,

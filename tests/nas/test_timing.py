@@ -292,6 +292,45 @@ def test_files_are_timed_in_fresh_processes_and_a_corrupt_one_costs_only_itself(
         assert (of.runtime, of.cpu) == ("onnxruntime", cpu_model())
 
 
+MACHINE = """
+import json, sys
+job = json.load(sys.stdin)
+factor = {factors}[job["seed"]]
+rows = [{{"median_ms": factor * (i + 1), "iqr_ms": 0.01, "runs": 1}} for i in range(len(job["files"]))]
+print(json.dumps({{"files": rows}}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("factors", "medians", "discarded"),
+    [
+        ([1.0, 1.1, 1.0, 9, 9], (1.0, 1.1, 1.0), 0),
+        ([1.0, 2.0, 1.0, 1.1, 9], (1.0, 1.0, 1.1), 1),
+        ([1.0, 2.0, 1.5, 3.0, 1.2], (1.0, 1.5, 1.2), 2),
+    ],
+)
+def test_processes_in_which_the_machine_was_slow_give_way_to_spares_for_all_files_alike(
+    monkeypatch: pytest.MonkeyPatch,
+    factors: list[float],
+    medians: tuple[float, ...],
+    discarded: int,
+) -> None:
+    fake_worker(monkeypatch, MACHINE.format(factors=factors))
+    first, second = measure("onnxruntime", [Path("a"), Path("b")], processes=3, spares=2)
+    assert isinstance(first, Timing)
+    assert isinstance(second, Timing)
+    assert first.process_medians_ms == medians
+    assert second.process_medians_ms == tuple(2 * ms for ms in medians)
+    assert (first.processes, first.discarded, second.discarded) == (3, discarded, discarded)
+    assert first.measured_at == second.measured_at
+
+
+def test_files_timed_at_different_times_are_no_pair() -> None:
+    a = timing([1.0] * 5)
+    with pytest.raises(ValueError, match="one call of measure"):
+        is_tie(a, dataclasses.replace(a, measured_at="2026-01-01T00:00:00.000+00:00"))
+
+
 def test_an_unknown_target_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="onnxruntime"):
         measure("onnxruntme", [])
