@@ -4,6 +4,7 @@ Written to plan.json before anything follows it and reused when the run is conti
 never changes what a continued run does.
 """
 
+import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -187,7 +188,7 @@ def time_steps(
 def time_score(supernet: Supernet, data: DataSet, images_per_score: int) -> tuple[float, float]:
     """Seconds to compress a candidate, and to look at one image with it.
 
-    The mean of a few random candidates and the largest: a search prefers networks above the
+    The median of a few random candidates and the largest: a search prefers networks above the
     average of the space.
     """
     scorer = Scorer(supernet.eval(), data, min(images_per_score, SPEED_IMAGES))
@@ -202,8 +203,7 @@ def time_score(supernet: Supernet, data: DataSet, images_per_score: int) -> tupl
         scorer.quality(network)
         compress_s.append(compressed - started)
         score_s.append(time.perf_counter() - compressed)
-    images = scorer.num_images
-    return sum(compress_s) / SPEED_CANDIDATES, sum(score_s) / SPEED_CANDIDATES / images
+    return statistics.median(compress_s), statistics.median(score_s) / scorer.num_images
 
 
 def time_finalists(
