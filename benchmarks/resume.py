@@ -28,7 +28,15 @@ SEARCH = (
     " --set steps=120 --set checkpoint_s=0.2 --set finalists=2 --set random_references=0"
     " --set images_per_score=200"
 )
-MEASURED = ("config.toml", "env.json", "plan.json", "space.json", "profile", "timings")
+MEASURED = (
+    "config.toml",
+    "env.json",
+    "plan.json",
+    "search_plan.json",
+    "space.json",
+    "profile",
+    "timings",
+)
 NOT_RECORDS = ("train_state", "report")
 PHASES = ("profile", "train", "search", "finalists")
 LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 0.8, "finalists": 6.0}

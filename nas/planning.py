@@ -1,7 +1,8 @@
-"""The phase plan: how the given time is spent, decided once by a short speed test.
+"""How the given time is spent, decided by two short speed tests: training, then what follows it.
 
-Written to plan.json before anything follows it and reused when the run is continued, so speed
-never changes what a continued run does.
+Each plan is written before it is followed (plan.json, search_plan.json) and reused when the run is
+continued, so speed never changes what a continued run does. The second one makes good what a shared
+machine did to the first: training that took longer leaves fewer candidates to score.
 """
 
 import statistics
@@ -23,9 +24,7 @@ from supernets.supernet import Supernet
 from supernets.train import Images, TrainPlan, accumulate
 
 SCHEMA = 1
-SPARE_SHARE = 0.1
-"""Kept back: a shared machine can be slower than during the speed test."""
-
+SPARE_SHARE = 0.05
 TRAIN_SHARE = 0.7
 """Of the time that profile, finalists and spare leave; the rest is for scoring candidates."""
 
@@ -46,25 +45,19 @@ NUM_LARGEST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class PhasePlan:
-    """Sizes of all phases.
+    """Sizes of the phases after training.
 
     Attributes:
         trials: Candidates to score.
         images_per_score: Images of the search split per score.
         finalists: Front members to export and measure.
         random_references: Random networks exported beside them.
-        seconds_per_score: As measured by the speed test.
-        finalists_s: Seconds that exporting, timing and verifying should take.
-        threads: Of training and scoring.
     """
 
     trials: int
     images_per_score: int = 1000
     finalists: int = 8
     random_references: int = 3
-    seconds_per_score: float = 0.0
-    finalists_s: float = 0.0
-    threads: int = 1
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:
@@ -73,53 +66,71 @@ def profile_sizes(config: Config) -> tuple[int, int]:
     return max(14, round(60 * share)), max(6, round(30 * share))
 
 
-def decide(
-    config: Config,
-    space: SearchSpace,
-    data: DataSet,
-    *,
-    remaining_s: float,
-    is_trained: bool,
+def plan_training(
+    config: Config, space: SearchSpace, data: DataSet, *, remaining_s: float
 ) -> dict[str, Any]:
-    """The plan as a document: {"train": ..., "phases": ...}.
+    """plan.json without its limits: the training that fits, by a short speed test.
 
     Args:
         config: Times and settings.
         space: After trimming.
         data: To measure with.
-        remaining_s: Seconds left of the configured time.
-        is_trained: Whether a trained supernet is given.
+        remaining_s: Seconds left of the configured time, for this and all that follows.
     """
-    threads = config.threads or torch.get_num_threads()
-    settings = checked_settings(config)
-    train_fields = {n: v for n, v in settings.items() if n in _names(TrainPlan)}
-    phase_fields = {n: v for n, v in settings.items() if n in _names(PhasePlan)}
-    train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **train_fields})
-    phases = PhasePlan(**{"trials": 1, **phase_fields, "threads": threads})
-    supernet = Supernet(space, seed=config.seed)
-    compress_s, seconds_per_image = time_score(supernet, data, phases.images_per_score)
+    started = time.perf_counter()
+    train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **_given(config, TrainPlan)})
+    if not config.supernet:
+        phases = search_settings(config)
+        supernet = Supernet(space, seed=config.seed)
+        scorer = Scorer(supernet.eval(), data, min(phases.images_per_score, SPEED_IMAGES))
+        finalists_s = time_finalists(phases, data, *time_score(scorer))
+        spent_s = time.perf_counter() - started
+        available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
+        train_s = TRAIN_SHARE * max(0.0, available_s)
+        train_plan = planned_steps(supernet, train_plan, space, data, config, train_s)
+    return {"schema": SCHEMA, **asdict(train_plan)}
+
+
+def plan_search(
+    config: Config, supernet: Supernet, data: DataSet, *, remaining_s: float
+) -> dict[str, Any]:
+    """search_plan.json: how many candidates can be scored in what training has left of the time.
+
+    Args:
+        config: Times and settings.
+        supernet: Trained.
+        data: To measure with.
+        remaining_s: Seconds left of the configured time, for the search and the finalists.
+    """
+    phases = search_settings(config)
+    scorer = Scorer(supernet, data, min(phases.images_per_score, SPEED_IMAGES))
+    compress_s, seconds_per_image = time_score(scorer)
     seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
     finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
-    available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
-    if is_trained:
-        train_s = 0.0
-    else:
-        train_s = available_s * TRAIN_SHARE
-        train_plan = planned_steps(supernet, train_plan, space, data, config, train_s)
-    trials = int((available_s - train_s) / seconds_per_score)
-    phases = replace(
-        phases,
-        trials=config.trials or max(MIN_TRIALS, min(MAX_TRIALS, trials)),
-        seconds_per_score=round(seconds_per_score, 4),
-        finalists_s=round(finalists_s, 1),
-    )
-    return {"schema": SCHEMA, **asdict(train_plan), **asdict(phases)}
+    available_s = remaining_s - finalists_s - SPARE_SHARE * config.seconds
+    trials = max(MIN_TRIALS, min(MAX_TRIALS, int(available_s / seconds_per_score)))
+    return {
+        "schema": SCHEMA,
+        **asdict(replace(phases, trials=config.trials or trials)),
+        "seconds_per_score": round(seconds_per_score, 4),
+        "finalists_s": round(finalists_s, 1),
+        "threads": torch.get_num_threads(),
+    }
 
 
-def plans_of(document: Mapping[str, Any]) -> tuple[TrainPlan, PhasePlan]:
-    """The two plans in a plan.json."""
-    train_plan = TrainPlan(**{n: document[n] for n in _names(TrainPlan)})
-    return train_plan, PhasePlan(**{n: document[n] for n in _names(PhasePlan)})
+def train_plan_of(document: Mapping[str, Any]) -> TrainPlan:
+    """The plan in a plan.json."""
+    return TrainPlan(**{name: document[name] for name in _names(TrainPlan)})
+
+
+def phase_plan_of(document: Mapping[str, Any]) -> PhasePlan:
+    """The plan in a search_plan.json."""
+    return PhasePlan(**{name: document[name] for name in _names(PhasePlan)})
+
+
+def search_settings(config: Config) -> PhasePlan:
+    """What the user fixed of the phases after training, and defaults; trials are not decided."""
+    return PhasePlan(**{"trials": 1, **_given(config, PhasePlan)})
 
 
 def checked_settings(config: Config) -> Mapping[str, Any]:
@@ -187,14 +198,13 @@ def time_steps(
     return (time.perf_counter() - started) / SPEED_STEPS
 
 
-def time_score(supernet: Supernet, data: DataSet, images_per_score: int) -> tuple[float, float]:
+def time_score(scorer: Scorer) -> tuple[float, float]:
     """Seconds to compress a candidate, and to look at one image with it.
 
     The median of a few random candidates and the largest: a search prefers networks above the
     average of the space.
     """
-    scorer = Scorer(supernet.eval(), data, min(images_per_score, SPEED_IMAGES))
-    space = supernet.space
+    space = scorer.supernet.space
     assert space.costs is not None
     sample = space.sample(np.random.default_rng(0), SPEED_CANDIDATES - 1).tolist()
     compress_s, score_s = [], []
@@ -238,6 +248,11 @@ def make_method(config: Config, space: SearchSpace, plan: TrainPlan) -> Abstract
         space=space, seed=config.seed, full_from=plan.full_from, sparse_from=plan.rank_step
     )
     return method
+
+
+def _given(config: Config, cls: Any) -> dict[str, Any]:
+    """What `--set` says about the fields of a plan."""
+    return {name: v for name, v in checked_settings(config).items() if name in _names(cls)}
 
 
 def _names(cls: Any) -> set[str]:

@@ -4,7 +4,6 @@ Every mistake that can be seen without measuring is refused before anything is w
 """
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from nas.latency import (
     fit,
 )
 from nas.latency.measure import measure_rows, time_networks
-from nas.planning import decide, profile_sizes
+from nas.planning import profile_sizes
 from nas.problem import Limit
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_space
@@ -231,12 +230,6 @@ def limit_rows(
     return rows
 
 
-def plan(config: Config, space: SearchSpace, data: DataSet, started: float) -> dict[str, Any]:
-    """plan.json: what a short speed test says fits the time that is left."""
-    remaining_s = config.seconds - (time.monotonic() - started)
-    return decide(config, space, data, remaining_s=remaining_s, is_trained=bool(config.supernet))
-
-
 def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
     """Say what the plan is and which limits bind."""
     for row in document["limits"]:
@@ -247,8 +240,7 @@ def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
             reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
     reporter.note(
         f"plan: {document['steps']} training steps of {document['batch_size']} images "
-        f"({document['precision']}{', channels last' if document['channels_last'] else ''}), "
-        f"{document['trials']} candidates, {document['finalists']} finalists"
+        f"({document['precision']}{', channels last' if document['channels_last'] else ''})"
     )
 
 

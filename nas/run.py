@@ -3,7 +3,8 @@
     config.toml           the resolved configuration; a run continues only with the same one
     space.json            choices and network, after trimming to the budget
     env.json              interpreter, versions, processor
-    plan.json             steps, trials, images per score, limits: decided once, by measuring
+    plan.json             training and limits: decided once, by measuring
+    search_plan.json      trials, images per score, finalists: decided once, after training
     profile/              rows.jsonl (timed files), profile.json (the fitted latency model)
     train_state/          checkpoint of training; train_log.jsonl beside it
     supernet.safetensors  the trained weights
@@ -128,6 +129,11 @@ class Run:
         self.event(name, "start")
         yield
         self.event(name, "end", seconds=round(time.monotonic() - started, 3))
+
+    def spent_s(self) -> float:
+        """Seconds of all phases that have ended."""
+        events = read_lines(self.path / "events.jsonl", dict)
+        return float(sum(event.get("seconds", 0.0) for event in events))
 
     def _check_config(self, config: Config) -> None:
         try:

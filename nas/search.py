@@ -5,7 +5,6 @@ config -> data, space, limits -> profile -> trim, plan -> train
 """
 
 import itertools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,20 @@ from nas.controllers import CONTROLLERS
 from nas.data import DataSet
 from nas.finalists import Entry, Exporter, choose_front
 from nas.latency import LatencyModel
-from nas.planning import PhasePlan, make_method, plans_of, training_images
+from nas.planning import (
+    PhasePlan,
+    make_method,
+    phase_plan_of,
+    plan_search,
+    plan_training,
+    train_plan_of,
+    training_images,
+)
 from nas.preparation import (
     KnownMetrics,
     announce,
     check_smallest_latency,
     limit_rows,
-    plan,
     prepare,
     profile,
     run_space,
@@ -50,7 +56,6 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         UserError: If what was asked cannot be done; nothing recorded is lost.
         OSError: If a disk is full or read-only; the same command continues.
     """
-    started = time.monotonic()
     data, space, limits = prepare(config)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     if not (out / "config.toml").exists():
@@ -61,11 +66,16 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         model = profile(run, config, space, reporter)
     limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, space, limits, model, reporter)
-    document = run.decided(
-        "plan.json", lambda: plan(config, space, data, started) | {"limits": limit_facts}
-    )
+    with run.phase("plan"):
+        document = run.decided(
+            "plan.json",
+            lambda: (
+                plan_training(config, space, data, remaining_s=config.seconds - run.spent_s())
+                | {"limits": limit_facts}
+            ),
+        )
     with understood(f"'{run.path}/plan.json'"):
-        train_plan, phases = plans_of(document)
+        train_plan = train_plan_of(document)
         announce(document, reporter)
     with run.phase("train"):
         supernet = trained(run, config, space, data, train_plan, reporter)
@@ -75,8 +85,14 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         limits=tuple(limits),
         model=KnownMetrics((space.costs, LatencyModel.from_json(model.to_json(), space))),
     )
-    scorer = Scorer(supernet, data, phases.images_per_score)
     with run.phase("search"):
+        document = run.decided(
+            "search_plan.json",
+            lambda: plan_search(config, supernet, data, remaining_s=config.seconds - run.spent_s()),
+        )
+        with understood(f"'{run.path}/search_plan.json'"):
+            phases = phase_plan_of(document)
+        scorer = Scorer(supernet, data, phases.images_per_score)
         trials = score_candidates(run, config, problem, scorer, phases, reporter)
     exporter = Exporter(run, problem, scorer, data, config.target, config.timing_threads)
     with run.phase("finalists"):

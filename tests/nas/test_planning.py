@@ -1,13 +1,27 @@
 """The phase plan: fits the time given, obeys what the user fixed, and can be read back."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nas.config import Config
 from nas.data import DataSet
-from nas.planning import MIN_STEPS, MIN_TRIALS, checked_settings, decide, plans_of, profile_sizes
+from nas.planning import (
+    MAX_TRIALS,
+    MIN_STEPS,
+    MIN_TRIALS,
+    SPARE_SHARE,
+    checked_settings,
+    phase_plan_of,
+    plan_search,
+    plan_training,
+    profile_sizes,
+    train_plan_of,
+)
 from search_spaces import SearchSpace, UserError
+from supernets.supernet import Supernet
 
 CONFIG = Config(
     space="toy", data="digits", set={"images_per_score": 32, "batch_size": 8, "precision": "fp32"}
@@ -34,10 +48,11 @@ def test_what_has_a_flag_is_no_setting(name: str) -> None:
         checked_settings(Config(set={name: 1}))
 
 
-def test_without_time_the_plan_is_the_smallest_that_makes_sense(
+def test_without_time_the_plans_are_the_smallest_that_make_sense(
     mini: SearchSpace, digits: DataSet
 ) -> None:
-    train, phases = plans_of(decide(CONFIG, mini, digits, remaining_s=0.0, is_trained=False))
+    train = train_plan_of(plan_training(CONFIG, mini, digits, remaining_s=0.0))
+    phases = phase_plan_of(plan_search(CONFIG, Supernet(mini), digits, remaining_s=0.0))
     assert train.steps == 2 * MIN_STEPS
     assert phases.trials == MIN_TRIALS
     assert (train.batch_size, train.precision, phases.images_per_score) == (8, "fp32", 32)
@@ -45,19 +60,34 @@ def test_without_time_the_plan_is_the_smallest_that_makes_sense(
 
 def test_what_the_user_fixed_is_kept(mini: SearchSpace, digits: DataSet) -> None:
     fixed = replace(CONFIG, trials=7, set={**CONFIG.set, "steps": 50, "channels_last": False})
-    train, phases = plans_of(decide(fixed, mini, digits, remaining_s=1e4, is_trained=False))
+    train = train_plan_of(plan_training(fixed, mini, digits, remaining_s=1e4))
+    phases = phase_plan_of(plan_search(fixed, Supernet(mini), digits, remaining_s=1e4))
     assert (train.steps, train.channels_last, phases.trials) == (50, False, 7)
     assert 0 <= train.full_from < 50
 
 
-def test_a_trained_supernet_leaves_the_time_to_the_search(
+def test_a_trained_supernet_is_not_trained_again(mini: SearchSpace, digits: DataSet) -> None:
+    config = replace(CONFIG, supernet="runs/x")
+    assert train_plan_of(plan_training(config, mini, digits, remaining_s=1000.0)).steps == 1
+
+
+def test_time_that_training_leaves_is_spent_on_candidates(
     mini: SearchSpace, digits: DataSet
 ) -> None:
-    train, phases = plans_of(decide(CONFIG, mini, digits, remaining_s=1000.0, is_trained=True))
-    assert train.steps == 1
-    assert phases.trials > MIN_TRIALS
+    def planned(remaining_s: float) -> dict[str, Any]:
+        return plan_search(CONFIG, Supernet(mini), digits, remaining_s=remaining_s)
+
+    least = planned(0.0)
+    fixed_s = least["finalists_s"] + SPARE_SHARE * CONFIG.seconds
+    few, many = (
+        planned(fixed_s + wanted * least["seconds_per_score"])["trials"]
+        for wanted in (100, 100_000)
+    )
+    assert least["trials"] == MIN_TRIALS
+    assert few < many == MAX_TRIALS
 
 
-def test_a_plan_without_a_field_is_refused() -> None:
+@pytest.mark.parametrize("read", [train_plan_of, phase_plan_of])
+def test_a_plan_without_a_field_is_refused(read: Callable[[dict[str, int]], object]) -> None:
     with pytest.raises(KeyError):
-        plans_of({"schema": 1})
+        read({"schema": 1})

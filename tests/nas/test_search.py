@@ -61,6 +61,7 @@ FILES = {
     "space.json",
     "env.json",
     "plan.json",
+    "search_plan.json",
     "profile/rows.jsonl",
     "profile/profile.json",
     "train_state/state.safetensors",
@@ -324,6 +325,7 @@ def damage_first_trial(run: Path) -> None:
     ("damage", "message"),
     [
         (lambda run: (run / "plan.json").write_text("{}"), "plan.json' is damaged"),
+        (lambda run: (run / "search_plan.json").write_text("{}"), "search_plan.json' is damaged"),
         (lambda run: (run / "space.json").write_text("[1]"), "space.json' is damaged"),
         (lambda run: (run / "profile/profile.json").write_text("{}"), "profile.json' is damaged"),
         (lambda run: (run / "profile/rows.jsonl").write_text("{}\n"), "line 1 of .*rows.jsonl"),
