@@ -186,9 +186,22 @@ def space_describe(
         typer.echo(str(found))
 
 
+def share_the_cores() -> None:
+    """Let torch's threads wait for each other awake for some microseconds only.
+
+    GNU OpenMP's default is to spin: alone on the machine that is 5 % faster, and where another job
+    or another virtual machine holds one of the cores, ten times slower (see docs/decisions/0010).
+    Read when torch is loaded, so it is set before; what the user has set stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `nas` command."""
     from search_spaces import UserError
+
+    share_the_cores()
 
     try:
         code = app(args=arguments, standalone_mode=False)
