@@ -132,9 +132,12 @@ def differences(killed: Path, whole: Path) -> list[str]:
 
 
 def records(run: Path) -> dict[str, bytes]:
-    """Content of every finished file of a run; not checkpoints and reports, which are replaced."""
+    """Content of every finished file of a run; not checkpoints and reports, which are replaced.
+
+    Finalists count as where they end up: members of the front move there.
+    """
     return {
-        str(path.relative_to(run)): path.read_bytes()
+        str(path.relative_to(run)).replace("finalists/", "front/"): path.read_bytes()
         for path in sorted(run.rglob("*"))
         if path.is_file()
         and not path.name.startswith(".")

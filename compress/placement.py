@@ -5,7 +5,8 @@ Rules, for slots of an integer precision (measured on onnxruntime; see docs/deci
 1. Convolutions and linear layers take inputs on the integer grid and put their outputs on it, so
    that the runtime has an integer kernel for them. Input, weight and output must all be quantized.
 2. A ReLU that alone reads a convolution's output is folded into the output's range.
-3. `Add` modules (the shortcuts of convolution blocks) and average pooling stay on the grid.
+3. `Add` modules (the shortcuts of convolution blocks), `Scale` modules (channel attention) and
+   average pooling stay on the grid.
    Shortcuts of transformer-like blocks are plain additions and stay in fp32.
 4. Everything else (norms, softmax, GELU, attention products) computes in fp32. Copies, permutations
    and reshapes keep the grid their input is on.
@@ -19,10 +20,11 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
-from supernets._modules import Add
+from supernets._modules import Add, Scale
 
 LAYERS = (nn.Conv2d, nn.Linear)
-ON_GRID = (Add, nn.AdaptiveAvgPool2d)
+WHOLE = (Add, Scale)
+ON_GRID = (*WHOLE, nn.AdaptiveAvgPool2d)
 FOLDABLE = (nn.ReLU, nn.ReLU6)
 MOVES = frozenset({"permute", "reshape", "flatten", "transpose", "contiguous"})
 
@@ -57,11 +59,11 @@ class Placement:
 
 
 class Tracer(fx.Tracer):
-    """Keeps `Add` whole, so that placement can recognise it."""
+    """Keeps `Add` and `Scale` whole, so that placement can recognise them."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Leaves are torch's own modules and `Add`."""
-        return isinstance(m, Add) or super().is_leaf_module(m, module_qualified_name)
+        """Leaves are torch's own modules and those two."""
+        return isinstance(m, WHOLE) or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(network: nn.Module) -> fx.GraphModule:

@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-space_app = typer.Typer(help="List and describe search spaces.", no_args_is_help=True)
+space_app = typer.Typer(help="List, describe and check search spaces.", no_args_is_help=True)
 app.add_typer(space_app, name="space")
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -35,7 +35,10 @@ Budgets = Annotated[
         "12ms, 60%MACs (of the largest network).",
     ),
 ]
-SpaceName = Annotated[str | None, typer.Option("--space", help="Search space. [hybrid]")]
+SpaceName = Annotated[
+    str | None,
+    typer.Option("--space", help="Search space, or a Python file with one. [hybrid]"),
+]
 Resolution = Annotated[
     int | None, typer.Option(help="Side of the images in pixels. [the data's own]")
 ]
@@ -49,9 +52,19 @@ def search(
     space: SpaceName = None,
     budget: Budgets = None,
     data: Annotated[
-        str | None, typer.Option(help="digit-pairs, digits or fashion-mnist. [digit-pairs]")
+        str | None,
+        typer.Option(
+            help="digit-pairs, digits, fashion-mnist or cifar10, or your own: the path of a folder "
+            "of class folders (or of train, test and val with these), of Parquet files, or of an "
+            ".npz file. [digit-pairs]"
+        ),
     ] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Where the data set's files are.")] = None,
+    data_dir: Annotated[
+        str | None, typer.Option(help="Where the files of fashion-mnist or cifar10 are.")
+    ] = None,
+    cache: Annotated[
+        str | None, typer.Option(help="Folder for decoded images. [runs/.cache]")
+    ] = None,
     resolution: Resolution = None,
     target: Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")] = None,
     precision: Annotated[
@@ -60,7 +73,9 @@ def search(
     sparsity: Annotated[
         str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")
     ] = None,
-    controller: Annotated[str | None, typer.Option(help="evolution or random. [evolution]")] = None,
+    controller: Annotated[
+        str | None, typer.Option(help="evolution, nsga2, tpe or random. [evolution]")
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Candidates to score. [as many as fit the time]")
     ] = None,
@@ -97,6 +112,7 @@ def search(
         "budget": tuple(budget) if budget else None,
         "data": data,
         "data_dir": data_dir,
+        "cache": cache,
         "resolution": resolution,
         "target": target,
         "precision": _words(precision),
@@ -184,6 +200,27 @@ def space_describe(
         typer.echo(json.dumps(found.to_json()))
     else:
         typer.echo(str(found))
+
+
+@space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")
+def space_check(
+    file: Annotated[str, typer.Argument(help="A Python file with a space, or a space's name.")],
+    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Size, costs and every option that is inactive, equivalent to another or slow.
+
+    Exit code 1 if there is something to mend.
+    """
+    from nas.space_check import check
+    from search_spaces import load_space
+
+    space = load_space(file, resolution=resolution, channels=channels, num_classes=classes)
+    found = check(space)
+    typer.echo(json.dumps(found.to_json()) if as_json else str(found))
+    return FAILED if found.findings else OK
 
 
 def share_the_cores() -> None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search_spaces import UserError, did_you_mean
+from nas.data._load import absolute_if_path, label_of
+from search_spaces import UserError, did_you_mean, is_space_file
 
 DEFAULT_TIME = "5m"
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -27,9 +28,10 @@ class Config:
     """A search. Names are those of the flags.
 
     Attributes:
-        space: A search space's name.
-        data: A data set's name.
-        data_dir: Where the data set's files are; "" for the usual places.
+        space: A search space's name, or the path of a Python file with one.
+        data: A data set's name, or the path of the user's own images.
+        data_dir: Where a named data set's files are; "" for the usual places.
+        cache: Folder for decoded images; "" for runs/.cache.
         resolution: Side of the images, pixels; 0 for the data's own.
         budget: Limits as text, such as "4.5GFLOPs".
         target: Runtime on which latency is measured.
@@ -50,6 +52,7 @@ class Config:
     space: str = "hybrid"
     data: str = "digit-pairs"
     data_dir: str = ""
+    cache: str = ""
     resolution: int = 0
     budget: tuple[str, ...] = ()
     target: str = "onnxruntime"
@@ -106,7 +109,7 @@ class Config:
 
     def default_out(self) -> Path:
         """The run directory of this configuration when none is given."""
-        return Path("runs") / f"{self.space}-{self.data}-{self.digest}"
+        return Path("runs") / f"{Path(self.space).stem}-{label_of(self.data)}-{self.digest}"
 
     def to_toml(self) -> str:
         """The configuration as a file that `read_config` reads."""
@@ -135,12 +138,16 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def make_config(settings: Mapping[str, Any]) -> Config:
-    """The configuration with these settings and defaults for the rest.
+    """The configuration with these settings and defaults for the rest; paths become absolute.
 
     Raises:
         UserError: If a value is outside what is allowed.
     """
-    return Config(**settings)
+    config = Config(**settings)
+    space = config.space
+    if is_space_file(space):
+        space = str(Path(space).resolve())
+    return dataclasses.replace(config, data=absolute_if_path(config.data), space=space)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

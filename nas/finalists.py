@@ -1,8 +1,8 @@
-"""From trials to the front: export, time, verify, choose.
+"""The files of finalists and references: export, time, verify.
 
 A member's numbers are those of its files, measured again: accuracy and log-loss by a fresh process
 that sees onnxruntime and numpy only, latency by the target's timing protocol, bytes by the file
-system. Membership is decided on the `search` split and measured latency; `test` is only printed.
+system. `nas/front.py` decides who is measured and who stays.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,10 @@ from compress.store import save_network
 from nas._files import read_json, understood
 from nas.card import build_card, read_card, write_card
 from nas.data._base import DataSet
-from nas.pareto import ParetoFront
 from nas.problem import Problem
 from nas.run import Run
 from nas.score import Scorer
-from nas.targets import TARGETS, Timing, is_tie, measure, timed_together
+from nas.targets import TARGETS, Timing, measure
 from nas.trial import Trial
 from nas.verify import verify
 from search_spaces import Candidate, CandidateError
@@ -37,9 +35,6 @@ FRONT, FINALISTS, REFERENCES = "front", "finalists", "references"
 TIMING_PROCESSES, SPARE_PROCESSES = 5, 5
 REFERENCE_IMAGES = 1000
 """Images per split on which references, which can be large and select nothing, are verified."""
-
-MAX_ROUNDS = 4
-"""How often finalists over a measured limit are replaced by the next candidates."""
 
 CHANNEL_NAMES = {1: "grey", 3: "RGB"}
 
@@ -176,7 +171,7 @@ class Exporter:
             )
             for file, timing in zip(waiting, timings, strict=True):
                 document = (
-                    {"failure": _without_folder(str(timing), file.parent)}
+                    {"failure": without_folder(str(timing), file.parent)}
                     if isinstance(timing, CandidateError)
                     else timing.to_json()
                 )
@@ -248,116 +243,6 @@ class Exporter:
                         return None
                     encoding[0, column] = choice.options.index("fp32")
         return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
-
-
-def choose_front(
-    exporter: Exporter,
-    trials: Sequence[Trial],
-    num_finalists: int,
-    references: Sequence[Entry] = (),
-    progress: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
-    """Measures finalists until enough of them are within all limits, and keeps the best.
-
-    References are timed together with the first finalists.
-
-    Returns:
-        front.json: members (keys, by latency), replaced, ties, knee, references.
-    """
-    problem = exporter.problem
-    beside = list(references)
-    rows: list[dict[str, str]] = []
-    queue = finalist_order(problem, trials)
-    measured: list[Trial] = []
-    timings: dict[str, Timing] = {}
-    replaced: list[dict[str, str]] = []
-    for _ in range(MAX_ROUNDS):
-        batch = queue[: num_finalists - len(measured)]
-        queue = queue[len(batch) :]
-        if not batch and not beside:
-            break
-        entries = [Entry(trial.candidate, "front member") for trial in batch]
-        cards = exporter.cards([*beside, *entries], progress)
-        rows += [
-            {"key": entry.candidate.key, "name": entry.name}
-            for entry, card in zip(beside, cards, strict=False)
-            if not isinstance(card, CandidateError)
-        ]
-        cards, beside = cards[len(beside) :], []
-        for trial, card in zip(batch, cards, strict=True):
-            key = trial.candidate.key
-            if isinstance(card, CandidateError):
-                reason = _without_folder(str(card), exporter.run.path)
-                replaced.append({"key": key, "reason": reason})
-                continue
-            found = exporter.trial(trial.number, trial.candidate, card)
-            excess = over_limit(problem, found)
-            if excess:
-                replaced.append({"key": key, "reason": excess})
-                continue
-            measured.append(found)
-            timings[key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
-    front = ParetoFront.of(problem, measured)
-    members = sorted(front.trials, key=lambda trial: (trial.value("latency_ms"), trial.number))
-    kept = {trial.candidate.key for trial in members}
-    replaced += [
-        {"key": trial.candidate.key, "reason": "dominated once measured"}
-        for trial in measured
-        if trial.candidate.key not in kept
-    ]
-    keys = [trial.candidate.key for trial in members]
-    ties = [
-        [a, b]
-        for a, b in pairwise(keys)
-        if timed_together(timings[a], timings[b]) and is_tie(timings[a], timings[b])
-    ]
-    knee = front.knee
-    return {
-        "schema": 1,
-        "members": keys,
-        "replaced": replaced,
-        "ties": ties,
-        "knee": knee.candidate.key if knee else None,
-        "references": rows,
-    }
-
-
-def finalist_order(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
-    """Trials in the order in which they deserve to be measured.
-
-    First the front, both ends and then ever finer steps along its latency, so that any number of
-    first ones covers it; then the next best trials.
-    """
-    remaining = [trial for trial in trials if trial.failure is None]
-    order: list[Trial] = []
-    while remaining:
-        front = ParetoFront.of(problem, remaining).trials
-        if not front:
-            break
-        ranked = sorted(front, key=lambda t: (t.get("latency_ms"), t.number))
-        order += [ranked[i] for i in spread_order(len(ranked))]
-        taken = {trial.number for trial in front}
-        remaining = [trial for trial in remaining if trial.number not in taken]
-    return order
-
-
-def spread_order(n: int) -> list[int]:
-    """0 .. n - 1, both ends first, then always the middle of the widest gap."""
-    order = [0, n - 1][: min(n, 2)]
-    while len(order) < n:
-        taken = sorted(order)
-        _, left, right = max((b - a, -a, b) for a, b in pairwise(taken))
-        order.append((right - left) // 2)
-    return order
-
-
-def over_limit(problem: Problem, trial: Trial) -> str | None:
-    """Which limit the measured numbers exceed, as a sentence; None if all hold."""
-    for limit in problem.limits:
-        value = trial.get(limit.metric)
-        if not value <= limit.max:
-            return f"measured {limit.metric} {value:.6g} is over the limit {limit.max:.6g}"
-    return None
 
 
 def input_rule(data: DataSet) -> dict[str, Any]:
@@ -432,5 +317,6 @@ def _read_timing(path: Path) -> Timing | CandidateError:
         return Timing.from_json(document)
 
 
-def _without_folder(text: str, folder: Path) -> str:
+def without_folder(text: str, folder: Path) -> str:
+    """A message with paths relative to the folder."""
     return text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", "")

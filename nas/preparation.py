@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nas._files import append_line, read_lines, understood, write_json
+from nas._files import append_line, read_lines, understood, write_json, write_text
 from nas.budget import format_value, parse_budget, refuse_impossible, resolve
 from nas.config import Config
 from nas.data import DataSet, load_data
@@ -30,10 +30,18 @@ from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_space
 from nas.settings import check_settings
 from nas.targets import TARGETS
-from search_spaces import Choice, SearchSpace, UserError, check_precisions, load_space
+from search_spaces import (
+    Choice,
+    SearchSpace,
+    UserError,
+    check_precisions,
+    is_space_file,
+    load_space,
+)
 from supernets.methods._base import METHODS
 
 SHARE_SAMPLES = 10_000
+SPACE_FILE = "space.py"
 TRIM_SLACK = 1.15
 """Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
 
@@ -56,16 +64,13 @@ class KnownMetrics:
         return values
 
 
-def prepare(config: Config) -> tuple[DataSet, SearchSpace, list[Limit]]:
+def prepare(
+    config: Config, reporter: Reporter | None = None
+) -> tuple[DataSet, SearchSpace, list[Limit]]:
     """Data, space and limits, with every mistake in them refused before anything is written."""
     budgets = [parse_budget(text) for text in config.budget]
     check_names(config)
-    data = load_data(
-        config.data,
-        resolution=config.resolution or None,
-        data_dir=Path(config.data_dir) if config.data_dir else None,
-        seed=config.seed,
-    )
+    data = read_data(config, reporter)
     space = load_space(
         config.space,
         resolution=data.resolution,
@@ -76,6 +81,30 @@ def prepare(config: Config) -> tuple[DataSet, SearchSpace, list[Limit]]:
     limits = resolve(budgets, space.costs)
     refuse_impossible(limits, space.costs)
     return data, space, limits
+
+
+def read_data(config: Config, reporter: Reporter | None = None) -> DataSet:
+    """The data set that the configuration names."""
+    if reporter is not None:
+        reporter.phase("data", f"reading '{config.data}'")
+    data = load_data(
+        config.data,
+        resolution=config.resolution or None,
+        data_dir=Path(config.data_dir) if config.data_dir else None,
+        seed=config.seed,
+        cache=Path(config.cache) if config.cache else None,
+        progress=reporter.advance if reporter is not None else lambda done, of, text: None,
+    )
+    if reporter is not None:
+        sizes = [len(split) for split in (data.train, data.search, data.test)]
+        reporter.advance(sum(sizes), sum(sizes), "images")
+        reporter.note(
+            f"data '{data.name}': {data.num_classes} classes, "
+            f"{'grey' if data.channels == 1 else 'RGB'} at {data.resolution} px, "
+            f"{sizes[0]} train, {sizes[1]} search, {sizes[2]} test images"
+            f"{'; ' + data.note if data.note else ''}"
+        )
+    return data
 
 
 def check_names(config: Config) -> None:
@@ -159,6 +188,24 @@ def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) ->
             f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
         )
         return LatencyModel.from_json(document, space)
+
+
+def keep_space_file(run: Run, config: Config) -> None:
+    """Copy a user's space file into the run, or see that it is still the same.
+
+    Raises:
+        UserError: If it has changed since the run began.
+    """
+    if not is_space_file(config.space):
+        return
+    text, kept = Path(config.space).read_text(encoding="utf-8"), run.path / SPACE_FILE
+    if not kept.exists():
+        write_text(kept, text)
+    elif kept.read_text(encoding="utf-8") != text:
+        raise UserError(
+            f"space file '{config.space}' is not the one that run '{run.path}' began with, which "
+            f"is kept in its {SPACE_FILE}. Begin a new run with --out, or restore the file."
+        )
 
 
 def run_space(

@@ -1,6 +1,7 @@
 """A run *is* a directory: everything a search knows is in its files, nothing in memory matters.
 
     config.toml           the resolved configuration; a run continues only with the same one
+    space.py              the user's own space file, where one was given
     space.json            choices and network, after trimming to the budget
     env.json              interpreter, versions, processor
     plan.json             training and limits: decided once, by measuring

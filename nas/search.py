@@ -16,7 +16,8 @@ from nas._files import append_line, understood, write_json
 from nas.config import Config
 from nas.controllers import CONTROLLERS
 from nas.data import DataSet
-from nas.finalists import Entry, Exporter, choose_front
+from nas.finalists import Entry, Exporter
+from nas.front import choose_front
 from nas.latency import LatencyModel
 from nas.planning import (
     PhasePlan,
@@ -31,6 +32,7 @@ from nas.preparation import (
     KnownMetrics,
     announce,
     check_smallest_latency,
+    keep_space_file,
     limit_rows,
     prepare,
     profile,
@@ -56,12 +58,13 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         UserError: If what was asked cannot be done; nothing recorded is lost.
         OSError: If a disk is full or read-only; the same command continues.
     """
-    data, space, limits = prepare(config)
+    data, space, limits = prepare(config, reporter)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     if not (out / "config.toml").exists():
         check_smallest_latency(config, space, limits)
     run = Run.open(out, config)
     reporter.note(f"run directory: {out}")
+    keep_space_file(run, config)
     with run.phase("profile"):
         model = profile(run, config, space, reporter)
     limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)

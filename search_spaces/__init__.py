@@ -7,11 +7,13 @@ point, `.costs` its multiply-adds, parameters and bytes.
 
 from search_spaces._base import SPACES as SPACES
 from search_spaces._base import AbstractSpace as AbstractSpace
+from search_spaces._base import is_space_file as is_space_file
 from search_spaces._base import load_space as load_space
 from search_spaces._candidate import Candidate as Candidate
 from search_spaces._choice import Choice as Choice
 from search_spaces._choice import Option as Option
 from search_spaces._choice import Options as Options
+from search_spaces._choice import OptionTable as OptionTable
 from search_spaces._errors import CandidateError as CandidateError
 from search_spaces._errors import UserError as UserError
 from search_spaces._errors import did_you_mean as did_you_mean
@@ -22,6 +24,7 @@ from search_spaces._network import signature_cost as signature_cost
 from search_spaces._precision import PRECISIONS as PRECISIONS
 from search_spaces._precision import check_precisions as check_precisions
 from search_spaces._registry import Registry as Registry
+from search_spaces._resolution import pyramid as pyramid
 from search_spaces._slot import Cost as Cost
 from search_spaces._slot import Group as Group
 from search_spaces._slot import Shape as Shape
@@ -29,3 +32,4 @@ from search_spaces._slot import Signature as Signature
 from search_spaces._slot import Slot as Slot
 from search_spaces._space import SearchSpace as SearchSpace
 from search_spaces._tables import Additive as Additive
+from search_spaces._tables import SlotTable as SlotTable

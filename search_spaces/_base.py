@@ -1,7 +1,11 @@
-"""The contract of a search space file."""
+"""The contract of a search space file, ours or a user's."""
 
+import importlib.util
 from abc import ABC, abstractmethod
+from pathlib import Path
+from types import ModuleType
 
+from search_spaces._errors import UserError
 from search_spaces._registry import Registry
 from search_spaces._space import SearchSpace
 
@@ -20,8 +24,76 @@ class AbstractSpace(ABC):
         """
 
 
+def is_space_file(name: str) -> bool:
+    """Whether a space's name is the path of a Python file."""
+    return name.endswith(".py")
+
+
 def load_space(name: str, *, resolution: int, channels: int, num_classes: int) -> SearchSpace:
-    """The space called `name` for these images, without policy choices."""
+    """The space of that name for these images, without policy choices.
+
+    Args:
+        name: A registered name, or a Python file with one subclass of `AbstractSpace`. The file is
+            executed.
+        resolution: Side of the images, pixels.
+        channels: Of the images.
+        num_classes: Outputs.
+
+    Raises:
+        UserError: If there is no such space, or its file cannot be used.
+    """
+    sizes = {"resolution": resolution, "channels": channels, "num_classes": num_classes}
+    if is_space_file(name):
+        return _built(Path(name), sizes)
     space = SPACES.get(name)()
     assert isinstance(space, AbstractSpace)
-    return space.build(resolution=resolution, channels=channels, num_classes=num_classes)
+    return space.build(**sizes)
+
+
+def _built(file: Path, sizes: dict[str, int]) -> SearchSpace:
+    """The space of a user's file; whatever goes wrong in it is said with the file's name."""
+    if not file.is_file():
+        raise UserError(
+            f"space file '{file}' is not there. Name a Python file with one subclass of "
+            f"search_spaces.AbstractSpace, or a space: {', '.join(SPACES.names())}."
+        )
+    try:
+        space = _class_of(_module(file), file)().build(**sizes)
+    except UserError as error:
+        raise UserError(f"space file '{file}': {error}") from error
+    except Exception as error:  # the user's code may raise anything
+        raise UserError(
+            f"space file '{file}' failed with {type(error).__name__}: {error}. Mend the file; "
+            "`nas space check` runs it alone."
+        ) from error
+    if not isinstance(space, SearchSpace) or space.network is None:
+        raise UserError(
+            f"space file '{file}': build() returned {type(space).__name__}. It must return "
+            "SearchSpace.of_network(name, Staged(...))."
+        )
+    return space
+
+
+def _module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"space_file_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _class_of(module: ModuleType, file: Path) -> type[AbstractSpace]:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, AbstractSpace)
+        and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        names = ", ".join(cls.__name__ for cls in found) or "none"
+        raise UserError(
+            f"it has {len(found)} subclasses of AbstractSpace ({names}). It must have one."
+        )
+    return found[0]

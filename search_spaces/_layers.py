@@ -21,9 +21,17 @@ def conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
     )
 
 
-def depthwise(n: int, width: int, kernel_size: int, *, has_norm: bool) -> Cost:
-    """Depthwise convolution with batch norm, or with a bias where there is none."""
-    weights = kernel_size * kernel_size * width
+def depthwise(n: int, width: int, kernel_size: int, *, has_norm: bool, band: int = 0) -> Cost:
+    """Depthwise convolution with batch norm, or with a bias where there is none.
+
+    Args:
+        n: Positions.
+        width: Channels.
+        kernel_size: Side of the kernel.
+        has_norm: Whether batch norm follows.
+        band: The kernel's other side; 0 for a square one.
+    """
+    weights = kernel_size * (band or kernel_size) * width
     return Cost(
         depthwise=n * weights,
         params=weights + (2 * width if has_norm else width),
@@ -32,6 +40,31 @@ def depthwise(n: int, width: int, kernel_size: int, *, has_norm: bool) -> Cost:
         channels=width,
         elements=n * width,
         calls=1,
+    )
+
+
+def plain_conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
+    """Ordinary convolution with a bias and no norm."""
+    weights = kernel_size * kernel_size * in_width * width
+    return Cost(
+        dense=n * weights,
+        params=weights + width,
+        weights=weights,
+        vectors=width,
+        channels=width,
+        elements=n * width,
+        calls=1,
+    )
+
+
+def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
+    """Global pool, convolution over neighbouring channels, sigmoid, scaling of the map."""
+    return Cost(
+        dense=width * kernel_size,
+        params=kernel_size,
+        vectors=kernel_size,
+        elements=3 * width + n * width,
+        calls=4,
     )
 
 

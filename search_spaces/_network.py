@@ -122,6 +122,10 @@ class Staged:
         rules.append(SlotRule("head", (f"{prefix}.width", f"{prefix}.precision"), ()))
         return tuple(rules)
 
+    def reads(self, operator: str) -> tuple[str, ...]:
+        """Dimensions that decide about a block of this operator."""
+        return declaration(operator).dims
+
     def signature(self, slot: str, options: Mapping[str, Option]) -> Signature | None:
         """What fills the slot, or None if the depth leaves it out.
 
@@ -189,7 +193,8 @@ class Staged:
             operator = OPERATORS.get(name)
         except UserError as error:
             raise UserError(f"{place} offers '{name}'. {error}") from error
-        missing = [dim for dim in operator.dims if dim not in stage.dims]
+        known = {*stage.dims, *operator.defaults}
+        missing = [dim for dim in operator.dims if dim not in known]
         if missing:
             raise UserError(
                 f"{place} offers operator '{name}' but no options for {', '.join(missing)}. "
@@ -259,8 +264,9 @@ def _block_signature(
     stage = network.stages[number - 1]
     size = network.pyramid.sizes[number - 1]
     shape = Shape(size, size, width, width, parity, stage.head_dim)
-    name, dims = str(values[0]), dict(zip(stage.dims, values[1:], strict=True))
+    name = str(values[0])
     operator = declaration(name)
+    dims = {**operator.defaults, **dict(zip(stage.dims, values[1:], strict=True))}
     pick = operator.normalise(Options({dim: dims[dim] for dim in operator.dims}), shape)
     groups = operator.groups(pick, shape)
     kept = Options({group: groups[group].kept(sparsity) for group in groups})

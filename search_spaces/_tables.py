@@ -6,15 +6,19 @@ the whole space come from eliminating one choice after another (Dechter, Bucket 
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from search_spaces._choice import Choice
+from search_spaces._choice import Choice, Option
 from search_spaces._network import SlotRule, Staged
 from search_spaces._slot import Signature
+
+MACHINE_INTEGER = 2**62
+"""Counts beyond it are Python's integers: exact, and slow."""
 
 Factor = tuple[tuple[int, ...], np.ndarray]
 """Indices of choices, and an array with one axis for each of them."""
@@ -89,12 +93,40 @@ class SlotTables:
         names = [*shared, *(name for name in rule.own if name in self._positions)]
         columns = tuple(self._positions[name] for name in names)
         options = [self._choices[column].options for column in columns]
-        ids = [
-            self._number(network.signature(rule.name, dict(zip(names, values, strict=True))))
-            for values in itertools.product(*options)
-        ]
-        shape = tuple(len(values) for values in options)
-        return SlotTable(rule.name, columns, len(shared), np.array(ids).reshape(shape))
+        ids = np.zeros([len(values) for values in options], int)
+        for index in self._distinct(rule, network, names, options):
+            taken = {
+                name: values[i]
+                for name, values, i in zip(names, options, index, strict=True)
+                if isinstance(i, int)
+            }
+            ids[index] = self._number(network.signature(rule.name, taken))
+        return SlotTable(rule.name, columns, len(shared), ids)
+
+    def _distinct(
+        self,
+        rule: SlotRule,
+        network: Staged,
+        names: Sequence[str],
+        options: Sequence[tuple[Option, ...]],
+    ) -> Iterator[tuple[int | slice, ...]]:
+        """Indices that together cover a slot's table: all options where a dimension is not read."""
+        if not rule.own:
+            yield from itertools.product(*(range(len(values)) for values in options))
+            return
+        operator = names.index(rule.own[0])
+        for number, name in enumerate(options[operator]):
+            read = {
+                rule.own[0],
+                *rule.shared,
+                *(f"{rule.name}.{d}" for d in network.reads(str(name))),
+            }
+            axes: list[list[int | slice]] = [
+                list(range(len(values))) if own in read else [slice(None)]
+                for own, values in zip(names, options, strict=True)
+            ]
+            axes[operator] = [number]
+            yield from itertools.product(*axes)
 
     def _number(self, signature: Signature | None) -> int:
         number = self._numbers.setdefault(signature, len(self.signatures))
@@ -118,6 +150,7 @@ class Additive:
             function(s) if s is not None else dict.fromkeys(metrics, 0.0) for s in tables.signatures
         ]
         self._values = np.array([[row[m] for m in metrics] for row in rows], dtype=float)
+        self._own: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
         """The metric of every encoding, shape (N,). Canonical form does not matter."""
@@ -132,28 +165,36 @@ class Additive:
             metric: One of `metrics`.
             fixed: Option indices that are given, by index of the choice.
         """
-        return self._extreme(self._column(metric), fixed or {})
+        return self._extreme(metric, 1, fixed or {})
 
     def maximum(
         self, metric: str, fixed: Mapping[int, int] | None = None
     ) -> tuple[float, tuple[int, ...]]:
         """The largest value over the whole space, exactly, and an encoding that has it."""
-        value, encoding = self._extreme(-self._column(metric), fixed or {})
+        value, encoding = self._extreme(metric, -1, fixed or {})
         return -value, encoding
 
     def _column(self, metric: str) -> np.ndarray:
         return self._values[:, self.metrics.index(metric)]
 
     def _extreme(
-        self, values: np.ndarray, fixed: Mapping[int, int]
+        self, metric: str, sign: int, fixed: Mapping[int, int]
     ) -> tuple[float, tuple[int, ...]]:
-        factors: list[Factor] = [(slot.columns, values[slot.ids]) for slot in self._tables.slots]
-        num_choices = 1 + max(column for columns, _ in factors for column in columns)
+        slots, values = self._tables.slots, sign * self._column(metric)
+        num_choices = 1 + max(column for slot in slots for column in slot.columns)
+        decided: list[tuple[int, tuple[int, ...], np.ndarray]] = []
+        factors: list[Factor] = []
+        free: list[tuple[SlotTable, np.ndarray]] = []
+        for slot, (least, best) in zip(slots, self._best_own(metric, sign), strict=True):
+            if fixed.keys() & set(slot.columns[slot.num_shared :]):
+                factors.append((slot.columns, values[slot.ids]))
+            else:
+                factors.append((slot.columns[: slot.num_shared], least))
+                free.append((slot, best))
         for choice, option in fixed.items():
             only = np.full(self._cardinality(choice), np.inf)
             only[option] = 0.0
             factors.append(((choice,), only))
-        decided: list[tuple[int, tuple[int, ...], np.ndarray]] = []
         for choice in elimination_order(factors):
             columns, table = combine(factors, choice, np.add)
             decided.append((choice, columns[:-1], table.argmin(axis=-1)))
@@ -162,7 +203,26 @@ class Additive:
         encoding = [0] * num_choices
         for choice, columns, best in reversed(decided):
             encoding[choice] = int(best[tuple(encoding[column] for column in columns)])
+        for slot, best in free:
+            flat = best[tuple(encoding[column] for column in slot.columns[: slot.num_shared])]
+            own = np.unravel_index(int(flat), slot.own_shape) if slot.own_shape else ()
+            for column, index in zip(slot.columns[slot.num_shared :], own, strict=True):
+                encoding[column] = int(index)
         return float(sum(float(table) for _, table in factors)), tuple(encoding)
+
+    def _best_own(self, metric: str, sign: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Per slot and shared options: the least value its own options reach, and which do.
+
+        Own options concern no other slot, so they need not take part in the elimination.
+        """
+        if (metric, sign) not in self._own:
+            values = sign * self._column(metric)
+            self._own[metric, sign] = [
+                (table.min(axis=-1), table.argmin(axis=-1))
+                for slot in self._tables.slots
+                for table in [values[slot.ids].reshape(*slot.ids.shape[: slot.num_shared], -1)]
+            ]
+        return self._own[metric, sign]
 
     def _cardinality(self, choice: int) -> int:
         return len(self._tables._choices[choice].options)
@@ -199,11 +259,15 @@ def combine(factors: Sequence[Factor], choice: int, operation: np.ufunc) -> Fact
 
 def count(factors: Sequence[Factor]) -> int:
     """How many assignments all factors (arrays of 0 and 1) allow."""
-    remaining = [(columns, table.astype(object)) for columns, table in factors]
+    remaining = list(factors)
     for choice in elimination_order(remaining):
-        columns, table = combine(remaining, choice, np.multiply)
+        involved = [f for f in remaining if choice in f[0]]
+        most = math.prod(int(table.max()) for _, table in involved) * involved[0][1].size
+        if most >= MACHINE_INTEGER:
+            involved = [(columns, table.astype(object)) for columns, table in involved]
+        columns, table = combine(involved, choice, np.multiply)
         remaining = [f for f in remaining if choice not in f[0]]
-        remaining.append((columns[:-1], np.asarray(table.sum(axis=-1), dtype=object)))
+        remaining.append((columns[:-1], np.asarray(table.sum(axis=-1))))
     total = 1
     for _, table in remaining:
         total *= int(table.item())

@@ -3,10 +3,12 @@
 An elastic module holds one *plain* module at its largest size. A smaller member of the family is
 the same plain module whose tensors are slices of the large one's. Which axis of which tensor
 follows which role ("width", "hidden", "kernel", ...) is a table; how much of a role is used follows
-from the signature. Running a member (`forward`) and cutting it out (`extract`) read the same
-slices, and both run the plain module's own `forward`, so they cannot disagree.
+from the signature, and a tensor of which nothing is used is not part of the member. Running a
+member (`forward`) and cutting it out (`extract`) read the same slices, and both run the plain
+module's own `forward`, so they cannot disagree.
 
-Axes are sliced as prefixes (Cai et al., Once-for-All, 2020), kernels around their centre. Pruned
+Axes are sliced as prefixes (Cai et al., Once-for-All, 2020), kernels (roles that start with
+"kernel") around their centre. Pruned
 groups are not prefixes: the channels of the highest importance are kept, in their order.
 """
 
@@ -65,7 +67,11 @@ class AbstractElastic(nn.Module, ABC):
         """The slices that make up the plain module of this signature, by state name."""
         sizes = self.sizes(signature)
         tensors = dict(self.full.named_parameters()) | dict(self.full.named_buffers())
-        return {name: cut(tensors[name], roles, sizes) for name, roles in self.axes.items()}
+        return {
+            name: cut(tensors[name], roles, sizes)
+            for name, roles in self.axes.items()
+            if all(role is None or not _is_nothing(sizes[role]) for role in roles)
+        }
 
     def kept(self, group: str, size: int, signature: Signature) -> Index:
         """Which of the first `size` members of a group remain in this signature."""
@@ -83,6 +89,10 @@ class AbstractElastic(nn.Module, ABC):
             self.get_buffer(f"importance_{group}").copy_(scores)
 
 
+def _is_nothing(index: Index) -> bool:
+    return isinstance(index, int) and index == 0
+
+
 def cut(tensor: Tensor, roles: tuple[str | None, ...], sizes: Mapping[str, Index]) -> Tensor:
     """What `sizes` leaves of a tensor's axes; a view where all are prefixes."""
     for axis, role in enumerate(roles):
@@ -92,7 +102,7 @@ def cut(tensor: Tensor, roles: tuple[str | None, ...], sizes: Mapping[str, Index
         if isinstance(index, Tensor):
             tensor = tensor.index_select(axis, index)
         elif index != tensor.shape[axis]:
-            start = (tensor.shape[axis] - index) // 2 if role == KERNEL else 0
+            start = (tensor.shape[axis] - index) // 2 if role.startswith(KERNEL) else 0
             tensor = tensor.narrow(axis, start, index)
     return tensor
 

@@ -17,6 +17,35 @@ class Add(nn.Module):
         return x + y
 
 
+class Scale(nn.Module):
+    """Multiplication of a map by gates: a module, so that it can be quantized."""
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        """x * gate."""
+        return x * gate
+
+
+class ChannelAttention(nn.Module):
+    """Scales each channel by a gate that its neighbouring channels' means decide.
+
+    Source: Wang et al., ECA-Net (2020), section 3.2. The convolution has no bias; its few weights
+    stay in fp32 in every format.
+    """
+
+    def __init__(self, width: int, kernel_size: int) -> None:
+        super().__init__()
+        self.width = width
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.gate = nn.Sigmoid()
+        self.scale = Scale()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The shape that came in."""
+        means = self.pool(x_BCHW).reshape(-1, 1, self.width)
+        return self.scale(x_BCHW, self.gate(self.conv(means)).reshape(-1, self.width, 1, 1))
+
+
 class ConvNorm(nn.Module):
     """Convolution with "same" padding, batch norm, and ReLU6 unless `has_act` is false."""
 
@@ -81,6 +110,8 @@ RESIDUAL_END = "project"
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Fresh weights: He for convolutions, 1 / sqrt(inputs) for matrices, 0 where branches end.
 
+    Channel attention starts with equal gates.
+
     Every operator starts as the identity, so that the trunk which all members share learns first;
     without it, operators that take turns in a slot disturb each other and nothing is learnt
     (Zhang et al., Fixup Initialization, 2019, starts residual branches at zero for depth's sake).
@@ -96,5 +127,5 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             std = 0.0 if ends_branch else child.in_features**-0.5
             nn.init.normal_(child.weight, std=std, generator=generator)
             nn.init.zeros_(child.bias)
-        elif isinstance(child, nn.BatchNorm2d) and ends_branch:
+        elif isinstance(child, nn.Conv1d) or (isinstance(child, nn.BatchNorm2d) and ends_branch):
             nn.init.zeros_(child.weight)

@@ -27,6 +27,8 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "kernel_size": (3, 5, 7, 9),
     "expand_ratio": (1, 2, 3, 4),
     "num_heads": (1, 2, 3, 4),
+    "sr_ratio": (1, 2, 3, 4),
+    "eca": (0, 1),
 }
 """What any operator may read. A new dimension needs its options here."""
 
@@ -65,7 +67,7 @@ def policies() -> st.SearchStrategy[tuple[tuple[str, ...], tuple[float, ...]]]:
 def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0) -> Signature:
     """The signature of a pick, in fp32."""
     rule = declaration(operator)
-    normal = rule.normalise(pick, shape)
+    normal = rule.normalise(Options({**rule.defaults, **pick}), shape)
     groups = rule.groups(normal, shape)
     kept = Options({name: group.kept(sparsity) for name, group in groups.items()})
     return Signature(operator, shape, normal, kept, "fp32")

@@ -5,6 +5,7 @@ the problem, the trials so far, n and the seed, so that a resumed search continu
 never stopped. Population, archive and surrogate are recomputed from the trials.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from nas.problem import Problem
 from nas.trial import Trial
-from search_spaces import Candidate, Registry
+from search_spaces import Candidate, Registry, UserError
 
 CONTROLLERS = Registry("nas.controllers", "controller")
 
@@ -39,3 +40,24 @@ class AbstractController(ABC):
 def generator(seed: int, trials: Sequence[Trial]) -> np.random.Generator:
     """The random numbers of one `ask`: they depend on the seed and on how many trials there are."""
     return np.random.default_rng([seed, len(trials)])
+
+
+def check_ranges(controller: AbstractController, name: str, **ranges: tuple[float, float]) -> None:
+    """Refuse hyper-parameters out of range, and those that are not numbers.
+
+    Args:
+        controller: Its fields are looked at.
+        name: What the user calls it.
+        ranges: Lowest and highest value by field; both are allowed.
+
+    Raises:
+        UserError: Naming the field, what was found and what is allowed.
+    """
+    for field, (lowest, highest) in ranges.items():
+        value = getattr(controller, field)
+        if not lowest <= value <= highest:
+            most = f" and at most {highest:g}" if math.isfinite(highest) else ""
+            raise UserError(
+                f"controller '{name}': {field} is {value}. "
+                f"It must be at least {lowest:g}{most}. Change it."
+            )

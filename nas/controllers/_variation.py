@@ -1,4 +1,4 @@
-"""What controllers share: filtering proposals, repairing them, and changing one choice at a time.
+"""What controllers share: filtering proposals, repairing and changing them, and ranking trials.
 
 A controller supplies encodings in its order of preference; `propose` keeps the canonical, feasible
 and new ones. When a controller runs dry, `propose` goes on by itself: repaired random encodings,
@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from nas.pareto import crowding_distances, ranks
 from nas.problem import Problem
 from nas.trial import Trial
 from search_spaces import Candidate, SearchSpace
@@ -142,6 +143,15 @@ def mutate(
     is_ordinal_NC = is_numeric_C & (rng.random(encodings_NC.shape) < ordinal)
     changed_NC = np.where(is_ordinal_NC, adjacent_NC, anywhere_NC)
     return np.where(is_hit_NC & (cardinality_C > 1), changed_NC, encodings_NC)
+
+
+def selection_order(losses_NM: np.ndarray) -> np.ndarray:
+    """Indices of the rows from best to worst: lower rank first, then larger crowding distance."""
+    rank_N = ranks(losses_NM)
+    distance_N = np.zeros(len(losses_NM))
+    for rank in np.unique(rank_N[np.isfinite(losses_NM).all(axis=1)]):
+        distance_N[rank_N == rank] = crowding_distances(losses_NM[rank_N == rank])
+    return np.lexsort((-distance_N, rank_N))
 
 
 @lru_cache(maxsize=4)

@@ -22,12 +22,12 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers._base import CONTROLLERS, AbstractController, generator
-from nas.controllers._variation import mutate, neighbours, propose, repair
-from nas.pareto import crowding_distances, non_dominated, ranks
+from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
+from nas.controllers._variation import mutate, neighbours, propose, repair, selection_order
+from nas.pareto import non_dominated
 from nas.problem import Problem
 from nas.trial import Trial
-from search_spaces import Candidate, UserError
+from search_spaces import Candidate
 
 BROOD, ROUNDS = 8, 16
 """Children made at a time, and how often before `propose` has to help itself."""
@@ -54,25 +54,21 @@ class Evolution(AbstractController):
     warm_up: int = 16
     population: int = 8
     tournament: int = 6
-    mutations: float = 1.5
+    mutations: float = 1.0
     crossover: float = 0.5
     ordinal: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, lowest, highest in (
-            ("warm_up", 1, np.inf),
-            ("population", 1, np.inf),
-            ("tournament", 1, np.inf),
-            ("mutations", 0, np.inf),
-            ("crossover", 0, 1),
-            ("ordinal", 0, 1),
-        ):
-            value = getattr(self, name)
-            if not lowest <= value <= highest:
-                raise UserError(
-                    f"controller 'evolution': {name} is {value}. "
-                    f"It must be at least {lowest} and at most {highest}. Change it."
-                )
+        check_ranges(
+            self,
+            "evolution",
+            warm_up=(1, np.inf),
+            population=(1, np.inf),
+            tournament=(1, np.inf),
+            mutations=(0, np.inf),
+            crossover=(0, 1),
+            ordinal=(0, 1),
+        )
 
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
         """See `AbstractController.ask`."""
@@ -102,15 +98,6 @@ class Evolution(AbstractController):
             children_NC = np.where(is_from_father_NC, father_NC, mother_NC)
             changes = {"expected": self.mutations, "ordinal": self.ordinal}
             yield repair(problem, mutate(problem.space, children_NC, rng, **changes), rng)
-
-
-def selection_order(losses_NM: np.ndarray) -> np.ndarray:
-    """Indices of the rows from best to worst: lower rank first, then larger crowding distance."""
-    rank_N = ranks(losses_NM)
-    distance_N = np.zeros(len(losses_NM))
-    for rank in np.unique(rank_N[np.isfinite(losses_NM).all(axis=1)]):
-        distance_N[rank_N == rank] = crowding_distances(losses_NM[rank_N == rank])
-    return np.lexsort((-distance_N, rank_N))
 
 
 def _spread(problem: Problem, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -1,8 +1,10 @@
-"""Data sets: images with labels in four splits, one file of this folder per data set.
+"""Data sets: images with labels in four splits, one file of this folder per data set or layout.
 
-`load_data("digit-pairs")` is the only door; everything is numpy, nothing imports torch.
+`load_data("digit-pairs")` and `load_data("photos/")` is the only door; everything is numpy, nothing
+imports torch.
 """
 
-from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Split, load_data
+from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, Split
+from nas.data._load import load_data
 
-__all__ = ["DATA", "AbstractData", "DataSet", "MissingDataError", "Split", "load_data"]
+__all__ = ["DATA", "AbstractData", "DataSet", "MissingDataError", "Request", "Split", "load_data"]

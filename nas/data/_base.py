@@ -8,15 +8,17 @@ The four splits and what they are for:
 - `test`: printed beside a result, never selects anything.
 
 Every split is stored in a stratified order (see `stratified_order`), so its first n images are a
-class-balanced sample for every n. `DATA` holds the data sets by file name.
+class-balanced sample for every n. Images may lie in a file that is mapped into memory, so who reads
+a split takes what is needed at a time. `DATA` holds the data sets by file name.
 
 Shape suffixes: N images, C channels, H W pixels.
 """
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,11 @@ UInt8Array = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
+Progress = Callable[[int, int, str], None]
+"""Told how many are done, of how many, and of what."""
+
 NUM_CALIBRATION_IMAGES = 512
+PIXELS_AT_ONCE = 1 << 22
 
 DATA = Registry(package="nas.data", kind="data set")
 
@@ -78,6 +84,7 @@ class DataSet:
         can_flip: A mirrored image still belongs to its class.
         crop_padding: Pixels by which training may shift an image in each direction.
         resize: In words, how images were brought to this resolution; "none" if untouched.
+        note: What else its user should know, such as which split was held out; may be empty.
         train: Weights are fitted on it.
         search: Held out of train; candidates are ranked on it.
         calibration: The first images of train.
@@ -95,6 +102,7 @@ class DataSet:
     search: Split
     calibration: Split
     test: Split
+    note: str = ""
 
     @classmethod
     def of_splits(
@@ -153,47 +161,36 @@ class DataSet:
         return x_NCHW
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is wanted of a data set.
+
+    Attributes:
+        resolution: Height and width in pixels; None for the data's own.
+        data_dir: Where the user keeps the files, a folder or one file; None for the usual places.
+        seed: Decides what is held out, the order of images and all that is generated.
+        cache: Folder for decoded images; created when it is needed.
+        progress: Told how far reading is.
+    """
+
+    resolution: int | None
+    data_dir: Path | None
+    seed: int
+    cache: Path
+    progress: Progress
+
+
 class AbstractData(abc.ABC):
-    """Where images come from: one plug-in file of this folder per data set."""
+    """Where images come from: one plug-in file of this folder per data set or kind of files."""
 
     @abc.abstractmethod
-    def load(self, *, resolution: int | None, data_dir: Path | None, seed: int) -> DataSet:
+    def load(self, request: Request) -> DataSet:
         """Read or generate the data set.
-
-        Args:
-            resolution: Height and width in pixels; None for the data's own.
-            data_dir: Where the user keeps the files; None to search the usual places.
-            seed: Decides what is held out, the order of images and all that is generated.
 
         Raises:
             MissingDataError: If the files are not on this machine.
             UserError: If a file is not what it should be.
         """
-
-
-def load_data(
-    name: str, *, resolution: int | None = None, data_dir: Path | None = None, seed: int = 0
-) -> DataSet:
-    """Read or generate the data set of that name; see `AbstractData.load`.
-
-    Raises:
-        UserError: If there is no such data set, its files are missing or damaged, or the
-            resolution or seed cannot be used.
-    """
-    plugin = cast(type[AbstractData], DATA.get(name))
-    if resolution is not None and resolution < 1:
-        raise UserError(
-            f"data '{name}': resolution {resolution} is not a size in pixels. "
-            "Allowed: 1 or more. Leave it out to use the data's own size."
-        )
-    if seed < 0:
-        raise UserError(f"data '{name}': seed {seed} is negative. Use 0 or more.")
-    if data_dir is not None and not data_dir.is_dir():
-        raise UserError(
-            f"data '{name}': the data folder '{data_dir}' is not a folder that exists. "
-            "Give --data-dir the folder that holds the files."
-        )
-    return plugin().load(resolution=resolution, data_dir=data_dir, seed=seed)
 
 
 def stratified_order(labels_N: npt.NDArray[Any], rng: np.random.Generator) -> Int64Array:
@@ -223,12 +220,26 @@ def channel_statistics(
     Returns:
         Two tuples of one number per channel. A constant channel has std 1.0, not 0.0.
     """
+    return statistics_of(pixel_counts(images_NCHW))
+
+
+def pixel_counts(images_NCHW: UInt8Array) -> Int64Array:
+    """How often each channel has each of the 256 values: (C, 256)."""
+    num_images, channels, height, width = images_NCHW.shape
+    counts_CV = np.zeros((channels, 256), np.int64)
+    step = max(1, PIXELS_AT_ONCE // (height * width))
+    for channel in range(channels):
+        for start in range(0, num_images, step):
+            pixels = images_NCHW[start : start + step, channel].ravel()
+            counts_CV[channel] += np.bincount(pixels, minlength=256)
+    return counts_CV
+
+
+def statistics_of(counts_CV: Int64Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel; see `channel_statistics`."""
     means, stds = [], []
     values = np.arange(256) / 255
-    for channel in range(images_NCHW.shape[1]):
-        counts = np.zeros(256, np.int64)
-        for start in range(0, len(images_NCHW), 4096):
-            counts += np.bincount(images_NCHW[start : start + 4096, channel].ravel(), minlength=256)
+    for counts in counts_CV:
         mean = float(counts @ values / counts.sum())
         variance = float(counts @ (values - mean) ** 2 / counts.sum())
         means.append(round(mean, 6))

@@ -18,12 +18,11 @@ Shape suffixes: N images, K source digits, Z digit sizes, H W pixels of the imag
 largest digit, 2 the left and the right digit.
 """
 
-from pathlib import Path
 from typing import final
 
 import numpy as np
 
-from nas.data._base import DATA, AbstractData, DataSet, Int64Array, Split, UInt8Array
+from nas.data._base import DATA, AbstractData, DataSet, Int64Array, Request, Split, UInt8Array
 from nas.data._digits import source_splits, warn_that_data_dir_is_ignored
 from nas.data._resize import resize, resize_rule
 
@@ -44,11 +43,11 @@ IMAGES_AT_ONCE = 500
 class DigitPairs(AbstractData):
     """Classes "00" to "99", read from left to right; 20,000 / 2,000 / 2,000 images."""
 
-    def load(self, *, resolution: int | None, data_dir: Path | None, seed: int) -> DataSet:
+    def load(self, request: Request) -> DataSet:
         """Deal out the source digits by seed, then draw each split from its own."""
-        warn_that_data_dir_is_ignored("digit-pairs", data_dir)
-        size = resolution or RESOLUTION
-        rng = np.random.default_rng(seed)
+        warn_that_data_dir_is_ignored("digit-pairs", request.data_dir)
+        size = request.resolution or RESOLUTION
+        rng = np.random.default_rng(request.seed)
         sources = source_splits(rng)
         sizes = (NUM_TRAIN_IMAGES, NUM_SEARCH_IMAGES, NUM_TEST_IMAGES)
         train, search, test = (

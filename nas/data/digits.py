@@ -4,12 +4,11 @@ Saturated: the smallest network reaches 97 % within seconds, and one image of se
 points. Use `digit-pairs` to compare networks.
 """
 
-from pathlib import Path
 from typing import final
 
 import numpy as np
 
-from nas.data._base import DATA, AbstractData, DataSet, Split
+from nas.data._base import DATA, AbstractData, DataSet, Request, Split
 from nas.data._digits import SOURCE_RESOLUTION, source_splits, warn_that_data_dir_is_ignored
 from nas.data._resize import resize, resize_rule
 
@@ -21,13 +20,13 @@ DEFAULT_RESOLUTION = 32
 class Digits(AbstractData):
     """Ten classes, 1,079 / 359 / 359 images for train / search / test."""
 
-    def load(self, *, resolution: int | None, data_dir: Path | None, seed: int) -> DataSet:
+    def load(self, request: Request) -> DataSet:
         """Deal out the digits by seed and enlarge them."""
-        warn_that_data_dir_is_ignored("digits", data_dir)
-        size = resolution or DEFAULT_RESOLUTION
+        warn_that_data_dir_is_ignored("digits", request.data_dir)
+        size = request.resolution or DEFAULT_RESOLUTION
         train, search, test = (
             Split(resize(split.images_NCHW, size), split.labels_N)
-            for split in source_splits(np.random.default_rng(seed))
+            for split in source_splits(np.random.default_rng(request.seed))
         )
         return DataSet.of_splits(
             "digits",

@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from nas.data._base import DATA, AbstractData, DataSet, Split
+from nas.data._base import DATA, AbstractData, DataSet, Request, Split
 from nas.data._files import find_folder
 from nas.data._idx import read_idx
 from nas.data._resize import resize, resize_rule
@@ -42,17 +42,17 @@ INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 class FashionMnist(AbstractData):
     """55,000 / 5,000 / 10,000 images for train / search / test."""
 
-    def load(self, *, resolution: int | None, data_dir: Path | None, seed: int) -> DataSet:
+    def load(self, request: Request) -> DataSet:
         """Find and read the files; the seed decides which images are held out for search."""
         folder = find_folder(
             "fashion-mnist",
             TRAIN_FILES + TEST_FILES,
-            data_dir=data_dir,
+            data_dir=request.data_dir,
             installed=INSTALLED,
             package="dataset-fashion-mnist",
         )
-        size = resolution or RESOLUTION
-        rng = np.random.default_rng(seed)
+        size = request.resolution or RESOLUTION
+        rng = np.random.default_rng(request.seed)
         published = _read(folder, TRAIN_FILES, NUM_TRAIN_FILE_IMAGES, size).stratified(rng)
         test = _read(folder, TEST_FILES, NUM_TEST_FILE_IMAGES, size).stratified(rng)
         return DataSet.of_splits(

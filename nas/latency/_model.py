@@ -23,7 +23,7 @@ from nas.latency._rows import OVERHEAD, Row
 from search_spaces import Additive, SearchSpace, Signature, signature_cost
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
-CONVOLUTIONS = frozenset({"stem", "downsample", "mbconv", "convnext"})
+CONVOLUTIONS = frozenset({"stem", "downsample", "mbconv", "convnext", "inception", "moat"})
 CONTEXT = ("changes", "fp32_conv_if_mixed")
 LOWEST_SCALE, HIGHEST_SCALE = 0.3, 3.0
 RIDGE = 0.3

@@ -92,30 +92,39 @@ def measure(
             share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
         job = {"target": target_name, "threads": threads, "batch": batch}
         job |= {"seed": process, "budget_s": share_s}
-        answers = _run_process(job, {number: Path(files[number]).resolve() for number in rows})
-        for number, answer in answers.items():
-            if isinstance(answer, CandidateError):
-                errors[number] = answer
-                del rows[number]
-            else:
-                rows[number].append(answer)
+        _time_once(job, files, rows, errors)
         if progress is not None:
             progress(min(process + 1, processes), processes)
     kept = _fastest(rows, processes)
-    timings = {
-        number: summarise(
-            [of_file[process] for process in kept],
+    about |= {"measured_at": measured_at}
+    return [
+        errors[number]
+        if number in errors
+        else summarise(
+            [rows[number][process] for process in kept],
             threads=threads,
             batch=batch,
-            discarded=len(of_file) - len(kept),
-            measured_at=measured_at,
+            discarded=len(rows[number]) - len(kept),
             **about,
         )
-        for number, of_file in rows.items()
-    }
-    return [
-        timings[number] if number in timings else errors[number] for number in range(len(files))
+        for number in range(len(files))
     ]
+
+
+def _time_once(
+    job: Mapping[str, Any],
+    files: Sequence[Path],
+    rows: dict[int, list[Row]],
+    errors: dict[int, CandidateError],
+) -> None:
+    """One process more: a row for every file that has no error yet, or its error."""
+    answers = _run_process(job, {number: Path(files[number]).resolve() for number in rows})
+    for number, answer in answers.items():
+        if isinstance(answer, CandidateError):
+            errors[number] = answer
+            del rows[number]
+        else:
+            rows[number].append(answer)
 
 
 def slowness(rows: Mapping[int, Sequence[Row]]) -> np.ndarray:

@@ -5,10 +5,11 @@ all mixers of the slot share, follows it.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
+from search_spaces._choice import Option, Options
 from search_spaces._registry import Registry
 from search_spaces._slot import Cost, Group, Shape, Signature
 
@@ -21,6 +22,9 @@ class AbstractOperator(ABC):
 
     dims: ClassVar[tuple[str, ...]]
     """The slot's choices that it reads, such as "kernel_size"."""
+
+    defaults: ClassVar[Mapping[str, Option]] = {}
+    """Those of `dims` that a stage need not offer, and what they are then."""
 
     @abstractmethod
     def normalise(self, pick: Options, shape: Shape) -> Options:
@@ -74,7 +78,7 @@ class AbstractMixer(AbstractOperator):
 
 def hidden_group(pick: Options, shape: Shape) -> Group:
     """Hidden channels: width times expansion, kept in multiples of 8."""
-    return Group(pick.number("expand_ratio") * shape.width, HIDDEN_MULTIPLE)
+    return Group(pick.number("expand_ratio") * shape.in_width, HIDDEN_MULTIPLE)
 
 
 def effective_kernel_size(kernel_size: int, size: int) -> int:

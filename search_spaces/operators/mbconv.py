@@ -1,13 +1,17 @@
-"""Inverted residual with a linear bottleneck.
+"""Inverted residual with a linear bottleneck, with or without channel attention.
 
-Source: Sandler et al., MobileNetV2 (2018), section 3.3. Departures: the block keeps its map's size
-(downsampling is a slot of its own), so its shortcut is always there.
+Sources: Sandler et al., MobileNetV2 (2018), section 3.3; channel attention on the expanded
+channels: Wang et al., ECA-Net (2020), section 3.2. Departures: in a stage the block keeps its map's
+size (downsampling is a slot of its own), so its shortcut is always there. At another size or width
+it is the published block with a stride and without shortcut.
 """
 
+import math
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
+from search_spaces._choice import Option, Options
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import (
     OPERATORS,
@@ -20,26 +24,65 @@ from search_spaces.operators._base import (
 @final
 @OPERATORS.register
 class MBConv(AbstractBlock):
-    """1x1 expansion, depthwise convolution, 1x1 projection without activation, shortcut."""
+    """1x1 expansion, depthwise convolution, 1x1 projection without activation, shortcut.
 
-    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio")
+    An expansion of 1 has no expanding convolution.
+    """
+
+    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "eca")
+    defaults: ClassVar[Mapping[str, Option]] = {"eca": 0}
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
-        """Kernels larger than the map reaches are one kernel."""
-        kernel_size = effective_kernel_size(pick.number("kernel_size"), shape.size)
-        return Options({"kernel_size": kernel_size, "expand_ratio": pick["expand_ratio"]})
+        """Kernels larger than the map reaches are one kernel.
+
+        "eca" is 0, or becomes the size of channel attention's kernel, which follows the channels.
+        """
+        expand_ratio = pick.number("expand_ratio")
+        hidden = expand_ratio * shape.in_width
+        return Options(
+            {
+                "kernel_size": effective_kernel_size(pick.number("kernel_size"), shape.in_size),
+                "expand_ratio": expand_ratio,
+                "eca": eca_size(hidden) if pick["eca"] else 0,
+            }
+        )
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """The expanded channels."""
-        return {"hidden": hidden_group(pick, shape)}
+        return {"hidden": expanded_group(pick, shape)}
 
     def cost(self, signature: Signature) -> Cost:
-        """pixels * hidden * (2 * width + kernel_size ** 2) multiply-adds."""
-        n, width = signature.shape.pixels, signature.shape.width
-        hidden = signature.kept.number("hidden")
-        return (
-            layers.conv(n, width, hidden, 1)
-            + layers.depthwise(n, hidden, signature.pick.number("kernel_size"), has_norm=True)
-            + layers.conv(n, hidden, width, 1)
-            + layers.pointwise(n, width)
-        )
+        """in_pixels * in_width * hidden + pixels * hidden * (kernel ** 2 + width) multiply-adds.
+
+        Channel attention adds hidden * its kernel; without expansion the first product is 0.
+        """
+        shape, pick = signature.shape, signature.pick
+        n, hidden = shape.pixels, signature.kept.number("hidden")
+        cost = layers.depthwise(n, hidden, pick.number("kernel_size"), has_norm=True)
+        if pick.number("expand_ratio") > 1:
+            cost += layers.conv(shape.in_size**2, shape.in_width, hidden, 1)
+        if pick.number("eca"):
+            cost += layers.channel_attention(n, hidden, pick.number("eca"))
+        cost += layers.conv(n, hidden, shape.width, 1)
+        return cost + layers.pointwise(n, shape.width) if has_shortcut(shape) else cost
+
+
+def has_shortcut(shape: Shape) -> bool:
+    """Whether input and output can be added."""
+    return (shape.in_size, shape.in_width) == (shape.size, shape.width)
+
+
+def expanded_group(pick: Options, shape: Shape) -> Group:
+    """The hidden channels; without expansion they are the input's, and all are kept."""
+    if pick.number("expand_ratio") == 1:
+        return Group(shape.in_width, shape.in_width)
+    return hidden_group(pick, shape)
+
+
+def eca_size(channels: int) -> int:
+    """Neighbouring channels that decide about one: the odd number near (log2(C) + 1) / 2.
+
+    Source: Wang et al., ECA-Net (2020), equation 12 with gamma = 2, b = 1.
+    """
+    nearest = int(abs((math.log2(channels) + 1) / 2))
+    return max(1, nearest if nearest % 2 else nearest + 1)

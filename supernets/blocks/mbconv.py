@@ -1,4 +1,4 @@
-"""Inverted residual with a linear bottleneck.
+"""Inverted residual with a linear bottleneck, with or without channel attention.
 
 Source: Sandler et al., MobileNetV2 (2018), section 3.3; declaration and departures in
 search_spaces/operators/mbconv.py.
@@ -9,8 +9,9 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
+from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import KERNEL, Axes, Index
-from supernets._modules import Add, ConvNorm, conv_norm_axes, l1
+from supernets._modules import Add, ChannelAttention, ConvNorm, conv_norm_axes, l1
 from supernets.blocks._base import BLOCKS, AbstractBlock
 
 
@@ -19,16 +20,26 @@ class PlainMBConv(nn.Module):
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
-        width, hidden = signature.shape.width, signature.kept.number("hidden")
-        kernel_size = signature.pick.number("kernel_size")
-        self.expand = ConvNorm(width, hidden, 1)
-        self.depthwise = ConvNorm(hidden, hidden, kernel_size, groups=hidden)
-        self.project = ConvNorm(hidden, width, 1, has_act=False)
-        self.add = Add()
+        shape, pick = signature.shape, signature.pick
+        hidden, eca_size = signature.kept.number("hidden"), pick.number("eca")
+        is_expanded = pick.number("expand_ratio") > 1
+        self.expand = ConvNorm(shape.in_width, hidden, 1) if is_expanded else nn.Identity()
+        self.depthwise = ConvNorm(
+            hidden,
+            hidden,
+            pick.number("kernel_size"),
+            stride=shape.in_size // shape.size,
+            groups=hidden,
+        )
+        self.attention = ChannelAttention(hidden, eca_size) if eca_size else nn.Identity()
+        self.project = ConvNorm(hidden, shape.width, 1, has_act=False)
+        self.add = Add() if has_shortcut(shape) else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The shape that came in."""
-        return self.add(x_BCHW, self.project(self.depthwise(self.expand(x_BCHW))))
+        """(B, width, size, size)."""
+        hidden = self.attention(self.depthwise(self.expand(x_BCHW)))
+        y_BCHW: Tensor = self.project(hidden)
+        return y_BCHW if self.add is None else self.add(x_BCHW, y_BCHW)
 
 
 @final
@@ -39,22 +50,36 @@ class MBConv(AbstractBlock):
     plain: ClassVar[type[nn.Module]] = PlainMBConv
     prunable: ClassVar[tuple[str, ...]] = ("hidden",)
     axes: ClassVar[Axes] = {
-        **conv_norm_axes("expand", "hidden", "width"),
+        **conv_norm_axes("expand", "expanded", "in_width"),
         **conv_norm_axes("depthwise", "hidden", None, KERNEL),
+        "attention.conv.weight": (None, None, "kernel_eca"),
         **conv_norm_axes("project", "width", "hidden"),
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
-        """Hidden channels are the first width * expansion, less the pruned ones."""
-        width = signature.shape.width
-        hidden = width * signature.pick.number("expand_ratio")
-        return {
-            "width": width,
-            "hidden": self.kept("hidden", hidden, signature),
-            KERNEL: signature.pick.number("kernel_size"),
-        }
+        """Hidden channels are the first in_width * expansion, less the pruned ones."""
+        largest = signature.shape.in_width * signature.pick.number("expand_ratio")
+        return conv_sizes(self.kept("hidden", largest, signature), signature)
 
     def importance(self) -> dict[str, Tensor]:
         """What each hidden channel contributes to the projection, scaled by its batch norm."""
-        scale = self.full.get_parameter("depthwise.norm.weight").detach().abs()
-        return {"hidden": scale * l1(self.full.get_parameter("project.conv.weight"), 1)}
+        return {"hidden": hidden_importance(self.full)}
+
+
+def conv_sizes(hidden: Index, signature: Signature) -> dict[str, Index]:
+    """Roles of an inverted residual whose hidden channels are these."""
+    shape, pick = signature.shape, signature.pick
+    return {
+        "in_width": shape.in_width,
+        "width": shape.width,
+        "hidden": hidden,
+        "expanded": hidden if pick.number("expand_ratio") > 1 else 0,
+        KERNEL: pick.number("kernel_size"),
+        "kernel_eca": pick.number("eca"),
+    }
+
+
+def hidden_importance(block: nn.Module) -> Tensor:
+    """Importance of a plain block's hidden channels, 1-D."""
+    scale = block.get_parameter("depthwise.norm.weight").detach().abs()
+    return scale * l1(block.get_parameter("project.conv.weight"), 1)

@@ -22,6 +22,8 @@ from search_spaces import Choice, SearchSpace
 from supernets.methods._base import METHODS, AbstractMethod, Lesson
 
 LARGEST, SMALLEST = 0, 1
+MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
+"""Choices of which more leaves less to compute."""
 
 
 @final
@@ -121,10 +123,10 @@ def _shuffled(seed: int, column: int, deck: int, round_number: int) -> tuple[int
 
 
 def _extreme(choice: Choice, *, largest: bool) -> int:
-    """Option that makes the network largest or smallest: more of it, or less sparsity."""
+    """Option that makes the network largest or smallest: more of it, or less is removed."""
     options = choice.options
     if any(isinstance(option, str) for option in options):
         return 0
-    more_is_larger = not choice.name.endswith(".sparsity")
+    more_is_larger = not choice.name.endswith(MORE_IS_SMALLER)
     pick = max if largest == more_is_larger else min
     return options.index(pick(options))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
-from supernets._modules import NORM_EPS, l1, linear_axes, norm_axes
+from supernets._heads import head_importance, inner_channels, stacked
+from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets.mixers._base import MIXERS, AbstractMixer
 
 MASKED = -100.0
@@ -121,22 +122,22 @@ class Window(AbstractMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
         assert isinstance(self.full, PlainWindow)
-        largest, head_dim = self.full.heads, self.full.head_dim
         heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        chosen_N = torch.arange(heads) if isinstance(heads, int) else heads
-        inner = (chosen_N[:, None] * head_dim + torch.arange(head_dim)).flatten()
-        offsets = torch.arange(3)[:, None] * (largest * head_dim)
+        inner = inner_channels(heads, self.full.head_dim)
         return {
             "width": signature.shape.width,
             "heads": heads,
             "inner": inner,
-            "qkv": (offsets + inner).flatten(),
+            "qkv": stacked(inner, 3, self.full.heads * self.full.head_dim),
         }
 
     def importance(self) -> dict[str, Tensor]:
         """Size of each head's values times its columns of the projection."""
         assert isinstance(self.full, PlainWindow)
-        heads, head_dim = self.full.heads, self.full.head_dim
-        values = self.full.qkv.weight[2 * heads * head_dim :]
-        per_channel = l1(values, 0) * l1(self.full.project.weight, 1)
-        return {"heads": per_channel.reshape(heads, head_dim).sum(1)}
+        return {"heads": window_importance(self.full)}
+
+
+def window_importance(full: PlainWindow) -> Tensor:
+    """Importance of every head, 1-D."""
+    values = full.qkv.weight[2 * full.heads * full.head_dim :]
+    return head_importance(values, full.project.weight, full.heads)

@@ -6,6 +6,7 @@ from torch import fx, nn
 
 from compress.placement import Placement, place, trace
 from search_spaces import SearchSpace
+from search_spaces.operators._base import OPERATORS
 from supernets._modules import Add
 from supernets.fold import folded
 from supernets.supernet import Supernet
@@ -31,14 +32,16 @@ def kinds(graph: fx.GraphModule, names: list[str]) -> list[str]:
 
 
 def network_of(supernet: Supernet, space: SearchSpace, **options: object) -> nn.Module:
-    slots = slots_of(space, **{"width": 16, "depth": 1, "sparsity": 0, **options})
+    slots = slots_of(
+        space, **{"width": 16, "depth": 1, "sparsity": 0, "expand_ratio": 2, "eca": 0, **options}
+    )
     return folded(supernet.extract(slots))
 
 
 def test_every_layer_of_an_integer_slot_is_integer(
     random_supernet: Supernet, mini: SearchSpace
 ) -> None:
-    for operator in ("mbconv", "convnext", "window", "raft"):
+    for operator in OPERATORS.names():
         network = network_of(random_supernet, mini, operator=operator)
         _, placement = placed(network)
         layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -128,6 +131,18 @@ def test_a_relu_is_not_folded_where_something_else_reads_the_convolution() -> No
     assert placement.layers[0] == ("conv", None)
 
 
+def test_channel_attention_stays_on_the_grid_but_for_its_gates(
+    random_supernet: Supernet, mini: SearchSpace
+) -> None:
+    """The map, its mean and the scaled map are integers; the gates become so to scale them."""
+    graph, placement = placed(network_of(random_supernet, mini, operator="mbconv", eca=1))
+    on_grid = [point.value for point in placement.points if point.for_all]
+    found = kinds(graph, on_grid)
+    assert (found.count("Scale"), found.count("AdaptiveAvgPool2d")) == (2, 1 + 2)
+    gates = [point for point in placement.points if not point.for_all and "reshape" in point.value]
+    assert [kinds(graph, list(point.readers)) for point in gates] == [["Scale"], ["Scale"]]
+
+
 def test_an_activation_that_is_not_linear_in_pieces_is_not_folded() -> None:
     _, placement = placed(Chain(nn.GELU()))
     assert placement.layers == (("conv", None), ("last", None))
@@ -147,7 +162,7 @@ def test_a_value_from_fp32_is_quantized_once_for_all_that_need_the_grid(
 
 
 def test_no_value_has_two_quantizers(random_supernet: Supernet, mini: SearchSpace) -> None:
-    for operator in ("mbconv", "convnext", "window", "raft"):
+    for operator in OPERATORS.names():
         for integer in ("", "stage1", "stage2", "head"):
             network = network_of(random_supernet, mini, operator=operator)
             _, placement = placed(network, integer)

@@ -18,8 +18,11 @@ from tests.strategies import mini_space, noise, randomise_, slots_of, uniform
 pytestmark = pytest.mark.parametrize("precision", PRECISIONS)
 IDENTITY = "fp32"
 UNDECLARED = pytest.mark.xfail(
-    reason="files of 100 kB: tables of window attention and names in the graph are not declared"
+    reason="files of 100 kB: tables of attention and names in the graph are not declared",
+    strict=True,
 )
+DECLARED = {"mbconv", "convnext", "inception", "sra"}
+"""Operators whose small fp32 files are as large as declared."""
 
 
 @functools.cache
@@ -64,14 +67,16 @@ def test_the_identity_changes_no_bit_and_every_other_little(precision: str) -> N
     if precision == IDENTITY:
         assert torch.equal(before, after)
     else:
-        assert 0 < (before - after).square().mean() < 0.02 * before.var()
+        assert 0 < (before - after).square().mean() < 0.03 * before.var()
 
 
 @pytest.mark.parametrize("operator", OPERATORS.names())
-@pytest.mark.parametrize("name", [pytest.param("mini", marks=UNDECLARED), "hybrid"])
+@pytest.mark.parametrize("name", ["mini", "hybrid"])
 def test_declared_bytes_are_those_of_the_file(
-    precision: str, name: str, operator: str, tmp_path: Path
+    precision: str, name: str, operator: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    if name == "mini" and (precision != IDENTITY or operator not in DECLARED):
+        request.applymarker(UNDECLARED)
     space, supernet = random_network(name)
     assert space.costs is not None
     for smallest in (True, False):

@@ -52,8 +52,8 @@ def test_every_option_of_every_choice_is_trained(name: str, mini: SearchSpace) -
 def test_every_operator_of_a_slot_is_teacher_and_student_equally_often(
     name: str, mini: SearchSpace
 ) -> None:
-    counts = new(name, mini).operator_counts(40)
     operators = [c for c in mini.choices if c.name.endswith(".operator")]
+    counts = new(name, mini).operator_counts(10 * len(operators[0].options))
     assert counts.keys() == {choice.name.rpartition(".")[0] for choice in operators}
     for by_role in counts.values():
         for role in ("teacher", "student"):

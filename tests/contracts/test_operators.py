@@ -15,7 +15,11 @@ from tests.strategies import DIMENSIONS, families, noise, randomise_, signature,
 pytestmark = pytest.mark.parametrize("operator", OPERATORS.names())
 few = settings(max_examples=12)
 
-UNTRAINABLE = {"operators.window.full.qkv.bias": lambda n: slice(n // 3, 2 * n // 3)}
+UNTRAINABLE = {
+    "operators.window.full.qkv.bias": lambda n: slice(n // 3, 2 * n // 3),
+    "operators.moat.full.attention.qkv.bias": lambda n: slice(n // 3, 2 * n // 3),
+    "operators.sra.full.kv.bias": lambda n: slice(0, n // 2),
+}
 """Keys' biases: softmax ignores what all keys share."""
 
 

@@ -21,6 +21,7 @@ FLAGS = {
         "--budget",
         "--data",
         "--data-dir",
+        "--cache",
         "--resolution",
         "--target",
         "--precision",
@@ -47,6 +48,7 @@ FLAGS = {
         "--sparsity",
         "--json",
     ],
+    "space check": ["--resolution", "--classes", "--channels", "--json"],
 }
 """A flag is forever: a new one needs a line here, and a reason why `--set` is not enough."""
 
@@ -76,6 +78,20 @@ def test_the_flags_are_those_that_were_agreed() -> None:
         for name, command in commands().items()
     }
     assert found == FLAGS
+
+
+def test_a_space_file_is_checked_and_what_is_wrong_sets_the_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(cli.__file__).parents[1] / "examples/my_space.py").read_text()
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text(text)
+    bad.write_text(text.replace("(3, 5)", "(3, 7, 9)"))
+    assert nas("space", "check", str(good)) == cli.OK
+    assert "no problems found" in capsys.readouterr().out
+    assert nas("space", "check", str(bad)) == cli.FAILED
+    assert "9 always gives the same network" in capsys.readouterr().out
+    assert nas("space", "check", str(tmp_path / "absent.py")) == cli.WRONG_USE
 
 
 @pytest.mark.parametrize("name", FLAGS)

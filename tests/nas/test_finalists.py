@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.finalists import (
-    CARD,
-    MAX_ROUNDS,
-    Entry,
-    Exporter,
-    choose_front,
-    finalist_order,
-    is_finished,
-    over_limit,
-    spread_order,
-)
+from nas.finalists import CARD, Entry, Exporter, is_finished
+from nas.front import MAX_ROUNDS, choose_front, finalist_order, over_limit, spread_order
 from nas.problem import Limit, Objective, Problem
 from nas.targets import Timing
 from nas.trial import Trial

@@ -1,6 +1,7 @@
 """Canonical form, keys, size, JSON and restriction, on spaces that can be enumerated."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -193,8 +194,8 @@ def test_sparsities_that_round_to_the_same_sizes_are_one_sparsity() -> None:
     keys = [
         space.candidate(space.encode({**narrow, "stage1.sparsity": s})).key for s in (0, 0.25, 0.5)
     ]
-    assert keys[0] == keys[1] == keys[2], "8 hidden channels stay 8"
-    wide = {**narrow, "stage1.width": 16}
+    assert keys[0] == keys[1] == keys[2], "without expansion nothing is pruned"
+    wide = {**narrow, "stage1.block1.expand_ratio": 2}
     keys = [
         space.candidate(space.encode({**wide, "stage1.sparsity": s})).key for s in (0, 0.25, 0.5)
     ]
@@ -278,7 +279,8 @@ def test_policies_leave_the_readable_architecture_alone(data: st.DataObject) -> 
 
 def test_large_spaces_are_counted_exactly() -> None:
     space = load_space("hybrid", resolution=32, channels=1, num_classes=100)
-    # Per block: mbconv and convnext 3 kernels * 3 ratios, window 3 heads * 3 ratios, raft 3 ratios.
-    block = 9 + 9 + 9 + 3
-    stage = 3 * (block + block**2 + block**3)
-    assert space.size == stage**3
+    # Per block: 3 kernels * 3 ratios for convnext, * 2 (channel attention) for mbconv, * 3 heads for
+    # moat; 3 ratios for inception and raft, * 3 heads for window and sra, * 2 reductions at 16 px.
+    same = 9 + 18 + 27 + 3 + 3 + 9
+    stages = [3 * (b + b**2 + b**3) for b in (same + 2 * 9, same + 9, same + 9)]
+    assert space.size == math.prod(stages)

@@ -52,7 +52,7 @@ def test_on_one_batch_evaluation_then_equals_training(network: PlainNetwork) -> 
     expected = network.train()(images)
     found = recalibrated(network, [images])(images)
     # Running variances are unbiased, batch variances are not: 1 / 1024 of a variance at 4 px.
-    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(found, expected, rtol=0.03, atol=0.03)
 
 
 @torch.no_grad()

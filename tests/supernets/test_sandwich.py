@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from search_spaces import SearchSpace
+from search_spaces.operators._base import OPERATORS
 from supernets.methods._base import Lesson
 from supernets.methods.sandwich import Sandwich
 
@@ -43,7 +44,9 @@ def test_the_largest_member_has_the_most_parameters_its_operators_allow(
     mini: SearchSpace,
 ) -> None:
     method = Sandwich(space=mini)
-    columns = [i for i, c in enumerate(mini.choices) if c.name.endswith(".operator")]
+    # On the smallest maps a reduction's convolution costs more than the attention it saves.
+    given = (".operator", ".sr_ratio")
+    columns = [i for i, c in enumerate(mini.choices) if c.name.endswith(given)]
     for step in range(4):
         largest, smallest, *_ = (lesson.encoding for lesson in plan(method, step))
         for encoding, extreme in (
@@ -62,18 +65,20 @@ def test_members_of_a_step_have_different_operators_in_every_slot(mini: SearchSp
         if choice.name.endswith(".operator"):
             for step in range(8):
                 dealt = [lesson.encoding[column] for lesson in plan(method, step)]
-                assert len(set(dealt)) == len(choice.options) == 4
+                assert len(set(dealt)) == len(dealt) == 4 <= len(choice.options)
 
 
 def test_operators_of_slots_are_dealt_independently(mini: SearchSpace) -> None:
     method = Sandwich(space=mini)
     columns = [i for i, c in enumerate(mini.choices) if c.name.endswith(".operator")][:2]
+    num_pairs = len(OPERATORS.names()) ** 2
     pairs = Counter(
-        tuple(plan(method, step)[0].encoding[column] for column in columns) for step in range(200)
+        tuple(plan(method, step)[0].encoding[column] for column in columns)
+        for step in range(20 * num_pairs)
     )
-    assert len(pairs) == 16
-    # 200 draws of 16 pairs: 12.5 each, standard deviation 3.4; the bounds are 3.7 sigma away.
-    assert 1 <= min(pairs.values()) <= max(pairs.values()) <= 25
+    assert len(pairs) == num_pairs
+    # 20 draws per pair, standard deviation 4.4; the bounds are 4.1 sigma away.
+    assert 2 <= min(pairs.values()) <= max(pairs.values()) <= 38
 
 
 def test_the_start_is_shallow_and_on_labels_only(mini: SearchSpace) -> None:

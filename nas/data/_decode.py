@@ -1,0 +1,148 @@
+"""From an image in any mode, size and format that Pillow reads to a square of grey or RGB bytes.
+
+In this order:
+
+1. Turned upright as its EXIF orientation says.
+2. 16-bit values become rint(value / 257). 32-bit whole numbers are taken as 16-bit ones. Floats are
+   fractions of white, or, if one is above 1, out of 255.
+3. Transparency is laid on white.
+4. Grey if all images of the data set are grey, RGB otherwise. Palettes count as RGB.
+5. The centre square of the shorter side is resized by Pillow's bilinear filter (see `_resize`).
+
+Shape suffixes: C channels, H W pixels.
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from nas.data._base import UInt8Array
+from nas.data._files import readable
+
+Content = str | bytes | UInt8Array
+"""An image as its file's path, as its file's bytes, or as pixels (H, W) or (H, W, C)."""
+
+EXIF_ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+GREY = ("1", "L", "LA", "La", "F", *SIXTEEN_BIT)
+WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of an image before it is decoded: sides in pixels, and whether it is grey."""
+
+    width: int
+    height: int
+    is_grey: bool
+
+
+def read_header(content: Content, where: str) -> Header:
+    """Mode and size of an image.
+
+    Args:
+        content: The image.
+        where: What it is called in a message.
+
+    Raises:
+        UserError: If it is no image.
+    """
+    with readable(where), _opened(content) as image:
+        return Header(*image.size, image.mode in GREY)
+
+
+def decode(content: Content, where: str, *, is_grey: bool, resolution: int) -> UInt8Array:
+    """An image (C, H, W) by the rule at the top of this module.
+
+    Args:
+        content: The image.
+        where: What it is called in a message.
+        is_grey: Whether to make it grey; it must be.
+        resolution: Height and width of the result in pixels.
+
+    Raises:
+        UserError: If it cannot be decoded.
+    """
+    with readable(where), _opened(content) as image:
+        image.load()
+        plain = _plain(_upright(image), "L" if is_grey else "RGB")
+        square = _square(plain, resolution)
+        pixels = np.asarray(square)
+    return pixels[None] if is_grey else pixels.transpose(2, 0, 1)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without Pillow's warnings: about metadata that is not used, and sizes up to its own limit."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def _opened(content: Content) -> Image.Image:
+    if isinstance(content, np.ndarray):
+        return Image.fromarray(content)
+    size = os.stat(content).st_size if isinstance(content, str) else len(content)
+    if size == 0:
+        raise ValueError("it is empty")
+    try:
+        return Image.open(content if isinstance(content, str) else io.BytesIO(content))
+    except Image.UnidentifiedImageError as error:
+        raise ValueError("it is no image of a kind that is known") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    # NOTE: the pixels are sound where the metadata are not.
+    except Exception:
+        return image
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """The same in mode L or RGB, without transparency."""
+    if image.mode in SIXTEEN_BIT or image.mode == "F":
+        image = Image.fromarray(_eight_bit(np.asarray(image), image.mode))
+    elif image.mode in WITH_ALPHA or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bit(values_HW: np.ndarray[Any, Any], mode: str) -> UInt8Array:
+    """Bytes, because Pillow's own conversion clips."""
+    low, high = values_HW.min(), values_HW.max()
+    most = 255 if mode == "F" else 65535
+    if not 0 <= low <= high <= most:
+        raise ValueError(f"its values of mode {mode} go from {low} to {high}, beyond 0 to {most}")
+    white = most if mode != "F" or high > 1 else 1
+    return np.rint(values_HW * (255 / white)).astype(np.uint8)
+
+
+def _square(image: Image.Image, resolution: int) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    if image.size != (side, side):
+        image = image.crop((left, top, left + side, top + side))
+    if side != resolution:
+        image = image.resize((resolution, resolution), Image.Resampling.BILINEAR)
+    return image

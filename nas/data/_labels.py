@@ -1,0 +1,79 @@
+"""From labels as files have them, numbers or words, to class indices.
+
+Shape suffixes: N images.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data._base import Int64Array
+from nas.data._files import TRAIN
+from nas.data._source import Index
+from search_spaces import UserError
+
+Labels = npt.NDArray[Any]
+Found = Mapping[str, Sequence[tuple[str, Labels]]]
+"""By published split: each file's name, and its labels (N,) in the order of its images."""
+
+
+def index_of(found: Found, names: Sequence[str] | None, note: str = "") -> Index:
+    """Classes and labels.
+
+    Args:
+        found: The labels; train is among the splits.
+        names: What the class indices mean; None to take the words in train, sorted, or the numbers
+            from 0.
+        note: For the index.
+
+    Raises:
+        UserError: If labels are neither whole numbers nor words, or beyond the classes.
+    """
+    for where, labels_N in (pair for pairs in found.values() for pair in pairs):
+        if labels_N.dtype.kind not in "iuU" or labels_N.ndim != 1:
+            raise UserError(
+                f"data file '{where}': the labels are {labels_N.dtype} of shape {labels_N.shape}. "
+                "They must be one whole number per image, from 0, or one word."
+            )
+    train = [labels_N for _, labels_N in found[TRAIN]]
+    if names is None:
+        names = _names_in(train)
+    return Index(
+        classes=tuple(names),
+        labels={
+            split: np.concatenate([_indices(labels_N, names, where) for where, labels_N in pairs])
+            for split, pairs in found.items()
+        },
+        note=note,
+    )
+
+
+def _names_in(train: Sequence[Labels]) -> Sequence[str]:
+    if any(labels_N.dtype.kind == "U" for labels_N in train):
+        return sorted({str(word) for labels_N in train for word in np.unique(labels_N)})
+    highest = max((int(labels_N.max()) for labels_N in train if len(labels_N)), default=0)
+    # NOTE: more classes than images cannot be right, and might be more than fit into memory.
+    most = sum(map(len, train))
+    return [str(i) for i in range(min(highest + 1, most))]
+
+
+def _indices(labels_N: Labels, names: Sequence[str], where: str) -> Int64Array:
+    if labels_N.dtype.kind == "U":
+        number = {name: i for i, name in enumerate(names)}
+        foreign = sorted(set(np.unique(labels_N).tolist()) - number.keys())
+        if foreign:
+            raise UserError(
+                f"data file '{where}': '{foreign[0]}' is none of the {len(names)} classes of "
+                f"train. Known: {', '.join(list(names)[:5])}{', ...' if len(names) > 5 else ''}."
+            )
+        return np.array([number[word] for word in labels_N.tolist()], np.int64)
+    (wrong,) = np.nonzero((labels_N < 0) | (labels_N >= len(names)))
+    if len(wrong):
+        raise UserError(
+            f"data file '{where}': label {labels_N[wrong[0]]} of image {wrong[0]} is outside 0 to "
+            f"{len(names) - 1}, as {len(wrong)} are. Number the {len(names)} classes from 0, and "
+            "leave out images without a label."
+        )
+    return labels_N.astype(np.int64)

@@ -1,0 +1,294 @@
+"""From a source of images to a data set whose pixels lie in a file that is mapped into memory.
+
+    <cache>/<data>-<digest>-<seed>/images.npy    uint8 (N, C, H, W): train, then search, then test
+                                   labels.npy    int64 (N,)
+                                   facts.json    everything else
+
+The digest covers the source's files (names, sizes, times of change), the resolution asked for, and
+what decodes them; so a file that changes, comes or goes makes another folder. Each split is a slice
+of the file in its final, stratified order, which is why the seed is in the name.
+
+A folder is written under another name and renamed when it is complete, by one process at a time. It
+can be deleted whenever no search is at work.
+
+Shape suffixes: N images, C channels, H W pixels, V the 256 pixel values.
+"""
+
+import errno
+import fcntl
+import hashlib
+import itertools
+import json
+import logging
+import math
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from nas._files import write_json
+from nas.data._base import (
+    NUM_CALIBRATION_IMAGES,
+    DataSet,
+    Int64Array,
+    Progress,
+    Request,
+    Split,
+    UInt8Array,
+    pixel_counts,
+    statistics_of,
+)
+from nas.data._decode import Header, decode, quietly, read_header
+from nas.data._load import label_of
+from nas.data._parallel import Named, in_parallel
+from nas.data._resize import choose_resolution, crop_rule
+from nas.data._source import AbstractSource, check_index, deal, splits_note
+from search_spaces import UserError
+
+SCHEMA = 1
+"""Goes up when the same files give other pixels, labels or splits than before."""
+
+SPLITS = ("train", "search", "test")
+IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "facts.json"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all images have in common.
+
+    Attributes:
+        channels: 1 if all are grey, else 3.
+        resolution: To which they are brought, pixels.
+        resize: How, in words.
+    """
+
+    channels: int
+    resolution: int
+    resize: str
+
+
+def load_source(source: AbstractSource, request: Request, *, name: str) -> DataSet:
+    """The data set of a source: from the cache, or decoded into it now.
+
+    Args:
+        source: The images.
+        request: Resolution, seed, cache and progress.
+        name: Of the data set.
+
+    Raises:
+        UserError: If a file is damaged or missing, or the images cannot be trained on.
+        OSError: If the cache cannot be written.
+    """
+    digest = _digest(source, request.resolution)
+    stem = f"{label_of(name)}-{digest}"
+    folder = request.cache / f"{stem}-{request.seed}"
+    data = _opened(folder, name)
+    if data is None:
+        request.cache.mkdir(parents=True, exist_ok=True)
+        with _locked(request.cache / f".{stem}.lock", name):
+            data = _opened(folder, name)  # another process may have written it meanwhile
+            if data is None:
+                for left in (folder, *request.cache.glob(f".{stem}-*.part")):
+                    shutil.rmtree(left, ignore_errors=True)
+                _write(source, request, folder)
+                data = _opened(folder, name)
+    assert data is not None, folder
+    return data
+
+
+def _digest(source: AbstractSource, resolution: int | None) -> str:
+    digest = hashlib.sha256(f"{SCHEMA} {PIL.__version__} {resolution}\n".encode())
+    for line in (f"{source.path.absolute()}\n", *source.stamps()):
+        digest.update(os.fsencode(line))
+    return digest.hexdigest()[:16]
+
+
+def _opened(folder: Path, name: str) -> DataSet | None:
+    """The data set in a folder of the cache; None if there is none, or it is not whole."""
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        # NOTE: "c" is copy on write. Nobody writes, but torch warns of arrays that are read-only.
+        images_NCHW = np.load(folder / IMAGES, mmap_mode="c", allow_pickle=False)
+        labels_N = np.load(folder / LABELS, allow_pickle=False)
+        return _data_set(name, facts, images_NCHW, labels_N)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, LookupError, TypeError, EOFError) as error:
+        _log.warning("data '%s': '%s' is damaged (%s) and made anew.", name, folder, error)
+        return None
+
+
+def _data_set(
+    name: str, facts: Mapping[str, Any], images_NCHW: UInt8Array, labels_N: Int64Array
+) -> DataSet:
+    shape = (sum(facts["sizes"]), facts["channels"], facts["resolution"], facts["resolution"])
+    if images_NCHW.shape != shape or labels_N.shape != shape[:1]:
+        raise ValueError(f"images {images_NCHW.shape}, labels {labels_N.shape}, not {shape}")
+    # NOTE: a plain view of the mapped file, because slices of np.memmap are slow to make.
+    pixels = images_NCHW.view(np.ndarray)
+    stops = np.cumsum([0, *facts["sizes"]]).tolist()
+    train, search, test = (
+        Split(pixels[start:stop], labels_N[start:stop]) for start, stop in itertools.pairwise(stops)
+    )
+    return DataSet(
+        name=name,
+        classes=tuple(facts["classes"]),
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+        can_flip=True,
+        crop_padding=facts["resolution"] // 8,
+        resize=facts["resize"],
+        note=facts["note"],
+        train=train,
+        search=search,
+        calibration=train.take(NUM_CALIBRATION_IMAGES),
+        test=test,
+    )
+
+
+def _write(source: AbstractSource, request: Request, folder: Path) -> None:
+    """Decode a source into a folder of the cache, which appears whole or not at all."""
+    index = source.index()
+    check_index(index, source.path)
+    with quietly():
+        num_images = sum(map(len, index.labels.values()))
+        look = _look(source, request, num_images)
+        rows = deal(index, request.seed)
+        order_N = np.concatenate([rows[split] for split in SPLITS])
+        _check_space(request.cache, num_images * look.channels * look.resolution**2)
+        part = folder.with_name(f".{folder.name}.part")
+        part.mkdir()
+        try:
+            counts_CV = _write_images(
+                source,
+                look,
+                order_N,
+                part / IMAGES,
+                num_train=len(rows["train"]),
+                progress=request.progress,
+            )
+            np.save(part / LABELS, np.concatenate([*index.labels.values()])[order_N])
+            mean, std = statistics_of(counts_CV)
+            facts = {
+                "schema": SCHEMA,
+                "classes": index.classes,
+                "sizes": [len(rows[split]) for split in SPLITS],
+                "channels": look.channels,
+                "resolution": look.resolution,
+                "mean": mean,
+                "std": std,
+                "resize": look.resize,
+                "note": splits_note(index, len(rows["test"])),
+            }
+            write_json(part / FACTS, facts)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _look(source: AbstractSource, request: Request, num_images: int) -> Look:
+    """Channels and resolution, from the headers of all images."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    is_grey = True
+
+    def headers(start: int, images: list[Named]) -> list[Header]:
+        return [read_header(content, where) for where, content in images]
+
+    done = 0
+    for size, found in in_parallel(headers, source.images()):
+        is_grey = is_grey and all(header.is_grey for header in found)
+        sizes.update((header.width, header.height) for header in found)
+        done += size
+        request.progress(done, num_images, "images looked at")
+    median_side = int(np.median([min(size) for size in sizes.elements()]))
+    resolution = request.resolution or choose_resolution(sizes, median_side)
+    return Look(1 if is_grey else 3, resolution, crop_rule(sizes, resolution))
+
+
+def _write_images(
+    source: AbstractSource,
+    look: Look,
+    order_N: Int64Array,
+    path: Path,
+    *,
+    num_train: int,
+    progress: Progress,
+) -> Int64Array:
+    """Decode every image to its place in the file.
+
+    Args:
+        source: The images, in reading order.
+        look: What they are brought to.
+        order_N: For each place in the file, the image in reading order.
+        path: The file.
+        num_train: The first images of the file are train.
+        progress: Told how many are done.
+
+    Returns:
+        How often each channel of train has each pixel value: (C, 256).
+    """
+    shape = (len(order_N), look.channels, look.resolution, look.resolution)
+    place_N = np.empty_like(order_N)
+    place_N[order_N] = np.arange(len(order_N))
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        start_of_images, image_bytes = file.tell(), math.prod(shape[1:])
+
+        def work(start: int, images: list[Named]) -> Int64Array:
+            places_B = place_N[start : start + len(images)]
+            images_BCHW = np.empty((len(images), *shape[1:]), np.uint8)
+            for image_CHW, place, (where, content) in zip(
+                images_BCHW, places_B.tolist(), images, strict=True
+            ):
+                image_CHW[:] = decode(
+                    content, where, is_grey=look.channels == 1, resolution=look.resolution
+                )
+                _write_at(file.fileno(), image_CHW, start_of_images + place * image_bytes)
+            return pixel_counts(images_BCHW[places_B < num_train])
+
+        counts_CV = np.zeros((look.channels, 256), np.int64)
+        done = 0
+        for size, counts in in_parallel(work, source.images()):
+            counts_CV += counts
+            done += size
+            progress(done, len(order_N), "images decoded")
+        os.fsync(file.fileno())
+    return counts_CV
+
+
+def _write_at(file: int, image_CHW: UInt8Array, offset: int) -> None:
+    # NOTE: not through the mapped file, where a full disk would kill the process.
+    if os.pwrite(file, image_CHW.data, offset) < image_CHW.nbytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _check_space(folder: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise UserError(
+            f"cache '{folder}': the decoded images need {needed_bytes / 1e9:.1f} GB and "
+            f"{free_bytes / 1e9:.1f} GB are free. Name a folder on another disk with --cache, or "
+            "ask for a lower --resolution."
+        )
+
+
+@contextmanager
+def _locked(path: Path, name: str) -> Iterator[None]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.warning("data '%s': another process is reading it; waiting for that.", name)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,155 @@
+"""From trials to the front: who is measured, who is replaced, who stays.
+
+Membership is decided on the `search` split and measured latency; `test` is only printed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from nas.finalists import DEPLOYED, Entry, Exporter, without_folder
+from nas.pareto import ParetoFront
+from nas.problem import Problem
+from nas.targets import Timing, is_tie, timed_together
+from nas.trial import Trial
+from search_spaces import CandidateError
+
+MAX_ROUNDS = 4
+"""How often finalists over a measured limit are replaced by the next candidates."""
+
+
+@dataclass
+class Measured:
+    """What measuring finalists and references gave.
+
+    Attributes:
+        trials: Finalists within all limits, with their measured numbers.
+        timings: Of their deployed files, by key.
+        replaced: Keys of the others, and why.
+        references: Keys and names of the references that run.
+    """
+
+    trials: list[Trial] = field(default_factory=list)
+    timings: dict[str, Timing] = field(default_factory=dict)
+    replaced: list[dict[str, str]] = field(default_factory=list)
+    references: list[dict[str, str]] = field(default_factory=list)
+
+
+def choose_front(
+    exporter: Exporter,
+    trials: Sequence[Trial],
+    num_finalists: int,
+    references: Sequence[Entry] = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Measures finalists until enough of them are within all limits, and keeps the best.
+
+    Returns:
+        front.json: members (keys, by latency), replaced, ties, knee, references.
+    """
+    problem = exporter.problem
+    found = measure_finalists(exporter, trials, num_finalists, references, progress)
+    front = ParetoFront.of(problem, found.trials)
+    members = sorted(front.trials, key=lambda trial: (trial.value("latency_ms"), trial.number))
+    keys = [trial.candidate.key for trial in members]
+    dominated = [trial.candidate.key for trial in found.trials if trial.candidate.key not in keys]
+    timings, knee = found.timings, front.knee
+    return {
+        "schema": 1,
+        "members": keys,
+        "replaced": found.replaced
+        + [{"key": key, "reason": "dominated once measured"} for key in dominated],
+        "ties": [
+            [a, b]
+            for a, b in pairwise(keys)
+            if timed_together(timings[a], timings[b]) and is_tie(timings[a], timings[b])
+        ],
+        "knee": knee.candidate.key if knee else None,
+        "references": found.references,
+    }
+
+
+def measure_finalists(
+    exporter: Exporter,
+    trials: Sequence[Trial],
+    num_finalists: int,
+    references: Sequence[Entry],
+    progress: Callable[[str], None],
+) -> Measured:
+    """Cards of finalists in the order they deserve it, those over a limit replaced by the next.
+
+    References are measured together with the first finalists.
+    """
+    found = Measured()
+    queue, beside = finalist_order(exporter.problem, trials), list(references)
+    for _ in range(MAX_ROUNDS):
+        batch = queue[: num_finalists - len(found.trials)]
+        queue = queue[len(batch) :]
+        if not batch and not beside:
+            break
+        entries = [Entry(trial.candidate, "front member") for trial in batch]
+        cards = exporter.cards([*beside, *entries], progress)
+        for entry, card in zip(beside, cards, strict=False):
+            if not isinstance(card, CandidateError):
+                found.references.append({"key": entry.candidate.key, "name": entry.name})
+        for trial, card in zip(batch, cards[len(beside) :], strict=True):
+            _admit(exporter, found, trial, card)
+        beside = []
+    return found
+
+
+def _admit(
+    exporter: Exporter, found: Measured, trial: Trial, card: dict[str, Any] | CandidateError
+) -> None:
+    """Adds a finalist, or the reason why it is replaced."""
+    key = trial.candidate.key
+    if isinstance(card, CandidateError):
+        reason = without_folder(str(card), exporter.run.path)
+        found.replaced.append({"key": key, "reason": reason})
+        return
+    measured = exporter.trial(trial.number, trial.candidate, card)
+    excess = over_limit(exporter.problem, measured)
+    if excess:
+        found.replaced.append({"key": key, "reason": excess})
+        return
+    found.trials.append(measured)
+    found.timings[key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
+
+
+def finalist_order(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
+    """Trials in the order in which they deserve to be measured.
+
+    First the front, both ends and then ever finer steps along its latency, so that any number of
+    first ones covers it; then the next best trials.
+    """
+    remaining = [trial for trial in trials if trial.failure is None]
+    order: list[Trial] = []
+    while remaining:
+        front = ParetoFront.of(problem, remaining).trials
+        if not front:
+            break
+        ranked = sorted(front, key=lambda t: (t.get("latency_ms"), t.number))
+        order += [ranked[i] for i in spread_order(len(ranked))]
+        taken = {trial.number for trial in front}
+        remaining = [trial for trial in remaining if trial.number not in taken]
+    return order
+
+
+def spread_order(n: int) -> list[int]:
+    """0 .. n - 1, both ends first, then always the middle of the widest gap."""
+    order = [0, n - 1][: min(n, 2)]
+    while len(order) < n:
+        taken = sorted(order)
+        _, left, right = max((b - a, -a, b) for a, b in pairwise(taken))
+        order.append((right - left) // 2)
+    return order
+
+
+def over_limit(problem: Problem, trial: Trial) -> str | None:
+    """Which limit the measured numbers exceed, as a sentence; None if all hold."""
+    for limit in problem.limits:
+        value = trial.get(limit.metric)
+        if not value <= limit.max:
+            return f"measured {limit.metric} {value:.6g} is over the limit {limit.max:.6g}"
+    return None

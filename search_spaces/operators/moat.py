@@ -1,0 +1,48 @@
+"""Mobile convolution and attention: an inverted residual in place of the transformer's MLP.
+
+Source: Yang et al., MOAT (2022), section 3.2: MBConv, then attention, each with a shortcut.
+Departures: downsampling is a slot of its own; attention is always in windows, without shift,
+because the depthwise convolution crosses their borders; ReLU6 as in `mbconv`.
+"""
+
+from typing import ClassVar, final
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._resolution import window_size
+from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._base import OPERATORS, AbstractBlock, effective_kernel_size
+from search_spaces.operators.mbconv import MBConv, expanded_group
+from search_spaces.operators.window import Window
+
+
+@final
+@OPERATORS.register
+class MOAT(AbstractBlock):
+    """`mbconv`, then window attention; no channel MLP."""
+
+    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "num_heads")
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """Kernels larger than the map reaches are one kernel; adds the window's side."""
+        return Options(
+            {
+                "kernel_size": effective_kernel_size(pick.number("kernel_size"), shape.size),
+                "expand_ratio": pick["expand_ratio"],
+                "eca": 0,
+                "num_heads": pick["num_heads"],
+                "head_dim": shape.head_dim,
+                "window_size": window_size(shape.size),
+                "shift": 0,
+            }
+        )
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """Expanded channels and whole heads."""
+        heads = Group(pick.number("num_heads"), 1)
+        return {"hidden": expanded_group(pick, shape), "heads": heads}
+
+    def cost(self, signature: Signature) -> Cost:
+        """The sum of its two halves and the second shortcut."""
+        shortcut = layers.pointwise(signature.shape.pixels, signature.shape.width)
+        return MBConv().cost(signature) + Window().mixer_cost(signature) + shortcut

@@ -1,0 +1,57 @@
+"""Global attention whose keys and values come from a smaller map.
+
+Source: Wang et al., Pyramid Vision Transformer (2021), section 3.3. Departures: the number of heads
+is elastic at a fixed head size, as in `window`; a reduction that does not divide the map, or leaves
+a single key, is lowered to the next one that does not.
+"""
+
+from typing import ClassVar, final
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._base import OPERATORS, AbstractMixer
+
+
+@final
+@OPERATORS.register
+class SRA(AbstractMixer):
+    """Spatial-reduction attention; a reduction of 1 is plain multi-head attention."""
+
+    dims: ClassVar[tuple[str, ...]] = ("num_heads", "expand_ratio", "sr_ratio")
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """The largest reduction up to the one asked for that divides the map, and leaves 4 keys."""
+        wanted = max(1, min(pick.number("sr_ratio"), shape.size // 2))
+        ratio = next(r for r in range(wanted, 0, -1) if shape.size % r == 0)
+        return Options(
+            {
+                "num_heads": pick["num_heads"],
+                "expand_ratio": pick["expand_ratio"],
+                "sr_ratio": ratio,
+                "head_dim": shape.head_dim,
+            }
+        )
+
+    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """Whole heads."""
+        return {"heads": Group(pick.number("num_heads"), 1)}
+
+    def mixer_cost(self, signature: Signature) -> Cost:
+        """Projections and 2 * tokens * keys * inner multiply-adds, keys = tokens / ratio ** 2."""
+        shape, pick = signature.shape, signature.pick
+        n, width, ratio = shape.pixels, shape.width, pick.number("sr_ratio")
+        heads = signature.kept.number("heads")
+        inner, keys = heads * pick.number("head_dim"), n // ratio**2
+        cost = layers.layer_norm(n, width)
+        if ratio > 1:
+            cost += layers.plain_conv(keys, width, width, ratio) + layers.layer_norm(keys, width)
+            cost += layers.pointwise(n, width, calls=2)
+        return (
+            cost
+            + layers.linear(n, width, inner)
+            + layers.linear(keys, width, 2 * inner)
+            + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
+            + layers.pointwise(n, inner, calls=4)
+            + layers.linear(n, inner, width)
+        )

@@ -1,0 +1,29 @@
+"""Which rows and columns belong to which attention heads."""
+
+import torch
+from torch import Tensor
+
+from supernets._elastic import Index
+from supernets._modules import l1
+
+
+def inner_channels(heads: Index, head_dim: int) -> Tensor:
+    """Channels of these heads, 1-D; `head_dim` channels each."""
+    chosen_N = torch.arange(heads) if isinstance(heads, int) else heads
+    return (chosen_N[:, None] * head_dim + torch.arange(head_dim)).flatten()
+
+
+def stacked(inner: Tensor, parts: int, size: int) -> Tensor:
+    """The same channels of `parts` matrices of `size` rows that lie one below the other, 1-D."""
+    return (torch.arange(parts)[:, None] * size + inner).flatten()
+
+
+def head_importance(values: Tensor, project: Tensor, heads: int) -> Tensor:
+    """Size of each head's values times its columns of the projection, 1-D.
+
+    Args:
+        values: (heads * head_dim, width), the matrix that makes values.
+        project: (width, heads * head_dim), the matrix that reads them.
+        heads: How many.
+    """
+    return (l1(values, 0) * l1(project, 1)).reshape(heads, -1).sum(1)

@@ -1,0 +1,65 @@
+"""Mobile convolution, then window attention.
+
+Source: Yang et al., MOAT (2022), section 3.2; declaration and departures in
+search_spaces/operators/moat.py.
+"""
+
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+from search_spaces import Signature
+from supernets._elastic import Axes, Index
+from supernets._heads import inner_channels, stacked
+from supernets.blocks._base import BLOCKS, AbstractBlock
+from supernets.blocks.mbconv import MBConv, PlainMBConv, conv_sizes, hidden_importance
+from supernets.mixers.window import PlainWindow, Window, window_importance
+
+
+class PlainMOAT(nn.Module):
+    """x + MBConv(x), then x + attention(norm(x))."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        self.conv = PlainMBConv(signature)
+        self.attention = PlainWindow(signature)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The shape that came in."""
+        x_BHWC = self.conv(x_BCHW).permute(0, 2, 3, 1)
+        return (x_BHWC + self.attention(x_BHWC)).permute(0, 3, 1, 2)
+
+
+@final
+@BLOCKS.register
+class MOAT(AbstractBlock):
+    """Elastic width, kernel, expansion and heads; expanded channels and heads can be pruned."""
+
+    plain: ClassVar[type[nn.Module]] = PlainMOAT
+    prunable: ClassVar[tuple[str, ...]] = ("hidden", "heads")
+    axes: ClassVar[Axes] = {
+        **{f"conv.{n}": roles for n, roles in MBConv.axes.items()},
+        **{f"attention.{n}": roles for n, roles in Window.axes.items()},
+    }
+
+    def sizes(self, signature: Signature) -> dict[str, Index]:
+        """Those of its two halves."""
+        assert isinstance(self.full, PlainMOAT)
+        pick, attention = signature.pick, self.full.attention
+        hidden = signature.shape.width * pick.number("expand_ratio")
+        heads = self.kept("heads", pick.number("num_heads"), signature)
+        inner = inner_channels(heads, attention.head_dim)
+        return {
+            **conv_sizes(self.kept("hidden", hidden, signature), signature),
+            "heads": heads,
+            "inner": inner,
+            "qkv": stacked(inner, 3, attention.heads * attention.head_dim),
+        }
+
+    def importance(self) -> dict[str, Tensor]:
+        """Hidden channels as in `mbconv`, heads as in `window`."""
+        assert isinstance(self.full, PlainMOAT)
+        return {
+            "hidden": hidden_importance(self.full.conv),
+            "heads": window_importance(self.full.attention),
+        }
