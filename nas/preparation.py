@@ -42,6 +42,7 @@ from supernets.methods._base import METHODS
 
 SHARE_SAMPLES = 10_000
 SPACE_FILE = "space.py"
+SHOWN_SPLITS = ("train", "search", "test")
 TRIM_SLACK = 1.15
 """Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
 
@@ -84,27 +85,36 @@ def prepare(
 
 
 def read_data(config: Config, reporter: Reporter | None = None) -> DataSet:
-    """The data set that the configuration names."""
-    if reporter is not None:
-        reporter.phase("data", f"reading '{config.data}'")
-    data = load_data(
+    """The data set that the configuration names; reading is a phase if it takes a while."""
+    has_begun = False
+
+    def progress(done: int, of: int, text: str) -> None:
+        nonlocal has_begun
+        if reporter is None:
+            return
+        if not has_begun:
+            reporter.phase("data", f"reading '{config.data}'")
+            has_begun = True
+        reporter.advance(done, of, text)
+
+    return load_data(
         config.data,
         resolution=config.resolution or None,
         data_dir=Path(config.data_dir) if config.data_dir else None,
         seed=config.seed,
         cache=Path(config.cache) if config.cache else None,
-        progress=reporter.advance if reporter is not None else lambda done, of, text: None,
+        progress=progress,
     )
-    if reporter is not None:
-        sizes = [len(split) for split in (data.train, data.search, data.test)]
-        reporter.advance(sum(sizes), sum(sizes), "images")
-        reporter.note(
-            f"data '{data.name}': {data.num_classes} classes, "
-            f"{'grey' if data.channels == 1 else 'RGB'} at {data.resolution} px, "
-            f"{sizes[0]} train, {sizes[1]} search, {sizes[2]} test images"
-            f"{'; ' + data.note if data.note else ''}"
-        )
-    return data
+
+
+def describe_data(data: DataSet) -> str:
+    """What was read, in a sentence."""
+    colours = "grey" if data.channels == 1 else "RGB"
+    sizes = ", ".join(f"{len(getattr(data, split)):,} {split}" for split in SHOWN_SPLITS)
+    return (
+        f"data '{data.name}': {data.num_classes} classes, {colours} at {data.resolution} px, "
+        f"{sizes} images{'; ' + data.note if data.note else ''}"
+    )
 
 
 def check_names(config: Config) -> None:

@@ -32,6 +32,7 @@ from nas.preparation import (
     KnownMetrics,
     announce,
     check_smallest_latency,
+    describe_data,
     keep_space_file,
     limit_rows,
     prepare,
@@ -64,6 +65,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         check_smallest_latency(config, space, limits)
     run = Run.open(out, config)
     reporter.note(f"run directory: {out}")
+    reporter.note(describe_data(data))
     keep_space_file(run, config)
     with run.phase("profile"):
         model = profile(run, config, space, reporter)

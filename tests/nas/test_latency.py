@@ -93,7 +93,7 @@ def test_what_is_timed_depends_on_the_seed_only(mini: SearchSpace) -> None:
 
 def test_the_fit_recovers_an_additive_machine(mini: SearchSpace, rows: list[Row]) -> None:
     model, error = fit(mini, rows)
-    assert error.mape < 0.05
+    assert error.mape < 0.08
     assert error.kendall_tau > 0.9
     unseen = mini.sample(np.random.default_rng(7), 200)
     true_N = np.array([true_ms(mini, encoding.tolist()) for encoding in unseen])
