@@ -3,6 +3,9 @@
 Widths double from stage to stage. Two scales: narrow below 96 px, wide from there on.
 """
 
+from typing import ClassVar
+
+from search_spaces._base import AbstractSpace
 from search_spaces._choice import OptionTable
 from search_spaces._network import Stage, Staged, declaration
 from search_spaces._resolution import pyramid
@@ -17,56 +20,45 @@ KEYS_SIDES = (7, 14)
 """Reduced attention sees a map of about one of these sides (PVT's reductions 8, 4, 2, 1 give 7)."""
 
 
-def family(
-    name: str,
-    operators: tuple[str, ...],
-    *,
-    resolution: int,
-    channels: int,
-    num_classes: int,
-) -> SearchSpace:
-    """The space of these operators in every block, without policy choices.
+class AbstractFamily(AbstractSpace):
+    """These operators in every block."""
 
-    Depths are 1-3; from 96 px on the third of four stages has up to 9 blocks.
+    name: ClassVar[str]
+    operators: ClassVar[tuple[str, ...]]
 
-    Args:
-        name: Of the space.
-        operators: Offered in every block.
-        resolution: Side of the images, pixels.
-        channels: Of the images.
-        num_classes: Outputs.
-    """
-    sizes = pyramid(resolution).sizes
-    is_large = resolution >= LARGE_FROM
-    widths, heads, head_dim = (
-        (LARGE_WIDTHS, LARGE_HEADS, LARGE_HEAD_DIM)
-        if is_large
-        else (SMALL_WIDTHS, SMALL_HEADS, SMALL_HEAD_DIM)
-    )
-    read = {dim for operator in operators for dim in declaration(operator).dims}
-    stages = []
-    for i, size in enumerate(sizes):
-        is_long = is_large and i == LONG_STAGE and len(sizes) > LONG_STAGE + 1
-        options: OptionTable = (
-            ("kernel_size", (3, 5, 7)),
-            ("expand_ratio", (2, 3, 4)),
-            ("num_heads", tuple(count * 2**i for count in heads)),
-            ("sr_ratio", tuple(sorted({max(1, size // side) for side in KEYS_SIDES}))),
-            ("eca", (0, 1)),
+    def build(self, *, resolution: int, channels: int, num_classes: int) -> SearchSpace:
+        """Depths 1-3; from 96 px on the third of four stages has up to 9 blocks."""
+        sizes = pyramid(resolution).sizes
+        is_large = resolution >= LARGE_FROM
+        widths, heads, head_dim = (
+            (LARGE_WIDTHS, LARGE_HEADS, LARGE_HEAD_DIM)
+            if is_large
+            else (SMALL_WIDTHS, SMALL_HEADS, SMALL_HEAD_DIM)
         )
-        stages.append(
-            Stage(
-                widths=tuple(width * 2**i for width in widths),
-                depths=LONG_DEPTHS if is_long else DEPTHS,
-                operators=operators,
-                options=tuple(row for row in options if row[0] in read),
-                head_dim=head_dim,
+        read = {dim for operator in self.operators for dim in declaration(operator).dims}
+        stages = []
+        for i, size in enumerate(sizes):
+            is_long = is_large and i == LONG_STAGE and len(sizes) > LONG_STAGE + 1
+            options: OptionTable = (
+                ("kernel_size", (3, 5, 7)),
+                ("expand_ratio", (2, 3, 4)),
+                ("num_heads", tuple(count * 2**i for count in heads)),
+                ("sr_ratio", tuple(sorted({max(1, size // side) for side in KEYS_SIDES}))),
+                ("eca", (0, 1)),
             )
+            stages.append(
+                Stage(
+                    widths=tuple(width * 2**i for width in widths),
+                    depths=LONG_DEPTHS if is_long else DEPTHS,
+                    operators=self.operators,
+                    options=tuple(row for row in options if row[0] in read),
+                    head_dim=head_dim,
+                )
+            )
+        network = Staged(
+            resolution=resolution,
+            channels=channels,
+            num_classes=num_classes,
+            stages=tuple(stages),
         )
-    network = Staged(
-        resolution=resolution,
-        channels=channels,
-        num_classes=num_classes,
-        stages=tuple(stages),
-    )
-    return SearchSpace.of_network(name, network)
+        return SearchSpace.of_network(self.name, network)

@@ -44,17 +44,8 @@ def depthwise(n: int, width: int, kernel_size: int, *, has_norm: bool, band: int
 
 
 def plain_conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
-    """Ordinary convolution with a bias and no norm."""
-    weights = kernel_size * kernel_size * in_width * width
-    return Cost(
-        dense=n * weights,
-        params=weights + width,
-        weights=weights,
-        vectors=width,
-        channels=width,
-        elements=n * width,
-        calls=1,
-    )
+    """Ordinary convolution with a bias and no norm: a linear layer on patches."""
+    return linear(n, kernel_size * kernel_size * in_width, width)
 
 
 def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
