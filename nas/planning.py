@@ -7,7 +7,7 @@ machine did to the first: training that took longer leaves fewer candidates to s
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from nas.config import Config
 from nas.data._base import DataSet
 from nas.finalists import REFERENCE_IMAGES
+from nas.problem import Limit
 from nas.score import Scorer
 from search_spaces import SearchSpace, UserError, did_you_mean
 from supernets.methods._base import METHODS, AbstractMethod
@@ -38,7 +39,7 @@ SHALLOW_SHARE = 0.25
 
 MIN_STEPS = 20
 SPEED_STEPS = 2
-SPEED_CANDIDATES, SPEED_IMAGES = 4, 256
+SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 1000
 NUM_LARGEST = 2
 """References: the largest network in each precision."""
 
@@ -67,7 +68,12 @@ def profile_sizes(config: Config) -> tuple[int, int]:
 
 
 def plan_training(
-    config: Config, space: SearchSpace, data: DataSet, *, remaining_s: float
+    config: Config,
+    space: SearchSpace,
+    data: DataSet,
+    limits: Sequence[Limit],
+    *,
+    remaining_s: float,
 ) -> dict[str, Any]:
     """plan.json without its limits: the training that fits, by a short speed test.
 
@@ -75,6 +81,7 @@ def plan_training(
         config: Times and settings.
         space: After trimming.
         data: To measure with.
+        limits: Only candidates within those that are known without measuring are timed.
         remaining_s: Seconds left of the configured time, for this and all that follows.
     """
     started = time.perf_counter()
@@ -83,7 +90,7 @@ def plan_training(
         phases = search_settings(config)
         supernet = Supernet(space, seed=config.seed)
         scorer = Scorer(supernet.eval(), data, min(phases.images_per_score, SPEED_IMAGES))
-        finalists_s = time_finalists(phases, data, *time_score(scorer))
+        finalists_s = time_finalists(phases, data, *time_score(scorer, limits))
         spent_s = time.perf_counter() - started
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
         train_s = TRAIN_SHARE * max(0.0, available_s)
@@ -92,7 +99,12 @@ def plan_training(
 
 
 def plan_search(
-    config: Config, supernet: Supernet, data: DataSet, *, remaining_s: float
+    config: Config,
+    supernet: Supernet,
+    data: DataSet,
+    limits: Sequence[Limit],
+    *,
+    remaining_s: float,
 ) -> dict[str, Any]:
     """search_plan.json: how many candidates can be scored in what training has left of the time.
 
@@ -100,11 +112,12 @@ def plan_search(
         config: Times and settings.
         supernet: Trained.
         data: To measure with.
+        limits: As in `plan_training`.
         remaining_s: Seconds left of the configured time, for the search and the finalists.
     """
     phases = search_settings(config)
     scorer = Scorer(supernet, data, min(phases.images_per_score, SPEED_IMAGES))
-    compress_s, seconds_per_image = time_score(scorer)
+    compress_s, seconds_per_image = time_score(scorer, limits)
     seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
     finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
     available_s = remaining_s - finalists_s - SPARE_SHARE * config.seconds
@@ -198,17 +211,18 @@ def time_steps(
     return (time.perf_counter() - started) / SPEED_STEPS
 
 
-def time_score(scorer: Scorer) -> tuple[float, float]:
+def time_score(scorer: Scorer, limits: Sequence[Limit]) -> tuple[float, float]:
     """Seconds to compress a candidate, and to look at one image with it.
 
-    The median of a few random candidates and the largest: a search prefers networks above the
-    average of the space.
+    The median of a few random candidates within the limits and the largest of many: a search
+    prefers networks above the average of the space.
     """
     space = scorer.supernet.space
     assert space.costs is not None
-    sample = space.sample(np.random.default_rng(0), SPEED_CANDIDATES - 1).tolist()
+    rows = within_known(space, limits)
+    largest = rows[int(space.costs.of("macs", rows).argmax())]
     compress_s, score_s = [], []
-    for encoding in [*sample, space.costs.maximum("macs")[1]]:
+    for encoding in [*rows[: SPEED_CANDIDATES - 1].tolist(), largest.tolist()]:
         started = time.perf_counter()
         network = scorer.compressed(space.candidate(encoding)).network
         compressed = time.perf_counter()
@@ -216,6 +230,16 @@ def time_score(scorer: Scorer) -> tuple[float, float]:
         compress_s.append(compressed - started)
         score_s.append(time.perf_counter() - compressed)
     return statistics.median(compress_s), statistics.median(score_s) / scorer.num_images
+
+
+def within_known(space: SearchSpace, limits: Sequence[Limit]) -> np.ndarray:
+    """Random encodings within the limits on exact costs, (N, C); the smallest if there is none."""
+    assert space.costs is not None
+    rows = space.sample(np.random.default_rng(0), SPEED_SAMPLES)
+    for limit in limits:
+        if limit.metric in space.costs.metrics:
+            rows = rows[space.costs.of(limit.metric, rows) <= limit.max]
+    return rows if len(rows) else np.array([space.costs.minimum("macs")[1]])
 
 
 def time_finalists(

@@ -131,10 +131,10 @@ class Run:
         yield
         self.event(name, "end", seconds=round(time.monotonic() - started, 3))
 
-    def spent_s(self) -> float:
-        """Seconds of all phases that have ended."""
+    def remaining_s(self, config: Config) -> float:
+        """Seconds of the configured time that the phases ended so far have left."""
         events = read_lines(self.path / "events.jsonl", dict)
-        return float(sum(event.get("seconds", 0.0) for event in events))
+        return config.seconds - float(sum(event.get("seconds", 0.0) for event in events))
 
     def _check_config(self, config: Config) -> None:
         try:

@@ -75,7 +75,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         document = run.decided(
             "plan.json",
             lambda: (
-                plan_training(config, space, data, remaining_s=config.seconds - run.spent_s())
+                plan_training(config, space, data, limits, remaining_s=run.remaining_s(config))
                 | {"limits": limit_facts}
             ),
         )
@@ -93,7 +93,9 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
     with run.phase("search"):
         document = run.decided(
             "search_plan.json",
-            lambda: plan_search(config, supernet, data, remaining_s=config.seconds - run.spent_s()),
+            lambda: plan_search(
+                config, supernet, data, limits, remaining_s=run.remaining_s(config)
+            ),
         )
         with understood(f"'{run.path}/search_plan.json'"):
             phases = phase_plan_of(document)

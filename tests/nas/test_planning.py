@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nas.config import Config
@@ -19,7 +20,9 @@ from nas.planning import (
     plan_training,
     profile_sizes,
     train_plan_of,
+    within_known,
 )
+from nas.problem import Limit
 from search_spaces import SearchSpace, UserError
 from supernets.supernet import Supernet
 
@@ -51,8 +54,8 @@ def test_what_has_a_flag_is_no_setting(name: str) -> None:
 def test_without_time_the_plans_are_the_smallest_that_make_sense(
     mini: SearchSpace, digits: DataSet
 ) -> None:
-    train = train_plan_of(plan_training(CONFIG, mini, digits, remaining_s=0.0))
-    phases = phase_plan_of(plan_search(CONFIG, Supernet(mini), digits, remaining_s=0.0))
+    train = train_plan_of(plan_training(CONFIG, mini, digits, (), remaining_s=0.0))
+    phases = phase_plan_of(plan_search(CONFIG, Supernet(mini), digits, (), remaining_s=0.0))
     assert train.steps == 2 * MIN_STEPS
     assert phases.trials == MIN_TRIALS
     assert (train.batch_size, train.precision, phases.images_per_score) == (8, "fp32", 32)
@@ -60,22 +63,22 @@ def test_without_time_the_plans_are_the_smallest_that_make_sense(
 
 def test_what_the_user_fixed_is_kept(mini: SearchSpace, digits: DataSet) -> None:
     fixed = replace(CONFIG, trials=7, set={**CONFIG.set, "steps": 50, "channels_last": False})
-    train = train_plan_of(plan_training(fixed, mini, digits, remaining_s=1e4))
-    phases = phase_plan_of(plan_search(fixed, Supernet(mini), digits, remaining_s=1e4))
+    train = train_plan_of(plan_training(fixed, mini, digits, (), remaining_s=1e4))
+    phases = phase_plan_of(plan_search(fixed, Supernet(mini), digits, (), remaining_s=1e4))
     assert (train.steps, train.channels_last, phases.trials) == (50, False, 7)
     assert 0 <= train.full_from < 50
 
 
 def test_a_trained_supernet_is_not_trained_again(mini: SearchSpace, digits: DataSet) -> None:
     config = replace(CONFIG, supernet="runs/x")
-    assert train_plan_of(plan_training(config, mini, digits, remaining_s=1000.0)).steps == 1
+    assert train_plan_of(plan_training(config, mini, digits, (), remaining_s=1000.0)).steps == 1
 
 
 def test_time_that_training_leaves_is_spent_on_candidates(
     mini: SearchSpace, digits: DataSet
 ) -> None:
     def planned(remaining_s: float) -> dict[str, Any]:
-        return plan_search(CONFIG, Supernet(mini), digits, remaining_s=remaining_s)
+        return plan_search(CONFIG, Supernet(mini), digits, (), remaining_s=remaining_s)
 
     least = planned(0.0)
     fixed_s = least["finalists_s"] + SPARE_SHARE * CONFIG.seconds
@@ -85,6 +88,18 @@ def test_time_that_training_leaves_is_spent_on_candidates(
     )
     assert least["trials"] == MIN_TRIALS
     assert few < many == MAX_TRIALS
+
+
+def test_speed_is_tested_with_candidates_within_the_limits(mini: SearchSpace) -> None:
+    assert mini.costs is not None
+    all_macs = mini.costs.of("macs", within_known(mini, ()))
+    middle = float(np.median(all_macs))
+    limits = [Limit("macs", middle), Limit("latency_ms", 0.0)]
+    few = mini.costs.of("macs", within_known(mini, limits))
+    assert len(few) == (all_macs <= middle).sum()
+    assert few.max() <= middle
+    smallest = within_known(mini, [Limit("macs", 0.0)])
+    assert mini.costs.of("macs", smallest).tolist() == [mini.costs.minimum("macs")[0]]
 
 
 @pytest.mark.parametrize("read", [train_plan_of, phase_plan_of])
