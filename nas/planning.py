@@ -89,8 +89,8 @@ def plan_training(
     if not config.supernet:
         phases = search_settings(config)
         supernet = Supernet(space, seed=config.seed)
-        scorer = Scorer(supernet.eval(), data, min(phases.images_per_score, SPEED_IMAGES))
-        finalists_s = time_finalists(phases, data, *time_score(scorer, limits))
+        speed = time_score(supernet.eval(), data, limits, phases.images_per_score)
+        finalists_s = time_finalists(phases, data, *speed)
         spent_s = time.perf_counter() - started
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
         train_s = TRAIN_SHARE * max(0.0, available_s)
@@ -116,8 +116,7 @@ def plan_search(
         remaining_s: Seconds left of the configured time, for the search and the finalists.
     """
     phases = search_settings(config)
-    scorer = Scorer(supernet, data, min(phases.images_per_score, SPEED_IMAGES))
-    compress_s, seconds_per_image = time_score(scorer, limits)
+    compress_s, seconds_per_image = time_score(supernet, data, limits, phases.images_per_score)
     seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
     finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
     available_s = remaining_s - finalists_s - SPARE_SHARE * config.seconds
@@ -211,13 +210,16 @@ def time_steps(
     return (time.perf_counter() - started) / SPEED_STEPS
 
 
-def time_score(scorer: Scorer, limits: Sequence[Limit]) -> tuple[float, float]:
+def time_score(
+    supernet: Supernet, data: DataSet, limits: Sequence[Limit], images_per_score: int
+) -> tuple[float, float]:
     """Seconds to compress a candidate, and to look at one image with it.
 
     The median of a few random candidates within the limits and the largest of many: a search
     prefers networks above the average of the space.
     """
-    space = scorer.supernet.space
+    scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
+    space = supernet.space
     assert space.costs is not None
     rows = within_known(space, limits)
     largest = rows[int(space.costs.of("macs", rows).argmax())]

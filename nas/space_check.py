@@ -1,5 +1,6 @@
 """What is wrong or wasteful in a search space: for `nas space check`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -76,7 +77,7 @@ def check(space: SearchSpace) -> Check:
     return Check(
         name=space.name,
         resolution=space.network.resolution,
-        num_encodings=int(np.prod([n for n in space.cardinalities], dtype=object)),
+        num_encodings=math.prod(space.cardinalities),
         num_networks=space.size,
         findings=tuple(_findings(space)),
         histogram=_histogram(space),

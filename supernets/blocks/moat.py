@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
-from supernets._heads import inner_channels, stacked
 from supernets.blocks._base import BLOCKS, AbstractBlock
 from supernets.blocks.mbconv import MBConv, PlainMBConv, conv_sizes, hidden_importance
-from supernets.mixers.window import PlainWindow, Window, window_importance
+from supernets.mixers.window import PlainWindow, Window, window_importance, window_sizes
 
 
 class PlainMOAT(nn.Module):
@@ -45,15 +44,12 @@ class MOAT(AbstractBlock):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Those of its two halves."""
         assert isinstance(self.full, PlainMOAT)
-        pick, attention = signature.pick, self.full.attention
+        pick = signature.pick
         hidden = signature.shape.width * pick.number("expand_ratio")
         heads = self.kept("heads", pick.number("num_heads"), signature)
-        inner = inner_channels(heads, attention.head_dim)
         return {
             **conv_sizes(self.kept("hidden", hidden, signature), signature),
-            "heads": heads,
-            "inner": inner,
-            "qkv": stacked(inner, 3, attention.heads * attention.head_dim),
+            **window_sizes(heads, self.full.attention),
         }
 
     def importance(self) -> dict[str, Tensor]:

@@ -123,18 +123,22 @@ class Window(AbstractMixer):
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
         assert isinstance(self.full, PlainWindow)
         heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim)
-        return {
-            "width": signature.shape.width,
-            "heads": heads,
-            "inner": inner,
-            "qkv": stacked(inner, 3, self.full.heads * self.full.head_dim),
-        }
+        return {"width": signature.shape.width, **window_sizes(heads, self.full)}
 
     def importance(self) -> dict[str, Tensor]:
         """Size of each head's values times its columns of the projection."""
         assert isinstance(self.full, PlainWindow)
         return {"heads": window_importance(self.full)}
+
+
+def window_sizes(heads: Index, full: PlainWindow) -> dict[str, Index]:
+    """Roles that follow from the heads: rows of queries, keys and values, inner channels."""
+    inner = inner_channels(heads, full.head_dim)
+    return {
+        "heads": heads,
+        "inner": inner,
+        "qkv": stacked(inner, 3, full.heads * full.head_dim),
+    }
 
 
 def window_importance(full: PlainWindow) -> Tensor:
