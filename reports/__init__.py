@@ -1,12 +1,24 @@
 """From run directories to tables and pages: the Pareto report of a search.
 
 Reads what `nas search` wrote and writes `report/` of the same run directory: `report.html` (one
-offline file), `pareto.csv` and `report.md`. Never imports torch.
+offline file), `pareto.csv` and `report.md`; `compare` puts finished runs side by side. Never
+imports torch.
 """
 
-from reports.build import build_report
+from reports.build import build_comparison, build_report
+from reports.comparison import compare, comparison_json, comparison_table
 from reports.intervals import wilson
 from reports.load import load_run
-from reports.tables import front_table
+from reports.tables import front_rows, front_table
 
-__all__ = ["build_report", "front_table", "load_run", "wilson"]
+__all__ = [
+    "build_comparison",
+    "build_report",
+    "compare",
+    "comparison_json",
+    "comparison_table",
+    "front_rows",
+    "front_table",
+    "load_run",
+    "wilson",
+]

@@ -1,24 +1,21 @@
-"""The lower half of the page: what was run, on what, for how long, and how far to trust it."""
+"""The end of the page: what was run, on what, and for how long."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from reports import charts, summary, text
+from reports import summary, text
+from reports.axes import Json
 from reports.markup import Html, element, join, section
 from reports.records import LimitRow, RunTables
 
 
-def background(run: RunTables) -> Html:
-    """What was run, on what, for how long, and how far its numbers can be trusted."""
+def background(run: RunTables, plots: Json) -> Html:
+    """What was run, on what, and for how long."""
     return element(
         "div",
-        section("What was run", *_settings(run)),
+        *_settings(run),
         section("Budgets", _budgets(run)),
         section("Time", _phases(run)),
         section("Trials", *_trials(run)),
-        section("Training", _training(run)),
-        section("Latency prediction", *_latency_prediction(run)),
-        section("Rank fidelity", *_rank_fidelity()),
         section("Environment", _environment(run)),
         class_="columns",
     )
@@ -27,13 +24,14 @@ def background(run: RunTables) -> Html:
 def _settings(run: RunTables) -> list[Html]:
     command = run.environment.get("command")
     words = " ".join(map(str, command)) if isinstance(command, list) else command
-    config = [pair for pair in _flat(run.config) if pair[0] != "budget"]
-    plan = _flat({k: v for k, v in run.plan.items() if k not in ("schema", "limits")})
-    parts = [element("p", element("code", words))] if words else []
-    groups = (("Settings", config), ("Space and data", _space_and_data(run)), ("Plan", plan))
-    for name, pairs in groups:
-        parts += [element("h3", name), _pairs(pairs)] if pairs else []
-    return parts
+    config = [pair for pair in text.flat(run.config) if pair[0] != "budget"]
+    plan = text.flat({k: v for k, v in run.plan.items() if k not in ("schema", "limits")})
+    command_line = element("p", element("code", words)) if words else None
+    return [
+        section("What was run", command_line, _pairs(config)),
+        section("Space and data", _pairs(_space_and_data(run))),
+        section("Plan", _pairs(plan)),
+    ]
 
 
 def _space_and_data(run: RunTables) -> list[tuple[str, str]]:
@@ -49,8 +47,8 @@ def _space_and_data(run: RunTables) -> list[tuple[str, str]]:
         *pairs,
         ("classes", f"{len(first.classes)}: {names}"),
         ("input", f"{shape} {first.input.get('channels', '')}".strip()),
-        ("images, search", _shown(first.deployed.search.total)),
-        ("images, test", _shown(first.deployed.test.total)),
+        ("images, search", text.shown(first.deployed.search.total)),
+        ("images, test", text.shown(first.deployed.test.total)),
     ]
 
 
@@ -111,55 +109,13 @@ def _trials(run: RunTables) -> list[Html]:
     return parts
 
 
-def _training(run: RunTables) -> Html:
-    return _plot_or("plot-training", charts.training_plot(run), "No training log in this run.")
-
-
-def _latency_prediction(run: RunTables) -> tuple[Html, Html]:
-    plot = charts.profile_plot(run)
-    legend = "Large dots: held out of the fit. " if plot else None
-    return (
-        _plot_or("plot-profile", plot, "No latency profile in this run."),
-        element("p", legend, f"Networks held out: {summary.profile_error(run)}.", class_="note"),
-    )
-
-
-def _rank_fidelity() -> tuple[Html, Html]:
-    question = "How far accuracy with shared weights ranks networks like training them alone:"
-    return element("p", question), element("p", element("b", summary.NOT_MEASURED))
-
-
-def _plot_or(name: str, plot: object, otherwise: str) -> Html:
-    if plot is None:
-        return element("p", otherwise, class_="empty")
-    return element("div", id=name, class_="plot")
-
-
 def _environment(run: RunTables) -> Html:
-    pairs = _flat({k: v for k, v in run.environment.items() if k not in ("schema", "command")})
-    return _pairs(pairs) if pairs else element("p", "Not recorded.", class_="empty")
+    pairs = text.flat({k: v for k, v in run.environment.items() if k not in ("schema", "command")})
+    return _pairs((name.removeprefix("versions."), value) for name, value in pairs)
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> Html:
     rows = [part for name, value in pairs for part in (element("dt", name), element("dd", value))]
+    if not rows:
+        return element("p", "Not recorded.", class_="empty")
     return element("dl", *rows, class_="pairs")
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested tables as dotted names, values as people write them."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value, f"{prefix}{name}.")
-        else:
-            is_size = name.endswith("_bytes") and isinstance(value, int)
-            pairs.append((prefix + name, text.size(value) if is_size else _shown(value)))
-    return pairs
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value)) or text.MISSING
-    return text.MISSING if value is None or value != value or value == "" else str(value)

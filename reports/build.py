@@ -1,9 +1,14 @@
-"""Writing a report: all of it, atomically, inside the run directory."""
+"""Writing pages: a run's report inside its directory, a comparison where the user wants it.
+
+Every file is replaced as a whole: who opens one sees the old or the new one, never half.
+"""
 
 import os
 import tempfile
 from pathlib import Path
 
+from reports import comparison_page
+from reports.comparison import Comparison
 from reports.load import load_run
 from reports.page import render
 from reports.tables import markdown, pareto_csv
@@ -12,8 +17,6 @@ from search_spaces import UserError
 
 def build_report(run_dir: Path) -> Path:
     """Writes report.html, report.md and pareto.csv into `run_dir/report`.
-
-    Each file is replaced as a whole: who opens one sees the old or the new report, never half.
 
     Args:
         run_dir: A run directory; the search may still be going on.
@@ -46,6 +49,22 @@ def build_report(run_dir: Path) -> Path:
             "Make room or set the permissions, then run: nas report " + str(run_dir)
         ) from error
     return folder / "report.html"
+
+
+def build_comparison(comparison: Comparison, out: Path) -> Path:
+    """Writes the page that shows runs side by side.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    try:
+        _write(out, comparison_page.render(comparison))
+    except OSError as error:
+        raise UserError(
+            f"comparison '{out}' cannot be written: {error.strerror or error}. "
+            "Name a file in a folder that is there and that you may write to, with --out."
+        ) from error
+    return out
 
 
 def _write(path: Path, content: str) -> None:

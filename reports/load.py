@@ -8,9 +8,9 @@ killed while writing it) and is then ignored.
 import math
 from pathlib import Path
 
+from reports.cards import read_member
 from reports.documents import (
     Json,
-    as_interval,
     as_number,
     as_text,
     as_whole,
@@ -24,19 +24,14 @@ from reports.documents import (
     unreadable,
 )
 from reports.limits import computed_limits
-from reports.records import (
-    Latency,
-    LimitRow,
-    Member,
-    ModelFile,
-    Phase,
-    Profile,
-    ProfileRow,
-    Quality,
-    RunTables,
-    TrainPoint,
-    TrialRow,
+from reports.logs import (
+    read_fidelity,
+    read_finetunes,
+    read_phases,
+    read_profile,
+    read_training,
 )
+from reports.records import LimitRow, Member, RunTables, TrialRow
 from search_spaces import SearchSpace, UserError
 
 _Found = tuple[SearchSpace | None, list[Member], tuple[TrialRow, ...]]
@@ -58,13 +53,13 @@ def load_run(run_dir: Path) -> RunTables:
         )
     front = read_json(run_dir / "front.json")
     config = read_toml(run_dir / "config.toml")
-    plan = read_json(run_dir / "plan.json")
+    plan = {**read_json(run_dir / "plan.json"), **read_json(run_dir / "search_plan.json")}
     events = read_lines(run_dir / "events.jsonl")
     space = _space(run_dir / "space.json")
     trials = tuple(_trial(line) for line in read_lines(run_dir / "trials.jsonl"))
-    members = [_member(run_dir, front, key=as_text(key)) for key in list_at(front, "members")]
+    members = [read_member(run_dir, front, key=as_text(key)) for key in list_at(front, "members")]
     references = [
-        _member(run_dir, front, key=as_text(row.get("key")), reference=as_text(row.get("name")))
+        read_member(run_dir, front, key=as_text(row.get("key")), reference=as_text(row.get("name")))
         for row in tables_at(front, "references")
     ]
     replaced = tables_at(front, "replaced")
@@ -79,10 +74,12 @@ def load_run(run_dir: Path) -> RunTables:
         references=tuple(references),
         replaced=tuple((as_text(r.get("key")), as_text(r.get("reason"))) for r in replaced),
         trials=trials,
-        phases=_phases(events),
+        phases=read_phases(events),
         notes=tuple(as_text(e.get("text")) for e in events if e.get("event") == "message"),
-        training=_training(read_lines(run_dir / "train_log.jsonl")),
-        profile=_profile(read_json(run_dir / "profile" / "profile.json")),
+        training=read_training(read_lines(run_dir / "train_log.jsonl")),
+        finetunes=read_finetunes(run_dir / "finetunes"),
+        profile=read_profile(read_json(run_dir / "profile" / "profile.json")),
+        fidelity=read_fidelity(read_json(run_dir / "fidelity" / "fidelity.json")),
     )
 
 
@@ -99,78 +96,6 @@ def _space(path: Path) -> SearchSpace | None:
 def _by_latency(member: Member) -> tuple[float, str]:
     latency = member.deployed.latency.median_ms
     return (math.inf if latency is None else latency, member.key)
-
-
-def _member(run_dir: Path, front: Json, *, key: str, reference: str | None = None) -> Member:
-    """One network from its card; `reference` is what it is called if it is not on the front."""
-    kind = "front" if reference is None else "references"
-    if key in ("", ".", "..") or Path(key).name != key:
-        raise UserError(f"run '{run_dir}': front.json lists the key '{key}', not a folder's name.")
-    path = run_dir / kind / key / "card.json"
-    card = read_json(path)
-    if not card:
-        raise UserError(
-            f"run '{run_dir}': front.json lists '{key}', but {kind}/{key}/card.json is not there. "
-            "Restore the folder, or start the same `nas search` again."
-        )
-    files = {name: v for name, v in table_at(card, "files").items() if isinstance(v, dict)}
-    ties = [pair for pair in list_at(front, "ties") if isinstance(pair, list) and key in pair]
-    tied = [as_text(other) for pair in ties for other in pair if other != key]
-    return Member(
-        key=key,
-        name=reference or as_text(card.get("name")) or "front member",
-        is_reference=reference is not None,
-        folder=f"{kind}/{key}",
-        arch=options_at(card, "arch"),
-        policy=options_at(card, "policy"),
-        encoding=tuple(as_whole(index) or 0 for index in list_at(card, "encoding")),
-        macs=as_whole(card.get("macs")),
-        params=as_whole(card.get("params")),
-        files=tuple(_file(name, row) for name, row in files.items()),
-        classes=tuple(as_text(name) for name in list_at(card, "classes")),
-        input=table_at(card, "input"),
-        is_knee=reference is None and front.get("knee") == key,
-        tied_with=tuple(dict.fromkeys(tied)),
-    )
-
-
-def _file(name: str, row: Json) -> ModelFile:
-    accuracy = table_at(row, "accuracy")
-    return ModelFile(
-        name=name,
-        bytes=as_whole(row.get("bytes")),
-        precision=as_text(row.get("precision")),
-        integer_kernels=as_whole(row.get("integer_kernels")),
-        search=_quality(table_at(accuracy, "search")),
-        test=_quality(table_at(accuracy, "test")),
-        latency=_latency(table_at(row, "latency")),
-        latency_predicted_ms=as_number(row.get("latency_predicted_ms")),
-    )
-
-
-def _quality(row: Json) -> Quality:
-    return Quality(
-        fraction=as_number(row.get("fraction")),
-        correct=as_whole(row.get("correct")),
-        total=as_whole(row.get("total")),
-        log_loss=as_number(row.get("log_loss")),
-    )
-
-
-def _latency(row: Json) -> Latency:
-    return Latency(
-        median_ms=as_number(row.get("median_ms")),
-        interval_ms=as_interval(row.get("interval_ms")),
-        processes=as_whole(row.get("processes")),
-        runs=as_whole(row.get("runs")),
-        threads=as_whole(row.get("threads")),
-        batch=as_whole(row.get("batch")),
-        is_bimodal=row.get("is_bimodal") is True,
-        runtime=as_text(row.get("runtime")),
-        version=as_text(row.get("version")),
-        cpu=as_text(row.get("cpu")),
-        instruction_set=as_text(row.get("instruction_set")),
-    )
 
 
 def _trial(line: Json) -> TrialRow:
@@ -213,72 +138,4 @@ def _limit(row: Json) -> LimitRow:
         max=as_number(row.get("max")),
         binds=row["binds"] if isinstance(row.get("binds"), bool) else None,
         largest=as_number(row.get("largest")),
-    )
-
-
-def _phases(events: list[Json]) -> tuple[Phase, ...]:
-    """Seconds per phase, in order of first appearance.
-
-    A start without an end was cut off, except the very last one: that phase is going on (a search
-    that writes its own report is in its report phase).
-    """
-    starts: dict[str, int] = {}
-    ends: dict[str, list[float]] = {}
-    running = ""
-    for event in events:
-        name, kind = as_text(event.get("phase")), event.get("event")
-        if kind == "start":
-            starts[name] = starts.get(name, 0) + 1
-            running = name
-        elif kind == "end":
-            starts.setdefault(name, 1)
-            ends.setdefault(name, []).append(as_number(event.get("seconds")) or 0.0)
-            running = ""
-    return tuple(
-        Phase(
-            name=name,
-            seconds=sum(ends[name]) if name in ends else None,
-            num_interrupted=max(0, num_starts - len(ends.get(name, [])) - (name == running)),
-        )
-        for name, num_starts in starts.items()
-    )
-
-
-def _training(lines: list[Json]) -> tuple[TrainPoint, ...]:
-    """One point per step, the last one written where a resumed run repeated steps."""
-    by_step = {step: line for line in lines if (step := as_whole(line.get("step"))) is not None}
-    return tuple(
-        TrainPoint(
-            step=step,
-            loss=as_number(line.get("loss")),
-            loss_largest=as_number(line.get("loss_largest")),
-            loss_smallest=as_number(line.get("loss_smallest")),
-        )
-        for step, line in sorted(by_step.items())
-    )
-
-
-def _profile(profile: Json) -> Profile | None:
-    if not profile:
-        return None
-    held_out = table_at(profile, "held_out")
-    rows = []
-    for row in tables_at(profile, "rows"):
-        measured, predicted = as_number(row.get("measured_ms")), as_number(row.get("predicted_ms"))
-        if measured is not None and predicted is not None:
-            rows.append(
-                ProfileRow(
-                    name=as_text(row.get("name")),
-                    measured_ms=measured,
-                    predicted_ms=predicted,
-                    is_held_out=row.get("held_out") is True,
-                )
-            )
-    return Profile(
-        target=as_text(profile.get("target")),
-        num_networks=as_whole(held_out.get("networks")),
-        mape=as_number(held_out.get("mape")),
-        max_error=as_number(held_out.get("max_error")),
-        kendall_tau=as_number(held_out.get("kendall_tau")),
-        rows=tuple(rows),
     )

@@ -1,10 +1,11 @@
-"""The networks of a report in HTML: the table of numbers, and each one stage by stage."""
+"""The networks of a report: the table of numbers, and each one in a picture and in words."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from reports import text
-from reports.charts import SHAPES, kind, shape
+from reports import filters, pictures, text
+from reports.axes import SHAPES
+from reports.front_plot import kind, shape
 from reports.markup import Html, element, join
 from reports.records import Member
 
@@ -12,18 +13,16 @@ GROUPS = (  # (head, columns below it)
     ("Network", ("Key",)),
     ("Accuracy, %", ("search", "test", "test fp32")),
     ("Latency, ms", ("measured", "fp32", "predicted")),
-    ("File", ("size", "fp32")),
+    ("File", ("size", "size fp32")),
     ("Cost", ("MACs", "params")),
     ("Policy", ("precision, sparsity",)),
-    ("", ("Files",)),
 )
 FILE_NAMES = {
     "model.onnx": "ONNX",
-    "model.fp32.onnx": "ONNX fp32",
+    "model.fp32.onnx": "fp32",
     "model.safetensors": "checkpoint",
     "card.json": "card",
 }
-NUM_OPERATOR_COLOURS = 6
 
 
 def anchor(member: Member) -> str:
@@ -32,13 +31,25 @@ def anchor(member: Member) -> str:
 
 
 def table(members: Sequence[Member]) -> Html:
-    """One row per network; a list of cards on a narrow screen."""
+    """One row per network; a list of cards on a narrow screen. Buttons of the head sort it."""
     top = [element("th", head, colspan=len(columns), scope="colgroup") for head, columns in GROUPS]
-    below = [element("th", name, scope="col") for _, columns in GROUPS for name in columns]
-    head = element("thead", element("tr", *top), element("tr", *below))
+    names = [(head, name) for head, columns in GROUPS for name in columns]
+    below = [_sorter(head, name, place) for place, (head, name) in enumerate(names)]
+    files = element("th", "Files", scope="col", rowspan=2)
+    head = element("thead", element("tr", *top, files), element("tr", *below, class_="sorters"))
     rows = [_row(member) for member in members]
-    drawn = element("table", head, element("tbody", *rows), class_="members")
-    return element("div", drawn, class_="scroll")
+    drawn = element("table", head, element("tbody", *rows), class_="members", id="members")
+    return element(
+        "div", drawn, class_="scroll", tabindex=0, role="region", aria_label="Networks in numbers"
+    )
+
+
+def _sorter(head: str, name: str, column: int) -> Html:
+    """The head of a column; a narrow screen has no group heads, so it names the group itself."""
+    group = element("span", f"{head.partition(',')[0]} ".lower(), class_="group-name")
+    label = join(group if head.partition(",")[0] != "Network" else None, name)
+    button = element("button", label, type="button", class_="sorter", data_column=column)
+    return element("th", button, scope="col", aria_sort="none")
 
 
 def _row(member: Member) -> Html:
@@ -46,27 +57,43 @@ def _row(member: Member) -> Html:
     search, test, timing = deployed.search, deployed.test, deployed.latency
     flag = element("small", "bimodal", class_="warning") if timing.is_bimodal else None
     latency = _measured(text.significant(timing.median_ms), text.span(timing.interval_ms))
-    cells = [
-        ("search %", _measured(text.percent(search.fraction), text.percent_range(search.interval))),
-        ("test %", _measured(text.percent(test.fraction), text.percent_range(test.interval))),
-        ("test fp32 %", text.percent(unquantized.test.fraction)),
-        ("latency ms", join(latency, flag)),
-        ("fp32 ms", text.significant(unquantized.latency.median_ms)),
-        ("predicted ms", text.significant(deployed.latency_predicted_ms)),
-        ("size", text.size(deployed.bytes)),
-        ("size fp32", text.size(unquantized.bytes)),
-        ("MACs", text.count(member.macs)),
-        ("params", text.count(member.params)),
+    accuracy = _measured(text.percent(search.fraction), text.percent_range(search.interval))
+    tested = _measured(text.percent(test.fraction), text.percent_range(test.interval))
+    fp32, fp32_ms = unquantized.test.fraction, unquantized.latency.median_ms
+    predicted = deployed.latency_predicted_ms
+    cells: list[tuple[str, object, float | None]] = [
+        ("search %", accuracy, search.fraction),
+        ("test %", tested, test.fraction),
+        ("test fp32 %", text.percent(fp32), fp32),
+        ("latency ms", join(latency, flag), timing.median_ms),
+        ("fp32 ms", text.significant(fp32_ms), fp32_ms),
+        ("predicted ms", text.significant(predicted), predicted),
+        ("size", text.size(deployed.bytes), deployed.bytes),
+        ("size fp32", text.size(unquantized.bytes), unquantized.bytes),
+        ("MACs", text.count(member.macs), member.macs),
+        ("params", text.count(member.params), member.params),
     ]
-    numbers = [element("td", value, class_="number", data_label=name) for name, value in cells]
+    numbers = [
+        element("td", shown, class_="number", data_label=name, data_sort=value)
+        for name, shown, value in cells
+    ]
+    name = (element("span", _icon(member), _link(member), class_="name"), *_badges(member))
+    precisions = text.per_stage(member.arch, member.policy, "precision")
     return element(
         "tr",
-        element("th", _icon(member), _link(member), *_badges(member), scope="row"),
+        element("th", *name, scope="row", data_sort=member.key),
         *numbers,
-        element("td", _policy(member), class_="policy", data_label="policy by stage"),
+        element(
+            "td",
+            _policy(member),
+            class_="policy",
+            data_label="policy by stage",
+            data_sort=precisions,
+        ),
         element("td", _files(member), class_="wide", data_label="files"),
         class_="reference" if member.is_reference else None,
         data_member=member.folder,
+        data_tags=filters.tags_attribute(member.arch, member.policy),
     )
 
 
@@ -95,6 +122,8 @@ def _badges(member: Member) -> list[Html]:
     badges = [element("span", member.name, class_="badge")] if member.is_reference else []
     if member.is_knee:
         badges.append(element("span", "knee", class_="badge strong"))
+    if member.finetuned is not None:
+        badges.append(element("span", "fine-tuned", class_="badge tuned"))
     return badges + [element("small", f"≈ tie: {key}", class_="tie") for key in member.tied_with]
 
 
@@ -124,22 +153,20 @@ def _files(member: Member) -> Html:
 
 
 def networks(members: Sequence[Member]) -> Html:
-    """A picture in words of each network: stages, operators, widths, precision, sparsity."""
-    pictures = [text.stages(member.arch, member.policy) for member in members]
-    operators = sorted({op for stages in pictures for s in stages for op, _ in s.blocks if op})
-    colours = {op: f"op{i % NUM_OPERATOR_COLOURS}" for i, op in enumerate(operators)}
-    articles = [
-        _network(member, stages, colours) for member, stages in zip(members, pictures, strict=True)
-    ]
-    return element("div", *articles, class_="networks")
+    """Each network in a picture and in words: stages, operators, widths, precision, sparsity."""
+    ink = pictures.Ink.of(members)
+    articles = [_network(member, ink) for member in members]
+    return join(
+        pictures.patterns(), pictures.legend(ink), element("div", *articles, class_="networks")
+    )
 
 
-def _network(member: Member, stages: tuple[text.StageText, ...], colours: dict[str, str]) -> Html:
+def _network(member: Member, ink: pictures.Ink) -> Html:
     rows = []
-    for stage in stages:
+    for stage in text.stages(member.arch, member.policy):
         settings = join(", ".join(stage.settings), _chip(stage))
         blocks = [
-            element("span", element("b", op), f" {options}", class_=f"block {colours.get(op, '')}")
+            element("span", element("b", op), f" {options}", class_=f"block {ink.colours.get(op)}")
             for op, options in stage.blocks
         ]
         rows += [
@@ -149,7 +176,22 @@ def _network(member: Member, stages: tuple[text.StageText, ...], colours: dict[s
     return element(
         "article",
         element("h3", _icon(member), element("span", member.key, class_="key"), *_badges(member)),
-        element("dl", *rows),
+        element("p", finetuning(member), class_="note") if member.finetuned else None,
+        pictures.picture(member, ink),
+        element("details", element("summary", "In words"), element("dl", *rows)),
         id=anchor(member),
-        class_="network",
+        class_="network large" if pictures.is_large(member) else "network",
     )
+
+
+def finetuning(member: Member) -> str:
+    """Where a fine-tuned network comes from: "Fine-tuned from 3f2a for 300 steps (2 epochs)"."""
+    tuned = member.finetuned
+    if tuned is None:
+        return ""
+    steps = "" if tuned.steps is None else f" for {tuned.steps} steps"
+    epochs = "" if tuned.epochs is None else f" ({tuned.epochs:g} epochs)"
+    data = f" on {tuned.data}" if tuned.data else ""
+    teachers = {"none": ", without a teacher", "largest": ", taught by the largest network", "": ""}
+    teacher = teachers.get(tuned.teacher, f", taught by {tuned.teacher}")
+    return f"Fine-tuned from {tuned.source}{steps}{epochs}{data}{teacher}"

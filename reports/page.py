@@ -1,40 +1,39 @@
 """report.html: one offline file made of sections.
 
-A section is a function from the run to markup; SECTIONS is the page from top to bottom. Text from
-files reaches the page through `reports.markup` only, and the content security policy lets nothing
-run or load but the page's own script. Plots are drawn by plots.js from the JSON of `reports.charts`
-(own SVG: a page of about 100 kB opens at once where an inlined plotly.js is 4.8 MB).
+A section is a function from the run and its plots to markup; SECTIONS is the page from top to
+bottom.
 """
 
-import base64
-import hashlib
-import string
-from importlib import resources
-
-from reports import background_page, charts, members_page, summary, text
-from reports.markup import Html, element, escaped, join, section
+from reports import (
+    background_page,
+    charts,
+    checks_page,
+    evidence_page,
+    filters,
+    front_plot,
+    legends,
+    members_page,
+    summary,
+    text,
+)
+from reports.axes import Json
+from reports.document import document
+from reports.markup import Html, element, join, section
 from reports.records import Member, RunTables
+from reports.tips import tips
 
 
 def render(run: RunTables) -> str:
     """The whole page."""
-    script = _asset("plots.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return string.Template(_asset("template.html")).substitute(
-        title=escaped(f"Pareto report: {summary.title(run)}"),
-        style=_asset("style.css"),
-        body=join(*(part(run) for part in SECTIONS)),
-        data=charts.payload(run),
-        script=script,
-        script_hash=f"sha256-{digest}",
+    plots = charts.plots(run)
+    return document(
+        title=f"Pareto report: {summary.title(run)}",
+        body=join(*(part(run, plots) for part in SECTIONS)),
+        data={"tips": tips(run), "plots": plots},
     )
 
 
-def _asset(name: str) -> str:
-    return resources.files("reports").joinpath(name).read_text(encoding="utf-8")
-
-
-def header(run: RunTables) -> Html:
+def header(run: RunTables, plots: Json) -> Html:
     """What this is, in three lines."""
     return element(
         "header",
@@ -45,7 +44,7 @@ def header(run: RunTables) -> Html:
     )
 
 
-def tiles(run: RunTables) -> Html | None:
+def tiles(run: RunTables, plots: Json) -> Html | None:
     """The members that people ask for first."""
     timed = [m for m in run.front if m.deployed.latency.median_ms is not None]
     scored = [m for m in run.front if m.deployed.search.fraction is not None]
@@ -81,13 +80,14 @@ def _tile(name: str, member: Member) -> Html:
     )
 
 
-def front(run: RunTables) -> Html:
+def front(run: RunTables, plots: Json) -> Html:
     """The main plot with its legend and what it does not show."""
-    if charts.front_plot(run) is None:
+    if plots["front"] is None:
         plot = element("p", "No network has a measured or predicted latency yet.", class_="empty")
         return section("Accuracy against measured latency", plot)
     return section(
         "Accuracy against measured latency",
+        filters.bar(run),
         _legend(run),
         element("div", id="plot-front", class_="plot"),
         element("noscript", element("p", "The plots need JavaScript; the table does not.")),
@@ -96,29 +96,21 @@ def front(run: RunTables) -> Html:
 
 
 def _legend(run: RunTables) -> Html:
-    kinds = {charts.kind(member): member for member in run.members}
+    kinds = {front_plot.kind(member): member for member in run.members}
     names = {"front": "front", "random": "random", "other": "other reference"}
     items = [
-        _legend_item(charts.shape(kind), f"mark {kind}", names.get(kind, member.name))
+        legends.marker(front_plot.shape(kind), f"mark {kind}", names.get(kind, member.name))
         for kind, member in kinds.items()
     ]
     if run.trials:
-        items.append(_legend_item("circle", "trial", "trial: latency predicted"))
+        items.append(legends.marker("circle", "trial", "trial: latency predicted"))
     sizes = sorted(m.deployed.bytes for m in run.members if m.deployed.bytes)
     if sizes:
-        radius = charts.radius_of(sizes)
+        radius = front_plot.radius_of(sizes)
         for num_bytes in dict.fromkeys([sizes[0], sizes[-1]]):
             label = text.size(num_bytes)
-            items.append(_legend_item("circle", "size", label, radius=radius(num_bytes)))
-    return element("ul", *items, class_="legend")
-
-
-def _legend_item(shape: str, class_: str, label: str, *, radius: float = 6.0) -> Html:
-    side = 2 * max(radius, 8.0) + 4
-    drawn = element("path", d=charts.SHAPES[shape], transform=f"scale({radius})", class_=class_)
-    box = f"{-side / 2} {-side / 2} {side} {side}"
-    icon = element("svg", drawn, width=side, height=side, viewBox=box, aria_hidden="true")
-    return element("li", icon, label)
+            items.append(legends.marker("circle", "size", label, radius=radius(num_bytes)))
+    return legends.legend(items)
 
 
 def _plot_notes(run: RunTables) -> list[str]:
@@ -135,13 +127,15 @@ def _plot_notes(run: RunTables) -> list[str]:
             "Front members below the line are there for their size or their log-loss. "
             "≈ joins members whose paired latencies cannot be told apart. "
         )
+    if any(member.finetuned for member in run.front):
+        notes.append("Fine-tuned members were trained further; trials have shared weights. ")
     hidden = sum(t.failure is None and t.latency_predicted_ms is None for t in run.trials)
     if hidden:
         notes.append(f"Without a latency prediction, not drawn: {hidden} trials. ")
     return notes
 
 
-def table(run: RunTables) -> Html:
+def table(run: RunTables, plots: Json) -> Html:
     """The front and the references in numbers."""
     if not run.members:
         empty = element("p", "No network was exported yet.", class_="empty")
@@ -159,11 +153,22 @@ def table(run: RunTables) -> Html:
     )
 
 
-def networks(run: RunTables) -> Html | None:
+def networks(run: RunTables, plots: Json) -> Html | None:
     """Every network stage by stage."""
     if not run.members:
         return None
     return section("Networks", members_page.networks(run.members))
 
 
-SECTIONS = (header, tiles, front, table, networks, background_page.background)
+SECTIONS = (
+    header,
+    tiles,
+    front,
+    table,
+    networks,
+    evidence_page.search_progress,
+    checks_page.checks,
+    evidence_page.predictions,
+    evidence_page.training,
+    background_page.background,
+)

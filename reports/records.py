@@ -52,6 +52,14 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parity:
+    """On how many images the exported file answers like the network that was scored."""
+
+    same_answer: float  # fraction
+    images: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelFile:
     """One exported file of a network, as its card describes it."""
 
@@ -63,6 +71,18 @@ class ModelFile:
     test: Quality = Quality()
     latency: Latency = Latency()
     latency_predicted_ms: float | None = None
+    parity: Parity | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetuned:
+    """How a network of the front was trained further, on its own."""
+
+    source: str  # key of the network whose weights it started from
+    steps: int | None = None
+    epochs: float | None = None
+    teacher: str = ""
+    data: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +101,8 @@ class Member:
     files: tuple[ModelFile, ...]
     classes: tuple[str, ...]
     input: Mapping[str, Any]
+    data: str = ""
+    finetuned: Finetuned | None = None
     is_knee: bool = False
     tied_with: tuple[str, ...] = ()
 
@@ -151,6 +173,28 @@ class TrainPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FidelityRow:
+    """One network: with the supernet's weights, and trained alone."""
+
+    key: str
+    inherited: float  # accuracy, fraction
+    alone: float
+    macs: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """How far inherited accuracy ranks networks as training them alone does."""
+
+    num_subnets: int | None
+    steps: int | None
+    batch_size: int | None
+    kendall_tau: float | None
+    interval: Interval | None
+    rows: tuple[FidelityRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProfileRow:
     """One whole network or part that the latency profile measured."""
 
@@ -189,7 +233,9 @@ class RunTables:
     phases: tuple[Phase, ...]
     notes: tuple[str, ...]
     training: tuple[TrainPoint, ...]
+    finetunes: tuple[tuple[str, tuple[TrainPoint, ...]], ...]  # (key, its training log)
     profile: Profile | None
+    fidelity: Fidelity | None
 
     @property
     def members(self) -> tuple[Member, ...]:

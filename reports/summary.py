@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from nas.budget import format_value
 from reports import text
-from reports.records import LimitRow, RunTables
+from reports.records import LimitRow, Member, ModelFile, RunTables
 
 NOT_MEASURED = "not measured"
+NO_FIDELITY = "not measured; run: nas fidelity RUN"
 
 
 def title(run: RunTables) -> str:
@@ -59,7 +60,75 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         ("measured on", measured_on(run)),
         ("time", "; ".join(phases) or text.MISSING),
         ("latency prediction, networks held out", profile_error(run)),
-        ("rank fidelity of inherited accuracy", NOT_MEASURED),
+        ("latency prediction, exported files", files_error(run)),
+        ("rank fidelity of inherited accuracy", fidelity(run)),
+        *checks(run),
+    ]
+
+
+def checks(run: RunTables) -> list[tuple[str, str]]:
+    """What was checked on exported files, as (name, value)."""
+    if not run.members:
+        return []
+    timed = [m.deployed for m in run.members if m.deployed.latency.median_ms is not None]
+    split = sum(file.latency.is_bimodal for file in timed)
+    latency = f"{split} of {plural(len(timed), 'deployed file')} timed in two modes"
+    images = run.plan.get("calibration_images")
+    calibration = f"{images} images" if images else "number of images not recorded"
+    return [
+        ("calibration of batch norm and quantizers", calibration),
+        ("same answers before and after export", _parity(run)),
+        ("bimodal latency", latency if timed else NOT_MEASURED),
+    ]
+
+
+def _parity(run: RunTables) -> str:
+    found = [m.deployed.parity for m in run.members if m.deployed.parity is not None]
+    if not found:
+        return NOT_MEASURED
+    worst = min(found, key=lambda parity: parity.same_answer)
+    images = "" if worst.images is None else f" of {plural(worst.images, 'image')}"
+    share = text.percent_at_least(worst.same_answer)
+    return f"at least {share} %{images}, in {plural(len(found), 'network')}"
+
+
+def fidelity(run: RunTables) -> str:
+    """How well inherited log-loss ranks: "Kendall tau 0.71 (0.42 to 0.88), 15 subnets"."""
+    found = run.fidelity
+    if found is None:
+        return NO_FIDELITY
+    tau = "not defined" if found.kendall_tau is None else f"{found.kendall_tau:.2f}"
+    low, high = found.interval or (None, None)
+    bounds = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+    parts = [
+        f"Kendall tau {tau}{bounds}",
+        plural(found.num_subnets, "subnet") if found.num_subnets is not None else "",
+        f"{found.steps} steps each" if found.steps is not None else "",
+        f"batches of {found.batch_size}" if found.batch_size is not None else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def files_error(run: RunTables) -> str:
+    """How far predicted latency was from that of the exported files."""
+    errors = [
+        abs(predicted - measured) / measured
+        for _, _, measured, predicted in predicted_files(run)
+        if measured > 0
+    ]
+    if not errors:
+        return NOT_MEASURED
+    mean, worst = text.percent(sum(errors) / len(errors)), text.percent(max(errors))
+    return f"mean error {mean} % on {plural(len(errors), 'file')}, at worst {worst} %"
+
+
+def predicted_files(run: RunTables) -> list[tuple[Member, ModelFile, float, float]]:
+    """Every exported file whose latency was measured and predicted: both in ms."""
+    return [
+        (member, file, file.latency.median_ms, file.latency_predicted_ms)
+        for member in run.members
+        for file in member.files
+        if file.latency.median_ms is not None and file.latency_predicted_ms is not None
     ]
 
 

@@ -4,8 +4,10 @@ One frame (`pareto_frame`) holds the numbers; the texts are made from it or from
 so that the files cannot disagree. Selection used the `search` split; `test` stands beside it.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -35,6 +37,7 @@ def _row(member: Member) -> dict[str, object]:
         "name": member.name,
         "is_knee": member.is_knee,
         "tied_with": " ".join(member.tied_with),
+        "finetuned_from": member.finetuned.source if member.finetuned else "",
         "macs": _integer(member.macs),
         "params": _integer(member.params),
         "accuracy_search": deployed.search.fraction,
@@ -94,6 +97,17 @@ def front_table(run_dir: Path) -> tuple[list[str], list[list[str]]]:
     return table_texts(load_run(run_dir))
 
 
+def front_rows(run_dir: Path) -> list[dict[str, Any]]:
+    """The rows of pareto.csv for machines; a missing number is None.
+
+    Raises:
+        UserError: If the run directory cannot be read.
+    """
+    frame = pareto_frame(load_run(run_dir))
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return rows
+
+
 def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the short table; accuracies in percent."""
     header = [
@@ -142,7 +156,8 @@ def role(member: Member) -> str:
     if member.is_reference:
         return member.name
     ties = [f"tied with {key}" for key in member.tied_with]
-    return ", ".join(["front", *(["knee"] if member.is_knee else []), *ties])
+    tuned = [f"fine-tuned from {member.finetuned.source}"] if member.finetuned else []
+    return ", ".join(["front", *(["knee"] if member.is_knee else []), *tuned, *ties])
 
 
 def _with_interval(value: str, interval: Interval | None, *, is_share: bool = False) -> str:

@@ -4,11 +4,13 @@ A missing number is "-". Sizes are decimal (1 kB = 1000 bytes). A network is one
 "stage1: width 32, depth 2, int8, sparsity .25: mbconv k3 e4 | window h2 e3".
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nas.budget import format_value
+from reports.documents import as_number
 from reports.records import Interval
 
 MISSING = "-"
@@ -19,6 +21,11 @@ OPERATOR_NAMES = ("operator", "mixer", "block")
 def percent(fraction: float | None) -> str:
     """0.6123 -> "61.2"; the unit is in the column's head."""
     return MISSING if fraction is None else f"{100 * fraction:.1f}"
+
+
+def percent_at_least(fraction: float) -> str:
+    """Rounded down: 0.9997 -> "99.9", because "100.0" would say that none differs."""
+    return f"{math.floor(1000 * fraction + 1e-9) / 10:.1f}"
 
 
 def percent_range(interval: Interval | None) -> str:
@@ -90,6 +97,8 @@ class StageText:
     precision: str
     sparsity: str
     blocks: tuple[tuple[str, str], ...]  # (operator, its options): ("mbconv", "k3 e4")
+    width: float | None = None  # channels
+    removed: float = 0.0  # the sparsity as a number
 
     @property
     def line(self) -> str:
@@ -129,6 +138,8 @@ def _stage(name: str, own: dict[str, Any], blocks: dict[str, dict[str, Any]]) ->
         precision=str(own.get("precision", "")),
         sparsity=sparsity(own["sparsity"]) if "sparsity" in own else "",
         blocks=tuple(_block(options) for options in blocks.values()),
+        width=as_number(own.get("width")),
+        removed=min(1.0, max(0.0, as_number(own.get("sparsity")) or 0.0)),
     )
 
 
@@ -147,7 +158,39 @@ def network(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[str, ..
     return tuple(stage.line for stage in stages(arch, policy))
 
 
+def operators(arch: Mapping[str, Any]) -> list[str]:
+    """What fills the blocks, one word per block."""
+    return [name for stage in stages(arch, {}) for name, _ in stage.blocks if name]
+
+
+def precision(policy: Mapping[str, Any]) -> str:
+    """The one format of all stages, or "mixed"; networks without a policy are fp32."""
+    formats = {str(v) for name, v in policy.items() if name.rpartition(".")[2] == "precision"}
+    return "mixed" if len(formats) > 1 else next(iter(formats), "fp32")
+
+
 def per_stage(arch: Mapping[str, Any], policy: Mapping[str, Any], field: str) -> str:
     """One policy field over the stages: "int8 int8 fp32"; "-" when no stage decides it."""
     values = [getattr(stage, field) for stage in stages(arch, policy)]
     return " ".join(value for value in values if value) or MISSING
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested tables as dotted names, values as people write them."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{prefix}{name}.")
+        else:
+            is_size = name.endswith("_bytes") and isinstance(value, int)
+            pairs.append((prefix + name, size(value) if is_size else shown(value)))
+    return pairs
+
+
+def shown(value: object) -> str:
+    """A setting as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(shown, value)) or MISSING
+    return MISSING if value is None or value != value or value == "" else str(value)

@@ -117,6 +117,10 @@ class SearchSpace:
         """The choice called `name`."""
         return self.choices[self.index(name)]
 
+    def columns(self, dimension: str) -> list[int]:
+        """Positions of the choices of one dimension, such as "precision", over all stages."""
+        return [i for i, c in enumerate(self.choices) if c.name.rpartition(".")[2] == dimension]
+
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """`n` encodings, uniform over the options of every choice, not canonicalised: (n, C)."""
         return rng.integers(0, self.cardinalities, size=(n, len(self.choices)))

@@ -6,7 +6,7 @@ all mixers of the slot share, follows it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Option, Options
@@ -16,9 +16,15 @@ from search_spaces._slot import Cost, Group, Shape, Signature
 OPERATORS = Registry("search_spaces.operators", "operator")
 HIDDEN_MULTIPLE = 8
 
+Mixing = Literal["convolution", "attention", "mixer"]
+"""How positions are mixed: by a convolution, by attention, or by an MLP over positions."""
+
 
 class AbstractOperator(ABC):
     """What may be decided about an operator, and what each decision costs."""
+
+    mixing: ClassVar[tuple[Mixing, ...]]
+    """How it mixes positions; an operator that does it twice names both."""
 
     dims: ClassVar[tuple[str, ...]]
     """The slot's choices that it reads, such as "kernel_size"."""

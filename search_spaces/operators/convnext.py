@@ -9,7 +9,7 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, effective_kernel_size
+from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing, effective_kernel_size
 
 
 @final
@@ -17,6 +17,7 @@ from search_spaces.operators._base import OPERATORS, AbstractMixer, effective_ke
 class ConvNeXt(AbstractMixer):
     """Depthwise convolution with bias; the only shortcut goes around mixer and MLP together."""
 
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
     dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio")
 
     def normalise(self, pick: Options, shape: Shape) -> Options:

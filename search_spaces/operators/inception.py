@@ -10,7 +10,7 @@ from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._errors import CandidateError
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, effective_kernel_size
+from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing, effective_kernel_size
 
 BRANCH_SHARE = 8
 """Each of the three branches has one in so many channels."""
@@ -23,6 +23,7 @@ SQUARE, BAND = 3, 11
 class Inception(AbstractMixer):
     """Identity, 3 x 3, 1 x 11 and 11 x 1 depthwise convolutions side by side."""
 
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
     dims: ClassVar[tuple[str, ...]] = ("expand_ratio",)
 
     def normalise(self, pick: Options, shape: Shape) -> Options:

@@ -16,6 +16,7 @@ from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import (
     OPERATORS,
     AbstractBlock,
+    Mixing,
     effective_kernel_size,
     hidden_group,
 )
@@ -29,6 +30,7 @@ class MBConv(AbstractBlock):
     An expansion of 1 has no expanding convolution.
     """
 
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
     dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "eca")
     defaults: ClassVar[Mapping[str, Option]] = {"eca": 0}
 

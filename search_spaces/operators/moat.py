@@ -11,7 +11,7 @@ from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._resolution import window_size
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractBlock, effective_kernel_size
+from search_spaces.operators._base import OPERATORS, AbstractBlock, Mixing, effective_kernel_size
 from search_spaces.operators.mbconv import MBConv, expanded_group
 from search_spaces.operators.window import Window
 
@@ -21,6 +21,7 @@ from search_spaces.operators.window import Window
 class MOAT(AbstractBlock):
     """`mbconv`, then window attention; no channel MLP."""
 
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
     dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "num_heads")
 
     def normalise(self, pick: Options, shape: Shape) -> Options:

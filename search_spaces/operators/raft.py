@@ -10,7 +10,7 @@ from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._errors import CandidateError
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer
+from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
 
 RAFT = 2
 TOKEN_EXPANSION = 2
@@ -21,6 +21,7 @@ TOKEN_EXPANSION = 2
 class Raft(AbstractMixer):
     """Vertical then horizontal mixing of `RAFT` channels stacked along the axis."""
 
+    mixing: ClassVar[tuple[Mixing, ...]] = ("mixer",)
     dims: ClassVar[tuple[str, ...]] = ("expand_ratio",)
 
     def normalise(self, pick: Options, shape: Shape) -> Options:

@@ -10,7 +10,7 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer
+from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
 
 
 @final
@@ -18,6 +18,7 @@ from search_spaces.operators._base import OPERATORS, AbstractMixer
 class SRA(AbstractMixer):
     """Spatial-reduction attention; a reduction of 1 is plain multi-head attention."""
 
+    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
     dims: ClassVar[tuple[str, ...]] = ("num_heads", "expand_ratio", "sr_ratio")
 
     def normalise(self, pick: Options, shape: Shape) -> Options:

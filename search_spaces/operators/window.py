@@ -11,7 +11,7 @@ from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._resolution import window_size
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer
+from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
 
 
 @final
@@ -19,6 +19,7 @@ from search_spaces.operators._base import OPERATORS, AbstractMixer
 class Window(AbstractMixer):
     """Window attention with a relative position bias."""
 
+    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
     dims: ClassVar[tuple[str, ...]] = ("num_heads", "expand_ratio")
 
     def normalise(self, pick: Options, shape: Shape) -> Options:

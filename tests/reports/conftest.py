@@ -182,8 +182,12 @@ def make_run(
     data: str = "digit-pairs",
     classes: tuple[str, ...] = tuple(f"{i:02d}" for i in range(100)),
     key: Callable[[str], str] = str,
+    extras: bool = False,
 ) -> Path:
-    """Writes a whole run; `key` changes every key, `precision` forces one on every network."""
+    """Writes a whole run; `key` changes every key, `precision` forces one on every network.
+
+    `extras` adds what only some runs have: parity, a fine-tuned member, rank fidelity.
+    """
     draw = Draw(7)
     rows = []
     for number in range(trials):
@@ -220,7 +224,38 @@ def make_run(
     _write_lines(folder / "events.jsonl", _events())
     _write_lines(folder / "train_log.jsonl", _train_log(draw))
     _write_json(folder / "profile" / "profile.json", _profile(draw))
+    if extras:
+        add_extras(folder, draw)
     return folder
+
+
+def add_extras(folder: Path, draw: Draw) -> None:
+    """Parity in every card, the fastest member trained further, and a measured rank fidelity."""
+    front = json.loads((folder / "front.json").read_text())
+    for path in sorted(folder.rglob("card.json")):
+        document = json.loads(path.read_text())
+        document["files"]["model.onnx"]["parity"] = {"same_answer": 0.9985, "images": 2000}
+        _write_json(path, document)
+    source = front["members"][0]
+    tuned = json.loads((folder / "front" / source / "card.json").read_text())
+    tuned["key"] = f"{source}-ft0a1b"
+    tuned["finetuned"] = {"from": source, "steps": 600, "epochs": 4.0, "teacher": "largest",
+                          "data": tuned["data"]}  # fmt: skip
+    tuned["files"]["model.onnx"]["latency"]["is_bimodal"] = True
+    _write_json(folder / "front" / tuned["key"] / "card.json", tuned)
+    _write_json(folder / "front.json", front | {"members": [*front["members"], tuned["key"]]})
+    (folder / "finetunes" / tuned["key"]).mkdir(parents=True)
+    _write_lines(folder / "finetunes" / tuned["key"] / "train_log.jsonl", _train_log(draw))
+    shares = [0.5 + 0.02 * number for number in range(15)]
+    rows = [{"key": f"{number:012x}", "macs": 1_000_000 * (number + 1),
+             "inherited": {"log_loss": 1.0, "accuracy": draw.around(share, 0.05)},
+             "alone": {"log_loss": 0.5, "accuracy": 0.2 + share}}
+            for number, share in enumerate(shares)]  # fmt: skip
+    _write_json(folder / "fidelity" / "fidelity.json", {
+        "schema": 1, "subnets": 15, "steps": 800, "batch_size": 64, "kendall_tau": 0.714,
+        "interval": [0.42, 0.88], "rows": rows,
+    })  # fmt: skip
+    _write_json(folder / "search_plan.json", {"schema": 1, "calibration_images": 256})
 
 
 def _references(

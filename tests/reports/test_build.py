@@ -120,8 +120,8 @@ def test_a_report_folder_that_leads_elsewhere_is_refused(new_run: NewRun, tmp_pa
 
 def test_no_text_of_any_file_becomes_markup(new_run: NewRun) -> None:
     evil = EVIL.replace("/", "")
-    folder = new_run(key=lambda key: key + evil, data=EVIL, classes=("a" + EVIL, "b"))
-    for path in [*folder.glob("*.json"), *folder.rglob("profile.json")]:
+    folder = new_run(key=lambda key: key + evil, data=EVIL, classes=("a" + EVIL, "b"), extras=True)
+    for path in [*folder.glob("*.json"), *folder.glob("[pf]*/[pf]*.json")]:
         document = json.loads(path.read_text())
         if path.name != "front.json":
             path.write_text(json.dumps(spoiled(document)))
@@ -171,8 +171,8 @@ def test_files_that_are_not_there_yet_are_said_to_be_missing(new_run: NewRun) ->
     for name in ("profile/profile.json", "train_log.jsonl", "env.json", "plan.json"):
         (folder / name).unlink()
     text = build(folder).text
-    assert "No latency profile in this run." in text
-    assert "Networks held out: not measured." in text
+    assert "Exported files: mean error" in text
+    assert "Networks held out of the fit: not measured." in text
     assert "No training log in this run." in text
 
 
@@ -211,7 +211,7 @@ def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 def test_junk_at_any_place_of_any_file_gives_a_page_or_a_user_error(new_run: NewRun) -> None:
     """60 of the thousands of (file, place, junk), drawn with a fixed seed."""
-    folder = new_run(trials=12, front=2)
+    folder = new_run(trials=12, front=2, extras=True)
     draw = random.Random(0)
     paths = sorted(path for path in folder.rglob("*.json*") if path.name != "space.json")
     for _ in range(60):

@@ -146,6 +146,28 @@ def test_time_of_a_resumed_phase_adds_up(tmp_path: Path) -> None:
     assert (phase.seconds, phase.num_interrupted) == (5.0, 0)
 
 
+def test_what_only_some_runs_have_is_read(new_run: NewRun) -> None:
+    run = load_run(new_run(extras=True))
+    (tuned,) = [member for member in run.front if member.finetuned is not None]
+    assert tuned.finetuned is not None
+    assert tuned.key == f"{tuned.finetuned.source}-ft0a1b"
+    assert (tuned.finetuned.steps, tuned.finetuned.teacher) == (600, "largest")
+    ((key, log),) = run.finetunes
+    assert (key, len(log)) == (tuned.key, 80)
+    assert run.fidelity is not None
+    assert (run.fidelity.kendall_tau, len(run.fidelity.rows)) == (0.714, 15)
+    parity = run.front[0].deployed.parity
+    assert parity is not None
+    assert (parity.same_answer, parity.images) == (0.9985, 2000)
+
+
+def test_both_plans_are_read_as_one(new_run: NewRun) -> None:
+    folder = new_run(trials=5, front=1)
+    (folder / "search_plan.json").write_text('{"schema": 1, "trials": 77}')
+    plan = load_run(folder).plan
+    assert (plan["steps"], plan["trials"]) == (400, 77)
+
+
 def test_a_step_that_was_trained_again_counts_once(tmp_path: Path) -> None:
     (tmp_path / "config.toml").touch()
     log = [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}, {"step": 2, "loss": 2.0}]

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import pytest
 
-from reports import build_report, load_run
+from reports import build_comparison, build_report, compare, filters, load_run
 
 NewRun = Callable[..., Path]
 PHONE, TABLET, DESKTOP = (360, 740), (820, 1100), (1280, 900)
+MARKERS = "#plot-front path.mark[tabindex='0']"
+ROWS = "#members tbody tr:not([hidden])"
 
 # Text nodes whose colour contrasts less than 4.5:1 with the nearest painted background, or that are
 # smaller than 11 px. Source: WCAG 2.2, success criterion 1.4.3, relative luminance.
@@ -49,8 +52,8 @@ HARD_TO_READ = """() => {
 DRAWN = """() => [...document.querySelectorAll(".plot")].every(
   (host) => host.firstChild && +host.firstChild.getAttribute("width") === host.clientWidth)"""
 
-# Texts of one plot that touch each other.
-OVERLAPPING = """() => [...document.querySelectorAll(".plot svg")].flatMap((svg) => {
+# Texts of one plot or picture that touch each other.
+OVERLAPPING = """() => [...document.querySelectorAll(".plot svg, .picture svg")].flatMap((svg) => {
   const boxes = [...svg.querySelectorAll("text")].map((t) => t.getBoundingClientRect());
   return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) =>
     a.left < b.right && b.left < a.right && a.top < b.bottom - 3 && b.top < a.bottom - 3));
@@ -115,19 +118,32 @@ def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
         assert tab.faults == []
 
 
+def point_at_the_fastest(tab: Tab) -> None:
+    """Scrolls first: scrolling under a resting pointer hides what it points at."""
+    tab.page.wait_for_function(DRAWN)
+    marker = tab.page.locator(MARKERS).last  # drawn last: the fastest
+    marker.scroll_into_view_if_needed()
+    tab.page.wait_for_timeout(100)
+    marker.hover()
+
+
 def test_every_text_can_be_read_and_nothing_overflows_in_light_and_dark(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    new_run: NewRun, open_tab: Callable[..., Tab], tmp_path: Path
 ) -> None:
-    tab = open_tab(build_report(new_run()))
+    tab = open_tab(build_report(new_run(extras=True)))
+    tab.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
     backgrounds = set()
     for width, height in (PHONE, TABLET, DESKTOP):
         tab.page.set_viewport_size({"width": width, "height": height})
         tab.page.wait_for_function(DRAWN)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert tab.page.locator(".plot svg").count() == 3
+        assert tab.page.locator(".plot svg").count() == 7
         assert tab.evaluate(OVERLAPPING) == 0
         for scheme in ("light", "dark"):
             tab.page.emulate_media(color_scheme=scheme)
+            picture = tmp_path / f"report-{scheme}-{width}.png"
+            tab.page.screenshot(path=picture, full_page=True)
+            assert picture.stat().st_size > 10_000
             assert tab.evaluate(HARD_TO_READ) == []
             backgrounds.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert len(backgrounds) == 2
@@ -140,7 +156,7 @@ def test_pointing_at_a_marker_shows_its_network_and_row(
     tab = open_tab(build_report(folder))
     member = load_run(folder).front[0]
     assert not tab.page.locator("#tip").is_visible()
-    tab.page.locator("path.mark[tabindex]").last.hover()  # drawn last: the fastest
+    point_at_the_fastest(tab)
     told = tab.page.locator("#tip").inner_text()
     assert member.key in told
     assert "stage1: width" in told
@@ -154,7 +170,7 @@ def test_the_keyboard_reaches_every_marker_and_the_screen_reader_is_told(
 ) -> None:
     folder = new_run()
     tab = open_tab(build_report(folder))
-    markers = tab.page.locator("path.mark[tabindex='0']")
+    markers = tab.page.locator(MARKERS)
     assert markers.count() == 13
     keys = {member.key for member in load_run(folder).members}
     labels = [markers.nth(i).get_attribute("aria-label") for i in range(13)]
@@ -167,7 +183,7 @@ def test_a_tip_stays_on_the_screen_of_a_phone(
     new_run: NewRun, open_tab: Callable[..., Tab]
 ) -> None:
     tab = open_tab(build_report(new_run()), PHONE)
-    markers = tab.page.locator("path.mark[tabindex='0']")
+    markers = tab.page.locator(MARKERS)
     for i in (0, 6, 12):
         markers.nth(i).scroll_into_view_if_needed()
         markers.nth(i).focus()
@@ -176,6 +192,148 @@ def test_a_tip_stays_on_the_screen_of_a_phone(
         assert box["x"] + box["width"] <= PHONE[0]
         assert box["y"] >= 0
         assert box["y"] + box["height"] <= PHONE[1]
+
+
+def test_arrow_keys_go_through_the_dots_of_a_plot(
+    new_run: NewRun, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(build_report(new_run()))
+    tab.page.wait_for_function(DRAWN)
+    tab.page.locator("#plot-mix svg").focus()
+    tip = tab.page.locator("#tip")
+    assert not tip.is_visible()
+    tab.page.keyboard.press("ArrowRight")
+    first = tip.inner_text()
+    tab.page.keyboard.press("ArrowRight")
+    assert tip.inner_text() != first
+    tab.page.keyboard.press("ArrowLeft")
+    assert tip.inner_text() == first
+    tab.page.keyboard.press("Tab")
+    assert not tip.is_visible()
+
+
+def test_filters_narrow_plot_and_table_down_alike(
+    new_run: NewRun, open_tab: Callable[..., Tab]
+) -> None:
+    folder = new_run()
+    tab = open_tab(build_report(folder))
+    tab.page.wait_for_function(DRAWN)
+    run = load_run(folder)
+    archs = [(m.arch, m.policy) for m in run.members]
+    trials = [(trial.arch, trial.policy) for trial in run.trials if trial.failure is None]
+
+    def count(networks: list[Any], *wanted: str) -> int:
+        return sum(set(wanted) <= set(filters.tags(*network)) for network in networks)
+
+    def shown() -> tuple[int, int, int]:
+        trials_drawn = tab.page.locator("#plot-front circle.trial").count()
+        return tab.page.locator(MARKERS).count(), tab.page.locator(ROWS).count(), trials_drawn
+
+    status, reset = tab.page.locator("#filter-status"), tab.page.locator("#filter-reset")
+    assert status.inner_text() == "Shown: 13 of 13 networks, 58 of 58 trials"
+    assert reset.is_disabled()
+    window = tab.page.locator("button", has_text="window").first
+    window.click()
+    assert window.get_attribute("aria-pressed") == "true"
+    num_members, num_trials = count(archs, "operator:window"), count(trials, "operator:window")
+    assert 0 < num_members < 13
+    assert shown() == (num_members, num_members, num_trials)
+    tab.page.locator("button", has_text="int8").first.focus()
+    tab.page.keyboard.press("Space")
+    both = "operator:window", "precision:int8"
+    assert shown() == (count(archs, *both), count(archs, *both), count(trials, *both))
+    assert status.inner_text().startswith(f"Shown: {count(archs, *both)} of 13 networks")
+    reset.focus()
+    tab.page.keyboard.press("Enter")
+    assert shown() == (13, 13, 58)
+    assert window.get_attribute("aria-pressed") == "false"
+
+
+def test_any_pressed_precision_is_shown(new_run: NewRun, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(build_report(new_run()))
+    for name in ("fp32", "int8", "mixed"):
+        tab.page.locator(f"button[data-tag='precision:{name}']").click()
+    assert tab.page.locator(ROWS).count() == 13
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_table_is_sorted_by_a_click_or_enter(
+    new_run: NewRun, open_tab: Callable[..., Tab], size: tuple[int, int]
+) -> None:
+    folder = new_run()
+    tab = open_tab(build_report(folder), size)
+    keys = "[...document.querySelectorAll('#members tbody a.key')].map((a) => a.textContent)"
+    members = load_run(folder).members
+    assert tab.evaluate(keys) == [member.key for member in members]
+    button = tab.page.locator("button.sorter", has_text="MACs")
+    button.click()
+    by_macs = [m.key for m in sorted(members, key=lambda m: m.macs or 0)]
+    assert tab.evaluate(keys) == by_macs
+    head = tab.page.locator("th", has=button)
+    assert head.get_attribute("aria-sort") == "ascending"
+    button.focus()
+    tab.page.keyboard.press("Enter")
+    backwards = [m.key for m in sorted(members, key=lambda m: m.macs or 0, reverse=True)]
+    assert tab.evaluate(keys) == backwards
+    assert head.get_attribute("aria-sort") == "descending"
+    assert tab.page.locator("th[aria-sort]:not([aria-sort='none'])").count() == 1
+    tab.page.locator("button.sorter", has_text="precision, sparsity").click()
+    assert sorted(tab.evaluate(keys)) == sorted(by_macs)
+
+
+def test_the_links_of_the_table_lead_to_the_files_of_the_run(
+    new_run: NewRun, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(build_report(new_run()))
+    links = tab.evaluate("[...document.querySelectorAll('.files a')].map((a) => a.href)")
+    cards = [Path(unquote(urlparse(link).path)) for link in links if link.endswith("card.json")]
+    assert len(cards) == 13
+    assert all(card.is_file() for card in cards)
+
+
+def test_every_network_has_a_picture_and_its_words(
+    new_run: NewRun, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(build_report(new_run(extras=True)))
+    assert tab.page.locator(".picture svg[role=img]").count() == 14
+    label = tab.page.locator(".picture svg").first.get_attribute("aria-label")
+    assert label.startswith("stage1: width ")
+    words = tab.page.locator(".network details").first
+    words.locator("summary").focus()
+    tab.page.keyboard.press("Enter")
+    assert "width" in words.inner_text()
+    assert "Fine-tuned from" in tab.page.locator(".network p.note").inner_text()
+
+
+def test_what_is_printed_is_light_and_has_all_words(
+    new_run: NewRun, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(build_report(new_run()))
+    tab.page.emulate_media(media="print")
+    assert not tab.page.locator("#filters").is_visible()
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.page.locator(".network details[open]").count() == 13
+
+
+def test_a_comparison_can_be_read_everywhere(
+    new_run: NewRun, open_tab: Callable[..., Tab], tmp_path: Path
+) -> None:
+    evil = tmp_path / "<img src=x onerror=alert(1)>"
+    new_run(front=5).rename(evil)
+    tab = open_tab(build_comparison(compare([new_run(), evil]), tmp_path / "c.html"))
+    for width, height in (PHONE, DESKTOP):
+        tab.page.set_viewport_size({"width": width, "height": height})
+        tab.page.wait_for_function(DRAWN)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        for scheme in ("light", "dark"):
+            tab.page.emulate_media(color_scheme=scheme)
+            assert tab.evaluate(HARD_TO_READ) == []
+    tab.page.screenshot(path=tmp_path / "comparison.png", full_page=True)
+    assert tab.page.locator(MARKERS).count() == 13
+    assert tab.page.locator("path.stairs").count() == 2
+    tab.page.locator(MARKERS).first.focus()
+    assert evil.name in tab.page.locator("#tip").inner_text()
+    assert tab.page.locator("img").count() == 0
 
 
 def test_plots_are_drawn_again_for_another_width(
@@ -195,9 +353,10 @@ def test_markup_in_names_runs_nothing(new_run: NewRun, open_tab: Callable[..., T
     folder = new_run(key=lambda key: evil + key, data=script, classes=(script, evil))
     tab = open_tab(build_report(folder))
     assert tab.page.locator("img").count() == 0
+    assert tab.page.locator("#filters").is_visible()
     assert tab.evaluate("document.scripts.length") == 2
     assert tab.page.locator("h1").inner_text() == f"hybrid on {script}"
-    tab.page.locator("path.mark[tabindex]").last.hover()
+    point_at_the_fastest(tab)
     assert evil in tab.page.locator("#tip").inner_text()
     assert tab.page.locator("tbody a.key").first.inner_text().startswith(evil)
 

@@ -48,6 +48,15 @@ def test_rows_of_the_csv_say_what_they_are(new_run: NewRun) -> None:
     assert table["is_knee"].sum() == 1
 
 
+def test_a_fine_tuned_member_says_what_it_was(new_run: NewRun) -> None:
+    folder = new_run(extras=True)
+    table = read_csv(folder)
+    (source,) = table["finetuned_from"].dropna()
+    assert source in table["key"].tolist()
+    roles = [row[0] for row in front_table(folder)[1]]
+    assert f"front, fine-tuned from {source}" in roles
+
+
 def test_an_all_fp32_network_repeats_its_own_numbers(new_run: NewRun) -> None:
     table = read_csv(new_run(precision="fp32"))
     assert (table["accuracy_test_fp32"] == table["accuracy_test"]).all()

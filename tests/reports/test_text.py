@@ -19,6 +19,9 @@ def test_a_stage_reads_as_one_line() -> None:
     policy = {"stage1.precision": "int8", "stage1.sparsity": 0.25}
     line = "stage1: width 32, depth 2, int8, sparsity .25: mbconv k3 e4 | window h2 e3"
     assert text.network(arch, policy) == (line,)
+    (stage,) = text.stages(arch, policy)
+    assert (stage.width, stage.removed) == (32, 0.25)
+    assert text.operators(arch) == ["mbconv", "window"]
 
 
 def test_choices_outside_of_stages_and_unknown_options_are_shown_too() -> None:
@@ -37,6 +40,16 @@ def test_policy_fields_are_listed_in_the_order_of_the_stages() -> None:
     assert text.per_stage(arch, policy, "precision") == "fp32 int8"
     assert text.per_stage(arch, policy, "sparsity") == ".5"
     assert text.per_stage(arch, {}, "precision") == "-"
+
+
+def test_a_network_has_one_precision_or_is_mixed() -> None:
+    int8, fp32 = {"stage1.precision": "int8"}, {"stage2.precision": "fp32"}
+    assert [text.precision(policy) for policy in (int8, fp32, int8 | fp32, {})] == [
+        "int8",
+        "fp32",
+        "mixed",
+        "fp32",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +84,7 @@ def test_sizes_are_decimal_and_counts_have_no_unit() -> None:
 
 
 def test_fractions_are_shown_as_percent_and_sparsity_as_a_fraction() -> None:
+    assert (text.percent_at_least(0.9997), text.percent_at_least(1.0)) == ("99.9", "100.0")
     assert (text.percent(0.6123), text.percent(None)) == ("61.2", "-")
     assert (text.percent_range((0.58, 0.641)), text.percent_range(None)) == ("58.0–64.1", "")
     assert (text.sparsity(0.25), text.sparsity(0), text.sparsity("high")) == (".25", "0", "high")

@@ -1,0 +1,119 @@
+"""From the card beside a network's files to a `Member`."""
+
+from pathlib import Path
+
+from reports.documents import (
+    Json,
+    as_interval,
+    as_number,
+    as_text,
+    as_whole,
+    list_at,
+    options_at,
+    read_json,
+    table_at,
+)
+from reports.records import Finetuned, Latency, Member, ModelFile, Parity, Quality
+from search_spaces import UserError
+
+
+def read_member(run_dir: Path, front: Json, *, key: str, reference: str | None = None) -> Member:
+    """One network from its card.
+
+    Args:
+        run_dir: A run directory.
+        front: Its front.json.
+        key: Which network; the name of its folder.
+        reference: What it is called if it is not on the front.
+
+    Raises:
+        UserError: If the key is no folder's name, or there is no card.
+    """
+    kind = "front" if reference is None else "references"
+    if key in ("", ".", "..") or Path(key).name != key:
+        raise UserError(f"run '{run_dir}': front.json lists the key '{key}', not a folder's name.")
+    path = run_dir / kind / key / "card.json"
+    card = read_json(path)
+    if not card:
+        raise UserError(
+            f"run '{run_dir}': front.json lists '{key}', but {kind}/{key}/card.json is not there. "
+            "Restore the folder, or start the same `nas search` again."
+        )
+    files = {name: v for name, v in table_at(card, "files").items() if isinstance(v, dict)}
+    ties = [pair for pair in list_at(front, "ties") if isinstance(pair, list) and key in pair]
+    tied = [as_text(other) for pair in ties for other in pair if other != key]
+    return Member(
+        key=key,
+        name=reference or as_text(card.get("name")) or "front member",
+        is_reference=reference is not None,
+        folder=f"{kind}/{key}",
+        arch=options_at(card, "arch"),
+        policy=options_at(card, "policy"),
+        encoding=tuple(as_whole(index) or 0 for index in list_at(card, "encoding")),
+        macs=as_whole(card.get("macs")),
+        params=as_whole(card.get("params")),
+        files=tuple(_file(name, row) for name, row in files.items()),
+        classes=tuple(as_text(name) for name in list_at(card, "classes")),
+        input=table_at(card, "input"),
+        data=as_text(card.get("data")),
+        finetuned=_finetuned(table_at(card, "finetuned")),
+        is_knee=reference is None and front.get("knee") == key,
+        tied_with=tuple(dict.fromkeys(tied)),
+    )
+
+
+def _file(name: str, row: Json) -> ModelFile:
+    accuracy = table_at(row, "accuracy")
+    return ModelFile(
+        name=name,
+        bytes=as_whole(row.get("bytes")),
+        precision=as_text(row.get("precision")),
+        integer_kernels=as_whole(row.get("integer_kernels")),
+        search=_quality(table_at(accuracy, "search")),
+        test=_quality(table_at(accuracy, "test")),
+        latency=_latency(table_at(row, "latency")),
+        latency_predicted_ms=as_number(row.get("latency_predicted_ms")),
+        parity=_parity(table_at(row, "parity")),
+    )
+
+
+def _parity(row: Json) -> Parity | None:
+    same = as_number(row.get("same_answer"))
+    return None if same is None else Parity(same_answer=same, images=as_whole(row.get("images")))
+
+
+def _finetuned(row: Json) -> Finetuned | None:
+    if not row:
+        return None
+    return Finetuned(
+        source=as_text(row.get("from")),
+        steps=as_whole(row.get("steps")),
+        epochs=as_number(row.get("epochs")),
+        teacher=as_text(row.get("teacher")),
+        data=as_text(row.get("data")),
+    )
+
+
+def _quality(row: Json) -> Quality:
+    return Quality(
+        fraction=as_number(row.get("fraction")),
+        correct=as_whole(row.get("correct")),
+        total=as_whole(row.get("total")),
+        log_loss=as_number(row.get("log_loss")),
+    )
+
+
+def _latency(row: Json) -> Latency:
+    return Latency(
+        median_ms=as_number(row.get("median_ms")),
+        interval_ms=as_interval(row.get("interval_ms")),
+        processes=as_whole(row.get("processes")),
+        runs=as_whole(row.get("runs")),
+        threads=as_whole(row.get("threads")),
+        batch=as_whole(row.get("batch")),
+        is_bimodal=row.get("is_bimodal") is True,
+        runtime=as_text(row.get("runtime")),
+        version=as_text(row.get("version")),
+        cpu=as_text(row.get("cpu")),
+        instruction_set=as_text(row.get("instruction_set")),
+    )

@@ -1,0 +1,159 @@
+"""The main plot: accuracy on the search split against latency.
+
+x is latency in ms, y is accuracy in percent. Front members and references stand at their measured
+latency; trials stand at the predicted one, because only exported files are timed.
+"""
+
+from collections.abc import Callable, Iterable
+
+from reports import filters
+from reports.axes import SHAPES, Json, axis
+from reports.records import Member, RunTables, TrialRow
+
+LARGEST_RADIUS, SMALLEST_RADIUS = 13.0, 4.0  # pixels
+
+
+def front_plot(run: RunTables) -> Json | None:
+    """Accuracy on the search split against measured latency; None when nothing can be drawn."""
+    members = [member for member in run.members if position(member) is not None]
+    numbered = enumerate(run.trials, start=len(run.members))
+    dots = [_dot(trial, tip) for tip, trial in numbered if _is_drawn(trial)]
+    if not members and not dots:
+        return None
+    radius = radius_of([member.deployed.bytes for member in members])
+    points = [_point(member, radius, run.members.index(member)) for member in members]
+    limits: list[Json] = [
+        {"value": limit.max, "text": f"limit {limit.text}"}
+        for limit in run.limits
+        if limit.metric == "latency_ms" and limit.max is not None
+    ]
+    steps = stairs([(p["x"], p["y"]) for p in points if p["kind"] == "front"])
+    return {
+        **axes(points, dots, limits=limits),
+        "points": points,
+        "trials": dots,
+        "stairs": [{"kind": "front", "points": steps}],
+        "ties": _ties(members),
+        "limits": limits,
+    }
+
+
+def axes(points: list[Json], dots: list[Json], *, limits: list[Json]) -> Json:
+    """Both axes, wide enough for every marker and interval, and for limits that lie near."""
+    xs = [value for p in points for value in (p["x"], *p["xRange"])] + [dot["x"] for dot in dots]
+    ys = [value for p in points for value in (p["y"], *p["yRange"])] + [dot["y"] for dot in dots]
+    near = [limit["value"] for limit in limits if limit["value"] <= 1.5 * max(xs)]
+    return {
+        "x": axis("Measured latency, ms", [*xs, *near], may_be_log=True),
+        "y": axis("Accuracy on search, %", ys, low=0.0, high=100.0),
+    }
+
+
+def kind(member: Member) -> str:
+    """The class of marker: front, largest-fp32, largest-int8, random or other."""
+    if not member.is_reference:
+        return "front"
+    if member.name in ("largest fp32", "largest int8"):
+        return member.name.replace(" ", "-")
+    return "random" if member.name.startswith("random") else "other"
+
+
+def shape(member_kind: str) -> str:
+    """The name of the marker's shape in SHAPES."""
+    shapes = {"front": "circle", "largest-fp32": "diamond", "largest-int8": "square"}
+    return shapes.get(member_kind, "triangle" if member_kind == "random" else "pentagon")
+
+
+def position(member: Member) -> tuple[float, float] | None:
+    """Where a member stands: (ms, percent)."""
+    latency, share = member.deployed.latency.median_ms, member.deployed.search.fraction
+    return None if latency is None or share is None else (latency, 100 * share)
+
+
+def radius_of(sizes: Iterable[int | None]) -> Callable[[int | None], float]:
+    """How large a marker is drawn for a file of so many bytes.
+
+    The radius grows with the cube root: files that differ 30-fold stay comparable, and the order
+    is kept.
+    """
+    largest = max((size for size in sizes if size), default=1)
+
+    def radius(num_bytes: int | None) -> float:
+        share = min(1.0, (num_bytes or 0) / largest)
+        return float(round(max(SMALLEST_RADIUS, LARGEST_RADIUS * share ** (1 / 3)), 2))
+
+    return radius
+
+
+def place(member: Member) -> Json:
+    """A member's position and intervals; it must have a position."""
+    found = position(member)
+    assert found is not None
+    x, y = found
+    low, high = member.deployed.search.interval or (y / 100, y / 100)
+    return {
+        "x": x,
+        "y": y,
+        "xRange": member.deployed.latency.interval_ms or (x, x),
+        "yRange": (100 * low, 100 * high),
+    }
+
+
+def _point(member: Member, radius: Callable[[int | None], float], tip: int) -> Json:
+    return {
+        **place(member),
+        "tip": tip,
+        "row": member.folder,
+        "tags": filters.tags(member.arch, member.policy),
+        "r": radius(member.deployed.bytes),
+        "kind": kind(member),
+        "shape": SHAPES[shape(kind(member))],
+        "label": _label(member),
+        "isKnee": member.is_knee,
+    }
+
+
+def _label(member: Member) -> str:
+    """Written beside the marker; only what the eye looks for first has one."""
+    if member.is_knee:
+        return "knee"
+    return member.name if kind(member).startswith("largest") else ""
+
+
+def _is_drawn(trial: TrialRow) -> bool:
+    known = trial.accuracy is not None and trial.latency_predicted_ms is not None
+    return known and trial.failure is None
+
+
+def _dot(trial: TrialRow, tip: int) -> Json:
+    assert trial.accuracy is not None
+    return {
+        "x": trial.latency_predicted_ms,
+        "y": 100 * trial.accuracy,
+        "tip": tip,
+        "tags": filters.tags(trial.arch, trial.policy),
+    }
+
+
+def _ties(members: list[Member]) -> list[list[int]]:
+    """Pairs of places in the list whose latencies cannot be told apart."""
+    keys = [member.key for member in members]
+    return [
+        [keys.index(a.key), keys.index(b)]
+        for a in members
+        for b in a.tied_with
+        if b in keys and keys.index(a.key) < keys.index(b)
+    ]
+
+
+def stairs(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other one beats in both latency (lower) and accuracy (higher).
+
+    The front may hold more: its members also compete on file size, and on log-loss instead of
+    accuracy.
+    """
+    steps: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not steps or y > steps[-1][1]:
+            steps.append((x, y))
+    return steps

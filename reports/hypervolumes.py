@@ -1,0 +1,116 @@
+"""How much of the plane a set of networks covers, as a share of a stated box.
+
+The box reaches from nothing (no loss, no time, no bytes) to the reference point; its share that
+some network dominates has no unit and stays comparable while the reference point stays the same.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.pareto import hypervolume, non_dominated
+from reports import text
+from reports.records import Member, RunTables, TrialRow
+
+MAX_POINTS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A point that is worse than what should count."""
+
+    log_loss: float
+    latency_ms: float
+    size_bytes: float | None = None
+
+    @property
+    def words(self) -> str:
+        """As people read it."""
+        size = "" if self.size_bytes is None else f", {text.size(self.size_bytes)}"
+        latency = text.significant(self.latency_ms)
+        return f"log-loss {text.significant(self.log_loss)}, {latency} ms{size}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """Share of the box that the first trials dominate, at some numbers of trials."""
+
+    reference: Reference
+    quality_latency: tuple[tuple[int, float], ...]
+    with_size: tuple[tuple[int, float], ...]
+
+
+def guessing(num_classes: int) -> float:
+    """The log-loss of calling all classes equally likely."""
+    return math.log(max(num_classes, 2))
+
+
+def growth(run: RunTables) -> Growth | None:
+    """The hypervolume of predicted costs over the trials; None when no trial has them.
+
+    The reference point is the log-loss of guessing, the latency limit (the slowest trial where
+    there is none) and the largest trial. None of them depends on how good the search is.
+    """
+    known = [trial for trial in run.trials if _is_known(trial)]
+    if not known:
+        return None
+    losses_NM = np.array([_losses(trial) for trial in known])
+    highest = losses_NM.max(axis=0).tolist()
+    limits = [limit.max for limit in run.limits if limit.metric == "latency_ms" and limit.max]
+    classes = next((len(member.classes) for member in run.members if member.classes), 0)
+    point = (guessing(classes) if classes else highest[0], min([*limits, highest[1]]))
+    if min(point) <= 0:
+        return None
+    numbers = [trial.number for trial in known]
+    has_sizes = bool((losses_NM[:, 2] > 0).all())
+    return Growth(
+        reference=Reference(
+            log_loss=point[0], latency_ms=point[1], size_bytes=highest[2] if has_sizes else None
+        ),
+        quality_latency=_over_trials(numbers, losses_NM[:, :2], point),
+        with_size=_over_trials(numbers, losses_NM, (*point, highest[2])) if has_sizes else (),
+    )
+
+
+def _is_known(trial: TrialRow) -> bool:
+    known = None not in (trial.log_loss, trial.latency_predicted_ms)
+    return known and trial.failure is None
+
+
+def _losses(trial: TrialRow) -> tuple[float, float, float]:
+    """A size that is not known is 0."""
+    return trial.log_loss or 0.0, trial.latency_predicted_ms or 0.0, trial.size_predicted_bytes or 0
+
+
+def _over_trials(
+    numbers: Sequence[int], losses_NM: np.ndarray, point: Sequence[float]
+) -> tuple[tuple[int, float], ...]:
+    """(trials so far, share) at up to `MAX_POINTS` numbers of trials, the last one included."""
+    last = len(numbers) - 1
+    places = np.unique(np.linspace(0, last, min(MAX_POINTS, last + 1)).round().astype(int))
+    points, front_FM, seen = [], losses_NM[:0], 0
+    for place in places.tolist():
+        front_FM = np.concatenate([front_FM, losses_NM[seen : place + 1]])
+        front_FM = front_FM[non_dominated(front_FM)]
+        seen = place + 1
+        points.append((numbers[place] + 1, share(front_FM, point)))
+    return tuple(points)
+
+
+def share(losses_NM: np.ndarray, point: Sequence[float]) -> float:
+    """The fraction of the box up to a point that the rows dominate."""
+    reference_M = np.array(point)
+    return hypervolume(losses_NM, reference_M) / float(np.prod(reference_M))
+
+
+def of_front(members: Sequence[Member], reference: Reference) -> float | None:
+    """The share that measured networks dominate in log-loss and latency; None if none is known."""
+    rows = [
+        (member.deployed.search.log_loss, member.deployed.latency.median_ms) for member in members
+    ]
+    known = [row for row in rows if None not in row]
+    if not known:
+        return None
+    return share(np.array(known, float), (reference.log_loss, reference.latency_ms))

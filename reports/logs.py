@@ -1,0 +1,117 @@
+"""What a run wrote while it worked: phases, training, the latency profile, rank fidelity."""
+
+from pathlib import Path
+
+from reports.documents import (
+    Json,
+    as_interval,
+    as_number,
+    as_text,
+    as_whole,
+    read_lines,
+    table_at,
+    tables_at,
+)
+from reports.records import Fidelity, FidelityRow, Phase, Profile, ProfileRow, TrainPoint
+
+
+def read_phases(events: list[Json]) -> tuple[Phase, ...]:
+    """Seconds per phase, in order of first appearance.
+
+    A start without an end was cut off, except the very last one: that phase is going on (a search
+    that writes its own report is in its report phase).
+    """
+    starts: dict[str, int] = {}
+    ends: dict[str, list[float]] = {}
+    running = ""
+    for event in events:
+        name, kind = as_text(event.get("phase")), event.get("event")
+        if kind == "start":
+            starts[name] = starts.get(name, 0) + 1
+            running = name
+        elif kind == "end":
+            starts.setdefault(name, 1)
+            ends.setdefault(name, []).append(as_number(event.get("seconds")) or 0.0)
+            running = ""
+    return tuple(
+        Phase(
+            name=name,
+            seconds=sum(ends[name]) if name in ends else None,
+            num_interrupted=max(0, num_starts - len(ends.get(name, [])) - (name == running)),
+        )
+        for name, num_starts in starts.items()
+    )
+
+
+def read_training(lines: list[Json]) -> tuple[TrainPoint, ...]:
+    """One point per step, the last one written where a resumed run repeated steps."""
+    by_step = {step: line for line in lines if (step := as_whole(line.get("step"))) is not None}
+    return tuple(
+        TrainPoint(
+            step=step,
+            loss=as_number(line.get("loss")),
+            loss_largest=as_number(line.get("loss_largest")),
+            loss_smallest=as_number(line.get("loss_smallest")),
+        )
+        for step, line in sorted(by_step.items())
+    )
+
+
+def read_finetunes(folder: Path) -> tuple[tuple[str, tuple[TrainPoint, ...]], ...]:
+    """The training log of every network that was trained further, by key."""
+    logs = sorted(folder.glob("*/train_log.jsonl"))
+    return tuple((log.parent.name, read_training(read_lines(log))) for log in logs)
+
+
+def read_profile(profile: Json) -> Profile | None:
+    """The latency profile's error and the networks it is known from."""
+    if not profile:
+        return None
+    held_out = table_at(profile, "held_out")
+    rows = []
+    for row in tables_at(profile, "rows"):
+        measured, predicted = as_number(row.get("measured_ms")), as_number(row.get("predicted_ms"))
+        if measured is not None and predicted is not None:
+            rows.append(
+                ProfileRow(
+                    name=as_text(row.get("name")),
+                    measured_ms=measured,
+                    predicted_ms=predicted,
+                    is_held_out=row.get("held_out") is True,
+                )
+            )
+    return Profile(
+        target=as_text(profile.get("target")),
+        num_networks=as_whole(held_out.get("networks")),
+        mape=as_number(held_out.get("mape")),
+        max_error=as_number(held_out.get("max_error")),
+        kendall_tau=as_number(held_out.get("kendall_tau")),
+        rows=tuple(rows),
+    )
+
+
+def read_fidelity(document: Json) -> Fidelity | None:
+    """How well inherited accuracy ranks; None where `nas fidelity` has not measured it."""
+    if not document:
+        return None
+    return Fidelity(
+        num_subnets=as_whole(document.get("subnets")),
+        steps=as_whole(document.get("steps")),
+        batch_size=as_whole(document.get("batch_size")),
+        kendall_tau=as_number(document.get("kendall_tau")),
+        interval=as_interval(document.get("interval")),
+        rows=tuple(row for line in tables_at(document, "rows") if (row := _fidelity_row(line))),
+    )
+
+
+def _fidelity_row(line: Json) -> FidelityRow | None:
+    inherited = as_number(table_at(line, "inherited").get("accuracy"))
+    alone = as_number(table_at(line, "alone").get("accuracy"))
+    if inherited is None or alone is None:
+        return None
+    return FidelityRow(
+        key=as_text(line.get("key")),
+        inherited=inherited,
+        alone=alone,
+        macs=as_number(line.get("macs")),
+    )
