@@ -1,0 +1,32 @@
+"""Which class is on a photo? Needs onnxruntime, numpy and Pillow, nothing of pareto-nas.
+
+python classify.py FOLDER PHOTO        FOLDER holds card.json and model.onnx
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+folder, photo = Path(sys.argv[1]), sys.argv[2]
+card = json.loads((folder / "card.json").read_text())
+rule = card["input"]
+side = rule["shape"][-1]
+
+image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB" if len(rule["mean"]) == 3 else "L")
+short = min(image.size)
+left, top = (image.width - short) // 2, (image.height - short) // 2
+image = image.crop((left, top, left + short, top + short))  # what the card's "resize" says
+image = image.resize((side, side), Image.Resampling.BILINEAR)
+
+pixels_HWC = np.atleast_3d(np.asarray(image, np.float32))
+x_HWC = (pixels_HWC / rule["scale"] - rule["mean"]) / rule["std"]
+session = onnxruntime.InferenceSession(folder / "model.onnx")
+(logits_NK,) = session.run(None, {rule["name"]: x_HWC.transpose(2, 0, 1)[None].astype(np.float32)})
+shares_K = np.exp(logits_NK[0] - logits_NK[0].max())
+shares_K /= shares_K.sum()
+for k in shares_K.argsort()[::-1][:3]:
+    print(f"{shares_K[k]:.2f}  {card['classes'][k]}")
