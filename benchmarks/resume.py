@@ -9,6 +9,7 @@ was recorded at a kill may have changed, and both must end with the same trials 
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ import numpy as np
 SEARCH = (
     "search --space toy --data digits --resolution 16 --time 10s --trials 16 --threads 1"
     " --set steps=120 --set checkpoint_s=0.2 --set finalists=2 --set random_references=0"
-    " --set images_per_score=200"
+    " --set images_per_score=200 --set finetune_s=4"
 )
 MEASURED = (
     "config.toml",
@@ -34,12 +35,13 @@ MEASURED = (
     "plan.json",
     "search_plan.json",
     "space.json",
-    "profile",
-    "timings",
+    "profile/*",
+    "timings/*",
+    "finetunes/*/plan.json",
 )
 NOT_RECORDS = ("train_state", "report")
-PHASES = ("profile", "train", "search", "finalists")
-LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 0.8, "finalists": 6.0}
+PHASES = ("profile", "train", "search", "finetune", "finalists")
+LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 0.8, "finetune": 4.0, "finalists": 6.0}
 """A kill comes at a uniformly random time of this many seconds into its phase."""
 
 PATIENCE_S = 300.0
@@ -114,10 +116,10 @@ def killed_search(out: Path, num_kills: int, seed: int) -> Iterator[Kill]:
 
 def uninterrupted(killed: Path, out: Path) -> None:
     """The same search in a directory that has only what the killed one measured."""
-    out.mkdir(parents=True)
-    for name in MEASURED:
-        copy = shutil.copytree if (killed / name).is_dir() else shutil.copy2
-        copy(killed / name, out / name)
+    for path in itertools.chain.from_iterable(map(killed.glob, MEASURED)):
+        to = out / path.relative_to(killed)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, to)
     command(out)
 
 
@@ -127,7 +129,8 @@ def differences(killed: Path, whole: Path) -> list[str]:
     return sorted(
         name
         for name in one.keys() | other.keys()
-        if name not in ("events.jsonl", "train_log.jsonl") and one.get(name) != other.get(name)
+        if Path(name).name not in ("events.jsonl", "train_log.jsonl")
+        and one.get(name) != other.get(name)
     )
 
 
@@ -141,7 +144,7 @@ def records(run: Path) -> dict[str, bytes]:
         for path in sorted(run.rglob("*"))
         if path.is_file()
         and not path.name.startswith(".")
-        and path.relative_to(run).parts[0] not in NOT_RECORDS
+        and not set(NOT_RECORDS).intersection(path.relative_to(run).parts)
     }
 
 

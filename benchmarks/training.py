@@ -18,9 +18,10 @@ from nas.data import load_data
 from nas.planning import training_images
 from search_spaces import load_space
 from supernets.methods.sandwich import Sandwich
+from supernets.steps import SupernetStep, autocast
 from supernets.supernet import Supernet
 from supernets.task import distillation_loss, label_loss
-from supernets.train import TrainPlan, accumulate, autocast
+from supernets.train import TrainPlan
 
 
 def main() -> None:
@@ -44,8 +45,8 @@ def main() -> None:
         ratios, seconds = [], []
         for step in range(rounds + 1):
             batch = images.batch(step, 64, 0)
-            a = timed(accumulate, fast, batch, plan, method, step)
-            b = timed(accumulate, base, batch, plain, method, step)
+            a = timed(SupernetStep(fast, plan, method), batch, step)
+            b = timed(SupernetStep(base, plain, method), batch, step)
             if step:
                 ratios.append(b / a)
                 seconds.append(a)
@@ -68,7 +69,7 @@ def static_ratio(space, images, plan, method, rounds: int) -> None:
         if plan.channels_last:
             networks = [n.to(memory_format=torch.channels_last) for n in networks]
         alone = timed(train_alone, networks, batch, plan)
-        shared = timed(accumulate, supernet, batch, plan, method, step)
+        shared = timed(SupernetStep(supernet, plan, method), batch, step)
         supernet.zero_grad(set_to_none=True)
         if step:
             ratios.append(shared / alone)

@@ -1,4 +1,4 @@
-"""From a supernet's member to the network that is scored and shipped, in one order.
+"""From an extracted network to the one that is scored and shipped, in one order.
 
 extract and prune -> recalibrate batch norm -> fold -> calibrate quantizers -> quantize
 """
@@ -16,7 +16,6 @@ from search_spaces import Slot, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
 from supernets.network import PlainNetwork, module_name
-from supernets.supernet import Supernet
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,20 @@ class Compressed:
 
 @torch.no_grad()
 def compress(
-    supernet: Supernet,
+    network: PlainNetwork,
     arch: Sequence[Slot],
     calibration: Sequence[Tensor],
     *,
     needs_reduced_range: bool = False,
 ) -> Compressed:
-    """Cut a member out of the supernet and carry out its policy.
+    """Carry out the policy of an extracted, and with that pruned, network.
 
     Args:
-        supernet: With trained weights.
-        arch: The member's slots, which carry widths, what pruning keeps, and precisions.
+        network: As extracted, or trained further since; it is changed.
+        arch: Its slots, which carry widths, what pruning keeps, and precisions.
         calibration: Normalised images, (B, C, H, W) each, from the training split.
         needs_reduced_range: Whether weights keep to 7 bits (processors without VNNI).
     """
-    network = supernet.extract(arch)
     check_realised_size(network, arch)
     return quantize(
         folded(recalibrated(network, calibration)),

@@ -7,12 +7,15 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   says; `mean` and `std` have one number per channel; `resize` says how other sizes are brought to
   `shape`.
 - `classes`: names, in the order of the output "logits" (batch, classes).
+- `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
+  `steps`, `epochs`, `images_per_step`, `teacher`, `data`.
 - `macs`, `params`: of the network as exported, exact.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (integer
   nodes in the graph that the runtime optimised), `accuracy` per split (`fraction`, `correct`,
   `total`, `log_loss`), `latency` (the fields of `nas.targets.Timing`) and `latency_predicted_ms`
-  (null if nobody predicted it). One file less if the policy is all fp32: then `model.onnx` is the
-  fp32 network.
+  (null if nobody predicted it); the deployed file also `parity`: on how many `images` of the search
+  split it gives the `same_answer` (a fraction) as the module that was scored. One file less if the
+  policy is all fp32: then `model.onnx` is the fp32 network.
 """
 
 import dataclasses
@@ -77,6 +80,7 @@ def build_card(
     *,
     run: str,
     name: str,
+    key: str,
     candidate: Candidate,
     space: str,
     data: str,
@@ -85,6 +89,7 @@ def build_card(
     macs: int,
     params: int,
     files: Mapping[str, Mapping[str, Any]],
+    finetuned: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
 
@@ -95,7 +100,7 @@ def build_card(
         "schema": SCHEMA,
         "run": run,
         "name": name,
-        "key": candidate.key,
+        "key": key,
         "space": space,
         "data": data,
         "encoding": list(candidate.encoding),
@@ -107,7 +112,9 @@ def build_card(
         "params": params,
         "files": {file: dict(facts) for file, facts in files.items()},
     }
-    check_card(card, place=f"card of {candidate.key}")
+    if finetuned is not None:
+        card["finetuned"] = dict(finetuned)
+    check_card(card, place=f"card of {key}")
     return card
 
 

@@ -13,6 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from nas._options import Budgets, Resolution, SpaceName, fractions, setting, words
+from nas._space_commands import space_app
+
 app = typer.Typer(
     help="Search architectures jointly with quantization and pruning, against measured latency.",
     no_args_is_help=True,
@@ -20,28 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-space_app = typer.Typer(help="List, describe and check search spaces.", no_args_is_help=True)
 app.add_typer(space_app, name="space")
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """Its own class, because typer may come with a copy of click rather than use the installed one."""
-
-Budgets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--budget",
-        help="A limit; repeat for several: 4.5GFLOPs (multiply-adds), 300MMACs, 5Mparams, 2MB, "
-        "12ms, 60%MACs (of the largest network).",
-    ),
-]
-SpaceName = Annotated[
-    str | None,
-    typer.Option("--space", help="Search space, or a Python file with one. [hybrid]"),
-]
-Resolution = Annotated[
-    int | None, typer.Option(help="Side of the images in pixels. [the data's own]")
-]
 
 
 @app.command(
@@ -99,6 +85,9 @@ def search(
         list[str] | None,
         typer.Option("--set", help="Any other setting, such as learning_rate=0.002; repeatable."),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write event files, RUN/tensorboard.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
     ] = False,
@@ -115,8 +104,8 @@ def search(
         "cache": cache,
         "resolution": resolution,
         "target": target,
-        "precision": _words(precision),
-        "sparsity": _fractions(sparsity),
+        "precision": words(precision),
+        "sparsity": fractions(sparsity),
         "controller": controller,
         "trials": trials,
         "time": time,
@@ -127,10 +116,10 @@ def search(
     settings = read_config(config) if config else {}
     settings |= {name: value for name, value in flags.items() if value is not None}
     if set_:
-        settings["set"] = {**settings.get("set", {}), **dict(map(_setting, set_))}
+        settings["set"] = {**settings.get("set", {}), **dict(map(setting, set_))}
     resolved = make_config(settings)
     run_dir = out or resolved.default_out()
-    reporter = _reporter(as_json)
+    reporter = _reporter(as_json, events_of=run_dir if tensorboard else None)
     try:
         from nas.search import search as run_search
         from reports import build_report
@@ -148,79 +137,131 @@ def search(
         typer.echo(f"report: {report}")
 
 
-@app.command(epilog="Example: nas report runs/hybrid-digit-pairs-1a2b3c4d")
+@app.command(
+    epilog="Example: nas report runs/hybrid-digit-pairs-1a2b3c4d\n\n"
+    "Example: nas report runs/a runs/b --out comparison.html"
+)
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories; several are compared.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Page of a comparison. [comparison.html]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Write report.html, report.md and pareto.csv of a run again."""
-    from reports import build_report
+    """Write report.html, report.md and pareto.csv of a run again, or compare finished runs."""
+    from reports import build_report, front_rows
+    from search_spaces import UserError
 
-    path = build_report(run)
-    _print_front(run)
+    if len(runs) > 1:
+        _compare(runs, out or Path("comparison.html"), as_json)
+        return
+    if out is not None:
+        raise UserError(
+            f"--out '{out}' names the page of a comparison, and one run was given: its report is "
+            "written into the run. Give several runs, or leave --out away."
+        )
+    path = build_report(runs[0])
+    if as_json:
+        document = {"run": str(runs[0]), "report": str(path), "rows": front_rows(runs[0])}
+        typer.echo(json.dumps(document))
+        return
+    _print_front(runs[0])
     typer.echo(f"report: {path}")
 
 
-@space_app.command("list", epilog="Example: nas space list")
-def space_list(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """The search spaces there are."""
-    from search_spaces import SPACES
+def _compare(runs: Sequence[Path], out: Path, as_json: bool) -> None:
+    from reports import build_comparison, compare, comparison_json, comparison_table
 
-    spaces = {name: (SPACES.get(name).__doc__ or "").strip() for name in SPACES.names()}
+    comparison = compare(runs)
+    page = build_comparison(comparison, out)
     if as_json:
-        typer.echo(json.dumps(spaces))
+        typer.echo(json.dumps({"page": str(page), **comparison_json(comparison)}))
         return
-    for name, text in spaces.items():
-        typer.echo(f"{name:10} {text}")
+    _print_table(*comparison_table(comparison))
+    typer.echo(f"comparison: {page}")
 
 
-@space_app.command(
-    "describe", epilog="Example: nas space describe hybrid --resolution 224 --budget 4.5GFLOPs"
-)
-def space_describe(
-    name: Annotated[str, typer.Argument(help="A search space.")] = "hybrid",
-    budget: Budgets = None,
-    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
-    precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",
-    sparsity: Annotated[str, typer.Option(help="Fractions pruning may remove.")] = "0,0.25,0.5",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+@app.command(epilog="Example: nas finetune runs/my-run --key 0a1b2c --epochs 20")
+def finetune(
+    run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
+    key: Annotated[
+        str, typer.Option(help="Which network: its key in the report, or how that begins.")
+    ],
+    epochs: Annotated[
+        float, typer.Option(min=0.01, help="Passes over the training images.")
+    ] = 10.0,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="What it learns from besides labels: largest (member of the supernet), none, or "
+            "the path of an ONNX file."
+        ),
+    ] = "largest",
+    data: Annotated[
+        str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
+    ] = "",
+    learning_rate: Annotated[float, typer.Option(min=1e-9, max=10.0, help="Peak.")] = 4e-3,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
+    ] = False,
 ) -> None:
-    """How many networks there are, what they cost, and what a budget leaves of them."""
-    from nas.description import describe
-    from search_spaces import check_precisions, load_space
+    """Train one network further, alone, and add it to the front: exported, measured, verified."""
+    from nas.data._load import absolute_if_path
+    from nas.finetune import finetune as run_finetune
+    from nas.tuner import Recipe
+    from reports import build_report
 
-    formats, fractions = _words(precision) or (), _fractions(sparsity) or ()
-    check_precisions(formats)
-    space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
-    found = describe(space, space.with_policy(formats, fractions), tuple(budget or ()))
+    recipe = Recipe(
+        epochs=epochs,
+        teacher=teacher,
+        data=absolute_if_path(data) if data else "",
+        learning_rate=learning_rate,
+    )
+    reporter = _reporter(as_json)
+    try:
+        found = run_finetune(run, key, recipe, reporter)
+    finally:
+        reporter.close()
+    report = build_report(run)
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
-    else:
-        typer.echo(str(found))
+        typer.echo(json.dumps({**found, "report": str(report)}))
+        return
+    _print_front(run)
+    place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
+    typer.echo(f"{found['key']} {place}\nreport: {report}")
 
 
-@space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")
-def space_check(
-    file: Annotated[str, typer.Argument(help="A Python file with a space, or a space's name.")],
-    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> int:
-    """Size, costs and every option that is inactive, equivalent to another or slow.
+@app.command(epilog="Example: nas fidelity runs/my-run --subnets 15 --time 30m")
+def fidelity(
+    run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
+    subnets: Annotated[int, typer.Option(help="Networks to train alone.")] = 15,
+    time: Annotated[str, typer.Option(help="For all of them: 90s, 20m, 1.5h.")] = "30m",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
+    ] = False,
+) -> None:
+    """Measure how far shared weights rank networks as training each alone does."""
+    from nas.config import parse_time
+    from nas.fidelity import fidelity as run_fidelity
+    from reports import build_report
 
-    Exit code 1 if there is something to mend.
-    """
-    from nas.space_check import check
-    from search_spaces import load_space
-
-    space = load_space(file, resolution=resolution, channels=channels, num_classes=classes)
-    found = check(space)
-    typer.echo(json.dumps(found.to_json()) if as_json else str(found))
-    return FAILED if found.findings else OK
+    seconds = parse_time(time)
+    reporter = _reporter(as_json)
+    try:
+        found = run_fidelity(run, subnets, seconds, reporter)
+    finally:
+        reporter.close()
+    report = build_report(run)
+    if as_json:
+        typer.echo(json.dumps({**found, "report": str(report)}))
+        return
+    low, high = found["interval"]
+    typer.echo(
+        f"Kendall tau {found['kendall_tau']:.2f} (95 % interval {low:.2f} to {high:.2f}) over "
+        f"{subnets} networks, each trained alone for {found['steps']} steps\nreport: {report}"
+    )
 
 
 def share_the_cores() -> None:
@@ -273,58 +314,39 @@ def _exit(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _reporter(as_json: bool) -> Any:
+def _reporter(as_json: bool, events_of: Path | None = None) -> Any:
+    """Bars or lines; with `events_of`, a run directory, TensorBoard's event files too."""
     from rich.console import Console
 
     from nas.progress import Bars, Lines
 
     console = Console(stderr=as_json)
-    return Bars(console) if console.is_terminal else Lines(console)
+    display = Bars if console.is_terminal else Lines
+    if events_of is None:
+        return display(console)
+    from nas.tensorboard import WithEvents, summary_writer
+
+    make_writer = summary_writer()  # may raise, so before bars are drawn
+    return WithEvents(display(console), events_of, make_writer)
 
 
 def _print_front(run_dir: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from reports import front_table
 
-    header, rows = front_table(run_dir)
+    _print_table(*front_table(run_dir))
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     console = Console()
     if not console.is_terminal:
         for row in [header, *rows]:
             typer.echo("\t".join(row))
         return
-    table = Table(*header)
+    table = Table(*map(escape, header))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print(table)
-
-
-def _words(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _fractions(text: str | None) -> tuple[float, ...] | None:
-    from search_spaces import UserError
-
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise UserError(
-            f"sparsity '{text}' is not a list of fractions. Write them with commas: 0,0.25,0.5"
-        ) from error
-
-
-def _setting(text: str) -> tuple[str, float | int | str]:
-    from search_spaces import UserError
-
-    name, separator, value = text.partition("=")
-    if not separator or not name or not value:
-        raise UserError(f"setting '{text}' has no value. Write --set name=value.")
-    try:
-        parsed = json.loads(value)
-    except ValueError:
-        parsed = value
-    return name, parsed

@@ -8,7 +8,7 @@ system. `nas/front.py` decides who is measured and who stays.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ import numpy as np
 
 from compress.export import INPUT, export_onnx
 from compress.store import save_network
-from nas._files import read_json, understood
+from nas._files import read_json, understood, write_json
 from nas.card import build_card, read_card, write_card
 from nas.data._base import DataSet
+from nas.entry import Entry, trained_network
 from nas.problem import Problem
 from nas.run import Run
 from nas.score import Scorer
@@ -40,21 +41,6 @@ CHANNEL_NAMES = {1: "grey", 3: "RGB"}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A candidate to make files of.
-
-    Attributes:
-        candidate: Which.
-        name: What the report calls it.
-        is_reference: Whether it is shown beside the front instead of competing for it.
-    """
-
-    candidate: Candidate
-    name: str
-    is_reference: bool = False
-
-
-@dataclass(frozen=True)
 class Exporter:
     """Makes, times and verifies the files of candidates.
 
@@ -65,6 +51,7 @@ class Exporter:
         data: Splits to verify on.
         target: Runtime to time on.
         threads: Of the runtime.
+        session: "", or the name under which all files are timed again, finished ones included.
     """
 
     run: Run
@@ -73,6 +60,7 @@ class Exporter:
     data: DataSet
     target: str
     threads: int
+    session: str = ""
 
     def cards(
         self,
@@ -89,17 +77,23 @@ class Exporter:
         waiting = [i for i, folder in enumerate(folders) if not is_finished(folder)]
         failures: dict[int, CandidateError] = {}
         for i in waiting:
-            progress(f"exporting {entries[i].candidate.key}")
+            progress(f"exporting {entries[i].key}")
             try:
-                self._export(entries[i].candidate, folders[i])
+                self._export(entries[i], folders[i])
             except CandidateError as error:
                 failures[i] = error
         waiting = [i for i in waiting if i not in failures]
-        timings = self._time([folders[i] for i in waiting], progress)
-        for i in waiting:
-            progress(f"verifying {entries[i].candidate.key}")
+        timed = range(len(entries)) if self.session else waiting
+        timings = self._time([folders[i] for i in timed if i not in failures], progress)
+        for i in timed:
+            if i in failures:
+                continue
             try:
-                card = self._card(entries[i], folders[i], timings)
+                if i in waiting:
+                    progress(f"verifying {entries[i].key}")
+                    card = self._card(entries[i], folders[i], timings)
+                else:
+                    card = _timed_again(read_card(folders[i] / CARD), timings)
                 write_card(card, folders[i] / CARD)
             except CandidateError as error:
                 failures[i] = error
@@ -133,25 +127,29 @@ class Exporter:
                 _move(folder, self.run.path / FINALISTS / folder.name)
 
     def _folder(self, entry: Entry) -> Path:
-        key = entry.candidate.key
+        key = entry.key
         if entry.is_reference:
             return self.run.folder(f"{REFERENCES}/{key}")
         if (self.run.path / FRONT / key).exists():
             return self.run.path / FRONT / key
         return self.run.folder(f"{FINALISTS}/{key}")
 
-    def _export(self, candidate: Candidate, folder: Path) -> None:
-        if all((folder / name).exists() for name in (DEPLOYED, CHECKPOINT)):
+    def _export(self, entry: Entry, folder: Path) -> None:
+        answers = self.run.path / _answers_name(entry)
+        if answers.exists() and all((folder / n).exists() for n in (DEPLOYED, CHECKPOINT)):
             return
         network = self.problem.space.network
         assert network is not None
         size = {"channels": network.channels, "resolution": network.resolution}
-        compressed = self.scorer.compressed(candidate)
+        own = trained_network(self.problem.space, entry)
+        compressed = self.scorer.compressed(entry.candidate, own)
         if compressed.plan.is_quantized:
             _replace(folder / UNQUANTIZED, lambda p: export_onnx(compressed.fp32, p, **size))
-        slots = self.problem.space.slots(candidate.encoding)
+        slots = self.problem.space.slots(entry.candidate.encoding)
         save_network(compressed.network, slots, folder / CHECKPOINT)
         _replace(folder / DEPLOYED, lambda p: export_onnx(compressed.network, p, **size))
+        answers.parent.mkdir(exist_ok=True)
+        write_json(answers, self.scorer.answers(compressed.network))
 
     def _time(
         self, folders: Sequence[Path], progress: Callable[[str], None]
@@ -179,7 +177,8 @@ class Exporter:
         return {name: _read_timing(path) for name, path in records.items()}
 
     def _timing_name(self, file: Path) -> str:
-        return f"timings/{file.parent.name}.{file.name}.json"
+        session = f"{self.session}/" if self.session else ""
+        return f"timings/{session}{file.parent.name}.{file.name}.json"
 
     def _timing_file(self, file: Path) -> Path:
         return self.run.path / self._timing_name(file)
@@ -198,12 +197,14 @@ class Exporter:
             for split, images in (("search", data.search), ("test", data.test))
         }
         card_input = input_rule(data)
-        verified = verify(folder, card_input, names, splits)
+        expected = read_json(self.run.path / _answers_name(entry))
+        verified = verify(folder, card_input, names, splits, with_argmax=True)
         files: dict[str, Any] = {}
         for file in names:
             timing = timings[f"{folder.name}/{file}"]
             if isinstance(timing, CandidateError):
                 raise timing
+            answers = {n: facts.pop("argmax") for n, facts in verified[file]["accuracy"].items()}
             files[file] = {
                 **verified[file],
                 "precision": _precision(candidate) if file == DEPLOYED else "fp32",
@@ -211,6 +212,8 @@ class Exporter:
                 "latency": timing.to_json(),
                 "latency_predicted_ms": self._predicted(candidate, is_fp32=file != DEPLOYED),
             }
+            if file == DEPLOYED:
+                files[file]["parity"] = parity(expected, answers["search"])
         checkpoint = folder / CHECKPOINT
         files[CHECKPOINT] = {
             "sha256": _digest(checkpoint),
@@ -222,6 +225,8 @@ class Exporter:
         return build_card(
             run=self.run.path.name,
             name=entry.name,
+            key=entry.key,
+            finetuned=entry.tuned.facts if entry.tuned else None,
             candidate=candidate,
             space=space.name,
             data=data.name,
@@ -243,6 +248,13 @@ class Exporter:
                         return None
                     encoding[0, column] = choice.options.index("fp32")
         return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
+
+
+def parity(expected_N: Sequence[int], answers_N: Sequence[int]) -> dict[str, Any]:
+    """How often the exported file gives the answer of the module that was scored."""
+    images = min(len(expected_N), len(answers_N))
+    same = sum(a == b for a, b in zip(expected_N, answers_N, strict=False))
+    return {"same_answer": same / images, "images": images}
 
 
 def input_rule(data: DataSet) -> dict[str, Any]:
@@ -307,6 +319,23 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _answers_name(entry: Entry) -> str:
+    return f"answers/{entry.key}.json"
+
+
+def _timed_again(
+    card: dict[str, Any], timings: Mapping[str, Timing | CandidateError]
+) -> dict[str, Any]:
+    """The card with the latencies of another session."""
+    for name, facts in card["files"].items():
+        timing = timings.get(f"{card['key']}/{name}")
+        if isinstance(timing, CandidateError):
+            raise timing
+        if timing is not None:
+            facts["latency"] = timing.to_json()
+    return card
 
 
 def _read_timing(path: Path) -> Timing | CandidateError:

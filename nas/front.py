@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from nas.finalists import DEPLOYED, Entry, Exporter, without_folder
+from nas.entry import Entry
+from nas.finalists import DEPLOYED, Exporter, without_folder
 from nas.pareto import ParetoFront
 from nas.problem import Problem
 from nas.targets import Timing, is_tie, timed_together
@@ -25,22 +26,46 @@ class Measured:
 
     Attributes:
         trials: Finalists within all limits, with their measured numbers.
+        keys: Of the trials, by their numbers.
         timings: Of their deployed files, by key.
         replaced: Keys of the others, and why.
         references: Keys and names of the references that run.
     """
 
     trials: list[Trial] = field(default_factory=list)
+    keys: dict[int, str] = field(default_factory=dict)
     timings: dict[str, Timing] = field(default_factory=dict)
     replaced: list[dict[str, str]] = field(default_factory=list)
     references: list[dict[str, str]] = field(default_factory=list)
 
 
+def inherited(trial: Trial) -> Entry:
+    """A finalist with the weights of the supernet."""
+    return Entry(trial.candidate, "front member")
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who is measured.
+
+    Attributes:
+        trials: All of the search.
+        num_finalists: How many of them, if so many are within all limits.
+        finalist: What files are made of for a trial: its shared weights, or weights of its own.
+        others: Networks that compete besides.
+        references: Networks that are measured too, and do not compete.
+    """
+
+    trials: Sequence[Trial]
+    num_finalists: int
+    finalist: Callable[[Trial], Entry] = inherited
+    others: Sequence[Entry] = ()
+    references: Sequence[Entry] = ()
+
+
 def choose_front(
     exporter: Exporter,
-    trials: Sequence[Trial],
-    num_finalists: int,
-    references: Sequence[Entry] = (),
+    contest: Contest,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Measures finalists until enough of them are within all limits, and keeps the best.
@@ -48,12 +73,11 @@ def choose_front(
     Returns:
         front.json: members (keys, by latency), replaced, ties, knee, references.
     """
-    problem = exporter.problem
-    found = measure_finalists(exporter, trials, num_finalists, references, progress)
-    front = ParetoFront.of(problem, found.trials)
+    found = measure_finalists(exporter, contest, progress)
+    front = ParetoFront.of(exporter.problem, found.trials)
     members = sorted(front.trials, key=lambda trial: (trial.value("latency_ms"), trial.number))
-    keys = [trial.candidate.key for trial in members]
-    dominated = [trial.candidate.key for trial in found.trials if trial.candidate.key not in keys]
+    keys = [found.keys[trial.number] for trial in members]
+    dominated = [key for key in found.keys.values() if key not in keys]
     timings, knee = found.timings, front.knee
     return {
         "schema": 1,
@@ -65,55 +89,55 @@ def choose_front(
             for a, b in pairwise(keys)
             if timed_together(timings[a], timings[b]) and is_tie(timings[a], timings[b])
         ],
-        "knee": knee.candidate.key if knee else None,
+        "knee": found.keys[knee.number] if knee else None,
         "references": found.references,
     }
 
 
 def measure_finalists(
-    exporter: Exporter,
-    trials: Sequence[Trial],
-    num_finalists: int,
-    references: Sequence[Entry],
-    progress: Callable[[str], None],
+    exporter: Exporter, contest: Contest, progress: Callable[[str], None]
 ) -> Measured:
     """Cards of finalists in the order they deserve it, those over a limit replaced by the next.
 
-    References are measured together with the first finalists.
+    References and others are measured together with the first finalists.
     """
     found = Measured()
-    queue, beside = finalist_order(exporter.problem, trials), list(references)
+    queue = finalist_order(exporter.problem, contest.trials)
+    beside = [*contest.references, *contest.others]
+    others = {entry.key for entry in contest.others}
     for _ in range(MAX_ROUNDS):
-        batch = queue[: num_finalists - len(found.trials)]
+        num_admitted = len(set(found.timings) - others)
+        batch = queue[: contest.num_finalists - num_admitted]
         queue = queue[len(batch) :]
-        if not batch and not beside:
+        entries = [*beside, *map(contest.finalist, batch)]
+        if not entries:
             break
-        entries = [Entry(trial.candidate, "front member") for trial in batch]
-        cards = exporter.cards([*beside, *entries], progress)
-        for entry, card in zip(beside, cards, strict=False):
-            if not isinstance(card, CandidateError):
-                found.references.append({"key": entry.candidate.key, "name": entry.name})
-        for trial, card in zip(batch, cards[len(beside) :], strict=True):
-            _admit(exporter, found, trial, card)
+        cards = exporter.cards(entries, progress)
+        for entry, card in zip(entries, cards, strict=True):
+            if not entry.is_reference:
+                _admit(exporter, found, entry, card)
+            elif not isinstance(card, CandidateError):
+                found.references.append({"key": entry.key, "name": entry.name})
         beside = []
     return found
 
 
 def _admit(
-    exporter: Exporter, found: Measured, trial: Trial, card: dict[str, Any] | CandidateError
+    exporter: Exporter, found: Measured, entry: Entry, card: dict[str, Any] | CandidateError
 ) -> None:
-    """Adds a finalist, or the reason why it is replaced."""
-    key = trial.candidate.key
+    """Adds a competitor, or the reason why it is replaced."""
+    key, number = entry.key, len(found.keys)
     if isinstance(card, CandidateError):
         reason = without_folder(str(card), exporter.run.path)
         found.replaced.append({"key": key, "reason": reason})
         return
-    measured = exporter.trial(trial.number, trial.candidate, card)
+    measured = exporter.trial(number, entry.candidate, card)
     excess = over_limit(exporter.problem, measured)
     if excess:
         found.replaced.append({"key": key, "reason": excess})
         return
     found.trials.append(measured)
+    found.keys[number] = key
     found.timings[key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
 
 

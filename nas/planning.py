@@ -7,8 +7,9 @@ machine did to the first: training that took longer leaves fewer candidates to s
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,19 @@ import torch
 from nas.config import Config
 from nas.data._base import DataSet
 from nas.finalists import REFERENCE_IMAGES
-from nas.problem import Limit
-from nas.score import Scorer
-from search_spaces import SearchSpace, UserError, did_you_mean
+from nas.problem import Problem
+from nas.score import CALIBRATION_IMAGES, Scorer
+from search_spaces import UserError, did_you_mean
+from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
+from supernets.steps import SupernetStep
 from supernets.supernet import Supernet
-from supernets.train import Images, TrainPlan, accumulate
+from supernets.train import TrainPlan
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
 TRAIN_SHARE = 0.7
-"""Of the time that profile, finalists and spare leave; the rest is for scoring candidates."""
+"""Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
 TIMING_S_PER_FILE = 0.7
 FILES_PER_NETWORK = 2
@@ -53,12 +56,16 @@ class PhasePlan:
         images_per_score: Images of the search split per score.
         finalists: Front members to export and measure.
         random_references: Random networks exported beside them.
+        finetune_share: Of the time for training, scoring and this: training finalists further.
+        finetune_s: Seconds of it for all finalists together; as the share says if not set.
     """
 
     trials: int
     images_per_score: int = 1000
     finalists: int = 8
     random_references: int = 3
+    finetune_share: float = 0.3
+    finetune_s: float = 0.0
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:
@@ -69,9 +76,8 @@ def profile_sizes(config: Config) -> tuple[int, int]:
 
 def plan_training(
     config: Config,
-    space: SearchSpace,
+    problem: Problem,
     data: DataSet,
-    limits: Sequence[Limit],
     *,
     remaining_s: float,
 ) -> dict[str, Any]:
@@ -79,22 +85,21 @@ def plan_training(
 
     Args:
         config: Times and settings.
-        space: After trimming.
+        problem: Only candidates within its limits are timed.
         data: To measure with.
-        limits: Only candidates within those that are known without measuring are timed.
         remaining_s: Seconds left of the configured time, for this and all that follows.
     """
     started = time.perf_counter()
     train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **_given(config, TrainPlan)})
     if not config.supernet:
         phases = search_settings(config)
-        supernet = Supernet(space, seed=config.seed)
-        speed = time_score(supernet.eval(), data, limits, phases.images_per_score)
+        supernet = Supernet(problem.space, seed=config.seed)
+        speed = time_score(supernet.eval(), data, problem, phases.images_per_score)
         finalists_s = time_finalists(phases, data, *speed)
         spent_s = time.perf_counter() - started
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
-        train_s = TRAIN_SHARE * max(0.0, available_s)
-        train_plan = planned_steps(supernet, train_plan, space, data, config, train_s)
+        train_s = TRAIN_SHARE * (1 - phases.finetune_share) * max(0.0, available_s)
+        train_plan = planned_steps(supernet, train_plan, problem, data, config, train_s)
     return {"schema": SCHEMA, **asdict(train_plan)}
 
 
@@ -102,7 +107,7 @@ def plan_search(
     config: Config,
     supernet: Supernet,
     data: DataSet,
-    limits: Sequence[Limit],
+    problem: Problem,
     *,
     remaining_s: float,
 ) -> dict[str, Any]:
@@ -112,20 +117,24 @@ def plan_search(
         config: Times and settings.
         supernet: Trained.
         data: To measure with.
-        limits: As in `plan_training`.
+        problem: As in `plan_training`.
         remaining_s: Seconds left of the configured time, for the search and the finalists.
     """
     phases = search_settings(config)
-    compress_s, seconds_per_image = time_score(supernet, data, limits, phases.images_per_score)
+    compress_s, seconds_per_image = time_score(supernet, data, problem, phases.images_per_score)
     seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
     finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
-    available_s = remaining_s - finalists_s - SPARE_SHARE * config.seconds
-    trials = max(MIN_TRIALS, min(MAX_TRIALS, int(available_s / seconds_per_score)))
+    available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
+    search_share = (1 - TRAIN_SHARE) * (1 - phases.finetune_share)
+    finetune_s = available_s * phases.finetune_share / (phases.finetune_share + search_share)
+    finetune_s = phases.finetune_s or round(finetune_s, 1)
+    trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) / seconds_per_score)))
     return {
         "schema": SCHEMA,
-        **asdict(replace(phases, trials=config.trials or trials)),
+        **asdict(replace(phases, trials=config.trials or trials, finetune_s=finetune_s)),
         "seconds_per_score": round(seconds_per_score, 4),
         "finalists_s": round(finalists_s, 1),
+        "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
         "threads": torch.get_num_threads(),
     }
 
@@ -164,7 +173,7 @@ def checked_settings(config: Config) -> Mapping[str, Any]:
 def planned_steps(
     supernet: Supernet,
     plan: TrainPlan,
-    space: SearchSpace,
+    problem: Problem,
     data: DataSet,
     config: Config,
     train_s: float,
@@ -180,11 +189,12 @@ def planned_steps(
     for precision in precisions:
         for channels_last in formats:
             tried = replace(plan, precision=precision, channels_last=channels_last)
-            seconds = time_steps(supernet, images, tried, make_method(config, space, tried))
+            seconds = time_steps(supernet, images, tried, make_method(config, problem, tried))
             timed.append((seconds, len(timed), tried))
     full_s, _, plan = min(timed)
     only_shallow = replace(plan, full_from=SPEED_STEPS + 1)
-    shallow_s = time_steps(supernet, images, only_shallow, make_method(config, space, only_shallow))
+    method = make_method(config, problem, only_shallow)
+    shallow_s = time_steps(supernet, images, only_shallow, method)
     full = max(MIN_STEPS, int(train_s * (1 - SHALLOW_SHARE) / full_s))
     shallow = max(MIN_STEPS, int(train_s * SHALLOW_SHARE / shallow_s))
     if "steps" in config.set:
@@ -201,17 +211,18 @@ def time_steps(
     """Seconds per training step: the mean of a few after one warm-up."""
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     supernet = supernet.to(memory_format=layout).train()  # type: ignore[call-overload]
+    add_gradients = SupernetStep(supernet, plan, method)
     started = 0.0
     for step in range(SPEED_STEPS + 1):
         if step == 1:
             started = time.perf_counter()
-        accumulate(supernet, images.batch(step, plan.batch_size, plan.seed), plan, method, step)
+        add_gradients(images.batch(step, plan.batch_size, plan.seed), step)
         supernet.zero_grad(set_to_none=True)
     return (time.perf_counter() - started) / SPEED_STEPS
 
 
 def time_score(
-    supernet: Supernet, data: DataSet, limits: Sequence[Limit], images_per_score: int
+    supernet: Supernet, data: DataSet, problem: Problem, images_per_score: int
 ) -> tuple[float, float]:
     """Seconds to compress a candidate, and to look at one image with it.
 
@@ -221,7 +232,7 @@ def time_score(
     scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
     space = supernet.space
     assert space.costs is not None
-    rows = within_known(space, limits)
+    rows = within_known(problem)
     largest = rows[int(space.costs.of("macs", rows).argmax())]
     compress_s, score_s = [], []
     for encoding in [*rows[: SPEED_CANDIDATES - 1].tolist(), largest.tolist()]:
@@ -234,13 +245,12 @@ def time_score(
     return statistics.median(compress_s), statistics.median(score_s) / scorer.num_images
 
 
-def within_known(space: SearchSpace, limits: Sequence[Limit]) -> np.ndarray:
-    """Random encodings within the limits on exact costs, (N, C); the smallest if there is none."""
+def within_known(problem: Problem) -> np.ndarray:
+    """Random encodings within the modelled limits, (N, C); the smallest if there is none."""
+    space = problem.space
     assert space.costs is not None
     rows = space.sample(np.random.default_rng(0), SPEED_SAMPLES)
-    for limit in limits:
-        if limit.metric in space.costs.metrics:
-            rows = rows[space.costs.of(limit.metric, rows) <= limit.max]
+    rows = rows[problem.is_feasible(rows)]
     return rows if len(rows) else np.array([space.costs.minimum("macs")[1]])
 
 
@@ -268,12 +278,31 @@ def training_images(data: DataSet) -> Images:
     )
 
 
-def make_method(config: Config, space: SearchSpace, plan: TrainPlan) -> AbstractMethod:
+def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMethod:
     """The training method that the configuration names."""
     method: AbstractMethod = METHODS.get(config.method)(
-        space=space, seed=config.seed, full_from=plan.full_from, sparse_from=plan.rank_step
+        space=problem.space,
+        seed=config.seed,
+        full_from=plan.full_from,
+        sparse_from=plan.rank_step,
+        is_within=partial(fits_in_some_format, problem) if problem.modelled_limits else None,
     )
     return method
+
+
+def fits_in_some_format(problem: Problem, encodings_NC: np.ndarray) -> np.ndarray:
+    """Which rows are within the modelled limits in one format throughout: booleans, (N,).
+
+    Training is in fp32; the weights of a network that fits as int8 only are trained too.
+    """
+    choices = problem.space.choices
+    columns = problem.space.columns("precision")
+    fits_N = np.zeros(len(encodings_NC), dtype=bool)
+    for option in range(len(choices[columns[0]].options)):
+        uniform_NC = encodings_NC.copy()
+        uniform_NC[:, columns] = option
+        fits_N |= problem.is_feasible(uniform_NC)
+    return fits_N
 
 
 def _given(config: Config, cls: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from nas.latency import (
 )
 from nas.latency.measure import measure_rows, time_networks
 from nas.planning import profile_sizes
-from nas.problem import Limit
+from nas.problem import Limit, Objective, Problem
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_space
 from nas.settings import check_settings
@@ -40,6 +40,7 @@ from search_spaces import (
 )
 from supernets.methods._base import METHODS
 
+OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
 SHARE_SAMPLES = 10_000
 SPACE_FILE = "space.py"
 SHOWN_SPLITS = ("train", "search", "test")
@@ -82,6 +83,16 @@ def prepare(
     limits = resolve(budgets, space.costs)
     refuse_impossible(limits, space.costs)
     return data, space, limits
+
+
+def make_problem(space: SearchSpace, limits: list[Limit], model: LatencyModel) -> Problem:
+    """What the search is about: quality, latency and size, within the limits."""
+    return Problem(
+        space=space,
+        objectives=tuple(Objective.of(metric) for metric in OBJECTIVES),
+        limits=tuple(limits),
+        model=KnownMetrics((space.costs, model)),
+    )
 
 
 def read_data(config: Config, reporter: Reporter | None = None) -> DataSet:
@@ -161,7 +172,7 @@ def smallest_networks(space: SearchSpace) -> list[tuple[int, ...]]:
     """The network of the fewest multiply-adds, uniformly in every offered precision."""
     assert space.costs is not None
     encoding = list(space.costs.minimum("macs")[1])
-    columns = [i for i, c in enumerate(space.choices) if c.name.endswith(".precision")]
+    columns = space.columns("precision")
     found = []
     for option in range(max(space.cardinalities[i] for i in columns)):
         for column in columns:

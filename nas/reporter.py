@@ -1,6 +1,6 @@
 """Where a search says what it is doing."""
 
-from typing import Protocol
+from typing import Protocol, final
 
 
 class Reporter(Protocol):
@@ -14,3 +14,17 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None:
         """Something the user should know."""
+
+
+@final
+class Silent:
+    """A reporter that nobody listens to."""
+
+    def phase(self, name: str, text: str) -> None:
+        """Says nothing."""
+
+    def advance(self, done: int, of: int, text: str = "") -> None:
+        """Says nothing."""
+
+    def note(self, text: str) -> None:
+        """Says nothing."""

@@ -11,12 +11,17 @@
     supernet.safetensors  the trained weights
     measurements/<key>.json   one finished score each
     trials.jsonl          one line per trial, in order, no wall clock
-    timings/<key>.<file>.json   the measured latency of one exported file
+    finetunes/<key>/      finalists trained further: see `nas/tuner.py`
+    fidelity/             networks trained alone: see `nas/fidelity.py`
+    answers/<key>.json    what the scored module of an exported network answers, for parity
+    timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
+                          where all were timed again
     events.jsonl          wall clock: phases, messages, hosts
     front/<key>/, references/<key>/   model.onnx, model.fp32.onnx, model.safetensors, card.json
     finalists/<key>/      the same of networks that were measured and are not on the front
     front.json            members, references, replaced candidates, ties, knee
     report/               report.html, pareto.csv, report.md
+    tensorboard/          event files that --tensorboard makes from the records
 
 Rule: what was measured and influences a decision is written before it is used, and never measured
 again when the run is continued. Files are replaced whole; lines are appended and synced.

@@ -16,6 +16,7 @@ from nas.data._base import DataSet
 from nas.environment import instruction_set
 from nas.trial import Score
 from search_spaces import Candidate, CandidateError
+from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
 from supernets.task import Quality, quality
 
@@ -63,18 +64,35 @@ class Scorer:
             return Score({}, failure=f"log-loss is {found.log_loss}")
         return Score({"log_loss": found.log_loss, "accuracy": found.accuracy})
 
-    def compressed(self, candidate: Candidate) -> Compressed:
-        """The candidate's networks before and after quantization."""
+    def compressed(self, candidate: Candidate, trained: PlainNetwork | None = None) -> Compressed:
+        """The candidate's networks before and after quantization.
+
+        Args:
+            candidate: Which.
+            trained: The candidate's own network, trained further, in place of shared weights; it is
+                changed.
+        """
         slots = self.supernet.space.slots(candidate.encoding)
         return compress(
-            self.supernet, slots, self._calibration, needs_reduced_range=self._needs_reduced_range
+            trained or self.supernet.extract(slots),
+            slots,
+            self._calibration,
+            needs_reduced_range=self._needs_reduced_range,
         )
 
-    @torch.no_grad()
     def quality(self, network: nn.Module) -> Quality:
         """How good the network's answers on the search split are."""
-        logits_NK = torch.cat([network(images) for images in self._images]).numpy()
-        return quality(logits_NK, self._labels_N)
+        return quality(self._logits(network), self._labels_N)
+
+    def answers(self, network: nn.Module) -> list[int]:
+        """The class that the network gives each of the images."""
+        answers: list[int] = self._logits(network).argmax(axis=1).tolist()
+        return answers
+
+    @torch.no_grad()
+    def _logits(self, network: nn.Module) -> np.ndarray:
+        logits_NK: np.ndarray = torch.cat([network(images) for images in self._images]).numpy()
+        return logits_NK
 
 
 def _batches(images_NCHW: np.ndarray, size: int) -> Sequence[Tensor]:

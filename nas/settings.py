@@ -31,6 +31,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "images_per_score": (1, math.inf),
     "finalists": (1, math.inf),
     "random_references": (0, math.inf),
+    "finetune_share": (0.0, 0.95),
+    "finetune_s": (0.0, math.inf),
 }
 """Lowest and highest value; a controller checks its own."""
 

@@ -1,28 +1,24 @@
-"""Training a supernet, exactly resumable.
+"""Training a supernet, or one network alone, exactly resumable.
 
 A step is a pure function of its number: data order, augmentation and the members it trains are
-drawn from generators seeded by (seed, step). A checkpoint therefore needs weights, optimizer and
-the step number only, and a resumed run ends bit-identical to one that was never interrupted (same
-versions, same number of threads). Shapes: B batch, C channels, H W space.
+drawn from generators seeded by (seed, step) (`supernets.images`, `supernets.steps`). A checkpoint
+therefore needs weights, optimizer and the step number only, and a resumed run ends bit-identical to
+one that was never interrupted (same versions, same number of threads).
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from search_spaces import UserError
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
-from supernets.methods._base import AbstractMethod
-from supernets.supernet import Supernet
-from supernets.task import distillation_loss, label_loss
+from supernets.images import Images
 
 CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
@@ -73,81 +69,35 @@ class TrainPlan:
         return self.full_from + int((self.steps - self.full_from) * self.rank_at)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Images:
-    """Training images and how they may be varied.
-
-    Attributes:
-        images_NCHW: uint8.
-        labels_N: int64.
-        mean: Per channel, of pixels divided by 255.
-        std: Per channel.
-        can_flip: Whether a mirrored image keeps its label.
-        crop_padding: Pixels of padding from which random crops are cut.
-    """
-
-    images_NCHW: Tensor
-    labels_N: Tensor
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    can_flip: bool
-    crop_padding: int
-
-    def batch(self, step: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Augmented, normalised images and labels of one step; each epoch is a new permutation."""
-        per_epoch = max(1, len(self.labels_N) // batch_size)
-        epoch, position = divmod(step, per_epoch)
-        order = np.random.default_rng([seed, 1, epoch]).permutation(len(self.labels_N))
-        chosen = torch.from_numpy(order[position * batch_size : (position + 1) * batch_size])
-        rng = np.random.default_rng([seed, 2, step])
-        return self._augmented(self.images_NCHW[chosen], rng), self.labels_N[chosen]
-
-    def normalised(self, images_NCHW: Tensor) -> Tensor:
-        """(x / 255 - mean) / std, float32."""
-        mean = torch.tensor(self.mean).reshape(1, -1, 1, 1)
-        std = torch.tensor(self.std).reshape(1, -1, 1, 1)
-        return (images_NCHW.float() / 255 - mean) / std
-
-    def _augmented(self, images_BCHW: Tensor, rng: np.random.Generator) -> Tensor:
-        batch, _, height, width = images_BCHW.shape
-        pad = self.crop_padding
-        if pad:
-            padded = F.pad(images_BCHW, (pad, pad, pad, pad))
-            rows = torch.from_numpy(rng.integers(0, 2 * pad + 1, batch))[:, None]
-            columns = torch.from_numpy(rng.integers(0, 2 * pad + 1, batch))[:, None]
-            rows_BH, columns_BW = rows + torch.arange(height), columns + torch.arange(width)
-            which = torch.arange(batch)[:, None, None]
-            cropped = padded[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
-            images_BCHW = cropped.permute(0, 3, 1, 2)
-        images_BCHW = self.normalised(images_BCHW)
-        if self.can_flip:
-            flipped = torch.from_numpy(rng.random(batch) < 0.5)
-            images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
-        return images_BCHW
-
-
 class Progress(dict[str, float]):
     """Numbers of one step: step, loss, loss_largest, loss_smallest, images_per_s, learning_rate."""
 
 
+class Step(Protocol):
+    """Adds the gradients of one batch to the network that is trained."""
+
+    def __call__(self, batch: tuple[Tensor, Tensor], step: int) -> list[float]:
+        """The losses; of a supernet's members the largest's first, then the smallest's."""
+
+
 def train(
-    supernet: Supernet,
+    network: nn.Module,
     images: Images,
     plan: TrainPlan,
-    method: AbstractMethod,
+    add_gradients: Step,
     *,
     directory: Path,
     on_step: Callable[[Progress], None] = lambda numbers: None,
-) -> Supernet:
-    """The supernet with averaged weights after `plan.steps` steps.
+) -> None:
+    """Train a network in place; it ends with averaged weights after `plan.steps` steps.
 
     Continues from the checkpoint in `directory` if there is one.
 
     Args:
-        supernet: Fresh; changed and returned.
+        network: Fresh, or to be trained further; ends in evaluation mode.
         images: At least `plan.batch_size` of them.
         plan: The same one when resuming.
-        method: What each step trains.
+        add_gradients: What each step trains.
         directory: Where checkpoints go; must exist.
         on_step: Called after every step.
 
@@ -155,18 +105,16 @@ def train(
         UserError: If the loss stops being a finite number, or the checkpoint does not fit.
     """
     if plan.channels_last:
-        supernet = supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    supernet.train()
-    state = TrainState(supernet, plan)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train()
+    state = TrainState(network, plan)
     path = directory / CHECKPOINT_FILE
     if path.exists():
         state.load(path)
     saved_at, write_s = time.monotonic(), 0.0
     for step in range(state.step, plan.steps):
         started = time.monotonic()
-        if step == plan.rank_step:
-            supernet.rank()
-        numbers = _train_step(state, images, plan, method, step)
+        numbers = _train_step(state, images, plan, add_gradients, step)
         numbers["images_per_s"] = plan.batch_size / (time.monotonic() - started)
         on_step(numbers)
         interval = max(plan.checkpoint_s, write_s / CHECKPOINT_SHARE)
@@ -176,17 +124,17 @@ def train(
             saved_at = time.monotonic()
             write_s = saved_at - write_started
     state.apply_average()
-    return supernet.eval()
+    network.eval()
 
 
 class TrainState:
     """What a checkpoint holds: weights, their average, optimizer moments, the next step."""
 
-    def __init__(self, supernet: Supernet, plan: TrainPlan) -> None:
-        self.supernet = supernet
-        self.names, self.parameters = zip(*supernet.named_parameters(), strict=True)
+    def __init__(self, network: nn.Module, plan: TrainPlan) -> None:
+        self.network = network
+        self.names, self.parameters = zip(*network.named_parameters(), strict=True)
         self.average = [parameter.detach().clone() for parameter in self.parameters]
-        self.optimizer = optimizer(supernet, plan)
+        self.optimizer = optimizer(network, plan)
         self.step = 0
         self._ema_decay = plan.ema_decay
 
@@ -198,13 +146,13 @@ class TrainState:
 
     @torch.no_grad()
     def apply_average(self) -> None:
-        """Gives the supernet the averaged weights."""
+        """Gives the network the averaged weights."""
         for parameter, average in zip(self.parameters, self.average, strict=True):
             parameter.copy_(average)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
-        tensors = {f"model.{n}": t for n, t in self.supernet.state_dict().items()}
+        tensors = {f"model.{n}": t for n, t in self.network.state_dict().items()}
         tensors |= {f"average.{n}": t for n, t in zip(self.names, self.average, strict=True)}
         steps = {}
         for name, parameter in zip(self.names, self.parameters, strict=True):
@@ -223,12 +171,12 @@ class TrainState:
         """
         tensors, document = read_tensors(path)
         model = _under("model.", tensors)
-        if not same_shapes(model, self.supernet):
+        if not same_shapes(model, self.network):
             raise UserError(
-                f"checkpoint '{path}' belongs to another supernet. "
+                f"checkpoint '{path}' belongs to another network. "
                 "Delete it to train from the start, or use the space it was trained with."
             )
-        self.supernet.load_state_dict(model)
+        self.network.load_state_dict(model)
         average = _under("average.", tensors)
         first, second = _under("first.", tensors), _under("second.", tensors)
         for i, (name, parameter) in enumerate(zip(self.names, self.parameters, strict=True)):
@@ -242,10 +190,10 @@ class TrainState:
         self.step = document["step"]
 
 
-def optimizer(supernet: Supernet, plan: TrainPlan) -> torch.optim.AdamW:
+def optimizer(network: nn.Module, plan: TrainPlan) -> torch.optim.AdamW:
     """AdamW; biases, norms and tables are not decayed."""
-    decayed = [p for p in supernet.parameters() if p.ndim > 1]
-    others = [p for p in supernet.parameters() if p.ndim <= 1]
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": plan.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -270,47 +218,15 @@ def progress(step: int, plan: TrainPlan) -> float:
     return start + (1 - start) * (step - plan.full_from) / max(1, plan.steps - plan.full_from)
 
 
-def autocast(precision: str) -> AbstractContextManager[None]:
-    """bf16 where it is safe, or nothing."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
-
-
-def accumulate(
-    supernet: Supernet,
-    batch: tuple[Tensor, Tensor],
-    plan: TrainPlan,
-    method: AbstractMethod,
-    step: int,
-) -> list[float]:
-    """Adds the gradients of one step's lessons; returns their losses in order."""
-    images_BCHW, labels_B = batch
-    if plan.channels_last:
-        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
-    teacher_BK: Tensor | None = None
-    losses = []
-    for lesson in method.plan(step, np.random.default_rng([plan.seed, 3, step])):
-        with autocast(plan.precision):
-            logits_BK = supernet(images_BCHW, supernet.space.slots(lesson.encoding))
-        loss = label_loss(logits_BK, labels_B, smoothing=plan.label_smoothing)
-        if teacher_BK is None:
-            teacher_BK = logits_BK.detach()
-        elif lesson.teacher_share:
-            distilled = distillation_loss(logits_BK, teacher_BK)
-            loss = torch.lerp(loss, distilled, lesson.teacher_share)
-        (loss * lesson.weight).backward()
-        losses.append(float(loss.detach()))
-    return losses
-
-
 def _train_step(
-    state: TrainState, images: Images, plan: TrainPlan, method: AbstractMethod, step: int
+    state: TrainState, images: Images, plan: TrainPlan, add_gradients: Step, step: int
 ) -> Progress:
     rate = learning_rate(step, plan)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
     batch = images.batch(step, plan.batch_size, plan.seed)
-    losses = accumulate(state.supernet, batch, plan, method, step)
+    losses = add_gradients(batch, step)
     norm = torch.nn.utils.clip_grad_norm_(state.parameters, plan.clip_norm)
     if not (all(map(math.isfinite, losses)) and math.isfinite(norm)):
         raise UserError(

@@ -10,9 +10,11 @@ from hypothesis import settings
 
 from nas.data import DataSet, load_data
 from search_spaces import SearchSpace
+from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
+from supernets.steps import SupernetStep
 from supernets.supernet import Supernet
-from supernets.train import Images, TrainPlan, train
+from supernets.train import TrainPlan, train
 from tests.strategies import mini_space, randomise_
 
 THREADS = 1
@@ -78,7 +80,9 @@ def trained(
     plan = TrainPlan(steps=30, full_from=18, batch_size=32)
     method = Sandwich(space=mini, full_from=plan.full_from, sparse_from=plan.rank_step)
     folder: Path = tmp_path_factory.mktemp("trained")
-    return train(Supernet(mini), digit_images, plan, method, directory=folder)
+    supernet = Supernet(mini)
+    train(supernet, digit_images, plan, SupernetStep(supernet, plan, method), directory=folder)
+    return supernet
 
 
 @pytest.fixture(scope="session")

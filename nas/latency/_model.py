@@ -108,7 +108,7 @@ class LatencyModel:
 
     @cached_property
     def _precision_columns(self) -> list[int]:
-        return [i for i, c in enumerate(self.space.choices) if c.name.endswith(".precision")]
+        return self.space.columns("precision")
 
     def _slot_terms(self, signature: Signature) -> dict[str, float]:
         """One slot's part of the sums."""

@@ -101,7 +101,7 @@ def choose_networks(space: SearchSpace, n: int, rng: np.random.Generator) -> lis
     """`n` whole networks: uniform fp32, uniform int8 and mixed in turn, over the range of MACs."""
     assert space.costs is not None
     pool = space.sample(rng, 64 * n)
-    precision = [i for i, c in enumerate(space.choices) if c.name.endswith(".precision")]
+    precision = space.columns("precision")
     order = np.argsort(space.costs.of("macs", pool), kind="stable")
     spread = pool[order[np.linspace(0, len(order) - 1, n).astype(int)]]
     num_formats = max((space.cardinalities[i] for i in precision), default=1)

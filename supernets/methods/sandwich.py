@@ -8,10 +8,14 @@ deck, which gives each operator each role equally often. Students learn from lab
 the teacher: schedules of minutes have no time to wait for a good teacher. Training begins shallow:
 until `full_from` every stage has its smallest depth and expansion, so that the trunk which all
 members share (stem, downsampling, head) learns in many cheap steps before operators that take turns
-in deep networks disturb it. Sparsity is sampled once channels have been ranked.
+in deep networks disturb it. Sparsity is sampled once channels have been ranked. Where a budget
+leaves out the largest members, nobody trains them: a member beyond it is reduced, one random size
+at a time, until it is within, so that the largest of a step is one of the many largest that the
+budget allows.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import final
@@ -40,6 +44,7 @@ class Sandwich(AbstractMethod):
         sparse_from: First step in which members other than the largest are pruned.
         num_random: Random members per step.
         teacher_share: Of the students' loss; the rest is the labels'.
+        is_within: Which rows of encodings (N, C) the limits allow; None if they allow all.
     """
 
     space: SearchSpace
@@ -48,6 +53,7 @@ class Sandwich(AbstractMethod):
     sparse_from: int = 0
     num_random: int = 2
     teacher_share: float = 0.5
+    is_within: Callable[[np.ndarray], np.ndarray] | None = None
 
     def plan(self, step: int, rng: np.random.Generator) -> list[Lesson]:
         """The largest on labels, then smallest and random ones on labels and its logits."""
@@ -61,6 +67,8 @@ class Sandwich(AbstractMethod):
                 encoding[self._sparsity] = 0
             for column, deck in self._decks:
                 encoding[column] = self._deal(column, deck, step, role)
+            if role != SMALLEST:
+                encoding = self._fitted(encoding, rng)
             share = 0.0 if role == LARGEST or is_shallow else self.teacher_share
             lessons.append(Lesson(tuple(encoding.tolist()), share, 1.0))
         return lessons
@@ -83,9 +91,8 @@ class Sandwich(AbstractMethod):
     def _decks(self) -> tuple[tuple[int, int], ...]:
         """Column and number of operators of every slot."""
         return tuple(
-            (column, len(choice.options))
-            for column, choice in enumerate(self.space.choices)
-            if choice.name.endswith(".operator")
+            (column, len(self.space.choices[column].options))
+            for column in self.space.columns("operator")
         )
 
     @cached_property
@@ -95,12 +102,11 @@ class Sandwich(AbstractMethod):
     @cached_property
     def _shallow(self) -> list[int]:
         """Columns of the dimensions that start small."""
-        names = (".depth", ".expand_ratio")
-        return [i for i, c in enumerate(self.space.choices) if c.name.endswith(names)]
+        return [*self.space.columns("depth"), *self.space.columns("expand_ratio")]
 
     @cached_property
     def _sparsity(self) -> list[int]:
-        return [i for i, c in enumerate(self.space.choices) if c.name.endswith(".sparsity")]
+        return self.space.columns("sparsity")
 
     def _sizes(self, role: int, rng: np.random.Generator) -> np.ndarray:
         choices = self.space.choices
@@ -109,6 +115,28 @@ class Sandwich(AbstractMethod):
         if role == SMALLEST:
             return self._smallest.copy()
         return self.space.sample(rng, 1)[0]
+
+    def _fitted(self, encoding: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The encoding, with random sizes reduced one by one until it is within the limits."""
+        if self.is_within is None:
+            return encoding
+        rank = {c: order.index(encoding[c]) for c, order in self._sizes_upwards.items()}
+        reductions = rng.permutation([c for c, larger in rank.items() for _ in range(larger)])
+        chain_NC = np.repeat(encoding[None], len(reductions) + 1, axis=0)
+        for n, column in enumerate(reductions, start=1):
+            rank[column] -= 1
+            chain_NC[n:, column] = self._sizes_upwards[column][rank[column]]
+        within_N = self.is_within(chain_NC)
+        return chain_NC[int(within_N.argmax()) if within_N.any() else -1]
+
+    @cached_property
+    def _sizes_upwards(self) -> dict[int, list[int]]:
+        """Of every column of numbers but sparsity: its options, from the smallest network's."""
+        return {
+            column: _upwards(choice)
+            for column, choice in enumerate(self.space.choices)
+            if column not in self._sparsity and not _is_named(choice)
+        }
 
     def _deal(self, column: int, deck: int, step: int, role: int) -> int:
         """Operator of one slot: members of a step get successive cards of a shuffled deck."""
@@ -123,10 +151,18 @@ def _shuffled(seed: int, column: int, deck: int, round_number: int) -> tuple[int
 
 
 def _extreme(choice: Choice, *, largest: bool) -> int:
-    """Option that makes the network largest or smallest: more of it, or less is removed."""
-    options = choice.options
-    if any(isinstance(option, str) for option in options):
-        return 0
-    more_is_larger = not choice.name.endswith(MORE_IS_SMALLER)
-    pick = max if largest == more_is_larger else min
-    return options.index(pick(options))
+    """Option that makes the network largest or smallest; the first one where there is no size."""
+    return 0 if _is_named(choice) else _upwards(choice)[-1 if largest else 0]
+
+
+def _is_named(choice: Choice) -> bool:
+    """Whether its options are names, which have no order."""
+    return any(isinstance(option, str) for option in choice.options)
+
+
+def _upwards(choice: Choice) -> list[int]:
+    """Options from the one that makes the network smallest: less of it, or more is removed."""
+    more_is_smaller = choice.name.endswith(MORE_IS_SMALLER)
+    return sorted(
+        range(len(choice.options)), key=lambda i: float(choice.options[i]), reverse=more_is_smaller
+    )

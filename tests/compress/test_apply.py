@@ -24,7 +24,7 @@ def test_in_fp32_the_deployed_network_is_extracted_recalibrated_and_folded(
     random_supernet: Supernet, mini: SearchSpace, operator: str
 ) -> None:
     slots = slots_of(mini, operator=operator, precision="fp32", sparsity=0.5)
-    found = compress(random_supernet, slots, batches())
+    found = compress(random_supernet.extract(slots), slots, batches())
     expected = folded(recalibrated(random_supernet.extract(slots), batches()))
     assert found.network is found.fp32
     assert torch.equal(found.network(noise(8, 1, 16, 16)), expected(noise(8, 1, 16, 16)))
@@ -32,7 +32,8 @@ def test_in_fp32_the_deployed_network_is_extracted_recalibrated_and_folded(
 
 def test_the_supernet_is_left_as_it_was(random_supernet: Supernet, mini: SearchSpace) -> None:
     before = {name: tensor.clone() for name, tensor in random_supernet.state_dict().items()}
-    compress(random_supernet, slots_of(mini, precision="int8"), batches())
+    slots = slots_of(mini, precision="int8")
+    compress(random_supernet.extract(slots), slots, batches())
     after = random_supernet.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -42,8 +43,8 @@ def test_the_fp32_network_beside_an_integer_one_has_the_same_pruned_weights(
 ) -> None:
     fp32 = slots_of(mini, operator="mbconv", precision="fp32", sparsity=0.5)
     int8 = slots_of(mini, operator="mbconv", precision="int8", sparsity=0.5)
-    expected = compress(random_supernet, fp32, batches()).network.state_dict()
-    found = compress(random_supernet, int8, batches()).fp32.state_dict()
+    expected = compress(random_supernet.extract(fp32), fp32, batches()).network.state_dict()
+    found = compress(random_supernet.extract(int8), int8, batches()).fp32.state_dict()
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
@@ -52,7 +53,9 @@ def test_compressing_twice_gives_the_same_bits(
     random_supernet: Supernet, mini: SearchSpace
 ) -> None:
     slots = slots_of(mini, precision="int8")
-    first, second = (compress(random_supernet, slots, batches()).network for _ in range(2))
+    first, second = (
+        compress(random_supernet.extract(slots), slots, batches()).network for _ in range(2)
+    )
     states = first.state_dict(), second.state_dict()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
@@ -62,7 +65,7 @@ def test_what_is_compressed_is_in_evaluation_mode_and_has_no_batch_norm(
 ) -> None:
     for precision in ("fp32", "int8"):
         slots = slots_of(mini, precision=precision)
-        network = compress(random_supernet, slots, batches()).network
+        network = compress(random_supernet.extract(slots), slots, batches()).network
         assert not network.training
         assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 

@@ -144,7 +144,9 @@ def test_every_layer_of_a_network_is_on_a_symmetric_grid_with_the_right_bias_sca
 ) -> None:
     slots = slots_of(mini, operator=operator, precision="int8")
     batches = [noise(8, 1, 16, 16)]
-    network = compress(random_supernet, slots, batches, needs_reduced_range=reduced).network
+    network = compress(
+        random_supernet.extract(slots), slots, batches, needs_reduced_range=reduced
+    ).network
     layers = [m for m in network.modules() if isinstance(m, _QuantizedLayer)]
     most = 63 if reduced else 127
     for layer in layers:
@@ -164,9 +166,9 @@ def test_every_layer_of_a_network_is_on_a_symmetric_grid_with_the_right_bias_sca
 def test_reduced_range_costs_at_most_a_bit(random_supernet: Supernet, mini: SearchSpace) -> None:
     slots = slots_of(mini, operator="mbconv", precision="int8", sparsity=0)
     images, batches = noise(32, 1, 16, 16, seed=5), [noise(32, 1, 16, 16)]
-    fp32 = compress(random_supernet, slots, batches).fp32(images)
+    fp32 = compress(random_supernet.extract(slots), slots, batches).fp32(images)
     errors = [
-        (compress(random_supernet, slots, batches, needs_reduced_range=reduced).network(images)
+        (compress(random_supernet.extract(slots), slots, batches, needs_reduced_range=reduced).network(images)
          - fp32).square().mean().sqrt().item()
         for reduced in (False, True)
     ]  # fmt: skip

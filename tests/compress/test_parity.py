@@ -28,7 +28,7 @@ def test_the_supernet_has_learnt_something(
 ) -> None:
     """Else the tests below would compare noise with noise."""
     slots = slots_of(mini, operator="mbconv", precision="fp32", sparsity=0)
-    network = compress(trained, slots, calibration).network
+    network = compress(trained.extract(slots), slots, calibration).network
     split = digits.search.take(200)
     logits = network(torch.from_numpy(digits.normalised(split.images_NCHW))).numpy()
     assert (logits.argmax(1) == split.labels_N).mean() > 0.5
@@ -47,7 +47,7 @@ def test_integer_kernels_answer_like_their_simulation(
     sparsity: float,
 ) -> None:
     slots = slots_of(mini, operator=operator, precision="int8", sparsity=sparsity)
-    found = compress(trained, slots, calibration)
+    found = compress(trained.extract(slots), slots, calibration)
     path = export(found.network, mini, tmp_path / "a.onnx")
     assert kernels(path)["QLinearConv"] > 0
     simulated = torch.cat([found.network(part) for part in images.split(150)]).numpy()
@@ -68,7 +68,8 @@ def test_quantization_keeps_most_answers(
     images: torch.Tensor,
     operator: str,
 ) -> None:
-    found = compress(trained, slots_of(mini, operator=operator, precision="int8"), calibration)
+    slots = slots_of(mini, operator=operator, precision="int8")
+    found = compress(trained.extract(slots), slots, calibration)
     fp32, int8 = found.fp32(images), found.network(images)
     assert (fp32.argmax(1) == int8.argmax(1)).float().mean() >= 0.97
     assert (fp32 - int8).abs().mean() < 0.05 * fp32.std()

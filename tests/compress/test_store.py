@@ -20,7 +20,7 @@ from tests.strategies import mini_space, noise, randomise_, slots_of
 def saved(
     supernet: Supernet, slots: tuple[Slot, ...], path: Path, *, side: int = 16
 ) -> torch.nn.Module:
-    network = compress(supernet, slots, [noise(8, 1, side, side)]).network
+    network = compress(supernet.extract(slots), slots, [noise(8, 1, side, side)]).network
     save_network(network, slots, path)
     return network
 

@@ -48,7 +48,7 @@ def test_its_name_is_accepted(precision: str) -> None:
 def test_it_runs_exported_and_stored_as_simulated(precision: str, tmp_path: Path) -> None:
     space, supernet = random_network("mini")
     slots = slots_of(space, operator="convnext", precision=precision)
-    network = compress(supernet, slots, [noise(16, 1, 32, 32)]).network
+    network = compress(supernet.extract(slots), slots, [noise(16, 1, 32, 32)]).network
     images = noise(50, 1, 32, 32, seed=2)
     expected = network(images).numpy()
     shipped = answers(export(network, space, tmp_path / "a.onnx"), images)
@@ -61,7 +61,7 @@ def test_it_runs_exported_and_stored_as_simulated(precision: str, tmp_path: Path
 def test_the_identity_changes_no_bit_and_every_other_little(precision: str) -> None:
     space, supernet = random_network("mini")
     slots = slots_of(space, operator="mbconv", precision=precision, sparsity=0)
-    found = compress(supernet, slots, [noise(32, 1, 32, 32)])
+    found = compress(supernet.extract(slots), slots, [noise(32, 1, 32, 32)])
     images = noise(32, 1, 32, 32, seed=2)
     before, after = found.fp32(images), found.network(images)
     if precision == IDENTITY:
@@ -82,7 +82,8 @@ def test_declared_bytes_are_those_of_the_file(
     for smallest in (True, False):
         sizes = _extreme_sizes(space, smallest=smallest)
         encoding = uniform(space, operator=operator, precision=precision, **sizes)
-        network = compress(supernet, space.slots(encoding), [noise(2, 1, 32, 32)]).network
+        slots = space.slots(encoding)
+        network = compress(supernet.extract(slots), slots, [noise(2, 1, 32, 32)]).network
         measured = export(network, space, tmp_path / "a.onnx").stat().st_size
         declared = space.costs.of("size_bytes", np.array([encoding]))[0]
         assert declared == pytest.approx(measured, rel=0.1)

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
+from supernets.steps import SupernetStep
 from supernets.supernet import Supernet
-from supernets.train import Images, TrainPlan, train
+from supernets.train import TrainPlan, train
 from tests.strategies import mini_space
 
 FILE = Path(__file__).with_name("training.json")
@@ -48,8 +50,9 @@ def losses(folder: Path) -> list[dict[str, float]]:
     method = Sandwich(space=space, full_from=plan.full_from, sparse_from=plan.rank_step)
     seen: list[dict[str, float]] = []
     names = ("loss", "loss_largest", "loss_smallest")
+    supernet = Supernet(space)
     train(
-        Supernet(space), images, plan, method, directory=folder,
+        supernet, images, plan, SupernetStep(supernet, plan, method), directory=folder,
         on_step=lambda numbers: seen.append({name: round(numbers[name], 6) for name in names}),
     )  # fmt: skip
     return seen

@@ -66,6 +66,7 @@ def a_card(**changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "run": "ab12cd34",
         "name": "front member",
+        "key": "0a1b2c",
         "candidate": Candidate(
             encoding=(1, 0),
             arch=Options({"stage1.width": 32}),

@@ -35,9 +35,12 @@ FLAGS = {
         "--out",
         "--config",
         "--set",
+        "--tensorboard",
         "--json",
     ],
-    "report": [],
+    "report": ["--out", "--json"],
+    "finetune": ["--key", "--epochs", "--teacher", "--data", "--learning-rate", "--json"],
+    "fidelity": ["--subnets", "--time", "--json"],
     "space list": ["--json"],
     "space describe": [
         "--budget",

@@ -14,6 +14,7 @@ from nas.planning import (
     MIN_STEPS,
     MIN_TRIALS,
     SPARE_SHARE,
+    TRAIN_SHARE,
     checked_settings,
     phase_plan_of,
     plan_search,
@@ -22,13 +23,19 @@ from nas.planning import (
     train_plan_of,
     within_known,
 )
-from nas.problem import Limit
+from nas.preparation import KnownMetrics
+from nas.problem import Limit, Objective, Problem
 from search_spaces import SearchSpace, UserError
 from supernets.supernet import Supernet
 
 CONFIG = Config(
     space="toy", data="digits", set={"images_per_score": 32, "batch_size": 8, "precision": "fp32"}
 )
+
+
+def problem(space: SearchSpace, *limits: Limit) -> Problem:
+    model = KnownMetrics((space.costs,))
+    return Problem(space=space, objectives=(Objective.of("log_loss"),), limits=limits, model=model)
 
 
 def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:
@@ -54,8 +61,10 @@ def test_what_has_a_flag_is_no_setting(name: str) -> None:
 def test_without_time_the_plans_are_the_smallest_that_make_sense(
     mini: SearchSpace, digits: DataSet
 ) -> None:
-    train = train_plan_of(plan_training(CONFIG, mini, digits, (), remaining_s=0.0))
-    phases = phase_plan_of(plan_search(CONFIG, Supernet(mini), digits, (), remaining_s=0.0))
+    train = train_plan_of(plan_training(CONFIG, problem(mini), digits, remaining_s=0.0))
+    phases = phase_plan_of(
+        plan_search(CONFIG, Supernet(mini), digits, problem(mini), remaining_s=0.0)
+    )
     assert train.steps == 2 * MIN_STEPS
     assert phases.trials == MIN_TRIALS
     assert (train.batch_size, train.precision, phases.images_per_score) == (8, "fp32", 32)
@@ -63,22 +72,26 @@ def test_without_time_the_plans_are_the_smallest_that_make_sense(
 
 def test_what_the_user_fixed_is_kept(mini: SearchSpace, digits: DataSet) -> None:
     fixed = replace(CONFIG, trials=7, set={**CONFIG.set, "steps": 50, "channels_last": False})
-    train = train_plan_of(plan_training(fixed, mini, digits, (), remaining_s=1e4))
-    phases = phase_plan_of(plan_search(fixed, Supernet(mini), digits, (), remaining_s=1e4))
+    train = train_plan_of(plan_training(fixed, problem(mini), digits, remaining_s=1e4))
+    phases = phase_plan_of(
+        plan_search(fixed, Supernet(mini), digits, problem(mini), remaining_s=1e4)
+    )
     assert (train.steps, train.channels_last, phases.trials) == (50, False, 7)
     assert 0 <= train.full_from < 50
 
 
 def test_a_trained_supernet_is_not_trained_again(mini: SearchSpace, digits: DataSet) -> None:
     config = replace(CONFIG, supernet="runs/x")
-    assert train_plan_of(plan_training(config, mini, digits, (), remaining_s=1000.0)).steps == 1
+    assert (
+        train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1000.0)).steps == 1
+    )
 
 
 def test_time_that_training_leaves_is_spent_on_candidates(
     mini: SearchSpace, digits: DataSet
 ) -> None:
     def planned(remaining_s: float) -> dict[str, Any]:
-        return plan_search(CONFIG, Supernet(mini), digits, (), remaining_s=remaining_s)
+        return plan_search(CONFIG, Supernet(mini), digits, problem(mini), remaining_s=remaining_s)
 
     least = planned(0.0)
     fixed_s = least["finalists_s"] + SPARE_SHARE * CONFIG.seconds
@@ -90,15 +103,31 @@ def test_time_that_training_leaves_is_spent_on_candidates(
     assert few < many == MAX_TRIALS
 
 
+def test_a_share_of_the_time_is_kept_for_training_finalists_further(
+    mini: SearchSpace, digits: DataSet
+) -> None:
+    def planned(share: float, **more: float) -> dict[str, Any]:
+        config = replace(CONFIG, time="1000s", set={**CONFIG.set, "finetune_share": share, **more})
+        return plan_search(config, Supernet(mini), digits, problem(mini), remaining_s=600.0)
+
+    none, some = planned(0.0), planned(0.3)
+    assert none["finetune_s"] == 0.0
+    assert none["trials"] == MAX_TRIALS
+    available_s = 600.0 - SPARE_SHARE * 1000 - some["finalists_s"]
+    expected = 0.3 / (0.3 + 0.7 * (1 - TRAIN_SHARE)) * available_s
+    assert some["finetune_s"] == pytest.approx(expected, abs=0.1)
+    assert planned(0.3, finetune_s=2.0)["finetune_s"] == 2.0
+
+
 def test_speed_is_tested_with_candidates_within_the_limits(mini: SearchSpace) -> None:
     assert mini.costs is not None
-    all_macs = mini.costs.of("macs", within_known(mini, ()))
+    all_macs = mini.costs.of("macs", within_known(problem(mini)))
     middle = float(np.median(all_macs))
     limits = [Limit("macs", middle), Limit("latency_ms", 0.0)]
-    few = mini.costs.of("macs", within_known(mini, limits))
+    few = mini.costs.of("macs", within_known(problem(mini, *limits)))
     assert len(few) == (all_macs <= middle).sum()
     assert few.max() <= middle
-    smallest = within_known(mini, [Limit("macs", 0.0)])
+    smallest = within_known(problem(mini, Limit("macs", 0.0)))
     assert mini.costs.of("macs", smallest).tolist() == [mini.costs.minimum("macs")[0]]
 
 

@@ -54,7 +54,13 @@ CONFIG = Config(
     time="10s",
     trials=6,
     threads=1,
-    set={"steps": 40, "finalists": 3, "random_references": 1, "images_per_score": 150},
+    set={
+        "steps": 40,
+        "finetune_share": 0.0,
+        "finalists": 3,
+        "random_references": 1,
+        "images_per_score": 150,
+    },
 )
 FILES = {
     "config.toml",
@@ -146,7 +152,7 @@ def cards(run: Path) -> dict[Path, dict[str, Any]]:
 def test_the_run_directory_has_every_file_that_its_description_names(run: Path) -> None:
     found = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     assert found >= FILES
-    kinds = {"measurements", "timings", "front", "references"}
+    kinds = {"measurements", "timings", "answers", "front", "references"}
     assert {name.split("/")[0] for name in found - FILES} - {".lock"} == kinds
     for line in lines(run / "trials.jsonl"):
         assert f"measurements/{line['key']}.json" in found

@@ -124,3 +124,36 @@ def test_another_seed_deals_other_operators(mini: SearchSpace) -> None:
 def test_students_learn_from_the_teacher_as_much_as_asked(mini: SearchSpace, share: float) -> None:
     lessons = plan(Sandwich(space=mini, teacher_share=share), 0)
     assert [lesson.teacher_share for lesson in lessons] == [0, share, share, share]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_beyond_a_budget_nobody_is_trained_and_the_largest_members_come_close(
+    mini: SearchSpace, share: float
+) -> None:
+    limit = share * mini.costs.maximum("macs")[0]
+    method = Sandwich(
+        space=mini, is_within=lambda rows: mini.costs.of("macs", rows) <= limit, sparse_from=8
+    )
+    macs = {"largest": [], "others": []}
+    for step in range(24):
+        largest, smallest, *others = (lesson.encoding for lesson in plan(method, step))
+        macs["largest"].append(mini.costs.of("macs", np.array([largest]))[0])
+        macs["others"] += mini.costs.of("macs", np.array([smallest, *others])).tolist()
+    assert max(macs["largest"]) <= limit
+    assert max(macs["others"]) <= limit
+    assert np.mean(macs["largest"]) > 0.75 * limit
+    assert np.mean(macs["others"]) < np.mean(macs["largest"])
+    assert len(set(macs["largest"])) > 12, "which sizes are given up is drawn for every step"
+
+
+def test_a_budget_that_allows_everything_changes_nothing(mini: SearchSpace) -> None:
+    free = Sandwich(space=mini)
+    limited = Sandwich(space=mini, is_within=lambda rows: np.ones(len(rows), dtype=bool))
+    for step in range(6):
+        assert plan(limited, step)[0] == plan(free, step)[0]
+
+
+def test_where_nothing_is_within_members_are_as_small_as_they_get(mini: SearchSpace) -> None:
+    method = Sandwich(space=mini, is_within=lambda rows: np.zeros(len(rows), dtype=bool))
+    for lesson in plan(method, 0):
+        assert options(mini, lesson, "depth") == {1}

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +13,16 @@ import torch
 from search_spaces import SearchSpace, UserError
 from supernets import train as training
 from supernets.checkpoint import write_tensors
+from supernets.images import Images
 from supernets.methods._base import AbstractMethod, Lesson
 from supernets.methods.sandwich import Sandwich
+from supernets.steps import AloneStep, SupernetStep
 from supernets.supernet import Supernet
-from supernets.task import label_loss
+from supernets.task import distillation_loss, label_loss
 from supernets.train import (
     CHECKPOINT_FILE,
-    Images,
     Progress,
     TrainPlan,
-    accumulate,
     learning_rate,
     train,
 )
@@ -83,7 +84,9 @@ def sandwich(space: SearchSpace, plan: TrainPlan) -> Sandwich:
 def trained(space: SearchSpace, images: Images, folder: Path, **options) -> Supernet:
     plan = options.pop("plan", PLAN)
     method = options.pop("method", None) or sandwich(space, plan)
-    return train(Supernet(space), images, plan, method, directory=folder, **options)
+    supernet = Supernet(space)
+    train(supernet, images, plan, SupernetStep(supernet, plan, method), directory=folder, **options)
+    return supernet
 
 
 def kill_after(step: int) -> Callable[[Progress], None]:
@@ -94,7 +97,7 @@ def kill_after(step: int) -> Callable[[Progress], None]:
     return on_step
 
 
-def assert_equal(first: Supernet, second: Supernet) -> None:
+def assert_equal(first: torch.nn.Module, second: torch.nn.Module) -> None:
     states = first.state_dict(), second.state_dict()
     assert states[0].keys() == states[1].keys()
     for name, tensor in states[0].items():
@@ -154,7 +157,7 @@ def test_a_checkpoint_of_another_space_is_refused(
 ) -> None:
     trained(space, images, tmp_path, plan=replace(PLAN, steps=1))
     other = space.restricted({"stage1.width": (8,)})
-    with pytest.raises(UserError, match="belongs to another supernet.*Delete it"):
+    with pytest.raises(UserError, match="belongs to another network.*Delete it"):
         trained(other, images, tmp_path)
 
 
@@ -171,7 +174,7 @@ def test_a_weights_file_of_another_kind_is_refused(
     space: SearchSpace, images: Images, tmp_path: Path
 ) -> None:
     write_tensors(tmp_path / CHECKPOINT_FILE, {"weight": torch.zeros(3)}, {"schema": 1})
-    with pytest.raises(UserError, match="belongs to another supernet"):
+    with pytest.raises(UserError, match="belongs to another network"):
         trained(space, images, tmp_path)
 
 
@@ -203,10 +206,51 @@ def test_the_first_loss_is_the_label_loss_of_the_extracted_member(
     supernet = Supernet(space).train()
     batch = images.batch(0, 8, 0)
     encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
-    losses = accumulate(supernet, batch, PLAN, Plain(tuple(encoding)), 0)
+    losses = SupernetStep(supernet, PLAN, Plain(tuple(encoding)))(batch, 0)
     network = supernet.extract(space.slots(encoding)).train()
     expected = label_loss(network(batch[0]), batch[1], smoothing=PLAN.label_smoothing)
     assert losses == [pytest.approx(expected.item(), rel=1e-5)]
+
+
+def test_a_network_alone_learns_from_labels_and_from_its_teacher(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    supernet = Supernet(space)
+    encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
+    batch = images.batch(0, 8, 0)
+    logits = torch.randn(8, 10)
+    found = {}
+    for share in (0.0, 0.5, 1.0):
+        network = supernet.extract(space.slots(encoding)).train()
+        found[share] = AloneStep(network, PLAN, lambda _: logits, teacher_share=share)(batch, 0)[0]
+    network = supernet.extract(space.slots(encoding)).train()
+    answers = network(batch[0])
+    labels = label_loss(answers, batch[1], smoothing=PLAN.label_smoothing).item()
+    assert found[0.0] == pytest.approx(labels, rel=1e-5)
+    assert found[1.0] == pytest.approx(distillation_loss(answers, logits).item(), rel=1e-5)
+    assert found[0.5] == pytest.approx((found[0.0] + found[1.0]) / 2, rel=1e-5)
+
+
+@pytest.mark.usefixtures("every_step_is_saved")
+def test_a_network_alone_continues_to_the_very_same_weights(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
+    plan = replace(PLAN, full_from=0)
+    ends = []
+    for kills in ((), (1, 4)):
+        folder = tmp_path / str(len(kills))
+        folder.mkdir()
+        for stop in (*kills, None):
+            network = Supernet(space).extract(space.slots(encoding))
+            on_step = kill_after(stop) if stop else lambda numbers: None
+            with pytest.raises(KilledError) if stop else nullcontext():
+                train(
+                    network, images, plan, AloneStep(network, plan), directory=folder,
+                    on_step=on_step,
+                )  # fmt: skip
+        ends.append(network)
+    assert_equal(*ends)
 
 
 def test_the_weight_of_a_lesson_is_a_factor_of_its_gradient(
@@ -216,7 +260,7 @@ def test_the_weight_of_a_lesson_is_a_factor_of_its_gradient(
     gradients = []
     for weight in (1.0, 0.25):
         supernet = Supernet(space).train()
-        accumulate(supernet, images.batch(0, 8, 0), PLAN, Plain(encoding, weight=weight), 0)
+        SupernetStep(supernet, PLAN, Plain(encoding, weight=weight))(images.batch(0, 8, 0), 0)
         gradients.append(supernet.get_parameter("slots.stem.operators.stem.full.layer.conv.weight"))
     assert gradients[0].grad.abs().max() > 0
     torch.testing.assert_close(gradients[1].grad, 0.25 * gradients[0].grad)

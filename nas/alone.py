@@ -1,0 +1,111 @@
+"""One network trained by itself, outside of the supernet, in a folder of its own.
+
+plan.json              what was decided: a `TrainPlan`
+train_log.jsonl        as the run's own
+train_state/           checkpoint; gone when training is finished
+network.safetensors    the trained weights, before batch-norm recalibration
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas._files import append_line, read_json, understood, write_json
+from search_spaces import UserError
+from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.images import Images
+from supernets.steps import AloneStep
+from supernets.train import Progress, TrainPlan, train
+
+NETWORK = "network.safetensors"
+SPEED_STEPS = 3
+LOG_LINES = 100
+
+Teacher = Callable[[Tensor], Tensor]
+
+
+def trained_alone(
+    network: nn.Module,
+    images: Images,
+    folder: Path,
+    decide: Callable[[], TrainPlan],
+    *,
+    teacher: Teacher | None = None,
+    on_step: Callable[[Progress, int], None] = lambda numbers, steps: None,
+) -> TrainPlan:
+    """Train a network in place, or continue, or read back what is finished.
+
+    Args:
+        network: Not folded; the same one when continuing. Ends in evaluation mode.
+        images: To train on.
+        folder: Made if it is missing.
+        decide: Makes the plan; called once, and its answer is kept.
+        teacher: From normalised images to logits; None trains on labels only.
+        on_step: Told the numbers of every step, and of how many steps it is one.
+
+    Returns:
+        The plan that was followed.
+
+    Raises:
+        UserError: If training diverges, or a file of the folder is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = _decided(folder / "plan.json", decide)
+    weights, state, log = folder / NETWORK, folder / "train_state", folder / "train_log.jsonl"
+    if weights.exists():
+        tensors, _ = read_tensors(weights)
+        if not same_shapes(tensors, network):
+            raise UserError(f"'{weights}' belongs to another network. Delete its folder.")
+        network.load_state_dict(tensors)
+        network.eval()
+        return plan
+    state.mkdir(exist_ok=True)
+
+    def log_step(numbers: Progress) -> None:
+        step = int(numbers["step"])
+        if step % max(1, plan.steps // LOG_LINES) == 0 or step == plan.steps:
+            append_line(log, {name: float(f"{v:.6g}") for name, v in numbers.items()})
+        on_step(numbers, plan.steps)
+
+    add_gradients = AloneStep(network, plan, teacher)
+    train(network, images, plan, add_gradients, directory=state, on_step=log_step)
+    write_tensors(weights, network.state_dict(), {})
+    shutil.rmtree(state)
+    return plan
+
+
+def seconds_per_step(
+    network: nn.Module, images: Images, plan: TrainPlan, teacher: Teacher | None = None
+) -> float:
+    """The mean of a few steps after one warm-up; the network ends as it was."""
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
+    add_gradients = AloneStep(network.to(memory_format=layout).train(), plan, teacher)  # type: ignore[call-overload]
+    started = 0.0
+    for step in range(SPEED_STEPS + 1):
+        if step == 1:
+            started = time.perf_counter()
+        add_gradients(images.batch(step, plan.batch_size, plan.seed), step)
+        network.zero_grad(set_to_none=True)
+    seconds = (time.perf_counter() - started) / SPEED_STEPS
+    network.load_state_dict(before)
+    return seconds
+
+
+def alone_plan(of_supernet: TrainPlan, *, steps: int, **changes: Any) -> TrainPlan:
+    """The supernet's plan for one network: no shallow start, nothing else changed but `changes`."""
+    return replace(of_supernet, steps=steps, full_from=0, **changes)
+
+
+def _decided(path: Path, decide: Callable[[], TrainPlan]) -> TrainPlan:
+    if not path.exists():
+        write_json(path, asdict(decide()))
+    document = read_json(path)
+    with understood(f"'{path}'"):
+        return TrainPlan(**{field.name: document[field.name] for field in fields(TrainPlan)})

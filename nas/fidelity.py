@@ -1,0 +1,152 @@
+"""`nas fidelity`: do shared weights rank networks as training alone does?
+
+Random networks within the limits, uncompressed, are each trained alone from fresh weights for the
+same number of steps, and judged on the whole search split, as they are with the supernet's weights.
+Kendall's tau-b of the two log-losses is the answer (as in Yu et al., Evaluating the Search Phase of
+Neural Architecture Search, 2020), with a percentile bootstrap over networks. All that was measured
+is kept in `fidelity/` of the run, so the same command continues.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import kendalltau
+
+from nas._files import understood, write_json
+from nas.alone import alone_plan, seconds_per_step, trained_alone
+from nas.planning import training_images
+from nas.problem import Problem
+from nas.reporter import Reporter
+from nas.score import Scorer
+from nas.trained import Trained, reopened
+from search_spaces import Candidate, UserError
+from supernets._modules import initialise
+from supernets.images import Images
+from supernets.network import PlainNetwork
+
+FOLDER, RESULT = "fidelity", "fidelity.json"
+SAMPLES, RESAMPLES = 10_000, 2000
+TRAINING_SHARE = 0.95
+"""Of the time; the rest is for speed tests and scores."""
+
+MIN_SUBNETS, MIN_STEPS = 3, 10
+KINDS = ("inherited", "alone")
+
+
+def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> dict[str, Any]:
+    """Measure, or continue to; the answer is also fidelity/fidelity.json.
+
+    Args:
+        path: A finished run.
+        subnets: How many networks to train alone.
+        seconds: For all of them.
+        reporter: Told how far it is.
+
+    Raises:
+        UserError: If the run is not finished, or this was begun with other numbers.
+    """
+    if subnets < MIN_SUBNETS:
+        raise UserError(f"subnets is {subnets}. A rank correlation needs {MIN_SUBNETS} at least.")
+    trained = reopened(path, reporter)
+    scorer = Scorer(trained.scorer.supernet, trained.data, len(trained.data.search))
+    images = training_images(trained.data)
+    asked = {"subnets": subnets, "seconds": seconds}
+    candidates = chosen(trained.problem, subnets, trained.config.seed)
+    if len(candidates) < subnets:
+        raise UserError(
+            f"run '{path}' has {len(candidates)} different networks within its limits, not "
+            f"{subnets}. Ask for fewer --subnets."
+        )
+    reporter.phase("fidelity", f"training {subnets} networks, each alone")
+    with trained.run.phase("fidelity"):
+        plan = trained.run.decided(
+            f"{FOLDER}/plan.json",
+            lambda: {"schema": 1, **asked, "steps": _steps(trained, candidates, images, seconds)},
+        )
+        with understood(f"'{path}/{FOLDER}/plan.json'"):
+            begun = {name: plan[name] for name in asked}
+            steps = int(plan["steps"])
+        if begun != asked:
+            raise UserError(
+                f"run '{path}': fidelity was begun with {begun['subnets']} subnets and "
+                f"{begun['seconds']:g} s. Give the same, or delete '{path}/{FOLDER}'."
+            )
+        rows = []
+        for number, candidate in enumerate(candidates):
+            reporter.advance(number, subnets, candidate.key)
+            rows.append(_row(trained, scorer, images, candidate, steps))
+        document = {
+            "schema": 1,
+            "subnets": subnets,
+            "steps": steps,
+            "batch_size": trained.train_plan.batch_size,
+            **agreement(rows),
+            "rows": rows,
+        }
+        write_json(path / FOLDER / RESULT, document)
+    return document
+
+
+def chosen(problem: Problem, n: int, seed: int) -> list[Candidate]:
+    """Different random networks within the modelled limits, unpruned and in the first format."""
+    space = problem.space
+    rows = space.sample(np.random.default_rng([seed, 14]), SAMPLES)
+    rows[:, [*space.columns("precision"), *space.columns("sparsity")]] = 0
+    rows = rows[problem.is_feasible(rows)]
+    found = {c.key: c for c in (space.candidate(row) for row in rows[: 4 * n].tolist())}
+    return list(found.values())[:n]
+
+
+def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Kendall's tau-b between inherited and stand-alone log-losses, and its 95 % interval."""
+    losses_N2 = np.array([[r[kind]["log_loss"] for kind in KINDS] for r in rows])
+    rng = np.random.default_rng(0)
+    draws = rng.integers(0, len(rows), (RESAMPLES, len(rows)))
+    taus = np.array([_tau(losses_N2[draw]) for draw in draws])
+    low, high = np.nanpercentile(taus, [2.5, 97.5])
+    return {"kendall_tau": _tau(losses_N2), "interval": [float(low), float(high)]}
+
+
+def _tau(losses_N2: np.ndarray) -> float:
+    """Kendall's tau-b of two columns; NaN if one of them is constant."""
+    return float(kendalltau(losses_N2[:, 0], losses_N2[:, 1]).statistic)
+
+
+def _steps(
+    trained: Trained, candidates: Sequence[Candidate], images: Images, seconds: float
+) -> int:
+    """Steps that every network gets, so that all together take the time."""
+    plan = alone_plan(trained.train_plan, steps=1)
+    per_step_s = sum(seconds_per_step(_fresh(trained, c), images, plan) for c in candidates)
+    return max(MIN_STEPS, int(TRAINING_SHARE * seconds / per_step_s))
+
+
+def _fresh(trained: Trained, candidate: Candidate) -> PlainNetwork:
+    network = PlainNetwork(trained.problem.space.slots(candidate.encoding))
+    initialise(network, torch.Generator().manual_seed(trained.config.seed))
+    return network
+
+
+def _row(
+    trained: Trained, scorer: Scorer, images: Images, candidate: Candidate, steps: int
+) -> dict[str, Any]:
+    """Both scores of one network; trained now if that is not recorded."""
+    folder = trained.run.folder(f"{FOLDER}/{candidate.key}")
+    network = _fresh(trained, candidate)
+    trained_alone(network, images, folder, lambda: alone_plan(trained.train_plan, steps=steps))
+    scores = trained.run.decided(
+        f"{FOLDER}/{candidate.key}/scores.json",
+        lambda: {
+            kind: {"log_loss": found.log_loss, "accuracy": found.accuracy}
+            for kind, own in zip(KINDS, (None, network), strict=True)
+            for found in [scorer.quality(scorer.compressed(candidate, own).network)]
+        },
+    )
+    costs = trained.problem.space.costs
+    assert costs is not None
+    macs = int(costs.of("macs", np.array([candidate.encoding]))[0])
+    with understood(f"'{folder}/scores.json'"):
+        return {"key": candidate.key, "macs": macs} | {k: scores[k] for k in KINDS}

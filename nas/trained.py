@@ -1,0 +1,97 @@
+"""A run whose supernet is trained: what the search and the commands after it work with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nas._files import read_json, understood
+from nas.config import Config
+from nas.data import DataSet
+from nas.latency import LatencyModel
+from nas.planning import PhasePlan, phase_plan_of, train_plan_of
+from nas.preparation import make_problem, prepare
+from nas.problem import Problem
+from nas.reporter import Reporter
+from nas.run import WEIGHTS, Run, read_config_of, read_space
+from nas.score import Scorer
+from search_spaces import UserError
+from supernets.checkpoint import read_tensors, same_shapes
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A run with a trained supernet.
+
+    Attributes:
+        run: Its directory.
+        config: What it was told.
+        data: All splits.
+        problem: Space after trimming, objectives, limits, what is known.
+        train_plan: How the supernet was trained.
+        phases: Sizes of what follows.
+        scorer: Holds the supernet, and judges its members.
+    """
+
+    run: Run
+    config: Config
+    data: DataSet
+    problem: Problem
+    train_plan: TrainPlan
+    phases: PhasePlan
+    scorer: Scorer
+
+
+def reopened(path: Path, reporter: Reporter) -> Trained:
+    """A finished run, locked for this process.
+
+    Raises:
+        UserError: If it is no run, not finished, damaged, or its data has gone.
+    """
+    if not (path / "config.toml").is_file():
+        raise UserError(
+            f"run '{path}': there is no config.toml, so this is not a run directory. "
+            "Name the folder that `nas search` printed as its run."
+        )
+    if not (path / "front.json").is_file():
+        raise UserError(f"run '{path}' is not finished. Continue it with its `nas search` first.")
+    config = read_config_of(path)
+    data, _, limits = prepare(config, reporter)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    run = Run.open(path, config)
+    space = read_space(path)
+    with understood(f"'{path}/profile/profile.json'"):
+        model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)
+    problem = make_problem(space, limits, model)
+    with understood(f"'{path}/plan.json'"):
+        train_plan = train_plan_of(read_json(path / "plan.json"))
+    with understood(f"'{path}/search_plan.json'"):
+        phases = phase_plan_of(read_json(path / "search_plan.json"))
+    supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
+    return Trained(
+        run=run,
+        config=config,
+        data=data,
+        problem=problem,
+        train_plan=train_plan,
+        phases=phases,
+        scorer=Scorer(supernet, data, phases.images_per_score),
+    )
+
+
+def read_supernet(path: Path, supernet: Supernet) -> Supernet:
+    """The supernet with the weights in a file, in evaluation mode.
+
+    Raises:
+        UserError: If they are another supernet's.
+    """
+    tensors, _ = read_tensors(path)
+    if not same_shapes(tensors, supernet):
+        raise UserError(
+            f"supernet '{path}' was trained for another space, resolution or budget. "
+            "Leave out --supernet to train one, or use the options of that run."
+        )
+    supernet.load_state_dict(tensors)
+    return supernet.eval()

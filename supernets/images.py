@@ -1,0 +1,65 @@
+"""Training images: which ones a step sees, and how they are varied.
+
+A batch is a pure function of (step, seed), so a resumed training sees what an uninterrupted one
+sees. Shapes: B batch, N images, C channels, H W space.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Training images and how they may be varied.
+
+    Attributes:
+        images_NCHW: uint8.
+        labels_N: int64.
+        mean: Per channel, of pixels divided by 255.
+        std: Per channel.
+        can_flip: Whether a mirrored image keeps its label.
+        crop_padding: Pixels of padding from which random crops are cut.
+    """
+
+    images_NCHW: Tensor
+    labels_N: Tensor
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    can_flip: bool
+    crop_padding: int
+
+    def batch(self, step: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Augmented, normalised images and labels of one step; each epoch is a new permutation."""
+        per_epoch = max(1, len(self.labels_N) // batch_size)
+        epoch, position = divmod(step, per_epoch)
+        order = np.random.default_rng([seed, 1, epoch]).permutation(len(self.labels_N))
+        chosen = torch.from_numpy(order[position * batch_size : (position + 1) * batch_size])
+        rng = np.random.default_rng([seed, 2, step])
+        return self._augmented(self.images_NCHW[chosen], rng), self.labels_N[chosen]
+
+    def normalised(self, images_NCHW: Tensor) -> Tensor:
+        """(x / 255 - mean) / std, float32."""
+        mean = torch.tensor(self.mean).reshape(1, -1, 1, 1)
+        std = torch.tensor(self.std).reshape(1, -1, 1, 1)
+        return (images_NCHW.float() / 255 - mean) / std
+
+    def _augmented(self, images_BCHW: Tensor, rng: np.random.Generator) -> Tensor:
+        batch, _, height, width = images_BCHW.shape
+        pad = self.crop_padding
+        if pad:
+            padded = F.pad(images_BCHW, (pad, pad, pad, pad))
+            rows = torch.from_numpy(rng.integers(0, 2 * pad + 1, batch))[:, None]
+            columns = torch.from_numpy(rng.integers(0, 2 * pad + 1, batch))[:, None]
+            rows_BH, columns_BW = rows + torch.arange(height), columns + torch.arange(width)
+            which = torch.arange(batch)[:, None, None]
+            cropped = padded[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
+            images_BCHW = cropped.permute(0, 3, 1, 2)
+        images_BCHW = self.normalised(images_BCHW)
+        if self.can_flip:
+            flipped = torch.from_numpy(rng.random(batch) < 0.5)
+            images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
+        return images_BCHW

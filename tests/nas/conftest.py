@@ -1,0 +1,41 @@
+"""A finished run that tests may copy."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nas.config import Config
+from nas.reporter import Silent
+from nas.search import search
+
+TOY = Config(
+    space="toy",
+    data="digits",
+    resolution=16,
+    budget=("90%MACs",),
+    time="10s",
+    trials=5,
+    threads=1,
+    set={
+        "steps": 30,
+        "finetune_s": 2.0,
+        "finalists": 2,
+        "random_references": 1,
+        "images_per_score": 150,
+    },
+)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy search from end to end; read only."""
+    path = tmp_path_factory.mktemp("finished") / "run"
+    search(TOY, path, Silent())
+    return path
+
+
+@pytest.fixture
+def own_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))

@@ -1,0 +1,236 @@
+"""Networks trained further: as part of a search, and added to its front afterwards."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nas
+from nas import finetune as finetuning
+from nas.alone import NETWORK
+from nas.card import read_card
+from nas.finetune import finetune
+from nas.reporter import Silent
+from nas.run import read_config_of, read_front
+from nas.search import search
+from nas.trained import reopened
+from nas.tuner import OnnxTeacher, Recipe, make_tuner
+from search_spaces import UserError
+from supernets import train as training
+
+RECIPE = Recipe(epochs=0.5)
+
+
+def files(run: Path) -> dict[str, bytes]:
+    """What must not differ after an interruption: all but clocks, locks and timings."""
+    volatile = ("events.jsonl", ".lock", "timings", "card.json", "front.json", "report")
+    return {
+        str(p.relative_to(run)): p.read_bytes()
+        for p in sorted(run.rglob("*"))
+        if p.is_file()
+        and not any(part in volatile for part in p.relative_to(run).parts)
+        and p.name != "train_log.jsonl"
+    }
+
+
+def member(run: Path) -> str:
+    return str(read_front(run)["members"][0].partition("-")[0])
+
+
+def cards(run: Path) -> dict[str, dict[str, Any]]:
+    return {p.parent.name: read_card(p) for p in run.glob("f*/*/card.json")}
+
+
+def test_a_search_trains_its_finalists_further_in_its_time(finished_run: Path) -> None:
+    plan = json.loads((finished_run / "search_plan.json").read_text())
+    assert plan["finetune_s"] > 0
+    tuned = sorted((finished_run / "finetunes").iterdir())
+    assert len(tuned) == plan["finalists"]
+    recipe = json.loads((tuned[0] / "recipe.json").read_text())
+    assert recipe["seconds"] == plan["finetune_s"] / plan["finalists"]
+    events = [json.loads(line) for line in (finished_run / "events.jsonl").read_text().splitlines()]
+    assert "finetune" in {event["phase"] for event in events}
+
+
+def test_a_finalist_keeps_whichever_weights_answer_better(finished_run: Path) -> None:
+    trials = [json.loads(x) for x in (finished_run / "trials.jsonl").read_text().splitlines()]
+    inherited = {t["key"]: t["metrics"]["log_loss"] for t in trials}
+    seen = 0
+    for folder in (finished_run / "finetunes").iterdir():
+        origin = folder.name.partition("-")[0]
+        score = json.loads((folder / "score.json").read_text())["log_loss"]
+        is_better = score < inherited[origin]
+        found = cards(finished_run)
+        assert (folder.name in found) == is_better
+        assert (origin in found) == (not is_better)
+        seen += 1
+    assert seen == 2
+
+
+def test_a_network_is_trained_further_and_added_as_files_that_were_measured(
+    own_run: Path, finished_run: Path
+) -> None:
+    before = cards(own_run)
+    found = finetune(own_run, member(own_run)[:8], RECIPE, Silent())
+    front, after = read_front(own_run), cards(own_run)
+    assert found["on_front"] == (found["key"] in front["members"])
+    assert found["on_front"] or found["reason"]
+    card = after[found["key"]]
+    assert card["finetuned"]["from"] == member(finished_run)
+    assert card["finetuned"]["teacher"] == "largest"
+    assert (
+        card["finetuned"]["steps"]
+        == json.loads((own_run / "finetunes" / found["key"] / "plan.json").read_text())["steps"]
+    )
+    assert after.keys() == before.keys() | {found["key"]}
+    measured = {c["files"]["model.onnx"]["latency"]["measured_at"] for c in after.values()}
+    assert len(measured) == 1, "all are timed together again"
+    assert measured.isdisjoint(
+        c["files"]["model.onnx"]["latency"]["measured_at"] for c in before.values()
+    )
+    for key in front["members"]:
+        network = nas.load(own_run / "front" / key / "model.safetensors")
+        assert torch.isfinite(network(torch.zeros(2, 1, 16, 16))).all()
+
+
+def test_the_weights_of_a_tuned_network_are_its_own(own_run: Path) -> None:
+    key = member(own_run)
+    found = finetune(own_run, key, RECIPE, Silent())
+    trained = reopened(own_run, Silent())
+    candidate = finetuning.named(trained, key)
+    shared = trained.scorer.compressed(candidate).network.state_dict()
+    kind = "front" if found["on_front"] else "finalists"
+    own = nas.load(own_run / kind / found["key"] / "model.safetensors").state_dict()
+    assert shared.keys() == own.keys()
+    assert not all(torch.equal(shared[name], own[name]) for name in shared)
+
+
+def test_the_same_command_again_changes_nothing(own_run: Path) -> None:
+    first = finetune(own_run, member(own_run), RECIPE, Silent())
+    front, before = read_front(own_run), files(own_run)
+    assert finetune(own_run, member(own_run), RECIPE, Silent()) == first
+    assert files(own_run) == before
+    assert read_front(own_run) == front
+
+
+def test_the_search_itself_repeated_keeps_what_was_added(own_run: Path) -> None:
+    finetune(own_run, member(own_run), RECIPE, Silent())
+    front = read_front(own_run)
+    search(read_config_of(own_run), own_run, Silent())
+    assert read_front(own_run) == front
+
+
+class KilledError(Exception):
+    """Stands for kill -9."""
+
+
+def test_a_killed_fine_tuning_continues_to_the_very_same_weights(
+    own_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Path(shutil.copytree(own_run, tmp_path / "other"))
+    whole = finetune(other, member(other), RECIPE, Silent())
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e12)
+    monkeypatch.setattr(
+        finetuning, "make_tuner",
+        lambda trained, recipe, reporter: make_tuner(
+            replace_checkpoints(trained), recipe, Dies(at=4)
+        ),
+    )  # fmt: skip
+    with pytest.raises(KilledError):
+        finetune(own_run, member(own_run), RECIPE, Silent())
+    monkeypatch.setattr(finetuning, "make_tuner", make_tuner)
+    assert not (own_run / "finetunes" / whole["key"] / NETWORK).exists()
+    assert (own_run / "finetunes" / whole["key"] / "train_state/state.safetensors").exists()
+    again = finetune(own_run, member(own_run), RECIPE, Silent())
+    assert again["key"] == whole["key"]
+    ours, theirs = (
+        (path / "finetunes" / whole["key"] / NETWORK).read_bytes() for path in (own_run, other)
+    )
+    assert ours == theirs
+
+
+def replace_checkpoints(trained: Any) -> Any:
+    return replace(trained, train_plan=replace(trained.train_plan, checkpoint_s=0.0))
+
+
+class Dies:
+    """A reporter in which a kill happens."""
+
+    def __init__(self, *, at: int) -> None:
+        self.at = at
+
+    def phase(self, name: str, text: str) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def advance(self, done: int, of: int, text: str = "") -> None:
+        if done == self.at:
+            raise KilledError
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("zzz", "no network is called so.*On its front: "),
+        ("", "no network is called so|networks begin so"),
+        ("TUNED", "has been trained further already. Name what it was made of"),
+    ],
+)
+def test_a_key_that_names_no_network_is_refused_with_those_there_are(
+    own_run: Path, key: str, message: str
+) -> None:
+    if key == "TUNED":
+        key = f"{member(own_run)}-ft0000"
+    before = files(own_run)
+    with pytest.raises(UserError, match=message):
+        finetune(own_run, key, RECIPE, Silent())
+    assert files(own_run) == before
+
+
+def test_a_run_that_is_not_finished_is_refused(own_run: Path, tmp_path: Path) -> None:
+    (own_run / "front.json").unlink()
+    with pytest.raises(UserError, match="is not finished. Continue it"):
+        finetune(own_run, "a", RECIPE, Silent())
+    with pytest.raises(UserError, match="this is not a run directory"):
+        finetune(tmp_path / "nothing", "a", RECIPE, Silent())
+
+
+def test_the_teacher_may_be_a_file_and_must_fit(own_run: Path, tmp_path: Path) -> None:
+    trained = reopened(own_run, Silent())
+    file = next(own_run.glob("references/*/model.onnx"))
+    teacher = OnnxTeacher.load(file, trained.problem.space)
+    assert teacher(torch.zeros(3, 1, 16, 16)).shape == (3, 10)
+    with pytest.raises(UserError, match="is not there. Give the path"):
+        OnnxTeacher.load(tmp_path / "none.onnx", trained.problem.space)
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(UserError, match="does not run on images of shape"):
+        OnnxTeacher.load(tmp_path / "bad.onnx", trained.problem.space)
+    other = trained.problem.space
+    assert other.network is not None
+    more = replace(other, network=replace(other.network, num_classes=7))
+    with pytest.raises(UserError, match=r"answers in shape \(1, 10\), not \(1, 7\)"):
+        OnnxTeacher.load(file, more)
+
+
+def test_other_images_must_be_of_the_same_classes(own_run: Path) -> None:
+    recipe = replace(RECIPE, data="digit-pairs")
+    with pytest.raises(UserError, match="data 'digit-pairs' has classes"):
+        finetune(own_run, member(own_run), recipe, Silent())
+
+
+def test_recipes_that_differ_have_different_names(finished_run: Path) -> None:
+    candidate = reopened(finished_run, Silent()).problem.space.candidate(
+        read_card(next(finished_run.glob("f*/*/card.json")))["encoding"]
+    )
+    names = {
+        replace(RECIPE, **change).key(candidate)
+        for change in ({}, {"epochs": 1.0}, {"teacher": "none"}, {"data": "x"})
+    }
+    assert len(names) == 4
+    assert all(name.startswith(candidate.key) for name in names)

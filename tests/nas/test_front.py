@@ -1,0 +1,186 @@
+"""Choosing the front: who is measured first, who is replaced, and on which numbers."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas.entry import Entry
+from nas.finalists import Exporter
+from nas.front import MAX_ROUNDS, Contest, choose_front, finalist_order, over_limit, spread_order
+from nas.problem import Limit, Objective, Problem
+from nas.targets import Timing
+from nas.trial import Trial
+from search_spaces import Candidate, CandidateError, Choice, SearchSpace
+
+SPACE = SearchSpace("line", (Choice("width", tuple(range(1, 41))),))
+TIMING = Timing(
+    median_ms=1.0,
+    interval_ms=(1.0, 1.0),
+    process_medians_ms=(1.0,) * 5,
+    runs=5,
+    processes=5,
+    discarded=0,
+    measured_at="",
+    threads=1,
+    batch=1,
+    is_bimodal=False,
+    runtime="none",
+    version="1",
+    cpu="none",
+    instruction_set="none",
+)
+
+
+def problem(*limits: Limit) -> Problem:
+    names = ("log_loss", "latency_ms", "size_bytes")
+    return Problem(space=SPACE, objectives=tuple(map(Objective.of, names)), limits=limits)
+
+
+def trial(number: int, *, loss: float, predicted_ms: float, failure: str | None = None) -> Trial:
+    return Trial(
+        number=number,
+        candidate=SPACE.candidate((number,)),
+        metrics={} if failure else {"log_loss": loss, "accuracy": 0.5},
+        predicted={"latency_ms": predicted_ms, "size_bytes": 1.0, "macs": 1.0, "params": 1.0},
+        failure=failure,
+    )
+
+
+class Bench:
+    """Stands for an exporter: says what would be measured, and remembers who was.
+
+    Args:
+        of: Candidates and limits.
+        measured_ms: Measured latency by trial number; None fails. Default: as predicted.
+        trials: All trials.
+    """
+
+    def __init__(
+        self, of: Problem, trials: Sequence[Trial], measured_ms: dict[int, float | None]
+    ) -> None:
+        self.problem, self.run = of, Namespace(path=Path("runs/x"))
+        self.known = {t.candidate.key: t for t in trials}
+        self.measured_ms = measured_ms
+        self.order: list[int] = []
+
+    def cards(
+        self, entries: Sequence[Entry], progress: Callable[[str], None]
+    ) -> list[dict[str, Any] | CandidateError]:
+        return [self._card(entry.candidate) for entry in entries]
+
+    def trial(self, number: int, candidate: Candidate, card: dict[str, Any]) -> Trial:
+        metrics = {
+            "log_loss": self.known[candidate.key].metrics["log_loss"],
+            "latency_ms": card["files"]["model.onnx"]["latency"]["median_ms"],
+            "size_bytes": 1.0,
+        }
+        return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
+
+    def _card(self, candidate: Candidate) -> dict[str, Any] | CandidateError:
+        of = self.known[candidate.key]
+        self.order.append(of.number)
+        latency_ms = self.measured_ms.get(of.number, of.predicted["latency_ms"])
+        if latency_ms is None:
+            return CandidateError("file 'runs/x/front/model.onnx' cannot be loaded")
+        timing = TIMING.to_json() | {
+            "median_ms": latency_ms,
+            "process_medians_ms": [latency_ms] * 5,
+        }
+        return {"files": {"model.onnx": {"latency": timing}}}
+
+
+class Namespace:
+    """Some attributes."""
+
+    def __init__(self, **attributes: object) -> None:
+        self.__dict__.update(attributes)
+
+
+def front_of(
+    trials: Sequence[Trial],
+    *limits: Limit,
+    num_finalists: int = 3,
+    measured_ms: dict[int, float | None] | None = None,
+) -> tuple[dict[str, Any], list[int]]:
+    """front.json, and the numbers of the trials in the order in which they were measured."""
+    bench = Bench(problem(*limits), trials, measured_ms or {})
+    return choose_front(cast(Exporter, bench), Contest(trials, num_finalists)), bench.order
+
+
+LINE = [trial(i, loss=10.0 - i, predicted_ms=1.0 + i) for i in range(8)]
+"""A front: each slower and better than the one before."""
+
+
+def keys(*numbers: int) -> list[str]:
+    return [SPACE.candidate((number,)).key for number in numbers]
+
+
+@given(st.integers(0, 60))
+def test_a_spread_order_is_a_permutation_with_both_ends_first(n: int) -> None:
+    order = spread_order(n)
+    assert sorted(order) == list(range(n))
+    assert order[:2] == [0, n - 1][: min(2, n)]
+
+
+@given(n=st.integers(3, 60), k=st.integers(3, 60))
+def test_any_first_ones_of_a_spread_order_leave_no_wide_gap(n: int, k: int) -> None:
+    taken = sorted(spread_order(n)[:k])
+    widest = max(b - a for a, b in itertools.pairwise(taken))
+    assert widest <= 2 * -(-(n - 1) // (len(taken) - 1))
+
+
+def test_the_first_to_be_measured_span_the_front() -> None:
+    dominated = [trial(20 + i, loss=20.0, predicted_ms=1.0 + i) for i in range(3)]
+    failed = trial(30, loss=0.0, predicted_ms=0.1, failure="too small")
+    order = [t.number for t in finalist_order(problem(), [*dominated, failed, *LINE])]
+    assert order[:3] == [0, 7, 3]
+    assert sorted(order[:8]) == list(range(8))
+    assert order[8:] == [20, 21, 22]
+
+
+def test_members_are_sorted_by_measured_latency() -> None:
+    front, measured = front_of(LINE, measured_ms={0: 1.5, 3: 1.2, 7: 9.0})
+    assert measured == [0, 7, 3]
+    assert front["members"] == keys(3, 7)
+    assert front["replaced"] == [{"key": keys(0)[0], "reason": "dominated once measured"}]
+
+
+def test_members_over_a_measured_limit_are_replaced_by_the_next() -> None:
+    front, measured = front_of(LINE, Limit("latency_ms", 6.0), measured_ms={5: 6.5})
+    assert measured[:3] == [0, 5, 2]
+    assert front["members"] == keys(*sorted(set(measured) - {5}))
+    assert len(front["members"]) == 3
+    reason = "measured latency_ms 6.5 is over the limit 6"
+    assert front["replaced"] == [{"key": keys(5)[0], "reason": reason}]
+
+
+def test_members_that_cannot_run_are_replaced_and_the_reason_names_no_folder() -> None:
+    front, _ = front_of(LINE, measured_ms={0: None})
+    assert len(front["members"]) == 3
+    (row,) = front["replaced"]
+    assert row["key"] == keys(0)[0]
+    assert row["reason"] == "file 'front/model.onnx' cannot be loaded"
+
+
+def test_replacing_ends_after_some_rounds_with_an_empty_front() -> None:
+    slow: dict[int, float | None] = {t.number: 30.0 for t in LINE}
+    front, measured = front_of(LINE, Limit("latency_ms", 20.0), num_finalists=1, measured_ms=slow)
+    assert front["members"] == []
+    assert front["knee"] is None
+    assert len(measured) == len(front["replaced"]) == MAX_ROUNDS
+
+
+def test_indistinguishable_neighbours_are_marked_as_ties() -> None:
+    front, _ = front_of(LINE, measured_ms={0: 1.0, 3: 1.0001, 7: 9.0})
+    assert front["ties"] == [keys(0, 3)]
+
+
+def test_the_limit_itself_is_allowed_and_unknown_values_are_not() -> None:
+    limited = problem(Limit("latency_ms", 2.0))
+    assert over_limit(limited, trial(0, loss=1.0, predicted_ms=2.0)) is None
+    assert over_limit(limited, trial(0, loss=1.0, predicted_ms=2.001)) is not None
+    assert over_limit(limited, trial(0, loss=1.0, predicted_ms=float("nan"))) is not None

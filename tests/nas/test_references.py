@@ -1,0 +1,78 @@
+"""Networks beside the front: the largest that training taught, and random ones."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.preparation import KnownMetrics
+from nas.problem import Limit, Objective, Problem
+from nas.references import largest_member, references
+from search_spaces import SearchSpace, load_space
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    toy = load_space("toy", resolution=16, channels=1, num_classes=10)
+    return toy.with_policy(("fp32", "int8"), (0, 0.5))
+
+
+def problem(space: SearchSpace, *limits: Limit) -> Problem:
+    model = KnownMetrics((space.costs,))
+    return Problem(space=space, objectives=(Objective.of("log_loss"),), limits=limits, model=model)
+
+
+def of(space: SearchSpace, metric: str, encoding: tuple[int, ...]) -> float:
+    assert space.costs is not None
+    return float(space.costs.of(metric, np.array([encoding]))[0])
+
+
+def test_without_limits_the_largest_is_that_of_the_space(space: SearchSpace) -> None:
+    assert space.costs is not None
+    encoding = largest_member(problem(space)).encoding
+    assert of(space, "macs", encoding) == space.costs.maximum("macs")[0]
+
+
+def test_within_limits_it_comes_close_to_them_unpruned(space: SearchSpace) -> None:
+    assert space.costs is not None
+    limit = 0.5 * space.costs.maximum("macs")[0]
+    found = largest_member(problem(space, Limit("macs", limit)))
+    assert 0.9 * limit < of(space, "macs", found.encoding) <= limit
+    assert {v for name, v in found.policy.items() if name.endswith("sparsity")} == {0.0}
+
+
+def test_a_limit_that_only_int8_meets_still_has_a_largest(space: SearchSpace) -> None:
+    assert space.costs is not None
+    limit = (
+        0.6 * space.costs.minimum("size_bytes", {})[0] + 0.4 * space.costs.maximum("size_bytes")[0]
+    )
+    limited = problem(space, Limit("size_bytes", limit))
+    in_fp32 = largest_member(limited)
+    assert of(space, "size_bytes", in_fp32.encoding) > 0
+    (fp32, *_) = references(limited, 0, seed=0)
+    assert fp32.candidate == in_fp32
+
+
+def test_an_impossible_limit_leaves_the_smallest(space: SearchSpace) -> None:
+    assert space.costs is not None
+    found = largest_member(problem(space, Limit("macs", 1.0)))
+    assert of(space, "macs", found.encoding) == space.costs.minimum("macs")[0]
+
+
+def test_random_ones_are_within_the_limits_and_named(space: SearchSpace) -> None:
+    assert space.costs is not None
+    limit = 0.4 * space.costs.maximum("macs")[0]
+    limited = problem(space, Limit("macs", limit))
+    found = references(limited, 3, seed=0)
+    random = [entry for entry in found if entry.name.startswith("random")]
+    assert [entry.name for entry in random] == ["random 1", "random 2", "random 3"]
+    assert all(of(space, "macs", e.candidate.encoding) <= limit for e in random)
+    assert all(entry.is_reference for entry in found)
+    assert references(limited, 3, seed=0) == found
+    names = [entry.name for entry in found]
+    assert names[:2] == ["largest fp32", "largest int8"]
+
+
+def test_with_one_format_there_is_one_largest(space: SearchSpace) -> None:
+    only = replace(space).with_policy(("fp32",), (0,))
+    assert [entry.name for entry in references(problem(only), 0, seed=0)] == ["largest fp32"]
