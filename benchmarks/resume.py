@@ -37,6 +37,7 @@ MEASURED = (
     "space.json",
     "profile/*",
     "timings/*",
+    "finetune_plan.json",
     "finetunes/*/plan.json",
 )
 NOT_RECORDS = ("train_state", "report")

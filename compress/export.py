@@ -31,6 +31,7 @@ def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: in
 
     Raises:
         CandidateError: If the network cannot be exported.
+        OSError: If the file cannot be written.
     """
     example = torch.zeros(1, channels, resolution, resolution)
     buffer = io.BytesIO()
@@ -59,7 +60,10 @@ def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: in
         node.ClearField("doc_string")
         node.ClearField("name")
     del model.graph.value_info[:]
-    path.write_bytes(model.SerializeToString())
+    try:
+        path.write_bytes(model.SerializeToString())
+    except OSError as error:  # of a full disk, which does not name the file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def without_aliases(model: onnx.ModelProto) -> onnx.ModelProto:

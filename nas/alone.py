@@ -9,7 +9,7 @@ network.safetensors    the trained weights, before batch-norm recalibration
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from nas._files import append_line, read_json, understood, write_json
-from search_spaces import UserError
+from nas.config import from_document
+from search_spaces import Candidate, SearchSpace, UserError
+from supernets._modules import initialise
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
+from supernets.network import PlainNetwork
 from supernets.steps import AloneStep
 from supernets.train import Progress, TrainPlan, train
 
@@ -80,6 +83,13 @@ def trained_alone(
     return plan
 
 
+def fresh_network(space: SearchSpace, candidate: Candidate, seed: int) -> PlainNetwork:
+    """The candidate's network with fresh weights."""
+    network = PlainNetwork(space.slots(candidate.encoding))
+    initialise(network, torch.Generator().manual_seed(seed))
+    return network
+
+
 def seconds_per_step(
     network: nn.Module, images: Images, plan: TrainPlan, teacher: Teacher | None = None
 ) -> float:
@@ -108,4 +118,4 @@ def _decided(path: Path, decide: Callable[[], TrainPlan]) -> TrainPlan:
         write_json(path, asdict(decide()))
     document = read_json(path)
     with understood(f"'{path}'"):
-        return TrainPlan(**{field.name: document[field.name] for field in fields(TrainPlan)})
+        return from_document(TrainPlan, document)

@@ -20,15 +20,13 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas._files import SCHEMA, check_schema, understood, unsealed, write_json
 from nas.targets import Timing
 from search_spaces import Candidate, UserError
-
-SCHEMA = 1
 
 _NUMBER = (int, float)
 _CARD_FIELDS: dict[str, Any] = {
@@ -125,13 +123,8 @@ def write_card(card: Mapping[str, Any], path: Path) -> None:
         UserError: If a field is missing or of the wrong type.
     """
     check_card(card, place=f"card '{path}'")
-    text = json.dumps(card, indent=2, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    json.dumps(card, allow_nan=False)
+    write_json(path, card)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -141,12 +134,12 @@ def read_card(path: Path) -> dict[str, Any]:
         UserError: If the file is missing, is no JSON, or is not a card that this version reads.
     """
     place = f"card '{path}'"
+    remedy = "or delete it and give the same `nas search` again"
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        with understood(place, remedy):
+            card = unsealed(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(f"{place} cannot be read: {error.strerror}. Give a card.json.") from error
-    except ValueError as error:
-        raise UserError(f"{place} is not JSON: {error}. Export the model again.") from error
     check_card(card, place=place)
     return card
 
@@ -163,16 +156,18 @@ def check_card(card: Any, *, place: str) -> None:
     """
     if not isinstance(card, Mapping) or not isinstance(card.get("schema"), int):
         raise UserError(f"{place}: field 'schema' is missing, so this is not a card.")
-    if card["schema"] != SCHEMA:
-        raise UserError(
-            f"{place} has schema {card['schema']}; this version reads schema {SCHEMA}. "
-            "Use the version of pareto-nas that wrote it, or a newer one."
-        )
+    with understood(place):
+        check_schema(card)
     _check(card, _CARD_FIELDS, place=place, path="")
     for name, facts in card["files"].items():
         fields = _ONNX_FIELDS if name.endswith(".onnx") else _FILE_FIELDS
         _check(facts, fields, place=place, path=f"files.{name}.")
-        for split, accuracy in facts.get("accuracy", {}).items():
+        if name.endswith(".onnx"):
+            with understood(f"{place}: field 'files.{name}.latency'"):
+                Timing.from_json(facts["latency"])
+        accuracies = facts.get("accuracy", {})
+        _check(accuracies, {}, place=place, path=f"files.{name}.accuracy.")
+        for split, accuracy in accuracies.items():
             _check(accuracy, _ACCURACY_FIELDS, place=place, path=f"files.{name}.accuracy.{split}.")
 
 

@@ -1,7 +1,8 @@
 """The command line. The only module that may import everything, and it does so inside commands.
 
 A user's mistake is one message and exit code 2, a full disk or another failure of the machine one
-message and exit code 1, Ctrl-C exit code 130; anything else is a bug and keeps its traceback.
+message and exit code 1, Ctrl-C exit code 130, and output that nobody reads any more (`| head`) is
+silence and exit code 141, as the shell has it; anything else is a bug and keeps its traceback.
 """
 
 import json
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(space_app, name="space")
 
-OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """Its own class, because typer may come with a copy of click rather than use the installed one."""
 
@@ -195,10 +196,10 @@ def finetune(
     teacher: Annotated[
         str,
         typer.Option(
-            help="What it learns from besides labels: largest (member of the supernet), none, or "
+            help="What it learns from besides labels: none, largest (member of the supernet), or "
             "the path of an ONNX file."
         ),
-    ] = "largest",
+    ] = "none",
     data: Annotated[
         str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
     ] = "",
@@ -293,14 +294,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(WRONG_USE)
     except (typer.Abort, KeyboardInterrupt):
         _exit("nas: interrupted; the same command continues.", INTERRUPTED)
-    except BrokenPipeError:  # who read our output has gone, such as `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
+    except BrokenPipeError:
+        _end_unread()
+    except SystemExit as error:  # which typer and rich make of it
+        if isinstance(error.__context__, BrokenPipeError):
+            _end_unread()
+        raise
     except OSError as error:
         if error.filename is None and error.errno is None and not str(error):
             raise
         _exit(f"nas: {_disk_message(error)}", FAILED)
     sys.exit(code if isinstance(code, int) else OK)
+
+
+def _end_unread() -> None:
+    """Who read our output has gone, such as `| head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(UNREAD)
 
 
 def _disk_message(error: OSError) -> str:

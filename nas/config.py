@@ -12,10 +12,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from nas.data._load import absolute_if_path, label_of
+from nas._files import OtherVersionError
+from nas.data._load import absolute_if_path, is_name, label_of
 from search_spaces import UserError, did_you_mean, is_space_file
+
+Plan = TypeVar("Plan")
 
 DEFAULT_TIME = "5m"
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -150,6 +153,41 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     return dataclasses.replace(config, data=absolute_if_path(config.data), space=space)
 
 
+def with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config.toml says, and defaults for the fields that its version did not have.
+
+    Raises:
+        OtherVersionError: If it has a field that this version does not know.
+        ValueError: If it is empty, which no version writes.
+    """
+    if not document:
+        raise ValueError("it is empty")
+    known = tomllib.loads(Config().to_toml())
+    for name in document:
+        if name not in known:
+            raise OtherVersionError(
+                f"has '{name}', which this version does not know. Use the version of pareto-nas "
+                "that wrote it, or begin a new run with --out."
+            )
+    return {**known, **document}
+
+
+def is_place(name: str, old: Any, new: Any) -> bool:
+    """Whether both values say where the same thing may lie, so that one can stand for the other.
+
+    What lies there is compared when it is read.
+    """
+    if name in ("data_dir", "cache"):
+        return True
+    if not isinstance(old, str) or not isinstance(new, str):
+        return False
+    if name == "space":
+        return is_space_file(old) and is_space_file(new)
+    if name == "data":
+        return not is_name(old) and not is_name(new)
+    return name == "supernet" and bool(old) and bool(new)
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What changed, as "budget 12ms -> 15ms"."""
     names = dict.fromkeys([*old, *new])
@@ -189,6 +227,23 @@ def is_a(value: Any, kind: type) -> bool:
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
     return isinstance(value, int | float if kind is float else kind)
+
+
+def from_document(cls: type[Plan], document: Mapping[str, Any]) -> Plan:
+    """The plan in a document; fields that its version did not have get their default.
+
+    Raises:
+        KeyError: If a field is missing that has no default.
+        ValueError: If a field is of the wrong type.
+    """
+    values = {}
+    for known in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if known.name in document or known.default is dataclasses.MISSING:
+            values[known.name] = value = document[known.name]
+            kind: Any = known.type
+            if kind in TYPE_NAMES and not is_a(value, kind):
+                raise ValueError(f"{known.name} is {value!r:.40}. It must be {TYPE_NAMES[kind]}")
+    return cls(**values)
 
 
 def _checked(name: str, value: Any, path: Path) -> Any:

@@ -12,20 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import kendalltau
 
 from nas._files import understood, write_json
-from nas.alone import alone_plan, seconds_per_step, trained_alone
+from nas.alone import alone_plan, fresh_network, seconds_per_step, trained_alone
 from nas.planning import training_images
 from nas.problem import Problem
-from nas.reporter import Reporter
+from nas.reporter import Part, Reporter
 from nas.score import Scorer
 from nas.trained import Trained, reopened
 from search_spaces import Candidate, UserError
-from supernets._modules import initialise
 from supernets.images import Images
-from supernets.network import PlainNetwork
 
 FOLDER, RESULT = "fidelity", "fidelity.json"
 SAMPLES, RESAMPLES = 10_000, 2000
@@ -76,8 +73,8 @@ def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> di
             )
         rows = []
         for number, candidate in enumerate(candidates):
-            reporter.advance(number, subnets, candidate.key)
-            rows.append(_row(trained, scorer, images, candidate, steps))
+            part = Part(reporter, number, subnets)
+            rows.append(_row(trained, scorer, images, candidate, steps, part))
         document = {
             "schema": 1,
             "subnets": subnets,
@@ -120,23 +117,31 @@ def _steps(
 ) -> int:
     """Steps that every network gets, so that all together take the time."""
     plan = alone_plan(trained.train_plan, steps=1)
-    per_step_s = sum(seconds_per_step(_fresh(trained, c), images, plan) for c in candidates)
+    space, seed = trained.problem.space, trained.config.seed
+    per_step_s = sum(
+        seconds_per_step(fresh_network(space, c, seed), images, plan) for c in candidates
+    )
     return max(MIN_STEPS, int(TRAINING_SHARE * seconds / per_step_s))
 
 
-def _fresh(trained: Trained, candidate: Candidate) -> PlainNetwork:
-    network = PlainNetwork(trained.problem.space.slots(candidate.encoding))
-    initialise(network, torch.Generator().manual_seed(trained.config.seed))
-    return network
-
-
 def _row(
-    trained: Trained, scorer: Scorer, images: Images, candidate: Candidate, steps: int
+    trained: Trained,
+    scorer: Scorer,
+    images: Images,
+    candidate: Candidate,
+    steps: int,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Both scores of one network; trained now if that is not recorded."""
     folder = trained.run.folder(f"{FOLDER}/{candidate.key}")
-    network = _fresh(trained, candidate)
-    trained_alone(network, images, folder, lambda: alone_plan(trained.train_plan, steps=steps))
+    network = fresh_network(trained.problem.space, candidate, trained.config.seed)
+    trained_alone(
+        network,
+        images,
+        folder,
+        lambda: alone_plan(trained.train_plan, steps=steps),
+        on_step=lambda numbers, of: reporter.advance(int(numbers["step"]), of, candidate.key),
+    )
     scores = trained.run.decided(
         f"{FOLDER}/{candidate.key}/scores.json",
         lambda: {

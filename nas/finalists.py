@@ -18,7 +18,7 @@ import numpy as np
 
 from compress.export import INPUT, export_onnx
 from compress.store import save_network
-from nas._files import read_json, understood, write_json
+from nas._files import make_folder, read_json, understood, write_json
 from nas.card import build_card, read_card, write_card
 from nas.data._base import DataSet
 from nas.entry import Entry, trained_network
@@ -136,8 +136,6 @@ class Exporter:
 
     def _export(self, entry: Entry, folder: Path) -> None:
         answers = self.run.path / _answers_name(entry)
-        if answers.exists() and all((folder / n).exists() for n in (DEPLOYED, CHECKPOINT)):
-            return
         network = self.problem.space.network
         assert network is not None
         size = {"channels": network.channels, "resolution": network.resolution}
@@ -148,8 +146,8 @@ class Exporter:
         slots = self.problem.space.slots(entry.candidate.encoding)
         save_network(compressed.network, slots, folder / CHECKPOINT)
         _replace(folder / DEPLOYED, lambda p: export_onnx(compressed.network, p, **size))
-        answers.parent.mkdir(exist_ok=True)
-        write_json(answers, self.scorer.answers(compressed.network))
+        make_folder(answers.parent)
+        write_json(answers, {"search": self.scorer.answers(compressed.network)})
 
     def _time(
         self, folders: Sequence[Path], progress: Callable[[str], None]
@@ -197,7 +195,9 @@ class Exporter:
             for split, images in (("search", data.search), ("test", data.test))
         }
         card_input = input_rule(data)
-        expected = read_json(self.run.path / _answers_name(entry))
+        recorded = self.run.path / _answers_name(entry)
+        with understood(f"'{recorded}'"):
+            expected = [int(answer) for answer in read_json(recorded)["search"]]
         verified = verify(folder, card_input, names, splits, with_argmax=True)
         files: dict[str, Any] = {}
         for file in names:
@@ -294,7 +294,7 @@ def onnx_files(folder: Path) -> list[str]:
 
 def _move(source: Path, to: Path) -> None:
     if source.exists():
-        to.parent.mkdir(exist_ok=True)
+        make_folder(to.parent)
         source.replace(to)
 
 

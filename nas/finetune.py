@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from nas.finish import finalist_maker, finish
+from nas.finish import finish
 from nas.references import references
 from nas.reporter import Reporter
 from nas.run import read_front
@@ -38,7 +38,7 @@ def finetune(path: Path, key: str, recipe: Recipe, reporter: Reporter) -> dict[s
         tuner(candidate)
     trials = trained.run.trials(trained.problem.space)
     with trained.run.phase("finalists"):
-        finish(trained, trials, finalist_maker(trained, reporter), reporter, session=new)
+        finish(trained, trials, reporter, session=new)
     front = read_front(path)
     reasons = {row["key"]: row["reason"] for row in front["replaced"]}
     return {"key": new, "on_front": new in front["members"], "reason": reasons.get(new, "")}

@@ -5,38 +5,71 @@ one call, because latencies that are compared are measured together (docs/decisi
 """
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from nas._files import write_json
-from nas.entry import Entry
+from nas._files import understood, write_json
 from nas.finalists import Exporter
 from nas.front import Contest, choose_front, finalist_order, inherited
 from nas.references import references
-from nas.reporter import Reporter
+from nas.reporter import Part, Reporter
 from nas.trained import Trained
 from nas.trial import Trial
-from nas.tuner import Recipe, asked_for, make_tuner
+from nas.tuner import Recipe, Tuner, asked_for, make_tuner
 
-Finalist = Callable[[Trial], Entry]
+MIN_STEPS = 10
 
 
-def tune_finalists(
-    trained: Trained, trials: Sequence[Trial], finalist: Finalist, reporter: Reporter
-) -> None:
-    """Train the first finalists further, if the plan has time for it."""
-    phases = trained.phases
-    if not phases.finetune_s:
+def tune_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
+    """Train the first finalists further, if the plan has time for it.
+
+    All are meant to get the same number of steps; as the speed of the machine changes, those that
+    are left share the time that is left.
+    """
+    finetune_s, first = trained.phases.finetune_s, _first_finalists(trained, trials)
+    if not finetune_s or not first:
         return
-    reporter.phase("finetune", f"training {phases.finalists} finalists further, each alone")
+    reporter.phase("finetune", f"training {len(first)} finalists further, each alone")
     with trained.run.phase("finetune"):
-        for trial in finalist_order(trained.problem, trials)[: phases.finalists]:
-            finalist(trial)
+        tuner, step_s = _own_tuner(trained, trials, reporter)
+        ends_at = time.monotonic() + finetune_s
+        for number, trial in enumerate(first):
+            slowness = tuner.seconds_per_step(trial.candidate) / step_s[number]
+            left_s = max(0.0, ends_at - time.monotonic())
+            steps = max(MIN_STEPS, int(left_s / (slowness * sum(step_s[number:]))))
+            part = Part(reporter, number, len(first))
+            replace(tuner, reporter=part, steps=steps).better(trial)
+
+
+def _own_tuner(
+    trained: Trained, trials: Sequence[Trial], reporter: Reporter
+) -> tuple[Tuner, list[float]]:
+    """What trains finalists of a search further, and seconds per step of each of the first ones."""
+    tuner = make_tuner(trained, Recipe(), reporter)
+    document = trained.run.decided(
+        "finetune_plan.json",
+        lambda: {
+            "schema": 1,
+            "seconds_per_step": [
+                tuner.seconds_per_step(trial.candidate)
+                for trial in _first_finalists(trained, trials)
+            ],
+        },
+    )
+    with understood(f"'{trained.run.path}/finetune_plan.json'"):
+        step_s = [max(1e-6, float(seconds)) for seconds in document["seconds_per_step"]]
+    steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s)))
+    return replace(tuner, steps=max(MIN_STEPS, steps)), step_s
+
+
+def _first_finalists(trained: Trained, trials: Sequence[Trial]) -> list[Trial]:
+    return finalist_order(trained.problem, trials)[: trained.phases.finalists]
 
 
 def finish(
     trained: Trained,
     trials: Sequence[Trial],
-    finalist: Finalist,
     reporter: Reporter,
     *,
     session: str = "",
@@ -46,11 +79,13 @@ def finish(
     Args:
         trained: The run.
         trials: All of the search.
-        finalist: What files are made of for a trial.
         reporter: Told how far it is.
         session: As in `Exporter`.
     """
     run, config, problem, phases = trained.run, trained.config, trained.problem, trained.phases
+    finalist = inherited
+    if phases.finetune_s:
+        finalist = _own_tuner(trained, trials, reporter)[0].better
     reporter.phase("finalists", "exporting, timing and verifying")
     contest = Contest(
         trials=trials,
@@ -68,15 +103,6 @@ def finish(
         reporter.note("no candidate is within all limits once measured: raise the budget")
     exporter.settle(front["members"])
     write_json(run.path / "front.json", front)
-
-
-def finalist_maker(trained: Trained, reporter: Reporter) -> Finalist:
-    """What makes a finalist of a trial: training it further, if this run's plan has time for it."""
-    phases = trained.phases
-    if not phases.finetune_s:
-        return inherited
-    recipe = Recipe(seconds=phases.finetune_s / phases.finalists)
-    return make_tuner(trained, recipe, reporter).better
 
 
 def _counted(reporter: Reporter, of: int) -> Callable[[str], None]:

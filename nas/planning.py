@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas.config import Config
+from nas.config import Config, from_document
 from nas.data._base import DataSet
 from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
@@ -29,7 +29,7 @@ from supernets.train import TrainPlan
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
-TRAIN_SHARE = 0.7
+TRAIN_SHARE = 0.85
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
 TIMING_S_PER_FILE = 0.7
@@ -64,7 +64,7 @@ class PhasePlan:
     images_per_score: int = 1000
     finalists: int = 8
     random_references: int = 3
-    finetune_share: float = 0.3
+    finetune_share: float = 0.35
     finetune_s: float = 0.0
 
 
@@ -141,12 +141,12 @@ def plan_search(
 
 def train_plan_of(document: Mapping[str, Any]) -> TrainPlan:
     """The plan in a plan.json."""
-    return TrainPlan(**{name: document[name] for name in _names(TrainPlan)})
+    return from_document(TrainPlan, document)
 
 
 def phase_plan_of(document: Mapping[str, Any]) -> PhasePlan:
     """The plan in a search_plan.json."""
-    return PhasePlan(**{name: document[name] for name in _names(PhasePlan)})
+    return from_document(PhasePlan, document)
 
 
 def search_settings(config: Config) -> PhasePlan:

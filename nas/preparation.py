@@ -4,7 +4,7 @@ Every mistake that can be seen without measuring is refused before anything is w
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ import numpy as np
 
 from nas._files import append_line, read_lines, understood, write_json, write_text
 from nas.budget import format_value, parse_budget, refuse_impossible, resolve
-from nas.config import Config
-from nas.data import DataSet, load_data
+from nas.config import Config, differences
+from nas.data import DataSet, identity, load_data
 from nas.latency import (
     LatencyModel,
     Row,
@@ -67,22 +67,30 @@ class KnownMetrics:
 
 
 def prepare(
-    config: Config, reporter: Reporter | None = None
+    config: Config, reporter: Reporter | None = None, *, is_trained: bool = False
 ) -> tuple[DataSet, SearchSpace, list[Limit]]:
-    """Data, space and limits, with every mistake in them refused before anything is written."""
+    """Data, space and limits, with every mistake in them refused before anything is written.
+
+    Args:
+        config: What was asked.
+        reporter: Told how far reading data is.
+        is_trained: Whether the run has weights, so that nobody needs those of `config.supernet`.
+    """
     budgets = [parse_budget(text) for text in config.budget]
-    check_names(config)
-    data = read_data(config, reporter)
-    space = load_space(
-        config.space,
-        resolution=data.resolution,
-        channels=data.channels,
-        num_classes=data.num_classes,
-    ).with_policy(config.precision, config.sparsity)
-    assert space.costs is not None
-    limits = resolve(budgets, space.costs)
-    refuse_impossible(limits, space.costs)
-    return data, space, limits
+    check_names(config, is_trained=is_trained)
+
+    def possible(
+        resolution: int, channels: int, num_classes: int
+    ) -> tuple[SearchSpace, list[Limit]]:
+        sizes = {"resolution": resolution, "channels": channels, "num_classes": num_classes}
+        space = load_space(config.space, **sizes).with_policy(config.precision, config.sparsity)
+        assert space.costs is not None
+        limits = resolve(budgets, space.costs)
+        refuse_impossible(limits, space.costs)
+        return space, limits
+
+    data = read_data(config, reporter, accept=possible)
+    return data, *possible(data.resolution, data.channels, data.num_classes)
 
 
 def make_problem(space: SearchSpace, limits: list[Limit], model: LatencyModel) -> Problem:
@@ -95,8 +103,18 @@ def make_problem(space: SearchSpace, limits: list[Limit], model: LatencyModel) -
     )
 
 
-def read_data(config: Config, reporter: Reporter | None = None) -> DataSet:
-    """The data set that the configuration names; reading is a phase if it takes a while."""
+def read_data(
+    config: Config,
+    reporter: Reporter | None = None,
+    accept: Callable[[int, int, int], object] = lambda resolution, channels, num_classes: None,
+) -> DataSet:
+    """The data set that the configuration names; reading is a phase if it takes a while.
+
+    Args:
+        config: Names the data.
+        reporter: Told how far reading is.
+        accept: Given what is known of the images before they are decoded; may refuse them.
+    """
     has_begun = False
 
     def progress(done: int, of: int, text: str) -> None:
@@ -115,6 +133,7 @@ def read_data(config: Config, reporter: Reporter | None = None) -> DataSet:
         seed=config.seed,
         cache=Path(config.cache) if config.cache else None,
         progress=progress,
+        accept=accept,
     )
 
 
@@ -128,7 +147,7 @@ def describe_data(data: DataSet) -> str:
     )
 
 
-def check_names(config: Config) -> None:
+def check_names(config: Config, *, is_trained: bool = False) -> None:
     """Refuse what is unknown or not installed, before data is read.
 
     Raises:
@@ -140,7 +159,7 @@ def check_names(config: Config) -> None:
     TARGETS.get(config.target)().describe()
     load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
     weights = Path(config.supernet) / WEIGHTS
-    if config.supernet and not weights.is_file():
+    if config.supernet and not is_trained and not weights.is_file():
         raise UserError(
             f"supernet '{config.supernet}' has no {WEIGHTS}. Name the directory of a run whose "
             "training is finished, or leave out --supernet to train one."
@@ -209,6 +228,22 @@ def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) ->
             f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
         )
         return LatencyModel.from_json(document, space)
+
+
+def keep_data_facts(run: Run, data: DataSet) -> None:
+    """Record what identifies the images, or see that they are still the same.
+
+    Raises:
+        UserError: If they are others than those that the run began with.
+    """
+    facts = identity(data)
+    changed = differences(run.decided("data.json", lambda: facts), facts)
+    if changed:
+        raise UserError(
+            f"data '{data.name}' are not those that run '{run.path}' began with, which its "
+            f"data.json describes: {'; '.join(changed):.300}. "
+            "Begin a new run with --out, or restore the data."
+        )
 
 
 def keep_space_file(run: Run, config: Config) -> None:

@@ -4,6 +4,7 @@
     space.py              the user's own space file, where one was given
     space.json            choices and network, after trimming to the budget
     env.json              interpreter, versions, processor
+    data.json             what identifies the images: classes, sizes, mean and deviation
     plan.json             training and limits: decided once, by measuring
     search_plan.json      trials, images per score, finalists: decided once, after training
     profile/              rows.jsonl (timed files), profile.json (the fitted latency model)
@@ -11,6 +12,7 @@
     supernet.safetensors  the trained weights
     measurements/<key>.json   one finished score each
     trials.jsonl          one line per trial, in order, no wall clock
+    finetune_plan.json    how fast finalists train: measured once, after the search
     finetunes/<key>/      finalists trained further: see `nas/tuner.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
@@ -25,6 +27,14 @@
 
 Rule: what was measured and influences a decision is written before it is used, and never measured
 again when the run is continued. Files are replaced whole; lines are appended and synced.
+
+A run may be moved or copied: nothing in it depends on where it lies. It continues with the same
+configuration, except that the places of data, cache, space file and supernet may change as long as
+what is there is the same (data.json, space.py).
+
+Versions: every document has a schema number, and one with another number is refused by name (see
+`nas._files`). A configuration or plan that lacks a field that this version knows has its default; a
+field that this version does not know is refused.
 """
 
 import fcntl
@@ -34,24 +44,32 @@ import time
 import tomllib
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
-from nas._files import append_line, read_json, read_lines, understood, write_json, write_text
-from nas.config import Config, differences, read_config
+from nas._files import (
+    SCHEMA,
+    append_line,
+    make_folder,
+    read_json,
+    read_lines,
+    understood,
+    write_json,
+    write_text,
+)
+from nas.config import Config, differences, is_place, read_config, with_defaults
 from nas.environment import environment, now
-from nas.trial import Score, Trial
+from nas.trial import Score, Trial, text_or_none
 from search_spaces import SearchSpace, UserError
 
-SCHEMA = 1
 WEIGHTS = "supernet.safetensors"
 
 
 class Run:
     """One run directory, locked for this process."""
 
-    def __init__(self, path: Path, lock: IO[str]) -> None:
+    def __init__(self, path: Path, lock: BinaryIO) -> None:
         self.path = path
         weakref.finalize(self, lock.close)
 
@@ -72,20 +90,18 @@ class Run:
                 f"run '{path}': the folder is not empty and has no config.toml: no run. "
                 "Name another folder with --out."
             )
-        path.mkdir(parents=True, exist_ok=True)
-        run = Run(path, _locked(path))
+        run = Run(make_folder(path), _locked(path))
         if not known.exists():
             write_text(known, config.to_toml())
         run._check_config(config)
-        if not (path / "env.json").exists():
-            write_json(path / "env.json", environment())
+        run.decided("env.json", environment)
         return run
 
     def decided(self, name: str, decide: Callable[[], Any]) -> Any:
         """The document in file `name`; decided and written now if there is none."""
         path = self.path / name
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
+            make_folder(path.parent)
             write_json(path, decide())
         return read_json(path)
 
@@ -93,7 +109,8 @@ class Run:
         """The recorded score of a candidate; measured and recorded now if there is none."""
         document = self.decided(f"measurements/{key}.json", lambda: _score_json(measure()))
         with understood(f"'{self.path}/measurements/{key}.json'"):
-            return Score(dict(document["metrics"]), document["failure"])
+            metrics = {name: float(value) for name, value in document["metrics"].items()}
+            return Score(metrics, text_or_none(document["failure"]))
 
     def trials(self, space: SearchSpace) -> list[Trial]:
         """All recorded trials, in order."""
@@ -113,9 +130,7 @@ class Run:
 
     def folder(self, name: str) -> Path:
         """A folder of the run, made if it is missing."""
-        path = self.path / name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        return make_folder(self.path / name)
 
     def event(self, phase: str, event: str, **fields: Any) -> None:
         """Record something with wall clock and host."""
@@ -138,21 +153,21 @@ class Run:
 
     def remaining_s(self, config: Config) -> float:
         """Seconds of the configured time that the phases ended so far have left."""
-        events = read_lines(self.path / "events.jsonl", dict)
-        return config.seconds - float(sum(event.get("seconds", 0.0) for event in events))
+        path = self.path / "events.jsonl"
+        spent_s = read_lines(path, lambda event: float(event.get("seconds", 0.0)))
+        return config.seconds - sum(spent_s)
 
     def _check_config(self, config: Config) -> None:
-        try:
-            old = tomllib.loads((self.path / "config.toml").read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"run '{self.path}': config.toml is damaged ({error}). Use a new directory."
-            ) from error
-        changed = differences(old, tomllib.loads(config.to_toml()))
+        path = self.path / "config.toml"
+        with understood(f"'{path}'", "or begin a new run with --out"):
+            old = with_defaults(tomllib.loads(path.read_text(encoding="utf-8")))
+        new = tomllib.loads(config.to_toml())
+        old = {name: new[name] if is_place(name, v, new[name]) else v for name, v in old.items()}
+        changed = differences(old, new)
         if changed:
             raise UserError(
-                f"run '{self.path}': the configuration differs from the one this run was started "
-                f"with: {'; '.join(changed)}.\n"
+                f"run '{self.path}': the configuration differs from the one in its config.toml, "
+                f"with which it was started: {'; '.join(changed)}.\n"
                 "  Use a new directory, or restore the old value to continue."
             )
 
@@ -162,20 +177,23 @@ def _foreign(path: Path) -> list[Path]:
     return [entry for entry in path.iterdir() if entry.name not in ours]
 
 
-def _locked(path: Path) -> IO[str]:
+def _locked(path: Path) -> BinaryIO:
     """An exclusive lock; the operating system releases it however the process ends."""
-    lock = (path / ".lock").open("a+", encoding="utf-8")
+    with understood(f"'{path / '.lock'}'"):
+        lock = (path / ".lock").open("ab+", buffering=0)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.seek(0)
+        holder = lock.read().decode(errors="replace").strip() or "unknown"
+        lock.close()
         raise UserError(
-            f"run '{path}': process {lock.read().strip() or 'unknown'} is at work on it. "
+            f"run '{path}': process {holder} is at work on it. "
             "Wait for it, or name another folder with --out."
         ) from error
     lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+    with suppress(OSError):  # on a full disk the lock holds all the same
+        lock.write(f"{os.getpid()} (on '{socket.gethostname()}', since {now()})\n".encode())
     return lock
 
 
@@ -185,14 +203,16 @@ def _score_json(score: Score) -> dict[str, Any]:
 
 def read_front(path: Path) -> dict[str, Any]:
     """The front.json of a finished run."""
-    front: dict[str, Any] = read_json(path / "front.json")
-    return front
+    return read_json(path / "front.json")
 
 
 def read_space(path: Path) -> SearchSpace:
     """The recorded space of a run: its choices after trimming."""
+    document = read_json(path / "space.json")
     with understood(f"'{path}/space.json'"):
-        return SearchSpace.from_json(read_json(path / "space.json"))
+        space = SearchSpace.from_json(document)
+        space.candidate([0] * len(space.choices))  # what is wrong in it would show only later
+        return space
 
 
 def read_config_of(path: Path) -> Config:

@@ -15,7 +15,7 @@ from nas._files import append_line, understood
 from nas.config import Config
 from nas.controllers import CONTROLLERS
 from nas.data import DataSet
-from nas.finish import finalist_maker, finish, tune_finalists
+from nas.finish import finish, tune_finalists
 from nas.latency import LatencyModel
 from nas.planning import (
     make_method,
@@ -30,6 +30,7 @@ from nas.preparation import (
     announce,
     check_smallest_latency,
     describe_data,
+    keep_data_facts,
     keep_space_file,
     limit_rows,
     make_problem,
@@ -57,13 +58,15 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         UserError: If what was asked cannot be done; nothing recorded is lost.
         OSError: If a disk is full or read-only; the same command continues.
     """
-    data, space, limits = prepare(config, reporter)
+    run = Run.open(out, config) if (out / "config.toml").exists() else None
+    data, space, limits = prepare(config, reporter, is_trained=(out / WEIGHTS).exists())
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    if not (out / "config.toml").exists():
+    if run is None:
         check_smallest_latency(config, space, limits)
-    run = Run.open(out, config)
+        run = Run.open(out, config)
     reporter.note(f"run directory: {out}")
     reporter.note(describe_data(data))
+    keep_data_facts(run, data)
     keep_space_file(run, config)
     with run.phase("profile"):
         model = profile(run, config, space, reporter)
@@ -102,10 +105,9 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
             scorer=Scorer(supernet, data, phases.images_per_score),
         )
         trials = score_candidates(trained, reporter)
-    finalist = finalist_maker(trained, reporter)
-    tune_finalists(trained, trials, finalist, reporter)
+    tune_finalists(trained, trials, reporter)
     with run.phase("finalists"):
-        finish(trained, trials, finalist, reporter)
+        finish(trained, trials, reporter)
 
 
 def trained_supernet(

@@ -10,7 +10,7 @@ from nas.config import Config
 from nas.data import DataSet
 from nas.latency import LatencyModel
 from nas.planning import PhasePlan, phase_plan_of, train_plan_of
-from nas.preparation import make_problem, prepare
+from nas.preparation import keep_data_facts, make_problem, prepare
 from nas.problem import Problem
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_config_of, read_space
@@ -58,9 +58,10 @@ def reopened(path: Path, reporter: Reporter) -> Trained:
     if not (path / "front.json").is_file():
         raise UserError(f"run '{path}' is not finished. Continue it with its `nas search` first.")
     config = read_config_of(path)
-    data, _, limits = prepare(config, reporter)
+    data, _, limits = prepare(config, reporter, is_trained=True)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     run = Run.open(path, config)
+    keep_data_facts(run, data)
     space = read_space(path)
     with understood(f"'{path}/profile/profile.json'"):
         model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)

@@ -86,8 +86,19 @@ class Trial:
             candidate=candidate,
             metrics=_number_or_nan(document["metrics"]),
             predicted=_number_or_nan(document["predicted"]),
-            failure=document["failure"],
+            failure=text_or_none(document["failure"]),
         )
+
+
+def text_or_none(value: Any) -> str | None:
+    """The value, if it can be a failure.
+
+    Raises:
+        ValueError: If it is anything else than text or null.
+    """
+    if not isinstance(value, str | None):
+        raise ValueError(f"failure is {value!r:.40}. It must be text or null")
+    return value
 
 
 def _finite_or_null(numbers: Mapping[str, float]) -> dict[str, float | None]:
@@ -95,4 +106,4 @@ def _finite_or_null(numbers: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _number_or_nan(numbers: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: math.nan if value is None else value for name, value in numbers.items()}
+    return {name: math.nan if value is None else float(value) for name, value in numbers.items()}

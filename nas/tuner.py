@@ -16,10 +16,11 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nas._files import read_json, understood, write_json
 from nas.alone import NETWORK, Teacher, alone_plan, seconds_per_step, trained_alone
+from nas.data import DataSet
 from nas.entry import Entry, Tuned, trained_network
 from nas.planning import training_images
 from nas.preparation import read_data
@@ -36,7 +37,6 @@ from supernets.train import Progress, TrainPlan
 
 FOLDER, RECIPE = "finetunes", "recipe.json"
 LARGEST, NO_TEACHER = "largest", "none"
-MIN_STEPS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +44,14 @@ class Recipe:
     """All that decides what fine-tuning gives.
 
     Attributes:
-        epochs: Passes over the training images; 0 for as many as fit `seconds`.
-        seconds: For each network.
-        teacher: "largest" member of the supernet, "none", or the path of an ONNX file.
+        epochs: Passes over the training images; 0 for as many as a search has time for.
+        teacher: "none", the "largest" member of the supernet, or the path of an ONNX file.
         data: Images to train on; "" for those of the run.
         learning_rate: Peak.
     """
 
     epochs: float = 0.0
-    seconds: float = 0.0
-    teacher: str = LARGEST
+    teacher: str = NO_TEACHER
     data: str = ""
     learning_rate: float = 4e-3
 
@@ -76,6 +74,7 @@ class Tuner:
         recipe: How.
         teacher: From normalised images to logits; None for labels only.
         reporter: Told how far it is.
+        steps: Of a recipe without epochs.
     """
 
     run: Run
@@ -85,6 +84,7 @@ class Tuner:
     recipe: Recipe
     teacher: Teacher | None
     reporter: Reporter
+    steps: int = 0
 
     def __call__(self, candidate: Candidate) -> Entry:
         """The candidate trained further; continues, or reads back what is finished."""
@@ -104,7 +104,7 @@ class Tuner:
             network,
             self.images,
             folder,
-            lambda: self._planned(network),
+            self._planned,
             teacher=self.teacher,
             on_step=lambda numbers, steps: self._tell(key, numbers, steps),
         )
@@ -127,15 +127,17 @@ class Tuner:
         found = self.scorer.quality(self.scorer.compressed(entry.candidate, own).network)
         return {"log_loss": found.log_loss, "accuracy": found.accuracy}
 
-    def _planned(self, network: nn.Module) -> TrainPlan:
-        recipe, batch_size = self.recipe, self.plan.batch_size
-        if recipe.epochs:
-            steps = recipe.epochs * len(self.images.labels_N) / batch_size
-        else:
-            steps = recipe.seconds / seconds_per_step(network, self.images, self.plan, self.teacher)
-        return alone_plan(
-            self.plan, steps=max(MIN_STEPS, round(steps)), learning_rate=recipe.learning_rate
-        )
+    def seconds_per_step(self, candidate: Candidate) -> float:
+        """How long a step of this candidate's training takes here, by a short test."""
+        supernet = self.scorer.supernet
+        network = supernet.extract(supernet.space.slots(candidate.encoding))
+        return seconds_per_step(network, self.images, self.plan, self.teacher)
+
+    def _planned(self) -> TrainPlan:
+        recipe = self.recipe
+        per_epoch = len(self.images.labels_N) / self.plan.batch_size
+        steps = round(recipe.epochs * per_epoch) if recipe.epochs else self.steps
+        return alone_plan(self.plan, steps=max(1, steps), learning_rate=recipe.learning_rate)
 
     def _tell(self, key: str, numbers: Progress, steps: int) -> None:
         text = f"{key}, loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s"
@@ -158,7 +160,7 @@ def read_tuned(folder: Path, space: SearchSpace) -> Entry:
 
 
 def asked_for(run: Run, space: SearchSpace) -> list[Entry]:
-    """What `nas finetune` has made of a run: all finished trainings of a number of epochs."""
+    """What `nas finetune` has made of a run: finished trainings that were given in epochs."""
     folders = sorted((run.path / FOLDER).glob(f"*/{NETWORK}"))
     return [
         read_tuned(path.parent, space)
@@ -197,16 +199,17 @@ def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
         trained.config, data=recipe.data, resolution=trained.data.resolution
     )
     other = read_data(config, reporter)
-    for name, wanted, found in (
-        ("classes", trained.data.classes, other.classes),
-        ("channels", trained.data.channels, other.channels),
-    ):
-        if found != wanted:
-            raise UserError(
-                f"data '{recipe.data}' has {name} {found}, run '{trained.run.path}' has {wanted}. "
-                "Fine-tune with images of the same classes, in the same order and colours."
-            )
+    if (other.classes, other.channels) != (trained.data.classes, trained.data.channels):
+        raise UserError(
+            f"data '{recipe.data}' has {_kind(other)}; run '{trained.run.path}' has "
+            f"{_kind(trained.data)}. Give images of the same classes and colours."
+        )
     return dataclasses.replace(training_images(other), mean=own.mean, std=own.std)
+
+
+def _kind(data: DataSet) -> str:
+    first = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
+    return f"{data.num_classes} classes ({first}) in {data.channels} channels"
 
 
 def make_teacher(name: str, problem: Problem, scorer: Scorer) -> Teacher | None:

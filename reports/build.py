@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from nas._files import make_folder
 from reports import comparison_page
 from reports.comparison import Comparison
 from reports.load import load_run
@@ -25,7 +26,8 @@ def build_report(run_dir: Path) -> Path:
         The path of report.html.
 
     Raises:
-        UserError: If the run cannot be read, or the report cannot be written.
+        UserError: If the run cannot be read, or its folder `report` is none or lies elsewhere.
+        OSError: If the disk is full or the report cannot be written; the old one stays.
     """
     run = load_run(run_dir)
     folder = run_dir / "report"
@@ -35,7 +37,7 @@ def build_report(run_dir: Path) -> Path:
         "report.html": render(run),
     }
     try:
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         if folder.resolve() != run_dir.resolve() / "report":
             raise UserError(
                 f"report '{folder}' is a link to '{folder.resolve()}', outside of the run. "
@@ -44,10 +46,7 @@ def build_report(run_dir: Path) -> Path:
         for name, content in contents.items():
             _write(folder / name, content)
     except OSError as error:
-        raise UserError(
-            f"report '{folder}' cannot be written: {error.strerror or error}. "
-            "Make room or set the permissions, then run: nas report " + str(run_dir)
-        ) from error
+        raise OSError(error.errno, error.strerror or str(error), str(folder)) from error
     return folder / "report.html"
 
 

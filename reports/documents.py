@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nas._files import unsealed
 from reports.records import Interval
 from search_spaces import Option, UserError
 
-SCHEMA = 1
 BEYOND_MEASURE = 1e18  # no count, size or time of ours comes near; larger ones break axes
 Json = Mapping[str, Any]
 
@@ -28,36 +28,29 @@ def read_toml(path: Path) -> Json:
 
 def read_json(path: Path) -> Json:
     """The object in a file; empty when there is no such file."""
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
-        return _checked(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, OSError) as error:
+        return unsealed(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, OSError, RecursionError) as error:
         raise unreadable(path, error) from error
 
 
 def read_lines(path: Path) -> list[Json]:
     """The objects of a .jsonl file, without a torn last line."""
-    if not path.is_file():
+    if not path.exists():
         return []
     try:
         lines = path.read_bytes().split(b"\n")
-        return [_checked(json.loads(line)) for line in lines[:-1] if line.strip()]
-    except (ValueError, OSError) as error:
+        return [unsealed(json.loads(line)) for line in lines[:-1] if line.strip()]
+    except (ValueError, OSError, RecursionError) as error:
         raise unreadable(path, error) from error
-
-
-def _checked(value: object) -> Json:
-    if not isinstance(value, dict):
-        raise ValueError("expected a JSON object")
-    if value.get("schema", SCHEMA) != SCHEMA:
-        raise ValueError(f"has schema {value['schema']}, this version reads {SCHEMA}")
-    return value
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
     """What is raised for a file that cannot be used."""
-    return UserError(f"'{path}' cannot be read: {error}. Restore the file, or search again.")
+    fact = f"{getattr(error, 'strerror', None) or error}".rstrip(".")
+    return UserError(f"'{path}' cannot be read: {fact}. Restore the file, or search again.")
 
 
 def as_text(value: object) -> str:

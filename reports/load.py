@@ -8,6 +8,7 @@ killed while writing it) and is then ignored.
 import math
 from pathlib import Path
 
+from nas.run import read_space
 from reports.cards import read_member
 from reports.documents import (
     Json,
@@ -21,7 +22,6 @@ from reports.documents import (
     read_toml,
     table_at,
     tables_at,
-    unreadable,
 )
 from reports.limits import computed_limits
 from reports.logs import (
@@ -84,13 +84,7 @@ def load_run(run_dir: Path) -> RunTables:
 
 
 def _space(path: Path) -> SearchSpace | None:
-    document = read_json(path)
-    if not document:
-        return None
-    try:
-        return SearchSpace.from_json(document)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise unreadable(path, error) from error
+    return read_space(path.parent) if path.exists() else None
 
 
 def _by_latency(member: Member) -> tuple[float, str]:

@@ -20,7 +20,7 @@ GROUPS = (  # (head, columns below it)
 FILE_NAMES = {
     "model.onnx": "ONNX",
     "model.fp32.onnx": "fp32",
-    "model.safetensors": "checkpoint",
+    "model.safetensors": "weights",
     "card.json": "card",
 }
 

@@ -58,10 +58,11 @@ def _built(file: Path, sizes: dict[str, int]) -> SearchSpace:
             f"search_spaces.AbstractSpace, or a space: {', '.join(SPACES.names())}."
         )
     try:
+        file.read_text(encoding="utf-8")  # as which the run keeps it
         space = _class_of(_module(file), file)().build(**sizes)
     except UserError as error:
         raise UserError(f"space file '{file}': {error}") from error
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UserError(
             f"space file '{file}' failed with {type(error).__name__}: {error}. Mend the file; "
             "`nas space check` runs it alone."

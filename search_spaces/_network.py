@@ -181,7 +181,7 @@ class Staged:
                 depths=tuple(stage["depths"]),
                 operators=tuple(stage["operators"]),
                 options=tuple((name, tuple(v)) for name, v in stage["options"].items()),
-                head_dim=stage["head_dim"],
+                head_dim=int(stage["head_dim"]),
             )
             for stage in document["stages"]
         )

@@ -1,11 +1,13 @@
 """Weights in safetensors, written so that a crash leaves the old file or the new one.
 
 Tensors are stored contiguous, because safetensors refuses channels_last ones. Numbers and names go
-into the file's metadata as JSON.
+into the file's metadata as JSON, with a checksum of everything: weights in which a bit has changed
+load like any others.
 """
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from search_spaces import UserError
 
-METADATA = "document"
+METADATA, CHECKSUM = "document", "crc32"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
@@ -25,7 +27,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], document: Mapping[s
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     temporary = path.with_name(f".{path.name}.part")
     try:
-        save_file(contiguous, temporary, metadata={METADATA: json.dumps(document)})
+        # NOTE: one entry, because safetensors writes several in random order.
+        sealed = {**document, CHECKSUM: checksum(contiguous, document)}
+        save_file(contiguous, temporary, metadata={METADATA: json.dumps(sealed)})
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -44,12 +48,25 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             document = json.loads((file.metadata() or {})[METADATA])
-            return {name: file.get_tensor(name) for name in file.keys()}, document  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        written = document.pop(CHECKSUM, None)
+        if written not in (None, checksum(tensors, document)):
+            raise ValueError("its content is not what was written: the checksum differs")
+        return tensors, document
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         raise UserError(
             f"'{path}' is not a weights file of this program ({error}). "
             "Restore it, or delete it to compute it again."
         ) from error
+
+
+def checksum(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> int:
+    """Of a document and of contiguous tensors with their names, in whatever order they come."""
+    found = zlib.crc32(json.dumps(document, sort_keys=True).encode())
+    for name in sorted(tensors):
+        found = zlib.crc32(name.encode(), found)
+        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, found)
+    return found
 
 
 def same_shapes(state: Mapping[str, Tensor], module: torch.nn.Module) -> bool:

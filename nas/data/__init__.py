@@ -4,7 +4,16 @@
 imports torch.
 """
 
-from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, Split
+from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, Split, identity
 from nas.data._load import load_data
 
-__all__ = ["DATA", "AbstractData", "DataSet", "MissingDataError", "Request", "Split", "load_data"]
+__all__ = [
+    "DATA",
+    "AbstractData",
+    "DataSet",
+    "MissingDataError",
+    "Request",
+    "Split",
+    "identity",
+    "load_data",
+]

@@ -15,6 +15,7 @@ Shape suffixes: N images, C channels, H W pixels.
 """
 
 import abc
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ FloatArray = npt.NDArray[np.float32]
 
 Progress = Callable[[int, int, str], None]
 """Told how many are done, of how many, and of what."""
+
+Accept = Callable[[int, int, int], object]
+"""Told the resolution, the channels and the number of classes."""
 
 NUM_CALIBRATION_IMAGES = 512
 PIXELS_AT_ONCE = 1 << 22
@@ -161,6 +165,23 @@ class DataSet:
         return x_NCHW
 
 
+def identity(data: DataSet) -> dict[str, Any]:
+    """What tells the images of a data set from others without reading them all, as JSON types.
+
+    The mean and the deviation are those of all pixels of train, so other pixels show in them.
+    """
+    splits = {"train": data.train, "search": data.search, "test": data.test}
+    return {
+        "classes": list(data.classes),
+        "channels": data.channels,
+        "resolution": data.resolution,
+        "sizes": {name: len(split) for name, split in splits.items()},
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "labels": {name: zlib.crc32(split.labels_N.tobytes()) for name, split in splits.items()},
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What is wanted of a data set.
@@ -171,6 +192,8 @@ class Request:
         seed: Decides what is held out, the order of images and all that is generated.
         cache: Folder for decoded images; created when it is needed.
         progress: Told how far reading is.
+        accept: Told resolution, channels and number of classes as soon as they are known, before
+            images are decoded; raises what speaks against them.
     """
 
     resolution: int | None
@@ -178,6 +201,7 @@ class Request:
     seed: int
     cache: Path
     progress: Progress
+    accept: Accept = lambda resolution, channels, num_classes: None
 
 
 class AbstractData(abc.ABC):

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import cast
 
-from nas.data._base import DATA, AbstractData, DataSet, Progress, Request
+from nas.data._base import DATA, AbstractData, Accept, DataSet, Progress, Request
 from nas.data._files import LAYOUTS, contents, find_parquet, readable
 from search_spaces import UserError, did_you_mean
 
@@ -31,6 +31,7 @@ def load_data(
     seed: int = 0,
     cache: Path | None = None,
     progress: Progress = lambda done, of, text: None,
+    accept: Accept = lambda resolution, channels, num_classes: None,
 ) -> DataSet:
     """Read or generate a data set.
 
@@ -41,6 +42,8 @@ def load_data(
         seed: Decides what is held out, the order of images and all that is generated.
         cache: Folder for decoded images; None for `DEFAULT_CACHE`.
         progress: Told how far reading is.
+        accept: Told resolution, channels and number of classes of the user's own images before they
+            are decoded; raises what speaks against them.
 
     Raises:
         UserError: If there is no such data set, its files are missing or damaged, or the
@@ -78,6 +81,7 @@ def load_data(
             seed=seed,
             cache=cache,
             progress=progress,
+            accept=accept,
         )
     )
 

@@ -8,8 +8,9 @@ The digest covers the source's files (names, sizes, times of change), the resolu
 what decodes them; so a file that changes, comes or goes makes another folder. Each split is a slice
 of the file in its final, stratified order, which is why the seed is in the name.
 
-A folder is written under another name and renamed when it is complete, by one process at a time. It
-can be deleted whenever no search is at work.
+A folder is written under another name and renamed when it is complete, by one process at a time.
+Then the folders of the same source as it was before its files changed are deleted. The rest, such
+as that of a source that is gone, can be deleted whenever no search is at work.
 
 Shape suffixes: N images, C channels, H W pixels, V the 256 pixel values.
 """
@@ -50,7 +51,6 @@ from nas.data._load import label_of
 from nas.data._parallel import Named, in_parallel
 from nas.data._resize import choose_resolution, crop_rule
 from nas.data._source import AbstractSource, check_index, deal, splits_note
-from search_spaces import UserError
 
 SCHEMA = 1
 """Goes up when the same files give other pixels, labels or splits than before."""
@@ -100,6 +100,7 @@ def load_source(source: AbstractSource, request: Request, *, name: str) -> DataS
                 for left in (folder, *request.cache.glob(f".{stem}-*.part")):
                     shutil.rmtree(left, ignore_errors=True)
                 _write(source, request, folder)
+                _delete_outdated(folder, source, request.resolution)
                 data = _opened(folder, name)
     assert data is not None, folder
     return data
@@ -110,6 +111,27 @@ def _digest(source: AbstractSource, resolution: int | None) -> str:
     for line in (f"{source.path.absolute()}\n", *source.stamps()):
         digest.update(os.fsencode(line))
     return digest.hexdigest()[:16]
+
+
+def _origin(source: AbstractSource, resolution: int | None) -> dict[str, Any]:
+    """What stays the same when the files of a source change."""
+    return {"source": str(source.path.absolute()), "asked": resolution}
+
+
+def _delete_outdated(folder: Path, source: AbstractSource, resolution: int | None) -> None:
+    """Delete what was decoded from the same source before its files, or this program, changed.
+
+    A process that has such a file mapped keeps it until it ends.
+    """
+    origin, digest = _origin(source, resolution), folder.name.rpartition("-")[0]
+    for other in folder.parent.glob(f"*/{FACTS}"):
+        try:
+            facts = json.loads(other.read_text(encoding="utf-8"))
+            is_same_source = origin.items() <= facts.items()
+        except (OSError, ValueError, AttributeError):
+            continue
+        if is_same_source and other.parent.name.rpartition("-")[0] != digest:
+            shutil.rmtree(other.parent, ignore_errors=True)
 
 
 def _opened(folder: Path, name: str) -> DataSet | None:
@@ -162,6 +184,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
     with quietly():
         num_images = sum(map(len, index.labels.values()))
         look = _look(source, request, num_images)
+        request.accept(look.resolution, look.channels, len(index.classes))
         rows = deal(index, request.seed)
         order_N = np.concatenate([rows[split] for split in SPLITS])
         _check_space(request.cache, num_images * look.channels * look.resolution**2)
@@ -180,6 +203,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             mean, std = statistics_of(counts_CV)
             facts = {
                 "schema": SCHEMA,
+                **_origin(source, request.resolution),
                 "classes": index.classes,
                 "sizes": [len(rows[split]) for split in SPLITS],
                 "channels": look.channels,
@@ -191,6 +215,11 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             }
             write_json(part / FACTS, facts)
             part.rename(folder)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            code = error.errno or errno.ENOSPC  # numpy does not say which
+            raise OSError(code, os.strerror(code), str(folder)) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -276,10 +305,10 @@ def _write_at(file: int, image_CHW: UInt8Array, offset: int) -> None:
 def _check_space(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
-        raise UserError(
-            f"cache '{folder}': the decoded images need {needed_bytes / 1e9:.1f} GB and "
-            f"{free_bytes / 1e9:.1f} GB are free. Name a folder on another disk with --cache, or "
-            "ask for a lower --resolution."
+        raise OSError(
+            f"cache '{folder}': the decoded images need {needed_bytes / 1e6:,.1f} MB and "
+            f"{free_bytes / 1e6:,.1f} MB are free. Name a folder on another disk with --cache, ask "
+            "for a lower --resolution, or make room"
         )
 
 

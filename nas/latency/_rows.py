@@ -1,5 +1,6 @@
 """What is timed for a profile: single slots of every operator and precision, and whole networks."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -57,13 +58,16 @@ class Row:
     def from_json(document: Mapping[str, Any]) -> "Row":
         """The inverse of `to_json`."""
         slot, encoding = document["slot"], document["encoding"]
+        latency_ms, anchor_ms = float(document["latency_ms"]), float(document["anchor_ms"])
+        if not (0 < latency_ms < math.inf and 0 < anchor_ms < math.inf):
+            raise ValueError(f"{latency_ms} ms beside {anchor_ms} ms are no latencies")
         return Row(
             document["name"],
             Slot.from_json(slot) if slot else None,
-            tuple(encoding) if encoding else None,
-            document["latency_ms"],
-            document["is_held_out"],
-            document["anchor_ms"],
+            tuple(map(int, encoding)) if encoding else None,
+            latency_ms,
+            document["is_held_out"] is True,
+            anchor_ms,
         )
 
 

@@ -112,6 +112,12 @@ class Timing:
                 "Measure the file again."
             )
         values = {name: fields[name] for name in names}
-        values["interval_ms"] = tuple(values["interval_ms"])
-        values["process_medians_ms"] = tuple(values["process_medians_ms"])
+        for field in dataclasses.fields(cls):
+            kind = (int, float) if field.type is float else field.type
+            if isinstance(kind, type | tuple) and not isinstance(values[field.name], kind):
+                raise ValueError(f"{field.name} is {values[field.name]!r:.40}. Measure again")
+        low, high = map(float, values["interval_ms"])
+        values["median_ms"] = float(values["median_ms"])
+        values["interval_ms"] = (low, high)
+        values["process_medians_ms"] = tuple(map(float, values["process_medians_ms"]))
         return cls(**values)

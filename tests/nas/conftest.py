@@ -8,6 +8,7 @@ import pytest
 from nas.config import Config
 from nas.reporter import Silent
 from nas.search import search
+from tests.small_run import SmallRun
 
 TOY = Config(
     space="toy",
@@ -39,3 +40,9 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_run(finished_run: Path, tmp_path: Path) -> Path:
     """A copy of the finished run, to be changed."""
     return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def small_run(finished_run: Path) -> SmallRun:
+    """The finished run, to be copied, damaged and continued."""
+    return SmallRun(finished_run, TOY)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from nas.card import build_card, check_card, read_card, write_card
@@ -143,7 +145,7 @@ def test_a_latency_that_nobody_predicted_is_null_and_further_fields_are_allowed(
 def test_a_card_of_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_text(json.dumps({**a_card(), "schema": 2}))
-    with pytest.raises(UserError, match=r"has schema 2; this version reads schema 1"):
+    with pytest.raises(UserError, match=r"has schema 2, this version reads 1"):
         read_card(path)
 
 
@@ -153,6 +155,51 @@ def test_a_file_that_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(UserError, match=r"card\.json"):
         read_card(path)
+
+
+@given(place=st.floats(0, 1, exclude_max=True), put=st.binary(max_size=4))
+def test_a_damaged_card_is_the_card_or_a_message(
+    tmp_path_factory: pytest.TempPathFactory, place: float, put: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "card.json"
+    write_card(a_card(), path)
+    content = path.read_bytes()
+    start = int(place * len(content))
+    path.write_bytes(
+        content[:start] + put + content[start + len(put) :] if put else content[:start]
+    )
+    try:
+        assert read_card(path) == json.loads(json.dumps(a_card()))
+    except UserError as error:
+        assert str(path) in str(error)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of all values in a document."""
+    inner = dict(enumerate(value)) if isinstance(value, list) else value
+    if not isinstance(inner, dict):
+        return [path]
+    return [path, *(place for name in inner for place in places(inner[name], (*path, name)))]
+
+
+@given(
+    place=st.sampled_from(places(json.loads(json.dumps(a_card())))[1:]),
+    put=st.sampled_from([None, "x", [], {}, [[1]], {"a": None}, -1, True]),
+)
+def test_a_card_with_another_value_is_read_or_refused_by_a_message(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], put: object
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "card.json"
+    card = json.loads(json.dumps(a_card()))
+    inner = card
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = put
+    path.write_text(json.dumps(card))
+    try:
+        read_card(path)
+    except UserError as error:
+        assert str(path) in str(error)
 
 
 def test_a_missing_card_is_refused(tmp_path: Path) -> None:

@@ -231,15 +231,19 @@ def test_a_space_can_be_described_for_machines(capsys: pytest.CaptureFixture[str
     assert {"hybrid", "toy"} <= json.loads(capsys.readouterr().out).keys()
 
 
-def test_a_closed_pipe_is_no_traceback() -> None:
-    program = "from nas.cli import main; main(['space', 'describe', 'toy'])"
+@pytest.mark.parametrize("arguments", [["space", "describe", "toy"], TOY])
+def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "run")] if arguments is TOY else []
+    program = f"from nas.cli import main; main({[*arguments, *out]})"
     read_end, write_end = os.pipe()
     os.close(read_end)
     done = subprocess.run(
         [sys.executable, "-c", program], stdout=write_end, stderr=subprocess.PIPE, text=True
     )
     os.close(write_end)
-    assert done.returncode == cli.FAILED
+    assert done.returncode == cli.UNREAD == 128 + signal.SIGPIPE
     assert done.stderr == ""
 
 

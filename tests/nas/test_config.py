@@ -1,7 +1,10 @@
 """The configuration: names and types are checked, and the file says exactly what was resolved."""
 
+import dataclasses
 import tomllib
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -36,6 +39,60 @@ def test_what_is_written_is_what_is_read(
     config = Config(data_dir=data_dir, seed=seed, budget=tuple(budget), set=settings)
     path = write(tmp_path_factory.getbasetemp(), config.to_toml())
     assert make_config(read_config(path)) == config
+
+
+NAMES = [field.name for field in dataclasses.fields(Config)]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["toy", "digits", "fp32", "5m", "nan", "\0", "a.py", "/"])
+    | st.datetimes()
+    | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
+
+
+@given(
+    document=st.dictionaries(
+        st.sampled_from(NAMES) | st.text(st.characters(codec="utf-8"), max_size=6),
+        VALUES,
+        max_size=4,
+    )
+)
+def test_whatever_values_a_file_has_it_is_a_configuration_or_a_message(
+    tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    with mock.patch("tomllib.loads", return_value=document):  # Python cannot write TOML
+        path.touch()
+        try:
+            config = make_config(read_config(path))
+        except UserError as error:
+            assert "\n" not in str(error)
+            return
+    path.write_text(config.to_toml())
+    assert make_config(read_config(path)) == config
+
+
+@given(
+    content=st.binary(max_size=60)
+    | st.lists(
+        st.sampled_from([*NAMES, "=", " ", "\n", "[", "]", "{", '"', "'", "1", "-", ".", "e9", "#"])
+    ).map(lambda words: "".join(words).encode())
+)
+def test_whatever_bytes_a_file_has_it_is_a_configuration_or_a_message(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes.toml"
+    path.write_bytes(content)
+    try:
+        make_config(read_config(path))
+    except UserError as error:
+        assert " object at 0x" not in str(error)
 
 
 def test_equal_configurations_have_one_directory_and_different_ones_two() -> None:

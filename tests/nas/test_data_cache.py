@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from nas.cli import main
-from nas.config import make_config
+from nas.config import Config, make_config
 from nas.data import DataSet, _store, load_data
 from nas.preparation import describe_data, prepare
 from search_spaces import UserError
@@ -165,11 +165,50 @@ def test_two_processes_at_once_decode_once_and_agree(root: Path, cache: Path) ->
     assert [out.splitlines()[-1] for out, _ in answers] == ["30", "30"]
 
 
+def test_what_was_decoded_before_the_files_changed_is_deleted_and_nothing_else(
+    root: Path, cache: Path
+) -> None:
+    other = write_classes(root.parent / "others", {"cat": 20, "dog": 20}, seed=1)
+    load_data(str(other), cache=cache)
+    load_data(str(root), cache=cache, resolution=8)
+    load_data(str(root), cache=cache, seed=1)
+    first = load_data(str(root), cache=cache)
+    kept = {path.name for path in cache.iterdir() if path.is_dir()}
+    assert len(kept) == 4
+    (root / "cat" / "more.png").write_bytes((root / "cat" / "000.png").read_bytes())
+    load_data(str(root), cache=cache)
+    now = {path.name for path in cache.iterdir() if path.is_dir()}
+    assert len(now) == 3  # the other source, the other resolution, and the new one
+    assert len(now & kept) == 2
+    assert first.train.images_NCHW.sum() > 0  # mapped files stay with who has them
+
+
+def test_what_speaks_against_the_data_is_said_before_they_are_decoded(
+    root: Path, cache: Path, decoded: list[str]
+) -> None:
+    def refuse(resolution: int, channels: int, num_classes: int) -> None:
+        raise UserError(f"{resolution} px, {channels} channels, {num_classes} classes")
+
+    with pytest.raises(UserError, match="16 px, 3 channels, 2 classes"):
+        load_data(str(root), cache=cache, accept=refuse)
+    assert decoded == []
+    assert [path for path in cache.iterdir() if path.is_dir()] == []
+
+
+def test_an_impossible_budget_is_refused_before_ones_own_data_are_decoded(
+    root: Path, cache: Path, decoded: list[str]
+) -> None:
+    config = Config(space="toy", data=str(root), cache=str(cache), budget=("1kFLOPs",))
+    with pytest.raises(UserError, match=r"budget '1kFLOPs': no network of this space"):
+        prepare(config)
+    assert decoded == []
+
+
 def test_a_full_disk_is_seen_before_decoding(
     root: Path, cache: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_store.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
-    with pytest.raises(UserError, match=r"need 0.0 GB and 0.0 GB are free.*--cache"):
+    with pytest.raises(OSError, match=r"need 0.0 MB and 0.0 MB are free.*--cache"):
         load_data(str(root), cache=cache)
     assert decoded == []
 

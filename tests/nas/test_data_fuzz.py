@@ -1,5 +1,6 @@
 """Whatever the bytes of a file, loading gives images or one message, never another exception."""
 
+import gzip
 import io
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from nas.data import load_data
 from nas.data._decode import decode, quietly, read_header
+from nas.data._idx import read_idx
 from search_spaces import UserError
 from tests.own_data import encoded, picture, write_parquet
 
@@ -116,6 +118,22 @@ def test_a_damaged_npz_file_is_a_data_set_or_a_message(
     tmp_path: Path, damage: list[tuple[float, bytes]]
 ) -> None:
     loaded(tmp_path / "some.npz", damaged(sound_npz(), damage))
+
+
+@FEW
+@given(damage=damages())
+def test_a_damaged_idx_file_is_the_images_or_a_message(
+    tmp_path: Path, damage: list[tuple[float, bytes]]
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 3), np.uint8)
+    header = bytes([0, 0, 8, 3]) + np.array(images.shape, ">u4").tobytes()
+    content = gzip.compress(header + images.tobytes(), mtime=0)
+    path = tmp_path / "some.gz"
+    path.write_bytes(damaged(content, damage))
+    try:
+        assert np.array_equal(read_idx(path, (4, 3, 3)), images)
+    except UserError as error:
+        assert str(error).startswith(f"data file '{path}' ")
 
 
 @FEW

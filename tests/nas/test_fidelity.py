@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas._files import read_json
 from nas.fidelity import agreement, chosen, fidelity
 from nas.reporter import Silent
 from nas.trained import reopened
@@ -22,7 +23,7 @@ def test_a_subnet_trained_alone_and_its_shared_weights_are_judged_on_the_same_im
     own_run: Path,
 ) -> None:
     found = fidelity(own_run, 3, 4.0, Silent())
-    assert json.loads((own_run / "fidelity/fidelity.json").read_text()) == found
+    assert read_json(own_run / "fidelity/fidelity.json") == found
     assert found["subnets"] == len(found["rows"]) == 3
     assert -1 <= found["interval"][0] <= found["kendall_tau"] <= found["interval"][1] <= 1
     trained = reopened(own_run, Silent())

@@ -74,7 +74,7 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     second = subprocess.run(command, capture_output=True, text=True)
-    assert f"process {os.getpid()} is at work on it" in second.stderr
+    assert f"process {os.getpid()} (on '" in second.stderr
     del run
     assert subprocess.run(command, capture_output=True).returncode == 0
 

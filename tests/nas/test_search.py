@@ -66,6 +66,7 @@ FILES = {
     "config.toml",
     "space.json",
     "env.json",
+    "data.json",
     "plan.json",
     "search_plan.json",
     "profile/rows.jsonl",

@@ -89,7 +89,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         ("plan.json", '{"schema": 2}', "has schema 2, this version reads 1"),
         ("config.toml", "space = ", "cannot be read"),
         ("env.json", "\x00\xff", "cannot be read"),
-        ("space.json", '{"name": "x"}', "cannot be read"),
+        ("space.json", '{"name": "x"}', "is damaged: 'choices' is missing"),
     ],
 )
 def test_what_cannot_be_read_is_named(

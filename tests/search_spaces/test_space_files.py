@@ -57,6 +57,8 @@ def test_a_space_of_ones_own_is_built_from_its_file(tmp_path: Path) -> None:
         (GOOD.replace('"inception"', '"incepton"'), "stage1 offers 'incepton'.*'inception'"),
         (GOOD.replace("def build", "def built"), "failed with TypeError.*abstract"),
         (GOOD.replace("(3, 5)", "(3, 3)"), "Options must be distinct"),
+        ("raise SystemExit(3)", "failed with SystemExit: 3"),
+        ("def f(): f()\nf()", "failed with RecursionError"),
     ],
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
@@ -69,6 +71,16 @@ def test_a_wrong_file_is_named_with_what_is_wrong(text: str, message: str, tmp_p
 def test_a_missing_file_is_named_with_the_spaces_there_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not_here.py' is not there.*hybrid"):
         load(tmp_path / "not_here.py")
+
+
+@given(st.binary(max_size=40) | st.just(b"# -*- coding: latin-1 -*-\n# \xe9"))
+def test_no_bytes_give_anything_but_a_clear_message(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.mktemp("space") / "space.py"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"space.py"):
+        load(file)
 
 
 @given(st.text(alphabet="abc(=:)\n #'0", max_size=40))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from search_spaces import UserError
@@ -78,6 +80,24 @@ def damaged(path: Path, kind: str) -> None:
         path.write_bytes(content.replace(b'"document"', b'"DOCUMENT"'))
     elif kind == "broken document":
         path.write_bytes(content.replace(b'{\\"step\\"', b'[\\"step\\"'))
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_changed_bit_anywhere_is_seen(
+    tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "a.safetensors"
+    write_tensors(path, tensors(), DOCUMENT)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        found, document = read_tensors(path)
+    except UserError as error:
+        assert str(path) in str(error)
+        return
+    assert document == DOCUMENT
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors().items())
 
 
 @pytest.mark.parametrize(

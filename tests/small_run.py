@@ -1,0 +1,133 @@
+"""A finished search that is small enough to be copied, damaged and continued many times."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import ne
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from nas._files import CHECKSUM, read_json, read_lines
+from nas.card import read_card
+from nas.config import Config
+from nas.entry import Entry
+from nas.finalists import Exporter
+from nas.latency import Row
+from nas.reporter import Silent
+from nas.search import search
+from nas.targets import Timing
+from search_spaces import CandidateError
+
+NO_RESULTS = (
+    *("train_state", "report", "profile", "measurements", "timings"),
+    *("config.toml", "env.json", "events.jsonl", "train_log.jsonl"),
+)
+"""What results are made of, or what is made of them, or says when."""
+
+
+def results(run: Path) -> dict[str, object]:
+    """What a search is for: trials, weights, front, and the files of front and references."""
+    found: dict[str, object] = {}
+    for path in sorted(run.rglob("*")):
+        name = str(path.relative_to(run))
+        if path.is_file() and not path.name.startswith(".") and not name.startswith(NO_RESULTS):
+            found[name] = content_of(path)
+    return found
+
+
+def content_of(path: Path) -> object:
+    """The bytes of a file, or what it says if that is JSON."""
+    content = path.read_bytes()
+    if path.suffix == ".jsonl":
+        return [_said(json.loads(line)) for line in content.splitlines()]
+    return _said(json.loads(content)) if path.suffix == ".json" else content
+
+
+def _said(document: dict[str, object]) -> dict[str, object]:
+    """Without the checksum, even if a letter of its name has changed: the rest is whole then."""
+    return {
+        name: value
+        for name, value in document.items()
+        if len(name) != len(CHECKSUM) or sum(map(ne, name, CHECKSUM)) > 1
+    }
+
+
+@dataclass(frozen=True)
+class SmallRun:
+    """The finished run.
+
+    Attributes:
+        path: Its directory. Do not change it.
+        config: With which it was started.
+    """
+
+    path: Path
+    config: Config
+
+    def copied(self, to: Path, *without: str) -> Path:
+        """A copy in a folder of the same name below `to`, less what matches the patterns."""
+        copy = to / self.path.name
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.path, copy)
+        for pattern in without:
+            for path in list(copy.glob(pattern)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return copy
+
+    def continued(self, run: Path) -> None:
+        """The same search in this directory."""
+        search(self.config, run, Silent())
+
+    @contextmanager
+    def remembering(self, *, exports: bool = True) -> Iterator[None]:
+        """Measuring, exporting (if asked for) and verifying give what they gave before, at once."""
+        really_export = Exporter._export
+        folders = {path.parent.name: path.parent for path in self.path.rglob("card.json")}
+        rows = read_lines(self.path / "profile/rows.jsonl", Row.from_json)
+
+        def export(exporter: Exporter, entry: Entry, folder: Path) -> None:
+            if not exports:
+                return really_export(exporter, entry, folder)
+            if entry.key not in folders:
+                raise CandidateError("nobody remembers it")
+            for file in read_card(folders[entry.key] / "card.json")["files"]:
+                shutil.copy2(folders[entry.key] / file, folder / file)
+            name = f"answers/{entry.key}.json"
+            (exporter.run.folder("answers").parent / name).write_bytes(
+                (self.path / name).read_bytes()
+            )
+            return None
+
+        def card(_: Exporter, entry: Entry, folder: Path, timings: Any) -> dict[str, Any]:
+            card = read_card(folders[entry.key] / "card.json")
+            for file in card["files"]:
+                if file.endswith(".onnx"):
+                    card["files"][file]["latency"] = timings[f"{folder.name}/{file}"].to_json()
+            return card
+
+        def measure(_: object, files: list[Path], **__: object) -> list[Timing]:
+            names = (f"{file.parent.name}.{file.name}.json" for file in files)
+            return [Timing.from_json(read_json(self.path / "timings" / name)) for name in names]
+
+        def measure_rows(
+            *_: object, known: list[Row], record: Callable[[Row], None], **__: object
+        ) -> list[Row]:
+            for row in rows[len(known) :]:
+                record(row)
+            return rows
+
+        def plan(name: str) -> Callable[..., dict[str, Any]]:
+            return lambda *_, **__: read_json(self.path / name)
+
+        with (
+            mock.patch("nas.finalists.Exporter._export", export),
+            mock.patch("nas.finalists.Exporter._card", card),
+            mock.patch("nas.finalists.measure", measure),
+            mock.patch("nas.preparation.measure_rows", measure_rows),
+            mock.patch("nas.search.plan_training", plan("plan.json")),
+            mock.patch("nas.search.plan_search", plan("search_plan.json")),
+        ):
+            yield
