@@ -29,7 +29,7 @@ from supernets.train import TrainPlan
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
-TRAIN_SHARE = 0.85
+TRAIN_SHARE = 0.75
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
 TIMING_S_PER_FILE = 0.7
@@ -64,7 +64,7 @@ class PhasePlan:
     images_per_score: int = 1000
     finalists: int = 8
     random_references: int = 3
-    finetune_share: float = 0.35
+    finetune_share: float = 0.5
     finetune_s: float = 0.0
 
 
