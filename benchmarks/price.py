@@ -3,9 +3,9 @@
     python benchmarks/price.py RUN
 
 The largest member (within the run's limits) and the smallest one, unpruned and in fp32, are trained
-alone from fresh weights for as many image passes as the supernet's training gave each of them: one
-batch in every step. Both are judged on the whole search and test splits. Continues if interrupted
-(RUN/price).
+alone from fresh weights for as many steps as the supernet was. That is more than the supernet gave
+to exactly these networks: its first steps are shallow, and operators take turns. Both are judged on
+the whole search and test splits. Continues if interrupted (RUN/price).
 """
 
 import argparse

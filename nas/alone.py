@@ -1,9 +1,11 @@
 """One network trained by itself, outside of the supernet, in a folder of its own.
 
-plan.json              what was decided: a `TrainPlan`
-train_log.jsonl        as the run's own
-train_state/           checkpoint; gone when training is finished
-network.safetensors    the trained weights, before batch-norm recalibration
+    plan.json              what was decided: a `TrainPlan`
+    train_log.jsonl        as the run's own
+    train_state/           checkpoint; gone when training is finished
+    network.safetensors    the trained weights, before batch-norm recalibration
+
+A kill loses no more than in a supernet's training, and ends with the same weights.
 """
 
 import shutil
@@ -26,7 +28,7 @@ from supernets.network import PlainNetwork
 from supernets.steps import AloneStep
 from supernets.train import Progress, TrainPlan, train
 
-NETWORK = "network.safetensors"
+NETWORK, PLAN = "network.safetensors", "plan.json"
 SPEED_STEPS = 3
 LOG_LINES = 100
 
@@ -47,7 +49,7 @@ def trained_alone(
     Args:
         network: Not folded; the same one when continuing. Ends in evaluation mode.
         images: To train on.
-        folder: Made if it is missing.
+        folder: Where its files are; must exist.
         decide: Makes the plan; called once, and its answer is kept.
         teacher: From normalised images to logits; None trains on labels only.
         on_step: Told the numbers of every step, and of how many steps it is one.
@@ -58,10 +60,17 @@ def trained_alone(
     Raises:
         UserError: If training diverges, or a file of the folder is damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = _decided(folder / "plan.json", decide)
     weights, state, log = folder / NETWORK, folder / "train_state", folder / "train_log.jsonl"
+    if weights.exists() and not (folder / PLAN).exists():
+        raise UserError(
+            f"'{folder}' has {NETWORK} but no {PLAN}, which says how it was trained. "
+            "Restore it from a copy, or delete the folder to train again."
+        )
+    if not (folder / PLAN).exists():
+        shutil.rmtree(state, ignore_errors=True)  # of another plan
+    plan = _decided(folder / PLAN, decide)
     if weights.exists():
+        shutil.rmtree(state, ignore_errors=True)
         tensors, _ = read_tensors(weights)
         if not same_shapes(tensors, network):
             raise UserError(f"'{weights}' belongs to another network. Delete its folder.")

@@ -8,7 +8,8 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `shape`.
 - `classes`: names, in the order of the output "logits" (batch, classes).
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
-  `steps`, `epochs`, `images_per_step`, `teacher`, `data`.
+  `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
+  ("" for the run's own).
 - `macs`, `params`: of the network as exported, exact.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (integer
   nodes in the graph that the runtime optimised), `accuracy` per split (`fraction`, `correct`,

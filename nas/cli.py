@@ -203,7 +203,9 @@ def finetune(
     data: Annotated[
         str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
     ] = "",
-    learning_rate: Annotated[float, typer.Option(min=1e-9, max=10.0, help="Peak.")] = 4e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
     ] = False,
@@ -211,14 +213,14 @@ def finetune(
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
     from nas.data._load import absolute_if_path
     from nas.finetune import finetune as run_finetune
-    from nas.tuner import Recipe
+    from nas.finetuning import Recipe
     from reports import build_report
 
     recipe = Recipe(
         epochs=epochs,
         teacher=teacher,
         data=absolute_if_path(data) if data else "",
-        learning_rate=learning_rate,
+        learning_rate=learning_rate or 0.0,
     )
     reporter = _reporter(as_json)
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.trial import Trial
 from search_spaces import Candidate, SearchSpace
 from supernets.checkpoint import read_tensors
 from supernets.network import PlainNetwork
@@ -18,22 +19,22 @@ class Entry:
         candidate: Which.
         name: What the report calls it.
         is_reference: Whether it is shown beside the front instead of competing for it.
-        tuned: Its own weights, if it was trained further; else it has the supernet's.
+        finetuned: Its own weights, if it was trained further; else it has the supernet's.
     """
 
     candidate: Candidate
     name: str
     is_reference: bool = False
-    tuned: "Tuned | None" = None
+    finetuned: "Finetuned | None" = None
 
     @property
     def key(self) -> str:
         """Name of its folder: the candidate's key, and which fine-tuning it has been through."""
-        return self.tuned.key if self.tuned else self.candidate.key
+        return self.finetuned.key if self.finetuned else self.candidate.key
 
 
 @dataclass(frozen=True)
-class Tuned:
+class Finetuned:
     """A candidate that was trained further, alone (`nas/finetune.py`).
 
     Attributes:
@@ -47,10 +48,15 @@ class Tuned:
     facts: Mapping[str, Any]
 
 
+def inherited(trial: Trial) -> Entry:
+    """A finalist with the weights of the supernet."""
+    return Entry(trial.candidate, "front member")
+
+
 def trained_network(space: SearchSpace, entry: Entry) -> PlainNetwork | None:
     """The network of an entry that was trained further; None for shared weights."""
-    if entry.tuned is None:
+    if entry.finetuned is None:
         return None
     network = PlainNetwork(space.slots(entry.candidate.encoding))
-    network.load_state_dict(read_tensors(entry.tuned.weights)[0])
+    network.load_state_dict(read_tensors(entry.finetuned.weights)[0])
     return network.eval()

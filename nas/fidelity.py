@@ -16,7 +16,7 @@ from scipy.stats import kendalltau
 
 from nas._files import understood, write_json
 from nas.alone import alone_plan, fresh_network, seconds_per_step, trained_alone
-from nas.planning import training_images
+from nas.planning import fits_in_some_format, training_images
 from nas.problem import Problem
 from nas.reporter import Part, Reporter
 from nas.score import Scorer
@@ -88,13 +88,13 @@ def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> di
 
 
 def chosen(problem: Problem, n: int, seed: int) -> list[Candidate]:
-    """Different random networks within the modelled limits, unpruned and in the first format."""
+    """Different random networks, unpruned, that are within the modelled limits in some format."""
     space = problem.space
     rows = space.sample(np.random.default_rng([seed, 14]), SAMPLES)
     rows[:, [*space.columns("precision"), *space.columns("sparsity")]] = 0
-    rows = rows[problem.is_feasible(rows)]
-    found = {c.key: c for c in (space.candidate(row) for row in rows[: 4 * n].tolist())}
-    return list(found.values())[:n]
+    rows = space.canonical_many(rows[fits_in_some_format(problem, rows)])
+    _, first = np.unique(rows, axis=0, return_index=True)
+    return [space.candidate(row) for row in rows[np.sort(first)[:n]].tolist()]
 
 
 def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

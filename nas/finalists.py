@@ -51,7 +51,7 @@ class Exporter:
         data: Splits to verify on.
         target: Runtime to time on.
         threads: Of the runtime.
-        session: "", or the name under which all files are timed again, finished ones included.
+        times_again: Whether finished networks are timed again, together with new ones.
     """
 
     run: Run
@@ -60,7 +60,7 @@ class Exporter:
     data: DataSet
     target: str
     threads: int
-    session: str = ""
+    times_again: bool = False
 
     def cards(
         self,
@@ -83,8 +83,9 @@ class Exporter:
             except CandidateError as error:
                 failures[i] = error
         waiting = [i for i in waiting if i not in failures]
-        timed = range(len(entries)) if self.session else waiting
-        timings = self._time([folders[i] for i in timed if i not in failures], progress)
+        timed = range(len(entries)) if self.times_again else waiting
+        call = _digest_of([e.key for e in entries]) if self.times_again else ""
+        timings = self._time([folders[i] for i in timed if i not in failures], call, progress)
         for i in timed:
             if i in failures:
                 continue
@@ -98,7 +99,8 @@ class Exporter:
             except CandidateError as error:
                 failures[i] = error
         for i in failures:
-            shutil.rmtree(folders[i], ignore_errors=True)
+            if not (folders[i] / CARD).exists():
+                shutil.rmtree(folders[i], ignore_errors=True)
         return [
             failures[i] if i in failures else read_card(folder / CARD)
             for i, folder in enumerate(folders)
@@ -149,13 +151,23 @@ class Exporter:
         make_folder(answers.parent)
         write_json(answers, {"search": self.scorer.answers(compressed.network)})
 
+    def has_card(self, entry: Entry) -> bool:
+        """Whether the network is measured already."""
+        return (self._folder(entry) / CARD).exists()
+
     def _time(
-        self, folders: Sequence[Path], progress: Callable[[str], None]
+        self, folders: Sequence[Path], call: str, progress: Callable[[str], None]
     ) -> dict[str, Timing | CandidateError]:
-        """Latency of every ONNX file of the folders, by "key/file"; recorded before it is used."""
+        """Latency of every ONNX file of the folders, by "key/file"; recorded before it is used.
+
+        Args:
+            folders: Of networks.
+            call: Names the folder of the records; "" for the first timing of each file.
+            progress: Told that timing begins.
+        """
         files = [folder / n for folder in folders for n in onnx_files(folder)]
-        records = {f"{f.parent.name}/{f.name}": self._timing_file(f) for f in files}
-        waiting = [f for f in files if not self._timing_file(f).exists()]
+        records = {f"{f.parent.name}/{f.name}": self._timing_file(f, call) for f in files}
+        waiting = [f for f in files if not self._timing_file(f, call).exists()]
         if waiting:
             progress(f"timing {len(waiting)} files in {TIMING_PROCESSES} fresh processes")
             timings = measure(
@@ -171,15 +183,14 @@ class Exporter:
                     if isinstance(timing, CandidateError)
                     else timing.to_json()
                 )
-                self.run.decided(self._timing_name(file), partial(dict, document))
+                self.run.decided(self._timing_name(file, call), partial(dict, document))
         return {name: _read_timing(path) for name, path in records.items()}
 
-    def _timing_name(self, file: Path) -> str:
-        session = f"{self.session}/" if self.session else ""
-        return f"timings/{session}{file.parent.name}.{file.name}.json"
+    def _timing_name(self, file: Path, call: str) -> str:
+        return str(Path("timings", call, f"{file.parent.name}.{file.name}.json"))
 
-    def _timing_file(self, file: Path) -> Path:
-        return self.run.path / self._timing_name(file)
+    def _timing_file(self, file: Path, call: str) -> Path:
+        return self.run.path / self._timing_name(file, call)
 
     def _card(
         self,
@@ -226,7 +237,7 @@ class Exporter:
             run=self.run.path.name,
             name=entry.name,
             key=entry.key,
-            finetuned=entry.tuned.facts if entry.tuned else None,
+            finetuned=entry.finetuned.facts if entry.finetuned else None,
             candidate=candidate,
             space=space.name,
             data=data.name,
@@ -296,6 +307,10 @@ def _move(source: Path, to: Path) -> None:
     if source.exists():
         make_folder(to.parent)
         source.replace(to)
+
+
+def _digest_of(keys: Sequence[str]) -> str:
+    return hashlib.sha256("".join(sorted(keys)).encode()).hexdigest()[:8]
 
 
 def _digest(path: Path) -> str:

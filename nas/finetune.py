@@ -1,14 +1,17 @@
 """`nas finetune`: one network of a finished run, trained further and added to its front."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.finetuning import Recipe, make_finetuning
 from nas.finish import finish
 from nas.references import references
 from nas.reporter import Reporter
 from nas.run import read_front
+from nas.teacher import LARGEST, NO_TEACHER
 from nas.trained import Trained, reopened
-from nas.tuner import Recipe, make_tuner
 from search_spaces import Candidate, UserError
 
 
@@ -29,19 +32,29 @@ def finetune(path: Path, key: str, recipe: Recipe, reporter: Reporter) -> dict[s
     Raises:
         UserError: If the run, the key, the data or the teacher is not what it should be.
     """
+    recipe = with_teacher(recipe)
     trained = reopened(path, reporter)
     candidate = named(trained, key)
-    tuner = make_tuner(trained, recipe, reporter)
+    finetuning = make_finetuning(trained, recipe, reporter)
     new = recipe.key(candidate)
     reporter.phase("finetune", f"training {candidate.key} further")
     with trained.run.phase("finetune"):
-        tuner(candidate)
+        finetuning(candidate)
     trials = trained.run.trials(trained.problem.space)
     with trained.run.phase("finalists"):
-        finish(trained, trials, reporter, session=new)
+        finish(trained, trials, reporter, times_again=True)
     front = read_front(path)
     reasons = {row["key"]: row["reason"] for row in front["replaced"]}
     return {"key": new, "on_front": new in front["members"], "reason": reasons.get(new, "")}
+
+
+def with_teacher(recipe: Recipe) -> Recipe:
+    """The recipe with the absolute path and the digest of its teacher's file, if that is one."""
+    file = Path(recipe.teacher)
+    if recipe.teacher in (NO_TEACHER, LARGEST) or not file.is_file():
+        return recipe
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return replace(recipe, teacher=str(file.resolve()), teacher_sha256=digest)
 
 
 def named(trained: Trained, key: str) -> Candidate:

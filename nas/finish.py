@@ -1,7 +1,8 @@
 """The end of a search: finalists and references measured together, the front chosen and recorded.
 
-Repeated after `nas finetune` with the new networks among the others; all are then timed again, in
-one call, because latencies that are compared are measured together (docs/decisions/0012).
+Repeated after `nas finetune` with the new networks among the others. All are then timed again,
+because latencies that are compared are measured together (docs/decisions/0012); those that replace
+finalists over a measured limit, in a later call.
 """
 
 import itertools
@@ -10,57 +11,67 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nas._files import understood, write_json
+from nas.entry import inherited
 from nas.finalists import Exporter
-from nas.front import Contest, choose_front, finalist_order, inherited
+from nas.finetuning import Finetuning, Recipe, asked_for, make_finetuning
+from nas.front import Contest, choose_front, finalist_order
 from nas.references import references
-from nas.reporter import Part, Reporter
+from nas.reporter import Part, Reporter, Silent
 from nas.trained import Trained
 from nas.trial import Trial
-from nas.tuner import Recipe, Tuner, asked_for, make_tuner
 
 MIN_STEPS = 10
 
 
-def tune_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
+def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
     """Train the first finalists further, if the plan has time for it.
 
-    All are meant to get the same number of steps; as the speed of the machine changes, those that
-    are left share the time that is left.
+    All are meant to get the same number of steps; as the speed of the machine changes, those whose
+    steps are not decided yet share the time that is left.
     """
     finetune_s, first = trained.phases.finetune_s, _first_finalists(trained, trials)
     if not finetune_s or not first:
         return
     reporter.phase("finetune", f"training {len(first)} finalists further, each alone")
     with trained.run.phase("finetune"):
-        tuner, step_s = _own_tuner(trained, trials, reporter)
-        ends_at = time.monotonic() + finetune_s
+        finetuning, step_s = _own_finetuning(trained, trials, reporter)
+        undecided = [t.candidate.key for t in first if not finetuning.is_planned(t.candidate)]
+        share = sum(step_s[key] for key in undecided) / sum(step_s.values())
+        ends_at = time.monotonic() + finetune_s * share
         for number, trial in enumerate(first):
-            slowness = tuner.seconds_per_step(trial.candidate) / step_s[number]
+            started = time.monotonic()
+            part = replace(finetuning, reporter=Part(reporter, number, len(first)))
+            if trial.candidate.key not in undecided:
+                part.finalist(trial)
+                ends_at += time.monotonic() - started
+                continue
+            left = undecided[undecided.index(trial.candidate.key) :]
+            slowness = part.seconds_per_step(trial.candidate) / step_s[trial.candidate.key]
             left_s = max(0.0, ends_at - time.monotonic())
-            steps = max(MIN_STEPS, int(left_s / (slowness * sum(step_s[number:]))))
-            part = Part(reporter, number, len(first))
-            replace(tuner, reporter=part, steps=steps).better(trial)
+            steps = int(left_s / (slowness * sum(step_s[key] for key in left)))
+            replace(part, steps=max(MIN_STEPS, steps)).finalist(trial)
 
 
-def _own_tuner(
+def _own_finetuning(
     trained: Trained, trials: Sequence[Trial], reporter: Reporter
-) -> tuple[Tuner, list[float]]:
-    """What trains finalists of a search further, and seconds per step of each of the first ones."""
-    tuner = make_tuner(trained, Recipe(), reporter)
+) -> tuple[Finetuning, dict[str, float]]:
+    """What trains finalists of a search further, and seconds per step of the first ones by key."""
+    finetuning = make_finetuning(trained, Recipe(), reporter)
+    first = _first_finalists(trained, trials)
     document = trained.run.decided(
         "finetune_plan.json",
         lambda: {
             "schema": 1,
-            "seconds_per_step": [
-                tuner.seconds_per_step(trial.candidate)
-                for trial in _first_finalists(trained, trials)
-            ],
+            "seconds_per_step": {
+                t.candidate.key: finetuning.seconds_per_step(t.candidate) for t in first
+            },
         },
     )
     with understood(f"'{trained.run.path}/finetune_plan.json'"):
-        step_s = [max(1e-6, float(seconds)) for seconds in document["seconds_per_step"]]
-    steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s)))
-    return replace(tuner, steps=max(MIN_STEPS, steps)), step_s
+        known = document["seconds_per_step"]
+        step_s = {t.candidate.key: max(1e-6, float(known[t.candidate.key])) for t in first}
+    steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
+    return replace(finetuning, steps=max(MIN_STEPS, steps)), step_s
 
 
 def _first_finalists(trained: Trained, trials: Sequence[Trial]) -> list[Trial]:
@@ -72,7 +83,7 @@ def finish(
     trials: Sequence[Trial],
     reporter: Reporter,
     *,
-    session: str = "",
+    times_again: bool = False,
 ) -> None:
     """Export, measure and verify finalists and reference networks; write front.json.
 
@@ -80,22 +91,29 @@ def finish(
         trained: The run.
         trials: All of the search.
         reporter: Told how far it is.
-        session: As in `Exporter`.
+        times_again: As in `Exporter`.
     """
     run, config, problem, phases = trained.run, trained.config, trained.problem, trained.phases
     finalist = inherited
     if phases.finetune_s:
-        finalist = _own_tuner(trained, trials, reporter)[0].better
+        finalist = _own_finetuning(trained, trials, Silent())[0].finalist
     reporter.phase("finalists", "exporting, timing and verifying")
+    exporter = Exporter(
+        run,
+        problem,
+        trained.scorer,
+        trained.data,
+        config.target,
+        config.timing_threads,
+        times_again,
+    )
+    others = [e for e in asked_for(run, problem.space) if times_again or exporter.has_card(e)]
     contest = Contest(
         trials=trials,
         num_finalists=phases.finalists,
         finalist=finalist,
-        others=asked_for(run, problem.space),
+        others=others,
         references=references(problem, phases.random_references, config.seed),
-    )
-    exporter = Exporter(
-        run, problem, trained.scorer, trained.data, config.target, config.timing_threads, session
     )
     num_networks = len(contest.references) + len(contest.others) + phases.finalists
     front = choose_front(exporter, contest, _counted(reporter, 2 * num_networks + 1))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from nas.entry import Entry
+from nas.entry import Entry, inherited
 from nas.finalists import DEPLOYED, Exporter, without_folder
 from nas.pareto import ParetoFront
 from nas.problem import Problem
@@ -37,11 +37,6 @@ class Measured:
     timings: dict[str, Timing] = field(default_factory=dict)
     replaced: list[dict[str, str]] = field(default_factory=list)
     references: list[dict[str, str]] = field(default_factory=list)
-
-
-def inherited(trial: Trial) -> Entry:
-    """A finalist with the weights of the supernet."""
-    return Entry(trial.candidate, "front member")
 
 
 @dataclass(frozen=True)

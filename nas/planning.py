@@ -10,11 +10,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from nas._files import read_json, understood
 from nas.config import Config, from_document
 from nas.data._base import DataSet
 from nas.finalists import REFERENCE_IMAGES
@@ -41,6 +43,7 @@ SHALLOW_SHARE = 0.25
 """Of the training time, for the cheap steps that train the shared trunk."""
 
 MIN_STEPS = 20
+KEPT_OF_DONOR = ("batch_size", "learning_rate", "precision", "channels_last")
 SPEED_STEPS = 2
 SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 1000
 NUM_LARGEST = 2
@@ -91,14 +94,17 @@ def plan_training(
     """
     started = time.perf_counter()
     train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **_given(config, TrainPlan)})
-    if not config.supernet:
+    if config.supernet:
+        train_plan = replace(train_plan, **_as_donor(config))
+    else:
         phases = search_settings(config)
         supernet = Supernet(problem.space, seed=config.seed)
         speed = time_score(supernet.eval(), data, problem, phases.images_per_score)
         finalists_s = time_finalists(phases, data, *speed)
         spent_s = time.perf_counter() - started
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
-        train_s = TRAIN_SHARE * (1 - phases.finetune_share) * max(0.0, available_s)
+        finetune_s = finetune_seconds(config, phases, max(0.0, available_s))
+        train_s = TRAIN_SHARE * max(0.0, available_s - finetune_s)
         train_plan = planned_steps(supernet, train_plan, problem, data, config, train_s)
     return {"schema": SCHEMA, **asdict(train_plan)}
 
@@ -125,9 +131,8 @@ def plan_search(
     seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
     finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
     available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
-    search_share = (1 - TRAIN_SHARE) * (1 - phases.finetune_share)
-    finetune_s = available_s * phases.finetune_share / (phases.finetune_share + search_share)
-    finetune_s = phases.finetune_s or round(finetune_s, 1)
+    trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
+    finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
     trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) / seconds_per_score)))
     return {
         "schema": SCHEMA,
@@ -137,6 +142,11 @@ def plan_search(
         "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
         "threads": torch.get_num_threads(),
     }
+
+
+def finetune_seconds(config: Config, phases: PhasePlan, available_s: float) -> float:
+    """Seconds for training finalists further: as set, or a share of what is free."""
+    return phases.finetune_s if "finetune_s" in config.set else phases.finetune_share * available_s
 
 
 def train_plan_of(document: Mapping[str, Any]) -> TrainPlan:
@@ -295,14 +305,21 @@ def fits_in_some_format(problem: Problem, encodings_NC: np.ndarray) -> np.ndarra
 
     Training is in fp32; the weights of a network that fits as int8 only are trained too.
     """
-    choices = problem.space.choices
-    columns = problem.space.columns("precision")
+    space = problem.space
     fits_N = np.zeros(len(encodings_NC), dtype=bool)
-    for option in range(len(choices[columns[0]].options)):
-        uniform_NC = encodings_NC.copy()
-        uniform_NC[:, columns] = option
-        fits_N |= problem.is_feasible(uniform_NC)
+    for precision in space.precisions:
+        fits_N |= problem.is_feasible(space.in_precision(encodings_NC, precision))
     return fits_N
+
+
+def _as_donor(config: Config) -> dict[str, Any]:
+    """What of a given supernet's training its members' further training keeps."""
+    path = Path(config.supernet) / "plan.json"
+    if not path.exists():
+        return {}
+    with understood(f"'{path}'"):
+        document = read_json(path)
+        return {name: document[name] for name in KEPT_OF_DONOR if name not in config.set}
 
 
 def _given(config: Config, cls: Any) -> dict[str, Any]:

@@ -1,37 +1,27 @@
-"""What happens before training: limits, the latency profile, trimming, the plan.
+"""What a search is given: data, space and limits, checked before anything is measured.
 
 Every mistake that can be seen without measuring is refused before anything is written.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from nas._files import append_line, read_lines, understood, write_json, write_text
-from nas.budget import format_value, parse_budget, refuse_impossible, resolve
+from nas._files import write_text
+from nas.budget import parse_budget, refuse_impossible, resolve
 from nas.config import Config, differences
 from nas.data import DataSet, identity, load_data
 from nas.latency import (
     LatencyModel,
-    Row,
-    at_one_speed,
-    choose_networks,
-    choose_signatures,
-    fit,
 )
-from nas.latency.measure import measure_rows, time_networks
-from nas.planning import profile_sizes
-from nas.problem import Limit, Objective, Problem
+from nas.latency.measure import time_networks
+from nas.problem import KnownMetrics, Limit, Objective, Problem
 from nas.reporter import Reporter
-from nas.run import WEIGHTS, Run, read_space
+from nas.run import WEIGHTS, Run
 from nas.settings import check_settings
 from nas.targets import TARGETS
 from search_spaces import (
-    Choice,
     SearchSpace,
     UserError,
     check_precisions,
@@ -41,29 +31,8 @@ from search_spaces import (
 from supernets.methods._base import METHODS
 
 OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
-SHARE_SAMPLES = 10_000
 SPACE_FILE = "space.py"
 SHOWN_SPLITS = ("train", "search", "test")
-TRIM_SLACK = 1.15
-"""Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
-
-
-@dataclass(frozen=True)
-class KnownMetrics:
-    """Everything known without an evaluation: exact costs and predicted latency."""
-
-    parts: tuple[Any, ...]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """All names."""
-        return tuple(name for part in self.parts for name in part.metrics)
-
-    def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
-        """The metric of every encoding, shape (N,)."""
-        part = next(part for part in self.parts if metric in part.metrics)
-        values: np.ndarray = part.of(metric, encodings_NC)
-        return values
 
 
 def prepare(
@@ -190,44 +159,9 @@ def check_smallest_latency(config: Config, space: SearchSpace, limits: list[Limi
 def smallest_networks(space: SearchSpace) -> list[tuple[int, ...]]:
     """The network of the fewest multiply-adds, uniformly in every offered precision."""
     assert space.costs is not None
-    encoding = list(space.costs.minimum("macs")[1])
-    columns = space.columns("precision")
-    found = []
-    for option in range(max(space.cardinalities[i] for i in columns)):
-        for column in columns:
-            encoding[column] = option
-        found.append(space.canonical(encoding))
-    return found
-
-
-def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) -> LatencyModel:
-    """The latency model of the target, from recorded rows or from timing them now."""
-    num_signatures, num_networks = profile_sizes(config)
-    rng = np.random.default_rng([config.seed, 10])
-    signatures = choose_signatures(space, num_signatures, rng)
-    networks = choose_networks(space, num_networks, rng)
-    path = run.folder("profile") / "rows.jsonl"
-    reporter.phase("profile", f"timing {num_signatures} slots and {num_networks} networks")
-    rows = measure_rows(
-        space,
-        signatures,
-        networks,
-        target=config.target,
-        threads=config.timing_threads,
-        known=read_lines(path, Row.from_json),
-        record=lambda row: append_line(path, row.to_json()),
-        progress=lambda done, of: reporter.advance(done, of, "files"),
-    )
-    rows = at_one_speed(rows)
-    document = run.decided("profile/profile.json", lambda: _fitted(config, space, rows))
-    with understood(f"'{run.path}/profile/profile.json'"):
-        error = document["held_out"]
-        reporter.note(
-            f"latency profile: mean error {error['mape']:.1%}, largest {error['max_error']:.1%} on "
-            f"{error['networks']} networks that the fit has not seen; "
-            f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
-        )
-        return LatencyModel.from_json(document, space)
+    smallest = np.array([space.costs.minimum("macs")[1]])
+    found = [space.in_precision(smallest, name)[0] for name in space.precisions]
+    return [space.canonical(encoding.tolist()) for encoding in found]
 
 
 def keep_data_facts(run: Run, data: DataSet) -> None:
@@ -262,129 +196,3 @@ def keep_space_file(run: Run, config: Config) -> None:
             f"space file '{config.space}' is not the one that run '{run.path}' began with, which "
             f"is kept in its {SPACE_FILE}. Begin a new run with --out, or restore the file."
         )
-
-
-def run_space(
-    run: Run,
-    space: SearchSpace,
-    limits: list[Limit],
-    model: LatencyModel,
-    reporter: Reporter,
-) -> SearchSpace:
-    """The recorded space: without options that fit no network within the limits."""
-    if not (run.path / "space.json").exists():
-        trimmed, dropped = trim(space, limits, model)
-        if dropped:
-            text = "; ".join(f"{name} {options}" for name, options in dropped.items())
-            run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
-        write_json(run.path / "space.json", trimmed.to_json())
-    recorded = read_space(run.path)
-    fewer = len(space.choices) - len(recorded.choices)
-    options = sum(space.cardinalities) - sum(recorded.cardinalities)
-    if options:
-        reporter.note(
-            f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
-            "the budget; space.json has the rest"
-        )
-    return recorded
-
-
-def trim(
-    space: SearchSpace, limits: list[Limit], model: LatencyModel
-) -> tuple[SearchSpace, dict[str, list[Any]]]:
-    """The space without options that fit no network within the limits, and what was dropped."""
-    assert space.costs is not None
-    keep: dict[str, list[Any]] = {}
-    dropped: dict[str, list[Any]] = {}
-    for column, choice in enumerate(space.choices):
-        fits = [_fits(space, column, i, limits, model) for i in range(len(choice.options))]
-        if not all(fits):
-            keep[choice.name] = _selected(choice, fits, True)
-            dropped[choice.name] = _selected(choice, fits, False)
-    return (space.restricted(keep) if keep else space), dropped
-
-
-def limit_rows(
-    limits: list[Limit], space: SearchSpace, known: KnownMetrics, seed: int
-) -> list[dict[str, Any]]:
-    """What plan.json records of the limits: whether each binds and what it leaves of the space.
-
-    Shares are of uniformly sampled candidates. Latency is predicted here; its limit holds for
-    measured files all the same.
-    """
-    assert space.costs is not None
-    sample = space.sample(np.random.default_rng([seed, 11]), SHARE_SAMPLES)
-    rows = []
-    for limit in limits:
-        values_N = known.of(limit.metric, sample)
-        largest = float(values_N.max())
-        if limit.metric in space.costs.metrics:
-            largest = space.costs.maximum(limit.metric)[0]
-        rows.append(
-            {
-                "text": limit.text,
-                "metric": limit.metric,
-                "max": limit.max,
-                "largest": largest,
-                "binds": largest > limit.max,
-                "share": float((values_N <= limit.max).mean()),
-            }
-        )
-    return rows
-
-
-def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
-    """Say what the plan is and which limits bind."""
-    for row in document["limits"]:
-        largest = format_value(row["metric"], row["largest"])
-        if row["binds"]:
-            reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")
-        else:
-            reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
-    reporter.note(
-        f"plan: {document['steps']} training steps of {document['batch_size']} images "
-        f"({document['precision']}{', channels last' if document['channels_last'] else ''})"
-    )
-
-
-def _fitted(config: Config, space: SearchSpace, rows: list[Row]) -> dict[str, Any]:
-    model, error = fit(space, rows)
-    whole = [row for row in rows if row.encoding is not None]
-    predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
-    return {
-        "schema": 1,
-        "target": config.target,
-        "threads": config.timing_threads,
-        "held_out": vars(error),
-        "rows": [
-            {
-                "name": row.name,
-                "measured_ms": row.latency_ms,
-                "predicted_ms": float(ms),
-                "held_out": row.is_held_out,
-            }
-            for row, ms in zip(whole, predicted, strict=True)
-        ],
-        **json.loads(json.dumps(model.to_json())),
-    }
-
-
-def _fits(
-    space: SearchSpace, column: int, option: int, limits: list[Limit], model: LatencyModel
-) -> bool:
-    """Whether some network with this option is within every limit, each taken alone."""
-    for limit in limits:
-        assert space.costs is not None
-        if limit.metric in space.costs.metrics:
-            smallest = space.costs.minimum(limit.metric, {column: option})[0]
-            if smallest > limit.max:
-                return False
-        elif limit.metric == "latency_ms":
-            encoding = space.costs.minimum("macs", {column: option})[1]
-            if model.of("latency_ms", np.array([encoding]))[0] > TRIM_SLACK * limit.max:
-                return False
-    return True
-
-
-def _selected(choice: Choice, fits: list[bool], wanted: bool) -> list[Any]:
-    return [o for o, fit_ in zip(choice.options, fits, strict=True) if fit_ is wanted]

@@ -7,7 +7,7 @@ maximised is flipped here and nowhere else.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -105,6 +105,24 @@ class NothingKnown:
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
         """Never called: there are no metrics."""
         raise KeyError(metric)
+
+
+@dataclass(frozen=True)
+class KnownMetrics:
+    """Everything known without an evaluation: exact costs and predicted latency."""
+
+    parts: tuple[Any, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All names."""
+        return tuple(name for part in self.parts for name in part.metrics)
+
+    def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
+        """The metric of every encoding, shape (N,)."""
+        part = next(part for part in self.parts if metric in part.metrics)
+        values: np.ndarray = part.of(metric, encodings_NC)
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)

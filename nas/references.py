@@ -13,13 +13,11 @@ SAMPLES = 10_000
 def references(problem: Problem, num_random: int, seed: int) -> list[Entry]:
     """The largest network in each precision, and random ones within the modelled limits."""
     space = problem.space
-    largest = list(largest_member(problem).encoding)
-    found = []
-    columns = space.columns("precision")
-    for option, precision in enumerate(space.choices[columns[0]].options):
-        for column in columns:
-            largest[column] = option
-        found.append((space.candidate(largest), f"largest {precision}"))
+    largest = np.array([largest_member(problem).encoding])
+    found = [
+        (space.candidate(space.in_precision(largest, name)[0].tolist()), f"largest {name}")
+        for name in space.precisions
+    ]
     rows = space.sample(np.random.default_rng([seed, 12]), SAMPLES)
     rows = rows[problem.is_feasible(rows)]
     for number, encoding in enumerate(rows[:num_random].tolist(), start=1):

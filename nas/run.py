@@ -13,7 +13,7 @@
     measurements/<key>.json   one finished score each
     trials.jsonl          one line per trial, in order, no wall clock
     finetune_plan.json    how fast finalists train: measured once, after the search
-    finetunes/<key>/      finalists trained further: see `nas/tuner.py`
+    finetunes/<key>/      finalists trained further: see `nas/finetuning.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
     timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
@@ -160,9 +160,9 @@ class Run:
     def _check_config(self, config: Config) -> None:
         path = self.path / "config.toml"
         with understood(f"'{path}'", "or begin a new run with --out"):
-            old = with_defaults(tomllib.loads(path.read_text(encoding="utf-8")))
+            known = with_defaults(tomllib.loads(path.read_text(encoding="utf-8")))
         new = tomllib.loads(config.to_toml())
-        old = {name: new[name] if is_place(name, v, new[name]) else v for name, v in old.items()}
+        old = {name: new[name] if is_place(name, v, new[name]) else v for name, v in known.items()}
         changed = differences(old, new)
         if changed:
             raise UserError(
@@ -170,6 +170,8 @@ class Run:
                 f"with which it was started: {'; '.join(changed)}.\n"
                 "  Use a new directory, or restore the old value to continue."
             )
+        if known != new:  # what lies elsewhere now, `nas finetune` finds there too
+            write_text(path, config.to_toml())
 
 
 def _foreign(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from nas._files import append_line, understood
 from nas.config import Config
 from nas.controllers import CONTROLLERS
 from nas.data import DataSet
-from nas.finish import finish, tune_finalists
+from nas.finish import finish, train_finalists
 from nas.latency import LatencyModel
 from nas.planning import (
     make_method,
@@ -26,24 +26,21 @@ from nas.planning import (
     training_images,
 )
 from nas.preparation import (
-    KnownMetrics,
-    announce,
     check_smallest_latency,
     describe_data,
     keep_data_facts,
     keep_space_file,
-    limit_rows,
     make_problem,
     prepare,
-    profile,
-    run_space,
 )
-from nas.problem import Problem
+from nas.problem import KnownMetrics, Problem
+from nas.profiling import profile
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run
 from nas.score import Scorer
 from nas.trained import Trained, read_supernet
 from nas.trial import Trial
+from nas.trimming import announce, limit_rows, run_space
 from search_spaces import Candidate, UserError
 from supernets.checkpoint import write_tensors
 from supernets.steps import SupernetStep
@@ -105,7 +102,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
             scorer=Scorer(supernet, data, phases.images_per_score),
         )
         trials = score_candidates(trained, reporter)
-    tune_finalists(trained, trials, reporter)
+    train_finalists(trained, trials, reporter)
     with run.phase("finalists"):
         finish(trained, trials, reporter)
 

@@ -10,7 +10,7 @@ from nas.config import Config
 from nas.data import DataSet
 from nas.latency import LatencyModel
 from nas.planning import PhasePlan, phase_plan_of, train_plan_of
-from nas.preparation import keep_data_facts, make_problem, prepare
+from nas.preparation import keep_data_facts, keep_space_file, make_problem, prepare
 from nas.problem import Problem
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_config_of, read_space
@@ -62,6 +62,7 @@ def reopened(path: Path, reporter: Reporter) -> Trained:
     torch.set_num_threads(config.threads or torch.get_num_threads())
     run = Run.open(path, config)
     keep_data_facts(run, data)
+    keep_space_file(run, config)
     space = read_space(path)
     with understood(f"'{path}/profile/profile.json'"):
         model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)

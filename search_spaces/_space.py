@@ -121,6 +121,26 @@ class SearchSpace:
         """Positions of the choices of one dimension, such as "precision", over all stages."""
         return [i for i, c in enumerate(self.choices) if c.name.rpartition(".")[2] == dimension]
 
+    @cached_property
+    def precisions(self) -> tuple[str, ...]:
+        """The formats that some stage may have, in order."""
+        return tuple(
+            dict.fromkeys(
+                str(o) for i in self.columns("precision") for o in self.choices[i].options
+            )
+        )
+
+    def in_precision(self, encodings_NC: np.ndarray, precision: str) -> np.ndarray:
+        """Copies of encodings with one format in every stage that offers it.
+
+        Trimming may have left a stage fewer formats; without this one it gets its first.
+        """
+        encodings_NC = np.array(encodings_NC)
+        for column in self.columns("precision"):
+            options = self.choices[column].options
+            encodings_NC[:, column] = options.index(precision) if precision in options else 0
+        return encodings_NC
+
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """`n` encodings, uniform over the options of every choice, not canonicalised: (n, C)."""
         return rng.integers(0, self.cardinalities, size=(n, len(self.choices)))

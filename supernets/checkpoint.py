@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from search_spaces import UserError
@@ -29,12 +29,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], document: Mapping[s
     try:
         # NOTE: one entry, because safetensors writes several in random order.
         sealed = {**document, CHECKSUM: checksum(contiguous, document)}
-        save_file(contiguous, temporary, metadata={METADATA: json.dumps(sealed)})
-        with temporary.open("rb+") as file:
+        # NOTE: not `save_file`, which makes files that only their owner can read.
+        content = save(contiguous, metadata={METADATA: json.dumps(sealed)})
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except SafetensorError as error:
-        raise OSError(f"cannot write '{path}': {error}") from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -69,6 +69,10 @@ class TrainPlan:
         return self.full_from + int((self.steps - self.full_from) * self.rank_at)
 
 
+class DivergedError(UserError):
+    """The loss has stopped being a finite number."""
+
+
 class Progress(dict[str, float]):
     """Numbers of one step: step, loss, loss_largest, loss_smallest, images_per_s, learning_rate."""
 
@@ -102,7 +106,8 @@ def train(
         on_step: Called after every step.
 
     Raises:
-        UserError: If the loss stops being a finite number, or the checkpoint does not fit.
+        DivergedError: If the loss stops being a finite number.
+        UserError: If the checkpoint does not fit.
     """
     if plan.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -229,7 +234,7 @@ def _train_step(
     losses = add_gradients(batch, step)
     norm = torch.nn.utils.clip_grad_norm_(state.parameters, plan.clip_norm)
     if not (all(map(math.isfinite, losses)) and math.isfinite(norm)):
-        raise UserError(
+        raise DivergedError(
             f"training diverged in step {step}: losses {losses}, gradient norm {float(norm):g}. "
             f"Try a lower rate: --set learning_rate={plan.learning_rate / 3:.1g}"
         )

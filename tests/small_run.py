@@ -22,9 +22,11 @@ from nas.targets import Timing
 from search_spaces import CandidateError
 
 NO_RESULTS = (
-    *("train_state", "report", "profile", "measurements", "timings"),
-    *("config.toml", "env.json", "events.jsonl", "train_log.jsonl"),
+    *("train_state", "report", "profile", "measurements", "timings", "answers"),
+    "finetune_plan.json",
+    *("config.toml", "env.json", "events.jsonl"),
 )
+CLOCKED = "train_log.jsonl"
 """What results are made of, or what is made of them, or says when."""
 
 
@@ -33,7 +35,8 @@ def results(run: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
-        if path.is_file() and not path.name.startswith(".") and not name.startswith(NO_RESULTS):
+        is_result = not path.name.startswith(".") and not name.startswith(NO_RESULTS)
+        if path.is_file() and is_result and path.name != CLOCKED:
             found[name] = content_of(path)
     return found
 
@@ -126,7 +129,7 @@ class SmallRun:
             mock.patch("nas.finalists.Exporter._export", export),
             mock.patch("nas.finalists.Exporter._card", card),
             mock.patch("nas.finalists.measure", measure),
-            mock.patch("nas.preparation.measure_rows", measure_rows),
+            mock.patch("nas.profiling.measure_rows", measure_rows),
             mock.patch("nas.search.plan_training", plan("plan.json")),
             mock.patch("nas.search.plan_search", plan("search_plan.json")),
         ):

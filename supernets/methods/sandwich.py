@@ -11,7 +11,7 @@ members share (stem, downsampling, head) learns in many cheap steps before opera
 in deep networks disturb it. Sparsity is sampled once channels have been ranked. Where a budget
 leaves out the largest members, nobody trains them: a member beyond it is reduced, one random size
 at a time, until it is within, so that the largest of a step is one of the many largest that the
-budget allows.
+budget allows. The smallest sizes are trained with whatever operators they are dealt.
 """
 
 from collections import Counter

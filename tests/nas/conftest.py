@@ -32,8 +32,22 @@ TOY = Config(
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy search from end to end; read only."""
     path = tmp_path_factory.mktemp("finished") / "run"
-    search(TOY, path, Silent())
+    with pytest.MonkeyPatch.context() as patch:
+        time_in_two_processes(patch)
+        search(TOY, path, Silent())
     return path
+
+
+@pytest.fixture
+def two_timing_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are timed in two fresh processes instead of five to ten, to save the tests' time."""
+    time_in_two_processes(monkeypatch)
+
+
+def time_in_two_processes(patch: pytest.MonkeyPatch) -> None:
+    """Sets the constants of the timing."""
+    patch.setattr("nas.finalists.TIMING_PROCESSES", 2)
+    patch.setattr("nas.finalists.SPARE_PROCESSES", 0)
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ CASES = {
     "search plan": (["search_plan.json", "trials.jsonl", *FINISHED], 0, "search_plan.json"),
     "measurement": (["measurements/*", "trials.jsonl", *FINISHED], 2 * PAGE, "measurements/"),
     "trial": (["trials.jsonl", *FINISHED], 0, "trials.jsonl"),
+    "finetune": (["finetunes/*/network.*", *FINISHED], 60_000, "finetunes/"),
     "export": (["front/*", "references/*", *FINISHED], 300_000, "model."),
     "timing": (["*/*/card.json", "timings/*", *FINISHED], PAGE, "timings/"),
     "verification": (["*/*/card.json", *FINISHED], PAGE, "card.json"),

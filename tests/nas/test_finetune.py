@@ -4,8 +4,10 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,16 +15,22 @@ import nas
 from nas import finetune as finetuning
 from nas.alone import NETWORK
 from nas.card import read_card
+from nas.data import Split
 from nas.finetune import finetune
+from nas.finetuning import Finetuning, Recipe, make_finetuning, unseen
+from nas.finish import train_finalists
 from nas.reporter import Silent
 from nas.run import read_config_of, read_front
 from nas.search import search
+from nas.teacher import OnnxTeacher
 from nas.trained import reopened
-from nas.tuner import OnnxTeacher, Recipe, make_tuner
 from search_spaces import UserError
 from supernets import train as training
+from supernets.train import DivergedError
 
 RECIPE = Recipe(epochs=0.5)
+
+pytestmark = pytest.mark.usefixtures("two_timing_processes")
 
 
 def files(run: Path) -> dict[str, bytes]:
@@ -137,14 +145,14 @@ def test_a_killed_fine_tuning_continues_to_the_very_same_weights(
     whole = finetune(other, member(other), RECIPE, Silent())
     monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e12)
     monkeypatch.setattr(
-        finetuning, "make_tuner",
-        lambda trained, recipe, reporter: make_tuner(
+        finetuning, "make_finetuning",
+        lambda trained, recipe, reporter: make_finetuning(
             replace_checkpoints(trained), recipe, Dies(at=4)
         ),
     )  # fmt: skip
     with pytest.raises(KilledError):
         finetune(own_run, member(own_run), RECIPE, Silent())
-    monkeypatch.setattr(finetuning, "make_tuner", make_tuner)
+    monkeypatch.setattr(finetuning, "make_finetuning", make_finetuning)
     assert not (own_run / "finetunes" / whole["key"] / NETWORK).exists()
     assert (own_run / "finetunes" / whole["key"] / "train_state/state.safetensors").exists()
     again = finetune(own_run, member(own_run), RECIPE, Silent())
@@ -174,6 +182,95 @@ class Dies:
     def advance(self, done: int, of: int, text: str = "") -> None:
         if done == self.at:
             raise KilledError
+
+
+def steps_of(run: Path) -> dict[str, int]:
+    return {
+        p.parent.name: json.loads(p.read_text())["steps"] for p in run.glob("finetunes/*/plan.json")
+    }
+
+
+def test_a_kill_between_two_finalists_gives_neither_more_time(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(own_run / "finetunes")
+    (own_run / "finetune_plan.json").unlink()
+    trained = reopened(own_run, Silent())
+    trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
+    trials = trained.run.trials(trained.problem.space)
+    monkeypatch.setattr("nas.finish.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr(Finetuning, "seconds_per_step", lambda *_: 0.01)
+    with pytest.raises(KilledError):
+        train_finalists(trained, trials, Dies(at=20))
+    assert list(steps_of(own_run).values()) == [20]
+    train_finalists(trained, trials, Silent())
+    assert list(steps_of(own_run).values()) == [20, 20]
+    before = files(own_run)
+    train_finalists(trained, trials, Silent())
+    assert files(own_run) == before
+
+
+def test_whichever_network_is_asked_for_again_all_latencies_stay_of_one_call(
+    own_run: Path,
+) -> None:
+    keys = [p.parent.name.partition("-")[0] for p in own_run.glob("f*/*/card.json")]
+    first, second = keys[0], keys[1]
+    assert first != second
+    finetune(own_run, first, RECIPE, Silent())
+    finetune(own_run, second, RECIPE, Silent())
+    before = cards(own_run)
+    assert len({c["files"]["model.onnx"]["latency"]["measured_at"] for c in before.values()}) == 1
+    finetune(own_run, first, RECIPE, Silent())
+    assert cards(own_run) == before
+
+
+@pytest.mark.parametrize("teacher", ["largest", "FILE"])
+def test_a_network_may_learn_from_a_teacher(own_run: Path, teacher: str) -> None:
+    if teacher == "FILE":
+        teacher = str(next(own_run.glob("references/*/model.onnx")))
+    found = finetune(own_run, member(own_run), replace(RECIPE, teacher=teacher), Silent())
+    card = cards(own_run)[found["key"]]
+    assert card["finetuned"]["teacher"] == teacher
+    assert card["finetuned"]["epochs"] == RECIPE.epochs
+    alone = RECIPE.key(reopened(own_run, Silent()).problem.space.candidate(card["encoding"]))
+    assert found["key"] != alone
+
+
+def test_images_that_a_network_is_judged_on_do_not_train_it(finished_run: Path) -> None:
+    data = reopened(finished_run, Silent()).data
+    mixed = Split(
+        np.concatenate([data.train.images_NCHW[:40], data.search.images_NCHW[:7]]),
+        np.concatenate([data.train.labels_N[:40], data.search.labels_N[:7]]),
+    )
+    is_new_N = unseen(mixed, (data.search, data.test))
+    assert not is_new_N[40:].any()
+    assert is_new_N[:40].sum() >= 38, "a few digits may look the same"
+
+
+def test_a_finalist_whose_training_diverges_keeps_its_shared_weights(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(own_run / "finetunes")
+    trained = reopened(own_run, Silent())
+    trial = trained.run.trials(trained.problem.space)[0]
+
+    def diverges(*_: object, **__: object) -> None:
+        raise DivergedError("training diverged in step 3")
+
+    monkeypatch.setattr("nas.alone.train", diverges)
+    finetuning = replace(make_finetuning(trained, Recipe(), Silent()), steps=5)
+    for _ in range(2):  # the second time as recorded
+        entry = finetuning.finalist(trial)
+        assert entry.finetuned is None
+        monkeypatch.setattr("nas.alone.train", None)
+
+
+def test_the_peak_rate_is_the_supernets_unless_given(own_run: Path) -> None:
+    trained = reopened(own_run, Silent())
+    trained = replace(trained, train_plan=replace(trained.train_plan, learning_rate=0.123))
+    for given, expected in ((0.0, 0.123), (0.5, 0.5)):
+        recipe = replace(RECIPE, learning_rate=given)
+        assert make_finetuning(trained, recipe, Silent())._planned().learning_rate == expected
 
 
 @pytest.mark.parametrize(
@@ -211,12 +308,12 @@ def test_the_teacher_may_be_a_file_and_must_fit(own_run: Path, tmp_path: Path) -
     with pytest.raises(UserError, match="is not there. Give the path"):
         OnnxTeacher.load(tmp_path / "none.onnx", trained.problem.space)
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    with pytest.raises(UserError, match="does not run on images of shape"):
+    with pytest.raises(UserError, match="does not run on two images of shape"):
         OnnxTeacher.load(tmp_path / "bad.onnx", trained.problem.space)
     other = trained.problem.space
     assert other.network is not None
     more = replace(other, network=replace(other.network, num_classes=7))
-    with pytest.raises(UserError, match=r"answers in shape \(1, 10\), not \(1, 7\)"):
+    with pytest.raises(UserError, match=r"answers in shape \(2, 10\), not \(2, 7\)"):
         OnnxTeacher.load(file, more)
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.entry import Entry
+from nas.entry import Entry, Finetuned
 from nas.finalists import Exporter
 from nas.front import MAX_ROUNDS, Contest, choose_front, finalist_order, over_limit, spread_order
 from nas.problem import Limit, Objective, Problem
@@ -177,6 +177,38 @@ def test_replacing_ends_after_some_rounds_with_an_empty_front() -> None:
 def test_indistinguishable_neighbours_are_marked_as_ties() -> None:
     front, _ = front_of(LINE, measured_ms={0: 1.0, 3: 1.0001, 7: 9.0})
     assert front["ties"] == [keys(0, 3)]
+
+
+def tuned(number: int) -> Entry:
+    """A trial's candidate that was trained further."""
+    candidate = SPACE.candidate((number,))
+    own = Finetuned(f"{candidate.key}-ft0", Path("network.safetensors"), {})
+    return Entry(candidate, "front member", finetuned=own)
+
+
+def test_networks_trained_further_compete_under_their_own_keys() -> None:
+    bench = Bench(problem(), LINE, {0: 1.0, 3: 4.0, 7: 8.0})
+    contest = Contest(LINE, 3, others=[tuned(2)], references=[reference(5)])
+    front = choose_front(cast(Exporter, bench), contest)
+    own = f"{keys(2)[0]}-ft0"
+    assert front["members"] == [keys(0)[0], own, *keys(3, 7)]
+    assert front["references"] == [{"key": keys(5)[0], "name": "random 1"}]
+    assert bench.order == [5, 2, 0, 7, 3], "all in one call, references first"
+
+
+def test_others_take_no_finalists_place() -> None:
+    bench = Bench(problem(Limit("latency_ms", 6.0)), LINE, {5: 6.5})
+    contest = Contest(LINE, 3, finalist=lambda t: tuned(t.number), others=[tuned(1)])
+    front = choose_front(cast(Exporter, bench), contest)
+    finalists = set(front["members"]) - {tuned(1).key}
+    assert len(finalists) == 3
+    assert {row["key"] for row in front["replaced"]} == {tuned(5).key}
+    assert all(key.endswith("-ft0") for key in front["members"])
+    assert front["knee"] is None or front["knee"] in front["members"]
+
+
+def reference(number: int) -> Entry:
+    return Entry(SPACE.candidate((number,)), "random 1", is_reference=True)
 
 
 def test_the_limit_itself_is_allowed_and_unknown_values_are_not() -> None:

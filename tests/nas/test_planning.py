@@ -1,12 +1,14 @@
 """The phase plan: fits the time given, obeys what the user fixed, and can be read back."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nas._files import write_json
 from nas.config import Config
 from nas.data import DataSet
 from nas.planning import (
@@ -16,6 +18,7 @@ from nas.planning import (
     SPARE_SHARE,
     TRAIN_SHARE,
     checked_settings,
+    fits_in_some_format,
     phase_plan_of,
     plan_search,
     plan_training,
@@ -23,10 +26,10 @@ from nas.planning import (
     train_plan_of,
     within_known,
 )
-from nas.preparation import KnownMetrics
-from nas.problem import Limit, Objective, Problem
+from nas.problem import KnownMetrics, Limit, Objective, Problem
 from search_spaces import SearchSpace, UserError
 from supernets.supernet import Supernet
+from supernets.train import TrainPlan
 
 CONFIG = Config(
     space="toy", data="digits", set={"images_per_score": 32, "batch_size": 8, "precision": "fp32"}
@@ -117,6 +120,56 @@ def test_a_share_of_the_time_is_kept_for_training_finalists_further(
     expected = 0.3 / (0.3 + 0.7 * (1 - TRAIN_SHARE)) * available_s
     assert some["finetune_s"] == pytest.approx(expected, abs=0.1)
     assert planned(0.3, finetune_s=2.0)["finetune_s"] == 2.0
+
+
+def test_a_network_fits_in_whichever_format_its_stages_have(mini: SearchSpace) -> None:
+    assert mini.costs is not None
+    columns = mini.columns("precision")
+    row = np.array([mini.costs.maximum("size_bytes")[1]])
+    sizes = {
+        name: mini.costs.of("size_bytes", mini.in_precision(row, name))[0]
+        for name in mini.precisions
+    }
+    assert sizes["int8"] < sizes["fp32"]
+    between = Limit("size_bytes", (sizes["int8"] + sizes["fp32"]) / 2)
+    assert fits_in_some_format(problem(mini, between), row).all()
+    assert not fits_in_some_format(problem(mini, Limit("size_bytes", 1.0)), row).any()
+    one_format = mini.restricted({mini.choices[columns[-1]].name: ("fp32",)})
+    assert one_format.precisions == mini.precisions
+    row[:, columns] = 0
+    assert fits_in_some_format(problem(one_format, Limit("macs", 1e12)), row).all()
+
+
+def test_training_leaves_the_time_that_further_training_is_given(
+    mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.planning.time_steps", lambda *_: 0.01)
+    monkeypatch.setattr("nas.planning.time_score", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
+
+    def steps(**more: float) -> int:
+        config = replace(CONFIG, set={**CONFIG.set, **more})
+        plan = plan_training(config, problem(mini), digits, remaining_s=1000.0)
+        return train_plan_of(plan).steps
+
+    assert steps(finetune_s=0) == pytest.approx(steps(finetune_share=0.0), rel=0.01)
+    assert steps(finetune_s=500) == pytest.approx(steps(finetune_share=0.5), rel=0.05)
+    assert steps(finetune_share=0.5) == pytest.approx(0.5 * steps(finetune_share=0.0), rel=0.05)
+
+
+def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
+    mini: SearchSpace, digits: DataSet, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, time="1000s", supernet=str(tmp_path))
+    found = plan_search(config, Supernet(mini), digits, problem(mini), remaining_s=600.0)
+    available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"]
+    assert found["finetune_s"] == pytest.approx(found["finetune_share"] * available_s, abs=0.1)
+    write_json(tmp_path / "plan.json", asdict(TrainPlan(steps=9, precision="bf16", batch_size=5)))
+    plan = train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1.0))
+    assert (plan.steps, plan.precision, plan.batch_size) == (1, "fp32", 8), "as set"
+    config = replace(config, set={})
+    plan = train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1.0))
+    assert (plan.steps, plan.precision, plan.batch_size) == (1, "bf16", 5), "as the donor's"
 
 
 def test_speed_is_tested_with_candidates_within_the_limits(mini: SearchSpace) -> None:

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.preparation import KnownMetrics
-from nas.problem import Limit, Objective, Problem
+from nas.problem import KnownMetrics, Limit, Objective, Problem
 from nas.references import largest_member, references
 from search_spaces import SearchSpace, load_space
 
@@ -43,14 +42,25 @@ def test_within_limits_it_comes_close_to_them_unpruned(space: SearchSpace) -> No
 
 def test_a_limit_that_only_int8_meets_still_has_a_largest(space: SearchSpace) -> None:
     assert space.costs is not None
-    limit = (
-        0.6 * space.costs.minimum("size_bytes", {})[0] + 0.4 * space.costs.maximum("size_bytes")[0]
-    )
-    limited = problem(space, Limit("size_bytes", limit))
-    in_fp32 = largest_member(limited)
-    assert of(space, "size_bytes", in_fp32.encoding) > 0
-    (fp32, *_) = references(limited, 0, seed=0)
-    assert fp32.candidate == in_fp32
+    fp32 = {column: 0 for column in space.columns("precision")}
+    smallest_fp32, smallest = (space.costs.minimum("size_bytes", f)[0] for f in (fp32, {}))
+    assert smallest < smallest_fp32
+    limit = 0.5 * (smallest + smallest_fp32)
+    found = references(problem(space, Limit("size_bytes", limit)), 0, seed=0)
+    in_fp32, in_int8 = (entry.candidate.encoding for entry in found)
+    assert of(space, "size_bytes", in_int8) <= limit < of(space, "size_bytes", in_fp32)
+
+
+def test_stages_that_have_lost_a_format_keep_what_they_have(space: SearchSpace) -> None:
+    first, second = (space.choices[i].name for i in space.columns("precision"))
+    for options in ({second: ("int8",)}, {first: ("int8",)}, {first: ("fp32",)}):
+        trimmed = space.restricted(options)
+        found = references(problem(trimmed, Limit("size_bytes", 1e9)), 2, seed=0)
+        names = {entry.name for entry in found}
+        assert {"random 1", "random 2"} < names
+        for entry in found:
+            for name, offered in options.items():
+                assert entry.candidate.policy[name] == offered[0]
 
 
 def test_an_impossible_limit_leaves_the_smallest(space: SearchSpace) -> None:

@@ -20,6 +20,7 @@ DOCUMENTS = (
     *("profile/profile.json", "profile/rows.jsonl", "trials.jsonl", "events.jsonl"),
     *("train_log.jsonl", "front.json", "measurements/*.json", "timings/*.json"),
     *("front/*/card.json", "references/*/card.json", "answers/*.json"),
+    "finetune_plan.json",
     *("finetunes/*/plan.json", "finetunes/*/recipe.json", "finetunes/*/score.json"),
 )
 BINARIES = (

@@ -284,3 +284,20 @@ def test_large_spaces_are_counted_exactly() -> None:
     same = 9 + 18 + 27 + 3 + 3 + 9
     stages = [3 * (b + b**2 + b**3) for b in (same + 2 * 9, same + 9, same + 9)]
     assert space.size == math.prod(stages)
+
+
+def test_one_format_throughout_where_every_stage_offers_it_and_the_first_where_not() -> None:
+    space = load_space("toy", resolution=16, channels=1, num_classes=10)
+    space = space.with_policy(("fp32", "int8"), (0,))
+    first, second = (space.choices[i].name for i in space.columns("precision"))
+    rows = space.sample(np.random.default_rng(0), 20)
+    before = rows.copy()
+    for name in ("fp32", "int8"):
+        found = space.in_precision(rows, name)
+        policies = [space.candidate(row).policy for row in found.tolist()]
+        assert {p[first] for p in policies} == {p[second] for p in policies} == {name}
+    assert (rows == before).all()
+    trimmed = space.restricted({second: ("int8",)})
+    assert trimmed.precisions == ("fp32", "int8")
+    policy = trimmed.candidate(trimmed.in_precision(rows * 0, "fp32")[0].tolist()).policy
+    assert (policy[first], policy[second]) == ("fp32", "int8")

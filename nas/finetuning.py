@@ -10,33 +10,31 @@ Knowledge distillation: a good teacher is patient and consistent, 2022).
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nas._files import read_json, understood, write_json
-from nas.alone import NETWORK, Teacher, alone_plan, seconds_per_step, trained_alone
-from nas.data import DataSet
-from nas.entry import Entry, Tuned, trained_network
+from nas.alone import NETWORK, PLAN, Teacher, alone_plan, seconds_per_step, trained_alone
+from nas.data import DataSet, Split
+from nas.entry import Entry, Finetuned, inherited, trained_network
 from nas.planning import training_images
 from nas.preparation import read_data
-from nas.problem import Problem
-from nas.references import largest_member
 from nas.reporter import Reporter
 from nas.run import Run
 from nas.score import Scorer
+from nas.teacher import NO_TEACHER, make_teacher
 from nas.trained import Trained
 from nas.trial import Trial
 from search_spaces import Candidate, SearchSpace, UserError
 from supernets.images import Images
-from supernets.train import Progress, TrainPlan
+from supernets.train import DivergedError, Progress, TrainPlan
 
 FOLDER, RECIPE = "finetunes", "recipe.json"
-LARGEST, NO_TEACHER = "largest", "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +44,26 @@ class Recipe:
     Attributes:
         epochs: Passes over the training images; 0 for as many as a search has time for.
         teacher: "none", the "largest" member of the supernet, or the path of an ONNX file.
+        teacher_sha256: Of that file.
         data: Images to train on; "" for those of the run.
-        learning_rate: Peak.
+        learning_rate: Peak; 0 for the supernet's.
     """
 
     epochs: float = 0.0
     teacher: str = NO_TEACHER
+    teacher_sha256: str = ""
     data: str = ""
-    learning_rate: float = 4e-3
+    learning_rate: float = 0.0
 
     def key(self, candidate: Candidate) -> str:
         """Name of the candidate so trained."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return f"{candidate.key}-ft{hashlib.sha256(text.encode()).hexdigest()[:4]}"
+        return f"{candidate.key}-ft{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Tuner:
+class Finetuning:
     """Trains candidates of one run further.
 
     Attributes:
@@ -99,6 +99,11 @@ class Tuner:
         }
         if not (folder / RECIPE).exists():
             write_json(folder / RECIPE, document)
+        if read_json(folder / RECIPE) != document:
+            raise UserError(
+                f"'{folder / RECIPE}' is another recipe than the one asked for. Delete the folder "
+                "to train again."
+            )
         network = self.scorer.supernet.extract(space.slots(candidate.encoding))
         trained_alone(
             network,
@@ -108,24 +113,37 @@ class Tuner:
             teacher=self.teacher,
             on_step=lambda numbers, steps: self._tell(key, numbers, steps),
         )
-        return read_tuned(folder, space)
+        return read_finetuned(folder, space)
 
-    def better(self, trial: Trial) -> Entry:
+    def finalist(self, trial: Trial) -> Entry:
         """The trial's candidate trained further, or with shared weights if these score better.
 
-        Both are judged as scored: compressed, on the same images of the search split.
+        Both are judged as scored: compressed, on the same images of the search split. If training
+        diverges, shared weights stay.
         """
-        entry = self(trial.candidate)
-        assert entry.tuned is not None
-        score = self.run.decided(f"{FOLDER}/{entry.key}/score.json", lambda: self._score(entry))
-        with understood(f"'{self.run.path}/{FOLDER}/{entry.key}/score.json'"):
-            is_better = score["log_loss"] < trial.metrics["log_loss"]
-        return entry if is_better else Entry(trial.candidate, entry.name)
+        name = f"{FOLDER}/{self.recipe.key(trial.candidate)}/score.json"
+        score = self.run.decided(name, lambda: self._score(trial.candidate))
+        with understood(f"'{self.run.path}/{name}'"):
+            is_better = not score["failure"] and score["log_loss"] < trial.metrics["log_loss"]
+        return self(trial.candidate) if is_better else inherited(trial)
 
-    def _score(self, entry: Entry) -> dict[str, float]:
+    def is_planned(self, candidate: Candidate) -> bool:
+        """Whether the steps of the candidate's training are decided."""
+        return (self.run.path / FOLDER / self.recipe.key(candidate) / PLAN).exists()
+
+    def _score(self, candidate: Candidate) -> dict[str, Any]:
+        try:
+            entry = self(candidate)
+        except DivergedError as error:
+            return {"schema": 1, "failure": str(error)}
         own = trained_network(self.scorer.supernet.space, entry)
-        found = self.scorer.quality(self.scorer.compressed(entry.candidate, own).network)
-        return {"log_loss": found.log_loss, "accuracy": found.accuracy}
+        found = self.scorer.quality(self.scorer.compressed(candidate, own).network)
+        return {
+            "schema": 1,
+            "failure": "",
+            "log_loss": found.log_loss,
+            "accuracy": found.accuracy,
+        }
 
     def seconds_per_step(self, candidate: Candidate) -> float:
         """How long a step of this candidate's training takes here, by a short test."""
@@ -137,45 +155,49 @@ class Tuner:
         recipe = self.recipe
         per_epoch = len(self.images.labels_N) / self.plan.batch_size
         steps = round(recipe.epochs * per_epoch) if recipe.epochs else self.steps
-        return alone_plan(self.plan, steps=max(1, steps), learning_rate=recipe.learning_rate)
+        rate = recipe.learning_rate or self.plan.learning_rate
+        return alone_plan(self.plan, steps=max(1, steps), learning_rate=rate)
 
     def _tell(self, key: str, numbers: Progress, steps: int) -> None:
         text = f"{key}, loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s"
         self.reporter.advance(int(numbers["step"]), steps, text)
 
 
-def read_tuned(folder: Path, space: SearchSpace) -> Entry:
+def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
     """The network in a folder whose training is finished."""
-    recipe, plan = read_json(folder / RECIPE), read_json(folder / "plan.json")
+    recipe, plan = read_json(folder / RECIPE), read_json(folder / PLAN)
+    with understood(f"'{folder / PLAN}'"):
+        facts = {"steps": plan["steps"], "images_per_step": plan["batch_size"]}
     with understood(f"'{folder / RECIPE}'"):
         candidate = space.candidate(recipe["encoding"])
-        facts = {
+        facts |= {
             "from": recipe["candidate"],
-            "steps": plan["steps"],
-            "images_per_step": plan["batch_size"],
+            "epochs": recipe["epochs"] or None,
             "teacher": recipe["teacher"],
             "data": recipe["data"],
         }
-    return Entry(candidate, "front member", tuned=Tuned(folder.name, folder / NETWORK, facts))
+    return Entry(
+        candidate, "front member", finetuned=Finetuned(folder.name, folder / NETWORK, facts)
+    )
 
 
 def asked_for(run: Run, space: SearchSpace) -> list[Entry]:
     """What `nas finetune` has made of a run: finished trainings that were given in epochs."""
     folders = sorted((run.path / FOLDER).glob(f"*/{NETWORK}"))
     return [
-        read_tuned(path.parent, space)
+        read_finetuned(path.parent, space)
         for path in folders
         if read_json(path.parent / RECIPE).get("epochs")
     ]
 
 
-def make_tuner(trained: Trained, recipe: Recipe, reporter: Reporter) -> Tuner:
-    """A tuner of this run's candidates.
+def make_finetuning(trained: Trained, recipe: Recipe, reporter: Reporter) -> Finetuning:
+    """What trains candidates of this run further.
 
     Raises:
         UserError: If the recipe's teacher or data cannot be had, or do not fit the run's.
     """
-    return Tuner(
+    return Finetuning(
         run=trained.run,
         scorer=trained.scorer,
         images=images_of(recipe, trained, reporter),
@@ -204,70 +226,28 @@ def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
             f"data '{recipe.data}' has {_kind(other)}; run '{trained.run.path}' has "
             f"{_kind(trained.data)}. Give images of the same classes and colours."
         )
-    return dataclasses.replace(training_images(other), mean=own.mean, std=own.std)
+    images = training_images(other)
+    is_new_N = unseen(other.train, (trained.data.search, trained.data.test))
+    if not is_new_N.all():
+        reporter.note(
+            f"{(~is_new_N).sum():,} of {len(is_new_N):,} images of '{recipe.data}' are in the "
+            "run's search or test split, and left out"
+        )
+    return dataclasses.replace(
+        images,
+        images_NCHW=images.images_NCHW[torch.from_numpy(is_new_N)],
+        labels_N=images.labels_N[torch.from_numpy(is_new_N)],
+        mean=own.mean,
+        std=own.std,
+    )
+
+
+def unseen(split: Split, judged_on: Sequence[Split]) -> np.ndarray:
+    """Which images of a split are in none of the others, pixel by pixel: booleans, (N,)."""
+    known = {hash(image.tobytes()) for other in judged_on for image in other.images_NCHW}
+    return np.array([hash(image.tobytes()) not in known for image in split.images_NCHW])
 
 
 def _kind(data: DataSet) -> str:
     first = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
     return f"{data.num_classes} classes ({first}) in {data.channels} channels"
-
-
-def make_teacher(name: str, problem: Problem, scorer: Scorer) -> Teacher | None:
-    """The teacher that a recipe names.
-
-    Raises:
-        UserError: If its file is missing or does not fit the data.
-    """
-    if name == NO_TEACHER:
-        return None
-    if name == LARGEST:
-        module = scorer.compressed(largest_member(problem)).fp32
-        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return OnnxTeacher.load(Path(name), problem.space)
-
-
-@final
-class OnnxTeacher:
-    """An ONNX file from normalised images to logits, run by onnxruntime."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        self._input = session.get_inputs()[0].name
-
-    @staticmethod
-    def load(path: Path, space: SearchSpace) -> "OnnxTeacher":
-        """Open a file and see that it answers for images of this space's shape.
-
-        Raises:
-            UserError: If it is missing, is no model, or answers in another shape.
-        """
-        import onnxruntime
-
-        network = space.network
-        assert network is not None
-        if not path.is_file():
-            raise UserError(
-                f"teacher '{path}' is not there. Give the path of an ONNX file, '{LARGEST}' or "
-                f"'{NO_TEACHER}'."
-            )
-        side, classes = network.resolution, network.num_classes
-        images = np.zeros((1, network.channels, side, side), np.float32)
-        try:
-            session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            shape = session.run(None, {session.get_inputs()[0].name: images})[0].shape
-        except Exception as error:  # onnxruntime raises a dozen unrelated classes
-            raise UserError(
-                f"teacher '{path}' does not run on images of shape {images.shape[1:]}: {error}. "
-                "Give an ONNX file made for this data."
-            ) from error
-        if shape != (1, classes):
-            raise UserError(
-                f"teacher '{path}' answers in shape {shape}, not (1, {classes}), one number for "
-                "each class. Give an ONNX file made for this data."
-            )
-        return OnnxTeacher(session)
-
-    def __call__(self, images_BCHW: Tensor) -> Tensor:
-        """Logits, (B, classes)."""
-        images = images_BCHW.float().contiguous().numpy()
-        return torch.from_numpy(self._session.run(None, {self._input: images})[0])

@@ -1,0 +1,74 @@
+"""The latency profile of a run: measured once, fitted, and read back when it continues."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from nas._files import append_line, read_lines, understood
+from nas.config import Config
+from nas.latency import (
+    LatencyModel,
+    Row,
+    at_one_speed,
+    choose_networks,
+    choose_signatures,
+    fit,
+)
+from nas.latency.measure import measure_rows
+from nas.planning import profile_sizes
+from nas.reporter import Reporter
+from nas.run import Run
+from search_spaces import SearchSpace
+
+
+def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) -> LatencyModel:
+    """The latency model of the target, from recorded rows or from timing them now."""
+    num_signatures, num_networks = profile_sizes(config)
+    rng = np.random.default_rng([config.seed, 10])
+    signatures = choose_signatures(space, num_signatures, rng)
+    networks = choose_networks(space, num_networks, rng)
+    path = run.folder("profile") / "rows.jsonl"
+    reporter.phase("profile", f"timing {num_signatures} slots and {num_networks} networks")
+    rows = measure_rows(
+        space,
+        signatures,
+        networks,
+        target=config.target,
+        threads=config.timing_threads,
+        known=read_lines(path, Row.from_json),
+        record=lambda row: append_line(path, row.to_json()),
+        progress=lambda done, of: reporter.advance(done, of, "files"),
+    )
+    rows = at_one_speed(rows)
+    document = run.decided("profile/profile.json", lambda: _fitted(config, space, rows))
+    with understood(f"'{run.path}/profile/profile.json'"):
+        error = document["held_out"]
+        reporter.note(
+            f"latency profile: mean error {error['mape']:.1%}, largest {error['max_error']:.1%} on "
+            f"{error['networks']} networks that the fit has not seen; "
+            f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
+        )
+        return LatencyModel.from_json(document, space)
+
+
+def _fitted(config: Config, space: SearchSpace, rows: list[Row]) -> dict[str, Any]:
+    model, error = fit(space, rows)
+    whole = [row for row in rows if row.encoding is not None]
+    predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
+    return {
+        "schema": 1,
+        "target": config.target,
+        "threads": config.timing_threads,
+        "held_out": vars(error),
+        "rows": [
+            {
+                "name": row.name,
+                "measured_ms": row.latency_ms,
+                "predicted_ms": float(ms),
+                "held_out": row.is_held_out,
+            }
+            for row, ms in zip(whole, predicted, strict=True)
+        ],
+        **json.loads(json.dumps(model.to_json())),
+    }

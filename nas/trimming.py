@@ -1,0 +1,122 @@
+"""What limits leave of a space: which options are dropped, and which limits bind."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nas._files import write_json
+from nas.budget import format_value
+from nas.latency import LatencyModel
+from nas.problem import KnownMetrics, Limit
+from nas.reporter import Reporter
+from nas.run import Run, read_space
+from search_spaces import Choice, SearchSpace
+
+SHARE_SAMPLES = 10_000
+TRIM_SLACK = 1.15
+"""Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
+
+
+def run_space(
+    run: Run,
+    space: SearchSpace,
+    limits: list[Limit],
+    model: LatencyModel,
+    reporter: Reporter,
+) -> SearchSpace:
+    """The recorded space: without options that fit no network within the limits."""
+    if not (run.path / "space.json").exists():
+        trimmed, dropped = trim(space, limits, model)
+        if dropped:
+            text = "; ".join(f"{name} {options}" for name, options in dropped.items())
+            run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
+        write_json(run.path / "space.json", trimmed.to_json())
+    recorded = read_space(run.path)
+    fewer = len(space.choices) - len(recorded.choices)
+    options = sum(space.cardinalities) - sum(recorded.cardinalities)
+    if options:
+        reporter.note(
+            f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
+            "the budget; space.json has the rest"
+        )
+    return recorded
+
+
+def trim(
+    space: SearchSpace, limits: list[Limit], model: LatencyModel
+) -> tuple[SearchSpace, dict[str, list[Any]]]:
+    """The space without options that fit no network within the limits, and what was dropped."""
+    assert space.costs is not None
+    keep: dict[str, list[Any]] = {}
+    dropped: dict[str, list[Any]] = {}
+    for column, choice in enumerate(space.choices):
+        fits = [_fits(space, column, i, limits, model) for i in range(len(choice.options))]
+        if not all(fits):
+            keep[choice.name] = _selected(choice, fits, True)
+            dropped[choice.name] = _selected(choice, fits, False)
+    return (space.restricted(keep) if keep else space), dropped
+
+
+def limit_rows(
+    limits: list[Limit], space: SearchSpace, known: KnownMetrics, seed: int
+) -> list[dict[str, Any]]:
+    """What plan.json records of the limits: whether each binds and what it leaves of the space.
+
+    Shares are of uniformly sampled candidates. Latency is predicted here; its limit holds for
+    measured files all the same.
+    """
+    assert space.costs is not None
+    sample = space.sample(np.random.default_rng([seed, 11]), SHARE_SAMPLES)
+    rows = []
+    for limit in limits:
+        values_N = known.of(limit.metric, sample)
+        largest = float(values_N.max())
+        if limit.metric in space.costs.metrics:
+            largest = space.costs.maximum(limit.metric)[0]
+        rows.append(
+            {
+                "text": limit.text,
+                "metric": limit.metric,
+                "max": limit.max,
+                "largest": largest,
+                "binds": largest > limit.max,
+                "share": float((values_N <= limit.max).mean()),
+            }
+        )
+    return rows
+
+
+def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
+    """Say what the plan is and which limits bind."""
+    for row in document["limits"]:
+        largest = format_value(row["metric"], row["largest"])
+        if row["binds"]:
+            reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")
+        else:
+            reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
+    reporter.note(
+        f"plan: {document['steps']} training steps of {document['batch_size']} images "
+        f"({document['precision']}{', channels last' if document['channels_last'] else ''})"
+    )
+
+
+def _fits(
+    space: SearchSpace, column: int, option: int, limits: list[Limit], model: LatencyModel
+) -> bool:
+    """Whether some network with this option is within every limit, each taken alone."""
+    for limit in limits:
+        assert space.costs is not None
+        if limit.metric in space.costs.metrics:
+            smallest = space.costs.minimum(limit.metric, {column: option})[0]
+            if smallest > limit.max:
+                return False
+        elif limit.metric == "latency_ms":
+            encoding = space.costs.minimum("macs", {column: option})[1]
+            if model.of("latency_ms", np.array([encoding]))[0] > TRIM_SLACK * limit.max:
+                return False
+    return True
+
+
+def _selected(choice: Choice, fits: list[bool], wanted: bool) -> list[Any]:
+    return [o for o, fit_ in zip(choice.options, fits, strict=True) if fit_ is wanted]
