@@ -68,8 +68,14 @@ def _own_finetuning(
         },
     )
     with understood(f"'{trained.run.path}/finetune_plan.json'"):
-        known = document["seconds_per_step"]
-        step_s = {t.candidate.key: max(1e-6, float(known[t.candidate.key])) for t in first}
+        known = {key: float(seconds) for key, seconds in document["seconds_per_step"].items()}
+    # Not known if trials or their plan were made again since.
+    step_s = {
+        t.candidate.key: max(
+            1e-6, known.get(t.candidate.key) or finetuning.seconds_per_step(t.candidate)
+        )
+        for t in first
+    }
     steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
     return replace(finetuning, steps=max(MIN_STEPS, steps)), step_s
 

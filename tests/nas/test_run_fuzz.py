@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nas._files import CHECKSUM
@@ -141,6 +141,9 @@ def test_a_damaged_file_changes_no_result_and_is_named_if_it_is_needed(
     pattern=st.sampled_from([name for name in DOCUMENTS if name != "config.toml"]),
     damage=reshapings,
     without=st.sampled_from([(), UNFINISHED]),
+)
+@example(  # other finalists than those whose speed is recorded
+    pattern="trials.jsonl", damage=lambda content: reshaped(content, 0.96875, None), without=()
 )
 def test_a_document_of_another_shape_is_a_message_and_no_traceback(
     small_run: SmallRun,
