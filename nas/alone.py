@@ -9,7 +9,6 @@ A kill loses no more than in a supernet's training, and ends with the same weigh
 """
 
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas._files import append_line, read_json, understood, write_json
+from nas._files import read_json, understood, write_json
 from nas.config import from_document
+from nas.run import log_step
 from search_spaces import Candidate, SearchSpace, UserError
 from supernets._modules import initialise
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
@@ -27,10 +27,10 @@ from supernets.images import Images
 from supernets.network import PlainNetwork
 from supernets.steps import AloneStep
 from supernets.train import Progress, TrainPlan, train
+from supernets.train import seconds_per_step as time_steps
 
 NETWORK, PLAN = "network.safetensors", "plan.json"
 SPEED_STEPS = 3
-LOG_LINES = 100
 
 Teacher = Callable[[Tensor], Tensor]
 
@@ -79,14 +79,12 @@ def trained_alone(
         return plan
     state.mkdir(exist_ok=True)
 
-    def log_step(numbers: Progress) -> None:
-        step = int(numbers["step"])
-        if step % max(1, plan.steps // LOG_LINES) == 0 or step == plan.steps:
-            append_line(log, {name: float(f"{v:.6g}") for name, v in numbers.items()})
+    def logged(numbers: Progress) -> None:
+        log_step(log, numbers, plan.steps)
         on_step(numbers, plan.steps)
 
     add_gradients = AloneStep(network, plan, teacher)
-    train(network, images, plan, add_gradients, directory=state, on_step=log_step)
+    train(network, images, plan, add_gradients, directory=state, on_step=logged)
     write_tensors(weights, network.state_dict(), {})
     shutil.rmtree(state)
     return plan
@@ -102,17 +100,10 @@ def fresh_network(space: SearchSpace, candidate: Candidate, seed: int) -> PlainN
 def seconds_per_step(
     network: nn.Module, images: Images, plan: TrainPlan, teacher: Teacher | None = None
 ) -> float:
-    """The mean of a few steps after one warm-up; the network ends as it was."""
+    """Seconds per step of a network's own training; the network ends as it was."""
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
-    add_gradients = AloneStep(network.to(memory_format=layout).train(), plan, teacher)  # type: ignore[call-overload]
-    started = 0.0
-    for step in range(SPEED_STEPS + 1):
-        if step == 1:
-            started = time.perf_counter()
-        add_gradients(images.batch(step, plan.batch_size, plan.seed), step)
-        network.zero_grad(set_to_none=True)
-    seconds = (time.perf_counter() - started) / SPEED_STEPS
+    add_gradients = AloneStep(network, plan, teacher)
+    seconds = time_steps(network, images, plan, add_gradients, steps=SPEED_STEPS)
     network.load_state_dict(before)
     return seconds
 

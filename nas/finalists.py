@@ -253,11 +253,10 @@ class Exporter:
             return None
         encoding = np.array([candidate.encoding])
         if is_fp32:
-            for column, choice in enumerate(self.problem.space.choices):
-                if choice.name.endswith(".precision"):
-                    if "fp32" not in choice.options:
-                        return None
-                    encoding[0, column] = choice.options.index("fp32")
+            space = self.problem.space
+            if not all("fp32" in space.choices[i].options for i in space.columns("precision")):
+                return None
+            encoding = space.in_precision(encoding, "fp32")
         return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
 
 
@@ -343,7 +342,7 @@ def _answers_name(entry: Entry) -> str:
 def _timed_again(
     card: dict[str, Any], timings: Mapping[str, Timing | CandidateError]
 ) -> dict[str, Any]:
-    """The card with the latencies of another session."""
+    """The card with the latencies of another call."""
     for name, facts in card["files"].items():
         timing = timings.get(f"{card['key']}/{name}")
         if isinstance(timing, CandidateError):

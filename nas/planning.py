@@ -27,7 +27,7 @@ from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.steps import SupernetStep
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
+from supernets.train import TrainPlan, seconds_per_step
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
@@ -218,17 +218,9 @@ def planned_steps(
 def time_steps(
     supernet: Supernet, images: Images, plan: TrainPlan, method: AbstractMethod
 ) -> float:
-    """Seconds per training step: the mean of a few after one warm-up."""
-    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
-    supernet = supernet.to(memory_format=layout).train()  # type: ignore[call-overload]
+    """Seconds per step of the supernet's training."""
     add_gradients = SupernetStep(supernet, plan, method)
-    started = 0.0
-    for step in range(SPEED_STEPS + 1):
-        if step == 1:
-            started = time.perf_counter()
-        add_gradients(images.batch(step, plan.batch_size, plan.seed), step)
-        supernet.zero_grad(set_to_none=True)
-    return (time.perf_counter() - started) / SPEED_STEPS
+    return seconds_per_step(supernet, images, plan, add_gradients, steps=SPEED_STEPS)
 
 
 def time_score(

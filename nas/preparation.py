@@ -12,9 +12,7 @@ from nas._files import write_text
 from nas.budget import parse_budget, refuse_impossible, resolve
 from nas.config import Config, differences
 from nas.data import DataSet, identity, load_data
-from nas.latency import (
-    LatencyModel,
-)
+from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
 from nas.problem import KnownMetrics, Limit, Objective, Problem
 from nas.reporter import Reporter

@@ -43,7 +43,7 @@ import socket
 import time
 import tomllib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,6 +64,7 @@ from nas.trial import Score, Trial, text_or_none
 from search_spaces import SearchSpace, UserError
 
 WEIGHTS = "supernet.safetensors"
+LOG_LINES = 100
 
 
 class Run:
@@ -201,6 +202,13 @@ def _locked(path: Path) -> BinaryIO:
 
 def _score_json(score: Score) -> dict[str, Any]:
     return {"schema": SCHEMA, "metrics": dict(score.metrics), "failure": score.failure}
+
+
+def log_step(log: Path, numbers: Mapping[str, float], steps: int) -> None:
+    """Record the numbers of a training step, if it is one of about a hundred, or the last."""
+    step = int(numbers["step"])
+    if step % max(1, steps // LOG_LINES) == 0 or step == steps:
+        append_line(log, {name: float(f"{v:.6g}") for name, v in numbers.items()})
 
 
 def read_front(path: Path) -> dict[str, Any]:

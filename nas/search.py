@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas._files import append_line, understood
+from nas._files import understood
 from nas.config import Config
 from nas.controllers import CONTROLLERS
 from nas.data import DataSet
@@ -36,7 +36,7 @@ from nas.preparation import (
 from nas.problem import KnownMetrics, Problem
 from nas.profiling import profile
 from nas.reporter import Reporter
-from nas.run import WEIGHTS, Run
+from nas.run import WEIGHTS, Run, log_step
 from nas.score import Scorer
 from nas.trained import Trained, read_supernet
 from nas.trial import Trial
@@ -135,8 +135,7 @@ def trained_supernet(
         text = f"step {step} of {train_plan.steps}, loss {numbers['loss']:.3f}"
         rate = f"{numbers['images_per_s']:.0f} images/s"
         reporter.advance(round(100 * share), 100, f"{text}, {rate}")
-        if step % max(1, train_plan.steps // 100) == 0 or step == train_plan.steps:
-            append_line(log, {name: float(f"{v:.6g}") for name, v in numbers.items()})
+        log_step(log, numbers, train_plan.steps)
 
     train(
         supernet,

@@ -132,6 +132,21 @@ def train(
     network.eval()
 
 
+def seconds_per_step(
+    network: nn.Module, images: Images, plan: TrainPlan, add_gradients: Step, *, steps: int
+) -> float:
+    """The mean of a few steps after one warm-up; nothing is learnt, but batch norm sees images."""
+    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
+    network.to(memory_format=layout).train()  # type: ignore[call-overload]
+    started = 0.0
+    for step in range(steps + 1):
+        if step == 1:
+            started = time.perf_counter()
+        add_gradients(images.batch(step, plan.batch_size, plan.seed), step)
+        network.zero_grad(set_to_none=True)
+    return (time.perf_counter() - started) / steps
+
+
 class TrainState:
     """What a checkpoint holds: weights, their average, optimizer moments, the next step."""
 
