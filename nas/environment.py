@@ -27,6 +27,8 @@ _INSTRUCTION_SETS = {
     "arm_neon": "asimd",
 }
 
+_BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
+
 
 def now() -> str:
     """The time, ISO 8601 in UTC, to the millisecond."""
@@ -73,9 +75,23 @@ def instruction_set(cpuinfo: str | None = None) -> str:
 
     Source: onnxruntime.ai/docs/performance/model-optimizations/quantization.html, U8S8.
     """
-    fields = _cpu_fields(_read_cpuinfo() if cpuinfo is None else cpuinfo)
-    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    flags = _flags(_read_cpuinfo() if cpuinfo is None else cpuinfo)
     return next((name for name, flag in _INSTRUCTION_SETS.items() if flag in flags), "unknown")
+
+
+def has_bf16_products(cpuinfo: str | None = None) -> bool:
+    """Whether the processor multiplies numbers of bf16; True where the system does not say.
+
+    Args:
+        cpuinfo: Text in the format of `/proc/cpuinfo`; read from there when absent.
+    """
+    flags = _flags(_read_cpuinfo() if cpuinfo is None else cpuinfo)
+    return not flags or not flags.isdisjoint(_BF16_FLAGS)
+
+
+def _flags(cpuinfo: str) -> set[str]:
+    fields = _cpu_fields(cpuinfo)
+    return set((fields.get("flags") or fields.get("Features") or "").split())
 
 
 def _read_cpuinfo() -> str:

@@ -19,6 +19,7 @@ import torch
 from nas._files import read_json, understood
 from nas.config import Config, from_document
 from nas.data._base import DataSet
+from nas.environment import has_bf16_products
 from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
 from nas.score import CALIBRATION_IMAGES, Scorer
@@ -48,6 +49,11 @@ SPEED_STEPS = 2
 SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 1000
 NUM_LARGEST = 2
 """References: the largest network in each precision."""
+FULL_PROFILE_S = 600.0
+"""A search of this time or more times a full profile."""
+FINALISTS_SHARE = 0.2
+"""Of the time: what exporting, timing and verifying may take before fewer networks are measured."""
+MIN_FINALISTS, MIN_REFERENCES = 3, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +79,7 @@ class PhasePlan:
 
 def profile_sizes(config: Config) -> tuple[int, int]:
     """Signatures and whole networks that a profile times; fewer where time is short."""
-    share = min(1.0, config.seconds / 240.0)
+    share = min(1.0, config.seconds / FULL_PROFILE_S)
     return max(14, round(60 * share)), max(6, round(30 * share))
 
 
@@ -100,7 +106,7 @@ def plan_training(
         phases = search_settings(config)
         supernet = Supernet(problem.space, seed=config.seed)
         speed = time_score(supernet.eval(), data, problem, phases.images_per_score)
-        finalists_s = time_finalists(phases, data, *speed)
+        phases, finalists_s = affordable(config, phases, data, *speed)
         spent_s = time.perf_counter() - started
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
         finetune_s = finetune_seconds(config, phases, max(0.0, available_s))
@@ -129,7 +135,7 @@ def plan_search(
     phases = search_settings(config)
     compress_s, seconds_per_image = time_score(supernet, data, problem, phases.images_per_score)
     seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
-    finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
+    phases, finalists_s = affordable(config, phases, data, compress_s, seconds_per_image)
     available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
     trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
@@ -190,10 +196,12 @@ def planned_steps(
 ) -> TrainPlan:
     """The plan in the fastest precision and memory format, with the steps that fit the time.
 
-    Settings that the user fixed are not varied: "steps" gets its usual share of shallow ones.
+    Settings that the user fixed are not varied: "steps" gets its usual share of shallow ones. A
+    processor without products of bf16 emulates them, and one step would take many seconds.
     """
     images = training_images(data)
-    precisions = [plan.precision] if "precision" in config.set else ["bf16", "fp32"]
+    precisions = ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
+    precisions = [plan.precision] if "precision" in config.set else precisions
     formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
     timed: list[tuple[float, int, TrainPlan]] = []
     for precision in precisions:
@@ -259,13 +267,37 @@ def within_known(problem: Problem) -> np.ndarray:
 def time_finalists(
     phases: PhasePlan, data: DataSet, compress_s: float, seconds_per_image: float
 ) -> float:
-    """Estimated seconds of the last phase: exports, timing, and verification of every file."""
+    """Estimated seconds of the last phase: exports, timing, and verification of every file.
+
+    The exported module itself answers the images of a score, to be compared with its file.
+    """
     sizes = [len(data.search.labels_N), len(data.test.labels_N)]
     networks = phases.finalists + phases.random_references + NUM_LARGEST
     images = phases.finalists * sum(sizes)
     images += (networks - phases.finalists) * sum(min(n, REFERENCE_IMAGES) for n in sizes)
     per_network_s = 2 * compress_s + FILES_PER_NETWORK * TIMING_S_PER_FILE
+    per_network_s += phases.images_per_score * seconds_per_image
     return networks * per_network_s + FILES_PER_NETWORK * images * seconds_per_image
+
+
+def affordable(
+    config: Config, phases: PhasePlan, data: DataSet, compress_s: float, seconds_per_image: float
+) -> tuple[PhasePlan, float]:
+    """The plan with as many finalists and references as the time allows, and their seconds.
+
+    References go first, then finalists, down to a few of each; what the user set stays.
+    """
+    least = {"random_references": MIN_REFERENCES, "finalists": MIN_FINALISTS}
+    while True:
+        finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
+        if finalists_s <= FINALISTS_SHARE * config.seconds:
+            return phases, finalists_s
+        for name, number in least.items():
+            if name not in config.set and getattr(phases, name) > number:
+                phases = replace(phases, **{name: getattr(phases, name) - 1})
+                break
+        else:
+            return phases, finalists_s
 
 
 def training_images(data: DataSet) -> Images:

@@ -17,12 +17,14 @@ from nas.planning import (
     MIN_TRIALS,
     SPARE_SHARE,
     TRAIN_SHARE,
+    affordable,
     checked_settings,
     fits_in_some_format,
     phase_plan_of,
     plan_search,
     plan_training,
     profile_sizes,
+    search_settings,
     train_plan_of,
     within_known,
 )
@@ -42,11 +44,11 @@ def problem(space: SearchSpace, *limits: Limit) -> Problem:
 
 
 def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:
-    sizes = [profile_sizes(Config(time=time)) for time in ("1s", "60s", "5m", "10h")]
+    sizes = [profile_sizes(Config(time=time)) for time in ("1s", "60s", "5m", "10m", "10h")]
     assert sizes == sorted(sizes)
     assert sizes[0] == (14, sizes[0][1])
     assert sizes[0][1] >= 6
-    assert sizes[2] == sizes[3]
+    assert sizes[1] < sizes[2] < sizes[3] == sizes[4]
 
 
 def test_unknown_settings_are_refused_with_a_suggestion() -> None:
@@ -81,6 +83,52 @@ def test_what_the_user_fixed_is_kept(mini: SearchSpace, digits: DataSet) -> None
     )
     assert (train.steps, train.channels_last, phases.trials) == (50, False, 7)
     assert 0 <= train.full_from < 50
+
+
+@pytest.mark.parametrize(
+    ("time", "fixed", "references", "finalists"),
+    [
+        ("10h", {}, 3, 8),
+        ("220s", {}, 1, 8),  # 44 s are allowed, each network takes 4 s
+        ("150s", {}, 1, 4),
+        ("1s", {}, 1, 3),
+        ("1s", {"finalists": 7}, 1, 7),
+        ("1s", {"finalists": 7, "random_references": 5}, 5, 7),
+    ],
+)
+def test_fewer_networks_are_measured_where_time_is_short(
+    digits: DataSet,
+    monkeypatch: pytest.MonkeyPatch,
+    time: str,
+    fixed: dict[str, int],
+    references: int,
+    finalists: int,
+) -> None:
+    monkeypatch.setattr(
+        "nas.planning.time_finalists",
+        lambda phases, *_: 4.0 * (phases.finalists + phases.random_references + 2),
+    )
+    config = Config(time=time, set=fixed)
+    phases, seconds = affordable(config, search_settings(config), digits, 0.0, 0.0)
+    assert (phases.random_references, phases.finalists) == (references, finalists)
+    assert seconds == 4.0 * (references + finalists + 2)
+
+
+def test_bf16_is_tried_only_where_the_processor_has_it(
+    mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def time_steps(_: object, __: object, plan: TrainPlan, ___: object) -> float:
+        tried.append(plan.precision)
+        return 0.01
+
+    monkeypatch.setattr("nas.planning.time_steps", time_steps)
+    config = replace(CONFIG, set={"batch_size": 8, "images_per_score": 32})
+    for has_it in (False, True):
+        monkeypatch.setattr("nas.planning.has_bf16_products", lambda has_it=has_it: has_it)
+        plan_training(config, problem(mini), digits, remaining_s=1.0)
+        assert ("bf16" in tried) == has_it
 
 
 def test_a_trained_supernet_is_not_trained_again(mini: SearchSpace, digits: DataSet) -> None:

@@ -18,7 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from nas.environment import cpu_model, environment, instruction_set
+from nas.environment import cpu_model, environment, has_bf16_products, instruction_set
 from nas.targets import Timing, _timing, _worker, is_tie, measure
 from nas.targets._timing import summarise
 from nas.targets._worker import Samples, time_calls
@@ -415,6 +415,14 @@ def test_the_best_8_bit_instruction_set_is_named() -> None:
     assert instruction_set("flags\t: sse4_1 avx avx2\n") == "avx2"
     assert instruction_set("Features\t: fp asimd asimddp\n") == "arm_dotprod"
     assert instruction_set("") == "unknown"
+
+
+def test_bf16_products_are_found_by_their_flags() -> None:
+    assert has_bf16_products("flags\t: avx2 avx512bw avx512_bf16\n")
+    assert has_bf16_products("flags\t: avx512bw amx_bf16 amx_tile\n")
+    assert has_bf16_products("Features\t: fp asimd bf16\n")
+    assert not has_bf16_products("flags\t: sse4_1 avx avx2 avx512bw\n")
+    assert has_bf16_products(""), "unknown: it is tried"
 
 
 def test_the_first_core_gives_the_model_name() -> None:
