@@ -160,6 +160,14 @@ class SearchSpace:
                 self._lower_shared(choice, encodings_NC)
         return encodings_NC
 
+    def is_active(self, encodings_NC: np.ndarray) -> np.ndarray:
+        """Which choices matter in every row: booleans, shape (N, C)."""
+        active_NC = np.ones(encodings_NC.shape, bool)
+        for column, conditions in enumerate(self._conditions):
+            for other, allowed in conditions:
+                active_NC[:, column] &= allowed[encodings_NC[:, other]]
+        return active_NC
+
     def candidate(self, encoding: Sequence[int]) -> Candidate:
         """The canonical candidate of an encoding.
 
@@ -174,7 +182,7 @@ class SearchSpace:
                 f"It has {len(self.choices)} choices with {self.cardinalities} options."
             )
         canonical = self.canonical(encoding)
-        active = self._active(np.array([canonical]))[0]
+        active = self.is_active(np.array([canonical]))[0]
         arch: dict[str, Option] = {}
         policy: dict[str, Option] = {}
         for choice, index, is_active in zip(self.choices, canonical, active, strict=True):
@@ -230,14 +238,24 @@ class SearchSpace:
 
     @cached_property
     def _conditions(self) -> tuple[tuple[tuple[int, np.ndarray], ...], ...]:
-        """For every choice: index of another one, and which of its options make this one active."""
-        return tuple(
-            tuple(
-                (self.index(name), np.isin(self.choice(name).options, allowed))
-                for name, allowed in choice.active_if
-            )
-            for choice in self.choices
-        )
+        """For every choice: index of another one, and which of its options make this one active.
+
+        The conditions of a choice that is named in a condition are among them.
+        """
+        found: dict[str, dict[int, np.ndarray]] = {}
+
+        def collect(choice: Choice) -> dict[int, np.ndarray]:
+            if choice.name not in found:
+                allowed_by_index: dict[int, np.ndarray] = {}
+                for name, options in choice.active_if:
+                    other = self.choice(name)
+                    own = (self.index(name), np.isin(other.options, options))
+                    for index, allowed in (own, *collect(other).items()):
+                        allowed_by_index[index] = allowed_by_index.get(index, True) & allowed
+                found[choice.name] = allowed_by_index
+            return found[choice.name]
+
+        return tuple(tuple(collect(choice).items()) for choice in self.choices)
 
     @cached_property
     def _shared_that_may_change_nothing(self) -> tuple[int, ...]:
@@ -251,15 +269,8 @@ class SearchSpace:
                 found.append(index)
         return tuple(found)
 
-    def _active(self, encodings_NC: np.ndarray) -> np.ndarray:
-        active_NC = np.ones(encodings_NC.shape, bool)
-        for column, conditions in enumerate(self._conditions):
-            for other, allowed in conditions:
-                active_NC[:, column] &= active_NC[:, other] & allowed[encodings_NC[:, other]]
-        return active_NC
-
     def _zero_inactive(self, encodings_NC: np.ndarray) -> None:
-        encodings_NC[~self._active(encodings_NC)] = 0
+        encodings_NC[~self.is_active(encodings_NC)] = 0
 
     def _lower_shared(self, choice: int, encodings_NC: np.ndarray) -> None:
         """Applies rule 3 to one choice, in place."""

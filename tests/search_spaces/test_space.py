@@ -301,3 +301,22 @@ def test_one_format_throughout_where_every_stage_offers_it_and_the_first_where_n
     assert trimmed.precisions == ("fp32", "int8")
     policy = trimmed.candidate(trimmed.in_precision(rows * 0, "fp32")[0].tolist()).policy
     assert (policy[first], policy[second]) == ("fp32", "int8")
+
+
+def test_a_choice_below_an_inactive_one_is_inactive_and_counted_so() -> None:
+    """`inner` names the first option of `outer`, which an inactive `outer` seems to have."""
+    space = SearchSpace(
+        "nested",
+        (
+            Choice("depth", (1, 2)),
+            Choice("outer", ("x", "y"), (("depth", (2,)),)),
+            Choice("inner", (3, 5), (("outer", ("x",)),)),
+        ),
+    )
+    everything = np.indices(space.cardinalities).reshape(3, -1).T
+    assert space.size == len(np.unique(space.canonical_many(everything), axis=0)) == 4
+    assert space.canonical((0, 1, 1)) == (0, 0, 0)
+    assert space.is_active(np.array([[0, 0, 0], [1, 0, 0]])).tolist() == [
+        [True, False, False],
+        [True, True, True],
+    ]
