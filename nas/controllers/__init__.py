@@ -2,3 +2,4 @@
 
 from nas.controllers._base import CONTROLLERS as CONTROLLERS
 from nas.controllers._base import AbstractController as AbstractController
+from nas.controllers._base import Predicts as Predicts

@@ -8,6 +8,7 @@ never stopped. Population, archive and surrogate are recomputed from the trials.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +35,19 @@ class AbstractController(ABC):
         Returns:
             Up to n distinct canonical candidates within the modelled limits, none of them in
             `trials`. Fewer, down to none, only when no more such candidates exist or can be found.
+        """
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """A controller that predicts metrics, and can say how well."""
+
+    def evidence(self, problem: Problem, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
+        """How well every predicted metric is predicted from the other trials, each left out once.
+
+        Returns:
+            By metric "kendall_tau", between predicted and measured, and "coverage", the share of
+            trials within their 90 % interval; empty while nothing is predicted yet.
         """
 
 

@@ -21,6 +21,8 @@ ENUMERABLE_SIZE = 50_000
 """Distinct candidates up to which a space is enumerated."""
 ENUMERABLE_ROWS = 400_000
 """Encodings before canonicalisation that an enumeration may hold."""
+BROODS = 16
+"""How many broods `spread` makes."""
 HOPELESS = 1e30
 """Stands for an infinite violation where differences are taken."""
 
@@ -143,6 +145,42 @@ def mutate(
     is_ordinal_NC = is_numeric_C & (rng.random(encodings_NC.shape) < ordinal)
     changed_NC = np.where(is_ordinal_NC, adjacent_NC, anywhere_NC)
     return np.where(is_hit_NC & (cardinality_C > 1), changed_NC, encodings_NC)
+
+
+def spread(problem: Problem, num: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Random encodings over the whole range of costs, or just random ones if no cost is known.
+
+    Broods of `num` rows within the modelled limits, shape (num, C), a bounded number of them.
+    """
+    for _ in range(BROODS):
+        random_NC = problem.space.sample(rng, num)
+        if problem.model.metrics:
+            is_known = "macs" in problem.model.metrics
+            metric = "macs" if is_known else problem.model.metrics[0]
+            ends_2C = _cheap_and_costly(problem, metric, random_NC[0])
+            end_NC = ends_2C[rng.integers(0, 2, size=num)]
+            is_from_end_NC = rng.random(random_NC.shape) < rng.random((num, 1))
+            random_NC = np.where(is_from_end_NC, end_NC, random_NC)
+        yield repair(problem, random_NC, rng)
+
+
+def _cheap_and_costly(problem: Problem, metric: str, base_C: np.ndarray) -> np.ndarray:
+    """Two encodings, shape (2, C), near the ends of the metric's range.
+
+    Every choice takes the option that is cheapest, or costliest, while the others stay as in
+    `base_C`: exact where costs add up, good enough where they nearly do.
+    """
+    changed_KC = neighbours(problem.space, base_C[None])[0]
+    cost_K = problem.model.of(metric, changed_KC)
+    base_cost = problem.model.of(metric, base_C[None])[0]
+    ends_2C = np.stack([base_C, base_C])
+    best_2C = np.full(ends_2C.shape, 0.0)
+    for row_C, change in zip(changed_KC, cost_K - base_cost, strict=True):
+        column = int(np.flatnonzero(row_C != base_C)[0])
+        for end, gain in enumerate((-change, change)):
+            if gain > best_2C[end, column]:
+                best_2C[end, column], ends_2C[end, column] = gain, row_C[column]
+    return ends_2C
 
 
 def selection_order(losses_NM: np.ndarray) -> np.ndarray:

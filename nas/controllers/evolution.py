@@ -23,7 +23,7 @@ from typing import final
 import numpy as np
 
 from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
-from nas.controllers._variation import mutate, neighbours, propose, repair, selection_order
+from nas.controllers._variation import mutate, propose, repair, selection_order, spread
 from nas.pareto import non_dominated
 from nas.problem import Problem
 from nas.trial import Trial
@@ -76,7 +76,7 @@ class Evolution(AbstractController):
         losses_NM = problem.losses(trials)
         measured = np.flatnonzero(np.isfinite(losses_NM).all(axis=1))
         if len(measured) < self.warm_up:
-            return propose(problem, trials, n, source=_spread(problem, rng), rng=rng)
+            return propose(problem, trials, n, source=spread(problem, BROOD, rng), rng=rng)
         losses_NM[problem.excesses(trials) > 0.0] = np.nan
         is_parent_N = non_dominated(losses_NM)
         is_parent_N[measured[-self.population :]] = True
@@ -98,36 +98,3 @@ class Evolution(AbstractController):
             children_NC = np.where(is_from_father_NC, father_NC, mother_NC)
             changes = {"expected": self.mutations, "ordinal": self.ordinal}
             yield repair(problem, mutate(problem.space, children_NC, rng, **changes), rng)
-
-
-def _spread(problem: Problem, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Random encodings over the whole range of costs, or just random ones if no cost is known."""
-    for _ in range(ROUNDS):
-        random_NC = problem.space.sample(rng, BROOD)
-        if problem.model.metrics:
-            is_known = "macs" in problem.model.metrics
-            metric = "macs" if is_known else problem.model.metrics[0]
-            ends_2C = _cheap_and_costly(problem, metric, random_NC[0])
-            end_NC = ends_2C[rng.integers(0, 2, size=BROOD)]
-            is_from_end_NC = rng.random(random_NC.shape) < rng.random((BROOD, 1))
-            random_NC = np.where(is_from_end_NC, end_NC, random_NC)
-        yield repair(problem, random_NC, rng)
-
-
-def _cheap_and_costly(problem: Problem, metric: str, base_C: np.ndarray) -> np.ndarray:
-    """Two encodings, shape (2, C), near the ends of the metric's range.
-
-    Every choice takes the option that is cheapest, or costliest, while the others stay as in
-    `base_C`: exact where costs add up, good enough where they nearly do.
-    """
-    changed_KC = neighbours(problem.space, base_C[None])[0]
-    cost_K = problem.model.of(metric, changed_KC)
-    base_cost = problem.model.of(metric, base_C[None])[0]
-    ends_2C = np.stack([base_C, base_C])
-    best_2C = np.full(ends_2C.shape, 0.0)
-    for row_C, change in zip(changed_KC, cost_K - base_cost, strict=True):
-        column = int(np.flatnonzero(row_C != base_C)[0])
-        for end, gain in enumerate((-change, change)):
-            if gain > best_2C[end, column]:
-                best_2C[end, column], ends_2C[end, column] = gain, row_C[column]
-    return ends_2C

@@ -70,11 +70,11 @@ def test_controllers_are_frozen_and_have_a_seed(controller: AbstractController) 
 def test_every_feasible_network_is_proposed_once_and_then_none(
     controller: AbstractController, batch: int
 ) -> None:
-    problem = toy_problem(blocks=(1, 2), max_macs=700.0)
+    problem = toy_problem(blocks=(1, 2), max_macs=400.0)
     trials = search(controller, problem, 10_000, batch=batch)
     everything = np.indices(problem.space.cardinalities).reshape(len(problem.space.choices), -1).T
     canonical_NC = np.unique(problem.space.canonical_many(everything), axis=0)
-    feasible_NC = canonical_NC[ToyCosts().of("macs", canonical_NC) <= 700.0]
+    feasible_NC = canonical_NC[ToyCosts().of("macs", canonical_NC) <= 400.0]
     proposed = [trial.candidate.encoding for trial in trials]
     assert sorted(proposed) == [tuple(row) for row in feasible_NC.tolist()]
     assert controller.ask(problem, trials, 3) == []

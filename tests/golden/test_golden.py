@@ -14,13 +14,16 @@ from nas.pareto import ParetoFront
 from tests.toy_problem import search, toy_problem
 
 FOLDER = Path(__file__).parent
+NOT_PORTABLE = {"predictor"}
+"""Its choices depend on the last digits of matrix products, which differ between processors."""
+NAMES = [name for name in CONTROLLERS.names() if name not in NOT_PORTABLE]
 
 
 def controllers_now() -> dict[str, Any]:
-    """What every controller proposes on the toy problem, as encodings: digits, one per choice."""
+    """What each of these controllers proposes on the toy problem, as encodings: digits, one per choice."""
     problem = toy_problem(max_macs=1200.0)
     now = {}
-    for name in CONTROLLERS.names():
+    for name in NAMES:
         trials = search(CONTROLLERS.get(name)(seed=0), problem, 40, batch=2)
         front = ParetoFront.of(problem, trials).trials
         now[name] = {
@@ -36,7 +39,7 @@ def test_controllers_propose_what_they_always_did(request: pytest.FixtureRequest
 
 def test_every_controller_has_a_golden_record() -> None:
     recorded = json.loads((FOLDER / "controllers.json").read_text())
-    assert sorted(recorded) == CONTROLLERS.names()
+    assert sorted(recorded) == NAMES
 
 
 def compare(request: pytest.FixtureRequest, file_name: str, now: dict[str, Any]) -> None:

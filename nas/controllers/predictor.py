@@ -1,0 +1,195 @@
+"""Predictor-guided search: measures what is expected to extend the front most.
+
+What was measured trains a Gaussian process per unknown objective, per limit that only a measurement
+shows, and for failures if there were any (`nas.controllers._beliefs`). A candidate's worth is the
+expected gain of hypervolume times the probability that it is within the limits and does not fail.
+Known metrics are computed, never predicted. A small space is looked at as a whole; in a large one,
+an evolution on the predictions starts from the front.
+
+Sources: Emmerich, Giannakoglou, Naujoks, Single- and multiobjective evolutionary optimization
+assisted by Gaussian random field metamodels (2006): expected hypervolume improvement. Ginsbourger,
+Le Riche, Carraro, Kriging is well-suited to parallelize optimization (2010): candidates of a batch,
+and those still being evaluated, are taken for measured as predicted. Sridhar et al., SimQ-NAS
+(2023): predictors in the loop, of an architecture and its policy together. Where we depart:
+
+- Hopeless losses do not count as a gain; what is hopeless moves out as trials become more.
+- One candidate in `explore` is chosen as if predictions were three times as uncertain as they seem,
+  so that a wrong one cannot lock the search.
+- The first candidates fill the space: each is the farthest from all others among random ones,
+  which are spread over the cost where a cost is known.
+"""
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
+from nas.controllers._beliefs import Beliefs, beliefs_of
+from nas.controllers._gaussian_process import features_of
+from nas.controllers._improvement import expected_improvement, open_boxes
+from nas.controllers._variation import everything, mutate, propose, repair, spread
+from nas.pareto import non_dominated
+from nas.problem import Problem
+from nas.trial import Trial
+from search_spaces import Candidate
+
+HOPELESS, ENDS, FEW = 3.0, 0.67, 25
+"""Losses beyond this many warped units above the median do not count, and how many more do with
+every doubling of more than a few trials: first the middle of the front, then its ends."""
+ROUNDS, BROOD, PARENTS = 4, 128, 40
+"""Of the inner evolution: how often it breeds, how many, and from how many."""
+FIRST = 32
+"""Random encodings among which the one farthest from all others is taken."""
+OPTIMISM = 3.0
+"""By which standard deviations are multiplied where a candidate is chosen for what it teaches."""
+LEAST = 1e-9
+"""Weight of the standard deviations: decides where nothing is expected to be gained."""
+CHUNK = 1024
+"""Candidates whose worth is worked out at a time."""
+
+
+@final
+@CONTROLLERS.register
+@dataclass(frozen=True, kw_only=True)
+class Predictor(AbstractController):
+    """Expected hypervolume improvement on Gaussian processes.
+
+    Attributes:
+        seed: Of all random draws.
+        warm_up: Finished trials before the first prediction.
+        explore: One candidate in so many is chosen for what it would teach.
+    """
+
+    seed: int = 0
+    warm_up: int = 8
+    explore: int = 10
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "predictor", warm_up=(2, np.inf), explore=(1, np.inf))
+
+    def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
+        """See `AbstractController.ask`."""
+        rng = generator(self.seed, trials)
+        is_ready = self._is_ready(problem, trials)
+        source = (self._promising if is_ready else _far_apart)(problem, trials, rng)
+        return propose(problem, trials, n, source=source, rng=rng)
+
+    def evidence(self, problem: Problem, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
+        """See `Predicts.evidence`."""
+        if not self._is_ready(problem, trials):
+            return {}
+        return beliefs_of(problem, trials, self.warm_up).evidence()
+
+    def _is_ready(self, problem: Problem, trials: Sequence[Trial]) -> bool:
+        """Whether there is enough to learn from."""
+        num_measured = int(np.isfinite(problem.losses(trials)).all(axis=1).sum())
+        num_finished = sum(bool(t.metrics) or t.failure is not None for t in trials)
+        return num_measured >= 2 and num_finished >= self.warm_up
+
+    def _promising(
+        self, problem: Problem, trials: Sequence[Trial], rng: np.random.Generator
+    ) -> Iterator[np.ndarray]:
+        """One encoding at a time, shape (1, C), each as if those before it had been measured."""
+        beliefs = beliefs_of(problem, trials, self.warm_up)
+        number = len(trials)
+        pool_KC, worth_K = _pool(beliefs, trials, rng, trust=self._trust(number))
+        while len(pool_KC):
+            best = int(worth_K.argmax())
+            yield pool_KC[best : best + 1]
+            number += 1
+            beliefs = beliefs.believing(pool_KC[best : best + 1])
+            pool_KC = np.delete(pool_KC, best, axis=0)
+            worth_K = worth(beliefs, pool_KC, trust=self._trust(number))
+
+    def _trust(self, number: int) -> float:
+        """What standard deviations are divided by where the trial of that number is chosen."""
+        return 1.0 / OPTIMISM if number % self.explore == self.explore - 1 else 1.0
+
+
+def worth(beliefs: Beliefs, encodings_KC: np.ndarray, *, trust: float) -> np.ndarray:
+    """Expected gain of every encoding, shape (K,); standard deviations are divided by `trust`."""
+    losses_NM = beliefs.losses_NM
+    front_FM = losses_NM[non_dominated(losses_NM)]
+    doublings = np.log2(max(1.0, len(losses_NM) / FEW))
+    reference_M = np.full(losses_NM.shape[1], HOPELESS + ENDS * doublings)
+    boxes = open_boxes(front_FM, reference_M)
+    worth_K = np.zeros(len(encodings_KC))
+    for start in range(0, len(encodings_KC), CHUNK):
+        rows = slice(start, start + CHUNK)
+        mean_KM, std_KM = beliefs.losses(encodings_KC[rows])
+        chance_K = beliefs.chance(encodings_KC[rows])
+        gain_K = expected_improvement(mean_KM, std_KM / trust, boxes)
+        worth_K[rows] = chance_K * (gain_K + LEAST * std_KM.sum(axis=1))
+    return worth_K
+
+
+def _pool(
+    beliefs: Beliefs, trials: Sequence[Trial], rng: np.random.Generator, *, trust: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """New canonical encodings within the modelled limits, and their worth.
+
+    All of a small space, else what an evolution on the predictions comes to.
+    """
+    problem = beliefs.problem
+    taken = {trial.candidate.encoding for trial in trials}
+    rows_NC = everything(problem.space)
+    if rows_NC is not None:
+        pool_KC = _fresh(problem, rows_NC, taken)
+        return pool_KC, worth(beliefs, pool_KC, trust=trust)
+    parents_PC = _parents(problem, trials, rng)
+    pool_KC, worth_K = np.zeros((0, parents_PC.shape[1]), dtype=int), np.zeros(0)
+    for _ in range(ROUNDS):
+        mother_NC, father_NC = parents_PC[rng.integers(0, len(parents_PC), size=(2, BROOD))]
+        is_from_father_NC = (rng.random((BROOD, 1)) < 0.5) & (rng.random(mother_NC.shape) < 0.5)
+        children_NC = np.where(is_from_father_NC, father_NC, mother_NC)
+        children_NC = mutate(problem.space, children_NC, rng, expected=1.0, ordinal=0.5)
+        children_NC = problem.space.canonical_many(repair(problem, children_NC, rng))
+        new_NC = _fresh(problem, children_NC, taken)
+        taken |= set(map(tuple, new_NC.tolist()))
+        pool_KC = np.concatenate([pool_KC, new_NC])
+        worth_K = np.concatenate([worth_K, worth(beliefs, new_NC, trust=trust)])
+        if len(pool_KC):
+            parents_PC = pool_KC[np.argsort(-worth_K, kind="stable")[:PARENTS]]
+    return pool_KC, worth_K
+
+
+def _parents(problem: Problem, trials: Sequence[Trial], rng: np.random.Generator) -> np.ndarray:
+    """Where the inner evolution starts: the front, or what was measured at all, and random ones."""
+    losses_NM = problem.losses(trials)
+    losses_NM[problem.excesses(trials) > 0.0] = np.nan
+    front = np.flatnonzero(non_dominated(losses_NM))
+    if len(front) == 0:
+        front = np.flatnonzero(np.isfinite(problem.losses(trials)).all(axis=1))
+    start_PC = np.array([trials[i].candidate.encoding for i in rng.permutation(front)[:PARENTS]])
+    return np.concatenate([start_PC, problem.space.sample(rng, PARENTS // 2)])
+
+
+def _fresh(problem: Problem, canonical_NC: np.ndarray, taken: Set[tuple[int, ...]]) -> np.ndarray:
+    """The rows within the modelled limits that are not taken, each once, in their order."""
+    rows = dict.fromkeys(map(tuple, canonical_NC[problem.is_feasible(canonical_NC)].tolist()))
+    fresh = [row for row in rows if row not in taken]
+    return np.array(fresh, dtype=int).reshape(-1, canonical_NC.shape[1])
+
+
+def _far_apart(
+    problem: Problem, trials: Sequence[Trial], rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """One encoding at a time, shape (1, C): random ones that are far from all others."""
+    features = features_of(problem.space)
+    space = problem.space
+    taken_NC = np.array([t.candidate.encoding for t in trials], int).reshape(
+        len(trials), len(space.choices)
+    )
+    for random_NC in spread(problem, FIRST, rng):
+        rows_NC = space.canonical_many(random_NC)
+        if len(taken_NC):
+            one_NF = features(rows_NC, space.is_active(rows_NC))
+            other_KF = features(taken_NC, space.is_active(taken_NC))
+            distance_NK = ((one_NF[:, None] - other_KF) ** 2).sum(axis=2)
+            rows_NC = rows_NC[[int(distance_NK.min(axis=1).argmax())]]
+        else:
+            rows_NC = rows_NC[:1]
+        yield rows_NC
+        taken_NC = np.concatenate([taken_NC, rows_NC])
