@@ -5,13 +5,14 @@ offline file), `pareto.csv` and `report.md`; `compare` puts finished runs side b
 imports torch.
 """
 
-from reports.build import build_comparison, build_report
+from reports.build import build_bench, build_comparison, build_report
 from reports.comparison import compare, comparison_json, comparison_table
 from reports.intervals import wilson
 from reports.load import load_run
 from reports.tables import front_rows, front_table
 
 __all__ = [
+    "build_bench",
     "build_comparison",
     "build_report",
     "compare",

@@ -5,10 +5,12 @@ Every file is replaced as a whole: who opens one sees the old or the new one, ne
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from nas._files import make_folder
-from reports import comparison_page
+from nas.bench import Benchmark, Record
+from reports import bench_page, comparison_page
 from reports.comparison import Comparison
 from reports.load import load_run
 from reports.page import render
@@ -56,11 +58,24 @@ def build_comparison(comparison: Comparison, out: Path) -> Path:
     Raises:
         UserError: If it cannot be written.
     """
+    return _write_where_asked("comparison", out, comparison_page.render(comparison))
+
+
+def build_bench(benchmark: Benchmark, records: Mapping[str, Record], out: Path) -> Path:
+    """Writes the page that shows controllers side by side.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    return _write_where_asked("plot", out, bench_page.render(benchmark, records))
+
+
+def _write_where_asked(what: str, out: Path, content: str) -> Path:
     try:
-        _write(out, comparison_page.render(comparison))
+        _write(out, content)
     except OSError as error:
         raise UserError(
-            f"comparison '{out}' cannot be written: {error.strerror or error}. "
+            f"{what} '{out}' cannot be written: {error.strerror or error}. "
             "Name a file in a folder that is there and that you may write to, with --out."
         ) from error
     return out

@@ -1,4 +1,4 @@
-"""Plots of lines: training loss over steps, hypervolume over trials."""
+"""Plots of lines: training loss over steps, hypervolume and predictions over trials."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,18 +15,18 @@ LOSSES = {"loss": "all subnets", "loss_largest": "largest", "loss_smallest": "sm
 def training_plot(run: RunTables) -> Json | None:
     """Loss of the supernet over steps."""
     series = [
-        _line(name, place, _points(run.training, field))
+        line(name, place, _points(run.training, field))
         for place, (field, name) in enumerate(LOSSES.items())
     ]
-    return _lines(series, x="Step", y="Training loss", from_zero=True)
+    return lines(series, x="Step", y="Training loss", from_zero=True)
 
 
 def finetune_plot(run: RunTables) -> Json | None:
     """Loss of each network that was trained further."""
     series = [
-        _line(key, place, _points(log, "loss")) for place, (key, log) in enumerate(run.finetunes)
+        line(key, place, _points(log, "loss")) for place, (key, log) in enumerate(run.finetunes)
     ]
-    return _lines(series, x="Step", y="Fine-tuning loss", from_zero=True)
+    return lines(series, x="Step", y="Fine-tuning loss", from_zero=True)
 
 
 def growth_plot(growth: Growth | None) -> Json | None:
@@ -38,11 +38,22 @@ def growth_plot(growth: Growth | None) -> Json | None:
         "log-loss, latency and size": growth.with_size,
     }
     series = [
-        _line(name, place, [(number, 100 * share) for number, share in points])
+        line(name, place, [(number, 100 * share) for number, share in points])
         for place, (name, points) in enumerate(named.items())
     ]
-    plot = _lines(series, x="Trials", y="Dominated share of the box, %", is_marked=True)
+    plot = lines(series, x="Trials", y="Dominated share of the box, %", is_marked=True)
     return None if plot is None else {**plot, "reference": growth.reference.words}
+
+
+def beliefs_plot(run: RunTables) -> Json | None:
+    """How well the controller's predictions ranked, and how often their interval held."""
+    series: list[Json] = []
+    for metric in dict.fromkeys(belief.metric for belief in run.beliefs):
+        own = [belief for belief in run.beliefs if belief.metric == metric]
+        for name, field in (("Kendall tau", "kendall_tau"), ("coverage of 90 %", "coverage")):
+            points = [(belief.trials, getattr(belief, field)) for belief in own]
+            series.append(line(f"{metric}, {name}", len(series), points))
+    return lines(series, x="Trials", y="Tau, and share within the interval", is_marked=True)
 
 
 def _points(log: Sequence[TrainPoint], field: str) -> list[tuple[float, float]]:
@@ -52,30 +63,31 @@ def _points(log: Sequence[TrainPoint], field: str) -> list[tuple[float, float]]:
     return [(p.step, getattr(p, field)) for p in kept if getattr(p, field) is not None]
 
 
-def _line(name: str, place: int, points: Sequence[tuple[float, float]]) -> Json:
+def line(name: str, place: int, points: Sequence[tuple[float, float]]) -> Json:
+    """One line of a plot; its place says how it is drawn."""
     return {"name": name, "kind": f"curve{place % NUM_CURVES}", "points": points}
 
 
-def _lines(
+def lines(
     series: list[Json], *, x: str, y: str, is_marked: bool = False, from_zero: bool = False
 ) -> Json | None:
     """A plot of the lines that have points; marked lines answer the pointer at each point."""
-    drawn = [line for line in series if line["points"]]
+    drawn = [one for one in series if one["points"]]
     if not drawn:
         return None
-    xs = [px for line in drawn for px, _ in line["points"]]
-    ys = [py for line in drawn for _, py in line["points"]]
+    xs = [px for one in drawn for px, _ in one["points"]]
+    ys = [py for one in drawn for _, py in one["points"]]
     end = max(xs) if max(xs) > min(xs) else min(xs) + 1
     dots = [
         {
             "x": px,
             "y": py,
             "title": f"{x} {px}",
-            "facts": [(line["name"], text.significant(py))],
+            "facts": [(one["name"], text.significant(py))],
             "network": [],
         }
-        for line in drawn
-        for px, py in line["points"]
+        for one in drawn
+        for px, py in one["points"]
         if is_marked
     ]
     return {

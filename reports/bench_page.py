@@ -1,0 +1,76 @@
+"""The page of `nas bench`: how much of a table's front each controller has after N evaluations."""
+
+from collections.abc import Mapping
+
+from nas.bench import Benchmark, Record, mean, stderr
+from reports import legends, text
+from reports.axes import Json
+from reports.curves import line, lines
+from reports.document import document
+from reports.markup import Html, element, join, section
+
+
+def render(benchmark: Benchmark, records: Mapping[str, Record]) -> str:
+    """The whole page."""
+    plot = lines(
+        [
+            line(name, place, [(n, 100 * mean(found)) for n, found in record.shares.items()])
+            for place, (name, record) in enumerate(records.items())
+        ],
+        x="Evaluations",
+        y="Hypervolume, % of the table's",
+        is_marked=True,
+    )
+    goals = ", ".join(f"{o.goal} {o.metric}" for o in benchmark.objectives)
+    reference = ", ".join(
+        f"{o.metric} {text.significant(value)}"
+        for o, value in zip(benchmark.objectives, benchmark.reference, strict=True)
+    )
+    num_seeds = len(next(iter(next(iter(records.values())).shares.values())))
+    body = join(
+        element(
+            "header",
+            element("p", "Controllers on a table", class_="eyebrow"),
+            element("h1", benchmark.table.space.name),
+            element("p", f"{len(benchmark.table):,} networks: {goals}", class_="lead"),
+            element("p", f"Reference point: {reference}. Seeds: {num_seeds}.", class_="quiet"),
+        ),
+        _plot(plot),
+        section("Numbers", element("div", _table(records), class_="scroll", tabindex=0)),
+    )
+    return document(
+        title=f"Controllers on {benchmark.table.space.name}",
+        body=body,
+        data={"tips": [], "plots": {"growth": plot}},
+    )
+
+
+def _plot(plot: Json | None) -> Html:
+    assert plot is not None
+    items = [legends.line(one["kind"], one["name"]) for one in plot["series"]]
+    return section(
+        "Hypervolume over evaluations",
+        legends.legend(items),
+        element("div", id="plot-growth", class_="plot"),
+    )
+
+
+def _table(records: Mapping[str, Record]) -> Html:
+    numbers = next(iter(records.values())).shares
+    names = ["controller", *(f"after {number}" for number in numbers), "front found", "ask"]
+    head = element("tr", *(element("th", name, scope="col") for name in names))
+    body = []
+    for name, record in records.items():
+        cells = [
+            *(f"{mean(found):.3f} ± {stderr(found):.3f}" for found in record.shares.values()),
+            f"{record.front_found:.0%}",
+            f"{record.ask_ms:.1f} ms",
+        ]
+        body.append(
+            element(
+                "tr",
+                element("th", name, scope="row"),
+                *(element("td", cell, class_="number") for cell in cells),
+            )
+        )
+    return element("table", element("thead", head), element("tbody", *body), class_="comparison")
