@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas._bench_command import bench
 from nas._options import Budgets, Resolution, SpaceName, fractions, setting, words
 from nas._space_commands import space_app
 
@@ -25,6 +26,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(space_app, name="space")
+app.command(
+    epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
+    "--minimize macs --reference 80,max"
+)(bench)
 
 OK, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -61,7 +66,14 @@ def search(
         str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")
     ] = None,
     controller: Annotated[
-        str | None, typer.Option(help="evolution, nsga2, tpe or random. [evolution]")
+        str | None,
+        typer.Option(help="predictor, evolution, local, nsga2, tpe or random. [predictor]"),
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where candidates are scored: inline or processes. [inline]")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes of the executor. [one per core]")
     ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Candidates to score. [as many as fit the time]")
@@ -108,6 +120,8 @@ def search(
         "precision": words(precision),
         "sparsity": fractions(sparsity),
         "controller": controller,
+        "executor": executor,
+        "workers": workers,
         "trials": trials,
         "time": time,
         "supernet": supernet,

@@ -43,6 +43,10 @@ class Config:
         sparsity: Fractions that pruning may remove from a stage.
         controller: What proposes candidates.
         method: How the supernet is trained.
+        executor: Where candidates are scored.
+        workers: Processes of the executor; 0 for one per core.
+        lag: Trials by which the results that a candidate is asked for with may be behind; -1 for
+            the executor's own. Same seed, same lag: same trials, with any executor.
         trials: Candidates to score; 0 to fit the time.
         time: How long all phases together should take: "90s", "20m", "1.5h".
         supernet: A run directory whose trained supernet is used; "" to train one.
@@ -62,8 +66,11 @@ class Config:
     timing_threads: int = 1
     precision: tuple[str, ...] = ("fp32", "int8")
     sparsity: tuple[float, ...] = (0.0, 0.25, 0.5)
-    controller: str = "evolution"
+    controller: str = "predictor"
     method: str = "sandwich"
+    executor: str = "inline"
+    workers: int = 0
+    lag: int = -1
     trials: int = 0
     time: str = DEFAULT_TIME
     supernet: str = ""
@@ -73,12 +80,14 @@ class Config:
 
     def __post_init__(self) -> None:
         parse_time(self.time)
-        for name in ("resolution", "trials", "seed", "threads"):
+        for name in ("resolution", "trials", "seed", "threads", "workers"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
         if self.timing_threads < 1:
             raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
-        for name in ("threads", "timing_threads"):
+        if self.lag < -1:
+            raise UserError(f"lag is {self.lag}. It must be -1 (the executor's own) or more.")
+        for name in ("threads", "timing_threads", "workers"):
             if getattr(self, name) > MAX_THREADS:
                 raise UserError(
                     f"{name} is {getattr(self, name)}. It must be at most {MAX_THREADS}; more than "

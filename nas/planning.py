@@ -177,9 +177,11 @@ def checked_settings(config: Config) -> Mapping[str, Any]:
         UserError: Naming the setting and the closest known ones.
     """
     from nas.controllers import CONTROLLERS
+    from nas.executors import EXECUTORS
 
-    controller = _names(CONTROLLERS.get(config.controller))
-    known = {*_names(TrainPlan), *_names(PhasePlan), *controller} - {"seed", "threads", "trials"}
+    plugins = CONTROLLERS.get(config.controller), EXECUTORS.get(config.executor)
+    known = {name for cls in (TrainPlan, PhasePlan, *plugins) for name in _names(cls)}
+    known -= {"seed", "threads", "trials", "workers"}
     for name in config.set:
         if name not in known:
             raise UserError(f"unknown setting '{name}'. {did_you_mean(name, known)}")

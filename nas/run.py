@@ -12,6 +12,7 @@
     supernet.safetensors  the trained weights
     measurements/<key>.json   one finished score each
     trials.jsonl          one line per trial, in order, no wall clock
+    beliefs.jsonl         how well the controller predicted the trials so far
     finetune_plan.json    how fast finalists train: measured once, after the search
     finetunes/<key>/      finalists trained further: see `nas/finetuning.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
@@ -106,6 +107,10 @@ class Run:
             write_json(path, decide())
         return read_json(path)
 
+    def has_score(self, key: str) -> bool:
+        """Whether a candidate's score is recorded."""
+        return (self.path / f"measurements/{key}.json").exists()
+
     def score(self, key: str, measure: Callable[[], Score]) -> Score:
         """The recorded score of a candidate; measured and recorded now if there is none."""
         document = self.decided(f"measurements/{key}.json", lambda: _score_json(measure()))
@@ -128,6 +133,11 @@ class Run:
     def append_trial(self, trial: Trial) -> None:
         """Record the next trial."""
         append_line(self.path / "trials.jsonl", trial.to_json())
+
+    def append_beliefs(self, num_trials: int, metrics: Mapping[str, Any]) -> None:
+        """Record how well the controller predicts what it has seen; nothing decides by it."""
+        if metrics:
+            append_line(self.path / "beliefs.jsonl", {"trials": num_trials, "metrics": metrics})
 
     def folder(self, name: str) -> Path:
         """A folder of the run, made if it is missing."""

@@ -5,6 +5,8 @@ config -> data, space, limits -> profile -> trim, plan -> train
        -> train finalists further -> export, time, verify -> front
 """
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import torch
 
 from nas._files import understood
 from nas.config import Config
-from nas.controllers import CONTROLLERS
+from nas.controllers import CONTROLLERS, Predicts
 from nas.data import DataSet
+from nas.executors import EXECUTORS, Session
 from nas.finish import finish, train_finalists
 from nas.latency import LatencyModel
 from nas.planning import (
@@ -39,7 +42,7 @@ from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, log_step
 from nas.score import Scorer
 from nas.trained import Trained, read_supernet
-from nas.trial import Trial
+from nas.trial import Score, Trial
 from nas.trimming import announce, limit_rows, run_space
 from search_spaces import Candidate, UserError
 from supernets.checkpoint import write_tensors
@@ -150,34 +153,83 @@ def trained_supernet(
 
 
 def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
-    """All trials, each recorded before the next candidate is asked for."""
+    """All trials, recorded in order; scores are recorded as soon as they are there.
+
+    The candidate of trial i is asked for with the results of trials below i - lag: what is asked
+    for does not depend on which score is finished first.
+    """
     run, config, problem = trained.run, trained.config, trained.problem
     number = trained.phases.trials
-    controller = make_controller(config)
+    controller, executor = make_controller(config), make_executor(config)
+    lag = executor.lag if config.lag < 0 else config.lag
     trials = run.trials(problem.space)
+    waiting: list[Candidate] = []
+    is_dry = False
     reporter.phase("search", f"scoring {number} candidates with '{config.controller}'")
-    while len(trials) < number:
-        asked = controller.ask(problem, trials, 1)
-        if not asked:
-            if not trials:
-                raise UserError(
-                    f"no network of space '{problem.space.name}' was found within all limits "
-                    f"together: {', '.join(limit.text for limit in problem.limits)}. Raise one."
-                )
-            reporter.note(f"every network within the limits is scored: {len(trials)}")
-            break
-        trial = score_one(run, problem, trained.scorer, asked[0], len(trials))
-        run.append_trial(trial)
-        trials.append(trial)
-        reporter.advance(len(trials), number, _best(trials))
+    with executor.session(trained) as session:
+        while len(trials) < number:
+            while not is_dry and len(waiting) <= lag and len(trials) + len(waiting) < number:
+                seen = seen_with_lag(trials, waiting, lag)
+                asked = controller.ask(problem, seen, 1)
+                is_dry = not asked
+                for candidate in asked:
+                    waiting.append(candidate)
+                    if not run.has_score(candidate.key):
+                        session.start(candidate)
+            if not waiting:
+                break
+            key = waiting[0].key
+            score = run.score(key, partial(awaited, run, session, key))
+            trial = trial_of(problem, waiting.pop(0), score, len(trials))
+            run.append_trial(trial)
+            trials.append(trial)
+            if isinstance(controller, Predicts):
+                run.append_beliefs(len(trials), controller.evidence(problem, trials))
+            reporter.advance(len(trials), number, _best(trials))
+    if not trials:
+        raise UserError(
+            f"no network of space '{problem.space.name}' was found within all limits "
+            f"together: {', '.join(limit.text for limit in problem.limits)}. Raise one."
+        )
+    if len(trials) < number:
+        reporter.note(f"every network within the limits is scored: {len(trials)}")
     return trials
 
 
-def score_one(
-    run: Run, problem: Problem, scorer: Scorer, candidate: Candidate, number: int
-) -> Trial:
-    """The candidate's trial: a recorded score if there is one, else a new one."""
-    score = run.score(candidate.key, lambda: scorer(candidate))
+def awaited(run: Run, session: Session, key: str) -> Score:
+    """The score of a started candidate; others that are finished before it are recorded."""
+    while True:
+        other, score = session.finished()
+        if other == key:
+            return score
+        run.score(other, partial(_same, score))
+
+
+def _same(score: Score) -> Score:
+    return score
+
+
+def seen_with_lag(trials: Sequence[Trial], waiting: Sequence[Candidate], lag: int) -> list[Trial]:
+    """What the next ask may see: the results of the last `lag` trials are hidden.
+
+    Args:
+        trials: The recorded ones.
+        waiting: Candidates that were asked for after them.
+        lag: How many trials before the next one count as being evaluated.
+    """
+    num_seen = max(0, len(trials) + len(waiting) - lag)
+    hidden = [*(trial.candidate for trial in trials[num_seen:]), *waiting]
+    return [
+        *trials[:num_seen],
+        *(
+            Trial(number=num_seen + i, candidate=candidate, metrics={}, predicted={})
+            for i, candidate in enumerate(hidden)
+        ),
+    ]
+
+
+def trial_of(problem: Problem, candidate: Candidate, score: Score, number: int) -> Trial:
+    """The trial that a score makes of a candidate."""
     row = np.array([candidate.encoding])
     predicted = {m: round(float(problem.model.of(m, row)[0]), 6) for m in problem.model.metrics}
     return Trial(
@@ -194,6 +246,13 @@ def make_controller(config: Config) -> Any:
     cls = CONTROLLERS.get(config.controller)
     own = {n: v for n, v in config.set.items() if n in cls.__dataclass_fields__}
     return cls(**own, seed=config.seed)
+
+
+def make_executor(config: Config) -> Any:
+    """The executor with the hyper-parameters that `--set` gives it."""
+    cls = EXECUTORS.get(config.executor)
+    own = {n: v for n, v in config.set.items() if n in cls.__dataclass_fields__}
+    return cls(**own, workers=config.workers)
 
 
 def _best(trials: list[Trial]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.config import TYPE_NAMES, Config, is_a
 from nas.controllers import CONTROLLERS
+from nas.executors import EXECUTORS
 from nas.planning import PhasePlan, checked_settings
 from search_spaces import UserError
 from supernets.train import TrainPlan
@@ -34,7 +35,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "finetune_share": (0.0, 0.95),
     "finetune_s": (0.0, math.inf),
 }
-"""Lowest and highest value; a controller checks its own."""
+"""Lowest and highest value; a plug-in checks its own."""
 
 WORDS = {"precision": ("fp32", "bf16")}
 
@@ -46,9 +47,9 @@ def check_settings(config: Config) -> None:
         UserError: Naming the setting, what was found and what is allowed.
     """
     settings = checked_settings(config)
-    controller = CONTROLLERS.get(config.controller)
+    plugins = CONTROLLERS.get(config.controller), EXECUTORS.get(config.executor)
     kinds: dict[str, Any] = {}
-    for owner in (controller, PhasePlan, TrainPlan):
+    for owner in (*plugins, PhasePlan, TrainPlan):
         kinds |= {f.name: f.type for f in fields(owner)}
     for name, value in settings.items():
         if not is_a(value, kinds[name]):
@@ -59,8 +60,9 @@ def check_settings(config: Config) -> None:
             raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
-    own = {n: v for n, v in settings.items() if n in {f.name for f in fields(controller)}}
-    controller(**own)
+    for plugin in plugins:
+        names = {f.name for f in fields(plugin)}
+        plugin(**{name: value for name, value in settings.items() if name in names})
     if settings.get("full_from", 0) > settings.get("steps", math.inf):
         raise UserError(
             f"setting 'full_from' is {settings['full_from']}, but there are only "

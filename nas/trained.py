@@ -15,7 +15,7 @@ from nas.problem import Problem
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_config_of, read_space
 from nas.score import Scorer
-from search_spaces import UserError
+from search_spaces import SearchSpace, UserError
 from supernets.checkpoint import read_tensors, same_shapes
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
@@ -71,7 +71,6 @@ def reopened(path: Path, reporter: Reporter) -> Trained:
         train_plan = train_plan_of(read_json(path / "plan.json"))
     with understood(f"'{path}/search_plan.json'"):
         phases = phase_plan_of(read_json(path / "search_plan.json"))
-    supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
     return Trained(
         run=run,
         config=config,
@@ -79,8 +78,28 @@ def reopened(path: Path, reporter: Reporter) -> Trained:
         problem=problem,
         train_plan=train_plan,
         phases=phases,
-        scorer=Scorer(supernet, data, phases.images_per_score),
+        scorer=_scorer(path, config, space, data, phases),
     )
+
+
+def read_scorer(path: Path, reporter: Reporter) -> Scorer:
+    """The scorer of a run that another process has open: nothing is locked and nothing written.
+
+    Args:
+        path: A run that has reached its search.
+        reporter: Told what is loaded.
+    """
+    config = read_config_of(path)
+    data, _, _ = prepare(config, reporter, is_trained=True)
+    phases = phase_plan_of(read_json(path / "search_plan.json"))
+    return _scorer(path, config, read_space(path), data, phases)
+
+
+def _scorer(
+    path: Path, config: Config, space: SearchSpace, data: DataSet, phases: PhasePlan
+) -> Scorer:
+    supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
+    return Scorer(supernet, data, phases.images_per_score)
 
 
 def read_supernet(path: Path, supernet: Supernet) -> Supernet:

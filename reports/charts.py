@@ -2,7 +2,7 @@
 
 from reports import hypervolumes
 from reports.axes import Json
-from reports.curves import finetune_plot, growth_plot, training_plot
+from reports.curves import beliefs_plot, finetune_plot, growth_plot, training_plot
 from reports.front_plot import front_plot
 from reports.records import RunTables
 from reports.scatters import fidelity_plot, latency_plot, operator_mix_plot
@@ -19,4 +19,5 @@ def plots(run: RunTables) -> Json:
         "fidelity": fidelity_plot(run),
         "training": training_plot(run),
         "finetuning": finetune_plot(run),
+        "beliefs": beliefs_plot(run),
     }

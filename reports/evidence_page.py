@@ -47,8 +47,21 @@ def _operator_mix(run: RunTables, plots: Json) -> Html:
 
 
 def predictions(run: RunTables, plots: Json) -> Html:
-    """How far predicted latency and inherited accuracy can be trusted."""
-    return element("div", _latency(run, plots), _fidelity(run, plots), class_="pair")
+    """How far predicted latency, inherited accuracy and the controller can be trusted."""
+    pair = element("div", _latency(run, plots), _fidelity(run, plots), class_="pair")
+    return pair if plots["beliefs"] is None else element("div", pair, _beliefs(plots))
+
+
+def _beliefs(plots: Json) -> Html:
+    note = (
+        "Each trial predicted from the others: Kendall tau between predicted and measured, and the "
+        "share of trials within their 90 % interval."
+    )
+    return section(
+        "What the controller predicted",
+        _curves(plots, "beliefs", ""),
+        element("p", note, class_="note"),
+    )
 
 
 def _latency(run: RunTables, plots: Json) -> Html:

@@ -25,6 +25,7 @@ from reports.documents import (
 )
 from reports.limits import computed_limits
 from reports.logs import (
+    read_beliefs,
     read_fidelity,
     read_finetunes,
     read_phases,
@@ -80,6 +81,7 @@ def load_run(run_dir: Path) -> RunTables:
         finetunes=read_finetunes(run_dir / "finetunes"),
         profile=read_profile(read_json(run_dir / "profile" / "profile.json")),
         fidelity=read_fidelity(read_json(run_dir / "fidelity" / "fidelity.json")),
+        beliefs=read_beliefs(read_lines(run_dir / "beliefs.jsonl")),
     )
 
 

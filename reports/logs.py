@@ -12,7 +12,7 @@ from reports.documents import (
     table_at,
     tables_at,
 )
-from reports.records import Fidelity, FidelityRow, Phase, Profile, ProfileRow, TrainPoint
+from reports.records import Belief, Fidelity, FidelityRow, Phase, Profile, ProfileRow, TrainPoint
 
 
 def read_phases(events: list[Json]) -> tuple[Phase, ...]:
@@ -115,3 +115,20 @@ def _fidelity_row(line: Json) -> FidelityRow | None:
         alone=alone,
         macs=as_number(line.get("macs")),
     )
+
+
+def read_beliefs(lines: list[Json]) -> tuple[Belief, ...]:
+    """What a controller said of its predictions, in order; a repeated line counts once."""
+    found: dict[tuple[int, str], Belief] = {}
+    for line in lines:
+        number = as_whole(line.get("trials")) or 0
+        for metric, numbers in table_at(line, "metrics").items():
+            tau, coverage = (
+                as_number(numbers.get("kendall_tau")),
+                as_number(numbers.get("coverage")),
+            )
+            if tau is not None and coverage is not None:
+                found[number, metric] = Belief(
+                    trials=number, metric=metric, kendall_tau=tau, coverage=coverage
+                )
+    return tuple(found.values())

@@ -217,6 +217,16 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Belief:
+    """How well a controller predicted one metric, each trial left out once."""
+
+    trials: int  # how many it had
+    metric: str
+    kendall_tau: float
+    coverage: float  # fraction of the trials within their 90 % interval
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunTables:
     """Everything that a report says about one run."""
 
@@ -236,6 +246,7 @@ class RunTables:
     finetunes: tuple[tuple[str, tuple[TrainPoint, ...]], ...]  # (key, its training log)
     profile: Profile | None
     fidelity: Fidelity | None
+    beliefs: tuple[Belief, ...]
 
     @property
     def members(self) -> tuple[Member, ...]:

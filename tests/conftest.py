@@ -1,6 +1,7 @@
-"""What every test may ask for: a space, a supernet, and once per session a trained one."""
+"""What every test may ask for: a space, a supernet, once per session a trained one, a finished run."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,16 +9,37 @@ import pytest
 import torch
 from hypothesis import settings
 
+from nas.config import Config
 from nas.data import DataSet, load_data
+from nas.reporter import Silent
+from nas.search import search
 from search_spaces import SearchSpace
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
 from supernets.steps import SupernetStep
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, train
+from tests.small_run import SmallRun
 from tests.strategies import mini_space, randomise_
 
 THREADS = 1
+TOY = Config(
+    space="toy",
+    data="digits",
+    resolution=16,
+    budget=("90%MACs",),
+    time="10s",
+    trials=5,
+    threads=1,
+    set={
+        "steps": 30,
+        "finetune_s": 2.0,
+        "finalists": 2,
+        "random_references": 1,
+        "images_per_score": 150,
+    },
+)
+
 
 settings.register_profile("explore", deadline=None, max_examples=20)
 settings.register_profile("ci", parent=settings.get_profile("explore"), derandomize=True)
@@ -90,3 +112,37 @@ def calibration(digits: DataSet) -> list[torch.Tensor]:
     """Normalised images in batches, as `compress` takes them."""
     images = digits.normalised(digits.calibration.take(256).images_NCHW)
     return list(torch.from_numpy(images).split(64))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy search from end to end; read only."""
+    path = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        time_in_two_processes(patch)
+        search(TOY, path, Silent())
+    return path
+
+
+@pytest.fixture
+def two_timing_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are timed in two fresh processes instead of five to ten, to save the tests' time."""
+    time_in_two_processes(monkeypatch)
+
+
+def time_in_two_processes(patch: pytest.MonkeyPatch) -> None:
+    """Sets the constants of the timing."""
+    patch.setattr("nas.finalists.TIMING_PROCESSES", 2)
+    patch.setattr("nas.finalists.SPARE_PROCESSES", 0)
+
+
+@pytest.fixture
+def own_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def small_run(finished_run: Path) -> SmallRun:
+    """The finished run, to be copied, damaged and continued."""
+    return SmallRun(finished_run, TOY)

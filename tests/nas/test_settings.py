@@ -28,16 +28,19 @@ from supernets.train import TrainPlan
         ({"steps": 3, "full_from": 5}, "only 3 steps"),
         ({"crossover": 2}, "crossover is 2"),
         ({"tournament": "big"}, "It must be a whole number"),
+        ({"score_limit_s": 0}, "score_limit_s is 0. It must be above 0 seconds"),
+        ({"workers": 3}, "unknown setting 'workers'"),
     ],
 )
 def test_a_wrong_setting_is_refused(settings: dict[str, float | str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        check_settings(Config(set=settings))
+        check_settings(Config(controller="evolution", executor="processes", set=settings))
 
 
 def test_right_settings_pass() -> None:
     good = {"steps": 30, "learning_rate": 1, "precision": "bf16", "channels_last": True}
-    check_settings(Config(set={**good, "finalists": 3, "population": 4, "full_from": 0}))
+    good |= {"finalists": 3, "population": 4, "full_from": 0, "score_limit_s": 60}
+    check_settings(Config(controller="evolution", executor="processes", set=good))
 
 
 def test_a_setting_of_another_controller_is_unknown() -> None:

@@ -255,6 +255,11 @@ def add_extras(folder: Path, draw: Draw) -> None:
         "schema": 1, "subnets": 15, "steps": 800, "batch_size": 64, "kendall_tau": 0.714,
         "interval": [0.42, 0.88], "rows": rows,
     })  # fmt: skip
+    _write_lines(folder / "beliefs.jsonl", [
+        {"trials": number, "metrics": {"log_loss": {"kendall_tau": 0.5 + number / 100,
+                                                    "coverage": 0.9}}}
+        for number in (12, 24, 36)
+    ])  # fmt: skip
     _write_json(folder / "search_plan.json", {"schema": 1, "calibration_images": 256})
 
 

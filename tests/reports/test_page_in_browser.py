@@ -137,7 +137,7 @@ def test_every_text_can_be_read_and_nothing_overflows_in_light_and_dark(
         tab.page.set_viewport_size({"width": width, "height": height})
         tab.page.wait_for_function(DRAWN)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert tab.page.locator(".plot svg").count() == 7
+        assert tab.page.locator(".plot svg").count() == 8
         assert tab.evaluate(OVERLAPPING) == 0
         for scheme in ("light", "dark"):
             tab.page.emulate_media(color_scheme=scheme)

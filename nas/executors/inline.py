@@ -1,0 +1,49 @@
+"""Scores in this process, one after the other."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import final
+
+from nas.executors._base import EXECUTORS, AbstractExecutor, Session
+from nas.score import Scorer
+from nas.trained import Trained
+from nas.trial import Score
+from search_spaces import Candidate
+
+
+@final
+@EXECUTORS.register
+@dataclass(frozen=True, kw_only=True)
+class Inline(AbstractExecutor):
+    """No other process. `workers` has no meaning here."""
+
+    workers: int = 0
+
+    @property
+    def lag(self) -> int:
+        """None: every ask sees every result."""
+        return 0
+
+    @contextmanager
+    def session(self, trained: Trained) -> Iterator[Session]:
+        """See `AbstractExecutor.session`."""
+        yield _Queue(trained.scorer)
+
+
+class _Queue:
+    """Candidates that wait for their turn."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._waiting: deque[Candidate] = deque()
+
+    def start(self, candidate: Candidate) -> None:
+        """See `Session.start`."""
+        self._waiting.append(candidate)
+
+    def finished(self) -> tuple[str, Score]:
+        """See `Session.finished`."""
+        candidate = self._waiting.popleft()
+        return candidate.key, self._scorer(candidate)
