@@ -4,11 +4,12 @@
     python benchmarks/controllers.py --families [--seeds 5]
 
 The peers, each with its defaults and live (nothing is rebuilt): optuna's NSGA-II, TPE and GP
-samplers; pymoo's NSGA-II; LINAS as in DyNAS-T (Sridhar et al., SimQ-NAS, 2023): evaluate a
-population, fit a ridge per objective on one-hot encodings, run NSGA-II for 20,000 predictions,
-evaluate the last population, and so on. A peer may propose what it has evaluated before: it gets
-the answer again, which costs no evaluation; after 50 such proposals in a row it gets a random new
-network. Of networks that failed, and of those over a limit, peers are told the worst loss so far.
+samplers; pymoo's NSGA-II (`pip install pymoo`); LINAS as in DyNAS-T (Sridhar et al., SimQ-NAS,
+2023): evaluate a population, fit a ridge per objective on one-hot encodings, run NSGA-II for 20,000
+predictions, evaluate the last population, and so on. A peer may propose what it has evaluated
+before: it gets the answer again, which costs no evaluation; after 50 such proposals in a row it
+gets a random new network. Of networks that failed, and of those over a limit, peers are told the
+worst loss so far.
 """
 
 import argparse
