@@ -41,6 +41,11 @@ class Trial:
     predicted: Mapping[str, float]
     failure: str | None = None
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether it was evaluated or has failed; else it is still being evaluated."""
+        return bool(self.metrics) or self.failure is not None
+
     def value(self, metric: str) -> float:
         """The metric as measured, or else as predicted.
 

@@ -32,8 +32,8 @@ REMEMBERED, LEARNT_FROM = 400, 200
 """Trials that predictions are based on, and trials that the kernels are learnt from, at most."""
 REFIT = 1.1
 """Kernels are learnt anew when there are this many times as many trials."""
-INTERVAL, NORMAL_INTERVAL = 0.9, 1.6448536269514722
-"""Share of the cases an interval should hold, and its half width in standard deviations."""
+NORMAL_INTERVAL = 1.6448536269514722
+"""Half width, in standard deviations, of the interval that holds in 90 % of the cases."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def beliefs_of(problem: Problem, trials: Sequence[Trial], warm_up: int) -> Belie
     beliefs = Beliefs(
         problem, warps, objectives, tuple(limits), _success(problem, trials), warped_NM
     )
-    waiting = [t.candidate.encoding for t in trials if not t.metrics and t.failure is None]
+    waiting = [t.candidate.encoding for t in trials if not t.is_finished]
     return beliefs.believing(np.array(sorted(waiting), dtype=int).reshape(-1, len(space.choices)))
 
 
@@ -217,7 +217,7 @@ def _success(problem: Problem, trials: Sequence[Trial]) -> GaussianProcess | Non
     finished = sorted(
         (trial.candidate.encoding, bool(is_finite))
         for trial, is_finite in zip(trials, is_finite_N, strict=True)
-        if trial.metrics or trial.failure is not None
+        if trial.is_finished
     )[-REMEMBERED:]
     outcome_N = np.array([is_good for _, is_good in finished], dtype=float)
     if outcome_N.all() or not outcome_N.any():

@@ -108,6 +108,20 @@ def neighbours(space: SearchSpace, encodings_NC: np.ndarray) -> np.ndarray:
     return out_NKC
 
 
+def crossed(parents_2NC: np.ndarray, rng: np.random.Generator, *, probability: float) -> np.ndarray:
+    """Children, shape (N, C): the first parent, or with this probability uniform crossover.
+
+    Args:
+        parents_2NC: First and second parent of every child.
+        rng: All draws come from it.
+        probability: Of the second parent having a part in a child.
+    """
+    mother_NC, father_NC = parents_2NC
+    has_father_N1 = rng.random((len(mother_NC), 1)) < probability
+    is_from_father_NC = has_father_N1 & (rng.random(mother_NC.shape) < 0.5)
+    return np.where(is_from_father_NC, father_NC, mother_NC)
+
+
 def mutate(
     space: SearchSpace,
     encodings_NC: np.ndarray,

@@ -23,7 +23,7 @@ from typing import final
 import numpy as np
 
 from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
-from nas.controllers._variation import mutate, propose, repair, selection_order, spread
+from nas.controllers._variation import crossed, mutate, propose, repair, selection_order, spread
 from nas.pareto import non_dominated
 from nas.problem import Problem
 from nas.trial import Trial
@@ -92,9 +92,7 @@ class Evolution(AbstractController):
         """Broods of children within the modelled limits; parents come best first."""
         for _ in range(ROUNDS):
             entrants = rng.integers(0, len(parents_PC), size=(2, BROOD, self.tournament))
-            mother_NC, father_NC = parents_PC[entrants.min(axis=2)]
-            has_father_N1 = rng.random((BROOD, 1)) < self.crossover
-            is_from_father_NC = has_father_N1 & (rng.random(mother_NC.shape) < 0.5)
-            children_NC = np.where(is_from_father_NC, father_NC, mother_NC)
+            parents_2NC = parents_PC[entrants.min(axis=2)]
+            children_NC = crossed(parents_2NC, rng, probability=self.crossover)
             changes = {"expected": self.mutations, "ordinal": self.ordinal}
             yield repair(problem, mutate(problem.space, children_NC, rng, **changes), rng)

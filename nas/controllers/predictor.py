@@ -29,7 +29,7 @@ from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges,
 from nas.controllers._beliefs import Beliefs, beliefs_of
 from nas.controllers._gaussian_process import features_of
 from nas.controllers._improvement import expected_improvement, open_boxes
-from nas.controllers._variation import everything, mutate, propose, repair, spread
+from nas.controllers._variation import crossed, everything, mutate, propose, repair, spread
 from nas.pareto import non_dominated
 from nas.problem import Problem
 from nas.trial import Trial
@@ -85,7 +85,7 @@ class Predictor(AbstractController):
     def _is_ready(self, problem: Problem, trials: Sequence[Trial]) -> bool:
         """Whether there is enough to learn from."""
         num_measured = int(np.isfinite(problem.losses(trials)).all(axis=1).sum())
-        num_finished = sum(bool(t.metrics) or t.failure is not None for t in trials)
+        num_finished = sum(trial.is_finished for trial in trials)
         return num_measured >= 2 and num_finished >= self.warm_up
 
     def _promising(
@@ -141,9 +141,8 @@ def _pool(
     parents_PC = _parents(problem, trials, rng)
     pool_KC, worth_K = np.zeros((0, parents_PC.shape[1]), dtype=int), np.zeros(0)
     for _ in range(ROUNDS):
-        mother_NC, father_NC = parents_PC[rng.integers(0, len(parents_PC), size=(2, BROOD))]
-        is_from_father_NC = (rng.random((BROOD, 1)) < 0.5) & (rng.random(mother_NC.shape) < 0.5)
-        children_NC = np.where(is_from_father_NC, father_NC, mother_NC)
+        parents_2NC = parents_PC[rng.integers(0, len(parents_PC), size=(2, BROOD))]
+        children_NC = crossed(parents_2NC, rng, probability=0.5)
         children_NC = mutate(problem.space, children_NC, rng, expected=1.0, ordinal=0.5)
         children_NC = problem.space.canonical_many(repair(problem, children_NC, rng))
         new_NC = _fresh(problem, children_NC, taken)
