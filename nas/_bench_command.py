@@ -46,7 +46,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare controllers on a table: how much of its front they find, and how fast they ask."""
-    from nas.bench import controllers_of, measure
+    from nas.bench import controllers_of, measure, table_of
 
     numbers = _numbers(evaluations)
     problem = benchmark_of(
@@ -63,7 +63,9 @@ def bench(
     if as_json:
         typer.echo(json.dumps({"controllers": {n: r.to_json() for n, r in records.items()}}))
     else:
-        _print(records, numbers)
+        header, rows = table_of(records)
+        for row in [header, *rows]:
+            typer.echo("\t".join(row))
 
 
 def benchmark_of(
@@ -109,6 +111,8 @@ def benchmark_of(
 def _reference(
     table: "Table", objectives: "tuple[Objective, ...]", texts: tuple[str, ...]
 ) -> tuple[float, ...]:
+    import numpy as np
+
     from search_spaces import UserError
 
     texts = texts or tuple("min" if o.goal == "maximize" else "max" for o in objectives)
@@ -120,8 +124,6 @@ def _reference(
         )
     values = []
     for text, objective in zip(texts, objectives, strict=True):
-        import numpy as np
-
         column = table.column(objective.metric)
         ends = {"min": float(np.nanmin(column)), "max": float(np.nanmax(column))}
         try:
@@ -160,14 +162,3 @@ def _numbers(text: str) -> tuple[int, ...]:
             f"evaluations '{text}' is not a list of positive integers. Write 30,50,100,200."
         )
     return numbers
-
-
-def _print(records: "dict[str, Record]", numbers: tuple[int, ...]) -> None:
-    from nas.bench import mean, stderr
-
-    columns = [f"after {number}" for number in sorted(set(numbers))]
-    typer.echo("\t".join(["controller", *columns, "front found", "ask"]))
-    for name, record in records.items():
-        shares = [f"{mean(found):.3f} ± {stderr(found):.3f}" for found in record.shares.values()]
-        rest = [f"{record.front_found:.0%}", f"{record.ask_ms:.1f} ms"]
-        typer.echo("\t".join([name, *shares, *rest]))

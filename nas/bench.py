@@ -235,6 +235,17 @@ def record_of(
     )
 
 
+def table_of(records: Mapping[str, Record]) -> tuple[list[str], list[list[str]]]:
+    """Header and one row of text per controller; all with the same numbers of evaluations."""
+    numbers = next(iter(records.values())).shares
+    header = ["controller", *(f"after {number}" for number in numbers), "front found", "ask"]
+    rows = []
+    for name, record in records.items():
+        shares = [f"{mean(found):.3f} ± {stderr(found):.3f}" for found in record.shares.values()]
+        rows.append([name, *shares, f"{record.front_found:.0%}", f"{record.ask_ms:.1f} ms"])
+    return header, rows
+
+
 def controllers_of(names: Sequence[str]) -> dict[str, AbstractController]:
     """Controllers with their default settings, by name; all there are if none is named."""
     return {name: CONTROLLERS.get(name)() for name in names or CONTROLLERS.names()}

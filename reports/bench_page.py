@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nas.bench import Benchmark, Record, mean, stderr
+from nas.bench import Benchmark, Record, mean, table_of
 from reports import legends, text
 from reports.axes import Json
 from reports.curves import line, lines
@@ -56,21 +56,14 @@ def _plot(plot: Json | None) -> Html:
 
 
 def _table(records: Mapping[str, Record]) -> Html:
-    numbers = next(iter(records.values())).shares
-    names = ["controller", *(f"after {number}" for number in numbers), "front found", "ask"]
-    head = element("tr", *(element("th", name, scope="col") for name in names))
-    body = []
-    for name, record in records.items():
-        cells = [
-            *(f"{mean(found):.3f} ± {stderr(found):.3f}" for found in record.shares.values()),
-            f"{record.front_found:.0%}",
-            f"{record.ask_ms:.1f} ms",
-        ]
-        body.append(
-            element(
-                "tr",
-                element("th", name, scope="row"),
-                *(element("td", cell, class_="number") for cell in cells),
-            )
+    header, rows = table_of(records)
+    head = element("tr", *(element("th", name, scope="col") for name in header))
+    body = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            *(element("td", cell, class_="number") for cell in cells),
         )
+        for name, *cells in rows
+    ]
     return element("table", element("thead", head), element("tbody", *body), class_="comparison")
