@@ -7,7 +7,7 @@ from reports import legends, text
 from reports.axes import Json
 from reports.curves import line, lines
 from reports.document import document
-from reports.markup import Html, element, join, section
+from reports.markup import Html, element, join, numbers, section
 
 
 def render(benchmark: Benchmark, records: Mapping[str, Record]) -> str:
@@ -36,7 +36,9 @@ def render(benchmark: Benchmark, records: Mapping[str, Record]) -> str:
             element("p", f"Reference point: {reference}. Seeds: {num_seeds}.", class_="quiet"),
         ),
         _plot(plot),
-        section("Numbers", element("div", _table(records), class_="scroll", tabindex=0)),
+        section(
+            "Numbers", element("div", numbers(*table_of(records)), class_="scroll", tabindex=0)
+        ),
     )
     return document(
         title=f"Controllers on {benchmark.table.space.name}",
@@ -53,17 +55,3 @@ def _plot(plot: Json | None) -> Html:
         legends.legend(items),
         element("div", id="plot-growth", class_="plot"),
     )
-
-
-def _table(records: Mapping[str, Record]) -> Html:
-    header, rows = table_of(records)
-    head = element("tr", *(element("th", name, scope="col") for name in header))
-    body = [
-        element(
-            "tr",
-            element("th", name, scope="row"),
-            *(element("td", cell, class_="number") for cell in cells),
-        )
-        for name, *cells in rows
-    ]
-    return element("table", element("thead", head), element("tbody", *body), class_="comparison")

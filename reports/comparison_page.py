@@ -4,7 +4,7 @@ from reports import front_plot, legends, summary
 from reports.axes import SHAPES, Json
 from reports.comparison import Comparison, comparison_table
 from reports.document import document
-from reports.markup import Html, element, join, section
+from reports.markup import Html, element, join, numbers, section
 from reports.records import Member
 from reports.tips import member_tip
 
@@ -94,16 +94,7 @@ def _fronts(comparison: Comparison) -> Html:
 
 def _table(comparison: Comparison) -> Html:
     header, rows = comparison_table(comparison)
-    head = element("tr", *(element("th", name, scope="col") for name in header))
-    body = [
-        element(
-            "tr",
-            element("th", name, scope="row"),
-            *(element("td", value, class_="number") for value in values),
-        )
-        for name, *values in rows
-    ]
-    drawn = element("table", element("thead", head), element("tbody", *body), class_="comparison")
+    drawn = numbers(header, rows)
     note = (
         "Accuracy: search split. Hypervolume: share of the box between zero and the reference "
         f"point ({comparison.reference.words}) that the measured front dominates. Below the time: "

@@ -1,6 +1,7 @@
 """HTML that is escaped by construction: a plain `str` is text, only `Html` is markup."""
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 VOID = {"br", "img", "meta"}
@@ -43,3 +44,17 @@ def element(tag: str, *children: object, **attributes: Any) -> Html:
 def section(title: str, *children: object) -> Html:
     """One titled part of the page."""
     return element("section", element("h2", title), *children)
+
+
+def numbers(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+    """A table of numbers; the first cell of a row is its name."""
+    head = element("tr", *(element("th", name, scope="col") for name in header))
+    body = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            *(element("td", cell, class_="number") for cell in cells),
+        )
+        for name, *cells in rows
+    ]
+    return element("table", element("thead", head), element("tbody", *body), class_="comparison")
