@@ -28,6 +28,14 @@ _INSTRUCTION_SETS = {
 }
 
 _BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
+_WITHOUT_SATURATION = {
+    "amx_int8",
+    "avx512_vnni",
+    "avx_vnni",
+    "arm_i8mm",
+    "arm_dotprod",
+    "arm_neon",
+}
 
 
 def now() -> str:
@@ -67,16 +75,24 @@ def cpu_model(cpuinfo: str | None = None) -> str:
 def instruction_set(cpuinfo: str | None = None) -> str:
     """Best instruction set for 8-bit integer products; "unknown" where `/proc/cpuinfo` is absent.
 
-    NOTE: on x86 without any "vnni" or "amx_int8", products of unsigned and signed bytes saturate at
-    16 bits, so int8 accuracy measured there is not that of a processor which has them.
+    Args:
+        cpuinfo: Text in the format of `/proc/cpuinfo`; read from there when absent.
+    """
+    flags = _flags(_read_cpuinfo() if cpuinfo is None else cpuinfo)
+    return next((name for name, flag in _INSTRUCTION_SETS.items() if flag in flags), "unknown")
+
+
+def int8_products_saturate(cpuinfo: str | None = None) -> bool:
+    """Whether sums of two 8-bit products may saturate at 16 bits; True where it is not known.
+
+    So on x86 without any "vnni" or "amx_int8": weights there must keep to 7 bits.
 
     Args:
         cpuinfo: Text in the format of `/proc/cpuinfo`; read from there when absent.
 
     Source: onnxruntime.ai/docs/performance/model-optimizations/quantization.html, U8S8.
     """
-    flags = _flags(_read_cpuinfo() if cpuinfo is None else cpuinfo)
-    return next((name for name, flag in _INSTRUCTION_SETS.items() if flag in flags), "unknown")
+    return instruction_set(cpuinfo) not in _WITHOUT_SATURATION
 
 
 def has_bf16_products(cpuinfo: str | None = None) -> bool:

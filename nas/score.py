@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from compress.apply import Compressed, compress
 from nas.data._base import DataSet
-from nas.environment import instruction_set
+from nas.environment import int8_products_saturate
 from nas.trial import Score
 from search_spaces import Candidate, CandidateError
 from supernets.network import PlainNetwork
@@ -24,10 +24,6 @@ BATCH = 128
 CALIBRATION_BATCH = 128
 CALIBRATION_IMAGES = 256
 """Enough for statistics of maps; more changes log-losses in the third digit only."""
-WITHOUT_SATURATION = frozenset(
-    {"amx_int8", "avx512_vnni", "avx_vnni", "arm_i8mm", "arm_dotprod", "arm_neon"}
-)
-"""Instruction sets whose 8-bit products do not saturate in 16 bits."""
 
 
 class Scorer:
@@ -47,7 +43,7 @@ class Scorer:
         calibration = data.calibration.take(CALIBRATION_IMAGES)
         normalised = data.normalised(calibration.images_NCHW)
         self._calibration = _batches(normalised, CALIBRATION_BATCH)
-        self._needs_reduced_range = instruction_set() not in WITHOUT_SATURATION
+        self._needs_reduced_range = int8_products_saturate()
 
     @property
     def num_images(self) -> int:

@@ -1,6 +1,7 @@
 """Looking into exported files: what they answer, and what a runtime makes of their graphs."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from compress import export_onnx
-from search_spaces import SearchSpace
+from compress import Compressed, compress, export_onnx
+from nas.environment import int8_products_saturate
+from search_spaces import SearchSpace, Slot
+from supernets.network import PlainNetwork
 
 INTEGER_KERNELS = (
     "QLinearConv",
@@ -21,6 +24,13 @@ INTEGER_KERNELS = (
     "QLinearAdd",
     "QLinearGlobalAveragePool",
 )
+
+
+def compress_for_here(
+    network: PlainNetwork, slots: Sequence[Slot], calibration: Sequence[torch.Tensor]
+) -> Compressed:
+    """Compressed so that this processor's integer kernels give the answers of the simulation."""
+    return compress(network, slots, calibration, needs_reduced_range=int8_products_saturate())
 
 
 def export(network: nn.Module, space: SearchSpace, path: Path) -> Path:

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from compress import Compressed, compress, export_onnx
+from compress import Compressed, export_onnx
 from compress.export import OPSET
 from search_spaces import CandidateError, SearchSpace, Slot
 from search_spaces.operators._base import OPERATORS
 from supernets._modules import Add
 from supernets.supernet import Supernet
-from tests.onnx_graphs import answers, export, integer_layers, kernels
+from tests.onnx_graphs import answers, compress_for_here, export, integer_layers, kernels
 from tests.strategies import mini_space, noise, randomise_, slots_of
 
 MIXED = {
@@ -58,7 +58,7 @@ def exported(
 
 
 def compressed(supernet: Supernet, slots: tuple[Slot, ...]) -> Compressed:
-    return compress(
+    return compress_for_here(
         supernet.extract(slots), slots, [noise(32, 1, 16, 16, seed=seed) for seed in range(2)]
     )
 
@@ -143,7 +143,7 @@ def test_shifted_windows_and_padded_maps_are_exported_too(tmp_path: Path, precis
     randomise_(supernet, seed=1)
     slots = slots_of(space)
     assert any(slot.signature.pick.get("shift") for slot in slots)
-    found = compress(supernet.extract(slots), slots, [noise(8, 1, 44, 44)])
+    found = compress_for_here(supernet.extract(slots), slots, [noise(8, 1, 44, 44)])
     path = export(found.network, space, tmp_path / "a.onnx")
     images = noise(2, 1, 44, 44, seed=3)
     expected = found.network(images).detach().numpy()

@@ -11,7 +11,7 @@ from nas.data import DataSet
 from search_spaces import SearchSpace
 from search_spaces.operators._base import OPERATORS
 from supernets.supernet import Supernet
-from tests.onnx_graphs import answers, export, kernels
+from tests.onnx_graphs import answers, compress_for_here, export, kernels
 from tests.strategies import slots_of
 
 
@@ -47,7 +47,7 @@ def test_integer_kernels_answer_like_their_simulation(
     sparsity: float,
 ) -> None:
     slots = slots_of(mini, operator=operator, precision="int8", sparsity=sparsity)
-    found = compress(trained.extract(slots), slots, calibration)
+    found = compress_for_here(trained.extract(slots), slots, calibration)
     path = export(found.network, mini, tmp_path / "a.onnx")
     assert kernels(path)["QLinearConv"] > 0
     simulated = torch.cat([found.network(part) for part in images.split(150)]).numpy()

@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from compress import compress
 from compress.store import SCHEMA, load_network, save_network
 from search_spaces import SearchSpace, Slot, UserError
 from search_spaces.operators._base import OPERATORS
 from supernets.checkpoint import read_tensors, write_tensors
 from supernets.supernet import Supernet
-from tests.onnx_graphs import answers, export
+from tests.onnx_graphs import answers, compress_for_here, export
 from tests.strategies import mini_space, noise, randomise_, slots_of
 
 
 def saved(
     supernet: Supernet, slots: tuple[Slot, ...], path: Path, *, side: int = 16
 ) -> torch.nn.Module:
-    network = compress(supernet.extract(slots), slots, [noise(8, 1, side, side)]).network
+    network = compress_for_here(supernet.extract(slots), slots, [noise(8, 1, side, side)]).network
     save_network(network, slots, path)
     return network
 

@@ -12,7 +12,7 @@ from compress.store import load_network, save_network
 from search_spaces import PRECISIONS, SearchSpace, check_precisions, load_space
 from search_spaces.operators._base import OPERATORS
 from supernets.supernet import Supernet
-from tests.onnx_graphs import answers, export
+from tests.onnx_graphs import answers, compress_for_here, export
 from tests.strategies import mini_space, noise, randomise_, slots_of, uniform
 
 pytestmark = pytest.mark.parametrize("precision", PRECISIONS)
@@ -48,7 +48,7 @@ def test_its_name_is_accepted(precision: str) -> None:
 def test_it_runs_exported_and_stored_as_simulated(precision: str, tmp_path: Path) -> None:
     space, supernet = random_network("mini")
     slots = slots_of(space, operator="convnext", precision=precision)
-    network = compress(supernet.extract(slots), slots, [noise(16, 1, 32, 32)]).network
+    network = compress_for_here(supernet.extract(slots), slots, [noise(16, 1, 32, 32)]).network
     images = noise(50, 1, 32, 32, seed=2)
     expected = network(images).numpy()
     shipped = answers(export(network, space, tmp_path / "a.onnx"), images)

@@ -21,7 +21,6 @@ from nas.card import read_card
 from nas.config import Config
 from nas.data import DataSet, load_data
 from nas.run import read_front, read_space
-from nas.score import WITHOUT_SATURATION
 from nas.search import search
 from nas.trial import Trial
 from reports import build_report
@@ -397,8 +396,3 @@ def test_killed_three_times_ends_as_if_never_interrupted(tmp_path: Path) -> None
     assert (whole / "trials.jsonl").read_bytes() == (killed / "trials.jsonl").read_bytes()
     assert read_front(whole) == read_front(killed)
     assert resume.differences(killed, whole) == []
-
-
-def test_machines_whose_int8_products_saturate_are_known() -> None:
-    assert "avx512_vnni" in WITHOUT_SATURATION
-    assert "avx2" not in WITHOUT_SATURATION

@@ -18,7 +18,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from nas.environment import cpu_model, environment, has_bf16_products, instruction_set
+from nas.environment import (
+    cpu_model,
+    environment,
+    has_bf16_products,
+    instruction_set,
+    int8_products_saturate,
+)
 from nas.targets import Timing, _timing, _worker, is_tie, measure
 from nas.targets._timing import summarise
 from nas.targets._worker import Samples, time_calls
@@ -415,6 +421,13 @@ def test_the_best_8_bit_instruction_set_is_named() -> None:
     assert instruction_set("flags\t: sse4_1 avx avx2\n") == "avx2"
     assert instruction_set("Features\t: fp asimd asimddp\n") == "arm_dotprod"
     assert instruction_set("") == "unknown"
+
+
+def test_machines_whose_8_bit_products_saturate_are_known() -> None:
+    assert not int8_products_saturate("flags\t: sse4_1 avx2 avx512bw avx512_vnni\n")
+    assert not int8_products_saturate("Features\t: fp asimd asimddp\n")
+    assert int8_products_saturate("flags\t: sse4_1 avx avx2 avx512bw\n")
+    assert int8_products_saturate(""), "unknown: weights of 7 bits are right everywhere"
 
 
 def test_bf16_products_are_found_by_their_flags() -> None:
