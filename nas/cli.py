@@ -67,7 +67,7 @@ def search(
     ] = None,
     controller: Annotated[
         str | None,
-        typer.Option(help="predictor, evolution, local, nsga2, tpe or random. [predictor]"),
+        typer.Option(help="predictor, evolution, local, nsga2, tpe, gp or random. [predictor]"),
     ] = None,
     executor: Annotated[
         str | None, typer.Option(help="Where candidates are scored: inline or processes. [inline]")

@@ -56,7 +56,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": cpu_model(),
         "instruction_set": instruction_set(),
-        "num_cores": _num_cores(),
+        "num_cores": num_cores(),
         "memory_bytes": _memory_bytes(),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
@@ -123,7 +123,8 @@ def _cpu_fields(cpuinfo: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
+    """Cores that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

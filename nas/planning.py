@@ -19,7 +19,7 @@ import torch
 from nas._files import read_json, understood
 from nas.config import Config, from_document
 from nas.data._base import DataSet
-from nas.environment import has_bf16_products
+from nas.environment import has_bf16_products, num_cores
 from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
 from nas.score import CALIBRATION_IMAGES, Scorer
@@ -122,6 +122,7 @@ def plan_search(
     problem: Problem,
     *,
     remaining_s: float,
+    at_once: int = 1,
 ) -> dict[str, Any]:
     """search_plan.json: how many candidates can be scored in what training has left of the time.
 
@@ -131,6 +132,8 @@ def plan_search(
         data: To measure with.
         problem: As in `plan_training`.
         remaining_s: Seconds left of the configured time, for the search and the finalists.
+        at_once: Candidates that the executor scores at the same time; believed as far as there are
+            cores for the threads of each.
     """
     phases = search_settings(config)
     compress_s, seconds_per_image = time_score(supernet, data, problem, phases.images_per_score)
@@ -139,7 +142,8 @@ def plan_search(
     available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
     trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
-    trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) / seconds_per_score)))
+    rate = max(1.0, min(at_once, num_cores() / torch.get_num_threads())) / seconds_per_score
+    trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) * rate)))
     return {
         "schema": SCHEMA,
         **asdict(replace(phases, trials=config.trials or trials, finetune_s=finetune_s)),

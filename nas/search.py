@@ -21,6 +21,7 @@ from nas.executors import EXECUTORS, Session
 from nas.finish import finish, train_finalists
 from nas.latency import LatencyModel
 from nas.planning import (
+    PhasePlan,
     make_method,
     phase_plan_of,
     plan_search,
@@ -87,14 +88,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
     with run.phase("train"):
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
     with run.phase("search"):
-        document = run.decided(
-            "search_plan.json",
-            lambda: plan_search(
-                config, supernet, data, problem, remaining_s=run.remaining_s(config)
-            ),
-        )
-        with understood(f"'{run.path}/search_plan.json'"):
-            phases = phase_plan_of(document)
+        phases = decided_phases(run, config, supernet, data, problem)
         trained = Trained(
             run=run,
             config=config,
@@ -108,6 +102,25 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
     train_finalists(trained, trials, reporter)
     with run.phase("finalists"):
         finish(trained, trials, reporter)
+
+
+def decided_phases(
+    run: Run, config: Config, supernet: Supernet, data: DataSet, problem: Problem
+) -> PhasePlan:
+    """What follows training, as decided when this run first came here."""
+    document = run.decided(
+        "search_plan.json",
+        lambda: plan_search(
+            config,
+            supernet,
+            data,
+            problem,
+            remaining_s=run.remaining_s(config),
+            at_once=make_executor(config).at_once,
+        ),
+    )
+    with understood(f"'{run.path}/search_plan.json'"):
+        return phase_plan_of(document)
 
 
 def trained_supernet(

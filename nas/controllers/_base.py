@@ -8,9 +8,11 @@ never stopped. Population, archive and surrogate are recomputed from the trials.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nas.problem import Problem
 from nas.trial import Trial
@@ -54,6 +56,15 @@ class Predicts(Protocol):
 def generator(seed: int, trials: Sequence[Trial]) -> np.random.Generator:
     """The random numbers of one `ask`: they depend on the seed and on how many trials there are."""
     return np.random.default_rng([seed, len(trials)])
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """In this context matrices are multiplied and factored on one thread.
+
+    They are small: more threads wait for each other longer than they work, above all beside other
+    processes.
+    """
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def check_ranges(controller: AbstractController, name: str, **ranges: tuple[float, float]) -> None:

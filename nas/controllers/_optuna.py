@@ -34,7 +34,7 @@ import numpy as np
 from nas.controllers._variation import ENUMERABLE_ROWS, repair, selection_order
 from nas.problem import Problem
 from nas.trial import Trial
-from search_spaces import Candidate, SearchSpace
+from search_spaces import SearchSpace
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 REMEMBERED = 1_000
-"""Measured trials of which a study is rebuilt in full; of older ones only the best are kept."""
+"""Measured trials of which a study is rebuilt in full, unless a controller says otherwise."""
 TRIES = 8
 """Proposals per candidate wanted, repeated ones included, before `propose` has to help itself."""
 
@@ -59,7 +59,12 @@ def is_third_known(space: SearchSpace, trials: Sequence[Trial]) -> bool:
 
 
 def remembered(
-    problem: Problem, trials: Sequence[Trial], *, num_best: int, block: int = 1
+    problem: Problem,
+    trials: Sequence[Trial],
+    *,
+    num_best: int,
+    num_recent: int = REMEMBERED,
+    block: int = 1,
 ) -> list[Trial]:
     """The measured trials in their order, older ones reduced to the best of them.
 
@@ -70,10 +75,11 @@ def remembered(
         problem: Says what is measured and what is better.
         trials: Any.
         num_best: How many of the older trials are kept, by rank and crowding distance.
+        num_recent: How many trials are not older ones.
         block: Older trials are reduced this many at a time.
     """
     measured = list(itertools.compress(trials, _is_measured(problem, trials)))
-    num_old = -(-max(0, len(measured) - REMEMBERED) // block) * block
+    num_old = -(-max(0, len(measured) - num_recent) // block) * block
     old = measured[:num_old]
     losses_NM = problem.losses(old)
     losses_NM[problem.excesses(old) > 0.0] = np.nan
@@ -100,7 +106,8 @@ def rebuilt_study(
     """
     import optuna
 
-    parameters = _parameters(problem.space)
+    space = problem.space
+    parameters = _parameters(space)
     with _no_notices():
         study = optuna.create_study(
             sampler=sampler, directions=["minimize"] * len(problem.objectives)
@@ -108,19 +115,36 @@ def rebuilt_study(
     losses_NM = problem.losses(measured)
     excess_N = problem.excesses(measured)
 
-    def add(trial: Trial, **fields: Any) -> None:
+    def add(values_P: list[int], **fields: Any) -> None:
         added = optuna.trial.create_trial(**fields)
         added.distributions = parameters
-        added.params = _values(problem.space, trial.candidate)
+        added.params = _Uncopied(zip(parameters, values_P, strict=True))
         study.add_trial(added)
 
-    for number, (trial, losses_M) in enumerate(zip(measured, losses_NM.tolist(), strict=True)):
-        constraints = {"limits": float(excess_N[number])} if problem.limits else None
-        add(trial, values=losses_M, constraints=constraints, system_attrs=system_attrs(number))
-    for trial, is_measured in zip(trials, _is_measured(problem, trials), strict=True):
-        if not (is_measured or trial.metrics or trial.failure):
-            add(trial, state=optuna.trial.TrialState.RUNNING)
+    values_NP = parameter_values(space, _encodings(space, measured)).tolist()
+    for number, losses_M in enumerate(losses_NM.tolist()):
+        fields = {"values": losses_M, "system_attrs": system_attrs(number)}
+        limits = {"constraints": {"limits": float(excess_N[number])}} if problem.limits else {}
+        add(values_NP[number], **fields, **limits)
+    is_measured_N = _is_measured(problem, trials)
+    running = [
+        trial
+        for trial, is_measured in zip(trials, is_measured_N, strict=True)
+        if not (is_measured or trial.metrics or trial.failure)
+    ]
+    for values_P in parameter_values(space, _encodings(space, running)).tolist():
+        add(values_P, state=optuna.trial.TrialState.RUNNING)
     return study
+
+
+def parameter_values(space: SearchSpace, encodings_NC: np.ndarray) -> np.ndarray:
+    """Values of the study's parameters, shape (N, P): of every choice with more than one option.
+
+    The index of its option; where it is inactive, the number of its options.
+    """
+    cardinality_C = np.array(space.cardinalities)
+    values_NC = np.where(space.is_active(encodings_NC), encodings_NC, cardinality_C)
+    return np.asarray(values_NC[:, cardinality_C > 1])
 
 
 def suggestions(
@@ -148,6 +172,11 @@ def _is_measured(problem: Problem, trials: Sequence[Trial]) -> list[bool]:
     return [bool(finite) for finite in np.isfinite(problem.losses(trials)).all(axis=1)]
 
 
+def _encodings(space: SearchSpace, trials: Sequence[Trial]) -> np.ndarray:
+    rows = [trial.candidate.encoding for trial in trials]
+    return np.array(rows, dtype=int).reshape(-1, len(space.choices))
+
+
 @lru_cache(maxsize=4)
 def _parameters(space: SearchSpace) -> "dict[str, BaseDistribution]":
     """Every choice that is one: its options' indices, and one more if it can be inactive."""
@@ -159,17 +188,6 @@ def _parameters(space: SearchSpace) -> "dict[str, BaseDistribution]":
         if len(choice.options) > 1
     }
     return _Uncopied({name: CategoricalDistribution(range(n)) for name, n in num_options.items()})
-
-
-def _values(space: SearchSpace, candidate: Candidate) -> dict[str, int]:
-    """The candidate's values of `_parameters`."""
-    active = candidate.arch.keys() | candidate.policy.keys()
-    options = zip(space.choices, candidate.encoding, strict=True)
-    return _Uncopied(
-        (choice.name, option if choice.name in active else len(choice.options))
-        for choice, option in options
-        if len(choice.options) > 1
-    )
 
 
 class _Uncopied(dict[str, Any]):

@@ -25,7 +25,13 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
+from nas.controllers._base import (
+    CONTROLLERS,
+    AbstractController,
+    check_ranges,
+    generator,
+    one_blas_thread,
+)
 from nas.controllers._beliefs import Beliefs, beliefs_of
 from nas.controllers._gaussian_process import features_of
 from nas.controllers._improvement import expected_improvement, open_boxes
@@ -74,13 +80,15 @@ class Predictor(AbstractController):
         rng = generator(self.seed, trials)
         is_ready = self._is_ready(problem, trials)
         source = (self._promising if is_ready else _far_apart)(problem, trials, rng)
-        return propose(problem, trials, n, source=source, rng=rng)
+        with one_blas_thread():
+            return propose(problem, trials, n, source=source, rng=rng)
 
     def evidence(self, problem: Problem, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
         """See `Predicts.evidence`."""
         if not self._is_ready(problem, trials):
             return {}
-        return beliefs_of(problem, trials, self.warm_up).evidence()
+        with one_blas_thread():
+            return beliefs_of(problem, trials, self.warm_up).evidence()
 
     def _is_ready(self, problem: Problem, trials: Sequence[Trial]) -> bool:
         """Whether there is enough to learn from."""

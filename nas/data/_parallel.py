@@ -1,7 +1,5 @@
 """Work on images in threads: Pillow lets go of the interpreter while it decodes."""
 
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from nas.data._decode import Content
+from nas.environment import num_cores
 
 Result = TypeVar("Result")
 Named = tuple[str, Content]
@@ -29,7 +28,7 @@ def in_parallel(
         work: Gets the number of its first image, and images with their names.
         images: All images.
     """
-    workers = _num_cores()
+    workers = num_cores()
     with ThreadPoolExecutor(workers) as pool:
         pending: deque[tuple[int, Future[Result]]] = deque()
         start = 0
@@ -40,12 +39,6 @@ def in_parallel(
                 yield _finished(pending)
         while pending:
             yield _finished(pending)
-
-
-def _num_cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _finished(pending: deque[tuple[int, Future[Result]]]) -> tuple[int, Result]:

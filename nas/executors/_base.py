@@ -34,6 +34,11 @@ class AbstractExecutor(ABC):
 
     @property
     @abstractmethod
+    def at_once(self) -> int:
+        """How many candidates it scores at the same time."""
+
+    @property
+    @abstractmethod
     def lag(self) -> int:
         """How far the results that an ask sees may be behind, unless the user says it."""
 

@@ -16,13 +16,14 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
     import torch
 
+    from nas.environment import num_cores
     from nas.reporter import Silent
     from nas.run import read_config_of
     from nas.trained import read_scorer
 
     run, num_workers = Path(sys.argv[1]), int(sys.argv[2])
     config = read_config_of(run)
-    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // num_workers))
+    torch.set_num_threads(config.threads or max(1, num_cores() // num_workers))
     scorer = read_scorer(run, Silent())
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

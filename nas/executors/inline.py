@@ -22,6 +22,11 @@ class Inline(AbstractExecutor):
     workers: int = 0
 
     @property
+    def at_once(self) -> int:
+        """One after the other."""
+        return 1
+
+    @property
     def lag(self) -> int:
         """None: every ask sees every result."""
         return 0

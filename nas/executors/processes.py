@@ -6,7 +6,6 @@ replaced, and its candidate is tried once more; then it is a failed one.
 """
 
 import json
-import os
 import selectors
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, final
 
+from nas.environment import num_cores
 from nas.executors._base import EXECUTORS, AbstractExecutor, Session
 from nas.trained import Trained
 from nas.trial import Score
@@ -52,19 +52,19 @@ class Processes(AbstractExecutor):
             )
 
     @property
-    def num_workers(self) -> int:
-        """How many processes."""
-        return self.workers or os.cpu_count() or 1
+    def at_once(self) -> int:
+        """One per worker."""
+        return self.workers or num_cores()
 
     @property
     def lag(self) -> int:
         """So many that a slow candidate does not leave the other workers without work."""
-        return 2 * self.num_workers - 1
+        return 2 * self.at_once - 1
 
     @contextmanager
     def session(self, trained: Trained) -> Iterator[Session]:
         """See `AbstractExecutor.session`."""
-        pool = _Pool(trained.run.path, self.num_workers, self.score_limit_s)
+        pool = _Pool(trained.run.path, self.at_once, self.score_limit_s)
         try:
             yield pool
         finally:

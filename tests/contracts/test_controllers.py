@@ -1,6 +1,7 @@
 """What every controller keeps: run over the registry, so that a new file is tested at once."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import math
@@ -37,6 +38,12 @@ def controller(request: pytest.FixtureRequest) -> AbstractController:
     return controller
 
 
+@functools.cache
+def searched(controller: AbstractController) -> list[Trial]:
+    """45 trials of the toy problem, some of them failed, and none of it is changed."""
+    return with_some_failures(search(controller, toy_problem(), 45))
+
+
 def keys(candidates: Sequence[Candidate]) -> list[str]:
     return [candidate.key for candidate in candidates]
 
@@ -70,11 +77,11 @@ def test_controllers_are_frozen_and_have_a_seed(controller: AbstractController) 
 def test_every_feasible_network_is_proposed_once_and_then_none(
     controller: AbstractController, batch: int
 ) -> None:
-    problem = toy_problem(blocks=(1, 2), max_macs=400.0)
+    problem = toy_problem(blocks=(1, 2), max_macs=120.0)
     trials = search(controller, problem, 10_000, batch=batch)
     everything = np.indices(problem.space.cardinalities).reshape(len(problem.space.choices), -1).T
     canonical_NC = np.unique(problem.space.canonical_many(everything), axis=0)
-    feasible_NC = canonical_NC[ToyCosts().of("macs", canonical_NC) <= 400.0]
+    feasible_NC = canonical_NC[ToyCosts().of("macs", canonical_NC) <= 120.0]
     proposed = [trial.candidate.encoding for trial in trials]
     assert sorted(proposed) == [tuple(row) for row in feasible_NC.tolist()]
     assert controller.ask(problem, trials, 3) == []
@@ -112,8 +119,7 @@ def test_limits_on_real_costs_hold_together(controller: AbstractController) -> N
 
 
 def test_asking_after_reloading_the_trials_gives_the_same(controller: AbstractController) -> None:
-    problem = toy_problem()
-    trials = with_some_failures(search(controller, problem, 45))
+    problem, trials = toy_problem(), searched(controller)
     for end in (0, 1, 10, 30, 45):
         live = controller.ask(problem, trials[:end], 4)
         assert keys(controller.ask(problem, reloaded(trials[:end], problem), 4)) == keys(live)
@@ -141,8 +147,7 @@ def test_a_fresh_process_proposes_the_same(controller: AbstractController) -> No
 def test_where_failures_stand_among_the_trials_does_not_matter(
     controller: AbstractController,
 ) -> None:
-    problem = toy_problem()
-    trials = with_some_failures(search(controller, problem, 45))
+    problem, trials = toy_problem(), searched(controller)
     has_failed = [trial.failure is not None for trial in trials]
     failed = list(itertools.compress(trials, has_failed))
     others = [trial for trial in trials if trial.failure is None]
@@ -248,16 +253,15 @@ def test_seeds_differ(controller: AbstractController) -> None:
 @pytest.mark.parametrize("is_cost_known", [True, False])
 @pytest.mark.parametrize("name", [name for name in CONTROLLERS.names() if name != "random"])
 def test_better_than_random_on_the_toy_problem(name: str, is_cost_known: bool) -> None:
-    """Seeds are fixed. With others, `evolution` would fail this with a probability below 1e-5.
+    """Seeds are fixed. `nsga2` is the weakest: it gains 1.0 % with a standard deviation of 1.0 %.
 
-    Measured over 10 seeds, 60 trials: the gain per seed is 2.6 % with a standard deviation of 1.0 %
-    (1.9 % and 0.9 % with unknown cost), so the mean of 6 seeds lies more than 5 sigma above 0.
+    `evolution` gains 3.1 % and 0.6 % (1.9 % and 1.6 % with unknown cost): 60 trials, 10 seeds.
     """
     problem = toy_problem(model=None if is_cost_known else NOTHING_KNOWN)
 
     def mean_hypervolume(controller: str) -> float:
         searches = [
-            search(CONTROLLERS.get(controller)(seed=seed), problem, 60) for seed in range(6)
+            search(CONTROLLERS.get(controller)(seed=seed), problem, 60) for seed in range(3)
         ]
         return float(np.mean([hypervolume(problem.losses(s), REFERENCE_M) for s in searches]))
 

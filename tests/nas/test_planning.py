@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from nas._files import write_json
 from nas.config import Config
@@ -152,6 +153,24 @@ def test_time_that_training_leaves_is_spent_on_candidates(
     )
     assert least["trials"] == MIN_TRIALS
     assert few < many == MAX_TRIALS
+
+
+def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
+    mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.planning.time_score", lambda *_: (1.0, 0.0))
+    monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.planning.num_cores", lambda: 4 * torch.get_num_threads())
+
+    def trials(at_once: int) -> int:
+        plan = plan_search(
+            CONFIG, Supernet(mini), digits, problem(mini), remaining_s=300.0, at_once=at_once
+        )
+        return phase_plan_of(plan).trials
+
+    one = trials(1)
+    assert trials(3) == pytest.approx(3 * one, abs=3)
+    assert trials(8) == trials(4) == pytest.approx(4 * one, abs=4)
 
 
 def test_a_share_of_the_time_is_kept_for_training_finalists_further(
