@@ -16,7 +16,6 @@ from pathlib import Path
 from reports.comparison import best_accuracy, compare, hypervolume
 
 SPACES = ("hybrid", "mobile", "vit", "mixer")
-BUDGET = "20MFLOPs"
 
 
 def main() -> None:
@@ -24,6 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
     parser.add_argument("--data-dir", default="")
+    parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument("--budget", default="20MFLOPs")
     parser.add_argument("--time", default="4m")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
@@ -56,8 +57,8 @@ def search(arguments: argparse.Namespace, space: str, seed: int, run: Path) -> N
     if (run / "report" / "report.html").exists():
         return
     line = [sys.executable, "-c", "from nas.cli import main; main()", "search", "--space", space]
-    line += ["--data", arguments.data, "--budget", BUDGET, "--time", arguments.time]
-    line += ["--seed", str(seed), "--out", str(run)]
+    line += ["--data", arguments.data, "--budget", arguments.budget, "--time", arguments.time]
+    line += ["--seed", str(seed), "--resolution", str(arguments.resolution), "--out", str(run)]
     line += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
     subprocess.run(line, check=True, stdout=sys.stderr)
 

@@ -28,9 +28,14 @@ def non_dominated(losses_NM: np.ndarray) -> np.ndarray:
     keep_N = np.zeros(len(losses_NM), dtype=bool)
     if not is_finite_N.any():
         return keep_N
-    rows_UM, inverse = np.unique(losses_NM[is_finite_N], axis=0, return_inverse=True)
+    finite = np.flatnonzero(is_finite_N)
+    order = finite[np.lexsort(losses_NM[finite].T[::-1])]
+    rows_NM = losses_NM[order]
+    is_new_N = np.ones(len(order), dtype=bool)
+    is_new_N[1:] = (rows_NM[1:] != rows_NM[:-1]).any(axis=1)
+    rows_UM = rows_NM[is_new_N]
     keep_U = _sweep(rows_UM) if rows_UM.shape[1] == 2 else _eliminate(rows_UM)
-    keep_N[is_finite_N] = keep_U[inverse.reshape(-1)]
+    keep_N[order] = keep_U[is_new_N.cumsum() - 1]
     return keep_N
 
 
@@ -193,8 +198,7 @@ class ParetoFront:
     @staticmethod
     def of(problem: Problem, trials: Sequence[Trial]) -> "ParetoFront":
         """The front among any trials; failed, unmeasured and over-limit ones are never on it."""
-        losses_NM = problem.losses(trials)
-        losses_NM[problem.excesses(trials) > 0.0] = np.nan
+        losses_NM = problem.within_limits(problem.losses(trials), trials)
         members = np.flatnonzero(non_dominated(losses_NM)).tolist()
         numbers = np.array([trials[i].number for i in members])
         order = np.lexsort((numbers, *losses_NM[members].T[::-1]))

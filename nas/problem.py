@@ -175,13 +175,16 @@ class Problem:
         A row is NaN throughout where the trial failed, is not measured yet, or has an objective
         that is not finite: half an answer must not look like a good one.
         """
-        losses_NM = np.array(
-            [[trial.get(objective.metric) for objective in self.objectives] for trial in trials],
-            dtype=float,
-        ).reshape(len(trials), len(self.objectives))
+        metrics = [objective.metric for objective in self.objectives]
+        values = [trial.get(metric) for metric in metrics for trial in trials]
+        losses_NM = np.array(values, float).reshape(len(metrics), len(trials)).T
         has_failed_N = np.array([trial.failure is not None for trial in trials], dtype=bool)
         losses_NM[has_failed_N | ~np.isfinite(losses_NM).all(axis=1)] = np.nan
         return losses_NM * self._signs
+
+    def within_limits(self, losses_NM: np.ndarray, trials: Sequence[Trial]) -> np.ndarray:
+        """The losses of the trials, NaN where one is over a limit: such a trial is on no front."""
+        return np.where(self.excesses(trials)[:, None] > 0.0, np.nan, losses_NM)
 
     def known_losses(self, encodings_NC: np.ndarray) -> np.ndarray:
         """Objectives that the model knows, lower is better: shape (N, M), NaN for the others."""

@@ -56,7 +56,8 @@ class Trial:
 
     def get(self, metric: str) -> float:
         """As `value`, but NaN if the metric is neither measured nor predicted."""
-        return self.metrics.get(metric, self.predicted.get(metric, math.nan))
+        measured = self.metrics.get(metric)
+        return self.predicted.get(metric, math.nan) if measured is None else measured
 
     def to_json(self) -> dict[str, Any]:
         """The trial as one record, readable without the space."""

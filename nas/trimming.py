@@ -17,6 +17,9 @@ SHARE_SAMPLES = 10_000
 TRIM_SLACK = 1.15
 """Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
 
+FEW_STEPS = 150
+"""With fewer training steps the user is told what to expect."""
+
 
 def run_space(
     run: Run,
@@ -95,10 +98,16 @@ def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
             reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")
         else:
             reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
+    steps = document["steps"]
     reporter.note(
-        f"plan: {document['steps']} training steps of {document['batch_size']} images "
+        f"plan: {steps} training steps of {document['batch_size']} images "
         f"({document['precision']}{', channels last' if document['channels_last'] else ''})"
     )
+    if steps < FEW_STEPS:
+        reporter.note(
+            f"{steps} steps are few: networks will be poor. "
+            "Raise --time, or lower --resolution or --budget"
+        )
 
 
 def _fits(

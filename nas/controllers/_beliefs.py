@@ -22,7 +22,7 @@ from nas.controllers._gaussian_process import (
     features_of,
     fit_kernel,
 )
-from nas.controllers._variation import selection_order
+from nas.controllers._variation import encodings_of, selection_order
 from nas.problem import Problem
 from nas.trial import Trial
 from search_spaces import SearchSpace
@@ -151,12 +151,12 @@ def beliefs_of(problem: Problem, trials: Sequence[Trial], warm_up: int) -> Belie
     measured = list(itertools.compress(trials, is_measured_N))
     losses_NM = losses_NM[is_measured_N]
     excess_N = problem.excesses(measured)
-    ranked_NM = np.where(excess_N[:, None] > 0.0, np.nan, losses_NM)
+    ranked_NM = problem.within_limits(losses_NM, measured)
     kept = _kept(ranked_NM, REMEMBERED)
     old = _milestone(len(measured), warm_up)
     learnt = np.array(_kept(ranked_NM[:old], LEARNT_FROM))
-    encodings_NC = np.array([trial.candidate.encoding for trial in measured])
     space = problem.space
+    encodings_NC = encodings_of(space, measured)
 
     def predicted(metric: str, values_N: np.ndarray) -> Prediction:
         """A prediction of values that are finite."""

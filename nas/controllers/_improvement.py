@@ -13,8 +13,11 @@ hypervolume improvement using box decomposition algorithms (2019): the expectati
 import numpy as np
 from scipy.special import ndtr
 
+Boxes = tuple[np.ndarray, np.ndarray]
+"""Lower and upper corners, shape (B, M) each."""
 
-def open_boxes(losses_FM: np.ndarray, reference_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+
+def open_boxes(losses_FM: np.ndarray, reference_M: np.ndarray) -> Boxes:
     """Disjoint boxes that cover what is better than the reference and not dominated.
 
     Args:
@@ -56,9 +59,7 @@ def open_boxes(losses_FM: np.ndarray, reference_M: np.ndarray) -> tuple[np.ndarr
     return lower_BM[is_real_B], upper_BM[is_real_B]
 
 
-def expected_improvement(
-    mean_NM: np.ndarray, std_NM: np.ndarray, boxes: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
+def expected_improvement(mean_NM: np.ndarray, std_NM: np.ndarray, boxes: Boxes) -> np.ndarray:
     """Expected gain of hypervolume of every row, shape (N,). A zero std is an exact loss."""
     lower_BM, upper_BM = boxes
     gain_NB = np.ones((len(mean_NM), len(lower_BM)))

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.controllers._variation import ENUMERABLE_ROWS, repair, selection_order
+from nas.controllers._variation import ENUMERABLE_ROWS, encodings_of, repair, selection_order
 from nas.problem import Problem
 from nas.trial import Trial
 from search_spaces import SearchSpace
@@ -81,8 +81,7 @@ def remembered(
     measured = list(itertools.compress(trials, _is_measured(problem, trials)))
     num_old = -(-max(0, len(measured) - num_recent) // block) * block
     old = measured[:num_old]
-    losses_NM = problem.losses(old)
-    losses_NM[problem.excesses(old) > 0.0] = np.nan
+    losses_NM = problem.within_limits(problem.losses(old), old)
     best = sorted(selection_order(losses_NM)[:num_best].tolist())
     return [old[i] for i in best] + measured[num_old:]
 
@@ -121,7 +120,7 @@ def rebuilt_study(
         added.params = _Uncopied(zip(parameters, values_P, strict=True))
         study.add_trial(added)
 
-    values_NP = parameter_values(space, _encodings(space, measured)).tolist()
+    values_NP = parameter_values(space, encodings_of(space, measured)).tolist()
     for number, losses_M in enumerate(losses_NM.tolist()):
         fields = {"values": losses_M, "system_attrs": system_attrs(number)}
         limits = {"constraints": {"limits": float(excess_N[number])}} if problem.limits else {}
@@ -132,7 +131,7 @@ def rebuilt_study(
         for trial, is_measured in zip(trials, is_measured_N, strict=True)
         if not (is_measured or trial.metrics or trial.failure)
     ]
-    for values_P in parameter_values(space, _encodings(space, running)).tolist():
+    for values_P in parameter_values(space, encodings_of(space, running)).tolist():
         add(values_P, state=optuna.trial.TrialState.RUNNING)
     return study
 
@@ -170,11 +169,6 @@ def suggestions(
 def _is_measured(problem: Problem, trials: Sequence[Trial]) -> list[bool]:
     """Which trials have all objectives."""
     return [bool(finite) for finite in np.isfinite(problem.losses(trials)).all(axis=1)]
-
-
-def _encodings(space: SearchSpace, trials: Sequence[Trial]) -> np.ndarray:
-    rows = [trial.candidate.encoding for trial in trials]
-    return np.array(rows, dtype=int).reshape(-1, len(space.choices))
 
 
 @lru_cache(maxsize=4)

@@ -93,6 +93,12 @@ def repair(problem: Problem, encodings_NC: np.ndarray, rng: np.random.Generator)
     return encodings_NC
 
 
+def encodings_of(space: SearchSpace, trials: Sequence[Trial]) -> np.ndarray:
+    """Encodings of the trials: integers, shape (N, C)."""
+    rows = [trial.candidate.encoding for trial in trials]
+    return np.array(rows, dtype=int).reshape(len(trials), len(space.choices))
+
+
 def neighbours(space: SearchSpace, encodings_NC: np.ndarray) -> np.ndarray:
     """Every row with every single choice changed to every other option.
 

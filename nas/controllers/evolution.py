@@ -23,7 +23,15 @@ from typing import final
 import numpy as np
 
 from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
-from nas.controllers._variation import crossed, mutate, propose, repair, selection_order, spread
+from nas.controllers._variation import (
+    crossed,
+    encodings_of,
+    mutate,
+    propose,
+    repair,
+    selection_order,
+    spread,
+)
 from nas.pareto import non_dominated
 from nas.problem import Problem
 from nas.trial import Trial
@@ -77,12 +85,12 @@ class Evolution(AbstractController):
         measured = np.flatnonzero(np.isfinite(losses_NM).all(axis=1))
         if len(measured) < self.warm_up:
             return propose(problem, trials, n, source=spread(problem, BROOD, rng), rng=rng)
-        losses_NM[problem.excesses(trials) > 0.0] = np.nan
+        losses_NM = problem.within_limits(losses_NM, trials)
         is_parent_N = non_dominated(losses_NM)
         is_parent_N[measured[-self.population :]] = True
         parents = np.flatnonzero(is_parent_N)
         best_first = parents[selection_order(losses_NM[parents])]
-        parents_PC = np.array([trials[i].candidate.encoding for i in best_first])
+        parents_PC = encodings_of(problem.space, [trials[i] for i in best_first])
         source = self._children(problem, parents_PC, rng)
         return propose(problem, trials, n, source=source, rng=rng)
 

@@ -47,7 +47,7 @@ class Local(AbstractController):
         losses_NM = problem.losses(trials)
         if np.isfinite(losses_NM).all(axis=1).sum() < self.warm_up:
             return propose(problem, trials, n, source=spread(problem, STARTS, rng), rng=rng)
-        losses_NM[problem.excesses(trials) > 0.0] = np.nan
+        losses_NM = problem.within_limits(losses_NM, trials)
         return propose(problem, trials, n, source=_around(problem, trials, losses_NM, rng), rng=rng)
 
 

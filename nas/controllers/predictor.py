@@ -21,6 +21,7 @@ and those still being evaluated, are taken for measured as predicted. Sridhar et
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -34,8 +35,16 @@ from nas.controllers._base import (
 )
 from nas.controllers._beliefs import Beliefs, beliefs_of
 from nas.controllers._gaussian_process import features_of
-from nas.controllers._improvement import expected_improvement, open_boxes
-from nas.controllers._variation import crossed, everything, mutate, propose, repair, spread
+from nas.controllers._improvement import Boxes, expected_improvement, open_boxes
+from nas.controllers._variation import (
+    crossed,
+    encodings_of,
+    everything,
+    mutate,
+    propose,
+    repair,
+    spread,
+)
 from nas.pareto import non_dominated
 from nas.problem import Problem
 from nas.trial import Trial
@@ -102,50 +111,64 @@ class Predictor(AbstractController):
         """One encoding at a time, shape (1, C), each as if those before it had been measured."""
         beliefs = beliefs_of(problem, trials, self.warm_up)
         number = len(trials)
-        pool_KC, worth_K = _pool(beliefs, trials, rng, trust=self._trust(number))
+        pool_KC, worth_K = _pool(problem, Worth(beliefs, self._optimism(number)), trials, rng)
         while len(pool_KC):
             best = int(worth_K.argmax())
             yield pool_KC[best : best + 1]
             number += 1
             beliefs = beliefs.believing(pool_KC[best : best + 1])
             pool_KC = np.delete(pool_KC, best, axis=0)
-            worth_K = worth(beliefs, pool_KC, trust=self._trust(number))
+            worth_K = Worth(beliefs, self._optimism(number))(pool_KC)
 
-    def _trust(self, number: int) -> float:
-        """What standard deviations are divided by where the trial of that number is chosen."""
-        return 1.0 / OPTIMISM if number % self.explore == self.explore - 1 else 1.0
+    def _optimism(self, number: int) -> float:
+        """Of the choice of the trial with that number."""
+        return OPTIMISM if number % self.explore == self.explore - 1 else 1.0
 
 
-def worth(beliefs: Beliefs, encodings_KC: np.ndarray, *, trust: float) -> np.ndarray:
-    """Expected gain of every encoding, shape (K,); standard deviations are divided by `trust`."""
-    losses_NM = beliefs.losses_NM
-    front_FM = losses_NM[non_dominated(losses_NM)]
-    doublings = np.log2(max(1.0, len(losses_NM) / FEW))
-    reference_M = np.full(losses_NM.shape[1], HOPELESS + ENDS * doublings)
-    boxes = open_boxes(front_FM, reference_M)
-    worth_K = np.zeros(len(encodings_KC))
-    for start in range(0, len(encodings_KC), CHUNK):
-        rows = slice(start, start + CHUNK)
-        mean_KM, std_KM = beliefs.losses(encodings_KC[rows])
-        chance_K = beliefs.chance(encodings_KC[rows])
-        gain_K = expected_improvement(mean_KM, std_KM / trust, boxes)
-        worth_K[rows] = chance_K * (gain_K + LEAST * std_KM.sum(axis=1))
-    return worth_K
+@dataclass(frozen=True)
+class Worth:
+    """What measuring an encoding is expected to gain.
+
+    Attributes:
+        beliefs: About all encodings.
+        optimism: What standard deviations are multiplied by.
+    """
+
+    beliefs: Beliefs
+    optimism: float
+
+    def __call__(self, encodings_KC: np.ndarray) -> np.ndarray:
+        """Expected gain of every encoding, shape (K,)."""
+        worth_K = np.zeros(len(encodings_KC))
+        for start in range(0, len(encodings_KC), CHUNK):
+            rows = slice(start, start + CHUNK)
+            mean_KM, std_KM = self.beliefs.losses(encodings_KC[rows])
+            gain_K = expected_improvement(mean_KM, self.optimism * std_KM, self._open)
+            chance_K = self.beliefs.chance(encodings_KC[rows])
+            worth_K[rows] = chance_K * (gain_K + LEAST * std_KM.sum(axis=1))
+        return worth_K
+
+    @cached_property
+    def _open(self) -> Boxes:
+        """Where losses would extend the front."""
+        losses_NM = self.beliefs.losses_NM
+        doublings = np.log2(max(1.0, len(losses_NM) / FEW))
+        reference_M = np.full(losses_NM.shape[1], HOPELESS + ENDS * doublings)
+        return open_boxes(losses_NM[non_dominated(losses_NM)], reference_M)
 
 
 def _pool(
-    beliefs: Beliefs, trials: Sequence[Trial], rng: np.random.Generator, *, trust: float
+    problem: Problem, worth: Worth, trials: Sequence[Trial], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """New canonical encodings within the modelled limits, and their worth.
 
     All of a small space, else what an evolution on the predictions comes to.
     """
-    problem = beliefs.problem
     taken = {trial.candidate.encoding for trial in trials}
     rows_NC = everything(problem.space)
     if rows_NC is not None:
         pool_KC = _fresh(problem, rows_NC, taken)
-        return pool_KC, worth(beliefs, pool_KC, trust=trust)
+        return pool_KC, worth(pool_KC)
     parents_PC = _parents(problem, trials, rng)
     pool_KC, worth_K = np.zeros((0, parents_PC.shape[1]), dtype=int), np.zeros(0)
     for _ in range(ROUNDS):
@@ -156,7 +179,7 @@ def _pool(
         new_NC = _fresh(problem, children_NC, taken)
         taken |= set(map(tuple, new_NC.tolist()))
         pool_KC = np.concatenate([pool_KC, new_NC])
-        worth_K = np.concatenate([worth_K, worth(beliefs, new_NC, trust=trust)])
+        worth_K = np.concatenate([worth_K, worth(new_NC)])
         if len(pool_KC):
             parents_PC = pool_KC[np.argsort(-worth_K, kind="stable")[:PARENTS]]
     return pool_KC, worth_K
@@ -164,12 +187,11 @@ def _pool(
 
 def _parents(problem: Problem, trials: Sequence[Trial], rng: np.random.Generator) -> np.ndarray:
     """Where the inner evolution starts: the front, or what was measured at all, and random ones."""
-    losses_NM = problem.losses(trials)
-    losses_NM[problem.excesses(trials) > 0.0] = np.nan
+    losses_NM = problem.within_limits(problem.losses(trials), trials)
     front = np.flatnonzero(non_dominated(losses_NM))
     if len(front) == 0:
         front = np.flatnonzero(np.isfinite(problem.losses(trials)).all(axis=1))
-    start_PC = np.array([trials[i].candidate.encoding for i in rng.permutation(front)[:PARENTS]])
+    start_PC = encodings_of(problem.space, [trials[i] for i in rng.permutation(front)[:PARENTS]])
     return np.concatenate([start_PC, problem.space.sample(rng, PARENTS // 2)])
 
 
@@ -186,9 +208,7 @@ def _far_apart(
     """One encoding at a time, shape (1, C): random ones that are far from all others."""
     features = features_of(problem.space)
     space = problem.space
-    taken_NC = np.array([t.candidate.encoding for t in trials], int).reshape(
-        len(trials), len(space.choices)
-    )
+    taken_NC = encodings_of(space, trials)
     for random_NC in spread(problem, FIRST, rng):
         rows_NC = space.canonical_many(random_NC)
         if len(taken_NC):

@@ -8,7 +8,7 @@ import numpy as np
 from nas.controllers import AbstractController
 from nas.controllers._beliefs import LINEAR, Warp, beliefs_of
 from nas.controllers.evolution import Evolution
-from nas.controllers.predictor import Predictor, worth
+from nas.controllers.predictor import Predictor, Worth
 from nas.controllers.random import Random
 from nas.pareto import hypervolume
 from nas.problem import Limit, NothingKnown, Objective, Problem
@@ -115,8 +115,8 @@ def test_candidates_of_a_batch_differ_in_what_they_promise() -> None:
     assert len(set(macs.tolist())) > 1
     beliefs = beliefs_of(problem, trials, warm_up=8)
     first_1C = np.array([batch[0].encoding])
-    before = worth(beliefs, first_1C, trust=1.0)
-    after = worth(beliefs.believing(first_1C), first_1C, trust=1.0)
+    before = Worth(beliefs, 1.0)(first_1C)
+    after = Worth(beliefs.believing(first_1C), 1.0)(first_1C)
     assert after[0] < 0.5 * before[0]
 
 
