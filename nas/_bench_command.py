@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas._console import print_table
 from nas._options import words
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps({"controllers": {n: r.to_json() for n, r in records.items()}}))
     else:
-        header, rows = table_of(records)
-        for row in [header, *rows]:
-            typer.echo("\t".join(row))
+        print_table(*table_of(records))
 
 
 def benchmark_of(

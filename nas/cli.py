@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from nas._bench_command import bench
+from nas._console import print_table
 from nas._options import Budgets, Resolution, SpaceName, fractions, setting, words
 from nas._space_commands import space_app
 
@@ -194,7 +195,7 @@ def _compare(runs: Sequence[Path], out: Path, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"page": str(page), **comparison_json(comparison)}))
         return
-    _print_table(*comparison_table(comparison))
+    print_table(*comparison_table(comparison))
     typer.echo(f"comparison: {page}")
 
 
@@ -359,20 +360,4 @@ def _reporter(as_json: bool, events_of: Path | None = None) -> Any:
 def _print_front(run_dir: Path) -> None:
     from reports import front_table
 
-    _print_table(*front_table(run_dir))
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        for row in [header, *rows]:
-            typer.echo("\t".join(row))
-        return
-    table = Table(*map(escape, header))
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    print_table(*front_table(run_dir))
