@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,6 @@ SHALLOW_SHARE = 0.25
 """Of the training time, for the cheap steps that train the shared trunk."""
 
 MIN_STEPS = 20
-FEW_STEPS, LEAST_BATCH = 150, 16
-"""With fewer training steps batches are halved, down to this, and the user is told."""
 KEPT_OF_DONOR = ("batch_size", "learning_rate", "precision", "channels_last")
 SPEED_STEPS = 2
 SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 1000
@@ -203,40 +201,24 @@ def planned_steps(
     precisions = ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
     precisions = [plan.precision] if "precision" in config.set else precisions
     formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
-    tried = [replace(plan, precision=p, channels_last=c) for p in precisions for c in formats]
-
-    @cache
-    def seconds(plan: TrainPlan) -> float:
-        return time_steps(supernet, images, plan, make_method(config, problem, plan))
-
-    def steps_that_fit(plan: TrainPlan) -> tuple[int, int]:
-        shallow_s = seconds(replace(plan, full_from=SPEED_STEPS + 1))
-        shallow = int(train_s * SHALLOW_SHARE / shallow_s)
-        full = int(train_s * (1 - SHALLOW_SHARE) / seconds(plan))
-        return max(MIN_STEPS, shallow), max(MIN_STEPS, full)
-
-    plan = min(tried, key=seconds)
-    shallow, full = steps_that_fit(plan)
-    is_fixed = not config.set.keys().isdisjoint({"batch_size", "steps"})
-    while not is_fixed and shallow + full < FEW_STEPS and plan.batch_size > LEAST_BATCH:
-        plan = _with_half_the_batch(plan, config)
-        shallow, full = steps_that_fit(plan)
+    timed: list[tuple[float, int, TrainPlan]] = []
+    for precision in precisions:
+        for channels_last in formats:
+            tried = replace(plan, precision=precision, channels_last=channels_last)
+            seconds = time_steps(supernet, images, tried, make_method(config, problem, tried))
+            timed.append((seconds, len(timed), tried))
+    full_s, _, plan = min(timed)
+    only_shallow = replace(plan, full_from=SPEED_STEPS + 1)
+    method = make_method(config, problem, only_shallow)
+    shallow_s = time_steps(supernet, images, only_shallow, method)
+    full = max(MIN_STEPS, int(train_s * (1 - SHALLOW_SHARE) / full_s))
+    shallow = max(MIN_STEPS, int(train_s * SHALLOW_SHARE / shallow_s))
     if "steps" in config.set:
         shallow = plan.steps * shallow // (shallow + full)
         full = plan.steps - shallow
     if "full_from" in config.set:
         return replace(plan, steps=shallow + full)
     return replace(plan, steps=shallow + full, full_from=shallow)
-
-
-def _with_half_the_batch(plan: TrainPlan, config: Config) -> TrainPlan:
-    """Half the images per step, and the learning rate that suits them unless the user fixed it.
-
-    Source: Malladi et al., On the SDEs and Scaling Rules for Adaptive Gradient Algorithms (NeurIPS
-    2022): by the square root of the batch size.
-    """
-    rate = plan.learning_rate if "learning_rate" in config.set else plan.learning_rate / 2**0.5
-    return replace(plan, batch_size=plan.batch_size // 2, learning_rate=rate)
 
 
 def time_steps(

@@ -24,7 +24,6 @@ from nas.planning import (
     phase_plan_of,
     plan_search,
     plan_training,
-    planned_steps,
     search_settings,
     train_plan_of,
     within_known,
@@ -122,26 +121,6 @@ def test_bf16_is_tried_only_where_the_processor_has_it(
         monkeypatch.setattr("nas.planning.has_bf16_products", lambda has_it=has_it: has_it)
         plan_training(config, problem(mini), digits, remaining_s=1.0)
         assert ("bf16" in tried) == has_it
-
-
-@pytest.mark.parametrize(
-    ("train_s", "fixed", "batch_size"),
-    [(1e4, {}, 64), (250.0, {}, 32), (1.0, {}, 16), (1.0, {"steps": 30}, 64)],
-)
-def test_batches_become_smaller_where_few_steps_fit(
-    mini: SearchSpace,
-    digits: DataSet,
-    monkeypatch: pytest.MonkeyPatch,
-    train_s: float,
-    fixed: dict[str, Any],
-    batch_size: int,
-) -> None:
-    monkeypatch.setattr("nas.planning.time_steps", lambda *a: a[2].batch_size / 32)
-    config, plan = replace(CONFIG, set=fixed), TrainPlan(steps=30)
-    found = planned_steps(Supernet(mini), plan, problem(mini), digits, config, train_s)
-    assert found.batch_size == batch_size
-    rate = plan.learning_rate * (batch_size / plan.batch_size) ** 0.5
-    assert found.learning_rate == pytest.approx(rate)
 
 
 def test_a_trained_supernet_is_not_trained_again(mini: SearchSpace, digits: DataSet) -> None:
