@@ -5,7 +5,6 @@ continued, so speed never changes what a continued run does. The second one make
 machine did to the first: training that took longer leaves fewer candidates to score.
 """
 
-import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,13 +21,13 @@ from nas.data._base import DataSet
 from nas.environment import has_bf16_products, num_cores
 from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
-from nas.score import CALIBRATION_IMAGES, Scorer
+from nas.score import CALIBRATION_IMAGES
+from nas.speed import SPEED_STEPS, Speed, time_score, time_steps
 from search_spaces import UserError, did_you_mean
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
-from supernets.steps import SupernetStep
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, seconds_per_step
+from supernets.train import TrainPlan
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
@@ -45,8 +44,6 @@ SHALLOW_SHARE = 0.25
 
 MIN_STEPS = 20
 KEPT_OF_DONOR = ("batch_size", "learning_rate", "precision", "channels_last")
-SPEED_STEPS = 2
-SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 1000
 NUM_LARGEST = 2
 """References: the largest network in each precision."""
 FINALISTS_SHARE = 0.2
@@ -98,7 +95,7 @@ def plan_training(
         phases = search_settings(config)
         supernet = Supernet(problem.space, seed=config.seed)
         speed = time_score(supernet.eval(), data, problem, phases.images_per_score)
-        phases, finalists_s = affordable(config, phases, data, *speed)
+        phases, finalists_s = affordable(config, phases, data, speed)
         spent_s = time.perf_counter() - started
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
         finetune_s = finetune_seconds(config, phases, max(0.0, available_s))
@@ -128,9 +125,9 @@ def plan_search(
             cores for the threads of each.
     """
     phases = search_settings(config)
-    compress_s, seconds_per_image = time_score(supernet, data, problem, phases.images_per_score)
-    seconds_per_score = compress_s + seconds_per_image * phases.images_per_score
-    phases, finalists_s = affordable(config, phases, data, compress_s, seconds_per_image)
+    speed = time_score(supernet, data, problem, phases.images_per_score)
+    seconds_per_score = speed.compress_s + speed.score_s * phases.images_per_score
+    phases, finalists_s = affordable(config, phases, data, speed)
     available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
     trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
@@ -221,50 +218,7 @@ def planned_steps(
     return replace(plan, steps=shallow + full, full_from=shallow)
 
 
-def time_steps(
-    supernet: Supernet, images: Images, plan: TrainPlan, method: AbstractMethod
-) -> float:
-    """Seconds per step of the supernet's training."""
-    add_gradients = SupernetStep(supernet, plan, method)
-    return seconds_per_step(supernet, images, plan, add_gradients, steps=SPEED_STEPS)
-
-
-def time_score(
-    supernet: Supernet, data: DataSet, problem: Problem, images_per_score: int
-) -> tuple[float, float]:
-    """Seconds to compress a candidate, and to look at one image with it.
-
-    The median of a few random candidates within the limits and the largest of many: a search
-    prefers networks above the average of the space.
-    """
-    scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
-    space = supernet.space
-    assert space.costs is not None
-    rows = within_known(problem)
-    largest = rows[int(space.costs.of("macs", rows).argmax())]
-    compress_s, score_s = [], []
-    for encoding in [*rows[: SPEED_CANDIDATES - 1].tolist(), largest.tolist()]:
-        started = time.perf_counter()
-        network = scorer.compressed(space.candidate(encoding)).network
-        compressed = time.perf_counter()
-        scorer.quality(network)
-        compress_s.append(compressed - started)
-        score_s.append(time.perf_counter() - compressed)
-    return statistics.median(compress_s), statistics.median(score_s) / scorer.num_images
-
-
-def within_known(problem: Problem) -> np.ndarray:
-    """Random encodings within the modelled limits, (N, C); the smallest if there is none."""
-    space = problem.space
-    assert space.costs is not None
-    rows = space.sample(np.random.default_rng(0), SPEED_SAMPLES)
-    rows = rows[problem.is_feasible(rows)]
-    return rows if len(rows) else np.array([space.costs.minimum("macs")[1]])
-
-
-def time_finalists(
-    phases: PhasePlan, data: DataSet, compress_s: float, seconds_per_image: float
-) -> float:
+def time_finalists(phases: PhasePlan, data: DataSet, speed: Speed) -> float:
     """Estimated seconds of the last phase: exports, timing, and verification of every file.
 
     The exported module itself answers the images of a score, to be compared with its file.
@@ -273,13 +227,13 @@ def time_finalists(
     networks = phases.finalists + phases.random_references + NUM_LARGEST
     images = phases.finalists * sum(sizes)
     images += (networks - phases.finalists) * sum(min(n, REFERENCE_IMAGES) for n in sizes)
-    per_network_s = 2 * compress_s + FILES_PER_NETWORK * TIMING_S_PER_FILE
-    per_network_s += phases.images_per_score * seconds_per_image
-    return networks * per_network_s + FILES_PER_NETWORK * images * seconds_per_image
+    per_network_s = 2 * speed.compress_s + FILES_PER_NETWORK * TIMING_S_PER_FILE
+    per_network_s += phases.images_per_score * speed.score_s
+    return networks * per_network_s + FILES_PER_NETWORK * images * speed.answer_s
 
 
 def affordable(
-    config: Config, phases: PhasePlan, data: DataSet, compress_s: float, seconds_per_image: float
+    config: Config, phases: PhasePlan, data: DataSet, speed: Speed
 ) -> tuple[PhasePlan, float]:
     """The plan with as many finalists and references as the time allows, and their seconds.
 
@@ -287,7 +241,7 @@ def affordable(
     """
     least = {"random_references": MIN_REFERENCES, "finalists": MIN_FINALISTS}
     while True:
-        finalists_s = time_finalists(phases, data, compress_s, seconds_per_image)
+        finalists_s = time_finalists(phases, data, speed)
         if finalists_s <= FINALISTS_SHARE * config.seconds:
             return phases, finalists_s
         for name, number in least.items():

@@ -26,9 +26,9 @@ from nas.planning import (
     plan_training,
     search_settings,
     train_plan_of,
-    within_known,
 )
 from nas.problem import KnownMetrics, Limit, Objective, Problem
+from nas.speed import Speed, time_score, within_known
 from search_spaces import SearchSpace, UserError
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
@@ -101,7 +101,7 @@ def test_fewer_networks_are_measured_where_time_is_short(
         lambda phases, *_: 4.0 * (phases.finalists + phases.random_references + 2),
     )
     config = Config(time=time, set=fixed)
-    phases, seconds = affordable(config, search_settings(config), digits, 0.0, 0.0)
+    phases, seconds = affordable(config, search_settings(config), digits, Speed(0.0, 0.0, 0.0))
     assert (phases.random_references, phases.finalists) == (references, finalists)
     assert seconds == 4.0 * (references + finalists + 2)
 
@@ -149,7 +149,7 @@ def test_time_that_training_leaves_is_spent_on_candidates(
 def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.planning.time_score", lambda *_: (1.0, 0.0))
+    monkeypatch.setattr("nas.planning.time_score", lambda *_: Speed(1.0, 0.0, 0.0))
     monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
     monkeypatch.setattr("nas.planning.num_cores", lambda: 4 * torch.get_num_threads())
 
@@ -202,7 +202,7 @@ def test_training_leaves_the_time_that_further_training_is_given(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.planning.time_steps", lambda *_: 0.01)
-    monkeypatch.setattr("nas.planning.time_score", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr("nas.planning.time_score", lambda *_: Speed(0.0, 0.0, 0.0))
     monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
 
     def steps(**more: float) -> int:
@@ -228,6 +228,12 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     config = replace(config, set={})
     plan = train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1.0))
     assert (plan.steps, plan.precision, plan.batch_size) == (1, "bf16", 5), "as the donor's"
+
+
+def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:
+    speed = time_score(Supernet(mini).eval(), digits, problem(mini), 64)
+    assert 0.0 < speed.score_s < speed.compress_s
+    assert 0.0 < speed.answer_s < speed.compress_s
 
 
 def test_speed_is_tested_with_candidates_within_the_limits(mini: SearchSpace) -> None:

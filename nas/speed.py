@@ -1,0 +1,96 @@
+"""Short speed tests, from which plans are made: how long steps, scores and answers take here."""
+
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from compress.export import INPUT, export_onnx
+from nas.data._base import DataSet
+from nas.problem import Problem
+from nas.score import Scorer
+from supernets.images import Images
+from supernets.methods._base import AbstractMethod
+from supernets.steps import SupernetStep
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan, seconds_per_step
+
+SPEED_STEPS = 2
+SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 1000
+VERIFIED_AT_ONCE = 64
+"""Images that the verifying process asks a file at a time."""
+
+
+def time_steps(
+    supernet: Supernet, images: Images, plan: TrainPlan, method: AbstractMethod
+) -> float:
+    """Seconds per step of the supernet's training."""
+    add_gradients = SupernetStep(supernet, plan, method)
+    return seconds_per_step(supernet, images, plan, add_gradients, steps=SPEED_STEPS)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a few candidates took: medians, seconds.
+
+    Attributes:
+        compress_s: To cut one out and compress it.
+        score_s: To look at one image with it.
+        answer_s: For its exported file to answer one image.
+    """
+
+    compress_s: float
+    score_s: float
+    answer_s: float
+
+
+def time_score(supernet: Supernet, data: DataSet, problem: Problem, images_per_score: int) -> Speed:
+    """How fast a few random candidates within the limits, and the largest of many, are.
+
+    The largest, since a search prefers networks above the average of the space.
+    """
+    scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
+    space = supernet.space
+    assert space.costs is not None
+    rows = within_known(problem)
+    largest = rows[int(space.costs.of("macs", rows).argmax())]
+    compress_s, score_s, answer_s = [], [], []
+    for encoding in [*rows[: SPEED_CANDIDATES - 1].tolist(), largest.tolist()]:
+        started = time.perf_counter()
+        network = scorer.compressed(space.candidate(encoding)).network
+        compressed = time.perf_counter()
+        scorer.quality(network)
+        compress_s.append(compressed - started)
+        score_s.append((time.perf_counter() - compressed) / scorer.num_images)
+        answer_s.append(time_answer(network, data))
+    return Speed(*map(statistics.median, (compress_s, score_s, answer_s)))
+
+
+def time_answer(network: nn.Module, data: DataSet) -> float:
+    """Seconds in which the exported network answers one image, asked as in its verification."""
+    import onnxruntime
+
+    images = data.normalised(data.search.take(SPEED_IMAGES).images_NCHW)
+    batches = [images[i : i + VERIFIED_AT_ONCE] for i in range(0, len(images), VERIFIED_AT_ONCE)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        export_onnx(network, file, channels=images.shape[1], resolution=images.shape[2])
+        session = onnxruntime.InferenceSession(file)
+    session.run(None, {INPUT: batches[0]})
+    started = time.perf_counter()
+    for batch in batches:
+        session.run(None, {INPUT: batch})
+    return (time.perf_counter() - started) / len(images)
+
+
+def within_known(problem: Problem) -> np.ndarray:
+    """Random encodings within the modelled limits, (N, C); the smallest if there is none."""
+    space = problem.space
+    assert space.costs is not None
+    rows = space.sample(np.random.default_rng(0), SPEED_SAMPLES)
+    rows = rows[problem.is_feasible(rows)]
+    return rows if len(rows) else np.array([space.costs.minimum("macs")[1]])
