@@ -46,6 +46,8 @@ MIN_STEPS = 20
 KEPT_OF_DONOR = ("batch_size", "learning_rate", "precision", "channels_last")
 NUM_LARGEST = 2
 """References: the largest network in each precision."""
+FULL_PROFILE_S = 600.0
+"""A search of this time or more times a full profile."""
 FINALISTS_SHARE = 0.2
 """Of the time: what exporting, timing and verifying may take before fewer networks are measured."""
 MIN_FINALISTS, MIN_REFERENCES = 3, 1
@@ -70,6 +72,12 @@ class PhasePlan:
     random_references: int = 3
     finetune_share: float = 0.5
     finetune_s: float = 0.0
+
+
+def profile_sizes(config: Config) -> tuple[int, int]:
+    """Signatures and whole networks that a profile times; fewer where time is short."""
+    share = min(1.0, config.seconds / FULL_PROFILE_S)
+    return max(14, round(60 * share)), max(6, round(30 * share))
 
 
 def plan_training(

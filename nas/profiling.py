@@ -1,7 +1,6 @@
 """The latency profile of a run: measured once, fitted, and read back when it continues."""
 
 import json
-import time
 from typing import Any
 
 import numpy as np
@@ -17,29 +16,20 @@ from nas.latency import (
     fit,
 )
 from nas.latency.measure import measure_rows
+from nas.planning import profile_sizes
 from nas.reporter import Reporter
 from nas.run import Run
 from search_spaces import SearchSpace
 
-NUM_SIGNATURES, NUM_NETWORKS = 60, 30
-"""Single slots and whole networks that are timed if there is time."""
-PROFILE_SHARE, LEAST_ROWS = 0.1, 20
-"""Of the time, after which no more files are timed; with fewer rows, no model is fitted."""
-
 
 def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) -> LatencyModel:
     """The latency model of the target, from recorded rows or from timing them now."""
-    began = time.perf_counter()
+    num_signatures, num_networks = profile_sizes(config)
     rng = np.random.default_rng([config.seed, 10])
-    signatures = choose_signatures(space, NUM_SIGNATURES, rng)
-    networks = choose_networks(space, NUM_NETWORKS, rng)
+    signatures = choose_signatures(space, num_signatures, rng)
+    networks = choose_networks(space, num_networks, rng)
     path = run.folder("profile") / "rows.jsonl"
-    reporter.phase("profile", f"timing up to {len(signatures)} slots, {len(networks)} networks")
-
-    def is_enough(num_rows: int) -> bool:
-        is_over = time.perf_counter() - began > PROFILE_SHARE * config.seconds
-        return is_over and num_rows >= LEAST_ROWS
-
+    reporter.phase("profile", f"timing {num_signatures} slots and {num_networks} networks")
     rows = measure_rows(
         space,
         signatures,
@@ -48,7 +38,6 @@ def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) ->
         threads=config.timing_threads,
         known=read_lines(path, Row.from_json),
         record=lambda row: append_line(path, row.to_json()),
-        is_enough=is_enough,
         progress=lambda done, of: reporter.advance(done, of, "files"),
     )
     rows = at_one_speed(rows)

@@ -1,17 +1,15 @@
 """What is timed for a profile: single slots of every operator and precision, and whole networks."""
 
-import itertools
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from search_spaces import SearchSpace, Slot
-
-T = TypeVar("T")
 
 SIGNATURE_POOL = 400
 """Random candidates whose slots are the pool that signatures are chosen from."""
@@ -83,31 +81,24 @@ def at_one_speed(rows: Sequence[Row]) -> list[Row]:
 
 
 def choose_signatures(space: SearchSpace, n: int, rng: np.random.Generator) -> list[Slot]:
-    """`n` slots, dealt evenly over operators and precisions, then over map sizes of the space.
+    """`n` slots, dealt evenly over operators, precisions and map sizes that the space has.
 
-    Sampled from random candidates, so frequent sizes are frequent. The first few are of all
-    operators: a profile may end early.
+    Sampled from random candidates, so frequent sizes are frequent.
     """
-    groups: dict[tuple[str, str, int], dict[int, dict[Slot, None]]] = {}
+    groups: dict[tuple[str, str, int, int], dict[Slot, None]] = defaultdict(dict)
     for encoding in space.sample(rng, SIGNATURE_POOL):
         for slot in space.slots(encoding.tolist()):
             signature = slot.signature
             shift = signature.pick.get("shift", 0)
-            sizes = groups.setdefault((signature.operator, signature.precision, int(shift)), {})
-            same_size = sizes.setdefault(signature.shape.size, {})
-            same_size[Slot(signature.operator, signature)] = None
-    decks = []
-    for _, sizes in sorted(groups.items()):
-        by_size = [list(same_size) for _, same_size in sorted(sizes.items())]
-        for slots in by_size:
-            rng.shuffle(slots)
-        decks.append(in_turn(by_size))
-    return in_turn(decks)[:n]
-
-
-def in_turn(decks: Sequence[Sequence[T]]) -> list[T]:
-    """The first of every deck, then the second of every deck that has one, and so on."""
-    return [card for round_ in itertools.zip_longest(*decks) for card in round_ if card is not None]
+            key = (signature.operator, signature.precision, signature.shape.size, int(shift))
+            groups[key][Slot(signature.operator, signature)] = None
+    decks = [list(groups[key]) for key in sorted(groups)]
+    for deck in decks:
+        rng.shuffle(deck)
+    chosen: list[Slot] = []
+    while len(chosen) < n and any(decks):
+        chosen += [deck.pop() for deck in decks if deck]
+    return chosen[:n]
 
 
 def choose_networks(space: SearchSpace, n: int, rng: np.random.Generator) -> list[tuple[int, ...]]:

@@ -11,14 +11,11 @@ import torch
 
 from compress.apply import quantize
 from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT, export_onnx
-from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row, in_turn
+from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
 from nas.targets import Timing, measure
 from search_spaces import CandidateError, SearchSpace, Slot
 from supernets.fold import folded
 from supernets.network import PlainNetwork
-
-Job = tuple[str, Sequence[Slot], tuple[int, ...] | None, bool]
-"""Name, slots, encoding of a whole network, whether it is held out."""
 
 FILES_PER_BATCH = 20
 PROCESSES = 3
@@ -34,10 +31,9 @@ def measure_rows(
     threads: int,
     known: Sequence[Row],
     record: Callable[[Row], None],
-    is_enough: Callable[[int], bool] = lambda done: False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Row]:
-    """A row for every slot and network that the target can run, until there are enough of them.
+    """A row for every slot and network that the target can run.
 
     Weights are random: latency does not depend on them. With every batch of files the anchor is
     timed, the middle one of the networks by multiply-adds; a row's latency is the median over
@@ -51,7 +47,6 @@ def measure_rows(
         threads: Of the runtime.
         known: Rows of an earlier, interrupted call; they are not measured again.
         record: Called with each new row, before this function uses it.
-        is_enough: Asked before every batch of files, with the number of rows.
         progress: Called with files done and files in all.
     """
     jobs = _jobs(signatures, networks, space)
@@ -61,8 +56,6 @@ def measure_rows(
     anchor = space.slots(middle_network(space, networks))
     progress(len(jobs) - len(waiting), len(jobs))
     for start in range(0, len(waiting), FILES_PER_BATCH):
-        if is_enough(len(rows)):
-            break
         batch = waiting[start : start + FILES_PER_BATCH]
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / f"{i}.onnx" for i in range(len(batch) + 1)]
@@ -135,13 +128,10 @@ def export_nothing(file: Path) -> None:
 
 def _jobs(
     signatures: Sequence[Slot], networks: Sequence[tuple[int, ...]], space: SearchSpace
-) -> list[Job]:
-    """What to time: two signatures and a network in turn, so that a profile may end early."""
-    alone: list[Job] = [
-        (f"signature {i}", (slot,), None, False) for i, slot in enumerate(signatures)
-    ]
-    whole: list[Job] = [
+) -> list[tuple[str, Sequence[Slot], tuple[int, ...] | None, bool]]:
+    alone = [(f"signature {i}", (slot,), None, False) for i, slot in enumerate(signatures)]
+    whole = [
         (f"network {i}", space.slots(encoding), encoding, i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1)
         for i, encoding in enumerate(networks)
     ]
-    return [(OVERHEAD, (), None, False), *in_turn([alone[::2], alone[1::2], whole])]
+    return [(OVERHEAD, (), None, False), *alone, *whole]

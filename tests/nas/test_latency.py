@@ -11,7 +11,6 @@ import pytest
 from nas.latency import LatencyModel, Row, at_one_speed, choose_networks, choose_signatures, fit
 from nas.latency._model import held_out_error
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD
-from nas.latency.measure import measure_rows
 from search_spaces import SearchSpace, Slot, signature_cost
 
 OVERHEAD_MS = 0.02
@@ -60,28 +59,6 @@ def test_signatures_cover_every_operator_in_every_precision(mini: SearchSpace) -
     assert mini.tables is not None
     possible = {(s.operator, s.precision) for s in mini.tables.signatures if s is not None}
     assert {(s.signature.operator, s.signature.precision) for s in chosen} == possible
-
-
-def test_the_first_signatures_are_of_all_operators(mini: SearchSpace) -> None:
-    chosen = choose_signatures(mini, 60, np.random.default_rng(0))
-    kinds = [(s.signature.operator, s.signature.precision) for s in chosen]
-    assert set(kinds[:20]) == set(kinds)
-
-
-def test_timing_stops_when_there_is_enough(mini: SearchSpace, rows: list[Row]) -> None:
-    rng, asked = np.random.default_rng(0), []
-    found = measure_rows(
-        mini,
-        choose_signatures(mini, 60, rng),
-        choose_networks(mini, 30, rng),
-        target="onnxruntime",
-        threads=1,
-        known=rows[:7],
-        record=lambda row: pytest.fail("timed"),
-        is_enough=lambda done: asked.append(done) or True,
-    )
-    assert found == rows[:7]
-    assert asked == [7]
 
 
 def test_signatures_do_not_exceed_what_the_space_has(mini: SearchSpace) -> None:

@@ -24,6 +24,7 @@ from nas.planning import (
     phase_plan_of,
     plan_search,
     plan_training,
+    profile_sizes,
     search_settings,
     train_plan_of,
 )
@@ -41,6 +42,14 @@ CONFIG = Config(
 def problem(space: SearchSpace, *limits: Limit) -> Problem:
     model = KnownMetrics((space.costs,))
     return Problem(space=space, objectives=(Objective.of("log_loss"),), limits=limits, model=model)
+
+
+def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:
+    sizes = [profile_sizes(Config(time=time)) for time in ("1s", "60s", "5m", "10m", "10h")]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == (14, sizes[0][1])
+    assert sizes[0][1] >= 6
+    assert sizes[1] < sizes[2] < sizes[3] == sizes[4]
 
 
 def test_unknown_settings_are_refused_with_a_suggestion() -> None:
