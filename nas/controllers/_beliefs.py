@@ -150,7 +150,6 @@ def beliefs_of(problem: Problem, trials: Sequence[Trial], warm_up: int) -> Belie
     is_measured_N = np.isfinite(losses_NM).all(axis=1)
     measured = list(itertools.compress(trials, is_measured_N))
     losses_NM = losses_NM[is_measured_N]
-    excess_N = problem.excesses(measured)
     ranked_NM = problem.within_limits(losses_NM, measured)
     kept = _kept(ranked_NM, REMEMBERED)
     old = _milestone(len(measured), warm_up)
@@ -183,7 +182,7 @@ def beliefs_of(problem: Problem, trials: Sequence[Trial], warm_up: int) -> Belie
         objectives[m].warp if m in objectives else Warp.of(losses_NM[:, m])
         for m in range(losses_NM.shape[1])
     )
-    within_NM = losses_NM[kept][excess_N[kept] == 0.0]
+    within_NM = ranked_NM[kept][np.isfinite(ranked_NM[kept]).all(axis=1)]
     warped_NM = np.stack([w(within_NM[:, m]) for m, w in enumerate(warps)], axis=1)
     beliefs = Beliefs(
         problem, warps, objectives, tuple(limits), _success(problem, trials), warped_NM

@@ -7,7 +7,7 @@ of what is known to be feasible in a large one.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 
 import numpy as np
@@ -97,6 +97,13 @@ def encodings_of(space: SearchSpace, trials: Sequence[Trial]) -> np.ndarray:
     """Encodings of the trials: integers, shape (N, C)."""
     rows = [trial.candidate.encoding for trial in trials]
     return np.array(rows, dtype=int).reshape(len(trials), len(space.choices))
+
+
+def fresh(problem: Problem, canonical_NC: np.ndarray, taken: Set[tuple[int, ...]]) -> np.ndarray:
+    """The rows within the modelled limits that are not taken, each once, in their order."""
+    rows = dict.fromkeys(map(tuple, canonical_NC[problem.is_feasible(canonical_NC)].tolist()))
+    new = [row for row in rows if row not in taken]
+    return np.array(new, dtype=int).reshape(-1, canonical_NC.shape[1])
 
 
 def neighbours(space: SearchSpace, encodings_NC: np.ndarray) -> np.ndarray:

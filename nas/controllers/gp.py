@@ -33,7 +33,7 @@ from nas.controllers._optuna import (
     sampler_seed,
     suggestions,
 )
-from nas.controllers._variation import neighbours, propose, repair
+from nas.controllers._variation import fresh, neighbours, propose, repair
 from nas.problem import Problem
 from nas.trial import Trial
 from search_spaces import Candidate
@@ -131,12 +131,10 @@ def greatest(
     brood_NC = repair(problem, space.sample(rng, STARTS), rng)
     rows_NC, worth_N = brood_NC[:0], np.zeros(0)
     for _ in range(1 + ROUNDS):
-        brood_NC = space.canonical_many(brood_NC[problem.is_feasible(brood_NC)])
-        new = [row for row in dict.fromkeys(map(tuple, brood_NC.tolist())) if row not in seen]
-        if not new:
+        new_NC = fresh(problem, space.canonical_many(brood_NC), seen)
+        if len(new_NC) == 0:
             break
-        seen.update(new)
-        new_NC = np.array(new)
+        seen.update(map(tuple, new_NC.tolist()))
         rows_NC = np.concatenate([rows_NC, new_NC])
         worth_N = np.concatenate([worth_N, worth(new_NC)])
         nearest_NC = rows_NC[np.argsort(-worth_N, kind="stable")[:NEAR]]

@@ -14,7 +14,7 @@ from typing import final
 import numpy as np
 
 from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
-from nas.controllers._variation import neighbours, propose, selection_order, spread
+from nas.controllers._variation import encodings_of, neighbours, propose, selection_order, spread
 from nas.pareto import ranks
 from nas.problem import Problem
 from nas.trial import Trial
@@ -58,7 +58,7 @@ def _around(
     order = selection_order(losses_NM)
     order = order[np.isfinite(losses_NM[order]).all(axis=1)]
     rank_N = ranks(losses_NM)[order]
-    encodings_NC = np.array([trials[i].candidate.encoding for i in order])
+    encodings_NC = encodings_of(problem.space, [trials[i] for i in order])
     for rank in np.unique(rank_N):
         around_RKC = neighbours(problem.space, encodings_NC[rank_N == rank])
         ways_RK = np.argsort(rng.random(around_RKC.shape[:2]), axis=1)

@@ -19,7 +19,7 @@ and those still being evaluated, are taken for measured as predicted. Sridhar et
   which are spread over the cost where a cost is known.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -40,6 +40,7 @@ from nas.controllers._variation import (
     crossed,
     encodings_of,
     everything,
+    fresh,
     mutate,
     propose,
     repair,
@@ -167,7 +168,7 @@ def _pool(
     taken = {trial.candidate.encoding for trial in trials}
     rows_NC = everything(problem.space)
     if rows_NC is not None:
-        pool_KC = _fresh(problem, rows_NC, taken)
+        pool_KC = fresh(problem, rows_NC, taken)
         return pool_KC, worth(pool_KC)
     parents_PC = _parents(problem, trials, rng)
     pool_KC, worth_K = np.zeros((0, parents_PC.shape[1]), dtype=int), np.zeros(0)
@@ -176,7 +177,7 @@ def _pool(
         children_NC = crossed(parents_2NC, rng, probability=0.5)
         children_NC = mutate(problem.space, children_NC, rng, expected=1.0, ordinal=0.5)
         children_NC = problem.space.canonical_many(repair(problem, children_NC, rng))
-        new_NC = _fresh(problem, children_NC, taken)
+        new_NC = fresh(problem, children_NC, taken)
         taken |= set(map(tuple, new_NC.tolist()))
         pool_KC = np.concatenate([pool_KC, new_NC])
         worth_K = np.concatenate([worth_K, worth(new_NC)])
@@ -187,19 +188,12 @@ def _pool(
 
 def _parents(problem: Problem, trials: Sequence[Trial], rng: np.random.Generator) -> np.ndarray:
     """Where the inner evolution starts: the front, or what was measured at all, and random ones."""
-    losses_NM = problem.within_limits(problem.losses(trials), trials)
-    front = np.flatnonzero(non_dominated(losses_NM))
+    losses_NM = problem.losses(trials)
+    front = np.flatnonzero(non_dominated(problem.within_limits(losses_NM, trials)))
     if len(front) == 0:
-        front = np.flatnonzero(np.isfinite(problem.losses(trials)).all(axis=1))
+        front = np.flatnonzero(np.isfinite(losses_NM).all(axis=1))
     start_PC = encodings_of(problem.space, [trials[i] for i in rng.permutation(front)[:PARENTS]])
     return np.concatenate([start_PC, problem.space.sample(rng, PARENTS // 2)])
-
-
-def _fresh(problem: Problem, canonical_NC: np.ndarray, taken: Set[tuple[int, ...]]) -> np.ndarray:
-    """The rows within the modelled limits that are not taken, each once, in their order."""
-    rows = dict.fromkeys(map(tuple, canonical_NC[problem.is_feasible(canonical_NC)].tolist()))
-    fresh = [row for row in rows if row not in taken]
-    return np.array(fresh, dtype=int).reshape(-1, canonical_NC.shape[1])
 
 
 def _far_apart(
