@@ -110,6 +110,7 @@ def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
         tab.page.on("pageerror", lambda error: tab.faults.append(str(error)))
         tab.page.on("dialog", lambda dialog: tab.faults.append(f"dialog {dialog.message}"))
         tab.page.goto(html.as_uri())
+        tab.page.wait_for_function(DRAWN)
         return tab
 
     yield open_
@@ -120,7 +121,6 @@ def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
 
 def point_at_the_fastest(tab: Tab) -> None:
     """Scrolls first: scrolling under a resting pointer hides what it points at."""
-    tab.page.wait_for_function(DRAWN)
     marker = tab.page.locator(MARKERS).last  # drawn last: the fastest
     marker.scroll_into_view_if_needed()
     tab.page.wait_for_timeout(100)
