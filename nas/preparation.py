@@ -3,7 +3,7 @@
 Every mistake that can be seen without measuring is refused before anything is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,13 +60,21 @@ def prepare(
     return data, *possible(data.resolution, data.channels, data.num_classes)
 
 
-def make_problem(space: SearchSpace, limits: list[Limit], model: LatencyModel) -> Problem:
-    """What the search is about: quality, latency and size, within the limits."""
+def make_problem(
+    space: SearchSpace, limits: Sequence[Limit], model: LatencyModel | None = None
+) -> Problem:
+    """What the search is about: quality, latency and size, within the limits.
+
+    Args:
+        space: Its costs are known exactly.
+        limits: What must hold.
+        model: Predicts latency; without it only the other limits can be checked beforehand.
+    """
     return Problem(
         space=space,
         objectives=tuple(Objective.of(metric) for metric in OBJECTIVES),
         limits=tuple(limits),
-        model=KnownMetrics((space.costs, model)),
+        model=KnownMetrics((space.costs, model) if model else (space.costs,)),
     )
 
 

@@ -1,6 +1,7 @@
 """The latency profile of a run: measured once, fitted, and read back when it continues."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,29 @@ from nas.latency import (
 )
 from nas.latency.measure import measure_rows
 from nas.planning import profile_sizes
+from nas.preparation import make_problem
+from nas.problem import Limit
 from nas.reporter import Reporter
 from nas.run import Run
+from nas.sampling import sample_within
 from search_spaces import SearchSpace
 
+POOL = 400
+"""Random networks from which those that are timed, and slots of theirs, are chosen."""
 
-def profile(run: Run, config: Config, space: SearchSpace, reporter: Reporter) -> LatencyModel:
-    """The latency model of the target, from recorded rows or from timing them now."""
+
+def profile(
+    run: Run, config: Config, space: SearchSpace, limits: Sequence[Limit], reporter: Reporter
+) -> LatencyModel:
+    """The latency model of the target, from recorded rows or from timing them now.
+
+    What is timed is within the limits that are known before: others will never be asked about.
+    """
     num_signatures, num_networks = profile_sizes(config)
     rng = np.random.default_rng([config.seed, 10])
-    signatures = choose_signatures(space, num_signatures, rng)
-    networks = choose_networks(space, num_networks, rng)
+    pool_NC = sample_within(make_problem(space, limits), POOL, rng)
+    signatures = choose_signatures(space, pool_NC, num_signatures, rng)
+    networks = choose_networks(space, pool_NC, num_networks, rng)
     path = run.folder("profile") / "rows.jsonl"
     reporter.phase("profile", f"timing {num_signatures} slots and {num_networks} networks")
     rows = measure_rows(

@@ -70,7 +70,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
     keep_data_facts(run, data)
     keep_space_file(run, config)
     with run.phase("profile"):
-        model = profile(run, config, space, reporter)
+        model = profile(run, config, space, limits, reporter)
     limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, space, limits, model, reporter)
     problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))

@@ -12,6 +12,7 @@ from torch import nn
 from compress.export import INPUT, export_onnx
 from nas.data._base import DataSet
 from nas.problem import Problem
+from nas.sampling import sample_within
 from nas.score import Scorer
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
@@ -20,7 +21,7 @@ from supernets.supernet import Supernet
 from supernets.train import TrainPlan, seconds_per_step
 
 SPEED_STEPS = 2
-SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 1000
+SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 200
 VERIFIED_AT_ONCE = 64
 """Images that the verifying process asks a file at a time."""
 
@@ -56,7 +57,7 @@ def time_score(supernet: Supernet, data: DataSet, problem: Problem, images_per_s
     scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
     space = supernet.space
     assert space.costs is not None
-    rows = within_known(problem)
+    rows = sample_within(problem, SPEED_SAMPLES, np.random.default_rng(0))
     largest = rows[int(space.costs.of("macs", rows).argmax())]
     compress_s, score_s, answer_s = [], [], []
     for encoding in [*rows[: SPEED_CANDIDATES - 1].tolist(), largest.tolist()]:
@@ -85,12 +86,3 @@ def time_answer(network: nn.Module, data: DataSet) -> float:
     for batch in batches:
         session.run(None, {INPUT: batch})
     return (time.perf_counter() - started) / len(images)
-
-
-def within_known(problem: Problem) -> np.ndarray:
-    """Random encodings within the modelled limits, (N, C); the smallest if there is none."""
-    space = problem.space
-    assert space.costs is not None
-    rows = space.sample(np.random.default_rng(0), SPEED_SAMPLES)
-    rows = rows[problem.is_feasible(rows)]
-    return rows if len(rows) else np.array([space.costs.minimum("macs")[1]])

@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.controllers._variation import ENUMERABLE_ROWS, encodings_of, repair, selection_order
+from nas.controllers._variation import ENUMERABLE_ROWS, encodings_of, selection_order
 from nas.problem import Problem
+from nas.sampling import repair
 from nas.trial import Trial
 from search_spaces import SearchSpace
 

@@ -1,4 +1,4 @@
-"""What controllers share: filtering proposals, repairing and changing them, and ranking trials.
+"""What controllers share: filtering proposals, changing them, and ranking trials.
 
 A controller supplies encodings in its order of preference; `propose` keeps the canonical, feasible
 and new ones. When a controller runs dry, `propose` goes on by itself: repaired random encodings,
@@ -14,6 +14,7 @@ import numpy as np
 
 from nas.pareto import crowding_distances, ranks
 from nas.problem import Problem
+from nas.sampling import neighbours, repair
 from nas.trial import Trial
 from search_spaces import Candidate, SearchSpace
 
@@ -23,8 +24,6 @@ ENUMERABLE_ROWS = 400_000
 """Encodings before canonicalisation that an enumeration may hold."""
 BROODS = 16
 """How many broods `spread` makes."""
-HOPELESS = 1e30
-"""Stands for an infinite violation where differences are taken."""
 
 
 def propose(
@@ -61,38 +60,6 @@ def propose(
     return chosen
 
 
-def repair(problem: Problem, encodings_NC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brings encodings within the modelled limits by changing one choice at a time.
-
-    Each step takes one of the changes that help, with a probability in proportion to how much of
-    the excess it removes: all that reach the limits are equally likely, so that a row that is a
-    little over ends a little under.
-
-    Returns:
-        The rows in their order, not canonicalised. A row that no single change improves stays
-        over the limits, and so does one that is not done after as many steps as there are options.
-    """
-    encodings_NC = np.array(encodings_NC)
-    if not problem.modelled_limits or len(encodings_NC) == 0:
-        return encodings_NC
-    violations_N = np.minimum(problem.violations(encodings_NC), HOPELESS)
-    left = np.flatnonzero(violations_N > 0.0)
-    for _ in range(sum(problem.space.cardinalities)):
-        if left.size == 0:
-            break
-        options_NKC = neighbours(problem.space, encodings_NC[left])
-        rows_KC = options_NKC.reshape(-1, encodings_NC.shape[1])
-        after_NK = problem.violations(rows_KC).reshape(options_NKC.shape[:2])
-        weight_NK = np.maximum(violations_N[left, None] - after_NK, 0.0)
-        can_move_N = weight_NK.sum(axis=1) > 0.0
-        left, weight_NK = left[can_move_N], weight_NK[can_move_N]
-        pick_N = _draw(weight_NK, rng)
-        encodings_NC[left] = options_NKC[can_move_N][np.arange(len(left)), pick_N]
-        violations_N[left] = after_NK[can_move_N][np.arange(len(left)), pick_N]
-        left = left[violations_N[left] > 0.0]
-    return encodings_NC
-
-
 def encodings_of(space: SearchSpace, trials: Sequence[Trial]) -> np.ndarray:
     """Encodings of the trials: integers, shape (N, C)."""
     rows = [trial.candidate.encoding for trial in trials]
@@ -104,21 +71,6 @@ def fresh(problem: Problem, canonical_NC: np.ndarray, taken: Set[tuple[int, ...]
     rows = dict.fromkeys(map(tuple, canonical_NC[problem.is_feasible(canonical_NC)].tolist()))
     new = [row for row in rows if row not in taken]
     return np.array(new, dtype=int).reshape(-1, canonical_NC.shape[1])
-
-
-def neighbours(space: SearchSpace, encodings_NC: np.ndarray) -> np.ndarray:
-    """Every row with every single choice changed to every other option.
-
-    Returns:
-        Shape (N, K, C) with K the number of options of all choices, less one each. Changes of an
-        inactive choice are among them.
-    """
-    columns, steps = _single_changes(space.cardinalities)
-    out_NKC = np.repeat(np.asarray(encodings_NC)[:, None, :], len(columns), axis=1)
-    old_NK = out_NKC[:, np.arange(len(columns)), columns]
-    new_NK = (old_NK + steps) % np.array(space.cardinalities)[columns]
-    out_NKC[:, np.arange(len(columns)), columns] = new_NK
-    return out_NKC
 
 
 def crossed(parents_2NC: np.ndarray, rng: np.random.Generator, *, probability: float) -> np.ndarray:
@@ -274,18 +226,3 @@ def _feasible_starts(
         starts += [costs.minimum(metric)[1] for metric in sorted(known)]
     rows_NC = np.array(starts, dtype=int).reshape(-1, len(problem.space.choices))
     return rows_NC[problem.is_feasible(rows_NC)]
-
-
-@lru_cache(maxsize=16)
-def _single_changes(cardinalities: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Column and (cyclic) step of every single-choice change."""
-    changes = [(c, step) for c, options in enumerate(cardinalities) for step in range(1, options)]
-    columns, steps = np.array(changes, dtype=int).reshape(-1, 2).T
-    return columns, steps
-
-
-def _draw(weight_NK: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One column per row, in proportion to the row's weights."""
-    cumulative_NK = weight_NK.cumsum(axis=1)
-    threshold_N = rng.random(len(weight_NK)) * cumulative_NK[:, -1]
-    return np.asarray((cumulative_NK <= threshold_N[:, None]).sum(axis=1))

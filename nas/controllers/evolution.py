@@ -28,12 +28,12 @@ from nas.controllers._variation import (
     encodings_of,
     mutate,
     propose,
-    repair,
     selection_order,
     spread,
 )
 from nas.pareto import non_dominated
 from nas.problem import Problem
+from nas.sampling import repair
 from nas.trial import Trial
 from search_spaces import Candidate
 

@@ -33,8 +33,9 @@ from nas.controllers._optuna import (
     sampler_seed,
     suggestions,
 )
-from nas.controllers._variation import fresh, neighbours, propose, repair
+from nas.controllers._variation import fresh, propose
 from nas.problem import Problem
+from nas.sampling import neighbours, repair
 from nas.trial import Trial
 from search_spaces import Candidate
 

@@ -14,9 +14,10 @@ from typing import final
 import numpy as np
 
 from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
-from nas.controllers._variation import encodings_of, neighbours, propose, selection_order, spread
+from nas.controllers._variation import encodings_of, propose, selection_order, spread
 from nas.pareto import ranks
 from nas.problem import Problem
+from nas.sampling import neighbours
 from nas.trial import Trial
 from search_spaces import Candidate
 

@@ -43,11 +43,11 @@ from nas.controllers._variation import (
     fresh,
     mutate,
     propose,
-    repair,
     spread,
 )
 from nas.pareto import non_dominated
 from nas.problem import Problem
+from nas.sampling import repair
 from nas.trial import Trial
 from search_spaces import Candidate
 

@@ -1,22 +1,24 @@
-"""A latency model of a target: sums over slots, corrected by what networks add.
+"""A latency model of a target: the call, a sum over slots, and what networks add to it.
 
-Step 1, per kind of slot (operator, precision, shifted or not): the time of a single slot is a
-non-negative combination of its kernels' count, multiply-adds (dense, depthwise, attention) and
-activation values written.
-Step 2, on whole networks: each kind of slot is scaled, and two terms say what sums miss (measured
-on onnxruntime: mixed precision is not additive): the number of changes of precision, and fp32
-convolutions in a network that also has integer ones (they lose their blocked layout). The
-correction is a bounded ridge regression towards "the plain sum", because a handful of networks has
-to determine it.
+The time of a slot is a non-negative combination of its kernels' count, multiply-adds (dense,
+depthwise, attention) and activation values written, with slopes of its own per kind of slot
+(operator, precision, shifted or not). Two terms say what sums miss (measured on onnxruntime: mixed
+precision is not additive): the number of changes of precision, and fp32 convolutions in a network
+that also has integer ones, which lose their blocked layout.
+
+One regression of relative errors over single slots and whole networks finds all of it. Most kinds
+have a handful of rows, so their slopes are drawn towards those that all rows of their precision
+share (ridge; docs/decisions/0019).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.optimize import lsq_linear, nnls
+from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
 from nas.latency._rows import OVERHEAD, Row
@@ -24,13 +26,14 @@ from search_spaces import Additive, SearchSpace, Signature, signature_cost
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
 CONVOLUTIONS = frozenset({"stem", "downsample", "mbconv", "convnext", "inception", "moat"})
-CONTEXT = ("changes", "fp32_conv_if_mixed")
-LOWEST_SCALE, HIGHEST_SCALE = 0.3, 3.0
-RIDGE = 0.3
-"""Weight of the prior, in squared relative errors per network."""
+RIDGE = 3.0
+"""Weight of the shared slopes: as much as this many rows of a kind's own."""
+
+SHARED_RIDGE = 1e-3
+"""Draws the shared slopes to zero: only where rows do not determine them."""
 
 LEAST_OWN_SHARE = 0.2
-"""A slot alone takes at least this share of its time for itself, the rest being the call's."""
+"""A file takes at least this share of its time for itself, the rest being the call's."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class LatencyModel:
     Args:
         space: With its policy choices.
         slopes: Kind of slot -> milliseconds per unit of each of `FEATURES`.
-        scales: Kind of slot or context term -> factor.
+        mixed_slopes: The same for fp32 convolutions, in addition, beside integer ones.
+        change_ms: Milliseconds per change of precision.
+        overhead_ms: Milliseconds that calling the runtime takes by itself.
     """
 
     metrics = ("latency_ms",)
@@ -65,46 +70,44 @@ class LatencyModel:
         self,
         space: SearchSpace,
         slopes: Mapping[str, Sequence[float]],
-        scales: Mapping[str, float],
+        mixed_slopes: Sequence[float],
+        change_ms: float,
+        overhead_ms: float,
     ) -> None:
         assert space.tables is not None
         self.space = space
         self.slopes = {name: tuple(values) for name, values in slopes.items()}
-        self.scales = dict(scales)
-        self.kinds = tuple(sorted(self.slopes))
-        sums = (*self.kinds, "integer", "fp32_conv")
-        self._sums = Additive(space.tables, self._slot_terms, sums)
+        self.mixed_slopes = tuple(mixed_slopes)
+        self.change_ms, self.overhead_ms = change_ms, overhead_ms
+        self._sums = Additive(space.tables, self._slot_terms, ("own", "integer", "if_mixed"))
 
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
         """Predicted milliseconds of every encoding, shape (N,)."""
         assert metric == "latency_ms", metric
-        factors = np.array([self.scales[name] for name in self.terms])
-        predicted_N: np.ndarray = self.values(encodings_NC) @ factors
-        return predicted_N
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """Names of the columns of `values`."""
-        return (*self.kinds, *CONTEXT)
-
-    def values(self, encodings_NC: np.ndarray) -> np.ndarray:
-        """The terms of every encoding before scaling: milliseconds or counts; shape (N, T)."""
         encodings_NC = np.asarray(encodings_NC)
-        columns = [self._sums.of(kind, encodings_NC) for kind in self.kinds]
+        own_N, integer_N, if_mixed_N = (
+            self._sums.of(name, encodings_NC) for name in self._sums.metrics
+        )
         formats_NS = encodings_NC[:, self._precision_columns]
         changes_N = (formats_NS[:, 1:] != formats_NS[:, :-1]).sum(axis=1)
-        is_mixed_N = self._sums.of("integer", encodings_NC) > 0
-        conv_N = self._sums.of("fp32_conv", encodings_NC)
-        return np.stack([*columns, changes_N, conv_N * is_mixed_N], axis=1)
+        slots_N = own_N + if_mixed_N * (integer_N > 0)
+        predicted_N: np.ndarray = self.overhead_ms + slots_N + self.change_ms * changes_N
+        return predicted_N
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs besides the space."""
-        return {"slopes": self.slopes, "scales": self.scales}
+        return {
+            "slopes": self.slopes,
+            "mixed_slopes": self.mixed_slopes,
+            "change_ms": self.change_ms,
+            "overhead_ms": self.overhead_ms,
+        }
 
     @staticmethod
     def from_json(document: Mapping[str, Any], space: SearchSpace) -> "LatencyModel":
         """The inverse of `to_json`."""
-        model = LatencyModel(space, document["slopes"], document["scales"])
+        names = ("slopes", "mixed_slopes", "change_ms", "overhead_ms")
+        model = LatencyModel(space, **{name: document[name] for name in names})
         model.of("latency_ms", np.zeros((1, len(space.choices)), int))  # what is wrong shows now
         return model
 
@@ -114,14 +117,12 @@ class LatencyModel:
 
     def _slot_terms(self, signature: Signature) -> dict[str, float]:
         """One slot's part of the sums."""
-        own = kind_of(signature)
-        time_ms = float(features(signature) @ np.array(self.slopes[own]))
-        terms = dict.fromkeys(self.kinds, 0.0) | {own: time_ms}
-        is_fp32 = signature.precision == "fp32"
-        is_conv = signature.operator in CONVOLUTIONS
-        terms["integer"] = float(not is_fp32)
-        terms["fp32_conv"] = time_ms if is_fp32 and is_conv else 0.0
-        return terms
+        values_F = features(signature)
+        return {
+            "own": float(values_F @ np.array(self.slopes[kind_of(signature)])),
+            "integer": float(signature.precision != "fp32"),
+            "if_mixed": float(values_F @ np.array(self.mixed_slopes)) * _is_fp32_conv(signature),
+        }
 
 
 def fit(space: SearchSpace, rows: Sequence[Row]) -> tuple[LatencyModel, HeldOut]:
@@ -131,14 +132,27 @@ def fit(space: SearchSpace, rows: Sequence[Row]) -> tuple[LatencyModel, HeldOut]
         space: With its policy choices.
         rows: At one speed.
     """
-    slopes = _fit_slopes(space, rows)
-    prior = dict.fromkeys(slopes, 1.0) | dict.fromkeys(CONTEXT, 0.0)
-    plain = LatencyModel(space, slopes, prior)
-    networks = [row for row in rows if row.encoding is not None and not row.is_held_out]
-    values_NT = plain.values(np.array([row.encoding for row in networks]))
-    measured_N = np.array([row.latency_ms for row in networks])
-    scales = _fit_scales(values_NT, measured_N, len(CONTEXT))
-    model = LatencyModel(space, slopes, dict(zip(plain.terms, scales.tolist(), strict=True)))
+    assert space.tables is not None
+    precisions = {kind_of(s): s.precision for s in space.tables.signatures if s is not None}
+    kinds = sorted(precisions)
+    rows_seen = [row for row in rows if row.name != OVERHEAD and not row.is_held_out]
+    overhead_ms = next((row.latency_ms for row in rows if row.name == OVERHEAD), 0.0)
+    design_RKF, if_mixed_RF, changes_R = _design(space, kinds, rows_seen, overhead_ms)
+
+    shared = sorted(set(precisions.values()))
+    membership_PK = np.array([[precisions[kind] == p for kind in kinds] for p in shared], float)
+    pooled_RPF = np.einsum("rkf,pk->rpf", design_RKF, membership_PK)
+    columns = [*pooled_RPF.reshape(len(rows_seen), -1).T, changes_R]
+    *flat, shared_change_ms = _regression(columns, np.zeros(len(columns)), SHARED_RIDGE)
+    shared_PF = np.reshape(flat, (len(shared), len(FEATURES)))
+
+    fp32_F = shared_PF[shared.index("fp32")] if "fp32" in shared else np.zeros(len(FEATURES))
+    columns = [*design_RKF.reshape(len(rows_seen), -1).T, if_mixed_RF @ fp32_F, changes_R]
+    prior = [*(membership_PK.T @ shared_PF).ravel(), 0.0, shared_change_ms]
+    *flat, mixed, change_ms = _regression(columns, prior, RIDGE)
+    slopes_KF = np.reshape(flat, (len(kinds), len(FEATURES)))
+    slopes = dict(zip(kinds, slopes_KF.tolist(), strict=True))
+    model = LatencyModel(space, slopes, (mixed * fp32_F).tolist(), float(change_ms), overhead_ms)
     return model, held_out_error(model, [row for row in rows if row.is_held_out])
 
 
@@ -165,45 +179,48 @@ def features(signature: Signature) -> np.ndarray:
     return np.array([cost.calls, *(value / 1e6 for value in millions)], float)
 
 
-def _fit_slopes(space: SearchSpace, rows: Sequence[Row]) -> dict[str, tuple[float, ...]]:
-    """Non-negative least squares of relative errors, per kind of slot, less the call's overhead.
+def _design(
+    space: SearchSpace, kinds: Sequence[str], rows: Sequence[Row], overhead_ms: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each row consists of, as shares of its time less the call's overhead.
 
-    Kinds without a row of their own borrow the slopes of all rows of their precision.
+    Returns:
+        Features per kind, shape (R, K, F); those of fp32 convolutions beside integer ones, (R, F);
+        changes of precision, (R,).
     """
-    assert space.tables is not None
-    overhead_ms = next((row.latency_ms for row in rows if row.name == OVERHEAD), 0.0)
-    timed = [
-        (row.slot.signature, max(row.latency_ms - overhead_ms, LEAST_OWN_SHARE * row.latency_ms))
-        for row in rows
-        if row.slot is not None
-    ]
-    signatures = [s for s in space.tables.signatures if s is not None]
-    precision_of = {kind_of(s): s.precision for s in signatures}
-    slopes = {}
-    for kind, precision in sorted(precision_of.items()):
-        own = [(s, ms) for s, ms in timed if kind_of(s) == kind]
-        same_precision = [(s, ms) for s, ms in timed if s.precision == precision]
-        used = own or same_precision or timed
-        design = np.stack([features(s) / ms for s, ms in used])
-        solution, _ = nnls(design, np.ones(len(used)))
-        slopes[kind] = tuple(float(value) for value in solution)
-    return slopes
+    design_RKF = np.zeros((len(rows), len(kinds), len(FEATURES)))
+    if_mixed_RF, changes_R = np.zeros((len(rows), len(FEATURES))), np.zeros(len(rows))
+    for number, row in enumerate(rows):
+        own_ms = max(row.latency_ms - overhead_ms, LEAST_OWN_SHARE * row.latency_ms)
+        slots = space.slots(row.encoding) if row.encoding else [row.slot] if row.slot else []
+        if row.encoding:
+            formats = [row.encoding[column] for column in space.columns("precision")]
+            changes_R[number] = sum(a != b for a, b in pairwise(formats)) / own_ms
+        is_mixed = any(slot.signature.precision != "fp32" for slot in slots)
+        for signature in (slot.signature for slot in slots):
+            share_F = features(signature) / own_ms
+            design_RKF[number, kinds.index(kind_of(signature))] += share_F
+            if_mixed_RF[number] += share_F * (is_mixed and _is_fp32_conv(signature))
+    return design_RKF, if_mixed_RF, changes_R
 
 
-def _fit_scales(values_NT: np.ndarray, measured_N: np.ndarray, num_context: int) -> np.ndarray:
-    """Ridge regression of relative errors towards 1 (slots) and 0 (context), within bounds.
+def _regression(
+    columns: Sequence[np.ndarray], prior: Sequence[float] | np.ndarray, ridge: float
+) -> np.ndarray:
+    """Non-negative factors with which the columns add up to 1 in every row, near the prior.
 
-    The ridge is in units of each term's mean share of the latency, so that rare terms stay at
-    their prior.
+    The ridge is in units of a column's mean over the rows that have it: it weighs as much as that
+    many rows. Where no row has a column, its factor is the prior's.
     """
-    num_slots = values_NT.shape[1] - num_context
-    prior_T = np.array([1.0] * num_slots + [0.0] * num_context)
-    lowest_T = np.array([LOWEST_SCALE] * num_slots + [0.0] * num_context)
-    highest_T = np.array([HIGHEST_SCALE] * num_slots + [np.inf] * num_context)
-    design = values_NT / measured_N[:, None]
-    size_T = np.maximum(design.mean(axis=0), 1e-6)
-    ridge = np.sqrt(RIDGE * len(measured_N)) * np.diag(size_T)
-    stacked = np.concatenate([design, ridge])
-    wanted = np.concatenate([np.ones(len(measured_N)), ridge @ prior_T])
-    solution: np.ndarray = lsq_linear(stacked, wanted, bounds=(lowest_T, highest_T)).x
+    design_RT = np.stack(columns, axis=1)
+    num_T = (design_RT > 0).sum(axis=0)
+    size_T = np.where(num_T > 0, design_RT.sum(axis=0) / np.maximum(num_T, 1), 1.0)
+    ridge_TT = np.sqrt(ridge) * np.diag(size_T)
+    stacked = np.concatenate([design_RT, ridge_TT])
+    wanted = np.concatenate([np.ones(len(design_RT)), ridge_TT @ np.asarray(prior)])
+    solution: np.ndarray = nnls(stacked, wanted, maxiter=100 * len(columns))[0]
     return solution
+
+
+def _is_fp32_conv(signature: Signature) -> bool:
+    return signature.precision == "fp32" and signature.operator in CONVOLUTIONS

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 
 from search_spaces import SearchSpace, Slot
-
-SIGNATURE_POOL = 400
-"""Random candidates whose slots are the pool that signatures are chosen from."""
 
 OVERHEAD = "overhead"
 """Name of the row that says what calling the runtime costs by itself."""
@@ -80,19 +77,21 @@ def at_one_speed(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def choose_signatures(space: SearchSpace, n: int, rng: np.random.Generator) -> list[Slot]:
-    """`n` slots, dealt evenly over operators, precisions and map sizes that the space has.
+def choose_signatures(
+    space: SearchSpace, pool_NC: np.ndarray, n: int, rng: np.random.Generator
+) -> list[Slot]:
+    """`n` slots of these networks, dealt evenly over operators, precisions and map sizes.
 
-    Sampled from random candidates, so frequent sizes are frequent.
+    Every operator in every precision comes before any of them comes with another map size.
     """
     groups: dict[tuple[str, str, int, int], dict[Slot, None]] = defaultdict(dict)
-    for encoding in space.sample(rng, SIGNATURE_POOL):
-        for slot in space.slots(encoding.tolist()):
+    for encoding in pool_NC.tolist():
+        for slot in space.slots(encoding):
             signature = slot.signature
             shift = signature.pick.get("shift", 0)
             key = (signature.operator, signature.precision, signature.shape.size, int(shift))
             groups[key][Slot(signature.operator, signature)] = None
-    decks = [list(groups[key]) for key in sorted(groups)]
+    decks = [list(groups[key]) for key in _in_turn(list(groups), rng)]
     for deck in decks:
         rng.shuffle(deck)
     chosen: list[Slot] = []
@@ -101,13 +100,28 @@ def choose_signatures(space: SearchSpace, n: int, rng: np.random.Generator) -> l
     return chosen[:n]
 
 
-def choose_networks(space: SearchSpace, n: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """`n` whole networks: uniform fp32, uniform int8 and mixed in turn, over the range of MACs."""
+def _in_turn(
+    groups: list[tuple[str, str, int, int]], rng: np.random.Generator
+) -> list[tuple[str, str, int, int]]:
+    """The groups in random order, but one of each kind first, then another one of each."""
+    turns: Counter[tuple[str, str, bool]] = Counter()
+    in_turn = []
+    for place, i in enumerate(rng.permutation(len(groups))):
+        operator, precision, _, shift = group = sorted(groups)[i]
+        kind = (operator, precision, shift > 0)
+        in_turn.append((turns[kind], place, group))
+        turns[kind] += 1
+    return [group for _, _, group in sorted(in_turn)]
+
+
+def choose_networks(
+    space: SearchSpace, pool_NC: np.ndarray, n: int, rng: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """`n` of these networks over their range of MACs: uniform fp32, uniform int8, mixed in turn."""
     assert space.costs is not None
-    pool = space.sample(rng, 64 * n)
     precision = space.columns("precision")
-    order = np.argsort(space.costs.of("macs", pool), kind="stable")
-    spread = pool[order[np.linspace(0, len(order) - 1, n).astype(int)]]
+    order = np.argsort(space.costs.of("macs", pool_NC), kind="stable")
+    spread = pool_NC[order[np.linspace(0, len(order) - 1, n).astype(int)]]
     num_formats = max((space.cardinalities[i] for i in precision), default=1)
     for number, encoding in enumerate(spread):
         kind = number % (num_formats + 1)

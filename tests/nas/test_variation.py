@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.controllers._variation import everything, mutate, neighbours, repair
+from nas.controllers._variation import everything, mutate
 from nas.controllers.evolution import Evolution, selection_order
+from nas.sampling import neighbours
 from search_spaces import Choice, SearchSpace, UserError, load_space
-from tests.toy_problem import toy_problem, toy_space
+from tests.toy_problem import toy_space
 
 quick = settings(deadline=None, max_examples=40)
 
@@ -87,32 +88,6 @@ def test_mutation_changes_as_many_choices_as_expected() -> None:
     # The mean of Binomial(50, 0.06) with 0 counted as 1 is 3.045; 5 sigma of 4,000 rows are 0.13.
     assert (children_NC != 0).sum(axis=1).mean() == pytest.approx(3.045, abs=0.13)
     assert (children_NC == 1).sum() == pytest.approx((children_NC == 2).sum(), rel=0.1)
-
-
-@pytest.mark.parametrize("max_macs", [1500.0, 400.0, 100.0, 34.0])
-def test_repair_reaches_the_limit_and_leaves_feasible_rows_alone(max_macs: float) -> None:
-    problem = toy_problem(max_macs=max_macs)
-    rng = np.random.default_rng(5)
-    rows_NC = problem.space.sample(rng, 200)
-    was_feasible_N = problem.is_feasible(rows_NC)
-    repaired_NC = repair(problem, rows_NC, rng)
-    assert problem.is_feasible(repaired_NC).all()
-    assert (repaired_NC[was_feasible_N] == rows_NC[was_feasible_N]).all()
-
-
-def test_repair_gives_up_where_nothing_helps() -> None:
-    problem = toy_problem(max_macs=1.0)
-    rows_NC = problem.space.sample(np.random.default_rng(0), 5)
-    assert not problem.is_feasible(repair(problem, rows_NC, np.random.default_rng(0))).any()
-
-
-def test_repaired_rows_stay_different_and_close_to_the_limit() -> None:
-    problem = toy_problem(max_macs=600.0)
-    rng = np.random.default_rng(1)
-    expensive_NC = np.tile([3] + [2] * 12, (50, 1))
-    repaired_NC = problem.space.canonical_many(repair(problem, expensive_NC, rng))
-    assert len(np.unique(repaired_NC, axis=0)) > 25
-    assert np.median(problem.model.of("macs", repaired_NC)) > 300.0
 
 
 def test_selection_prefers_lower_ranks_then_lonelier_rows_and_broken_ones_last() -> None:
