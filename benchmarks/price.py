@@ -17,7 +17,7 @@ import numpy as np
 from nas.alone import alone_plan, fresh_network, trained_alone
 from nas.planning import training_images
 from nas.progress import Lines
-from nas.references import largest_member
+from nas.sampling import largest_member
 from nas.score import Scorer
 from nas.trained import Trained, reopened
 from search_spaces import Candidate

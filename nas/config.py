@@ -113,6 +113,11 @@ class Config:
         """The time in seconds."""
         return parse_time(self.time)
 
+    def settings_of(self, cls: type) -> dict[str, Any]:
+        """What `--set` says about the fields of this dataclass."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return {name: value for name, value in self.set.items() if name in names}
+
     @property
     def digest(self) -> str:
         """8 hexadecimal digits that name this configuration."""

@@ -16,9 +16,10 @@ from scipy.stats import kendalltau
 
 from nas._files import understood, write_json
 from nas.alone import alone_plan, fresh_network, seconds_per_step, trained_alone
-from nas.planning import fits_in_some_format, training_images
+from nas.planning import training_images
 from nas.problem import Problem
 from nas.reporter import Part, Reporter
+from nas.sampling import fits_in_some_format
 from nas.score import Scorer
 from nas.trained import Trained, reopened
 from search_spaces import Candidate, UserError

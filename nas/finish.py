@@ -7,7 +7,7 @@ finalists over a measured limit, in a later call.
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from nas._files import understood, write_json
@@ -21,13 +21,15 @@ from nas.trained import Trained
 from nas.trial import Trial
 
 MIN_STEPS = 10
+FAIR_STEPS = 1000
+"""Up to here a finalist's steps are limited by time alone."""
 
 
 def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
     """Train the first finalists further, if the plan has time for it.
 
-    All are meant to get the same number of steps; as the speed of the machine changes, those whose
-    steps are not decided yet share the time that is left.
+    They share the time as `divided` says. As the speed of the machine changes, those whose steps
+    are not decided yet share what is left.
     """
     finetune_s, first = trained.phases.finetune_s, _first_finalists(trained, trials)
     if not finetune_s or not first:
@@ -48,8 +50,30 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
             left = undecided[undecided.index(trial.candidate.key) :]
             slowness = part.seconds_per_step(trial.candidate) / step_s[trial.candidate.key]
             left_s = max(0.0, ends_at - time.monotonic())
-            steps = int(left_s / (slowness * sum(step_s[key] for key in left)))
-            replace(part, steps=max(MIN_STEPS, steps)).finalist(trial)
+            steps = divided(left_s / slowness, {key: step_s[key] for key in left})
+            replace(part, steps=steps[trial.candidate.key]).finalist(trial)
+
+
+def divided(seconds: float, step_s: Mapping[str, float]) -> dict[str, int]:
+    """Steps of each network in this time altogether.
+
+    Each gets the same time, but none more than `FAIR_STEPS` before all have so many; beyond, all
+    get equally many. While steps are few, a large network would otherwise take the time of all
+    others and be poor all the same.
+
+    Args:
+        seconds: For all of them.
+        step_s: Seconds per step, by name.
+    """
+    total_s = sum(step_s.values())
+    most = max(float(FAIR_STEPS), seconds / total_s)
+    steps, left_s = {}, seconds
+    for number, name in enumerate(sorted(step_s, key=lambda name: step_s[name])):
+        fair_s = left_s / (len(step_s) - number)
+        found = min(most, fair_s / step_s[name])
+        steps[name] = max(MIN_STEPS, int(found))
+        left_s -= found * step_s[name]
+    return steps
 
 
 def _own_finetuning(

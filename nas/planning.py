@@ -6,13 +6,12 @@ machine did to the first: training that took longer leaves fewer candidates to s
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from nas._files import read_json, understood
@@ -21,9 +20,9 @@ from nas.data._base import DataSet
 from nas.environment import has_bf16_products, num_cores
 from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
+from nas.sampling import fits_in_some_format
 from nas.score import CALIBRATION_IMAGES
-from nas.speed import SPEED_STEPS, Speed, time_score, time_steps
-from search_spaces import UserError, did_you_mean
+from nas.speed import SPEED_STEPS, Speed, time_score, time_steps, typical
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.supernet import Supernet
@@ -34,7 +33,9 @@ SPARE_SHARE = 0.05
 TRAIN_SHARE = 0.75
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
-TIMING_S_PER_FILE = 0.7
+TIMING_S_PER_FILE = 2.0
+"""1.4 in quiet processes; twice that where the machine's speed changes and spare ones are used."""
+
 FILES_PER_NETWORK = 2
 """As deployed and before quantization."""
 
@@ -96,14 +97,14 @@ def plan_training(
         remaining_s: Seconds left of the configured time, for this and all that follows.
     """
     started = time.perf_counter()
-    train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **_given(config, TrainPlan)})
+    train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **config.settings_of(TrainPlan)})
     if config.supernet:
         train_plan = replace(train_plan, **_as_donor(config))
     else:
         phases = search_settings(config)
         supernet = Supernet(problem.space, seed=config.seed)
-        speed = time_score(supernet.eval(), data, problem, phases.images_per_score)
-        phases, finalists_s = affordable(config, phases, data, speed)
+        speeds = time_score(supernet.eval(), data, problem, phases.images_per_score)
+        phases, finalists_s = affordable(config, phases, data, speeds)
         spent_s = time.perf_counter() - started
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
         finetune_s = finetune_seconds(config, phases, max(0.0, available_s))
@@ -133,9 +134,10 @@ def plan_search(
             cores for the threads of each.
     """
     phases = search_settings(config)
-    speed = time_score(supernet, data, problem, phases.images_per_score)
+    speeds = time_score(supernet, data, problem, phases.images_per_score)
+    speed = typical(speeds)
     seconds_per_score = speed.compress_s + speed.score_s * phases.images_per_score
-    phases, finalists_s = affordable(config, phases, data, speed)
+    phases, finalists_s = affordable(config, phases, data, speeds)
     available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
     trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
@@ -168,25 +170,7 @@ def phase_plan_of(document: Mapping[str, Any]) -> PhasePlan:
 
 def search_settings(config: Config) -> PhasePlan:
     """What the user fixed of the phases after training, and defaults; trials are not decided."""
-    return PhasePlan(**{"trials": 1, **_given(config, PhasePlan)})
-
-
-def checked_settings(config: Config) -> Mapping[str, Any]:
-    """`config.set`, refused if a name is no setting.
-
-    Raises:
-        UserError: Naming the setting and the closest known ones.
-    """
-    from nas.controllers import CONTROLLERS
-    from nas.executors import EXECUTORS
-
-    plugins = CONTROLLERS.get(config.controller), EXECUTORS.get(config.executor)
-    known = {name for cls in (TrainPlan, PhasePlan, *plugins) for name in _names(cls)}
-    known -= {"seed", "threads", "trials", "workers"}
-    for name in config.set:
-        if name not in known:
-            raise UserError(f"unknown setting '{name}'. {did_you_mean(name, known)}")
-    return config.set
+    return PhasePlan(**{"trials": 1, **config.settings_of(PhasePlan)})
 
 
 def planned_steps(
@@ -226,22 +210,34 @@ def planned_steps(
     return replace(plan, steps=shallow + full, full_from=shallow)
 
 
-def time_finalists(phases: PhasePlan, data: DataSet, speed: Speed) -> float:
+def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) -> float:
     """Estimated seconds of the last phase: exports, timing, and verification of every file.
 
     The exported module itself answers the images of a score, to be compared with its file.
+
+    Args:
+        phases: How many networks.
+        data: They answer the images of two splits, references only some.
+        speeds: As `time_score` gives them: the last is that of the largest references.
     """
     sizes = [len(data.search.labels_N), len(data.test.labels_N)]
-    networks = phases.finalists + phases.random_references + NUM_LARGEST
-    images = phases.finalists * sum(sizes)
-    images += (networks - phases.finalists) * sum(min(n, REFERENCE_IMAGES) for n in sizes)
-    per_network_s = 2 * speed.compress_s + FILES_PER_NETWORK * TIMING_S_PER_FILE
-    per_network_s += phases.images_per_score * speed.score_s
-    return networks * per_network_s + FILES_PER_NETWORK * images * speed.answer_s
+
+    def seconds(speed: Speed, images: int) -> float:
+        timing_s = FILES_PER_NETWORK * TIMING_S_PER_FILE
+        answers_s = phases.images_per_score * speed.score_s
+        answers_s += FILES_PER_NETWORK * images * speed.answer_s
+        return 2 * speed.compress_s + timing_s + answers_s
+
+    few = sum(min(size, REFERENCE_IMAGES) for size in sizes)
+    return (
+        phases.finalists * seconds(typical(speeds), sum(sizes))
+        + phases.random_references * seconds(typical(speeds), few)
+        + NUM_LARGEST * seconds(speeds[-1], few)
+    )
 
 
 def affordable(
-    config: Config, phases: PhasePlan, data: DataSet, speed: Speed
+    config: Config, phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]
 ) -> tuple[PhasePlan, float]:
     """The plan with as many finalists and references as the time allows, and their seconds.
 
@@ -249,7 +245,7 @@ def affordable(
     """
     least = {"random_references": MIN_REFERENCES, "finalists": MIN_FINALISTS}
     while True:
-        finalists_s = time_finalists(phases, data, speed)
+        finalists_s = time_finalists(phases, data, speeds)
         if finalists_s <= FINALISTS_SHARE * config.seconds:
             return phases, finalists_s
         for name, number in least.items():
@@ -284,18 +280,6 @@ def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMe
     return method
 
 
-def fits_in_some_format(problem: Problem, encodings_NC: np.ndarray) -> np.ndarray:
-    """Which rows are within the modelled limits in one format throughout: booleans, (N,).
-
-    Training is in fp32; the weights of a network that fits as int8 only are trained too.
-    """
-    space = problem.space
-    fits_N = np.zeros(len(encodings_NC), dtype=bool)
-    for precision in space.precisions:
-        fits_N |= problem.is_feasible(space.in_precision(encodings_NC, precision))
-    return fits_N
-
-
 def _as_donor(config: Config) -> dict[str, Any]:
     """What of a given supernet's training its members' further training keeps."""
     path = Path(config.supernet) / "plan.json"
@@ -304,12 +288,3 @@ def _as_donor(config: Config) -> dict[str, Any]:
     with understood(f"'{path}'"):
         document = read_json(path)
         return {name: document[name] for name in KEPT_OF_DONOR if name not in config.set}
-
-
-def _given(config: Config, cls: Any) -> dict[str, Any]:
-    """What `--set` says about the fields of a plan."""
-    return {name: v for name, v in checked_settings(config).items() if name in _names(cls)}
-
-
-def _names(cls: Any) -> set[str]:
-    return {f.name for f in fields(cls)}

@@ -5,9 +5,12 @@ from functools import lru_cache
 import numpy as np
 
 from nas.problem import Problem
-from search_spaces import SearchSpace
+from search_spaces import Candidate, SearchSpace
 
 DRAWS_PER_ROW = 16
+LARGEST_OF = 10_000
+"""Random members among which the largest within the limits is looked for."""
+
 HOPELESS = 1e30
 """Stands for an infinite violation where differences are taken."""
 
@@ -29,6 +32,37 @@ def sample_within(problem: Problem, n: int, rng: np.random.Generator) -> np.ndar
         assert space.costs is not None
         return np.array([space.costs.minimum("macs")[1]])
     return rows_NC
+
+
+def largest_member(problem: Problem) -> Candidate:
+    """The network with the most MACs that training taught: unpruned, in the first format.
+
+    That is the largest of the space, or, where limits leave it out, the largest of many random ones
+    within them.
+    """
+    space = problem.space
+    assert space.costs is not None
+    largest = np.array([space.costs.maximum("macs")[1]])
+    if fits_in_some_format(problem, largest)[0]:
+        return space.candidate(largest[0].tolist())
+    rows = space.sample(np.random.default_rng(13), LARGEST_OF)
+    rows[:, [*space.columns("precision"), *space.columns("sparsity")]] = 0
+    rows = rows[fits_in_some_format(problem, rows)]
+    if not len(rows):
+        return space.candidate(space.costs.minimum("macs")[1])
+    return space.candidate(rows[space.costs.of("macs", rows).argmax()].tolist())
+
+
+def fits_in_some_format(problem: Problem, encodings_NC: np.ndarray) -> np.ndarray:
+    """Which rows are within the modelled limits in one format throughout: booleans, (N,).
+
+    Training is in fp32; the weights of a network that fits as int8 only are trained too.
+    """
+    space = problem.space
+    fits_N = np.zeros(len(encodings_NC), dtype=bool)
+    for precision in space.precisions:
+        fits_N |= problem.is_feasible(space.in_precision(encodings_NC, precision))
+    return fits_N
 
 
 def repair(problem: Problem, encodings_NC: np.ndarray, rng: np.random.Generator) -> np.ndarray:

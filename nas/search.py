@@ -257,15 +257,13 @@ def trial_of(problem: Problem, candidate: Candidate, score: Score, number: int) 
 def make_controller(config: Config) -> Any:
     """The controller with the hyper-parameters that `--set` gives it."""
     cls = CONTROLLERS.get(config.controller)
-    own = {n: v for n, v in config.set.items() if n in cls.__dataclass_fields__}
-    return cls(**own, seed=config.seed)
+    return cls(**config.settings_of(cls), seed=config.seed)
 
 
 def make_executor(config: Config) -> Any:
     """The executor with the hyper-parameters that `--set` gives it."""
     cls = EXECUTORS.get(config.executor)
-    own = {n: v for n, v in config.set.items() if n in cls.__dataclass_fields__}
-    return cls(**own, workers=config.workers)
+    return cls(**config.settings_of(cls), workers=config.workers)
 
 
 def _best(trials: list[Trial]) -> str:

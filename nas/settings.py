@@ -12,8 +12,8 @@ from typing import Any
 from nas.config import TYPE_NAMES, Config, is_a
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS
-from nas.planning import PhasePlan, checked_settings
-from search_spaces import UserError
+from nas.planning import PhasePlan
+from search_spaces import UserError, did_you_mean
 from supernets.train import TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -38,6 +38,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 """Lowest and highest value; a plug-in checks its own."""
 
 WORDS = {"precision": ("fp32", "bf16")}
+FLAGS = {"seed", "threads", "trials", "workers"}
+"""Fields of the same dataclasses that have a flag of their own and are no settings."""
 
 
 def check_settings(config: Config) -> None:
@@ -46,12 +48,14 @@ def check_settings(config: Config) -> None:
     Raises:
         UserError: Naming the setting, what was found and what is allowed.
     """
-    settings = checked_settings(config)
+    settings: Mapping[str, Any] = config.set
     plugins = CONTROLLERS.get(config.controller), EXECUTORS.get(config.executor)
     kinds: dict[str, Any] = {}
     for owner in (*plugins, PhasePlan, TrainPlan):
-        kinds |= {f.name: f.type for f in fields(owner)}
+        kinds |= {f.name: f.type for f in fields(owner) if f.name not in FLAGS}
     for name, value in settings.items():
+        if name not in kinds:
+            raise UserError(f"unknown setting '{name}'. {did_you_mean(name, kinds)}")
         if not is_a(value, kinds[name]):
             raise UserError(f"setting '{name}' is {value!r}. It must be {TYPE_NAMES[kinds[name]]}.")
         low, high = RANGES.get(name, (-math.inf, math.inf))
@@ -61,8 +65,7 @@ def check_settings(config: Config) -> None:
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
     for plugin in plugins:
-        names = {f.name for f in fields(plugin)}
-        plugin(**{name: value for name, value in settings.items() if name in names})
+        plugin(**config.settings_of(plugin))
     if settings.get("full_from", 0) > settings.get("steps", math.inf):
         raise UserError(
             f"setting 'full_from' is {settings['full_from']}, but there are only "

@@ -3,6 +3,7 @@
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import nn
 from compress.export import INPUT, export_onnx
 from nas.data._base import DataSet
 from nas.problem import Problem
-from nas.sampling import sample_within
+from nas.sampling import largest_member, sample_within
 from nas.score import Scorer
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
@@ -21,7 +22,7 @@ from supernets.supernet import Supernet
 from supernets.train import TrainPlan, seconds_per_step
 
 SPEED_STEPS = 2
-SPEED_CANDIDATES, SPEED_IMAGES, SPEED_SAMPLES = 4, 256, 200
+SPEED_CANDIDATES, SPEED_IMAGES = 4, 256
 VERIFIED_AT_ONCE = 64
 """Images that the verifying process asks a file at a time."""
 
@@ -36,10 +37,10 @@ def time_steps(
 
 @dataclass(frozen=True)
 class Speed:
-    """What a few candidates took: medians, seconds.
+    """What a candidate took, seconds.
 
     Attributes:
-        compress_s: To cut one out and compress it.
+        compress_s: To cut it out and compress it.
         score_s: To look at one image with it.
         answer_s: For its exported file to answer one image.
     """
@@ -49,26 +50,34 @@ class Speed:
     answer_s: float
 
 
-def time_score(supernet: Supernet, data: DataSet, problem: Problem, images_per_score: int) -> Speed:
-    """How fast a few random candidates within the limits, and the largest of many, are.
+def typical(speeds: Sequence[Speed]) -> Speed:
+    """The medians."""
+    return Speed(
+        statistics.median(speed.compress_s for speed in speeds),
+        statistics.median(speed.score_s for speed in speeds),
+        statistics.median(speed.answer_s for speed in speeds),
+    )
 
-    The largest, since a search prefers networks above the average of the space.
+
+def time_score(
+    supernet: Supernet, data: DataSet, problem: Problem, images_per_score: int
+) -> list[Speed]:
+    """How fast a few random candidates within the limits are and, last, the largest.
+
+    A search prefers networks above the average of the space, so the largest is one of them.
     """
     scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
     space = supernet.space
-    assert space.costs is not None
-    rows = sample_within(problem, SPEED_SAMPLES, np.random.default_rng(0))
-    largest = rows[int(space.costs.of("macs", rows).argmax())]
-    compress_s, score_s, answer_s = [], [], []
-    for encoding in [*rows[: SPEED_CANDIDATES - 1].tolist(), largest.tolist()]:
+    rows = sample_within(problem, SPEED_CANDIDATES - 1, np.random.default_rng(0))
+    speeds = []
+    for candidate in [*map(space.candidate, rows.tolist()), largest_member(problem)]:
         started = time.perf_counter()
-        network = scorer.compressed(space.candidate(encoding)).network
+        network = scorer.compressed(candidate).network
         compressed = time.perf_counter()
         scorer.quality(network)
-        compress_s.append(compressed - started)
-        score_s.append((time.perf_counter() - compressed) / scorer.num_images)
-        answer_s.append(time_answer(network, data))
-    return Speed(*map(statistics.median, (compress_s, score_s, answer_s)))
+        score_s = (time.perf_counter() - compressed) / scorer.num_images
+        speeds.append(Speed(compressed - started, score_s, time_answer(network, data)))
+    return speeds
 
 
 def time_answer(network: nn.Module, data: DataSet) -> float:

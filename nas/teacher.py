@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nas.alone import Teacher
 from nas.problem import Problem
-from nas.references import largest_member
+from nas.sampling import largest_member
 from nas.score import Scorer
 from search_spaces import SearchSpace, UserError
 

@@ -18,7 +18,7 @@ from nas.card import read_card
 from nas.data import Split
 from nas.finetune import finetune
 from nas.finetuning import Finetuning, Recipe, make_finetuning, unseen
-from nas.finish import train_finalists
+from nas.finish import MIN_STEPS, divided, train_finalists
 from nas.reporter import Silent
 from nas.run import read_config_of, read_front
 from nas.search import search
@@ -335,3 +335,23 @@ def test_recipes_that_differ_have_different_names(finished_run: Path) -> None:
     }
     assert len(names) == 4
     assert all(name.startswith(candidate.key) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps"),
+    [
+        (3.0, {"large": 10, "middle": 25, "small": 100}),  # one second each
+        (100.0, {"large": 416, "middle": 1000, "small": 1000}),
+        (1700.0, {"large": 10_000, "middle": 10_000, "small": 10_000}),
+    ],
+)
+def test_finalists_share_the_time_until_steps_are_many(
+    seconds: float, steps: dict[str, int]
+) -> None:
+    step_s = {"large": 0.12, "small": 0.01, "middle": 0.04}
+    found = divided(seconds, step_s)
+    assert found == pytest.approx(steps, abs=1)
+
+
+def test_a_finalist_gets_a_few_steps_whatever_the_time() -> None:
+    assert divided(0.0, {"large": 1.0, "small": 0.1}) == {"large": MIN_STEPS, "small": MIN_STEPS}

@@ -18,19 +18,20 @@ from nas.planning import (
     MIN_TRIALS,
     SPARE_SHARE,
     TRAIN_SHARE,
+    PhasePlan,
     affordable,
-    checked_settings,
-    fits_in_some_format,
     phase_plan_of,
     plan_search,
     plan_training,
     profile_sizes,
     search_settings,
+    time_finalists,
     train_plan_of,
 )
 from nas.problem import KnownMetrics, Limit, Objective, Problem
+from nas.sampling import fits_in_some_format
 from nas.speed import Speed, time_score
-from search_spaces import SearchSpace, UserError
+from search_spaces import SearchSpace
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
 
@@ -50,18 +51,6 @@ def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:
     assert sizes[0] == (14, sizes[0][1])
     assert sizes[0][1] >= 6
     assert sizes[1] < sizes[2] < sizes[3] == sizes[4]
-
-
-def test_unknown_settings_are_refused_with_a_suggestion() -> None:
-    with pytest.raises(UserError, match=r"unknown setting 'learning_rat'.*'learning_rate'"):
-        checked_settings(Config(set={"learning_rat": 0.1}))
-    assert checked_settings(CONFIG) == CONFIG.set
-
-
-@pytest.mark.parametrize("name", ["seed", "threads", "trials"])
-def test_what_has_a_flag_is_no_setting(name: str) -> None:
-    with pytest.raises(UserError, match=f"unknown setting '{name}'"):
-        checked_settings(Config(set={name: 1}))
 
 
 def test_without_time_the_plans_are_the_smallest_that_make_sense(
@@ -110,7 +99,7 @@ def test_fewer_networks_are_measured_where_time_is_short(
         lambda phases, *_: 4.0 * (phases.finalists + phases.random_references + 2),
     )
     config = Config(time=time, set=fixed)
-    phases, seconds = affordable(config, search_settings(config), digits, Speed(0.0, 0.0, 0.0))
+    phases, seconds = affordable(config, search_settings(config), digits, [Speed(0.0, 0.0, 0.0)])
     assert (phases.random_references, phases.finalists) == (references, finalists)
     assert seconds == 4.0 * (references + finalists + 2)
 
@@ -158,7 +147,7 @@ def test_time_that_training_leaves_is_spent_on_candidates(
 def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.planning.time_score", lambda *_: Speed(1.0, 0.0, 0.0))
+    monkeypatch.setattr("nas.planning.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
     monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
     monkeypatch.setattr("nas.planning.num_cores", lambda: 4 * torch.get_num_threads())
 
@@ -211,7 +200,7 @@ def test_training_leaves_the_time_that_further_training_is_given(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.planning.time_steps", lambda *_: 0.01)
-    monkeypatch.setattr("nas.planning.time_score", lambda *_: Speed(0.0, 0.0, 0.0))
+    monkeypatch.setattr("nas.planning.time_score", lambda *_: [Speed(0.0, 0.0, 0.0)])
     monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
 
     def steps(**more: float) -> int:
@@ -240,9 +229,18 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
 
 
 def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:
-    speed = time_score(Supernet(mini).eval(), digits, problem(mini), 64)
-    assert 0.0 < speed.score_s < speed.compress_s
-    assert 0.0 < speed.answer_s < speed.compress_s
+    for speed in time_score(Supernet(mini).eval(), digits, problem(mini), 64):
+        assert 0.0 < speed.score_s < speed.compress_s
+        assert 0.0 < speed.answer_s < speed.compress_s
+
+
+def test_the_largest_references_take_the_time_of_the_largest(digits: DataSet) -> None:
+    phases = PhasePlan(trials=1, finalists=1, random_references=0)
+    fast, slow = Speed(1.0, 0.0, 0.0), Speed(5.0, 0.0, 0.0)
+    spared_s = time_finalists(phases, digits, [fast] * 3 + [slow]) - time_finalists(
+        phases, digits, [fast] * 4
+    )
+    assert spared_s == pytest.approx(2 * 2 * (5.0 - 1.0)), "two networks are compressed twice"
 
 
 @pytest.mark.parametrize("read", [train_plan_of, phase_plan_of])

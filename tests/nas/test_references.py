@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nas.problem import KnownMetrics, Limit, Objective, Problem
-from nas.references import largest_member, references
+from nas.references import references
+from nas.sampling import largest_member
 from search_spaces import SearchSpace, load_space
 
 

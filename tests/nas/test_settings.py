@@ -6,7 +6,7 @@ import pytest
 
 from nas.config import Config
 from nas.planning import PhasePlan
-from nas.settings import RANGES, WORDS, check_settings
+from nas.settings import FLAGS, RANGES, WORDS, check_settings
 from search_spaces import UserError
 from supernets.train import TrainPlan
 
@@ -29,7 +29,7 @@ from supernets.train import TrainPlan
         ({"crossover": 2}, "crossover is 2"),
         ({"tournament": "big"}, "It must be a whole number"),
         ({"score_limit_s": 0}, "score_limit_s is 0. It must be above 0 seconds"),
-        ({"workers": 3}, "unknown setting 'workers'"),
+        *(({name: 3}, f"unknown setting '{name}'") for name in sorted(FLAGS)),
     ],
 )
 def test_a_wrong_setting_is_refused(settings: dict[str, float | str], message: str) -> None:
