@@ -8,21 +8,41 @@ finalists over a measured limit, in a later call.
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from nas._files import understood, write_json
 from nas.entry import inherited
 from nas.finalists import Exporter
 from nas.finetuning import Finetuning, Recipe, asked_for, make_finetuning
 from nas.front import Contest, choose_front, finalist_order
+from nas.planning import FEW_STEPS, PhasePlan
 from nas.references import references
 from nas.reporter import Part, Reporter, Silent
 from nas.trained import Trained
 from nas.trial import Trial
 
 MIN_STEPS = 10
-FAIR_STEPS = 1000
+FAIR_STEPS = 300
 """Up to here a finalist's steps are limited by time alone."""
+
+TIMED_PER_FINALIST = 3
+"""So many trials are timed to find one that can be trained in its share of the time."""
+
+
+@dataclass(frozen=True)
+class FinalTraining:
+    """How the finalists of a search are trained further.
+
+    Attributes:
+        finetuning: Trains them.
+        queue: Trials in the order in which they are to be measured; the first ones are trained.
+        step_s: Seconds per step of the first ones, by key.
+    """
+
+    finetuning: Finetuning
+    queue: Sequence[Trial]
+    step_s: Mapping[str, float]
 
 
 def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
@@ -31,26 +51,28 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
     They share the time as `divided` says. As the speed of the machine changes, those whose steps
     are not decided yet share what is left.
     """
-    finetune_s, first = trained.phases.finetune_s, _first_finalists(trained, trials)
-    if not finetune_s or not first:
+    finetune_s = trained.phases.finetune_s
+    number = min(trained.phases.finalists, len(finalist_order(trained.problem, trials)))
+    if not finetune_s or not number:
         return
-    reporter.phase("finetune", f"training {len(first)} finalists further, each alone")
+    reporter.phase("finetune", f"training {number} finalists further, each alone")
     with trained.run.phase("finetune"):
-        finetuning, step_s = _own_finetuning(trained, trials, reporter)
-        undecided = [t.candidate.key for t in first if not finetuning.is_planned(t.candidate)]
-        share = sum(step_s[key] for key in undecided) / sum(step_s.values())
+        plan = final_training(trained, trials, reporter)
+        first = plan.queue[:number]
+        undecided = [t.candidate.key for t in first if not plan.finetuning.is_planned(t.candidate)]
+        share = sum(plan.step_s[key] for key in undecided) / sum(plan.step_s.values())
         ends_at = time.monotonic() + finetune_s * share
-        for number, trial in enumerate(first):
+        for place, trial in enumerate(first):
             started = time.monotonic()
-            part = replace(finetuning, reporter=Part(reporter, number, len(first)))
+            part = replace(plan.finetuning, reporter=Part(reporter, place, number))
             if trial.candidate.key not in undecided:
                 part.finalist(trial)
                 ends_at += time.monotonic() - started
                 continue
             left = undecided[undecided.index(trial.candidate.key) :]
-            slowness = part.seconds_per_step(trial.candidate) / step_s[trial.candidate.key]
+            slowness = part.seconds_per_step(trial.candidate) / plan.step_s[trial.candidate.key]
             left_s = max(0.0, ends_at - time.monotonic())
-            steps = divided(left_s / slowness, {key: step_s[key] for key in left})
+            steps = divided(left_s / slowness, {key: plan.step_s[key] for key in left})
             replace(part, steps=steps[trial.candidate.key]).finalist(trial)
 
 
@@ -76,36 +98,48 @@ def divided(seconds: float, step_s: Mapping[str, float]) -> dict[str, int]:
     return steps
 
 
-def _own_finetuning(
-    trained: Trained, trials: Sequence[Trial], reporter: Reporter
-) -> tuple[Finetuning, dict[str, float]]:
-    """What trains finalists of a search further, and seconds per step of the first ones by key."""
+def final_training(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> FinalTraining:
+    """As decided when this run first came here."""
     finetuning = make_finetuning(trained, Recipe(), reporter)
-    first = _first_finalists(trained, trials)
+    ranked = finalist_order(trained.problem, trials)
     document = trained.run.decided(
-        "finetune_plan.json",
-        lambda: {
-            "schema": 1,
-            "seconds_per_step": {
-                t.candidate.key: finetuning.seconds_per_step(t.candidate) for t in first
-            },
-        },
+        "finetune_plan.json", lambda: _chosen(trained.phases, ranked, finetuning)
     )
     with understood(f"'{trained.run.path}/finetune_plan.json'"):
         known = {key: float(seconds) for key, seconds in document["seconds_per_step"].items()}
+        places = {key: place for place, key in enumerate(document["finalists"])}
+    queue = sorted(ranked, key=lambda trial: places.get(trial.candidate.key, len(places)))
     # Not known if trials or their plan were made again since.
     step_s = {
         t.candidate.key: max(
             1e-6, known.get(t.candidate.key) or finetuning.seconds_per_step(t.candidate)
         )
-        for t in first
+        for t in queue[: trained.phases.finalists]
     }
     steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
-    return replace(finetuning, steps=max(MIN_STEPS, steps)), step_s
+    return FinalTraining(replace(finetuning, steps=max(MIN_STEPS, steps)), queue, step_s)
 
 
-def _first_finalists(trained: Trained, trials: Sequence[Trial]) -> list[Trial]:
-    return finalist_order(trained.problem, trials)[: trained.phases.finalists]
+def _chosen(phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning) -> dict[str, Any]:
+    """finetune_plan.json: who is trained further, and how long a step of each takes.
+
+    The first trials that get more than a few steps in an equal share of the time. Where too few of
+    them do, the first others: a large network after a few steps is worse than a small one after
+    many.
+    """
+    share_s = phases.finetune_s / phases.finalists
+    step_s: dict[str, float] = {}
+    able: list[str] = []
+    for trial in ranked[: TIMED_PER_FINALIST * phases.finalists]:
+        key = trial.candidate.key
+        step_s[key] = finetuning.seconds_per_step(trial.candidate)
+        if FEW_STEPS * step_s[key] <= share_s:
+            able.append(key)
+        if len(able) == phases.finalists:
+            break
+    others = [trial.candidate.key for trial in ranked if trial.candidate.key not in able]
+    finalists = [*able, *others][: phases.finalists]
+    return {"schema": 1, "finalists": finalists, "seconds_per_step": step_s}
 
 
 def finish(
@@ -125,8 +159,10 @@ def finish(
     """
     run, config, problem, phases = trained.run, trained.config, trained.problem, trained.phases
     finalist = inherited
-    if phases.finetune_s:
-        finalist = _own_finetuning(trained, trials, Silent())[0].finalist
+    queue: Sequence[Trial] = finalist_order(problem, trials)
+    if phases.finetune_s and queue:
+        plan = final_training(trained, trials, Silent())
+        finalist, queue = plan.finetuning.finalist, plan.queue
     reporter.phase("finalists", "exporting, timing and verifying")
     exporter = Exporter(
         run,
@@ -139,7 +175,7 @@ def finish(
     )
     others = [e for e in asked_for(run, problem.space) if times_again or exporter.has_card(e)]
     contest = Contest(
-        trials=trials,
+        queue=queue,
         num_finalists=phases.finalists,
         finalist=finalist,
         others=others,

@@ -44,14 +44,14 @@ class Contest:
     """Who is measured.
 
     Attributes:
-        trials: All of the search.
+        queue: Trials in the order in which they are to be measured.
         num_finalists: How many of them, if so many are within all limits.
         finalist: What files are made of for a trial: its shared weights, or weights of its own.
         others: Networks that compete besides.
         references: Networks that are measured too, and do not compete.
     """
 
-    trials: Sequence[Trial]
+    queue: Sequence[Trial]
     num_finalists: int
     finalist: Callable[[Trial], Entry] = inherited
     others: Sequence[Entry] = ()
@@ -97,7 +97,7 @@ def measure_finalists(
     References and others are measured together with the first finalists.
     """
     found = Measured()
-    queue = finalist_order(exporter.problem, contest.trials)
+    queue = contest.queue
     beside = [*contest.references, *contest.others]
     others = {entry.key for entry in contest.others}
     for _ in range(MAX_ROUNDS):

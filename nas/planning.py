@@ -44,6 +44,9 @@ SHALLOW_SHARE = 0.25
 """Of the training time, for the cheap steps that train the shared trunk."""
 
 MIN_STEPS = 20
+FEW_STEPS = 150
+"""With fewer training steps networks are poor."""
+
 KEPT_OF_DONOR = ("batch_size", "learning_rate", "precision", "channels_last")
 NUM_LARGEST = 2
 """References: the largest network in each precision."""

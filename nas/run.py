@@ -13,7 +13,7 @@
     measurements/<key>.json   one finished score each
     trials.jsonl          one line per trial, in order, no wall clock
     beliefs.jsonl         how well the controller predicted the trials so far
-    finetune_plan.json    how fast finalists train: measured once, after the search
+    finetune_plan.json    who is trained further and how fast: decided once, after the search
     finetunes/<key>/      finalists trained further: see `nas/finetuning.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity

@@ -8,6 +8,7 @@ import numpy as np
 from nas._files import write_json
 from nas.budget import format_value
 from nas.latency import LatencyModel
+from nas.planning import FEW_STEPS
 from nas.problem import KnownMetrics, Limit
 from nas.reporter import Reporter
 from nas.run import Run, read_space
@@ -16,9 +17,6 @@ from search_spaces import Choice, SearchSpace
 SHARE_SAMPLES = 10_000
 TRIM_SLACK = 1.15
 """Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
-
-FEW_STEPS = 150
-"""With fewer training steps the user is told what to expect."""
 
 
 def run_space(

@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,12 +19,15 @@ from nas.card import read_card
 from nas.data import Split
 from nas.finetune import finetune
 from nas.finetuning import Finetuning, Recipe, make_finetuning, unseen
-from nas.finish import MIN_STEPS, divided, train_finalists
+from nas.finish import MIN_STEPS, _chosen, divided, train_finalists
+from nas.front import finalist_order
+from nas.planning import FEW_STEPS
 from nas.reporter import Silent
 from nas.run import read_config_of, read_front
 from nas.search import search
 from nas.teacher import OnnxTeacher
 from nas.trained import reopened
+from nas.trial import Trial
 from search_spaces import UserError
 from supernets import train as training
 from supernets.train import DivergedError
@@ -59,7 +63,8 @@ def test_a_search_trains_its_finalists_further_in_its_time(finished_run: Path) -
     tuned = sorted((finished_run / "finetunes").iterdir())
     assert len(tuned) == plan["finalists"]
     recorded = json.loads((finished_run / "finetune_plan.json").read_text())
-    assert len(recorded["seconds_per_step"]) == len(tuned)
+    assert len(recorded["finalists"]) == len(tuned)
+    assert set(recorded["finalists"]) <= set(recorded["seconds_per_step"])
     for folder in tuned:
         assert json.loads((folder / "plan.json").read_text())["steps"] >= 10
     events = [json.loads(line) for line in (finished_run / "events.jsonl").read_text().splitlines()]
@@ -337,11 +342,36 @@ def test_recipes_that_differ_have_different_names(finished_run: Path) -> None:
     assert all(name.startswith(candidate.key) for name in names)
 
 
+def chosen(
+    own_run: Path, seconds_per_step: Callable[[Trial], float]
+) -> tuple[list[str], list[str]]:
+    """Keys of the finalists that are chosen for 3 seconds of training, and of all trials in rank."""
+    trained = reopened(own_run, Silent())
+    ranked = finalist_order(trained.problem, trained.run.trials(trained.problem.space))
+    seconds = {trial.candidate.key: seconds_per_step(trial) for trial in ranked}
+    phases = replace(trained.phases, finalists=2, finetune_s=3.0)
+    timed = SimpleNamespace(seconds_per_step=lambda candidate: seconds[candidate.key])
+    plan = _chosen(phases, ranked, cast(Finetuning, timed))
+    assert plan["seconds_per_step"] == {key: seconds[key] for key in plan["seconds_per_step"]}
+    return plan["finalists"], [trial.candidate.key for trial in ranked]
+
+
+def test_finalists_are_those_that_can_be_trained_in_their_share(own_run: Path) -> None:
+    able_s, unable_s = 1.5 / FEW_STEPS, 1.6 / FEW_STEPS
+    everyone, ranked = chosen(own_run, lambda trial: able_s)
+    assert everyone == ranked[:2]
+    slow = set(ranked[:2])
+    others, _ = chosen(own_run, lambda t: unable_s if t.candidate.key in slow else able_s)
+    assert others == ranked[2:4]
+    nobody, _ = chosen(own_run, lambda trial: unable_s)
+    assert nobody == ranked[:2], "as good as any"
+
+
 @pytest.mark.parametrize(
     ("seconds", "steps"),
     [
         (3.0, {"large": 10, "middle": 25, "small": 100}),  # one second each
-        (100.0, {"large": 416, "middle": 1000, "small": 1000}),
+        (30.0, {"large": 125, "middle": 300, "small": 300}),
         (1700.0, {"large": 10_000, "middle": 10_000, "small": 10_000}),
     ],
 )

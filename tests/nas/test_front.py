@@ -108,7 +108,8 @@ def front_of(
 ) -> tuple[dict[str, Any], list[int]]:
     """front.json, and the numbers of the trials in the order in which they were measured."""
     bench = Bench(problem(*limits), trials, measured_ms or {})
-    return choose_front(cast(Exporter, bench), Contest(trials, num_finalists)), bench.order
+    contest = Contest(finalist_order(bench.problem, trials), num_finalists)
+    return choose_front(cast(Exporter, bench), contest), bench.order
 
 
 LINE = [trial(i, loss=10.0 - i, predicted_ms=1.0 + i) for i in range(8)]
@@ -188,7 +189,9 @@ def tuned(number: int) -> Entry:
 
 def test_networks_trained_further_compete_under_their_own_keys() -> None:
     bench = Bench(problem(), LINE, {0: 1.0, 3: 4.0, 7: 8.0})
-    contest = Contest(LINE, 3, others=[tuned(2)], references=[reference(5)])
+    contest = Contest(
+        finalist_order(bench.problem, LINE), 3, others=[tuned(2)], references=[reference(5)]
+    )
     front = choose_front(cast(Exporter, bench), contest)
     own = f"{keys(2)[0]}-ft0"
     assert front["members"] == [keys(0)[0], own, *keys(3, 7)]
@@ -198,7 +201,12 @@ def test_networks_trained_further_compete_under_their_own_keys() -> None:
 
 def test_others_take_no_finalists_place() -> None:
     bench = Bench(problem(Limit("latency_ms", 6.0)), LINE, {5: 6.5})
-    contest = Contest(LINE, 3, finalist=lambda t: tuned(t.number), others=[tuned(1)])
+    contest = Contest(
+        finalist_order(bench.problem, LINE),
+        3,
+        finalist=lambda t: tuned(t.number),
+        others=[tuned(1)],
+    )
     front = choose_front(cast(Exporter, bench), contest)
     finalists = set(front["members"]) - {tuned(1).key}
     assert len(finalists) == 3
