@@ -27,7 +27,7 @@ import numpy as np
 SEARCH = (
     "search --space toy --data digits --resolution 16 --time 10s --trials 16 --threads 1"
     " --set steps=120 --set checkpoint_s=0.2 --set finalists=2 --set random_references=0"
-    " --set images_per_score=200 --set finetune_s=4"
+    " --set images_per_score=200 --set finetune_s=4 --set least_steps=1"
 )
 MEASURED = (
     "config.toml",

@@ -6,17 +6,18 @@ finalists over a measured limit, in a later call.
 """
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nas._files import understood, write_json
-from nas.entry import inherited
+from nas.entry import Entry, inherited
 from nas.finalists import Exporter
 from nas.finetuning import Finetuning, Recipe, asked_for, make_finetuning
 from nas.front import Contest, choose_front, finalist_order
-from nas.planning import FEW_STEPS, PhasePlan
+from nas.planning import PhasePlan
 from nas.references import references
 from nas.reporter import Part, Reporter, Silent
 from nas.trained import Trained
@@ -37,12 +38,19 @@ class FinalTraining:
     Attributes:
         finetuning: Trains them.
         queue: Trials in the order in which they are to be measured; the first ones are trained.
-        step_s: Seconds per step of the first ones, by key.
+        step_s: Seconds per step of those that are trained, by key.
+        is_complete: Whether so many are trained as are to be measured.
     """
 
     finetuning: Finetuning
     queue: Sequence[Trial]
     step_s: Mapping[str, float]
+    is_complete: bool
+
+    def finalist(self, trial: Trial) -> Entry:
+        """The trial's network, trained further unless training takes too long for its like."""
+        is_trained = self.is_complete or trial.candidate.key in self.step_s
+        return self.finetuning.finalist(trial) if is_trained else inherited(trial)
 
 
 def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
@@ -52,19 +60,18 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
     are not decided yet share what is left.
     """
     finetune_s = trained.phases.finetune_s
-    number = min(trained.phases.finalists, len(finalist_order(trained.problem, trials)))
-    if not finetune_s or not number:
+    if not finetune_s or not finalist_order(trained.problem, trials):
         return
-    reporter.phase("finetune", f"training {number} finalists further, each alone")
+    reporter.phase("finetune", "training finalists further, each alone")
     with trained.run.phase("finetune"):
         plan = final_training(trained, trials, reporter)
-        first = plan.queue[:number]
+        first = plan.queue[: len(plan.step_s)]
         undecided = [t.candidate.key for t in first if not plan.finetuning.is_planned(t.candidate)]
         share = sum(plan.step_s[key] for key in undecided) / sum(plan.step_s.values())
         ends_at = time.monotonic() + finetune_s * share
         for place, trial in enumerate(first):
             started = time.monotonic()
-            part = replace(plan.finetuning, reporter=Part(reporter, place, number))
+            part = replace(plan.finetuning, reporter=Part(reporter, place, len(first)))
             if trial.candidate.key not in undecided:
                 part.finalist(trial)
                 ends_at += time.monotonic() - started
@@ -114,31 +121,35 @@ def final_training(trained: Trained, trials: Sequence[Trial], reporter: Reporter
         t.candidate.key: max(
             1e-6, known.get(t.candidate.key) or finetuning.seconds_per_step(t.candidate)
         )
-        for t in queue[: trained.phases.finalists]
+        for t in queue[: len(places)]
     }
     steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
-    return FinalTraining(replace(finetuning, steps=max(MIN_STEPS, steps)), queue, step_s)
+    finetuning = replace(finetuning, steps=max(MIN_STEPS, steps))
+    return FinalTraining(finetuning, queue, step_s, len(places) >= trained.phases.finalists)
 
 
 def _chosen(phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning) -> dict[str, Any]:
     """finetune_plan.json: who is trained further, and how long a step of each takes.
 
-    The first trials that get more than a few steps in an equal share of the time. Where too few of
-    them do, the first others: a large network after a few steps is worse than a small one after
-    many.
+    The first trials that get enough steps in an equal share of the time, or else the fastest one: a
+    large network after a few steps is worse than a small one after many.
     """
     share_s = phases.finetune_s / phases.finalists
     step_s: dict[str, float] = {}
     able: list[str] = []
-    for trial in ranked[: TIMED_PER_FINALIST * phases.finalists]:
+    too_many_macs = math.inf
+    for trial in ranked:
+        if len(able) == phases.finalists or len(step_s) == TIMED_PER_FINALIST * phases.finalists:
+            break
+        if trial.predicted["macs"] >= too_many_macs:
+            continue
         key = trial.candidate.key
         step_s[key] = finetuning.seconds_per_step(trial.candidate)
-        if FEW_STEPS * step_s[key] <= share_s:
+        if phases.least_steps * step_s[key] <= share_s:
             able.append(key)
-        if len(able) == phases.finalists:
-            break
-    others = [trial.candidate.key for trial in ranked if trial.candidate.key not in able]
-    finalists = [*able, *others][: phases.finalists]
+        else:
+            too_many_macs = trial.predicted["macs"]
+    finalists = able or [min(step_s, key=lambda key: step_s[key])]
     return {"schema": 1, "finalists": finalists, "seconds_per_step": step_s}
 
 
@@ -162,7 +173,7 @@ def finish(
     queue: Sequence[Trial] = finalist_order(problem, trials)
     if phases.finetune_s and queue:
         plan = final_training(trained, trials, Silent())
-        finalist, queue = plan.finetuning.finalist, plan.queue
+        finalist, queue = plan.finalist, plan.queue
     reporter.phase("finalists", "exporting, timing and verifying")
     exporter = Exporter(
         run,

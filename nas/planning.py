@@ -68,6 +68,7 @@ class PhasePlan:
         random_references: Random networks exported beside them.
         finetune_share: Of the time for training, scoring and this: training finalists further.
         finetune_s: Seconds of it for all finalists together; as the share says if not set.
+        least_steps: Finalists that would get fewer in an equal share of that time are passed over.
     """
 
     trials: int
@@ -76,6 +77,7 @@ class PhasePlan:
     random_references: int = 3
     finetune_share: float = 0.5
     finetune_s: float = 0.0
+    least_steps: int = FEW_STEPS
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:

@@ -34,6 +34,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "random_references": (0, math.inf),
     "finetune_share": (0.0, 0.95),
     "finetune_s": (0.0, math.inf),
+    "least_steps": (1, math.inf),
 }
 """Lowest and highest value; a plug-in checks its own."""
 

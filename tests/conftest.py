@@ -34,6 +34,7 @@ TOY = Config(
     set={
         "steps": 30,
         "finetune_s": 2.0,
+        "least_steps": 1,
         "finalists": 2,
         "random_references": 1,
         "images_per_score": 150,

@@ -19,9 +19,8 @@ from nas.card import read_card
 from nas.data import Split
 from nas.finetune import finetune
 from nas.finetuning import Finetuning, Recipe, make_finetuning, unseen
-from nas.finish import MIN_STEPS, _chosen, divided, train_finalists
+from nas.finish import MIN_STEPS, FinalTraining, _chosen, divided, train_finalists
 from nas.front import finalist_order
-from nas.planning import FEW_STEPS
 from nas.reporter import Silent
 from nas.run import read_config_of, read_front
 from nas.search import search
@@ -344,27 +343,40 @@ def test_recipes_that_differ_have_different_names(finished_run: Path) -> None:
 
 def chosen(
     own_run: Path, seconds_per_step: Callable[[Trial], float]
-) -> tuple[list[str], list[str]]:
-    """Keys of the finalists that are chosen for 3 seconds of training, and of all trials in rank."""
+) -> tuple[dict[str, Any], list[Trial]]:
+    """finetune_plan.json of two finalists and 3 seconds of training, and all trials in rank."""
     trained = reopened(own_run, Silent())
     ranked = finalist_order(trained.problem, trained.run.trials(trained.problem.space))
     seconds = {trial.candidate.key: seconds_per_step(trial) for trial in ranked}
-    phases = replace(trained.phases, finalists=2, finetune_s=3.0)
+    phases = replace(trained.phases, finalists=2, finetune_s=3.0, least_steps=100)
     timed = SimpleNamespace(seconds_per_step=lambda candidate: seconds[candidate.key])
-    plan = _chosen(phases, ranked, cast(Finetuning, timed))
-    assert plan["seconds_per_step"] == {key: seconds[key] for key in plan["seconds_per_step"]}
-    return plan["finalists"], [trial.candidate.key for trial in ranked]
+    return _chosen(phases, ranked, cast(Finetuning, timed)), ranked
 
 
-def test_finalists_are_those_that_can_be_trained_in_their_share(own_run: Path) -> None:
-    able_s, unable_s = 1.5 / FEW_STEPS, 1.6 / FEW_STEPS
-    everyone, ranked = chosen(own_run, lambda trial: able_s)
-    assert everyone == ranked[:2]
-    slow = set(ranked[:2])
-    others, _ = chosen(own_run, lambda t: unable_s if t.candidate.key in slow else able_s)
-    assert others == ranked[2:4]
-    nobody, _ = chosen(own_run, lambda trial: unable_s)
-    assert nobody == ranked[:2], "as good as any"
+ABLE_S, UNABLE_S = 0.015, 0.016
+"""Seconds per step with which 100 steps just fit into half of 3 seconds, and just do not."""
+
+
+def test_the_first_finalists_are_trained_if_they_can_be(own_run: Path) -> None:
+    plan, ranked = chosen(own_run, lambda trial: ABLE_S)
+    assert plan["finalists"] == [trial.candidate.key for trial in ranked[:2]]
+    assert plan["seconds_per_step"] == dict.fromkeys(plan["finalists"], ABLE_S)
+
+
+def test_finalists_that_would_get_few_steps_are_passed_over(own_run: Path) -> None:
+    macs = sorted(trial.predicted["macs"] for trial in chosen(own_run, lambda trial: 1.0)[1])
+    plan, ranked = chosen(own_run, lambda t: UNABLE_S if t.predicted["macs"] > macs[1] else ABLE_S)
+    small = [t.candidate.key for t in ranked if t.predicted["macs"] <= macs[1]]
+    assert plan["finalists"] == small[:2]
+
+
+def test_one_finalist_is_trained_if_none_gets_many_steps(own_run: Path) -> None:
+    plan, ranked = chosen(own_run, lambda trial: UNABLE_S * (1.0 + trial.predicted["macs"]))
+    smallest = min(ranked, key=lambda trial: trial.predicted["macs"])
+    assert plan["finalists"] == [smallest.candidate.key]
+    few = FinalTraining(cast(Finetuning, None), ranked, {smallest.candidate.key: 1.0}, False)
+    other = next(trial for trial in ranked if trial is not smallest)
+    assert few.finalist(other).finetuned is None, "not trained beyond the planned time"
 
 
 @pytest.mark.parametrize(
