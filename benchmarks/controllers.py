@@ -1,7 +1,7 @@
 """Our controllers and today's tools, on a real table and on made-up ones, in the same run.
 
     python benchmarks/controllers.py --table nas-bench-macro.csv [--known macs] [--seeds 10]
-    python benchmarks/controllers.py --families [--seeds 5]
+    python benchmarks/controllers.py --families all [--seeds 5]
 
 The peers, each with its defaults and live (nothing is rebuilt): optuna's NSGA-II, TPE and GP
 samplers; pymoo's NSGA-II (`pip install pymoo`); LINAS as in DyNAS-T (Sridhar et al., SimQ-NAS,
@@ -179,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path)
     parser.add_argument("--known", default="")
-    parser.add_argument("--families", action="store_true")
+    parser.add_argument("--families", default="", help="names with commas, or all")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", default="", help="names with commas")
     arguments = parser.parse_args()
@@ -194,10 +194,10 @@ def main() -> None:
             known=tuple(arguments.known.split(",")) if arguments.known else (),
         )
         compare(lambda seed: problem, arguments.seeds, (30, *EVALUATIONS), only)
-    if arguments.families:
-        for name, family in FAMILIES.items():
-            print(f"\n{name}")
-            compare(family, arguments.seeds, EVALUATIONS, only)
+    families = list(FAMILIES) if arguments.families == "all" else arguments.families.split(",")
+    for name in filter(None, families):
+        print(f"\n{name}")
+        compare(FAMILIES[name], arguments.seeds, EVALUATIONS, only)
 
 
 def compare(
