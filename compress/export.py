@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import torch
 from torch import nn
+from torch.onnx.errors import OnnxExporterError
 
 from search_spaces import CandidateError
 
@@ -53,7 +54,7 @@ def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: in
                 output_names=[OUTPUT],
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+    except (RuntimeError, OnnxExporterError) as error:
         raise CandidateError(f"cannot export to ONNX: {error}") from error
     model = without_aliases(onnx.load_from_string(buffer.getvalue()))
     for node in model.graph.node:
