@@ -59,12 +59,12 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
     They share the time as `divided` says. As the speed of the machine changes, those whose steps
     are not decided yet share what is left.
     """
-    finetune_s = trained.phases.finetune_s
-    if not finetune_s or not finalist_order(trained.problem, trials):
+    finetune_s, ranked = trained.phases.finetune_s, finalist_order(trained.problem, trials)
+    if not finetune_s or not ranked:
         return
     reporter.phase("finetune", "training finalists further, each alone")
     with trained.run.phase("finetune"):
-        plan = final_training(trained, trials, reporter)
+        plan = final_training(trained, ranked, reporter)
         first = plan.queue[: len(plan.step_s)]
         undecided = [t.candidate.key for t in first if not plan.finetuning.is_planned(t.candidate)]
         share = sum(plan.step_s[key] for key in undecided) / sum(plan.step_s.values())
@@ -105,10 +105,15 @@ def divided(seconds: float, step_s: Mapping[str, float]) -> dict[str, int]:
     return steps
 
 
-def final_training(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> FinalTraining:
-    """As decided when this run first came here."""
+def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter) -> FinalTraining:
+    """As decided when this run first came here.
+
+    Args:
+        trained: The run.
+        ranked: All trials in the order of `finalist_order`.
+        reporter: Told of the training.
+    """
     finetuning = make_finetuning(trained, Recipe(), reporter)
-    ranked = finalist_order(trained.problem, trials)
     document = trained.run.decided(
         "finetune_plan.json", lambda: _chosen(trained.phases, ranked, finetuning)
     )
@@ -172,7 +177,7 @@ def finish(
     finalist = inherited
     queue: Sequence[Trial] = finalist_order(problem, trials)
     if phases.finetune_s and queue:
-        plan = final_training(trained, trials, Silent())
+        plan = final_training(trained, queue, Silent())
         finalist, queue = plan.finalist, plan.queue
     reporter.phase("finalists", "exporting, timing and verifying")
     exporter = Exporter(

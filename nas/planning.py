@@ -233,10 +233,10 @@ def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) ->
         answers_s += FILES_PER_NETWORK * images * speed.answer_s
         return 2 * speed.compress_s + timing_s + answers_s
 
-    few = sum(min(size, REFERENCE_IMAGES) for size in sizes)
+    usual, few = typical(speeds), sum(min(size, REFERENCE_IMAGES) for size in sizes)
     return (
-        phases.finalists * seconds(typical(speeds), sum(sizes))
-        + phases.random_references * seconds(typical(speeds), few)
+        phases.finalists * seconds(usual, sum(sizes))
+        + phases.random_references * seconds(usual, few)
         + NUM_LARGEST * seconds(speeds[-1], few)
     )
 

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
-from nas.latency._rows import OVERHEAD, Row
+from nas.latency._rows import OVERHEAD, Row, kind_of
 from search_spaces import Additive, SearchSpace, Signature, signature_cost
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
@@ -163,13 +163,6 @@ def held_out_error(model: LatencyModel, rows: Sequence[Row]) -> HeldOut:
     error_N = np.abs(predicted_N / measured_N - 1)
     tau = float(kendalltau(predicted_N, measured_N).statistic)
     return HeldOut(len(rows), float(error_N.mean()), tau, float(error_N.max()))
-
-
-def kind_of(signature: Signature) -> str:
-    """Slots whose times share one set of slopes: "window shifted int8"."""
-    is_shifted = "shift" in signature.pick and signature.pick.number("shift") > 0
-    words = (signature.operator, "shifted" if is_shifted else "", signature.precision)
-    return " ".join(word for word in words if word)
 
 
 def features(signature: Signature) -> np.ndarray:

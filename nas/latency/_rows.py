@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import SearchSpace, Slot
+from search_spaces import SearchSpace, Signature, Slot
+
+Group = tuple[str, str, int, int]
+"""Operator, precision, map size and shift of a slot."""
 
 OVERHEAD = "overhead"
 """Name of the row that says what calling the runtime costs by itself."""
@@ -84,14 +87,14 @@ def choose_signatures(
 
     Every operator in every precision comes before any of them comes with another map size.
     """
-    groups: dict[tuple[str, str, int, int], dict[Slot, None]] = defaultdict(dict)
+    groups: dict[Group, dict[Slot, None]] = defaultdict(dict)
     for encoding in pool_NC.tolist():
         for slot in space.slots(encoding):
             signature = slot.signature
             shift = signature.pick.get("shift", 0)
             key = (signature.operator, signature.precision, signature.shape.size, int(shift))
             groups[key][Slot(signature.operator, signature)] = None
-    decks = [list(groups[key]) for key in _in_turn(list(groups), rng)]
+    decks = [list(groups[key]) for key in _in_turn(groups, rng)]
     for deck in decks:
         rng.shuffle(deck)
     chosen: list[Slot] = []
@@ -100,18 +103,23 @@ def choose_signatures(
     return chosen[:n]
 
 
-def _in_turn(
-    groups: list[tuple[str, str, int, int]], rng: np.random.Generator
-) -> list[tuple[str, str, int, int]]:
+def _in_turn(groups: Mapping[Group, Mapping[Slot, None]], rng: np.random.Generator) -> list[Group]:
     """The groups in random order, but one of each kind first, then another one of each."""
-    turns: Counter[tuple[str, str, bool]] = Counter()
+    ordered = sorted(groups)
+    turns: Counter[str] = Counter()
     in_turn = []
-    for place, i in enumerate(rng.permutation(len(groups))):
-        operator, precision, _, shift = group = sorted(groups)[i]
-        kind = (operator, precision, shift > 0)
-        in_turn.append((turns[kind], place, group))
+    for place, i in enumerate(rng.permutation(len(ordered))):
+        kind = kind_of(next(iter(groups[ordered[i]])).signature)
+        in_turn.append((turns[kind], place, ordered[i]))
         turns[kind] += 1
     return [group for _, _, group in sorted(in_turn)]
+
+
+def kind_of(signature: Signature) -> str:
+    """Slots whose times share one set of slopes: "window shifted int8"."""
+    is_shifted = "shift" in signature.pick and signature.pick.number("shift") > 0
+    words = (signature.operator, "shifted" if is_shifted else "", signature.precision)
+    return " ".join(word for word in words if word)
 
 
 def choose_networks(

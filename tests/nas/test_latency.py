@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nas.latency import LatencyModel, Row, at_one_speed, choose_networks, choose_signatures, fit
-from nas.latency._model import held_out_error, kind_of
-from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD
+from nas.latency._model import held_out_error
+from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, kind_of
 from search_spaces import SearchSpace, Slot, signature_cost
 
 OVERHEAD_MS = 0.02
