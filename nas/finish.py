@@ -67,8 +67,9 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
         plan = final_training(trained, ranked, reporter)
         first = plan.queue[: len(plan.step_s)]
         undecided = [t.candidate.key for t in first if not plan.finetuning.is_planned(t.candidate)]
-        share = sum(plan.step_s[key] for key in undecided) / sum(plan.step_s.values())
-        ends_at = time.monotonic() + finetune_s * share
+        planned = divided(finetune_s, plan.step_s)
+        decided_s = sum(planned[k] * plan.step_s[k] for k in plan.step_s if k not in undecided)
+        ends_at = time.monotonic() + finetune_s - decided_s
         for place, trial in enumerate(first):
             started = time.monotonic()
             part = replace(plan.finetuning, reporter=Part(reporter, place, len(first)))

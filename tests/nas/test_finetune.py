@@ -214,6 +214,25 @@ def test_a_kill_between_two_finalists_gives_neither_more_time(
     assert files(own_run) == before
 
 
+def test_after_a_kill_the_slower_finalist_gets_no_more_time(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(own_run / "finetunes")
+    (own_run / "finetune_plan.json").unlink()
+    trained = reopened(own_run, Silent())
+    trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
+    trials = trained.run.trials(trained.problem.space)
+    fast = finalist_order(trained.problem, trials)[0].candidate.key
+    monkeypatch.setattr("nas.finish.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr(
+        Finetuning, "seconds_per_step", lambda _, c: 0.005 if c.key == fast else 0.01
+    )
+    with pytest.raises(KilledError):
+        train_finalists(trained, trials, Dies(at=40))
+    train_finalists(trained, trials, Silent())
+    assert sorted(steps_of(own_run).values()) == [20, 40], "0.2 seconds each"
+
+
 def test_whichever_network_is_asked_for_again_all_latencies_stay_of_one_call(
     own_run: Path,
 ) -> None:
