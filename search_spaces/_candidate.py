@@ -1,6 +1,7 @@
 """One canonical point of a search space."""
 
 import hashlib
+from array import array
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +23,11 @@ class Candidate:
     encoding: tuple[int, ...]
     arch: Options
     policy: Options
+
+    @cached_property
+    def code(self) -> bytes:
+        """The encoding as 64-bit integers: bytes remember their hash, tuples do not."""
+        return array("q", self.encoding).tobytes()
 
     @cached_property
     def key(self) -> str:

@@ -44,17 +44,18 @@ def propose(
             need not be canonical, feasible or new.
         rng: For the last resort.
     """
-    taken = {trial.candidate.encoding for trial in trials}
+    taken = codes_of_trials(trials)
     chosen: list[Candidate] = []
     if n <= 0:
         return chosen
     for encodings_NC in itertools.chain(source, _last_resort(problem, trials, rng)):
         feasible_NC = encodings_NC[problem.is_feasible(encodings_NC)]
-        for row in problem.space.canonical_many(feasible_NC).tolist():
-            if tuple(row) in taken:
+        canonical_NC = problem.space.canonical_many(feasible_NC)
+        for code, row_C in zip(codes(canonical_NC), canonical_NC, strict=True):
+            if code in taken:
                 continue
-            taken.add(tuple(row))
-            chosen.append(problem.space.candidate(row))
+            taken.add(code)
+            chosen.append(problem.space.candidate(row_C.tolist()))
             if len(chosen) == n:
                 return chosen
     return chosen
@@ -66,11 +67,26 @@ def encodings_of(space: SearchSpace, trials: Sequence[Trial]) -> np.ndarray:
     return np.array(rows, dtype=int).reshape(len(trials), len(space.choices))
 
 
-def fresh(problem: Problem, canonical_NC: np.ndarray, taken: Set[tuple[int, ...]]) -> np.ndarray:
+def codes(encodings_NC: np.ndarray) -> list[bytes]:
+    """`Candidate.code` of every row."""
+    rows_NC = np.ascontiguousarray(encodings_NC, dtype=np.int64)
+    row_bytes: list[bytes] = rows_NC.view(f"V{rows_NC.strides[0]}").ravel().tolist()
+    return row_bytes
+
+
+def codes_of_trials(trials: Sequence[Trial]) -> set[bytes]:
+    """What was asked for already."""
+    return {trial.candidate.code for trial in trials}
+
+
+def fresh(problem: Problem, canonical_NC: np.ndarray, taken: Set[bytes]) -> np.ndarray:
     """The rows within the modelled limits that are not taken, each once, in their order."""
-    rows = dict.fromkeys(map(tuple, canonical_NC[problem.is_feasible(canonical_NC)].tolist()))
-    new = [row for row in rows if row not in taken]
-    return np.array(new, dtype=int).reshape(-1, canonical_NC.shape[1])
+    feasible_NC = canonical_NC[problem.is_feasible(canonical_NC)]
+    first: dict[bytes, int] = {}
+    for row, code in enumerate(codes(feasible_NC)):
+        if code not in taken:
+            first.setdefault(code, row)
+    return feasible_NC[list(first.values())]
 
 
 def crossed(parents_2NC: np.ndarray, rng: np.random.Generator, *, probability: float) -> np.ndarray:

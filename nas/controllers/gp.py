@@ -11,7 +11,7 @@ That is several times faster, which is why `_optimize_acqf` is overridden; optun
 promises nothing about it. And processes learn from 300 trials at most, not from all.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -33,7 +33,7 @@ from nas.controllers._optuna import (
     sampler_seed,
     suggestions,
 )
-from nas.controllers._variation import fresh, propose
+from nas.controllers._variation import codes, codes_of_trials, fresh, propose
 from nas.problem import Problem
 from nas.sampling import neighbours, repair
 from nas.trial import Trial
@@ -91,7 +91,7 @@ class GP(AbstractController):
     ) -> "BaseSampler":
         from optuna.samplers import GPSampler
 
-        taken = {trial.candidate.encoding for trial in trials}
+        taken = codes_of_trials(trials)
 
         class Sampler(GPSampler):
             """Maximises over encodings."""
@@ -102,7 +102,7 @@ class GP(AbstractController):
                     return np.asarray(acqf.eval_acqf_no_grad(values_NP.astype(float)))
 
                 best_1C = greatest(problem, worth, taken, rng)
-                taken.update(map(tuple, best_1C.tolist()))
+                taken.update(codes(best_1C))
                 return parameter_values(problem.space, best_1C)[0].astype(float)
 
         return Sampler(
@@ -113,7 +113,7 @@ class GP(AbstractController):
 def greatest(
     problem: Problem,
     worth: Callable[[np.ndarray], np.ndarray],
-    taken: Collection[tuple[int, ...]],
+    taken: Set[bytes],
     rng: np.random.Generator,
 ) -> np.ndarray:
     """The encoding that is worth most, shape (1, C), found by local search.
@@ -121,7 +121,7 @@ def greatest(
     Args:
         problem: Only canonical encodings within its modelled limits are looked at.
         worth: Of encodings of shape (N, C): shape (N,), higher is better.
-        taken: Encodings that are not wanted.
+        taken: `Candidate.code` of what is not wanted.
         rng: Of random starts.
 
     Raises:
@@ -135,7 +135,7 @@ def greatest(
         new_NC = fresh(problem, space.canonical_many(brood_NC), seen)
         if len(new_NC) == 0:
             break
-        seen.update(map(tuple, new_NC.tolist()))
+        seen.update(codes(new_NC))
         rows_NC = np.concatenate([rows_NC, new_NC])
         worth_N = np.concatenate([worth_N, worth(new_NC)])
         nearest_NC = rows_NC[np.argsort(-worth_N, kind="stable")[:NEAR]]

@@ -37,6 +37,8 @@ from nas.controllers._beliefs import Beliefs, beliefs_of
 from nas.controllers._gaussian_process import features_of
 from nas.controllers._improvement import Boxes, expected_improvement, open_boxes
 from nas.controllers._variation import (
+    codes,
+    codes_of_trials,
     crossed,
     encodings_of,
     everything,
@@ -165,7 +167,7 @@ def _pool(
 
     All of a small space, else what an evolution on the predictions comes to.
     """
-    taken = {trial.candidate.encoding for trial in trials}
+    taken = codes_of_trials(trials)
     rows_NC = everything(problem.space)
     if rows_NC is not None:
         pool_KC = fresh(problem, rows_NC, taken)
@@ -178,7 +180,7 @@ def _pool(
         children_NC = mutate(problem.space, children_NC, rng, expected=1.0, ordinal=0.5)
         children_NC = problem.space.canonical_many(repair(problem, children_NC, rng))
         new_NC = fresh(problem, children_NC, taken)
-        taken |= set(map(tuple, new_NC.tolist()))
+        taken.update(codes(new_NC))
         pool_KC = np.concatenate([pool_KC, new_NC])
         worth_K = np.concatenate([worth_K, worth(new_NC)])
         if len(pool_KC):

@@ -5,7 +5,7 @@ import pytest
 
 from nas.controllers import gp
 from nas.controllers._optuna import parameter_values
-from nas.controllers._variation import everything
+from nas.controllers._variation import codes, everything
 from nas.controllers.gp import GP, NothingLeft, greatest
 from nas.problem import Problem
 from search_spaces import Choice, SearchSpace, UserError
@@ -28,11 +28,11 @@ def small_problem() -> tuple[Problem, np.ndarray]:
 
 def test_the_greatest_is_found_among_those_that_may_be_asked_for() -> None:
     problem, feasible_NC = small_problem()
-    best_first = feasible_NC[np.argsort(-worth(feasible_NC))].tolist()
+    best_first_NC = feasible_NC[np.argsort(-worth(feasible_NC))]
     for num_taken in (0, 1, 5):
-        taken = set(map(tuple, best_first[:num_taken]))
+        taken = set(codes(best_first_NC[:num_taken]))
         found_1C = greatest(problem, worth, taken, np.random.default_rng(1))
-        assert found_1C.tolist() == [best_first[num_taken]]
+        assert found_1C.tolist() == [best_first_NC[num_taken].tolist()]
 
 
 def test_from_a_single_start_it_climbs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,14 +41,14 @@ def test_from_a_single_start_it_climbs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for rounds in (0, 1, 8):
         monkeypatch.setattr(gp, "ROUNDS", rounds)
-        found.append(worth(greatest(problem, worth, (), np.random.default_rng(1)))[0])
+        found.append(worth(greatest(problem, worth, set(), np.random.default_rng(1)))[0])
     assert found[0] < found[1] < found[2]
     assert (worth(feasible_NC) > found[2]).mean() < 0.05
 
 
 def test_where_all_are_taken_nothing_is_left() -> None:
     problem, feasible_NC = small_problem()
-    taken = set(map(tuple, feasible_NC.tolist()))
+    taken = set(codes(feasible_NC))
     with pytest.raises(NothingLeft):
         greatest(problem, worth, taken, np.random.default_rng(1))
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.controllers._variation import everything, mutate
+from nas.controllers._variation import everything, fresh, mutate
 from nas.controllers.evolution import Evolution, selection_order
+from nas.problem import Objective, Problem
 from nas.sampling import neighbours
 from search_spaces import Choice, SearchSpace, UserError, load_space
 from tests.toy_problem import toy_space
@@ -47,6 +48,18 @@ def test_everything_of_a_space_with_a_network_is_as_many_as_its_size() -> None:
     found = everything(space)
     assert found is not None
     assert len(found) == space.size > 8
+
+
+@quick
+@given(space=spaces(), seed=st.integers(0, 99))
+def test_fresh_gives_each_row_once_that_is_not_taken(space: SearchSpace, seed: int) -> None:
+    rows_NC = space.canonical_many(space.sample(np.random.default_rng(seed), 9))
+    taken = {space.candidate(row).code for row in rows_NC[:3].tolist()}
+    expected = dict.fromkeys(map(tuple, rows_NC.tolist()))
+    for row in rows_NC[:3].tolist():
+        expected.pop(tuple(row), None)
+    problem = Problem(space=space, objectives=(Objective.of("log_loss"),))
+    assert list(map(tuple, fresh(problem, rows_NC, taken).tolist())) == list(expected)
 
 
 def test_a_large_space_is_not_enumerated() -> None:
