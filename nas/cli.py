@@ -71,10 +71,15 @@ def search(
         typer.Option(help="predictor, evolution, local, nsga2, tpe, gp or random. [predictor]"),
     ] = None,
     executor: Annotated[
-        str | None, typer.Option(help="Where candidates are scored: inline or processes. [inline]")
+        str | None,
+        typer.Option(help="Where candidates are scored: inline, processes or ray. [inline]"),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes of the executor. [one per core]")
+        int | None, typer.Option(help="Scores at the same time. [one per core]")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster: auto or HOST:PORT. [a Ray on this machine only]"),
     ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Candidates to score. [as many as fit the time]")
@@ -123,6 +128,7 @@ def search(
         "controller": controller,
         "executor": executor,
         "workers": workers,
+        "ray_address": ray_address,
         "trials": trials,
         "time": time,
         "supernet": supernet,

@@ -44,7 +44,8 @@ class Config:
         controller: What proposes candidates.
         method: How the supernet is trained.
         executor: Where candidates are scored.
-        workers: Processes of the executor; 0 for one per core.
+        workers: Scores of the executor at the same time; 0 for one per core.
+        ray_address: Of the Ray cluster, "auto" or HOST:PORT; "" for a Ray on this machine only.
         lag: Trials by which the results that a candidate is asked for with may be behind; -1 for
             the executor's own. Same seed, same lag: same trials, with any executor.
         trials: Candidates to score; 0 to fit the time.
@@ -70,6 +71,7 @@ class Config:
     method: str = "sandwich"
     executor: str = "inline"
     workers: int = 0
+    ray_address: str = ""
     lag: int = -1
     trials: int = 0
     time: str = DEFAULT_TIME
@@ -191,7 +193,7 @@ def is_place(name: str, old: Any, new: Any) -> bool:
 
     What lies there is compared when it is read.
     """
-    if name in ("data_dir", "cache"):
+    if name in ("data_dir", "cache", "ray_address"):
         return True
     if not isinstance(old, str) or not isinstance(new, str):
         return False

@@ -7,7 +7,10 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import socket
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,14 @@ def environment() -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
+
+
+@cache
+def this_host() -> Mapping[str, Any]:
+    """Where a score was made: `name`, `python`, `cpu`, `instruction_set` and `versions`."""
+    facts = environment()
+    kept = ("python", "cpu", "instruction_set", "versions")
+    return {"name": socket.gethostname(), **{name: facts[name] for name in kept}}
 
 
 def cpu_model(cpuinfo: str | None = None) -> str:

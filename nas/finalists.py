@@ -25,7 +25,7 @@ from nas.entry import Entry, trained_network
 from nas.problem import Problem
 from nas.run import Run
 from nas.score import Scorer
-from nas.targets import TARGETS, Timing, measure
+from nas.targets import TARGETS, Timer, Timing
 from nas.trial import Trial
 from nas.verify import verify
 from search_spaces import Candidate, CandidateError
@@ -49,8 +49,8 @@ class Exporter:
         problem: Objectives, limits and predictions.
         scorer: Cuts out and compresses.
         data: Splits to verify on.
-        target: Runtime to time on.
-        threads: Of the runtime.
+        target: Runtime on which files are timed.
+        timer: Times files on it.
         times_again: Whether finished networks are timed again, together with new ones.
     """
 
@@ -59,7 +59,7 @@ class Exporter:
     scorer: Scorer
     data: DataSet
     target: str
-    threads: int
+    timer: Timer
     times_again: bool = False
 
     def cards(
@@ -170,10 +170,8 @@ class Exporter:
         waiting = [f for f in files if not self._timing_file(f, call).exists()]
         if waiting:
             progress(f"timing {len(waiting)} files in {TIMING_PROCESSES} fresh processes")
-            timings = measure(
-                self.target,
+            timings = self.timer(
                 waiting,
-                threads=self.threads,
                 processes=TIMING_PROCESSES,
                 spares=SPARE_PROCESSES,
             )

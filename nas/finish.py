@@ -14,6 +14,7 @@ from typing import Any
 
 from nas._files import understood, write_json
 from nas.entry import Entry, inherited
+from nas.executors import make_timer
 from nas.finalists import Exporter
 from nas.finetuning import Finetuning, Recipe, asked_for, make_finetuning
 from nas.front import Contest, choose_front, finalist_order
@@ -187,7 +188,7 @@ def finish(
         trained.scorer,
         trained.data,
         config.target,
-        config.timing_threads,
+        make_timer(config),
         times_again,
     )
     others = [e for e in asked_for(run, problem.space) if times_again or exporter.has_card(e)]

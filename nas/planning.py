@@ -17,7 +17,8 @@ import torch
 from nas._files import read_json, understood
 from nas.config import Config, from_document
 from nas.data._base import DataSet
-from nas.environment import has_bf16_products, num_cores
+from nas.environment import has_bf16_products
+from nas.executors import AbstractExecutor
 from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
 from nas.sampling import fits_in_some_format
@@ -63,6 +64,7 @@ class PhasePlan:
 
     Attributes:
         trials: Candidates to score.
+        lag: Trials by which the results that a candidate is asked for with may be behind.
         images_per_score: Images of the search split per score.
         finalists: Front members to export and measure.
         random_references: Random networks exported beside them.
@@ -72,6 +74,7 @@ class PhasePlan:
     """
 
     trials: int
+    lag: int = 0
     images_per_score: int = 1000
     finalists: int = 8
     random_references: int = 3
@@ -123,9 +126,9 @@ def plan_search(
     supernet: Supernet,
     data: DataSet,
     problem: Problem,
+    executor: AbstractExecutor,
     *,
     remaining_s: float,
-    at_once: int = 1,
 ) -> dict[str, Any]:
     """search_plan.json: how many candidates can be scored in what training has left of the time.
 
@@ -134,9 +137,8 @@ def plan_search(
         supernet: Trained.
         data: To measure with.
         problem: As in `plan_training`.
+        executor: Scores so many candidates at the same time as it has cores for.
         remaining_s: Seconds left of the configured time, for the search and the finalists.
-        at_once: Candidates that the executor scores at the same time; believed as far as there are
-            cores for the threads of each.
     """
     phases = search_settings(config)
     speeds = time_score(supernet, data, problem, phases.images_per_score)
@@ -146,11 +148,13 @@ def plan_search(
     available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
     trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
-    rate = max(1.0, min(at_once, num_cores() / torch.get_num_threads())) / seconds_per_score
+    at_once = max(1.0, min(executor.at_once, executor.num_cores / torch.get_num_threads()))
+    rate = at_once / seconds_per_score
+    lag = executor.lag if config.lag < 0 else config.lag
     trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) * rate)))
     return {
         "schema": SCHEMA,
-        **asdict(replace(phases, trials=config.trials or trials, finetune_s=finetune_s)),
+        **asdict(replace(phases, trials=config.trials or trials, lag=lag, finetune_s=finetune_s)),
         "seconds_per_score": round(seconds_per_score, 4),
         "finalists_s": round(finalists_s, 1),
         "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),

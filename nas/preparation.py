@@ -18,7 +18,7 @@ from nas.problem import KnownMetrics, Limit, Objective, Problem
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run
 from nas.settings import check_settings
-from nas.targets import TARGETS
+from nas.targets import TARGETS, Timer
 from search_spaces import (
     SearchSpace,
     UserError,
@@ -141,7 +141,9 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
         )
 
 
-def check_smallest_latency(config: Config, space: SearchSpace, limits: list[Limit]) -> None:
+def check_smallest_latency(
+    config: Config, space: SearchSpace, limits: list[Limit], timer: Timer
+) -> None:
     """Refuse a latency limit that the smallest network misses, by timing it now.
 
     Raises:
@@ -150,9 +152,7 @@ def check_smallest_latency(config: Config, space: SearchSpace, limits: list[Limi
     limit = next((limit for limit in limits if limit.metric == "latency_ms"), None)
     if limit is None:
         return
-    timings = time_networks(
-        space, smallest_networks(space), target=config.target, threads=config.timing_threads
-    )
+    timings = time_networks(space, smallest_networks(space), timer)
     smallest = min(timing.interval_ms[0] for timing in timings)
     if smallest > limit.max:
         raise UserError(

@@ -23,6 +23,7 @@ from nas.problem import Limit
 from nas.reporter import Reporter
 from nas.run import Run
 from nas.sampling import sample_within
+from nas.targets import Timer
 from search_spaces import SearchSpace
 
 POOL = 400
@@ -30,7 +31,12 @@ POOL = 400
 
 
 def profile(
-    run: Run, config: Config, space: SearchSpace, limits: Sequence[Limit], reporter: Reporter
+    run: Run,
+    config: Config,
+    space: SearchSpace,
+    limits: Sequence[Limit],
+    timer: Timer,
+    reporter: Reporter,
 ) -> LatencyModel:
     """The latency model of the target, from recorded rows or from timing them now.
 
@@ -47,8 +53,7 @@ def profile(
         space,
         signatures,
         networks,
-        target=config.target,
-        threads=config.timing_threads,
+        timer=timer,
         known=read_lines(path, Row.from_json),
         record=lambda row: append_line(path, row.to_json()),
         progress=lambda done, of: reporter.advance(done, of, "files"),

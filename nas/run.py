@@ -60,7 +60,7 @@ from nas._files import (
     write_text,
 )
 from nas.config import Config, differences, is_place, read_config, with_defaults
-from nas.environment import environment, now
+from nas.environment import environment, now, this_host
 from nas.trial import Score, Trial, text_or_none
 from search_spaces import SearchSpace, UserError
 
@@ -117,6 +117,12 @@ class Run:
         with understood(f"'{self.path}/measurements/{key}.json'"):
             metrics = {name: float(value) for name, value in document["metrics"].items()}
             return Score(metrics, text_or_none(document["failure"]))
+
+    def host_of(self, key: str) -> dict[str, Any]:
+        """Where a candidate was scored; {} where that was not recorded."""
+        path = self.path / f"measurements/{key}.json"
+        host = read_json(path).get("host") if path.exists() else None
+        return host if isinstance(host, dict) else {}
 
     def trials(self, space: SearchSpace) -> list[Trial]:
         """All recorded trials, in order."""
@@ -211,7 +217,12 @@ def _locked(path: Path) -> BinaryIO:
 
 
 def _score_json(score: Score) -> dict[str, Any]:
-    return {"schema": SCHEMA, "metrics": dict(score.metrics), "failure": score.failure}
+    return {
+        "schema": SCHEMA,
+        "metrics": dict(score.metrics),
+        "failure": score.failure,
+        "host": dict(score.host or this_host()),
+    }
 
 
 def log_step(log: Path, numbers: Mapping[str, float], steps: int) -> None:

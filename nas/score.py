@@ -33,9 +33,18 @@ class Scorer:
         supernet: With trained weights.
         data: Calibration and search splits are used.
         images_per_score: Images of the search split that a score looks at.
+        needs_reduced_range: Whether int8 weights must keep to 7 bits; as this machine's processor
+            needs it if None.
     """
 
-    def __init__(self, supernet: Supernet, data: DataSet, images_per_score: int) -> None:
+    def __init__(
+        self,
+        supernet: Supernet,
+        data: DataSet,
+        images_per_score: int,
+        *,
+        needs_reduced_range: bool | None = None,
+    ) -> None:
         self.supernet = supernet
         subset = data.search.take(images_per_score)
         self._images = _batches(data.normalised(subset.images_NCHW), BATCH)
@@ -43,7 +52,9 @@ class Scorer:
         calibration = data.calibration.take(CALIBRATION_IMAGES)
         normalised = data.normalised(calibration.images_NCHW)
         self._calibration = _batches(normalised, CALIBRATION_BATCH)
-        self._needs_reduced_range = int8_products_saturate()
+        if needs_reduced_range is None:
+            needs_reduced_range = int8_products_saturate()
+        self.needs_reduced_range = needs_reduced_range
 
     @property
     def num_images(self) -> int:
@@ -73,7 +84,7 @@ class Scorer:
             trained or self.supernet.extract(slots),
             slots,
             self._calibration,
-            needs_reduced_range=self._needs_reduced_range,
+            needs_reduced_range=self.needs_reduced_range,
         )
 
     def quality(self, network: nn.Module) -> Quality:

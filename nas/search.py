@@ -17,8 +17,9 @@ from nas._files import understood
 from nas.config import Config
 from nas.controllers import CONTROLLERS, Predicts
 from nas.data import DataSet
-from nas.executors import EXECUTORS, Session
+from nas.executors import Session, make_executor, make_timer
 from nas.finish import finish, train_finalists
+from nas.hosts import unlike
 from nas.latency import LatencyModel
 from nas.planning import (
     PhasePlan,
@@ -59,18 +60,20 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         UserError: If what was asked cannot be done; nothing recorded is lost.
         OSError: If a disk is full or read-only; the same command continues.
     """
+    make_executor(config).check()
     run = Run.open(out, config) if (out / "config.toml").exists() else None
     data, space, limits = prepare(config, reporter, is_trained=(out / WEIGHTS).exists())
     torch.set_num_threads(config.threads or torch.get_num_threads())
+    timer = make_timer(config)
     if run is None:
-        check_smallest_latency(config, space, limits)
+        check_smallest_latency(config, space, limits, timer)
         run = Run.open(out, config)
     reporter.note(f"run directory: {out}")
     reporter.note(describe_data(data))
     keep_data_facts(run, data)
     keep_space_file(run, config)
     with run.phase("profile"):
-        model = profile(run, config, space, limits, reporter)
+        model = profile(run, config, space, limits, timer, reporter)
     limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, space, limits, model, reporter)
     problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))
@@ -115,8 +118,8 @@ def decided_phases(
             supernet,
             data,
             problem,
+            make_executor(config),
             remaining_s=run.remaining_s(config),
-            at_once=make_executor(config).at_once,
         ),
     )
     with understood(f"'{run.path}/search_plan.json'"):
@@ -173,13 +176,12 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
     """
     run, config, problem = trained.run, trained.config, trained.problem
     number = trained.phases.trials
-    controller, executor = make_controller(config), make_executor(config)
-    lag = executor.lag if config.lag < 0 else config.lag
+    controller, lag = make_controller(config), trained.phases.lag
     trials = run.trials(problem.space)
     waiting: list[Candidate] = []
     is_dry = False
     reporter.phase("search", f"scoring {number} candidates with '{config.controller}'")
-    with executor.session(trained) as session:
+    with make_executor(config).session(trained) as session:
         while len(trials) < number:
             while not is_dry and len(waiting) <= lag and len(trials) + len(waiting) < number:
                 seen = seen_with_lag(trials, waiting, lag)
@@ -206,6 +208,9 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
         )
     if len(trials) < number:
         reporter.note(f"every network within the limits is scored: {len(trials)}")
+    if text := unlike(run.host_of(trial.candidate.key) for trial in trials):
+        run.event("search", "message", text=text)
+        reporter.note(text)
     return trials
 
 
@@ -258,12 +263,6 @@ def make_controller(config: Config) -> Any:
     """The controller with the hyper-parameters that `--set` gives it."""
     cls = CONTROLLERS.get(config.controller)
     return cls(**config.settings_of(cls), seed=config.seed)
-
-
-def make_executor(config: Config) -> Any:
-    """The executor with the hyper-parameters that `--set` gives it."""
-    cls = EXECUTORS.get(config.executor)
-    return cls(**config.settings_of(cls), workers=config.workers)
 
 
 def _best(trials: list[Trial]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.config import TYPE_NAMES, Config, is_a
 from nas.controllers import CONTROLLERS
-from nas.executors import EXECUTORS
+from nas.executors import EXECUTORS, make_executor
 from nas.planning import PhasePlan
 from search_spaces import UserError, did_you_mean
 from supernets.train import TrainPlan
@@ -39,7 +39,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 """Lowest and highest value; a plug-in checks its own."""
 
 WORDS = {"precision": ("fp32", "bf16")}
-FLAGS = {"seed", "threads", "trials", "workers"}
+FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address"}
 """Fields of the same dataclasses that have a flag of their own and are no settings."""
 
 
@@ -65,8 +65,9 @@ def check_settings(config: Config) -> None:
             raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
-    for plugin in plugins:
-        plugin(**config.settings_of(plugin))
+    controller, _ = plugins
+    controller(**config.settings_of(controller))
+    make_executor(config)
     if settings.get("full_from", 0) > settings.get("steps", math.inf):
         raise UserError(
             f"setting 'full_from' is {settings['full_from']}, but there are only "

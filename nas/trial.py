@@ -7,7 +7,7 @@ null, which JSON has, and read as NaN.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces import Candidate, SearchSpace, UserError
@@ -17,10 +17,17 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Score:
-    """The quality of a candidate, or why it has none."""
+    """The quality of a candidate, or why it has none.
+
+    Attributes:
+        metrics: Measured numbers, by metric name.
+        failure: Why there are none.
+        host: Where it was scored, as `nas.environment.this_host` has it; None for here.
+    """
 
     metrics: Mapping[str, float]
     failure: str | None = None
+    host: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

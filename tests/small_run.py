@@ -130,7 +130,7 @@ class SmallRun:
         with (
             mock.patch("nas.finalists.Exporter._export", export),
             mock.patch("nas.finalists.Exporter._card", card),
-            mock.patch("nas.finalists.measure", measure),
+            mock.patch("nas.executors._base.measure", measure),
             mock.patch("nas.profiling.measure_rows", measure_rows),
             mock.patch("nas.search.plan_training", plan("plan.json")),
             mock.patch("nas.search.plan_search", plan("search_plan.json")),

@@ -70,6 +70,10 @@ class Split:
         """The images from index `start` up to, and without, `stop` (None: to the end)."""
         return Split(self.images_NCHW[start:stop], self.labels_N[start:stop])
 
+    def copied(self) -> "Split":
+        """The same images in memory of their own, wherever these lie."""
+        return Split(np.array(self.images_NCHW), np.array(self.labels_N))
+
     def stratified(self, rng: np.random.Generator) -> "Split":
         """The same images in a stratified order."""
         order_N = stratified_order(self.labels_N, rng)

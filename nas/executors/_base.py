@@ -6,17 +6,24 @@ count as being evaluated, whether they are or not. So the records are those of a
 with the same lag, and no worker waits for a batch to end.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from nas.config import Config
+from nas.environment import num_cores
+from nas.targets import Timer, measure
 from nas.trial import Score
-from search_spaces import Candidate, Registry
+from search_spaces import Candidate, Registry, UserError
 
 if TYPE_CHECKING:
     from nas.trained import Trained  # which needs the registry
 
 EXECUTORS = Registry("nas.executors", "executor")
+TRIES = 2
+"""Of a score whose process dies or is stuck; then its candidate is a failed one."""
 
 
 class Session(Protocol):
@@ -42,6 +49,63 @@ class AbstractExecutor(ABC):
     def lag(self) -> int:
         """How far the results that an ask sees may be behind, unless the user says it."""
 
+    @property
+    def num_cores(self) -> int:
+        """Cores on which it scores."""
+        return num_cores()
+
+    def check(self) -> None:  # noqa: B027 - most need nothing
+        """See that what it needs is there, before anything is measured.
+
+        Raises:
+            UserError: If it is not.
+        """
+
     @abstractmethod
     def session(self, trained: "Trained") -> AbstractContextManager[Session]:
         """Ready to score; at its end nothing that it started runs any more."""
+
+    def timer(self, target: str, threads: int) -> Timer:
+        """What times files where this executor's scores do not run at the same time.
+
+        Args:
+            target: Name of the runtime.
+            threads: Of the runtime.
+        """
+        return partial(measure, target, threads=threads)
+
+
+def check_limit(executor: str, score_limit_s: float) -> None:
+    """Refuse a limit in which nothing can be scored.
+
+    Raises:
+        UserError: If it is not above 0.
+    """
+    if not score_limit_s > 0.0:
+        raise UserError(
+            f"executor '{executor}': score_limit_s is {score_limit_s}. "
+            "It must be above 0 seconds. Change it."
+        )
+
+
+def make_executor(config: Config) -> AbstractExecutor:
+    """The executor that the configuration names.
+
+    Raises:
+        UserError: If it does not exist, or one of its settings is wrong.
+    """
+    cls = EXECUTORS.get(config.executor)
+    names = {field.name for field in dataclasses.fields(cls)}
+    if config.ray_address and "ray_address" not in names:
+        raise UserError(
+            f"ray_address is '{config.ray_address}', and executor '{config.executor}' does not use "
+            "Ray. Give --executor ray, or leave out --ray-address."
+        )
+    flags = {name: getattr(config, name) for name in ("workers", "ray_address") if name in names}
+    executor: AbstractExecutor = cls(**config.settings_of(cls), **flags)
+    return executor
+
+
+def make_timer(config: Config) -> Timer:
+    """What times files on the target that the configuration names, beside no score."""
+    return make_executor(config).timer(config.target, config.timing_threads)

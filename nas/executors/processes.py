@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import IO, final
 
 from nas.environment import num_cores
-from nas.executors._base import EXECUTORS, AbstractExecutor, Session
+from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Session, check_limit
 from nas.trained import Trained
 from nas.trial import Score
-from search_spaces import Candidate, UserError
+from search_spaces import Candidate
 
 COMMAND = (sys.executable, "-m", "nas.executors._worker")
-TRIES = 2
 STARTED_WITHIN_S = 300.0
 """For importing torch, the weights and the images."""
 
@@ -45,11 +44,7 @@ class Processes(AbstractExecutor):
     score_limit_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if not self.score_limit_s > 0.0:
-            raise UserError(
-                f"executor 'processes': score_limit_s is {self.score_limit_s}. "
-                "It must be above 0 seconds. Change it."
-            )
+        check_limit("processes", self.score_limit_s)
 
     @property
     def at_once(self) -> int:

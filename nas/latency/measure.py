@@ -12,7 +12,7 @@ import torch
 from compress.apply import quantize
 from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT, export_onnx
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
-from nas.targets import Timing, measure
+from nas.targets import Timer, Timing
 from search_spaces import CandidateError, SearchSpace, Slot
 from supernets.fold import folded
 from supernets.network import PlainNetwork
@@ -27,8 +27,7 @@ def measure_rows(
     signatures: Sequence[Slot],
     networks: Sequence[tuple[int, ...]],
     *,
-    target: str,
-    threads: int,
+    timer: Timer,
     known: Sequence[Row],
     record: Callable[[Row], None],
     progress: Callable[[int, int], None] = lambda done, of: None,
@@ -43,8 +42,7 @@ def measure_rows(
         space: Of the networks.
         signatures: Slots to time alone.
         networks: Encodings to time whole.
-        target: Name of the runtime.
-        threads: Of the runtime.
+        timer: Times files on the target.
         known: Rows of an earlier, interrupted call; they are not measured again.
         record: Called with each new row, before this function uses it.
         progress: Called with files done and files in all.
@@ -65,9 +63,7 @@ def measure_rows(
                     export_random(slots, file)
                 else:
                     export_nothing(file)
-            *timings, beside = measure(
-                target, files, threads=threads, processes=PROCESSES, budget_s=BATCH_BUDGET_S
-            )
+            *timings, beside = timer(files, processes=PROCESSES, budget_s=BATCH_BUDGET_S)
         if isinstance(beside, CandidateError):
             raise RuntimeError(f"the latency profile's anchor cannot be timed: {beside}")
         for (name, slots, encoding, is_held_out), timing in zip(batch, timings, strict=True):
@@ -95,14 +91,14 @@ def _ratio(a: Timing, b: Timing) -> float:
 
 
 def time_networks(
-    space: SearchSpace, encodings: Sequence[tuple[int, ...]], *, target: str, threads: int
+    space: SearchSpace, encodings: Sequence[tuple[int, ...]], timer: Timer
 ) -> list[Timing]:
     """The latency of whole networks with random weights; those that cannot run are left out."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{i}.onnx" for i in range(len(encodings))]
         for encoding, file in zip(encodings, files, strict=True):
             export_random(space.slots(encoding), file)
-        timings = measure(target, files, threads=threads, processes=PROCESSES, budget_s=2.0)
+        timings = timer(files, processes=PROCESSES, budget_s=2.0)
     return [timing for timing in timings if isinstance(timing, Timing)]
 
 

@@ -7,12 +7,12 @@ that takes no argument; warm-up, repeats, order, grouping and units are in `_tim
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from search_spaces import Registry, UserError
+from search_spaces import CandidateError, Registry, UserError
 
 TARGETS = Registry(package="nas.targets", kind="target")
 
@@ -53,6 +53,20 @@ class AbstractTarget(abc.ABC):
         """
 
 
+class Timer(Protocol):
+    """Times files on one target, somewhere; `nas.targets.measure` does so on this machine."""
+
+    def __call__(
+        self,
+        files: Sequence[Path],
+        *,
+        processes: int,
+        spares: int = 0,
+        budget_s: float | None = None,
+    ) -> "list[Timing | CandidateError]":
+        """As `nas.targets.measure`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """The measured latency of one file on one target.
@@ -75,6 +89,7 @@ class Timing:
         version: Its version.
         cpu: Model name of the processor.
         instruction_set: Best 8-bit instruction set that the processor offers.
+        host: Name of the machine; "" where it was not recorded.
     """
 
     median_ms: float
@@ -91,6 +106,7 @@ class Timing:
     version: str
     cpu: str
     instruction_set: str
+    host: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types; `Timing.from_json` reads them back."""
@@ -105,6 +121,7 @@ class Timing:
             UserError: If a field is missing.
         """
         names = [field.name for field in dataclasses.fields(cls)]
+        fields = {"host": "", **fields}
         missing = [name for name in names if name not in fields]
         if missing:
             raise UserError(

@@ -16,6 +16,7 @@ import json
 import logging
 import math
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -217,6 +218,7 @@ def summarise(
         version=version,
         cpu=cpu_model(),
         instruction_set=instruction_set(),
+        host=socket.gethostname(),
     )
 
 

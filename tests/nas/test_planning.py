@@ -12,6 +12,8 @@ import torch
 from nas._files import write_json
 from nas.config import Config
 from nas.data import DataSet
+from nas.executors.inline import Inline
+from nas.executors.processes import Processes
 from nas.planning import (
     MAX_TRIALS,
     MIN_STEPS,
@@ -58,7 +60,7 @@ def test_without_time_the_plans_are_the_smallest_that_make_sense(
 ) -> None:
     train = train_plan_of(plan_training(CONFIG, problem(mini), digits, remaining_s=0.0))
     phases = phase_plan_of(
-        plan_search(CONFIG, Supernet(mini), digits, problem(mini), remaining_s=0.0)
+        plan_search(CONFIG, Supernet(mini), digits, problem(mini), Inline(), remaining_s=0.0)
     )
     assert train.steps == 2 * MIN_STEPS
     assert phases.trials == MIN_TRIALS
@@ -69,7 +71,7 @@ def test_what_the_user_fixed_is_kept(mini: SearchSpace, digits: DataSet) -> None
     fixed = replace(CONFIG, trials=7, set={**CONFIG.set, "steps": 50, "channels_last": False})
     train = train_plan_of(plan_training(fixed, problem(mini), digits, remaining_s=1e4))
     phases = phase_plan_of(
-        plan_search(fixed, Supernet(mini), digits, problem(mini), remaining_s=1e4)
+        plan_search(fixed, Supernet(mini), digits, problem(mini), Inline(), remaining_s=1e4)
     )
     assert (train.steps, train.channels_last, phases.trials) == (50, False, 7)
     assert 0 <= train.full_from < 50
@@ -132,7 +134,9 @@ def test_time_that_training_leaves_is_spent_on_candidates(
     mini: SearchSpace, digits: DataSet
 ) -> None:
     def planned(remaining_s: float) -> dict[str, Any]:
-        return plan_search(CONFIG, Supernet(mini), digits, problem(mini), remaining_s=remaining_s)
+        return plan_search(
+            CONFIG, Supernet(mini), digits, problem(mini), Inline(), remaining_s=remaining_s
+        )
 
     least = planned(0.0)
     fixed_s = least["finalists_s"] + SPARE_SHARE * CONFIG.seconds
@@ -149,12 +153,14 @@ def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
 ) -> None:
     monkeypatch.setattr("nas.planning.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
     monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
-    monkeypatch.setattr("nas.planning.num_cores", lambda: 4 * torch.get_num_threads())
+    monkeypatch.setattr("nas.executors._base.num_cores", lambda: 4 * torch.get_num_threads())
 
     def trials(at_once: int) -> int:
+        executor = Processes(workers=at_once)
         plan = plan_search(
-            CONFIG, Supernet(mini), digits, problem(mini), remaining_s=300.0, at_once=at_once
+            CONFIG, Supernet(mini), digits, problem(mini), executor, remaining_s=300.0
         )
+        assert phase_plan_of(plan).lag == executor.lag
         return phase_plan_of(plan).trials
 
     one = trials(1)
@@ -167,7 +173,9 @@ def test_a_share_of_the_time_is_kept_for_training_finalists_further(
 ) -> None:
     def planned(share: float, **more: float) -> dict[str, Any]:
         config = replace(CONFIG, time="1000s", set={**CONFIG.set, "finetune_share": share, **more})
-        return plan_search(config, Supernet(mini), digits, problem(mini), remaining_s=600.0)
+        return plan_search(
+            config, Supernet(mini), digits, problem(mini), Inline(), remaining_s=600.0
+        )
 
     none, some = planned(0.0), planned(0.3)
     assert none["finetune_s"] == 0.0
@@ -217,7 +225,7 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     mini: SearchSpace, digits: DataSet, tmp_path: Path
 ) -> None:
     config = replace(CONFIG, time="1000s", supernet=str(tmp_path))
-    found = plan_search(config, Supernet(mini), digits, problem(mini), remaining_s=600.0)
+    found = plan_search(config, Supernet(mini), digits, problem(mini), Inline(), remaining_s=600.0)
     available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"]
     assert found["finetune_s"] == pytest.approx(found["finetune_share"] * available_s, abs=0.1)
     write_json(tmp_path / "plan.json", asdict(TrainPlan(steps=9, precision="bf16", batch_size=5)))
