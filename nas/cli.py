@@ -18,6 +18,7 @@ from nas._bench_command import bench
 from nas._console import print_table
 from nas._options import Budgets, Resolution, SpaceName, fractions, setting, words
 from nas._space_commands import space_app
+from nas._sweep_command import sweep
 
 app = typer.Typer(
     help="Search architectures jointly with quantization and pruning, against measured latency.",
@@ -31,6 +32,10 @@ app.command(
     epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
     "--minimize macs --reference 80,max"
 )(bench)
+app.command(
+    epilog="Example: nas sweep sweep.toml --dry-run\n\n"
+    "The same command continues an interrupted sweep."
+)(sweep)
 
 OK, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 USAGE_ERROR: Any = typer.BadParameter.__base__

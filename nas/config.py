@@ -52,6 +52,8 @@ class Config:
         time: How long all phases together should take: "90s", "20m", "1.5h".
         supernet: A run directory whose trained supernet is used; "" to train one.
         seed: Of everything random.
+        data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
+            supernet share it.
         threads: Threads of training and scoring; 0 for all cores.
         set: Further settings by name: fields of the training plan, the phase plan and the
             controller, such as {"learning_rate": 0.001}.
@@ -77,6 +79,7 @@ class Config:
     time: str = DEFAULT_TIME
     supernet: str = ""
     seed: int = 0
+    data_seed: int = -1
     threads: int = 0
     set: Mapping[str, float | int | str] = field(default_factory=dict)
 
@@ -87,8 +90,11 @@ class Config:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
         if self.timing_threads < 1:
             raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
-        if self.lag < -1:
-            raise UserError(f"lag is {self.lag}. It must be -1 (the executor's own) or more.")
+        for name, default in (("lag", "the executor's own"), ("data_seed", "the seed")):
+            if getattr(self, name) < -1:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}. It must be -1 ({default}) or more."
+                )
         for name in ("threads", "timing_threads", "workers"):
             if getattr(self, name) > MAX_THREADS:
                 raise UserError(
@@ -109,6 +115,11 @@ class Config:
                 "as its teacher. Add 0."
             )
         _check_set(self.set)
+
+    @property
+    def split_seed(self) -> int:
+        """What decides the images of every split."""
+        return self.seed if self.data_seed < 0 else self.data_seed
 
     @property
     def seconds(self) -> float:
@@ -147,13 +158,27 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If the file is missing or damaged, or a name or type is wrong.
     """
+    where = f"configuration '{path}'"
+    document = read_toml(path, where)
+    return {name: checked_setting(name, value, where) for name, value in document.items()}
+
+
+def read_toml(path: Path, where: str) -> dict[str, Any]:
+    """The document in a TOML file that a person wrote.
+
+    Args:
+        path: Of the file.
+        where: What it is called in messages.
+
+    Raises:
+        UserError: If the file is missing or damaged.
+    """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"cannot read configuration '{path}': {error.strerror}.") from error
+        raise UserError(f"cannot read {where}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration '{path}' is not TOML: {error}.") from error
-    return {name: _checked(name, value, path) for name, value in document.items()}
+        raise UserError(f"{where} is not TOML: {error}.") from error
 
 
 def make_config(settings: Mapping[str, Any]) -> Config:
@@ -262,10 +287,20 @@ def from_document(cls: type[Plan], document: Mapping[str, Any]) -> Plan:
     return cls(**values)
 
 
-def _checked(name: str, value: Any, path: Path) -> Any:
+def checked_setting(name: str, value: Any, where: str) -> Any:
+    """The value of a field of `Config`, as that has it.
+
+    Args:
+        name: Of the field.
+        value: As TOML gave it.
+        where: What the file is called in messages.
+
+    Raises:
+        UserError: If there is no such field, or the value is of another type.
+    """
     fields = {f.name: f for f in dataclasses.fields(Config)}
     if name not in fields:
-        raise UserError(f"configuration '{path}': unknown '{name}'. {did_you_mean(name, fields)}")
+        raise UserError(f"{where}: unknown '{name}'. {did_you_mean(name, fields)}")
     given, default = value, getattr(Config(), name)
     if name == "set":
         is_right, wanted = isinstance(value, Mapping), "a table"
@@ -277,7 +312,7 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     else:
         is_right, wanted = is_a(value, type(default)), TYPE_NAMES[type(default)]
     if not is_right:
-        raise UserError(f"configuration '{path}': {name} is {given!r}. It must be {wanted}.")
+        raise UserError(f"{where}: {name} is {given!r}. It must be {wanted}.")
     return value
 
 

@@ -95,6 +95,7 @@ def plan_training(
     data: DataSet,
     *,
     remaining_s: float,
+    is_all: bool = False,
 ) -> dict[str, Any]:
     """plan.json without its limits: the training that fits, by a short speed test.
 
@@ -103,6 +104,7 @@ def plan_training(
         problem: Only candidates within its limits are timed.
         data: To measure with.
         remaining_s: Seconds left of the configured time, for this and all that follows.
+        is_all: Whether nothing follows.
     """
     started = time.perf_counter()
     train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **config.settings_of(TrainPlan)})
@@ -117,6 +119,8 @@ def plan_training(
         available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
         finetune_s = finetune_seconds(config, phases, max(0.0, available_s))
         train_s = TRAIN_SHARE * max(0.0, available_s - finetune_s)
+        if is_all:
+            train_s = max(0.0, available_s + finalists_s)
         train_plan = planned_steps(supernet, train_plan, problem, data, config, train_s)
     return {"schema": SCHEMA, **asdict(train_plan)}
 

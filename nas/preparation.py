@@ -105,7 +105,7 @@ def read_data(
         config.data,
         resolution=config.resolution or None,
         data_dir=Path(config.data_dir) if config.data_dir else None,
-        seed=config.seed,
+        seed=config.split_seed,
         cache=Path(config.cache) if config.cache else None,
         progress=progress,
         accept=accept,

@@ -1,6 +1,6 @@
 """`nas search`, from a configuration to verified files. Read it top to bottom.
 
-config -> data, space, limits -> profile -> trim, plan -> train
+config -> data, space, limits -> profile -> trim, plan -> train (all that: nas/training.py)
        -> ( ask -> extract -> compress -> score -> record )*
        -> train finalists further -> export, time, verify -> front
 """
@@ -11,46 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from nas._files import understood
 from nas.config import Config
 from nas.controllers import CONTROLLERS, Predicts
-from nas.data import DataSet
-from nas.executors import Session, make_executor, make_timer
+from nas.executors import Session, make_executor
 from nas.finish import finish, train_finalists
 from nas.hosts import unlike
-from nas.latency import LatencyModel
 from nas.planning import (
     PhasePlan,
-    make_method,
     phase_plan_of,
     plan_search,
-    plan_training,
-    train_plan_of,
-    training_images,
 )
-from nas.preparation import (
-    check_smallest_latency,
-    describe_data,
-    keep_data_facts,
-    keep_space_file,
-    make_problem,
-    prepare,
-)
-from nas.problem import KnownMetrics, Problem
-from nas.profiling import profile
+from nas.problem import Problem
 from nas.reporter import Reporter
-from nas.run import WEIGHTS, Run, log_step
+from nas.run import Run
 from nas.score import Scorer
-from nas.trained import Trained, read_supernet
+from nas.trained import Trained
+from nas.training import Begun, begin
 from nas.trial import Score, Trial
-from nas.trimming import announce, limit_rows, run_space
 from search_spaces import Candidate, UserError
-from supernets.checkpoint import write_tensors
-from supernets.steps import SupernetStep
-from supernets.supernet import Supernet
-from supernets.train import TrainPlan, progress, train
 
 
 def search(config: Config, out: Path, reporter: Reporter) -> None:
@@ -60,46 +40,18 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         UserError: If what was asked cannot be done; nothing recorded is lost.
         OSError: If a disk is full or read-only; the same command continues.
     """
-    make_executor(config).check()
-    run = Run.open(out, config) if (out / "config.toml").exists() else None
-    data, space, limits = prepare(config, reporter, is_trained=(out / WEIGHTS).exists())
-    torch.set_num_threads(config.threads or torch.get_num_threads())
-    timer = make_timer(config)
-    if run is None:
-        check_smallest_latency(config, space, limits, timer)
-        run = Run.open(out, config)
-    reporter.note(f"run directory: {out}")
-    reporter.note(describe_data(data))
-    keep_data_facts(run, data)
-    keep_space_file(run, config)
-    with run.phase("profile"):
-        model = profile(run, config, space, limits, timer, reporter)
-    limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)
-    space = run_space(run, space, limits, model, reporter)
-    problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))
-    with run.phase("plan"):
-        document = run.decided(
-            "plan.json",
-            lambda: (
-                plan_training(config, problem, data, remaining_s=run.remaining_s(config))
-                | {"limits": limit_facts}
-            ),
-        )
-    with understood(f"'{run.path}/plan.json'"):
-        train_plan = train_plan_of(document)
-        announce(document, reporter)
-    with run.phase("train"):
-        supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
+    begun = begin(config, out, reporter)
+    run, data, problem = begun.run, begun.data, begun.problem
     with run.phase("search"):
-        phases = decided_phases(run, config, supernet, data, problem)
+        phases = decided_phases(begun, config)
         trained = Trained(
             run=run,
             config=config,
             data=data,
             problem=problem,
-            train_plan=train_plan,
+            train_plan=begun.train_plan,
             phases=phases,
-            scorer=Scorer(supernet, data, phases.images_per_score),
+            scorer=Scorer(begun.supernet, data, phases.images_per_score),
         )
         trials = score_candidates(trained, reporter)
     train_finalists(trained, trials, reporter)
@@ -107,65 +59,22 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         finish(trained, trials, reporter)
 
 
-def decided_phases(
-    run: Run, config: Config, supernet: Supernet, data: DataSet, problem: Problem
-) -> PhasePlan:
+def decided_phases(begun: Begun, config: Config) -> PhasePlan:
     """What follows training, as decided when this run first came here."""
+    run = begun.run
     document = run.decided(
         "search_plan.json",
         lambda: plan_search(
             config,
-            supernet,
-            data,
-            problem,
+            begun.supernet,
+            begun.data,
+            begun.problem,
             make_executor(config),
             remaining_s=run.remaining_s(config),
         ),
     )
     with understood(f"'{run.path}/search_plan.json'"):
         return phase_plan_of(document)
-
-
-def trained_supernet(
-    run: Run,
-    config: Config,
-    problem: Problem,
-    data: DataSet,
-    train_plan: TrainPlan,
-    reporter: Reporter,
-) -> Supernet:
-    """The supernet with trained weights: recorded, given, or trained now."""
-    space = problem.space
-    supernet = Supernet(space, seed=config.seed)
-    own = run.path / WEIGHTS
-    given = Path(config.supernet) / WEIGHTS if config.supernet else None
-    source = own if own.exists() else given
-    if source is not None:
-        supernet = read_supernet(source, supernet)
-        if source != own:
-            write_tensors(own, supernet.state_dict(), {"space": space.name})
-        return supernet
-    reporter.phase("train", f"training the supernet, {train_plan.steps} steps")
-    log = run.path / "train_log.jsonl"
-
-    def on_step(numbers: dict[str, float]) -> None:
-        step = int(numbers["step"])
-        share = progress(step, train_plan)
-        text = f"step {step} of {train_plan.steps}, loss {numbers['loss']:.3f}"
-        rate = f"{numbers['images_per_s']:.0f} images/s"
-        reporter.advance(round(100 * share), 100, f"{text}, {rate}")
-        log_step(log, numbers, train_plan.steps)
-
-    train(
-        supernet,
-        training_images(data),
-        train_plan,
-        SupernetStep(supernet, train_plan, make_method(config, problem, train_plan)),
-        directory=run.folder("train_state"),
-        on_step=on_step,
-    )
-    write_tensors(own, supernet.state_dict(), {"space": space.name})
-    return supernet
 
 
 def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:

@@ -7,6 +7,8 @@ import numpy as np
 
 from nas._files import write_json
 from nas.budget import format_value
+from nas.config import Config
+from nas.donor import donor_space
 from nas.latency import LatencyModel
 from nas.planning import FEW_STEPS
 from nas.problem import KnownMetrics, Limit
@@ -21,14 +23,20 @@ TRIM_SLACK = 1.15
 
 def run_space(
     run: Run,
+    config: Config,
     space: SearchSpace,
     limits: list[Limit],
     model: LatencyModel,
     reporter: Reporter,
 ) -> SearchSpace:
-    """The recorded space: without options that fit no network within the limits."""
+    """The recorded space: without options that fit no network within the limits.
+
+    With a given supernet it has the architectures of that one instead, whatever the limits are.
+    """
     if not (run.path / "space.json").exists():
-        trimmed, dropped = trim(space, limits, model)
+        trimmed, dropped = (
+            (donor_space(config, space), {}) if config.supernet else trim(space, limits, model)
+        )
         if dropped:
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())
             run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
@@ -36,7 +44,9 @@ def run_space(
     recorded = read_space(run.path)
     fewer = len(space.choices) - len(recorded.choices)
     options = sum(space.cardinalities) - sum(recorded.cardinalities)
-    if options:
+    if options and config.supernet:
+        reporter.note(f"searching the architectures of supernet '{config.supernet}'")
+    elif options:
         reporter.note(
             f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
             "the budget; space.json has the rest"

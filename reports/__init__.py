@@ -1,25 +1,29 @@
 """From run directories to tables and pages: the Pareto report of a search.
 
 Reads what `nas search` wrote and writes `report/` of the same run directory: `report.html` (one
-offline file), `pareto.csv` and `report.md`; `compare` puts finished runs side by side. Never
-imports torch.
+offline file), `pareto.csv` and `report.md`; `compare` puts finished runs side by side,
+`build_sweep_report` all runs of a sweep. Never imports torch.
 """
 
-from reports.build import build_bench, build_comparison, build_report
+from reports.build import build_bench, build_comparison, build_report, build_sweep_report
 from reports.comparison import compare, comparison_json, comparison_table
 from reports.intervals import wilson
 from reports.load import load_run
+from reports.sweep_numbers import sweep_json, sweep_tables
 from reports.tables import front_rows, front_table
 
 __all__ = [
     "build_bench",
     "build_comparison",
     "build_report",
+    "build_sweep_report",
     "compare",
     "comparison_json",
     "comparison_table",
     "front_rows",
     "front_table",
     "load_run",
+    "sweep_json",
+    "sweep_tables",
     "wilson",
 ]

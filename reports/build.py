@@ -1,4 +1,4 @@
-"""Writing pages: a run's report inside its directory, a comparison where the user wants it.
+"""Writing pages: a run's or sweep's report inside its folder, a comparison where the user wants it.
 
 Every file is replaced as a whole: who opens one sees the old or the new one, never half.
 """
@@ -10,10 +10,12 @@ from pathlib import Path
 
 from nas._files import make_folder
 from nas.bench import Benchmark, Record
-from reports import bench_page, comparison_page
+from reports import bench_page, comparison_page, sweep_page
 from reports.comparison import Comparison
 from reports.load import load_run
 from reports.page import render
+from reports.sweep import read_sweep
+from reports.sweep_frame import sweep_parquet
 from reports.tables import markdown, pareto_csv
 from search_spaces import UserError
 
@@ -70,6 +72,29 @@ def build_bench(benchmark: Benchmark, records: Mapping[str, Record], out: Path) 
     return _write_where_asked("plot", out, bench_page.render(benchmark, records))
 
 
+def build_sweep_report(folder: Path) -> Path:
+    """Writes report.html and sweep.parquet into a sweep's folder.
+
+    Args:
+        folder: A sweep's folder; its runs may still be going on.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: If this is no sweep's folder, or sweep.json or outcomes.json cannot be read.
+        OSError: If the disk is full or the report cannot be written; the old one stays.
+    """
+    sweep = read_sweep(folder)
+    frame, page = sweep_parquet(sweep), sweep_page.render(sweep)
+    try:
+        _write(folder / "sweep.parquet", frame)
+        _write(folder / "report.html", page)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(folder)) from error
+    return folder / "report.html"
+
+
 def _write_where_asked(what: str, out: Path, content: str) -> Path:
     try:
         _write(out, content)
@@ -81,12 +106,13 @@ def _write_where_asked(what: str, out: Path, content: str) -> Path:
     return out
 
 
-def _write(path: Path, content: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     """Replaces a file as a whole."""
+    written = content.encode("utf-8") if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(content)
+        with os.fdopen(handle, "wb") as file:
+            file.write(written)
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
         os.replace(temporary, path)
     except BaseException:

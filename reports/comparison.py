@@ -98,12 +98,17 @@ def identity(run: RunTables) -> Mapping[str, str]:
         "images of the search split": str(deployed.search.total),
         "images of the test split": str(deployed.test.total),
         "normalisation of the images": f"mean {image.get('mean')}, std {image.get('std')}",
-        "seed of the splits": str(run.config.get("seed", "")),
+        "seed of the splits": str(_split_seed(run.config)),
         "target": str(run.config.get("target", latency.runtime)),
         "processor": f"{latency.cpu} ({latency.instruction_set})",
         "threads of the target": str(latency.threads),
         "batch of the target": str(latency.batch),
     }
+
+
+def _split_seed(config: Mapping[str, Any]) -> Any:
+    own = config.get("data_seed", -1)
+    return config.get("seed", "") if own == -1 else own
 
 
 def _refuse_differences(

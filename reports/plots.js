@@ -108,8 +108,9 @@ function drawLines(host, plot) {
 }
 
 function drawDots(host, plot) {
-  const area = frame(host, plot, 300);
+  const area = frame(host, plot, plot.height ?? 300);
   const { svg, x, y } = area;
+  for (const stairs of plot.stairs ?? []) drawStairs(area, stairs);
   if (plot.hasDiagonal) {
     const [low, high] = plot.x.domain;
     draw(svg, "line", { class: "diagonal", x1: x.at(low), y1: y.at(low), x2: x.at(high), y2: y.at(high) });

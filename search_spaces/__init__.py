@@ -33,3 +33,4 @@ from search_spaces._slot import Slot as Slot
 from search_spaces._space import SearchSpace as SearchSpace
 from search_spaces._tables import Additive as Additive
 from search_spaces._tables import SlotTable as SlotTable
+from search_spaces._tables import is_policy as is_policy

@@ -132,7 +132,7 @@ class SmallRun:
             mock.patch("nas.finalists.Exporter._card", card),
             mock.patch("nas.executors._base.measure", measure),
             mock.patch("nas.profiling.measure_rows", measure_rows),
-            mock.patch("nas.search.plan_training", plan("plan.json")),
+            mock.patch("nas.training.plan_training", plan("plan.json")),
             mock.patch("nas.search.plan_search", plan("search_plan.json")),
         ):
             yield

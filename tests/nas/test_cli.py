@@ -29,6 +29,7 @@ FLAGS = {
         "--controller",
         "--executor",
         "--workers",
+        "--ray-address",
         "--trials",
         "--time",
         "--supernet",
@@ -58,6 +59,7 @@ FLAGS = {
         "--out",
         "--json",
     ],
+    "sweep": ["--out", "--ray-address", "--resume", "--dry-run", "--json"],
     "space list": ["--json"],
     "space describe": [
         "--budget",

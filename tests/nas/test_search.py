@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,14 +17,17 @@ import pytest
 import torch
 
 import nas
+from nas._files import read_json
 from nas.card import read_card
 from nas.config import Config
 from nas.data import DataSet, load_data
+from nas.reporter import Silent
 from nas.run import read_front, read_space
 from nas.search import search
 from nas.trial import Trial
 from reports import build_report
-from search_spaces import SearchSpace, UserError
+from search_spaces import SearchSpace, UserError, is_policy
+from tests.small_run import SmallRun
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "verify_card.py"
@@ -296,9 +299,9 @@ def test_the_same_command_again_changes_and_measures_nothing(
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
-    for place in ("nas.finalists.measure", "nas.latency.measure.measure", "nas.finalists.verify"):
+    for place in ("nas.executors._base.measure", "nas.latency.measure.measure", "nas.finalists.verify"):
         monkeypatch.setattr(place, refused)
-    monkeypatch.setattr("nas.search.train", refused)
+    monkeypatch.setattr("nas.training.train", refused)
     monkeypatch.setattr("nas.score.Scorer.compressed", refused)
     search(CONFIG, run, Listener())
     after = resume.records(run)
@@ -396,3 +399,27 @@ def test_killed_three_times_ends_as_if_never_interrupted(tmp_path: Path) -> None
     assert (whole / "trials.jsonl").read_bytes() == (killed / "trials.jsonl").read_bytes()
     assert read_front(whole) == read_front(killed)
     assert resume.differences(killed, whole) == []
+
+
+def test_a_supernet_serves_a_search_of_another_budget_and_seed_but_not_of_other_images(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    config = replace(small_run.config, supernet=str(small_run.path), budget=("60%MACs",), trials=3)
+    with pytest.raises(UserError, match="was trained on other images"):
+        search(replace(config, seed=1), tmp_path / "other", Silent())
+    with pytest.raises(UserError, match="was trained for other architectures"):
+        search(replace(config, space="mobile"), tmp_path / "space", Silent())
+    path = tmp_path / "run"
+    search(replace(config, seed=1, data_seed=0), path, Silent())
+    donor, own = (
+        SearchSpace.from_json(read_json(p / "space.json")) for p in (small_run.path, path)
+    )
+    assert [c for c in own.choices if not is_policy(c.name)] == [
+        c for c in donor.choices if not is_policy(c.name)
+    ]
+    largest = max(
+        json.loads(line)["predicted"]["macs"]
+        for line in (path / "trials.jsonl").read_text().splitlines()
+    )
+    (limit,) = read_json(path / "plan.json")["limits"]
+    assert largest <= limit["max"] < limit["largest"]

@@ -326,3 +326,39 @@ def new_run(tmp_path: Path) -> Callable[..., Path]:
         return make_run(made[-1], **options)
 
     return new
+
+
+def make_sweep(folder: Path, runs: list[Json], *, varying: tuple[str, ...], new_run: Any) -> Path:
+    """Writes a sweep: per run its settings, its status (None: open) and options of `make_run`.
+
+    `change` of a run is called with every card of it; `folder` says whether it has one.
+    """
+    rows, outcomes = [], {}
+    for number, run in enumerate(runs):
+        name = run.get("name", f"run-{number}")
+        rows.append({"name": name, "settings": run["settings"]})
+        status = run.get("status", "finished")
+        if status is not None:
+            outcomes[name] = {"status": status, "error": run.get("error", "")}
+        if run.get("folder", status == "finished"):
+            made = new_run(**run.get("options", {}))
+            for path in made.glob("front/*/card.json"):
+                document = json.loads(path.read_text())
+                run.get("change", dict)(document)
+                _write_json(path, document)
+            (folder / "runs").mkdir(parents=True, exist_ok=True)
+            made.rename(folder / "runs" / name)
+    _write_json(folder / "sweep.json", {"schema": 1, "varying": list(varying), "runs": rows})
+    if outcomes:
+        _write_json(folder / "outcomes.json", {"schema": 1, "runs": outcomes})
+    return folder
+
+
+@pytest.fixture
+def new_sweep(tmp_path: Path, new_run: Callable[..., Path]) -> Callable[..., Path]:
+    """Makes a sweep in a folder of its own; takes what `make_sweep` takes."""
+
+    def new(runs: list[Json], *, varying: tuple[str, ...] = ("seed",), name: str = "sweep") -> Path:
+        return make_sweep(tmp_path / name, runs, varying=varying, new_run=new_run)
+
+    return new

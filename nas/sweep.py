@@ -1,0 +1,273 @@
+"""`nas sweep`: many searches over a Ray cluster, each an ordinary run directory.
+
+sweep.toml -> supernets, each trained once -> searches, each on a node of its own -> report
+
+Ray Tune decides what runs where and when, and tries again what failed. A search takes all cores of
+its node, so that no other is scored while its files are timed.
+
+    sweep.toml      what was asked; a sweep continues only with the same
+    sweep.json      the searches and supernets that it comes to, decided once
+    outcomes.json   how each ended
+    supernets/      runs up to their trained supernet
+    runs/           runs
+    tune/           Ray Tune's own records
+    report.html, sweep.parquet
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nas._files import make_folder, read_json, write_json, write_text
+from nas.config import DEFAULT_TIME, Config, make_config, parse_time
+from nas.environment import num_cores
+from nas.executors._cluster import connected, nodes
+from nas.sweep_file import Search, Sweep, read_sweep
+from search_spaces import UserError
+
+SWEEP_FILE, PLAN, OUTCOMES = "sweep.toml", "sweep.json", "outcomes.json"
+SUPERNETS, RUNS, TUNE = "supernets", "runs", "tune"
+FINISHED, FAILED = "finished", "failed"
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends this process like any other
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",  # what it prints would be among ours
+}
+
+
+class Watcher(Protocol):
+    """Told what becomes of the jobs of a sweep."""
+
+    def begin(self, stage: str, names: Sequence[str]) -> None:
+        """These are to be done now."""
+
+    def started(self, name: str) -> None:
+        """One runs."""
+
+    def ended(self, name: str, status: str, text: str) -> None:
+        """One is "finished" or has "failed"; a line about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one Tune trial does.
+
+    Attributes:
+        name: Of its folder.
+        config: Of the run.
+        out: The run directory.
+        is_supernet: Whether it ends with the trained supernet.
+    """
+
+    name: str
+    config: Config
+    out: str
+    is_supernet: bool
+
+    def to_text(self) -> str:
+        """The job as a line of JSON."""
+        return json.dumps({**vars(self), "config": asdict(self.config)})
+
+    @staticmethod
+    def from_text(text: str) -> "Job":
+        """The inverse of `to_text`."""
+        document = json.loads(text)
+        return Job(**{**document, "config": Config(**_tuples(document["config"]))})
+
+
+def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as `Config` has them, of which JSON has made lists."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+
+
+def estimate_s(sweep: Sweep) -> tuple[float, float]:
+    """Seconds that all supernets, and all searches, were given, one after the other."""
+    times = [parse_time(str(s.settings.get("time", DEFAULT_TIME))) for s in sweep.searches]
+    return len(sweep.supernets) * parse_time(sweep.options.supernet_time), sum(times)
+
+
+def opened(path: Path, out: Path, *, must_exist: bool = False) -> Sweep:
+    """The sweep in a folder, begun now if there is none.
+
+    Args:
+        path: sweep.toml.
+        out: The sweep's folder.
+        must_exist: Whether to refuse to begin one.
+
+    Raises:
+        UserError: If the file has a mistake, or the folder belongs to another sweep.
+    """
+    kept = out / SWEEP_FILE
+    if must_exist and not kept.exists():
+        raise UserError(f"there is no sweep in '{out}' to resume. Leave out --resume to begin one.")
+    if not kept.exists() and out.exists() and any(out.iterdir()):
+        raise UserError(
+            f"sweep '{out}': the folder is not empty and has no {SWEEP_FILE}. "
+            "Name another with --out."
+        )
+    sweep = read_sweep(path)
+    text = path.read_text(encoding="utf-8")
+    if kept.exists() and kept.read_text(encoding="utf-8") != text:
+        raise UserError(
+            f"sweep '{path}' is not the one that '{out}' was begun with, which is kept in its "
+            f"{SWEEP_FILE}. Name a new folder with --out, or restore the file."
+        )
+    make_folder(out)
+    if not (out / PLAN).exists():
+        write_json(out / PLAN, sweep.to_json())
+        write_text(kept, text)
+    return Sweep.from_json(read_json(out / PLAN))
+
+
+def run_sweep(sweep: Sweep, out: Path, *, ray_address: str, watcher: Watcher) -> dict[str, str]:
+    """Run or continue a sweep.
+
+    Args:
+        sweep: What is to be done.
+        out: Its folder, which every node can write.
+        ray_address: "auto" or HOST:PORT of a cluster; "" for a Ray of this process's own.
+        watcher: Told how it goes.
+
+    Returns:
+        "finished" or "failed" by the name of every search that has ended.
+
+    Raises:
+        UserError: If there is no such cluster, or its nodes cannot take a search each.
+    """
+    out = out.resolve()
+    supernets = [_supernet_job(name, sweep, out) for name in sweep.supernets]
+    searches = [_search_job(search, sweep, out) for search in sweep.searches]
+    with connected(ray_address, num_cpus=num_cores()) as ray:
+        resources = _resources(nodes(ray), sweep.options.cores, [*supernets, *searches])
+        for stage, jobs in ((SUPERNETS, supernets), (RUNS, searches)):
+            outcomes = Outcomes(out / OUTCOMES, stage, watcher)
+            watcher.begin(stage, [job.name for job in jobs])
+            _tune(sweep, out, stage, jobs, resources, outcomes)
+    return outcomes.statuses
+
+
+def _supernet_job(name: str, sweep: Sweep, out: Path) -> Job:
+    config = _config(sweep.supernets[name], out)
+    return Job(name=name, config=config, out=str(out / SUPERNETS / name), is_supernet=True)
+
+
+def _search_job(search: Search, sweep: Sweep, out: Path) -> Job:
+    supernet = str(out / SUPERNETS / search.supernet)
+    config = _config({**search.settings, "supernet": supernet}, out)
+    return Job(
+        name=search.name, config=config, out=str(out / RUNS / search.name), is_supernet=False
+    )
+
+
+def _config(settings: Mapping[str, Any], out: Path) -> Config:
+    """The configuration, with decoded images where every node finds them."""
+    return make_config({"cache": str(out / ".cache"), **_tuples(settings)})
+
+
+def _resources(
+    nodes: Sequence[Mapping[str, float]], cores: int, jobs: Iterable[Job]
+) -> dict[str, dict[str, float]]:
+    """What a job takes of a node, by its target: so much that no second one fits beside it.
+
+    Where nodes carry a target's label (`target:NAME`), jobs with that target run there alone.
+
+    Raises:
+        UserError: If no node, or more than one job to a node, has room.
+    """
+    found = {}
+    for target in {job.config.target for job in jobs}:
+        label = f"target:{target}"
+        own = [node for node in nodes if label in node] or nodes
+        sizes = [int(node.get("CPU", 0)) for node in own]
+        wanted = cores or max(sizes, default=0)
+        if not any(size >= wanted > 0 for size in sizes):
+            raise UserError(
+                f"no node of the Ray cluster has {wanted or 1} cores free for a search on target "
+                f"'{target}': they have {sizes}. Lower cores in [sweep], or add a node."
+            )
+        if any(size >= 2 * wanted for size in sizes):
+            raise UserError(
+                f"[sweep] cores is {wanted}, and a node has {max(sizes)}: two searches would run "
+                f"on it and disturb each other's timing. Set cores to more than {max(sizes) // 2}."
+            )
+        labels = [node[label] for node in own if label in node]
+        found[target] = {"CPU": wanted, **({label: min(labels)} if labels else {})}
+    return found
+
+
+def _tune(
+    sweep: Sweep,
+    out: Path,
+    stage: str,
+    jobs: Sequence[Job],
+    resources: Mapping[str, Mapping[str, float]],
+    outcomes: "Outcomes",
+) -> None:
+    """Have Ray Tune do all jobs that are not done."""
+    for name, value in TUNE_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from ray import tune
+
+    from nas import _sweep_trial
+
+    options = sweep.options
+    trainable = tune.with_resources(
+        _sweep_trial.run_job,
+        lambda config: tune.PlacementGroupFactory(
+            [dict(resources[Job.from_text(config["job"]).config.target])]
+        ),
+    )
+    folder = str(out / TUNE / stage)
+    if tune.Tuner.can_restore(folder):
+        tuner = tune.Tuner.restore(folder, trainable=trainable, restart_errored=True)
+    else:
+        space = {"job": tune.grid_search([job.to_text() for job in jobs])}
+        tuner = tune.Tuner(
+            trainable,
+            param_space=space,
+            tune_config=tune.TuneConfig(
+                max_concurrent_trials=options.concurrency or None,
+                time_budget_s=parse_time(options.time_limit) if options.time_limit else None,
+                trial_name_creator=_sweep_trial.name_of,
+                trial_dirname_creator=_sweep_trial.name_of,
+            ),
+            run_config=tune.RunConfig(
+                name=stage,
+                storage_path=str(out / TUNE),
+                failure_config=tune.FailureConfig(max_failures=options.max_failures),
+                callbacks=[_sweep_trial.Tell()],
+                verbose=0,
+            ),
+        )
+    with _sweep_trial.told(outcomes):
+        tuner.fit()
+
+
+class Outcomes:
+    """outcomes.json, kept while jobs of one stage end."""
+
+    def __init__(self, path: Path, stage: str, watcher: Watcher) -> None:
+        self._path = path
+        self._stage = stage
+        self._watcher = watcher
+        nothing: dict[str, Any] = {"schema": 1, SUPERNETS: {}, RUNS: {}}
+        self._document = read_json(path) if path.exists() else nothing
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """Of the jobs of this stage that have ended."""
+        return {name: found["status"] for name, found in self._document[self._stage].items()}
+
+    def started(self, name: str) -> None:
+        """A job runs."""
+        self._watcher.started(name)
+
+    def ended(self, name: str, status: str, text: str) -> None:
+        """A job has ended."""
+        error = text if status == FAILED else ""
+        self._document[self._stage][name] = {"status": status, "error": error}
+        write_json(self._path, self._document)
+        self._watcher.ended(name, status, text)
