@@ -34,7 +34,7 @@ def sweep(
     ] = False,
 ) -> None:
     """Run many searches, spaces x budgets x seeds, on a Ray cluster, and compare their fronts."""
-    from nas.sweep import RUNS, opened, run_sweep
+    from nas.sweep import FAILED, FINISHED, RUNS, fetch_runs, opened, run_sweep
     from nas.sweep_file import read_sweep
     from reports import build_report, build_sweep_report, sweep_json, sweep_tables
 
@@ -48,9 +48,10 @@ def sweep(
         statuses = run_sweep(found, folder, ray_address=ray_address, watcher=watcher)
     finally:
         watcher.close()
-    for name, status in statuses.items():
-        if status == "finished":
-            build_report(folder / RUNS / name)
+    finished = [name for name, status in statuses.items() if status == FINISHED]
+    fetch_runs(found, folder, finished)
+    for name in finished:
+        build_report(folder / RUNS / name)
     page = build_sweep_report(folder)
     if as_json:
         typer.echo(json.dumps({"sweep": str(folder), "report": str(page), **sweep_json(folder)}))
@@ -59,7 +60,7 @@ def sweep(
             typer.echo(f"\n{title}")
             print_table(header, rows)
         typer.echo(f"report: {page}")
-    if len(statuses) < len(found.searches) or "failed" in statuses.values():
+    if len(statuses) < len(found.searches) or FAILED in statuses.values():
         raise typer.Exit(1)
 
 

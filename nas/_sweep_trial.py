@@ -4,38 +4,48 @@ Imports Ray, and is imported only once that is connected. Tune keeps references 
 its records of a sweep, so a continued one finds it by name.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from nas.reporter import Silent
 from nas.run import read_front
+from nas.storage import working_copy
 from nas.sweep import FAILED, FINISHED, Job
 
 if TYPE_CHECKING:
     from nas.sweep import Outcomes
 
-FAILURE = "ended without a message"
+DIED = "its process or node has died"
 _listeners: "list[Outcomes]" = []
 
 
 def run_job(settings: Mapping[str, Any]) -> None:
     """One Tune trial: a supernet or a search, continued where it was interrupted."""
+
+    try:
+        tune.report({"members": _members(Job.from_text(settings["job"]))})
+    except Exception as error:
+        tune.report({"error": str(error) or type(error).__name__})
+        raise
+
+
+def _members(job: Job) -> int:
+    """Does the job; how many networks are on the front that it leaves."""
     from nas.search import search
     from nas.training import begin
 
-    job = Job.from_text(settings["job"])
-    out = Path(job.out)
-    if job.is_supernet:
-        begin(job.config, out, Silent(), is_all=True)
-        tune.report({"members": 0})
-        return
-    if not (out / "front.json").exists():
-        search(job.config, out, Silent())
-    tune.report({"members": len(read_front(out)["members"])})
+    with working_copy(job.out) as out:
+        if job.is_supernet:
+            begin(job.config, out, Silent(), is_all=True)
+        elif not (out / "front.json").exists():
+            with working_copy(job.config.supernet, is_read_only=True) as supernet:
+                search(replace(job.config, supernet=str(supernet)), out, Silent())
+        return 0 if job.is_supernet else len(read_front(out)["members"])
 
 
 def name_of(trial: Any) -> str:
@@ -46,11 +56,15 @@ def name_of(trial: Any) -> str:
 @contextmanager
 def told(outcomes: "Outcomes") -> Iterator[None]:
     """In this context the outcomes are told how trials go."""
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # it prints a traceback for every failure
     _listeners.append(outcomes)
     try:
         yield
     finally:
         _listeners.remove(outcomes)
+        logger.setLevel(level)
 
 
 class Tell(tune.Callback):
@@ -70,7 +84,6 @@ class Tell(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """See `tune.Callback`."""
-        error = trial.get_error()
-        lines = str(getattr(error, "cause", None) or error or FAILURE).strip().splitlines()
+        text = (trial.last_result or {}).get("error", DIED)
         for outcomes in _listeners:
-            outcomes.ended(name_of(trial), FAILED, lines[-1] if lines else FAILURE)
+            outcomes.ended(name_of(trial), FAILED, " ".join(text.split()))

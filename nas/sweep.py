@@ -16,6 +16,7 @@ its node, so that no other is scored while its files are timed.
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from nas._files import make_folder, read_json, write_json, write_text
 from nas.config import DEFAULT_TIME, Config, make_config, parse_time
 from nas.environment import num_cores
 from nas.executors._cluster import connected, nodes
+from nas.storage import fetch
 from nas.sweep_file import Search, Sweep, read_sweep
 from search_spaces import UserError
 
@@ -58,7 +60,7 @@ class Job:
     Attributes:
         name: Of its folder.
         config: Of the run.
-        out: The run directory.
+        out: The run directory, or its URL.
         is_supernet: Whether it ends with the trained supernet.
     """
 
@@ -149,22 +151,38 @@ def run_sweep(sweep: Sweep, out: Path, *, ray_address: str, watcher: Watcher) ->
     return outcomes.statuses
 
 
+def _place(sweep: Sweep, out: Path, *names: str) -> str:
+    """Where a folder of the sweep is for all nodes."""
+    return "/".join([sweep.options.storage.rstrip("/") or str(out), *names])
+
+
+def fetch_runs(sweep: Sweep, out: Path, names: Iterable[str]) -> None:
+    """Copy runs into the sweep's folder from where they are kept."""
+    for name in names if sweep.options.storage else ():
+        fetch(_place(sweep, out, RUNS, name), out / RUNS / name)
+
+
 def _supernet_job(name: str, sweep: Sweep, out: Path) -> Job:
-    config = _config(sweep.supernets[name], out)
-    return Job(name=name, config=config, out=str(out / SUPERNETS / name), is_supernet=True)
+    config = _config(sweep.supernets[name], sweep, out)
+    return Job(name=name, config=config, out=_place(sweep, out, SUPERNETS, name), is_supernet=True)
 
 
 def _search_job(search: Search, sweep: Sweep, out: Path) -> Job:
-    supernet = str(out / SUPERNETS / search.supernet)
-    config = _config({**search.settings, "supernet": supernet}, out)
+    supernet = _place(sweep, out, SUPERNETS, search.supernet)
+    config = _config({**search.settings, "supernet": supernet}, sweep, out)
     return Job(
-        name=search.name, config=config, out=str(out / RUNS / search.name), is_supernet=False
+        name=search.name,
+        config=config,
+        out=_place(sweep, out, RUNS, search.name),
+        is_supernet=False,
     )
 
 
-def _config(settings: Mapping[str, Any], out: Path) -> Config:
-    """The configuration, with decoded images where every node finds them."""
-    return make_config({"cache": str(out / ".cache"), **_tuples(settings)})
+def _config(settings: Mapping[str, Any], sweep: Sweep, out: Path) -> Config:
+    """The configuration, with decoded images where a node finds them again."""
+    is_shared = not sweep.options.storage
+    cache = out / ".cache" if is_shared else Path(tempfile.gettempdir()) / "nas-cache"
+    return make_config({"cache": str(cache), **_tuples(settings)})
 
 
 def _resources(
@@ -220,7 +238,7 @@ def _tune(
             [dict(resources[Job.from_text(config["job"]).config.target])]
         ),
     )
-    folder = str(out / TUNE / stage)
+    folder = _place(sweep, out, TUNE, stage)
     if tune.Tuner.can_restore(folder):
         tuner = tune.Tuner.restore(folder, trainable=trainable, restart_errored=True)
     else:
@@ -236,7 +254,7 @@ def _tune(
             ),
             run_config=tune.RunConfig(
                 name=stage,
-                storage_path=str(out / TUNE),
+                storage_path=_place(sweep, out, TUNE),
                 failure_config=tune.FailureConfig(max_failures=options.max_failures),
                 callbacks=[_sweep_trial.Tell()],
                 verbose=0,

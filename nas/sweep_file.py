@@ -39,6 +39,7 @@ from nas.config import (
 from nas.data._load import absolute_if_path
 from nas.executors._cluster import check_installed
 from nas.preparation import check_names
+from nas.storage import is_url
 from search_spaces import UserError, did_you_mean, is_space_file
 from supernets.train import TrainPlan
 
@@ -72,6 +73,7 @@ class Options:
         max_failures: Retries of a search that fails; it continues where it was.
         time_limit: After which nothing new is begun, and what runs is stopped; "" for none.
         cores: Of a node that a search takes; 0 for all cores of the largest.
+        storage: fsspec URL where runs are kept if nodes share no folder; "" for the sweep's own.
     """
 
     supernet_time: str = "10m"
@@ -82,10 +84,16 @@ class Options:
     max_failures: int = 1
     time_limit: str = ""
     cores: int = 0
+    storage: str = ""
 
     def __post_init__(self) -> None:
         for time in filter(None, (self.supernet_time, self.time_limit)):
             parse_time(time)
+        if self.storage and not is_url(self.storage):
+            raise UserError(
+                f"[sweep] storage is '{self.storage}'. It must be a URL, such as "
+                "s3://bucket/sweeps; a folder that all nodes share is named with --out instead."
+            )
         for name in ("samples", "max_searches", "concurrency", "max_failures", "cores"):
             least = int(name in ("samples", "max_searches"))
             if getattr(self, name) < least:

@@ -299,7 +299,11 @@ def test_the_same_command_again_changes_and_measures_nothing(
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
-    for place in ("nas.executors._base.measure", "nas.latency.measure.measure", "nas.finalists.verify"):
+    for place in (
+        "nas.executors._base.measure",
+        "nas.latency.measure.measure",
+        "nas.finalists.verify",
+    ):
         monkeypatch.setattr(place, refused)
     monkeypatch.setattr("nas.training.train", refused)
     monkeypatch.setattr("nas.score.Scorer.compressed", refused)
