@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nas._files import understood, write_json
+from nas.card import read_card
 from nas.entry import Entry, inherited
 from nas.executors import make_timer
-from nas.finalists import Exporter
+from nas.finalists import CARD, FRONT, Exporter
 from nas.finetuning import Finetuning, Recipe, asked_for, make_finetuning
 from nas.front import Contest, choose_front, finalist_order
+from nas.hosts import host_of_timing, unlike
 from nas.planning import PhasePlan
 from nas.references import references
 from nas.reporter import Part, Reporter, Silent
@@ -205,6 +207,11 @@ def finish(
         reporter.note("no candidate is within all limits once measured: raise the budget")
     exporter.settle(front["members"])
     write_json(run.path / "front.json", front)
+    cards = [read_card(run.path / FRONT / key / CARD) for key in front["members"]]
+    files = [file for card in cards for file in card["files"].values() if "latency" in file]
+    if text := unlike("latencies", (host_of_timing(file["latency"]) for file in files)):
+        run.event("finalists", "message", text=text)
+        reporter.note(text)
 
 
 def _counted(reporter: Reporter, of: int) -> Callable[[str], None]:

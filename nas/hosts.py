@@ -6,10 +6,11 @@ from typing import Any
 KIND = ("cpu", "instruction_set", "python", "versions")
 
 
-def unlike(hosts: Iterable[Mapping[str, Any]]) -> str:
-    """What to say of scores of these machines: which are unlike, "" if none is.
+def unlike(what: str, hosts: Iterable[Mapping[str, Any]]) -> str:
+    """What to say of measurements of these machines: which are unlike, "" if none is.
 
     Args:
+        what: Was measured.
         hosts: As `nas.environment.this_host` has them; what is unknown is left out.
     """
     names: dict[str, set[str]] = {}
@@ -20,12 +21,22 @@ def unlike(hosts: Iterable[Mapping[str, Any]]) -> str:
     if len(names) < 2:
         return ""
     groups = "; ".join(f"{', '.join(sorted(of))}: {kind}" for kind, of in sorted(names.items()))
-    return f"scores come from unlike hosts, and their last digits can differ: {groups}"
+    return f"{what} come from unlike hosts and do not quite compare: {groups}"
+
+
+def host_of_timing(latency: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a file was timed, by its card."""
+    return {
+        "name": latency.get("host") or "unknown",
+        "cpu": latency["cpu"],
+        "instruction_set": latency["instruction_set"],
+        "versions": {latency["runtime"]: latency["version"]},
+    }
 
 
 def _text(kind: Mapping[str, Any]) -> str:
     versions = kind.get("versions", {})
     parts = [str(kind.get("cpu", "")), str(kind.get("instruction_set", ""))]
-    parts += [f"python {kind.get('python', '')}"]
+    parts += [f"python {kind['python']}"] if "python" in kind else []
     parts += [f"{package} {version}" for package, version in sorted(versions.items()) if version]
     return " ".join(parts)

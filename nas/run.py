@@ -92,7 +92,7 @@ class Run:
                 f"run '{path}': the folder is not empty and has no config.toml: no run. "
                 "Name another folder with --out."
             )
-        run = Run(make_folder(path), _locked(path))
+        run = Run(make_folder(path), locked(path))
         if not known.exists():
             write_text(known, config.to_toml())
         run._check_config(config)
@@ -196,8 +196,8 @@ def _foreign(path: Path) -> list[Path]:
     return [entry for entry in path.iterdir() if entry.name not in ours]
 
 
-def _locked(path: Path) -> BinaryIO:
-    """An exclusive lock; the operating system releases it however the process ends."""
+def locked(path: Path) -> BinaryIO:
+    """An exclusive lock on a folder; the operating system releases it however the process ends."""
     with understood(f"'{path / '.lock'}'"):
         lock = (path / ".lock").open("ab+", buffering=0)
     try:

@@ -117,7 +117,7 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
         )
     if len(trials) < number:
         reporter.note(f"every network within the limits is scored: {len(trials)}")
-    if text := unlike(run.host_of(trial.candidate.key) for trial in trials):
+    if text := unlike("scores", (run.host_of(trial.candidate.key) for trial in trials)):
         run.event("search", "message", text=text)
         reporter.note(text)
     return trials

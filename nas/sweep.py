@@ -18,6 +18,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from nas._files import make_folder, read_json, write_json, write_text
 from nas.config import DEFAULT_TIME, Config, make_config, parse_time
 from nas.environment import num_cores
 from nas.executors._cluster import connected, nodes
+from nas.run import locked
 from nas.storage import fetch
 from nas.sweep_file import Search, Sweep, read_sweep
 from search_spaces import UserError
@@ -137,12 +139,13 @@ def run_sweep(sweep: Sweep, out: Path, *, ray_address: str, watcher: Watcher) ->
         "finished" or "failed" by the name of every search that has ended.
 
     Raises:
-        UserError: If there is no such cluster, or its nodes cannot take a search each.
+        UserError: If another process is at work on it, there is no such cluster, or its nodes
+            cannot take a search each.
     """
     out = out.resolve()
     supernets = [_supernet_job(name, sweep, out) for name in sweep.supernets]
     searches = [_search_job(search, sweep, out) for search in sweep.searches]
-    with connected(ray_address, num_cpus=num_cores()) as ray:
+    with closing(locked(out)), connected(ray_address, num_cpus=num_cores()) as ray:
         resources = _resources(nodes(ray), sweep.options.cores, [*supernets, *searches])
         for stage, jobs in ((SUPERNETS, supernets), (RUNS, searches)):
             outcomes = Outcomes(out / OUTCOMES, stage, watcher)
@@ -261,7 +264,13 @@ def _tune(
             ),
         )
     with _sweep_trial.told(outcomes):
-        tuner.fit()
+        results = tuner.fit()
+    for number in range(len(results)):  # what a killed sweep has not written down
+        result = results[number]
+        assert result.config is not None
+        name = Job.from_text(result.config["job"]).name
+        if name not in outcomes.statuses and "members" in (result.metrics or {}):
+            outcomes.ended(name, FINISHED, "")
 
 
 class Outcomes:

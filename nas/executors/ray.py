@@ -80,12 +80,12 @@ class Ray(AbstractExecutor):
         threads = trained.config.threads or max(1, self.num_cores // self.at_once)
         with _cluster.connected(self.ray_address, num_cpus=self.at_once * threads) as ray:
             most = max((int(node.get("CPU", 0)) for node in _cluster.nodes(ray)), default=0)
-            if trained.config.threads > most:
+            if most < max(1, trained.config.threads):
                 raise UserError(
                     f"a score takes {threads} threads, and the largest node of the Ray cluster at "
                     f"'{self.ray_address}' has {most} cores. Lower --threads, or add a node."
                 )
-            threads = max(1, min(threads, most))
+            threads = min(threads, most)
             bundle = bundle_of(trained, threads=threads, limit_s=self.score_limit_s)
             _check_fits(bundle.num_bytes, _cluster.nodes(ray))
             tasks = _Tasks(ray, bundle)
