@@ -37,6 +37,7 @@ def sweep(
     from nas.sweep import FAILED, FINISHED, RUNS, fetch_runs, opened, run_sweep
     from nas.sweep_file import read_sweep
     from reports import build_report, build_sweep_report, sweep_json, sweep_tables
+    from search_spaces import UserError
 
     folder = out or Path("sweeps") / file.stem
     if dry_run:
@@ -51,7 +52,10 @@ def sweep(
     finished = [name for name, status in statuses.items() if status == FINISHED]
     fetch_runs(found, folder, finished)
     for name in finished:
-        build_report(folder / RUNS / name)
+        try:
+            build_report(folder / RUNS / name)
+        except UserError as error:  # the others' report says so too
+            typer.echo(f"{name}: {error}", err=True)
     page = build_sweep_report(folder)
     if as_json:
         typer.echo(json.dumps({"sweep": str(folder), "report": str(page), **sweep_json(folder)}))

@@ -1,32 +1,35 @@
 """What Ray Tune calls: jobs of a sweep on the nodes, and news of them in the driver.
 
-Imports Ray, and is imported only once that is connected. Tune keeps references to what is here in
-its records of a sweep, so a continued one finds it by name.
+Imports Ray, and is imported only once that is connected.
 """
 
 import logging
+import os
+import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from nas.reporter import Silent
 from nas.run import read_front
-from nas.storage import working_copy
-from nas.sweep import FAILED, FINISHED, Job
+from nas.storage import is_url, working_copy
+from nas.sweep import FAILED, FINISHED, PLAN, Job
+from search_spaces import UserError
 
 if TYPE_CHECKING:
     from nas.sweep import Outcomes
 
-DIED = "its process or node has died"
+DIED = "it ended without a message: its process or node has died, or cannot import pareto-nas"
 _listeners: "list[Outcomes]" = []
 
 
 def run_job(settings: Mapping[str, Any]) -> None:
     """One Tune trial: a supernet or a search, continued where it was interrupted."""
-
     try:
         tune.report({"members": _members(Job.from_text(settings["job"]))})
     except Exception as error:
@@ -39,12 +42,21 @@ def _members(job: Job) -> int:
     from nas.search import search
     from nas.training import begin
 
+    config = job.config
+    if not is_url(job.out) and not (Path(job.out).parents[1] / PLAN).exists():
+        raise UserError(
+            f"node '{socket.gethostname()}' does not see the sweep's folder "
+            f"'{Path(job.out).parents[1]}'. Name one with --out that all nodes share at the same "
+            "path, or set storage in [sweep]."
+        )
+    if not config.cache:
+        config = replace(config, cache=str(Path(tempfile.gettempdir(), f"nas-{os.getuid()}")))
     with working_copy(job.out) as out:
         if job.is_supernet:
-            begin(job.config, out, Silent(), is_all=True)
+            begin(config, out, Silent(), is_all=True)
         elif not (out / "front.json").exists():
-            with working_copy(job.config.supernet, is_read_only=True) as supernet:
-                search(replace(job.config, supernet=str(supernet)), out, Silent())
+            with working_copy(config.supernet, is_read_only=True) as supernet:
+                search(replace(config, supernet=str(supernet)), out, Silent())
         return 0 if job.is_supernet else len(read_front(out)["members"])
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from nas._files import make_folder
 from search_spaces import UserError
+
+LATEST = "latest"
 
 
 def is_url(place: str) -> bool:
@@ -46,24 +49,33 @@ def working_copy(place: str, *, is_read_only: bool = False) -> Iterator[Path]:
 def fetch(url: str, folder: Path) -> None:
     """Replace a folder by a copy of what is at the URL; nothing changes if nothing is there."""
     system, path = _located(url)
-    if not system.exists(path):
+    name = _latest(system, path)
+    if not name:
         return
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
-    system.get(f"{path}/", f"{folder}/", recursive=True)
+    system.get(f"{path}/{name}/", f"{folder}/", recursive=True)
 
 
 def put_back(folder: Path, url: str) -> None:
-    """Replace what is at the URL by a copy of the folder; the old one stays until all is there."""
+    """Replace what is at the URL by a copy of the folder.
+
+    It gets a folder of its own, `latest` then names that, and the one before it is deleted:
+    whenever this is killed, what `latest` names is whole.
+    """
     system, path = _located(url)
-    part = f"{path}.part"
-    if system.exists(part):
-        system.rm(part, recursive=True)
-    system.makedirs(part, exist_ok=True)
-    system.put(f"{folder}/", f"{part}/", recursive=True)
-    if system.exists(path):
-        system.rm(path, recursive=True)
-    system.mv(part, path, recursive=True)
+    before, name = _latest(system, path), uuid.uuid4().hex[:12]
+    system.makedirs(f"{path}/{name}", exist_ok=True)
+    system.put(f"{folder}/", f"{path}/{name}/", recursive=True)
+    system.pipe_file(f"{path}/{LATEST}", name.encode())
+    if before:
+        system.rm(f"{path}/{before}", recursive=True)
+
+
+def _latest(system: Any, path: str) -> str:
+    """Name of the copy that is whole; "" for none."""
+    file = f"{path}/{LATEST}"
+    return system.cat_file(file).decode() if system.exists(file) else ""
 
 
 def _located(url: str) -> tuple[Any, str]:

@@ -10,13 +10,15 @@ its node, so that no other is scored while its files are timed.
     outcomes.json   how each ended
     supernets/      runs up to their trained supernet
     runs/           runs
-    tune/           Ray Tune's own records
+    tune/           Ray Tune's own records, made anew by every command
     report.html, sweep.parquet
 """
 
 import json
+import math
 import os
-import tempfile
+import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -29,7 +31,7 @@ from nas.environment import num_cores
 from nas.executors._cluster import connected, nodes
 from nas.run import locked
 from nas.storage import fetch
-from nas.sweep_file import Search, Sweep, read_sweep
+from nas.sweep_file import Options, Search, Sweep, read_sweep
 from search_spaces import UserError
 
 SWEEP_FILE, PLAN, OUTCOMES = "sweep.toml", "sweep.json", "outcomes.json"
@@ -120,9 +122,10 @@ def opened(path: Path, out: Path, *, must_exist: bool = False) -> Sweep:
             f"{SWEEP_FILE}. Name a new folder with --out, or restore the file."
         )
     make_folder(out)
+    if not kept.exists():
+        write_text(kept, text)
     if not (out / PLAN).exists():
         write_json(out / PLAN, sweep.to_json())
-        write_text(kept, text)
     return Sweep.from_json(read_json(out / PLAN))
 
 
@@ -143,15 +146,24 @@ def run_sweep(sweep: Sweep, out: Path, *, ray_address: str, watcher: Watcher) ->
             cannot take a search each.
     """
     out = out.resolve()
+    options = sweep.options
+    deadline = time.monotonic() + parse_time(options.time_limit) if options.time_limit else math.inf
     supernets = [_supernet_job(name, sweep, out) for name in sweep.supernets]
-    searches = [_search_job(search, sweep, out) for search in sweep.searches]
+    searches = {search.name: _search_job(search, sweep, out) for search in sweep.searches}
     with closing(locked(out)), connected(ray_address, num_cpus=num_cores()) as ray:
-        resources = _resources(nodes(ray), sweep.options.cores, [*supernets, *searches])
-        for stage, jobs in ((SUPERNETS, supernets), (RUNS, searches)):
-            outcomes = Outcomes(out / OUTCOMES, stage, watcher)
-            watcher.begin(stage, [job.name for job in jobs])
-            _tune(sweep, out, stage, jobs, resources, outcomes)
-    return outcomes.statuses
+        resources = _resources(nodes(ray), options.cores, [*supernets, *searches.values()])
+        trained = Outcomes(out / OUTCOMES, SUPERNETS, watcher)
+        _tune(trained, supernets, options, resources, deadline)
+        found = Outcomes(out / OUTCOMES, RUNS, watcher)
+        ready = []
+        for search in sweep.searches:
+            if search.supernet in trained.failures:
+                text = f"supernet '{search.supernet}' failed: {trained.failures[search.supernet]}"
+                found.ended(search.name, FAILED, text)
+            elif search.supernet in trained.finished:
+                ready.append(searches[search.name])
+        _tune(found, ready, options, resources, deadline)
+    return found.statuses
 
 
 def _place(sweep: Sweep, out: Path, *names: str) -> str:
@@ -182,10 +194,9 @@ def _search_job(search: Search, sweep: Sweep, out: Path) -> Job:
 
 
 def _config(settings: Mapping[str, Any], sweep: Sweep, out: Path) -> Config:
-    """The configuration, with decoded images where a node finds them again."""
-    is_shared = not sweep.options.storage
-    cache = out / ".cache" if is_shared else Path(tempfile.gettempdir()) / "nas-cache"
-    return make_config({"cache": str(cache), **_tuples(settings)})
+    """The configuration, with decoded images where every node finds them, if there is a place."""
+    shared = {} if sweep.options.storage else {"cache": str(out / ".cache")}
+    return make_config({**shared, **_tuples(settings)})
 
 
 def _resources(
@@ -205,9 +216,10 @@ def _resources(
         sizes = [int(node.get("CPU", 0)) for node in own]
         wanted = cores or max(sizes, default=0)
         if not any(size >= wanted > 0 for size in sizes):
+            those = f"that carry '{label}' " if own is not nodes else ""
             raise UserError(
-                f"no node of the Ray cluster has {wanted or 1} cores free for a search on target "
-                f"'{target}': they have {sizes}. Lower cores in [sweep], or add a node."
+                f"a search of a sweep takes {wanted or 'all'} cores of a node, at least one, and "
+                f"the nodes {those}have {sizes}. Lower cores in [sweep], or give a node more cores."
             )
         if any(size >= 2 * wanted for size in sizes):
             raise UserError(
@@ -220,57 +232,51 @@ def _resources(
 
 
 def _tune(
-    sweep: Sweep,
-    out: Path,
-    stage: str,
-    jobs: Sequence[Job],
-    resources: Mapping[str, Mapping[str, float]],
     outcomes: "Outcomes",
+    jobs: Sequence[Job],
+    options: Options,
+    resources: Mapping[str, Mapping[str, float]],
+    deadline: float,
 ) -> None:
-    """Have Ray Tune do all jobs that are not done."""
-    for name, value in TUNE_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    """Have Ray Tune do the jobs that are not finished.
+
+    Always by a new Tuner: a job continues by its own run directory (see docs/decisions/0020).
+    """
+    waiting = [job for job in jobs if job.name not in outcomes.finished]
+    left_s = deadline - time.monotonic()
+    outcomes.begin([job.name for job in waiting])
+    if not waiting or left_s <= 0.0:
+        return
+    os.environ.update(TUNE_ENVIRONMENT)
     from ray import tune
 
     from nas import _sweep_trial
 
-    options = sweep.options
-    trainable = tune.with_resources(
-        _sweep_trial.run_job,
-        lambda config: tune.PlacementGroupFactory(
-            [dict(resources[Job.from_text(config["job"]).config.target])]
+    shutil.rmtree(outcomes.tune_folder, ignore_errors=True)
+    tuner = tune.Tuner(
+        tune.with_resources(
+            _sweep_trial.run_job,
+            lambda config: tune.PlacementGroupFactory(
+                [dict(resources[Job.from_text(config["job"]).config.target])]
+            ),
+        ),
+        param_space={"job": tune.grid_search([job.to_text() for job in waiting])},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=options.concurrency or None,
+            time_budget_s=None if math.isinf(left_s) else left_s,
+            trial_name_creator=_sweep_trial.name_of,
+            trial_dirname_creator=_sweep_trial.name_of,
+        ),
+        run_config=tune.RunConfig(
+            name=outcomes.tune_folder.name,
+            storage_path=str(outcomes.tune_folder.parent),
+            failure_config=tune.FailureConfig(max_failures=options.max_failures),
+            callbacks=[_sweep_trial.Tell()],
+            verbose=0,
         ),
     )
-    folder = _place(sweep, out, TUNE, stage)
-    if tune.Tuner.can_restore(folder):
-        tuner = tune.Tuner.restore(folder, trainable=trainable, restart_errored=True)
-    else:
-        space = {"job": tune.grid_search([job.to_text() for job in jobs])}
-        tuner = tune.Tuner(
-            trainable,
-            param_space=space,
-            tune_config=tune.TuneConfig(
-                max_concurrent_trials=options.concurrency or None,
-                time_budget_s=parse_time(options.time_limit) if options.time_limit else None,
-                trial_name_creator=_sweep_trial.name_of,
-                trial_dirname_creator=_sweep_trial.name_of,
-            ),
-            run_config=tune.RunConfig(
-                name=stage,
-                storage_path=_place(sweep, out, TUNE),
-                failure_config=tune.FailureConfig(max_failures=options.max_failures),
-                callbacks=[_sweep_trial.Tell()],
-                verbose=0,
-            ),
-        )
     with _sweep_trial.told(outcomes):
-        results = tuner.fit()
-    for number in range(len(results)):  # what a killed sweep has not written down
-        result = results[number]
-        assert result.config is not None
-        name = Job.from_text(result.config["job"]).name
-        if name not in outcomes.statuses and "members" in (result.metrics or {}):
-            outcomes.ended(name, FINISHED, "")
+        tuner.fit()
 
 
 class Outcomes:
@@ -282,11 +288,27 @@ class Outcomes:
         self._watcher = watcher
         nothing: dict[str, Any] = {"schema": 1, SUPERNETS: {}, RUNS: {}}
         self._document = read_json(path) if path.exists() else nothing
+        self.tune_folder = path.parent / TUNE / stage
 
     @property
     def statuses(self) -> dict[str, str]:
         """Of the jobs of this stage that have ended."""
         return {name: found["status"] for name, found in self._document[self._stage].items()}
+
+    @property
+    def finished(self) -> set[str]:
+        """Those that ended well."""
+        return {name for name, status in self.statuses.items() if status == FINISHED}
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """What those said that did not."""
+        found = self._document[self._stage].items()
+        return {name: row["error"] for name, row in found if row["status"] == FAILED}
+
+    def begin(self, names: Sequence[str]) -> None:
+        """These jobs are to be done."""
+        self._watcher.begin(self._stage, names)
 
     def started(self, name: str) -> None:
         """A job runs."""

@@ -17,6 +17,7 @@ every distribution one value is drawn per combination, `samples` times.
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -37,7 +38,7 @@ from nas.config import (
     read_toml,
 )
 from nas.data._load import absolute_if_path
-from nas.executors._cluster import check_installed
+from nas.executors._cluster import imported
 from nas.preparation import check_names
 from nas.storage import is_url
 from search_spaces import UserError, did_you_mean, is_space_file
@@ -165,14 +166,15 @@ def read_sweep(path: Path) -> Sweep:
     options = _options(document.pop("sweep", {}), where)
     values = _values(document, where)
     varying = tuple(name for name, found in values.items() if not _is_fixed(found))
-    settings = list(_combinations(values, options))
-    if len(settings) > options.max_searches:
+    number = _num_combinations(values, options)
+    if number > options.max_searches:
         raise UserError(
-            f"{where} comes to {len(settings)} searches, and at most {options.max_searches} are "
+            f"{where} comes to {number} searches, and at most {options.max_searches} are "
             "allowed. List fewer values, or raise max_searches in [sweep]."
         )
+    settings = list(_combinations(values, options, where))
     data_seed = min(int(one.get("seed", 0)) for one in settings)
-    settings = [{"data_seed": data_seed, **one} for one in settings]
+    settings = [{**one, "data_seed": _own(one.get("data_seed"), data_seed)} for one in settings]
     for one in settings:
         if one.get("executor") == "ray":
             raise UserError(
@@ -241,7 +243,12 @@ def _absolute(name: str, value: Any) -> Any:
     if name == "data":
         return absolute_if_path(value)
     is_path = name in ("data_dir", "cache") or (name == "space" and is_space_file(value))
-    return str(Path(value).resolve()) if is_path else value
+    return str(Path(value).resolve()) if is_path and value else value
+
+
+def _own(value: int | None, default: int) -> int:
+    """A seed that was given, or the default."""
+    return default if value is None or value < 0 else value
 
 
 def _parts(name: str, value: Any) -> Any:
@@ -261,7 +268,7 @@ def _distribution(name: str, value: Any, where: str) -> Any:
             f"{where}: {name} is {dict(value)!r}. A distribution is a table with one entry, such "
             f"as {{loguniform = [1e-4, 1e-2]}}. Known: {', '.join(DISTRIBUTIONS)}."
         )
-    check_installed()
+    imported()
     from ray import tune
 
     values = [arguments] if kind == "choice" else arguments
@@ -277,7 +284,14 @@ def _is_fixed(values: Any) -> bool:
     return isinstance(values, list) and len(values) == 1
 
 
-def _combinations(values: Mapping[str, Any], options: Options) -> Iterator[dict[str, Any]]:
+def _num_combinations(values: Mapping[str, Any], options: Options) -> int:
+    listed = [found for found in values.values() if isinstance(found, list)]
+    return math.prod(map(len, listed)) * (options.samples if len(listed) < len(values) else 1)
+
+
+def _combinations(
+    values: Mapping[str, Any], options: Options, where: str
+) -> Iterator[dict[str, Any]]:
     """The settings of every search."""
     listed = {name: found for name, found in values.items() if isinstance(found, list)}
     drawn = {name: found for name, found in values.items() if name not in listed}
@@ -285,15 +299,20 @@ def _combinations(values: Mapping[str, Any], options: Options) -> Iterator[dict[
     for combination in itertools.product(*listed.values()):
         for _ in range(options.samples if drawn else 1):
             one = dict(zip(listed, combination, strict=True))
-            one |= {name: _plain(found.sample(random_state=rng)) for name, found in drawn.items()}
+            one |= {name: _drawn(name, found, rng, where) for name, found in drawn.items()}
             nested = {n.partition(".")[2]: v for n, v in one.items() if n.startswith("set.")}
             flat = {n: v for n, v in one.items() if not n.startswith("set.")}
             yield {**flat, "set": nested} if nested else flat
 
 
-def _plain(value: Any) -> Any:
-    """A drawn value as JSON has it."""
-    return value.item() if isinstance(value, np.generic) else value
+def _drawn(name: str, distribution: Any, rng: np.random.RandomState, where: str) -> Any:
+    """A value of a setting, checked like one that was written."""
+    try:
+        value = distribution.sample(random_state=rng)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: nothing can be drawn for {name}: {error}.") from error
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if name.startswith("set.") else _listed(name, [value], where)[0]
 
 
 def _common(settings: Mapping[str, Any]) -> str:
@@ -317,6 +336,8 @@ def _supernet(group: Sequence[Mapping[str, Any]], options: Options) -> dict[str,
     budgets = [[parse_budget(text) for text in one.get("budget", ())] for one in group]
     kinds = [{(b.metric, b.is_fraction) for b in own} for own in budgets]
     common = sorted(set.intersection(*kinds))
+    if len({(one.get("target"), one.get("timing_threads")) for one in group}) > 1:
+        common = [kind for kind in common if kind[0] != "latency_ms"]
     loosest = [
         max((b for own in budgets for b in own if (b.metric, b.is_fraction) == kind), key=_max)
         for kind in common

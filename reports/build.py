@@ -14,7 +14,7 @@ from reports import bench_page, comparison_page, sweep_page
 from reports.comparison import Comparison
 from reports.load import load_run
 from reports.page import render
-from reports.sweep import read_sweep
+from reports.sweep import load_sweep
 from reports.sweep_frame import sweep_parquet
 from reports.tables import markdown, pareto_csv
 from search_spaces import UserError
@@ -85,7 +85,7 @@ def build_sweep_report(folder: Path) -> Path:
         UserError: If this is no sweep's folder, or sweep.json or outcomes.json cannot be read.
         OSError: If the disk is full or the report cannot be written; the old one stays.
     """
-    sweep = read_sweep(folder)
+    sweep = load_sweep(folder)
     frame, page = sweep_parquet(sweep), sweep_page.render(sweep)
     try:
         _write(folder / "sweep.parquet", frame)

@@ -118,7 +118,7 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class SweepTables:
     """A whole sweep, as far as it has come.
 
     Attributes:
@@ -156,7 +156,7 @@ class Sweep:
         return list(dict.fromkeys(text.shown(run.setting(SEED)) for run in self.runs))
 
 
-def read_sweep(folder: Path) -> Sweep:
+def load_sweep(folder: Path) -> SweepTables:
     """Reads what has been done of a sweep.
 
     Args:
@@ -186,7 +186,7 @@ def read_sweep(folder: Path) -> Sweep:
     )
     varying = tuple(dict.fromkeys(map(as_text, list_at(document, "varying"))))
     groups = _groups(runs)
-    return Sweep(
+    return SweepTables(
         folder=folder,
         varying=varying,
         runs=runs,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports import tables, text
 from reports.records import Member
-from reports.sweep import Sweep, SweepRun
+from reports.sweep import SweepRun, SweepTables
 from reports.sweep_numbers import hypervolumes_by_run
 
 COLUMNS = {
@@ -28,7 +28,7 @@ COLUMNS = {
 }
 
 
-def sweep_frame(sweep: Sweep) -> pd.DataFrame:
+def sweep_frame(sweep: SweepTables) -> pd.DataFrame:
     """One row per member of every finished run's front; missing numbers are null."""
     volumes = hypervolumes_by_run(sweep)
     pairs = [(run, member) for run in sweep.runs for member in run.front]
@@ -40,7 +40,7 @@ def sweep_frame(sweep: Sweep) -> pd.DataFrame:
     return frame
 
 
-def sweep_parquet(sweep: Sweep) -> bytes:
+def sweep_parquet(sweep: SweepTables) -> bytes:
     """`sweep_frame` as a Parquet file."""
     content: bytes = sweep_frame(sweep).to_parquet(index=False)
     return content

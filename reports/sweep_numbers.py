@@ -13,7 +13,7 @@ from typing import Any
 
 from reports import text
 from reports.records import Member
-from reports.sweep import Group, Setting, Sweep, SweepRun, read_sweep
+from reports.sweep import Group, Setting, SweepRun, SweepTables, load_sweep
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -37,7 +37,7 @@ def sweep_tables(folder: Path) -> list[Table]:
     Raises:
         UserError: If this is no sweep's folder, or sweep.json or outcomes.json cannot be read.
     """
-    sweep = read_sweep(folder)
+    sweep = load_sweep(folder)
     found = [
         ("best per budget", *best_table(sweep)),
         ("runs that failed", *failed_table(sweep)),
@@ -46,7 +46,7 @@ def sweep_tables(folder: Path) -> list[Table]:
     return [_settings_of_all_groups(sweep), *(table for table in found if table[2])]
 
 
-def _settings_of_all_groups(sweep: Sweep) -> Table:
+def _settings_of_all_groups(sweep: SweepTables) -> Table:
     """With the group's name where there are several: across groups nothing compares."""
     header, rows = setting_table(sweep.settings)
     if len(sweep.groups) > 1:
@@ -108,7 +108,7 @@ def fastest_ms(setting: Setting) -> float | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def best_per_budget(sweep: Sweep) -> list[Best]:
+def best_per_budget(sweep: SweepTables) -> list[Best]:
     """The best network of every pair of budget and data; of two as good the faster one."""
     found: dict[tuple[str, ...], Best] = {}
     for group in sweep.groups:
@@ -129,7 +129,7 @@ def _rank(best: Best) -> tuple[float, float]:
     return -(deployed.search.fraction or 0.0), math.inf if latency is None else latency
 
 
-def best_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
+def best_table(sweep: SweepTables) -> tuple[list[str], list[list[str]]]:
     """Header and one row of text per pair of budget and data."""
     header = ["budget", "data", "run", "network", "accuracy % (search)", "test %", "latency ms"]
     rows = [
@@ -148,7 +148,7 @@ def best_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
     return [*header, "size"], rows
 
 
-def failed_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
+def failed_table(sweep: SweepTables) -> tuple[list[str], list[list[str]]]:
     """Runs that ended without numbers, and why."""
     rows = [[run.name, _reason(run)] for run in sweep.failed]
     return ["run", "error"], rows
@@ -171,7 +171,7 @@ def notes(group: Group) -> list[str]:
     return found
 
 
-def _notes_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
+def _notes_table(sweep: SweepTables) -> tuple[list[str], list[list[str]]]:
     rows = [[group.name, note] for group in sweep.groups for note in notes(group)]
     return ["runs on", "note"], rows
 
@@ -182,7 +182,7 @@ def sweep_json(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: If this is no sweep's folder, or sweep.json or outcomes.json cannot be read.
     """
-    sweep = read_sweep(folder)
+    sweep = load_sweep(folder)
     return {
         "sweep": str(sweep.folder),
         "varying": list(sweep.varying),
@@ -235,7 +235,7 @@ def _best_json(best: Best) -> dict[str, Any]:
     }
 
 
-def _runs_json(sweep: Sweep) -> list[dict[str, Any]]:
+def _runs_json(sweep: SweepTables) -> list[dict[str, Any]]:
     volumes = hypervolumes_by_run(sweep)
     return [
         {
@@ -250,6 +250,6 @@ def _runs_json(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def hypervolumes_by_run(sweep: Sweep) -> dict[str, float | None]:
+def hypervolumes_by_run(sweep: SweepTables) -> dict[str, float | None]:
     """Of every finished run, each up to the reference point of its own group."""
     return {run.name: group.hypervolume(run) for group in sweep.groups for run in group.runs}

@@ -8,7 +8,7 @@ from reports.axes import SHAPES, Json, axis
 from reports.document import document
 from reports.markup import Html, element, join, numbers, section
 from reports.records import Member
-from reports.sweep import FINISHED, SEED, Group, Setting, Sweep, SweepRun
+from reports.sweep import FINISHED, SEED, Group, Setting, SweepRun, SweepTables
 from reports.sweep_numbers import (
     best_table,
     failed_table,
@@ -30,7 +30,7 @@ NOTE = (
 ALL = "all-runs"  # the line of the best networks of a group
 
 
-def render(sweep: Sweep) -> str:
+def render(sweep: SweepTables) -> str:
     """The whole page."""
     groups = [_group(sweep, place) for place in range(len(sweep.groups))]
     waiting = [setting for setting in sweep.settings if setting.group is None]
@@ -47,7 +47,7 @@ def render(sweep: Sweep) -> str:
     )
 
 
-def _header(sweep: Sweep) -> Html:
+def _header(sweep: SweepTables) -> Html:
     counts = [f"{count} {status}" for status, count in sweep.counts.items() if count]
     varied = ", ".join(sweep.varying) or "nothing"
     return element(
@@ -58,7 +58,7 @@ def _header(sweep: Sweep) -> Html:
     )
 
 
-def _settings_of(sweep: Sweep, group: Group) -> dict[str, Setting]:
+def _settings_of(sweep: SweepTables, group: Group) -> dict[str, Setting]:
     """The settings of a group, by the names of their plots."""
     return {f"sweep{i}": s for i, s in enumerate(sweep.settings) if s.group is group}
 
@@ -81,7 +81,7 @@ def _captions(named: Mapping[str, Setting]) -> dict[str, str]:
     }
 
 
-def plots(sweep: Sweep) -> Json:
+def plots(sweep: SweepTables) -> Json:
     """One plot per setting with finished runs; those of one group have the same axes."""
     marks = {seed: place for place, seed in enumerate(sweep.seeds)}
     found: Json = {}
@@ -151,7 +151,7 @@ def _kind(place: int) -> str:
     return f"run{(place + place // len(RUN_SHAPES)) % len(RUN_SHAPES)}"
 
 
-def _group(sweep: Sweep, place: int) -> Html:
+def _group(sweep: SweepTables, place: int) -> Html:
     group = sweep.groups[place]
     named = _settings_of(sweep, group)
     captions = _captions(named)
@@ -171,7 +171,7 @@ def _group(sweep: Sweep, place: int) -> Html:
     )
 
 
-def _legend(sweep: Sweep, group: Group) -> Html:
+def _legend(sweep: SweepTables, group: Group) -> Html:
     drawn = {_seed(run) for run in group.runs}
     items = [
         legends.marker(_shape(place), f"mark {_kind(place)}", f"seed {seed}")
@@ -209,13 +209,13 @@ def _region(label: str, table: Html, *, wraps: bool = False) -> Html:
     return element("div", table, class_=names, tabindex=0, role="region", aria_label=label)
 
 
-def _failed(sweep: Sweep) -> Html | None:
+def _failed(sweep: SweepTables) -> Html | None:
     title = "Runs that failed"
     table = numbers(*failed_table(sweep))
     return section(title, _region(title, table, wraps=True)) if sweep.failed else None
 
 
-def _runs(sweep: Sweep) -> Html:
+def _runs(sweep: SweepTables) -> Html:
     """Every run, with a link to its own report if that is there."""
     volumes = hypervolumes_by_run(sweep)
     names = ["run", "status", *sweep.varying, "networks", "hypervolume %"]
@@ -230,7 +230,7 @@ def _runs(sweep: Sweep) -> Html:
     )
 
 
-def _run_row(sweep: Sweep, run: SweepRun, volume: float | None) -> Html:
+def _run_row(sweep: SweepTables, run: SweepRun, volume: float | None) -> Html:
     report = sweep.folder / "runs" / run.name / "report" / "report.html"
     link = f"runs/{quote(run.name, safe='')}/report/report.html"
     name = element("a", run.name, href=link) if report.is_file() else run.name

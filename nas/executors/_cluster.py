@@ -18,6 +18,9 @@ from search_spaces import UserError
 AUTO = "auto"
 ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 REACHED_WITHIN_S = 10.0
+PASSED_ON = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "NAS_DATA")
+"""Of the driver's environment, to processes on other nodes."""
+
 INSTALL = "pip install 'pareto-nas[ray]'"
 
 
@@ -47,16 +50,18 @@ def connected(address: str, num_cpus: int = 1) -> Iterator[Any]:
     Raises:
         UserError: If Ray is not installed, or there is none at the address.
     """
-    ray = _ray(on_loopback=not address)
+    ray = imported()
     if ray.is_initialized():
         yield ray
         return
+    _keep_to_loopback(not address)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         _check_reached(address)
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            ray.init(address=address, runtime_env={"env_vars": passed_on}, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise UserError(
                 f"there is no usable Ray cluster at '{address}': {str(error).splitlines()[0]} "
                 "This machine must be one of its nodes, with the same versions of Python and Ray. "
@@ -85,16 +90,14 @@ def nodes(ray: Any) -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _ray(*, on_loopback: bool) -> Any:
-    """The package, imported now if it is not yet.
+def imported() -> Any:
+    """The package `ray`, which sends no statistics of its use and leaves stdout alone.
 
-    Ray's own way to keep to loopback is what it does on Windows and macOS, and has to be said
-    before the import.
+    Raises:
+        UserError: If it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     is_first = "ray" not in sys.modules
-    if is_first and on_loopback:
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     check_installed()
     import ray
     from ray._private import worker
@@ -108,6 +111,35 @@ def _ray(*, on_loopback: bool) -> Any:
 
         worker.print_to_stdstream = on_stderr
     return ray
+
+
+def _keep_to_loopback(is_wanted: bool) -> None:
+    """Have the next Ray listen on loopback only, or as usual.
+
+    As it does on Windows and macOS; read when it is imported, and by the processes that it starts.
+    """
+    from ray._private import ray_constants
+
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = str(int(not is_wanted))
+    ray_constants.ENABLE_RAY_CLUSTER = not is_wanted
+
+
+def understood_failure(error: Any) -> UserError | None:
+    """What to tell the user of an exception on a node; None if it is a bug.
+
+    Args:
+        error: A `ray.exceptions.RayTaskError`.
+    """
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, UserError):
+        return cause
+    text = str(cause or error)
+    if isinstance(cause, ImportError) or "failed to import" in text:
+        return UserError(
+            f"a node of the Ray cluster cannot run pareto-nas: {text.strip().splitlines()[-1]}. "
+            "Install the same versions of Python, Ray and pareto-nas on every node."
+        )
+    return None
 
 
 def _check_reached(address: str) -> None:

@@ -7,6 +7,7 @@ failed one. Files are timed where nothing else runs: on the node that carries th
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -88,7 +89,7 @@ class Ray(AbstractExecutor):
             threads = min(threads, most)
             bundle = bundle_of(trained, threads=threads, limit_s=self.score_limit_s)
             _check_fits(bundle.num_bytes, _cluster.nodes(ray))
-            tasks = _Tasks(ray, bundle)
+            tasks = _Tasks(ray, bundle, self.at_once)
             try:
                 yield tasks
             finally:
@@ -141,25 +142,34 @@ def _check_fits(num_bytes: int, nodes: Sequence[Mapping[str, float]]) -> None:
 
 
 class _Tasks:
-    """Scores that run or wait on the cluster."""
+    """Scores that run on the cluster, and those that wait here for one of them to end."""
 
-    def __init__(self, ray: Any, bundle: Any) -> None:
+    def __init__(self, ray: Any, bundle: Any, at_once: int) -> None:
         from nas.executors._ray_tasks import score
 
         self._ray = ray
         self._limit_s = bundle.limit_s
         self._bundle = [ray.put(bundle)]
         self._score = ray.remote(score).options(num_cpus=bundle.threads, max_retries=TRIES - 1)
+        self._at_once = at_once
         self._running: dict[Any, Candidate] = {}
+        self._waiting: deque[Candidate] = deque()
 
     def start(self, candidate: Candidate) -> None:
         """See `Session.start`."""
-        self._running[self._score.remote(self._bundle, candidate.encoding)] = candidate
+        self._waiting.append(candidate)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and len(self._running) < self._at_once:
+            candidate = self._waiting.popleft()
+            self._running[self._score.remote(self._bundle, candidate.encoding)] = candidate
 
     def finished(self) -> tuple[str, Score]:
         """See `Session.finished`."""
         (task,), _ = self._ray.wait(list(self._running), num_returns=1)
         key = self._running.pop(task).key
+        self._hand_out()
         errors = self._ray.exceptions
         try:
             answer = self._ray.get(task)
@@ -167,6 +177,8 @@ class _Tasks:
             reason = f"died or took longer than {self._limit_s:g} s"
             failure = f"the process that scored it {reason}, {TRIES} times"
             return key, Score({}, failure=failure)
+        except errors.RayTaskError as error:
+            raise (_cluster.understood_failure(error) or error) from error
         return key, Score(answer["metrics"], failure=answer["failure"], host=answer["host"])
 
     def cancel(self) -> None:
@@ -204,7 +216,15 @@ def _timed(
             max_retries=TRIES - 1,
         )
         contents = [file.read_bytes() for file in files]
-        rows = ray.get(task.remote(contents, target, {**options, "threads": threads}))
+        try:
+            rows = ray.get(task.remote(contents, target, {**options, "threads": threads}))
+        except ray.exceptions.RayTaskError as error:
+            raise (_cluster.understood_failure(error) or error) from error
+        except ray.exceptions.RayError as error:
+            raise UserError(
+                f"the node of the Ray cluster that timed files, '{node['NodeManagerHostname']}', "
+                f"has gone: {str(error).splitlines()[0]} The same command continues."
+            ) from error
     return [
         CandidateError(row["error"]) if "error" in row else Timing.from_json(row) for row in rows
     ]

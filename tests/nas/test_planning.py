@@ -179,7 +179,7 @@ def test_a_share_of_the_time_is_kept_for_training_finalists_further(
 
     none, some = planned(0.0), planned(0.3)
     assert none["finetune_s"] == 0.0
-    assert none["trials"] == MAX_TRIALS
+    assert none["trials"] >= some["trials"]
     available_s = 600.0 - SPARE_SHARE * 1000 - some["finalists_s"]
     expected = 0.3 / (0.3 + 0.7 * (1 - TRAIN_SHARE)) * available_s
     assert some["finetune_s"] == pytest.approx(expected, abs=0.1)

@@ -28,13 +28,13 @@ STORE_BYTES = 100 << 20
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head of one core, which carries the target's label, and another node of two."""
+    """A head of two cores, and another node of one, which carries the target's label."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "resources": {LABEL: 1}}
+    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES}
     found = Cluster(initialize_head=True, head_node_args=head)
-    found.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+    found.add_node(num_cpus=1, object_store_memory=STORE_BYTES, resources={LABEL: 1})
     yield found
     found.shutdown()
 
@@ -218,8 +218,10 @@ def test_without_ray_the_message_says_how_to_install_it(monkeypatch: pytest.Monk
 
 
 LOCAL = """
-import os, sys, time
-from nas.executors._cluster import connected
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's shell may ignore it
+from nas.executors._cluster import connected, imported
+imported()  # as a sweep with distributions does before it knows where it runs
 with connected("") as ray:
     listening = [line.split()[1] for name in ("tcp", "tcp6")
                  for line in open(f"/proc/net/{name}").readlines()[1:] if line.split()[3] == "0A"]

@@ -301,7 +301,6 @@ def test_the_same_command_again_changes_and_measures_nothing(
 
     for place in (
         "nas.executors._base.measure",
-        "nas.latency.measure.measure",
         "nas.finalists.verify",
     ):
         monkeypatch.setattr(place, refused)

@@ -50,7 +50,7 @@ def test_a_setting_of_another_controller_is_unknown() -> None:
 
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
     names = {f.name for owner in (TrainPlan, PhasePlan) for f in fields(owner)}
-    measured_or_flags = {"seed", "threads", "trials", "seconds_per_score", "channels_last"}
+    measured_or_flags = {*FLAGS, "seconds_per_score", "channels_last"}
     assert names - measured_or_flags == set(RANGES) | set(WORDS)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from nas._files import write_json
 from reports import build_sweep_report, sweep_json, sweep_tables
-from reports.sweep import read_sweep
+from reports.sweep import load_sweep
 from search_spaces import UserError
 
 NewSweep = Callable[..., Path]
@@ -80,7 +80,7 @@ def test_only_finished_runs_have_numbers(new_sweep: NewSweep) -> None:
     gone = {**run(4), "name": "gone", "folder": False}
     empty = {**run(5), "name": "empty", "options": {"front": 0}}
     folder = new_sweep([done, killed, failed, later, gone, empty])
-    assert read_sweep(folder).counts == {"finished": 1, "failed": 1, "open": 2, "unreadable": 2}
+    assert load_sweep(folder).counts == {"finished": 1, "failed": 1, "open": 2, "unreadable": 2}
     assert table(folder, "hypervolume per setting")[1][0][0] == "1 of 6"
     names, errors = zip(*table(folder, "runs that failed")[1], strict=True)
     assert names == ("failed", "gone", "empty")
@@ -270,7 +270,7 @@ def test_checksums_are_verified(new_sweep: NewSweep) -> None:
     folder = new_sweep([run(0)])
     document = json.loads((folder / "sweep.json").read_text())
     write_json(folder / "sweep.json", document)
-    assert read_sweep(folder).runs[0].name == "run-0"
+    assert load_sweep(folder).runs[0].name == "run-0"
     damaged = (folder / "sweep.json").read_text().replace('"seed": 0', '"seed": 1')
     (folder / "sweep.json").write_text(damaged)
     with pytest.raises(UserError, match=r"sweep.json' cannot be read: .*checksum"):

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from reports import build_sweep_report
-from reports.sweep import read_sweep
+from reports.sweep import load_sweep
 from reports.sweep_page import plots
 from tests.reports import test_page_in_browser as pages
 
@@ -58,7 +58,7 @@ VARYING = ("data", "space", "budget", "seed")
 
 
 def test_plots_of_a_group_share_their_axes(new_sweep: NewSweep) -> None:
-    found = plots(read_sweep(new_sweep(many(), varying=VARYING)))
+    found = plots(load_sweep(new_sweep(many(), varying=VARYING)))
     assert len(found) == 8
     first, second = list(found.values())[:4], list(found.values())[4:]
     for group in (first, second):
@@ -75,7 +75,7 @@ def test_plots_of_a_group_share_their_axes(new_sweep: NewSweep) -> None:
 
 def test_up_to_36_seeds_have_marks_of_their_own(new_sweep: NewSweep) -> None:
     runs = [{"settings": {"seed": seed}, "options": {"front": 1}} for seed in range(13)]
-    (plot,) = plots(read_sweep(new_sweep(runs))).values()
+    (plot,) = plots(load_sweep(new_sweep(runs))).values()
     assert len({(dot["kind"], dot["shape"]) for dot in plot["dots"]}) == 13
 
 
@@ -114,7 +114,7 @@ def test_the_page_can_be_read_everywhere(
             tab.page.screenshot(path=tmp_path / f"sweep-{scheme}-{width}.png", full_page=True)
     assert tab.page.locator(".plot svg").count() == 8
     assert tab.page.locator(".plot path.stairs").count() == 8 + 22
-    expected = sum(len(run.front) for run in read_sweep(folder).runs)
+    expected = sum(len(run.front) for run in load_sweep(folder).runs)
     assert tab.page.locator(".plot path.mark").count() == expected
 
 
