@@ -18,6 +18,12 @@ from search_spaces import UserError
 AUTO = "auto"
 ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 REACHED_WITHIN_S = 10.0
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # 15 otherwise: any other process would slow scores and timings
+}
+"""Of a Ray that is started here."""
+
 PASSED_ON = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "NAS_DATA")
 """Of the driver's environment, to processes on other nodes."""
 
@@ -91,12 +97,13 @@ def nodes(ray: Any) -> list[Mapping[str, float]]:
 
 
 def imported() -> Any:
-    """The package `ray`, which sends no statistics of its use and leaves stdout alone.
+    """The package `ray`, which leaves stdout alone.
 
     Raises:
         UserError: If it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     is_first = "ray" not in sys.modules
     check_installed()
     import ray

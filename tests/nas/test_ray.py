@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nas.executors import Session
-from nas.executors._cluster import connected
+from nas.executors._cluster import connected, imported
 from nas.executors.ray import Ray
 from nas.reporter import Silent
 from nas.search import score_candidates
@@ -29,7 +29,7 @@ STORE_BYTES = 100 << 20
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head of two cores, and another node of one, which carries the target's label."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    imported()
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 2, "object_store_memory": STORE_BYTES}

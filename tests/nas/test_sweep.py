@@ -1,8 +1,6 @@
 """Sweeps: what a file comes to, what is refused; one real sweep, killed and continued."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -235,9 +233,7 @@ def line_with(word: str, sweep: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.slow
-def test_a_sweep_is_interrupted_and_killed_and_continued_by_the_same_command(
-    tmp_path: Path,
-) -> None:
+def test_a_sweep_that_is_killed_is_continued_by_the_same_command(tmp_path: Path) -> None:
     """A search that fails does not keep the others from their report."""
     text = FILE.replace('"90%MACs", "50%MACs, 50ms"', '"90%MACs", "0.0001ms"')
     path, out = (
@@ -247,17 +243,14 @@ def test_a_sweep_is_interrupted_and_killed_and_continued_by_the_same_command(
     command = [*NAS, "sweep", str(path), "--out", str(out)]
     first = begun(command)
     line_with("toy: started", first)
-    time.sleep(2.0)
-    os.killpg(first.pid, signal.SIGINT)
-    _, said = first.communicate(timeout=120)
-    assert first.returncode == cli.INTERRUPTED
-    assert said.strip().splitlines()[-1] == "nas: interrupted; the same command continues."
-    assert "Traceback" not in said
-    second = begun(command)
-    assert line_with("90_MACs: finished", second) == "90_MACs: finished, 1 networks; 1 left"
-    second.kill()
-    second.communicate()
-    measured = {p: p.stat().st_mtime_ns for p in (out / "runs/90_MACs").rglob("measurements/*")}
+    deadline = time.monotonic() + 120.0
+    rows = out / "supernets/toy/profile/rows.jsonl"
+    while not rows.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    measured = rows.read_bytes()
+    assert measured
     last = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True)
     assert last.returncode == cli.FAILED, last.stderr
     assert "Traceback" not in last.stderr
@@ -265,8 +258,7 @@ def test_a_sweep_is_interrupted_and_killed_and_continued_by_the_same_command(
     assert ended["90_MACs"]["status"] == "finished"
     assert ended["0.0001ms"]["status"] == "failed"
     assert "the smallest network of space 'toy' takes" in ended["0.0001ms"]["error"]
-    assert measured
-    assert {p: p.stat().st_mtime_ns for p in measured} == measured
+    assert rows.read_bytes().startswith(measured)
     assert set(pd.read_parquet(out / "sweep.parquet")["run"]) == {"90_MACs"}
     assert (out / "report.html").stat().st_size > 10_000
     assert (out / "runs/90_MACs/report/report.html").exists()
@@ -281,11 +273,13 @@ class Silence:
 
 
 @pytest.mark.slow
-def test_a_time_limit_is_no_end_and_runs_at_a_url_are_fetched(tmp_path: Path) -> None:
+def test_runs_at_a_url_are_fetched_and_a_time_that_is_over_ends_nothing_for_good(
+    tmp_path: Path,
+) -> None:
     out = tmp_path / "out"
     text = FILE.replace('"90%MACs", "50%MACs, 50ms"', '"90%MACs"').replace("[3, 4]", "3")
     sweep = opened(written(tmp_path, text + f'storage = "file://{tmp_path}/far"\n'), out)
-    hurried = replace(sweep, options=replace(sweep.options, time_limit="3s"))
+    hurried = replace(sweep, options=replace(sweep.options, time_limit="1s"))
     assert run_sweep(hurried, out, ray_address="", watcher=Silence()) == {}
     assert run_sweep(sweep, out, ray_address="", watcher=Silence()) == {"toy": "finished"}
     assert Outcomes(out / "outcomes.json", "runs", Silence()).finished == {"toy"}
