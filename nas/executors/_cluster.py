@@ -60,7 +60,6 @@ def connected(address: str, num_cpus: int = 1) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    _keep_to_loopback(not address)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         _check_reached(address)
@@ -74,7 +73,8 @@ def connected(address: str, num_cpus: int = 1) -> Iterator[Any]:
                 "Run: ray start --address=HOST:PORT"
             ) from error
     else:
-        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
+        with _on_loopback():
+            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
     try:
         yield ray
     finally:
@@ -120,15 +120,22 @@ def imported() -> Any:
     return ray
 
 
-def _keep_to_loopback(is_wanted: bool) -> None:
-    """Have the next Ray listen on loopback only, or as usual.
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """A Ray that is started in this context listens on loopback only, as on Windows and macOS.
 
-    As it does on Windows and macOS; read when it is imported, and by the processes that it starts.
+    Read by this process and by those that it starts; one that is started later is reachable again.
     """
     from ray._private import ray_constants
 
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = str(int(not is_wanted))
-    ray_constants.ENABLE_RAY_CLUSTER = not is_wanted
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = str(int(before))
 
 
 def understood_failure(error: Any) -> UserError | None:
