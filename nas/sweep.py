@@ -244,9 +244,9 @@ def _tune(
     """
     waiting = [job for job in jobs if job.name not in outcomes.finished]
     left_s = deadline - time.monotonic()
-    outcomes.begin([job.name for job in waiting])
     if not waiting or left_s <= 0.0:
         return
+    outcomes.begin([job.name for job in waiting])
     os.environ.update(TUNE_ENVIRONMENT)
     from ray import tune
 
