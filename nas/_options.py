@@ -21,6 +21,10 @@ Resolution = Annotated[
     int | None, typer.Option(help="Side of the images in pixels. [the data's own]")
 ]
 
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
+]
+
 
 def words(text: str | None) -> tuple[str, ...] | None:
     """The words of a list with commas; None for no list."""

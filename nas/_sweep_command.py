@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 import typer
 
 from nas._console import print_table
+from nas._options import AsJson
 
 if TYPE_CHECKING:
     from nas.sweep_file import Sweep
@@ -29,9 +30,7 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and about how long; run nothing.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run many searches, spaces x budgets x seeds, on a Ray cluster, and compare their fronts."""
     from nas.sweep import FAILED, FINISHED, RUNS, fetch_runs, opened, run_sweep

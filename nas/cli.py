@@ -16,7 +16,7 @@ import typer
 
 from nas._bench_command import bench
 from nas._console import print_table
-from nas._options import Budgets, Resolution, SpaceName, fractions, setting, words
+from nas._options import AsJson, Budgets, Resolution, SpaceName, fractions, setting, words
 from nas._space_commands import space_app
 from nas._sweep_command import sweep
 
@@ -112,9 +112,7 @@ def search(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write event files, RUN/tensorboard.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a supernet, search it, and write a Pareto report of real, measured files."""
     from nas.config import make_config, read_config
@@ -232,9 +230,7 @@ def finetune(
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
     from nas.data._load import absolute_if_path
@@ -267,9 +263,7 @@ def fidelity(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
     subnets: Annotated[int, typer.Option(help="Networks to train alone.")] = 15,
     time: Annotated[str, typer.Option(help="For all of them: 90s, 20m, 1.5h.")] = "30m",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how far shared weights rank networks as training each alone does."""
     from nas.config import parse_time

@@ -45,9 +45,12 @@ class AbstractExecutor(ABC):
         """How many candidates it scores at the same time."""
 
     @property
-    @abstractmethod
     def lag(self) -> int:
-        """How far the results that an ask sees may be behind, unless the user says it."""
+        """How far the results that an ask sees may be behind, unless the user says it.
+
+        So many that a slow candidate does not leave the other workers without work.
+        """
+        return 2 * self.at_once - 1
 
     @property
     def num_cores(self) -> int:

@@ -51,11 +51,6 @@ class Processes(AbstractExecutor):
         """One per worker."""
         return self.workers or num_cores()
 
-    @property
-    def lag(self) -> int:
-        """So many that a slow candidate does not leave the other workers without work."""
-        return 2 * self.at_once - 1
-
     @contextmanager
     def session(self, trained: Trained) -> Iterator[Session]:
         """See `AbstractExecutor.session`."""

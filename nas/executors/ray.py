@@ -50,11 +50,6 @@ class Ray(AbstractExecutor):
         """As many as were asked for, or one per core."""
         return self.workers or self.num_cores
 
-    @property
-    def lag(self) -> int:
-        """So many that a slow candidate does not leave the other workers without work."""
-        return 2 * self.at_once - 1
-
     @cached_property
     def num_cores(self) -> int:
         """Of all nodes together."""
