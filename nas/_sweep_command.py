@@ -33,8 +33,9 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Run many searches, spaces x budgets x seeds, on a Ray cluster, and compare their fronts."""
-    from nas.sweep import FAILED, FINISHED, RUNS, fetch_runs, opened, run_sweep
+    from nas.sweep import fetch_runs, opened, run_sweep
     from nas.sweep_file import read_sweep
+    from nas.sweep_jobs import FAILED, FINISHED, RUNS
     from reports import build_report, build_sweep_report, sweep_json, sweep_tables
     from search_spaces import UserError
 
@@ -111,16 +112,16 @@ class Lines:
         self._left: set[str] = set()
 
     def begin(self, stage: str, names: Sequence[str]) -> None:
-        """See `nas.sweep.Watcher`."""
+        """See `nas.sweep_jobs.Watcher`."""
         self._left = set(names)
         self._say(f"{stage}: {len(names)}")
 
     def started(self, name: str) -> None:
-        """See `nas.sweep.Watcher`."""
+        """See `nas.sweep_jobs.Watcher`."""
         self._say(f"{name}: started")
 
     def ended(self, name: str, status: str, text: str) -> None:
-        """See `nas.sweep.Watcher`."""
+        """See `nas.sweep_jobs.Watcher`."""
         self._left.discard(name)
         self._say(f"{name}: {status}{', ' + text if text else ''}; {len(self._left)} left")
 
@@ -144,18 +145,18 @@ class Table:
         self._live.start()
 
     def begin(self, stage: str, names: Sequence[str]) -> None:
-        """See `nas.sweep.Watcher`."""
+        """See `nas.sweep_jobs.Watcher`."""
         self._stage = stage
         self._rows = {name: (WAITING, "") for name in names}
         self._draw()
 
     def started(self, name: str) -> None:
-        """See `nas.sweep.Watcher`."""
+        """See `nas.sweep_jobs.Watcher`."""
         self._rows[name] = (RUNNING, "")
         self._draw()
 
     def ended(self, name: str, status: str, text: str) -> None:
-        """See `nas.sweep.Watcher`."""
+        """See `nas.sweep_jobs.Watcher`."""
         self._rows[name] = (status, text)
         self._draw()
 

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 
 from nas import cli
+from nas._sweep_tune import resources_of
 from nas.run import read_config_of, read_front
 from nas.storage import fetch, put_back, working_copy
-from nas.sweep import Outcomes, _resources, fetch_runs, opened, run_sweep
+from nas.sweep import fetch_runs, opened, run_sweep
 from nas.sweep_file import Sweep, read_sweep
+from nas.sweep_jobs import Outcomes
 from search_spaces import UserError
 
 FILE = """
@@ -168,16 +170,16 @@ class Job:
 def test_a_search_has_a_node_to_itself() -> None:
     small, large, labelled = {"CPU": 4.0}, {"CPU": 8.0}, {"CPU": 2.0, "target:phone": 1.0}
     jobs: Any = [Job("onnxruntime"), Job("phone")]
-    assert _resources([small, large, labelled], 0, jobs) == {
+    assert resources_of([small, large, labelled], 0, jobs) == {
         "onnxruntime": {"CPU": 8},
         "phone": {"CPU": 2, "target:phone": 1.0},
     }
     with pytest.raises(UserError, match="two searches would run on it .* more than 4"):
-        _resources([small, large], 4, jobs)
+        resources_of([small, large], 4, jobs)
     with pytest.raises(UserError, match=r"takes 9 cores of a node, .* the nodes have \[4, 8\]"):
-        _resources([small, large], 9, jobs)
+        resources_of([small, large], 9, jobs)
     with pytest.raises(UserError, match=r"nodes that carry 'target:phone' have \[0\]"):
-        _resources([large, {"CPU": 0.0, "target:phone": 1.0}], 0, jobs[1:])
+        resources_of([large, {"CPU": 0.0, "target:phone": 1.0}], 0, jobs[1:])
 
 
 def test_a_run_at_a_url_is_worked_on_in_a_copy(
