@@ -2,8 +2,8 @@
 that learns.
 
 Losses are warped before they are predicted. The unit is the spread of the middle half of what was
-seen; up to `LINEAR` units beyond the median the scale is linear, further out logarithmic: networks
-that learn nothing must not decide what is expected of the others.
+seen; what is worse than the median is on a logarithmic scale: networks that learn nothing must not
+decide what is expected of the others.
 """
 
 import itertools
@@ -27,7 +27,6 @@ from nas.problem import Problem
 from nas.trial import Trial
 from search_spaces import SearchSpace
 
-LINEAR = 1.5
 REMEMBERED, LEARNT_FROM = 400, 200
 """Trials that predictions are based on, and trials that the kernels are learnt from, at most."""
 REFIT = 1.1
@@ -53,7 +52,7 @@ class Warp:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Units above the median."""
         units = (np.asarray(values, float) - self.centre) / self.unit
-        return np.where(units > LINEAR, LINEAR + np.log1p(np.maximum(units - LINEAR, 0.0)), units)
+        return np.where(units > 0.0, np.log1p(np.maximum(units, 0.0)), units)
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,10 @@ from nas.sampling import repair
 from nas.trial import Trial
 from search_spaces import Candidate
 
-HOPELESS, ENDS, FEW = 3.0, 0.67, 25
+HOPELESS, ENDS, FEW = 1.6, 0.67, 25
 """Losses beyond this many warped units above the median do not count, and how many more do with
-every doubling of more than a few trials: first the middle of the front, then its ends."""
+every doubling of more than a few trials: first the middle of the front, then its ends. Were all to
+count, an end would look best wherever predictions are uncertain (see docs/decisions/0023)."""
 ROUNDS, BROOD, PARENTS = 4, 128, 40
 """Of the inner evolution: how often it breeds, how many, and from how many."""
 FIRST = 32
