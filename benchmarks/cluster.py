@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from executors import scored
+from executors import drawn, scored
 
 from nas.executors import EXECUTORS
 from nas.reporter import Silent
 from nas.run import Run
-from nas.sampling import sample_within
 from nas.search import score_candidates
 from nas.trained import Trained, reopened
 
@@ -53,9 +52,7 @@ def main() -> None:
 
 def rates(trained: Trained, scores: int, rounds: int) -> None:
     """Milliseconds per score, one at a time and two."""
-    space = trained.problem.space
-    rows_NC = sample_within(trained.problem, scores + 2, np.random.default_rng(0))
-    candidates = [space.candidate(row) for row in rows_NC.tolist()]
+    candidates = drawn(trained.problem, scores + 2)
     trained = replace(trained, config=replace(trained.config, threads=1))
     found: dict[str, list[float]] = {"inline": [], "ray 1": [], "ray 2": []}
     for _ in range(rounds):

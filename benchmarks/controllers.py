@@ -110,13 +110,13 @@ def linas(problem: Problem, seed: int) -> Proposals:
     while True:
         for row in rows:
             known[tuple(row)] = yield row
-        features = _one_hot(np.array(list(known)), cardinalities)
+        features = one_hot(np.array(list(known)), cardinalities)
         losses_NM = np.array(list(known.values()))
         models = [Ridge(alpha=1.0).fit(features, column) for column in losses_NM.T]
         algorithm = _nsga2(problem, int(rng.integers(2**31)), population=POPULATION)
         for _ in range(PREDICTIONS // POPULATION):
             asked = algorithm.ask()  # type: ignore[attr-defined]
-            encoded = _one_hot(asked.get("X").astype(int), cardinalities)
+            encoded = one_hot(asked.get("X").astype(int), cardinalities)
             asked.set("F", np.stack([model.predict(encoded) for model in models], axis=1))
             algorithm.tell(infills=asked)  # type: ignore[attr-defined]
         found = algorithm.pop.get("X").astype(int)  # type: ignore[attr-defined]
@@ -124,7 +124,8 @@ def linas(problem: Problem, seed: int) -> Proposals:
         rows = rows or problem.space.sample(rng, POPULATION).tolist()
 
 
-def _one_hot(rows_NC: np.ndarray, cardinalities: Sequence[int]) -> np.ndarray:
+def one_hot(rows_NC: np.ndarray, cardinalities: Sequence[int]) -> np.ndarray:
+    """Shape (N, sum of cardinalities)."""
     return np.concatenate(
         [np.eye(n)[rows_NC[:, column]] for column, n in enumerate(cardinalities)], axis=1
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.executors import EXECUTORS, Session
+from nas.problem import Problem
 from nas.reporter import Silent
 from nas.sampling import sample_within
 from nas.trained import reopened
@@ -29,10 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     trained = reopened(arguments.run, Silent())
-    space = trained.problem.space
-    number = arguments.scores + arguments.workers
-    rows_NC = sample_within(trained.problem, number, np.random.default_rng(0))
-    candidates = [space.candidate(row) for row in rows_NC.tolist()]
+    candidates = drawn(trained.problem, arguments.scores + arguments.workers)
     seconds: dict[str, list[float]] = {"inline": [], "processes": []}
     for _ in range(arguments.rounds):
         for name, found in seconds.items():
@@ -44,6 +42,12 @@ def main() -> None:
         print(f"{name:10} {arguments.scores / statistics.median(found):.2f} scores/s")
     ratios = [a / b for a, b in zip(seconds["inline"], seconds["processes"], strict=True)]
     print(f"{arguments.workers} workers: {statistics.median(ratios):.2f}x of inline")
+
+
+def drawn(problem: Problem, number: int) -> list[Candidate]:
+    """The same random candidates every time, within the limits."""
+    rows_NC = sample_within(problem, number, np.random.default_rng(0))
+    return [problem.space.candidate(row) for row in rows_NC.tolist()]
 
 
 def scored(session: Session, candidates: Sequence[Candidate]) -> float:
