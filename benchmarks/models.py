@@ -60,7 +60,9 @@ MODELS: dict[str, Model] = {
     "ridge": of_sklearn(lambda: Ridge(alpha=1.0)),
     "forest": of_sklearn(lambda: RandomForestRegressor(200, random_state=0)),
     "boosting": of_sklearn(lambda: GradientBoostingRegressor(random_state=0)),
-    "mlp": of_sklearn(lambda: MLPRegressor((64, 64), alpha=0.1, max_iter=500, random_state=0)),
+    "mlp": of_sklearn(
+        lambda: MLPRegressor(hidden_layer_sizes=(64, 64), alpha=0.1, max_iter=500, random_state=0)
+    ),
 }
 
 

@@ -7,6 +7,7 @@ maximised is flipped here and nowhere else.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -175,13 +176,8 @@ class Problem:
         A row is NaN throughout where the trial failed, is not measured yet, or has an objective
         that is not finite: half an answer must not look like a good one.
         """
-        metrics = [objective.metric for objective in self.objectives]
-        values = [  # as Trial.get, without a call for every number
-            t.metrics[metric] if metric in t.metrics else t.get(metric)
-            for metric in metrics
-            for t in trials
-        ]
-        losses_NM = np.array(values, float).reshape(len(metrics), len(trials)).T
+        columns = [_values(objective.metric, trials) for objective in self.objectives]
+        losses_NM = np.array(columns).reshape(len(columns), len(trials)).T
         has_failed_N = np.array([trial.failure is not None for trial in trials], dtype=bool)
         losses_NM[has_failed_N | ~np.isfinite(losses_NM).all(axis=1)] = np.nan
         return losses_NM * self._signs
@@ -205,12 +201,20 @@ class Problem:
         """
         total_N = np.zeros(len(trials))
         for limit in self.limits:
-            total_N += _excess(np.array([t.get(limit.metric) for t in trials], float), limit)
+            total_N += _excess(_values(limit.metric, trials), limit)
         return total_N
 
     @cached_property
     def _signs(self) -> np.ndarray:
         return np.array([1.0 if o.goal == "minimize" else -1.0 for o in self.objectives])
+
+
+def _values(metric: str, trials: Sequence[Trial]) -> np.ndarray:
+    """`Trial.get` of all trials, without a call for every one that is measured: shape (N,)."""
+    found = [measured.get(metric) for measured in map(attrgetter("metrics"), trials)]
+    if None in found:
+        found = [t.get(metric) if v is None else v for v, t in zip(found, trials, strict=True)]
+    return np.array(found, float)
 
 
 def _excess(values_N: np.ndarray, limit: Limit) -> np.ndarray:
