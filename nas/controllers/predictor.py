@@ -53,10 +53,13 @@ from nas.sampling import repair
 from nas.trial import Trial
 from search_spaces import Candidate
 
-HOPELESS, ENDS, FEW = 1.6, 0.67, 25
-"""Losses beyond this many warped units above the median do not count, and how many more do with
-every doubling of more than a few trials: first the middle of the front, then its ends. Were all to
-count, an end would look best wherever predictions are uncertain (see docs/decisions/0023)."""
+HOPELESS, HOPELESS_COST = 1.6, 3.0
+"""Losses beyond this many warped units above the median do not count: of what is predicted, and of
+what is known. Were more to count of what is uncertain, the ends of the front would always look best
+(see docs/decisions/0023)."""
+ENDS, FEW = 0.67, 25
+"""How many units more count with every doubling of more than a few trials: first the middle of the
+front, then its ends."""
 ROUNDS, BROOD, PARENTS = 4, 128, 40
 """Of the inner evolution: how often it breeds, how many, and from how many."""
 FIRST = 32
@@ -157,7 +160,8 @@ class Worth:
         """Where losses would extend the front."""
         losses_NM = self.beliefs.losses_NM
         doublings = np.log2(max(1.0, len(losses_NM) / FEW))
-        reference_M = np.full(losses_NM.shape[1], HOPELESS + ENDS * doublings)
+        is_predicted_M = np.isin(np.arange(losses_NM.shape[1]), list(self.beliefs.objectives))
+        reference_M = np.where(is_predicted_M, HOPELESS, HOPELESS_COST) + ENDS * doublings
         return open_boxes(losses_NM[non_dominated(losses_NM)], reference_M)
 
 
