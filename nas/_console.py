@@ -1,6 +1,8 @@
-"""How commands print tables."""
+"""How commands print tables, and where they say how far they are."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -20,3 +22,19 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
+
+
+def make_reporter(as_json: bool, events_of: Path | None = None) -> Any:
+    """Bars or lines; with `events_of`, a run directory, TensorBoard's event files too."""
+    from rich.console import Console
+
+    from nas.progress import Bars, Lines
+
+    console = Console(stderr=as_json)
+    display = Bars if console.is_terminal else Lines
+    if events_of is None:
+        return display(console)
+    from nas.tensorboard import WithEvents, summary_writer
+
+    make_writer = summary_writer()  # may raise, so before bars are drawn
+    return WithEvents(display(console), events_of, make_writer)

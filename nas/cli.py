@@ -15,10 +15,32 @@ from typing import Annotated, Any
 import typer
 
 from nas._bench_command import bench
-from nas._console import print_table
-from nas._options import AsJson, Budgets, Resolution, SpaceName, fractions, setting, words
+from nas._console import make_reporter, print_table
+from nas._export_command import export
+from nas._options import (
+    AsJson,
+    Budgets,
+    Cache,
+    ConfigFile,
+    Data,
+    DataDir,
+    EventFiles,
+    Further,
+    Precision,
+    Resolution,
+    Seed,
+    SpaceName,
+    Sparsity,
+    TargetName,
+    Threads,
+    Time,
+    fractions,
+    settings_of,
+    words,
+)
 from nas._space_commands import space_app
 from nas._sweep_command import sweep
+from nas._train_command import train
 
 app = typer.Typer(
     help="Search architectures jointly with quantization and pruning, against measured latency.",
@@ -32,6 +54,14 @@ app.command(
     epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
     "--minimize macs --reference 80,max"
 )(bench)
+app.command(
+    epilog="Example: nas train --space hybrid --budget 20MFLOPs --time 8h\n\n"
+    "The same command continues an interrupted run."
+)(train)
+app.command(
+    epilog="Example: nas export runs/my-run --key 0a1b2c\n\n"
+    "Example: nas export runs/my-run --arch network.json --out deployed"
+)(export)
 app.command(
     epilog="Example: nas sweep sweep.toml --dry-run\n\n"
     "The same command continues an interrupted sweep."
@@ -49,28 +79,13 @@ USAGE_ERROR: Any = typer.BadParameter.__base__
 def search(
     space: SpaceName = None,
     budget: Budgets = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="digit-pairs, digits, fashion-mnist or cifar10, or your own: the path of a folder "
-            "of class folders (or of train, test and val with these), of Parquet files, or of an "
-            ".npz file. [digit-pairs]"
-        ),
-    ] = None,
-    data_dir: Annotated[
-        str | None, typer.Option(help="Where the files of fashion-mnist or cifar10 are.")
-    ] = None,
-    cache: Annotated[
-        str | None, typer.Option(help="Folder for decoded images. [runs/.cache]")
-    ] = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    cache: Cache = None,
     resolution: Resolution = None,
-    target: Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")
-    ] = None,
-    sparsity: Annotated[
-        str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")
-    ] = None,
+    target: TargetName = None,
+    precision: Precision = None,
+    sparsity: Sparsity = None,
     controller: Annotated[
         str | None,
         typer.Option(help="predictor, evolution, local, nsga2, tpe, gp or random. [predictor]"),
@@ -89,33 +104,27 @@ def search(
     trials: Annotated[
         int | None, typer.Option(help="Candidates to score. [as many as fit the time]")
     ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="For all phases together: 90s, 20m, 1.5h. [5m]")
-    ] = None,
+    time: Time = None,
     supernet: Annotated[
-        str | None, typer.Option(help="Run directory whose trained supernet is used.")
+        str | None,
+        typer.Option(
+            help="Run directory whose trained supernet is used; space, data, precision and "
+            "sparsity are then its own unless given."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random. [0]")] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of training and scoring. [all cores]")
-    ] = None,
+    seed: Seed = None,
+    threads: Threads = None,
     out: Annotated[
         Path | None, typer.Option(help="Run directory. [runs/<space>-<data>-<hash>]")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file with the same names as these flags.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Any other setting, such as learning_rate=0.002; repeatable."),
-    ] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write event files, RUN/tensorboard.")
-    ] = False,
+    config: ConfigFile = None,
+    set_: Further = None,
+    tensorboard: EventFiles = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a supernet, search it, and write a Pareto report of real, measured files."""
-    from nas.config import make_config, read_config
+    from nas.config import make_config
+    from nas.donor import with_inherited
     from nas.run import read_front
 
     flags = {
@@ -138,13 +147,9 @@ def search(
         "seed": seed,
         "threads": threads,
     }
-    settings = read_config(config) if config else {}
-    settings |= {name: value for name, value in flags.items() if value is not None}
-    if set_:
-        settings["set"] = {**settings.get("set", {}), **dict(map(setting, set_))}
-    resolved = make_config(settings)
+    resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
     run_dir = out or resolved.default_out()
-    reporter = _reporter(as_json, events_of=run_dir if tensorboard else None)
+    reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:
         from nas.search import search as run_search
         from reports import build_report
@@ -157,9 +162,11 @@ def search(
     if as_json:
         front = read_front(run_dir)
         typer.echo(json.dumps({"run": str(run_dir), "report": str(report), **front}))
-    else:
-        _print_front(run_dir)
-        typer.echo(f"report: {report}")
+        return
+    from nas.continuing import more_command
+
+    _print_front(run_dir)
+    typer.echo(f"report: {report}\nmore trials: {more_command(run_dir)}")
 
 
 @app.command(
@@ -244,7 +251,7 @@ def finetune(
         data=absolute_if_path(data) if data else "",
         learning_rate=learning_rate or 0.0,
     )
-    reporter = _reporter(as_json)
+    reporter = make_reporter(as_json)
     try:
         found = run_finetune(run, key, recipe, reporter)
     finally:
@@ -271,7 +278,7 @@ def fidelity(
     from reports import build_report
 
     seconds = parse_time(time)
-    reporter = _reporter(as_json)
+    reporter = make_reporter(as_json)
     try:
         found = run_fidelity(run, subnets, seconds, reporter)
     finally:
@@ -344,22 +351,6 @@ def _disk_message(error: OSError) -> str:
 def _exit(message: str, code: int) -> None:
     typer.echo(message, err=True)
     sys.exit(code)
-
-
-def _reporter(as_json: bool, events_of: Path | None = None) -> Any:
-    """Bars or lines; with `events_of`, a run directory, TensorBoard's event files too."""
-    from rich.console import Console
-
-    from nas.progress import Bars, Lines
-
-    console = Console(stderr=as_json)
-    display = Bars if console.is_terminal else Lines
-    if events_of is None:
-        return display(console)
-    from nas.tensorboard import WithEvents, summary_writer
-
-    make_writer = summary_writer()  # may raise, so before bars are drawn
-    return WithEvents(display(console), events_of, make_writer)
 
 
 def _print_front(run_dir: Path) -> None:

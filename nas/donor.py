@@ -1,12 +1,45 @@
-"""The run whose trained supernet another search uses (`--supernet`), and whether it can be used."""
+"""The run whose trained supernet another search uses (`--supernet`), and whether it can be used.
 
+What the user does not give is what the donor's run was given: images, space, and the formats and
+sparsities that were trained for. Budgets are not inherited.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nas._files import read_json
 from nas.config import Config, differences
 from nas.data import DataSet, identity
-from nas.run import read_space
+from nas.run import read_config_of, read_space
 from search_spaces import SearchSpace, UserError, is_policy
+
+CONFIG = "config.toml"
+INHERITED = ("space", "data", "data_dir", "cache", "resolution", "precision", "sparsity")
+
+
+def with_inherited(settings: Mapping[str, Any], out: Path | None = None) -> dict[str, Any]:
+    """Settings, and for those that are not given the ones of the supernet's run.
+
+    Args:
+        settings: By the names of `Config`.
+        out: The run directory, if it is named: once begun, it has what was inherited, and the
+            donor may have gone.
+
+    Raises:
+        UserError: If the configuration of one of the two cannot be read.
+    """
+    supernet = settings.get("supernet", "")
+    begun = read_config_of(out) if supernet and out and (out / CONFIG).is_file() else None
+    if begun and begun.supernet:
+        return {name: getattr(begun, name) for name in (*INHERITED, "data_seed")} | dict(settings)
+    if not supernet or not Path(supernet, CONFIG).is_file():
+        return dict(settings)
+    donor = read_config_of(Path(supernet))
+    found = {name: getattr(donor, name) for name in INHERITED} | dict(settings)
+    if "data_seed" not in settings and settings.get("seed", 0) != donor.split_seed:
+        found["data_seed"] = donor.split_seed
+    return found
 
 
 def donor_space(config: Config, space: SearchSpace) -> SearchSpace:

@@ -32,7 +32,7 @@ from search_spaces import Candidate, CandidateError
 
 DEPLOYED, UNQUANTIZED, CHECKPOINT = "model.onnx", "model.fp32.onnx", "model.safetensors"
 CARD = "card.json"
-FRONT, FINALISTS, REFERENCES = "front", "finalists", "references"
+FRONT, FINALISTS, REFERENCES, EXPORTS = "front", "finalists", "references", "exports"
 TIMING_PROCESSES, SPARE_PROCESSES = 5, 5
 REFERENCE_IMAGES = 1000
 """Images per split on which references, which can be large and select nothing, are verified."""
@@ -52,6 +52,8 @@ class Exporter:
         target: Runtime on which files are timed.
         timer: Times files on it.
         times_again: Whether finished networks are timed again, together with new ones.
+        beside: Folder of the run for networks that are no references, `EXPORTS` for all of them,
+            `FINALISTS` for those that are not on the front.
     """
 
     run: Run
@@ -61,6 +63,7 @@ class Exporter:
     target: str
     timer: Timer
     times_again: bool = False
+    beside: str = FINALISTS
 
     def cards(
         self,
@@ -132,9 +135,9 @@ class Exporter:
         key = entry.key
         if entry.is_reference:
             return self.run.folder(f"{REFERENCES}/{key}")
-        if (self.run.path / FRONT / key).exists():
+        if self.beside == FINALISTS and (self.run.path / FRONT / key).exists():
             return self.run.path / FRONT / key
-        return self.run.folder(f"{FINALISTS}/{key}")
+        return self.run.folder(f"{self.beside}/{key}")
 
     def _export(self, entry: Entry, folder: Path) -> None:
         answers = self.run.path / _answers_name(entry)
@@ -282,17 +285,20 @@ def input_rule(data: DataSet) -> dict[str, Any]:
 
 def is_finished(folder: Path) -> bool:
     """Whether there is a card and the very files that it describes; if not these, starts afresh."""
-    if not (folder / CARD).exists():
-        return False
-    files = read_card(folder / CARD)["files"]
-    is_whole = all(
-        (folder / name).is_file() and _digest(folder / name) == facts["sha256"]
-        for name, facts in files.items()
-    )
-    if not is_whole:
+    if is_whole(folder):
+        return True
+    if (folder / CARD).exists():
         shutil.rmtree(folder)
         folder.mkdir()
-    return is_whole
+    return False
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether there is a card and the very files that it describes."""
+    return (folder / CARD).exists() and all(
+        (folder / name).is_file() and _digest(folder / name) == facts["sha256"]
+        for name, facts in read_card(folder / CARD)["files"].items()
+    )
 
 
 def onnx_files(folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.finetuning import Recipe, make_finetuning
 from nas.finish import finish
-from nas.references import references
+from nas.members import candidates
 from nas.reporter import Reporter
 from nas.run import read_front
 from nas.teacher import LARGEST, NO_TEACHER
@@ -63,11 +63,7 @@ def named(trained: Trained, key: str) -> Candidate:
     Raises:
         UserError: If there is none, or more than one.
     """
-    problem = trained.problem
-    trials = trained.run.trials(problem.space)
-    known = {trial.candidate.key: trial.candidate for trial in trials if trial.failure is None}
-    beside = references(problem, trained.phases.random_references, trained.config.seed)
-    known |= {entry.candidate.key: entry.candidate for entry in beside}
+    known = candidates(trained)
     wanted, is_tuned, _ = key.partition("-ft")
     found = [name for name in known if wanted and name.startswith(wanted)]
     if len(found) == 1 and not is_tuned:

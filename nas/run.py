@@ -5,8 +5,10 @@
     space.json            choices and network, after trimming to the budget
     env.json              interpreter, versions, processor
     data.json             what identifies the images: classes, sizes, mean and deviation
+    sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
     plan.json             training and limits: decided once, by measuring
     search_plan.json      trials, images per score, finalists: decided once, after training
+    grown.jsonl           more trials or time than the run was begun with: see `nas/growth.py`
     profile/              rows.jsonl (timed files), profile.json (the fitted latency model)
     train_state/          checkpoint of training; train_log.jsonl beside it
     supernet.safetensors  the trained weights
@@ -22,6 +24,7 @@
     events.jsonl          wall clock: phases, messages, hosts
     front/<key>/, references/<key>/   model.onnx, model.fp32.onnx, model.safetensors, card.json
     finalists/<key>/      the same of networks that were measured and are not on the front
+    exports/<key>/        the same of networks that `nas export` was asked for
     front.json            members, references, replaced candidates, ties, knee
     report/               report.html, pareto.csv, report.md
     tensorboard/          event files that --tensorboard makes from the records
@@ -31,7 +34,7 @@ again when the run is continued. Files are replaced whole; lines are appended an
 
 A run may be moved or copied: nothing in it depends on where it lies. It continues with the same
 configuration, except that the places of data, cache, space file and supernet may change as long as
-what is there is the same (data.json, space.py).
+what is there is the same (data.json, space.py), and that trials and time may grow.
 
 Versions: every document has a schema number, and one with another number is refused by name (see
 `nas._files`). A configuration or plan that lacks a field that this version knows has its default; a
@@ -61,6 +64,7 @@ from nas._files import (
 )
 from nas.config import Config, differences, is_place, read_config, with_defaults
 from nas.environment import environment, now, this_host
+from nas.growth import grow, only_grows
 from nas.trial import Score, Trial, text_or_none
 from search_spaces import SearchSpace, UserError
 
@@ -76,8 +80,13 @@ class Run:
         weakref.finalize(self, lock.close)
 
     @staticmethod
-    def open(path: Path, config: Config) -> "Run":
+    def open(path: Path, config: Config, *, may_grow: bool = False) -> "Run":
         """Create the run, or continue it.
+
+        Args:
+            path: Its directory.
+            config: The same as before.
+            may_grow: Whether trials or time may be more than before.
 
         Raises:
             UserError: If the directory belongs to another configuration, to another process that
@@ -95,7 +104,7 @@ class Run:
         run = Run(make_folder(path), locked(path))
         if not known.exists():
             write_text(known, config.to_toml())
-        run._check_config(config)
+        run._check_config(config, may_grow)
         run.decided("env.json", environment)
         return run
 
@@ -174,14 +183,16 @@ class Run:
         spent_s = read_lines(path, lambda event: float(event.get("seconds", 0.0)))
         return config.seconds - sum(spent_s)
 
-    def _check_config(self, config: Config) -> None:
+    def _check_config(self, config: Config, may_grow: bool) -> None:
         path = self.path / "config.toml"
         with understood(f"'{path}'", "or begin a new run with --out"):
             known = with_defaults(tomllib.loads(path.read_text(encoding="utf-8")))
         new = tomllib.loads(config.to_toml())
         old = {name: new[name] if is_place(name, v, new[name]) else v for name, v in known.items()}
         changed = differences(old, new)
-        if changed:
+        if may_grow and only_grows(old, new):
+            grow(self.path, old, new)
+        elif changed:
             raise UserError(
                 f"run '{self.path}': the configuration differs from the one in its config.toml, "
                 f"with which it was started: {'; '.join(changed)}.\n"

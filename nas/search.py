@@ -14,9 +14,11 @@ import numpy as np
 
 from nas._files import understood
 from nas.config import Config
+from nas.continuing import grown_plan
 from nas.controllers import CONTROLLERS, Predicts
 from nas.executors import Session, make_executor
 from nas.finish import finish, train_finalists
+from nas.growth import asked
 from nas.hosts import unlike
 from nas.planning import (
     PhasePlan,
@@ -27,6 +29,7 @@ from nas.problem import Problem
 from nas.reporter import Reporter
 from nas.run import Run
 from nas.score import Scorer
+from nas.train import refuse_supernet_run
 from nas.trained import Trained
 from nas.training import Begun, begin
 from nas.trial import Score, Trial
@@ -40,6 +43,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         UserError: If what was asked cannot be done; nothing recorded is lost.
         OSError: If a disk is full or read-only; the same command continues.
     """
+    refuse_supernet_run(out)
     begun = begin(config, out, reporter)
     run, data, problem = begun.run, begun.data, begun.problem
     with run.phase("search"):
@@ -60,19 +64,24 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
 
 
 def decided_phases(begun: Begun, config: Config) -> PhasePlan:
-    """What follows training, as decided when this run first came here."""
+    """What follows training, as decided when this run first came here, or was asked for more."""
     run = begun.run
-    document = run.decided(
-        "search_plan.json",
-        lambda: plan_search(
+
+    def plan(config: Config, remaining_s: float) -> dict[str, Any]:
+        return plan_search(
             config,
             begun.supernet,
             begun.data,
             begun.problem,
             make_executor(config),
-            remaining_s=run.remaining_s(config),
-        ),
+            remaining_s=remaining_s,
+        )
+
+    document = run.decided(
+        "search_plan.json",
+        lambda: plan(config, run.remaining_s(config)) | {"asked": asked(config)},
     )
+    document = grown_plan(run, config, document, plan)
     with understood(f"'{run.path}/search_plan.json'"):
         return phase_plan_of(document)
 

@@ -1,0 +1,225 @@
+"""A supernet trained alone: trained once, killed or not, and then searched with one short command."""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas import cli
+from nas._files import read_json, write_json
+from nas.config import Config, make_config
+from nas.donor import with_inherited
+from nas.reporter import Silent
+from nas.run import WEIGHTS, read_config_of
+from nas.search import search
+from nas.train import is_supernet_run, search_command, train_supernet
+from search_spaces import UserError
+from tests.conftest import TOY
+from tests.small_run import SmallRun
+
+ALONE = replace(TOY, trials=0)
+NOT_OF_A_SUPERNET = (
+    *("trials.jsonl", "search_plan.json", "finetune_plan.json", "front.json", "beliefs.jsonl"),
+    *("measurements", "finetunes", "timings", "answers", "front", "finalists", "references"),
+)
+
+
+class Stopped(Exception):
+    """Raised where a test has seen enough of a search."""
+
+
+@pytest.fixture(scope="module")
+def supernet_run(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A supernet that was trained alone, with the profile and the plan of the small run."""
+    path = tmp_path_factory.mktemp("alone") / "supernet"
+    with small_run.remembering():
+        train_supernet(ALONE, path, Silent())
+    return path
+
+
+@contextmanager
+def stopped_after_scoring(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A search ends here when all candidates are scored."""
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    patch.setattr("nas.search.train_finalists", stop)
+    with pytest.raises(Stopped):
+        yield
+
+
+def code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
+
+
+def asked_of_search(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[Config, Path]:
+    """What `nas search` would do with these arguments."""
+    seen: list[tuple[Config, Path]] = []
+
+    def asked(config: Config, out: Path, reporter: Any) -> None:
+        reporter.close()
+        seen.append((config, out))
+        raise Stopped
+
+    monkeypatch.setattr("nas.search.search", asked)
+    with pytest.raises(Stopped):
+        cli.main(arguments)
+    return seen[0]
+
+
+def test_all_of_the_time_goes_into_the_supernet_and_nothing_is_searched(supernet_run: Path) -> None:
+    assert (supernet_run / WEIGHTS).exists()
+    assert read_json(supernet_run / "plan.json")["is_all"] is True
+    assert not [name for name in NOT_OF_A_SUPERNET if (supernet_run / name).exists()]
+
+
+def test_the_command_ends_with_the_run_and_the_next_command(
+    supernet_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "a.toml"
+    config.write_text(ALONE.to_toml())
+    before = (supernet_run / WEIGHTS).stat().st_mtime_ns
+    assert code("train", "--config", str(config), "--out", str(supernet_run)) == cli.OK
+    *_, report, run, following = capsys.readouterr().out.strip().splitlines()
+    assert report == f"report: {supernet_run}/report/report.html"
+    assert run == f"run: {supernet_run}"
+    assert following == f"next: {search_command(supernet_run, ALONE)}"
+    assert (supernet_run / WEIGHTS).stat().st_mtime_ns == before, "trained already"
+    assert code("train", "--config", str(config), "--out", str(supernet_run), "--json") == cli.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["next"] == following.removeprefix("next: ")
+    assert Path(found["supernet"]).exists()
+    assert found["steps"] == 30
+
+
+def test_places_are_kept_as_searches_elsewhere_find_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Config] = []
+
+    def keep(config: Config, *_: object) -> None:
+        seen.append(config)
+        raise Stopped
+
+    monkeypatch.setattr("nas.train.train_supernet", keep)
+    monkeypatch.chdir(tmp_path)
+    places = ["--data-dir", "images", "--cache", "decoded", "--out", str(tmp_path / "run")]
+    with pytest.raises(Stopped):
+        cli.main(["train", "--data", "cifar10", *places])
+    assert (seen[0].data_dir, seen[0].cache) == (f"{tmp_path}/images", f"{tmp_path}/decoded")
+
+
+def test_the_printed_command_searches_the_same_data_without_naming_it(
+    supernet_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = shlex.split(search_command(supernet_run, ALONE))
+    assert words[0] == "nas"
+    config, _ = asked_of_search(monkeypatch, words[1:])
+    assert config == Config(
+        **{name: getattr(ALONE, name) for name in ("space", "data", "resolution", "budget")},
+        supernet=str(supernet_run),
+        time="10m",
+    )
+
+
+def test_a_search_of_it_has_the_trials_of_a_search_that_trained_it_itself(
+    supernet_run: Path, small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(small_run.config, supernet=str(supernet_run))
+    with small_run.remembering(), stopped_after_scoring(monkeypatch):
+        search(config, tmp_path / "search", Silent())
+    names = ("trials.jsonl", WEIGHTS, "space.json")
+    ours, theirs = (
+        [(run / name).read_bytes() for name in names]
+        for run in (tmp_path / "search", small_run.path)
+    )
+    assert ours == theirs
+
+
+def test_what_is_given_is_not_inherited_and_contradictions_are_refused(
+    supernet_run: Path, tmp_path: Path
+) -> None:
+    given = {"supernet": str(supernet_run), "precision": ("fp32",), "seed": 3}
+    found = with_inherited(given)
+    assert found.items() >= given.items()
+    assert found["data"] == "digits"
+    assert found["data_seed"] == 0, "the images that the supernet was trained on"
+    config = make_config(with_inherited({**given, "data_seed": 5}))
+    with pytest.raises(UserError, match="was trained on other images than data 'digits'"):
+        search(config, tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_that_has_begun_needs_its_donor_no_more(tmp_path: Path) -> None:
+    run, donor = tmp_path / "run", tmp_path / "donor"
+    for path, config in (
+        (donor, replace(TOY, precision=("int8",))),
+        (run, replace(TOY, supernet=str(donor), data_seed=4, precision=("fp32",))),
+    ):
+        path.mkdir()
+        (path / "config.toml").write_text(config.to_toml())
+    given = {"supernet": str(donor)}
+    assert with_inherited(given)["precision"] == ("int8",)
+    (donor / "config.toml").unlink()
+    assert with_inherited(given) == given
+    found = with_inherited(given, run)
+    assert (found["precision"], found["data_seed"], found["data"]) == (("fp32",), 4, "digits")
+
+
+def test_a_search_in_the_directory_of_a_supernet_is_told_the_right_command(
+    supernet_run: Path,
+) -> None:
+    with pytest.raises(UserError) as error:
+        search(ALONE, supernet_run, Silent())
+    assert "is one of `nas train`" in str(error.value)
+    assert str(error.value).endswith(search_command(supernet_run, ALONE))
+    assert not (supernet_run / "search_plan.json").exists()
+
+
+def test_training_in_the_directory_of_a_search_is_refused(finished_run: Path) -> None:
+    with pytest.raises(UserError, match="is a search, which trains its supernet in a part"):
+        train_supernet(TOY, finished_run, Silent())
+
+
+def test_there_is_nothing_to_train_with_a_supernet_given(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="supernet is 'x', and `nas train` trains one"):
+        train_supernet(replace(ALONE, supernet="x"), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_training_continues_with_the_same_command_to_the_same_weights(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    run = small_run.copied(tmp_path, *NOT_OF_A_SUPERNET, WEIGHTS, "train_state", "train_log.jsonl")
+    plan = read_json(run / "plan.json") | {"is_all": True, "checkpoint_s": 0.0}
+    write_json(run / "plan.json", plan)
+    command = [sys.executable, "-c", "from nas.cli import main; main()", "train"]
+    command += ["--config", str(run / "config.toml"), "--out", str(run)]
+    checkpoint = run / "train_state/state.safetensors"
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        while not checkpoint.exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    assert not (run / WEIGHTS).exists()
+    assert is_supernet_run(run)
+    train_supernet(read_config_of(run), run, Silent())
+    assert (run / WEIGHTS).read_bytes() == (small_run.path / WEIGHTS).read_bytes()
+    steps = [
+        json.loads(line)["step"] for line in (run / "train_log.jsonl").read_text().splitlines()
+    ]
+    assert max(steps) == 30
+    assert steps.count(1) == 1, "went on from the checkpoint"
