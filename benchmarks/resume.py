@@ -27,11 +27,12 @@ import numpy as np
 SEARCH = (
     "search --space toy --data digits --resolution 16 --time 10s --trials 16 --threads 1"
     " --set steps=120 --set checkpoint_s=0.2 --set finalists=2 --set random_references=0"
-    " --set images_per_score=200 --set finetune_s=4 --set least_steps=1"
+    " --set images_per_score=200 --set finetune_s=4 --set least_steps=1 --set max_macs=0"
 )
 MEASURED = (
     "config.toml",
     "env.json",
+    "sizes.json",
     "plan.json",
     "search_plan.json",
     "space.json",
@@ -42,7 +43,7 @@ MEASURED = (
 )
 NOT_RECORDS = ("train_state", "report")
 PHASES = ("profile", "train", "search", "finetune", "finalists")
-LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 0.8, "finetune": 4.0, "finalists": 6.0}
+LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 0.8, "finetune": 8.0, "finalists": 6.0}
 """A kill comes at a uniformly random time of this many seconds into its phase."""
 
 PATIENCE_S = 300.0

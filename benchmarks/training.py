@@ -1,9 +1,9 @@
-"""What a supernet step costs: against the same networks alone, and against plain fp32 NCHW.
+"""What a sandwich batch costs: against the same networks alone, and against plain fp32 NCHW.
 
     python benchmarks/training.py
 
-Interleaved rounds in one process; medians of ratios. The hybrid space at 32 px, batch 64; bf16
-only where the processor multiplies it.
+Interleaved rounds in one process; medians of ratios. The hybrid space at 32 px, batch 64, without
+the optimizer; bf16 only where the processor multiplies it.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from nas.environment import has_bf16_products
 from nas.planning import training_images
 from search_spaces import load_space
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import SupernetStep, autocast
+from supernets.steps import SupernetLessons, autocast
 from supernets.supernet import Supernet
 from supernets.task import distillation_loss, label_loss
 from supernets.train import TrainPlan
+
+BATCH_SIZE = 64
 
 
 def main() -> None:
@@ -36,20 +38,19 @@ def main() -> None:
     space = load_space("hybrid", resolution=32, channels=1, num_classes=100)
     space = space.with_policy(("fp32", "int8"), (0.0, 0.25, 0.5))
     method = Sandwich(space=space)
-    plain = TrainPlan(steps=100, precision="fp32", channels_last=False)
+    plain = TrainPlan(steps=100, batch_size=BATCH_SIZE, precision="fp32", channels_last=False)
     precisions = ("fp32", "bf16") if has_bf16_products() else ("fp32",)
     for precision, channels_last in itertools.product(precisions, (False, True)):
         plan = replace(plain, precision=precision, channels_last=channels_last)
         fast, base = make(space, channels_last), make(space, False)
         ratios, seconds = [], []
-        for step in range(rounds + 1):
-            batch = images.batch(step, 64, 0)
-            a = timed(SupernetStep(fast, plan, method), batch, step)
-            b = timed(SupernetStep(base, plain, method), batch, step)
-            if step:
+        for turn in range(rounds + 1):
+            a = timed(SupernetLessons(plan, method), fast, images, turn)
+            b = timed(SupernetLessons(plain, method), base, images, turn)
+            if turn:
                 ratios.append(b / a)
                 seconds.append(a)
-        rate = 64 / statistics.median(seconds)
+        rate = BATCH_SIZE / statistics.median(seconds)
         print(
             f"{precision} {'channels_last' if channels_last else 'NCHW':13} {rate:6.0f} images/s, "
             f"{statistics.median(ratios):.2f}x of plain fp32 NCHW"
@@ -58,32 +59,31 @@ def main() -> None:
 
 
 def static_ratio(space, images, plan, method, rounds: int) -> None:
-    """The sandwich step against the sum of the same four networks as plain modules."""
+    """The sandwich batch against the sum of the same four networks as plain modules."""
     supernet = make(space, plan.channels_last)
     ratios = []
-    for step in range(rounds + 1):
-        batch = images.batch(step, 64, 0)
-        lessons = method.plan(step, np.random.default_rng([plan.seed, 3, step]))
+    for turn in range(rounds + 1):
+        lessons = method.plan(turn, np.random.default_rng([plan.seed, 3, turn]))
         networks = [supernet.extract(space.slots(lesson.encoding)).train() for lesson in lessons]
         if plan.channels_last:
             networks = [n.to(memory_format=torch.channels_last) for n in networks]
-        alone = timed(train_alone, networks, batch, plan)
-        shared = timed(SupernetStep(supernet, plan, method), batch, step)
+        alone = timed(train_alone, networks, images, turn, plan)
+        shared = timed(SupernetLessons(plan, method), supernet, images, turn)
         supernet.zero_grad(set_to_none=True)
-        if step:
+        if turn:
             ratios.append(shared / alone)
-    print(f"  sandwich step / sum of the same static networks: {statistics.median(ratios):.3f}")
+    print(f"  sandwich batch / sum of the same static networks: {statistics.median(ratios):.3f}")
 
 
-def train_alone(networks, batch, plan) -> None:
+def train_alone(networks, images, turn: int, plan) -> None:
     """The same losses and gradients on plain networks."""
-    images, labels = batch
+    images_BCHW, labels = images.batch(turn, plan.batch_size, plan.seed)
     if plan.channels_last:
-        images = images.contiguous(memory_format=torch.channels_last)
+        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
     teacher = None
     for network in networks:
         with autocast(plan.precision):
-            logits = network(images)
+            logits = network(images_BCHW)
         loss = label_loss(logits, labels, smoothing=plan.label_smoothing)
         if teacher is None:
             teacher = logits.detach()

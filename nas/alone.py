@@ -25,11 +25,11 @@ from supernets._modules import initialise
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
-from supernets.steps import AloneStep
+from supernets.steps import AloneLessons
 from supernets.train import Progress, TrainPlan, train
 from supernets.train import seconds_per_step as time_steps
 
-NETWORK, PLAN = "network.safetensors", "plan.json"
+NETWORK, PLAN, LOG = "network.safetensors", "plan.json", "train_log.jsonl"
 SPEED_STEPS = 3
 
 Teacher = Callable[[Tensor], Tensor]
@@ -60,7 +60,7 @@ def trained_alone(
     Raises:
         UserError: If training diverges, or a file of the folder is damaged.
     """
-    weights, state, log = folder / NETWORK, folder / "train_state", folder / "train_log.jsonl"
+    weights, state, log = folder / NETWORK, folder / "train_state", folder / LOG
     if weights.exists() and not (folder / PLAN).exists():
         raise UserError(
             f"'{folder}' has {NETWORK} but no {PLAN}, which says how it was trained. "
@@ -83,8 +83,7 @@ def trained_alone(
         log_step(log, numbers, plan.steps)
         on_step(numbers, plan.steps)
 
-    add_gradients = AloneStep(network, plan, teacher)
-    train(network, images, plan, add_gradients, directory=state, on_step=logged)
+    train(network, images, plan, AloneLessons(plan, teacher), directory=state, on_step=logged)
     write_tensors(weights, network.state_dict(), {})
     shutil.rmtree(state)
     return plan
@@ -100,17 +99,17 @@ def fresh_network(space: SearchSpace, candidate: Candidate, seed: int) -> PlainN
 def seconds_per_step(
     network: nn.Module, images: Images, plan: TrainPlan, teacher: Teacher | None = None
 ) -> float:
-    """Seconds per step of a network's own training; the network ends as it was."""
+    """Seconds per step of a network's own training on one thread; the network ends as it was."""
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    add_gradients = AloneStep(network, plan, teacher)
-    seconds = time_steps(network, images, plan, add_gradients, steps=SPEED_STEPS)
+    lessons = AloneLessons(plan, teacher)
+    seconds = time_steps(network, images, plan, lessons, steps=SPEED_STEPS, threads=1)
     network.load_state_dict(before)
     return seconds
 
 
 def alone_plan(of_supernet: TrainPlan, *, steps: int, **changes: Any) -> TrainPlan:
-    """The supernet's plan for one network: no shallow start, nothing else changed but `changes`."""
-    return replace(of_supernet, steps=steps, full_from=0, **changes)
+    """The supernet's plan for one network: one batch a step, no shallow start, and `changes`."""
+    return replace(of_supernet, steps=steps, full_from=0, shards=1, **changes)
 
 
 def _decided(path: Path, decide: Callable[[], TrainPlan]) -> TrainPlan:

@@ -70,7 +70,7 @@ class Config:
     precision: tuple[str, ...] = ("fp32", "int8")
     sparsity: tuple[float, ...] = (0.0, 0.25, 0.5)
     controller: str = "predictor"
-    method: str = "sandwich"
+    method: str = "sortednet"
     executor: str = "inline"
     workers: int = 0
     ray_address: str = ""

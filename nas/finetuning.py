@@ -20,6 +20,7 @@ import torch
 
 from nas._files import read_json, understood, write_json
 from nas.alone import NETWORK, PLAN, Teacher, alone_plan, seconds_per_step, trained_alone
+from nas.beside import Job
 from nas.data import DataSet, Split
 from nas.entry import Entry, Finetuned, inherited, trained_network
 from nas.planning import training_images
@@ -34,7 +35,7 @@ from search_spaces import Candidate, SearchSpace, UserError
 from supernets.images import Images
 from supernets.train import DivergedError, Progress, TrainPlan
 
-FOLDER, RECIPE = "finetunes", "recipe.json"
+FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +89,25 @@ class Finetuning:
 
     def __call__(self, candidate: Candidate) -> Entry:
         """The candidate trained further; continues, or reads back what is finished."""
+        job = self.job(candidate)
+        trained_alone(
+            job.network,
+            self.images,
+            job.folder,
+            self._planned,
+            teacher=self.teacher,
+            on_step=lambda numbers, steps: self._tell(job.name, numbers, steps),
+        )
+        return read_finetuned(job.folder, self.scorer.supernet.space)
+
+    def key(self, candidate: Candidate) -> str:
+        """Name of the candidate so trained."""
+        return self.recipe.key(candidate)
+
+    def job(self, candidate: Candidate) -> Job:
+        """The candidate's training, begun or not; without the teacher."""
         space = self.scorer.supernet.space
-        key = self.recipe.key(candidate)
+        key = self.key(candidate)
         folder = self.run.folder(f"{FOLDER}/{key}")
         document = {
             "schema": 1,
@@ -105,15 +123,7 @@ class Finetuning:
                 "to train again."
             )
         network = self.scorer.supernet.extract(space.slots(candidate.encoding))
-        trained_alone(
-            network,
-            self.images,
-            folder,
-            self._planned,
-            teacher=self.teacher,
-            on_step=lambda numbers, steps: self._tell(key, numbers, steps),
-        )
-        return read_finetuned(folder, space)
+        return Job(key, network, self.images, folder, self._planned())
 
     def finalist(self, trial: Trial) -> Entry:
         """The trial's candidate trained further, or with shared weights if these score better.
@@ -121,15 +131,15 @@ class Finetuning:
         Both are judged as scored: compressed, on the same images of the search split. If training
         diverges, shared weights stay.
         """
-        name = f"{FOLDER}/{self.recipe.key(trial.candidate)}/score.json"
+        name = f"{FOLDER}/{self.key(trial.candidate)}/{SCORE}"
         score = self.run.decided(name, lambda: self._score(trial.candidate))
         with understood(f"'{self.run.path}/{name}'"):
             is_better = not score["failure"] and score["log_loss"] < trial.metrics["log_loss"]
         return self(trial.candidate) if is_better else inherited(trial)
 
-    def is_planned(self, candidate: Candidate) -> bool:
-        """Whether the steps of the candidate's training are decided."""
-        return (self.run.path / FOLDER / self.recipe.key(candidate) / PLAN).exists()
+    def is_scored(self, candidate: Candidate) -> bool:
+        """Whether it is known how good the candidate is after training."""
+        return (self.run.path / FOLDER / self.key(candidate) / SCORE).exists()
 
     def _score(self, candidate: Candidate) -> dict[str, Any]:
         try:
@@ -149,7 +159,8 @@ class Finetuning:
         """How long a step of this candidate's training takes here, by a short test."""
         supernet = self.scorer.supernet
         network = supernet.extract(supernet.space.slots(candidate.encoding))
-        return seconds_per_step(network, self.images, self.plan, self.teacher)
+        plan = alone_plan(self.plan, steps=1)
+        return seconds_per_step(network, self.images, plan, self.teacher)
 
     def _planned(self) -> TrainPlan:
         recipe = self.recipe

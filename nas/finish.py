@@ -8,12 +8,16 @@ finalists over a measured limit, in a later call.
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from nas._files import understood, write_json
+from nas.beside import Job, train_beside
 from nas.card import read_card
+from nas.continuing import of_plan, rejoined
 from nas.entry import Entry, inherited
 from nas.executors import make_timer
 from nas.finalists import CARD, FRONT, Exporter
@@ -22,13 +26,16 @@ from nas.front import Contest, choose_front, finalist_order
 from nas.hosts import host_of_timing, unlike
 from nas.planning import PhasePlan
 from nas.references import references
-from nas.reporter import Part, Reporter, Silent
+from nas.reporter import Reporter, Silent
 from nas.trained import Trained
 from nas.trial import Trial
 
 MIN_STEPS = 10
 FAIR_STEPS = 300
 """Up to here a finalist's steps are limited by time alone."""
+
+MOST_PACE = 2.0
+"""By this factor at most, steps differ from the plan's when the machine's speed has changed."""
 
 TIMED_PER_FINALIST = 3
 """So many trials are timed to find one that can be trained in its share of the time."""
@@ -59,8 +66,8 @@ class FinalTraining:
 def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
     """Train the first finalists further, if the plan has time for it.
 
-    They share the time as `divided` says. As the speed of the machine changes, those whose steps
-    are not decided yet share what is left.
+    They share the time of all cores as `divided` says, each in a process of one thread. As the
+    speed of the machine changes, those whose steps are not decided yet share what is left.
     """
     finetune_s, ranked = trained.phases.finetune_s, finalist_order(trained.problem, trials)
     if not finetune_s or not ranked:
@@ -69,22 +76,58 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
     with trained.run.phase("finetune"):
         plan = final_training(trained, ranked, reporter)
         first = plan.queue[: len(plan.step_s)]
-        undecided = [t.candidate.key for t in first if not plan.finetuning.is_planned(t.candidate)]
-        planned = divided(finetune_s, plan.step_s)
-        decided_s = sum(planned[k] * plan.step_s[k] for k in plan.step_s if k not in undecided)
-        ends_at = time.monotonic() + finetune_s - decided_s
-        for place, trial in enumerate(first):
-            started = time.monotonic()
-            part = replace(plan.finetuning, reporter=Part(reporter, place, len(first)))
-            if trial.candidate.key not in undecided:
-                part.finalist(trial)
-                ends_at += time.monotonic() - started
-                continue
-            left = undecided[undecided.index(trial.candidate.key) :]
-            slowness = part.seconds_per_step(trial.candidate) / plan.step_s[trial.candidate.key]
-            left_s = max(0.0, ends_at - time.monotonic())
-            steps = divided(left_s / slowness, {key: plan.step_s[key] for key in left})
-            replace(part, steps=steps[trial.candidate.key]).finalist(trial)
+        train_beside(
+            _jobs(first, plan, finetune_s),
+            processes=finalists_at_once(len(first)),
+            on_progress=_progress(reporter, [plan.finetuning.key(t.candidate) for t in first]),
+        )
+        reporter.advance(len(first), len(first), "scoring them")
+        for trial in first:
+            replace(plan.finetuning, reporter=Silent()).finalist(trial)
+
+
+def finalists_at_once(number: int) -> int:
+    """How many finalists are trained beside each other: one per core that torch may use."""
+    return max(1, min(number, torch.get_num_threads()))
+
+
+def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
+    """Trainings that are not finished, the longest first; steps are decided as each one begins.
+
+    Args:
+        first: Whose networks are trained.
+        plan: Says how.
+        seconds: For all of them, beside each other.
+    """
+    finetuning, at_once = plan.finetuning, finalists_at_once(len(first))
+    steps = divided(seconds * at_once, plan.step_s)
+    needed_s = {key: steps[key] * plan.step_s[key] for key in plan.step_s}
+    waiting = sorted(
+        (t for t in first if not finetuning.is_scored(t.candidate)),
+        key=lambda trial: -needed_s[trial.candidate.key],
+    )
+    share = sum(needed_s[trial.candidate.key] for trial in waiting) / sum(needed_s.values())
+    ends_at, begun = time.monotonic() + share * seconds, dict[str, float]()
+    for place, trial in enumerate(waiting):
+        now, key = time.monotonic(), trial.candidate.key
+        left_s = sum(max(0.0, needed_s[k] - (now - at)) for k, at in begun.items())
+        left_s += sum(needed_s[other.candidate.key] for other in waiting[place:])
+        pace = max(0.0, ends_at - now) * at_once / max(1e-6, left_s)
+        pace = min(MOST_PACE, max(1 / MOST_PACE, pace))
+        begun[key] = now
+        yield replace(finetuning, steps=max(MIN_STEPS, int(steps[key] * pace))).job(trial.candidate)
+
+
+def _progress(reporter: Reporter, keys: Sequence[str]) -> Callable[[str, int, int], None]:
+    """Shows how much of all trainings is done."""
+    done = dict.fromkeys(keys, 0.0)
+
+    def progress(name: str, step: int, steps: int) -> None:
+        done[name] = step / max(1, steps)
+        share = sum(done.values()) / len(done)
+        reporter.advance(round(100 * share), 100, f"{name}, step {step} of {steps}")
+
+    return progress
 
 
 def divided(seconds: float, step_s: Mapping[str, float]) -> dict[str, int]:
@@ -143,7 +186,7 @@ def _chosen(phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning) 
     The first trials that get enough steps in an equal share of the time, or else the fastest one: a
     large network after a few steps is worse than a small one after many.
     """
-    share_s = phases.finetune_s / phases.finalists
+    share_s = phases.finetune_s * finalists_at_once(phases.finalists) / phases.finalists
     step_s: dict[str, float] = {}
     able: list[str] = []
     too_many_macs = math.inf
@@ -201,12 +244,14 @@ def finish(
         others=others,
         references=references(problem, phases.random_references, config.seed),
     )
+    contest, exporter = rejoined(trained, contest, exporter)
     num_networks = len(contest.references) + len(contest.others) + phases.finalists
     front = choose_front(exporter, contest, _counted(reporter, 2 * num_networks + 1))
     if not front["members"]:
-        reporter.note("no candidate is within all limits once measured: raise the budget")
+        reasons = "; ".join(dict.fromkeys(row["reason"] for row in front["replaced"]))
+        reporter.note(f"the front is empty: {reasons:.300}. Raise --time, or the budget")
     exporter.settle(front["members"])
-    write_json(run.path / "front.json", front)
+    write_json(run.path / "front.json", front | of_plan(run))
     cards = [read_card(run.path / FRONT / key / CARD) for key in front["members"]]
     files = [file for card in cards for file in card["files"].values() if "latency" in file]
     if text := unlike("latencies", (host_of_timing(file["latency"]) for file in files)):

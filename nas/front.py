@@ -3,10 +3,12 @@
 Membership is decided on the `search` split and measured latency; `test` is only printed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from scipy.stats import binom
 
 from nas.entry import Entry, inherited
 from nas.finalists import DEPLOYED, Exporter, without_folder
@@ -15,6 +17,9 @@ from nas.problem import Problem
 from nas.targets import Timing, is_tie, timed_together
 from nas.trial import Trial
 from search_spaces import CandidateError
+
+LUCK = 1e-3
+"""A network that guesses is taken for one that has learnt this often."""
 
 MAX_ROUNDS = 4
 """How often finalists over a measured limit are replaced by the next candidates."""
@@ -123,13 +128,13 @@ def _admit(
     """Adds a competitor, or the reason why it is replaced."""
     key, number = entry.key, len(found.keys)
     if isinstance(card, CandidateError):
-        reason = without_folder(str(card), exporter.run.path)
-        found.replaced.append({"key": key, "reason": reason})
+        failure = without_folder(str(card), exporter.run.path)
+        found.replaced.append({"key": key, "reason": failure})
         return
     measured = exporter.trial(number, entry.candidate, card)
-    excess = over_limit(exporter.problem, measured)
-    if excess:
-        found.replaced.append({"key": key, "reason": excess})
+    reason = over_limit(exporter.problem, measured) or guesses(card)
+    if reason:
+        found.replaced.append({"key": key, "reason": reason})
         return
     found.trials.append(measured)
     found.keys[number] = key
@@ -153,6 +158,17 @@ def finalist_order(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
         taken = {trial.number for trial in front}
         remaining = [trial for trial in remaining if trial.number not in taken]
     return order
+
+
+def guesses(card: Mapping[str, Any]) -> str:
+    """Why a network is no result, if its answers on the search split may be guesses; else ""."""
+    found, num_classes = card["files"][DEPLOYED]["accuracy"]["search"], len(card["classes"])
+    if binom.sf(found["correct"] - 1, found["total"], 1 / num_classes) < LUCK:
+        return ""
+    return (
+        f"no better than guessing: {found['correct']} of {found['total']} right, {num_classes} "
+        "classes"
+    )
 
 
 def spread_order(n: int) -> list[int]:

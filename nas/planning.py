@@ -23,7 +23,7 @@ from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
 from nas.sampling import fits_in_some_format
 from nas.score import CALIBRATION_IMAGES
-from nas.speed import SPEED_STEPS, Speed, time_score, time_steps, typical
+from nas.speed import Speed, time_score, time_steps, typical
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.supernet import Supernet
@@ -34,15 +34,15 @@ SPARE_SHARE = 0.05
 TRAIN_SHARE = 0.75
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
-TIMING_S_PER_FILE = 2.0
-"""1.4 in quiet processes; twice that where the machine's speed changes and spare ones are used."""
+TIMING_S_PER_FILE = 1.0
+"""Of networks that minutes can teach, half of it in quiet processes."""
 
 FILES_PER_NETWORK = 2
 """As deployed and before quantization."""
 
 MIN_TRIALS, MAX_TRIALS = 16, 2000
-SHALLOW_SHARE = 0.25
-"""Of the training time, for the cheap steps that train the shared trunk."""
+STEPS_TIMED = 10
+"""Steps whose median says how many fit: members differ, and so do their steps."""
 
 MIN_STEPS = 20
 FEW_STEPS = 150
@@ -71,6 +71,7 @@ class PhasePlan:
         finetune_share: Of the time for training, scoring and this: training finalists further.
         finetune_s: Seconds of it for all finalists together; as the share says if not set.
         least_steps: Finalists that would get fewer in an equal share of that time are passed over.
+        max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
     """
 
     trials: int
@@ -81,6 +82,7 @@ class PhasePlan:
     finetune_share: float = 0.5
     finetune_s: float = 0.0
     least_steps: int = FEW_STEPS
+    max_macs: float = 0.0
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:
@@ -196,31 +198,29 @@ def planned_steps(
 ) -> TrainPlan:
     """The plan in the fastest precision and memory format, with the steps that fit the time.
 
-    Settings that the user fixed are not varied: "steps" gets its usual share of shallow ones. A
-    processor without products of bf16 emulates them, and one step would take many seconds.
+    Settings that the user fixed are not varied. A processor without products of bf16 emulates them,
+    and one step would take many seconds.
     """
     images = training_images(data)
     precisions = ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
     precisions = [plan.precision] if "precision" in config.set else precisions
     formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
-    timed: list[tuple[float, int, TrainPlan]] = []
-    for precision in precisions:
-        for channels_last in formats:
-            tried = replace(plan, precision=precision, channels_last=channels_last)
-            seconds = time_steps(supernet, images, tried, make_method(config, problem, tried))
-            timed.append((seconds, len(timed), tried))
-    full_s, _, plan = min(timed)
-    only_shallow = replace(plan, full_from=SPEED_STEPS + 1)
-    method = make_method(config, problem, only_shallow)
-    shallow_s = time_steps(supernet, images, only_shallow, method)
-    full = max(MIN_STEPS, int(train_s * (1 - SHALLOW_SHARE) / full_s))
-    shallow = max(MIN_STEPS, int(train_s * SHALLOW_SHARE / shallow_s))
+    tried = [
+        replace(plan, precision=precision, channels_last=channels_last)
+        for precision in precisions
+        for channels_last in formats
+    ]
+    methods = [make_method(config, problem, plan) for plan in tried]
+    if len(tried) > 1:
+        seconds = [
+            time_steps(supernet, images, plan, method, processes=1)
+            for plan, method in zip(tried, methods, strict=True)
+        ]
+        plan = tried[seconds.index(min(seconds))]
     if "steps" in config.set:
-        shallow = plan.steps * shallow // (shallow + full)
-        full = plan.steps - shallow
-    if "full_from" in config.set:
-        return replace(plan, steps=shallow + full)
-    return replace(plan, steps=shallow + full, full_from=shallow)
+        return plan
+    step_s = time_steps(supernet, images, plan, methods[0], steps=STEPS_TIMED)
+    return replace(plan, steps=max(MIN_STEPS, int(train_s / step_s)))
 
 
 def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) -> float:
@@ -286,8 +286,8 @@ def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMe
     method: AbstractMethod = METHODS.get(config.method)(
         space=problem.space,
         seed=config.seed,
-        full_from=plan.full_from,
-        sparse_from=plan.rank_step,
+        full_from=plan.full_from * plan.shards,
+        sparse_from=plan.rank_step * plan.shards,
         is_within=partial(fits_in_some_format, problem) if problem.modelled_limits else None,
     )
     return method

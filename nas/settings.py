@@ -14,13 +14,16 @@ from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS, make_executor
 from nas.planning import PhasePlan
 from search_spaces import UserError, did_you_mean
+from supernets.optimizers._base import OPTIMIZERS
 from supernets.train import TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (1, math.inf),
     "full_from": (0, math.inf),
     "batch_size": (2, math.inf),
-    "learning_rate": (1e-9, 10.0),
+    "shards": (1, 64),
+    "max_macs": (0.0, math.inf),
+    "learning_rate": (0.0, 10.0),
     "warmup": (0.0, 0.99),
     "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.99),
@@ -38,7 +41,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Lowest and highest value; a plug-in checks its own."""
 
-WORDS = {"precision": ("fp32", "bf16")}
+WORDS = {"precision": ("fp32", "bf16"), "optimizer": tuple(OPTIMIZERS.names())}
 FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address"}
 """Fields of the same dataclasses that have a flag of their own and are no settings."""
 

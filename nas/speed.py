@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from compress.export import INPUT, export_onnx
@@ -17,7 +18,7 @@ from nas.sampling import largest_member, sample_within
 from nas.score import Scorer
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
-from supernets.steps import SupernetStep
+from supernets.steps import SupernetLessons
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, seconds_per_step
 
@@ -28,11 +29,41 @@ VERIFIED_AT_ONCE = 64
 
 
 def time_steps(
-    supernet: Supernet, images: Images, plan: TrainPlan, method: AbstractMethod
+    supernet: Supernet,
+    images: Images,
+    plan: TrainPlan,
+    method: AbstractMethod,
+    *,
+    processes: int = 0,
+    steps: int = SPEED_STEPS,
 ) -> float:
-    """Seconds per step of the supernet's training."""
-    add_gradients = SupernetStep(supernet, plan, method)
-    return seconds_per_step(supernet, images, plan, add_gradients, steps=SPEED_STEPS)
+    """Seconds per step of the supernet's training.
+
+    Args:
+        supernet: Trained a little by it.
+        images: To train on.
+        plan: Precision and memory format.
+        method: Which members.
+        processes: That share a step; 0 for as many as will train it.
+        steps: That are timed.
+    """
+    cores = shared_cores(plan)
+    return seconds_per_step(
+        supernet,
+        images,
+        plan,
+        SupernetLessons(plan, method),
+        steps=steps,
+        processes=processes or cores["processes"],
+        threads=cores["threads"],
+    )
+
+
+def shared_cores(plan: TrainPlan) -> dict[str, int]:
+    """How many processes share a step, and the threads of each: all cores that torch may use."""
+    cores = torch.get_num_threads()
+    processes = min(cores, plan.shards)
+    return {"processes": processes, "threads": cores // processes}
 
 
 @dataclass(frozen=True)

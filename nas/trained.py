@@ -8,13 +8,15 @@ import torch
 from nas._files import read_json, understood
 from nas.config import Config
 from nas.data import DataSet
+from nas.growth import has_front
 from nas.latency import LatencyModel
-from nas.planning import PhasePlan, phase_plan_of, train_plan_of
+from nas.planning import PhasePlan, phase_plan_of, search_settings, train_plan_of
 from nas.preparation import keep_data_facts, keep_space_file, make_problem, prepare
 from nas.problem import Problem
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_config_of, read_space
 from nas.score import Scorer
+from nas.sizing import sizes_of
 from search_spaces import SearchSpace, UserError
 from supernets.checkpoint import read_tensors, same_shapes
 from supernets.supernet import Supernet
@@ -44,8 +46,13 @@ class Trained:
     scorer: Scorer
 
 
-def reopened(path: Path, reporter: Reporter) -> Trained:
+def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Trained:
     """A finished run, locked for this process.
+
+    Args:
+        path: The run.
+        reporter: Told how far reading is.
+        needs_front: Whether it must be searched to the end, and not only have a trained supernet.
 
     Raises:
         UserError: If it is no run, not finished, damaged, or its data has gone.
@@ -55,8 +62,13 @@ def reopened(path: Path, reporter: Reporter) -> Trained:
             f"run '{path}': there is no config.toml, so this is not a run directory. "
             "Name the folder that `nas search` printed as its run."
         )
-    if not (path / "front.json").is_file():
+    if needs_front and not has_front(path):
         raise UserError(f"run '{path}' is not finished. Continue it with its `nas search` first.")
+    if not (path / WEIGHTS).is_file():
+        raise UserError(
+            f"run '{path}' has no {WEIGHTS}: its training is not finished. Continue it with the "
+            "command that began it."
+        )
     config = read_config_of(path)
     data, _, limits = prepare(config, reporter, is_trained=True)
     torch.set_num_threads(config.threads or torch.get_num_threads())
@@ -66,11 +78,14 @@ def reopened(path: Path, reporter: Reporter) -> Trained:
     space = read_space(path)
     with understood(f"'{path}/profile/profile.json'"):
         model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)
-    problem = make_problem(space, limits, model)
+    problem = make_problem(space, sizes_of(path).limits(limits), model)
     with understood(f"'{path}/plan.json'"):
         train_plan = train_plan_of(read_json(path / "plan.json"))
-    with understood(f"'{path}/search_plan.json'"):
-        phases = phase_plan_of(read_json(path / "search_plan.json"))
+    if needs_front or (path / "search_plan.json").exists():
+        with understood(f"'{path}/search_plan.json'"):
+            phases = phase_plan_of(read_json(path / "search_plan.json"))
+    else:
+        phases = search_settings(config)
     return Trained(
         run=run,
         config=config,

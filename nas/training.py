@@ -13,6 +13,7 @@ from nas.config import Config
 from nas.data import DataSet
 from nas.donor import check_donor
 from nas.executors import make_executor, make_timer
+from nas.growth import as_begun
 from nas.latency import LatencyModel
 from nas.planning import make_method, plan_training, train_plan_of, training_images
 from nas.preparation import (
@@ -27,10 +28,12 @@ from nas.problem import KnownMetrics, Problem
 from nas.profiling import profile
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, log_step
+from nas.sizing import decide_sizes
+from nas.speed import shared_cores
 from nas.trained import read_supernet
 from nas.trimming import announce, limit_rows, run_space
 from supernets.checkpoint import write_tensors
-from supernets.steps import SupernetStep
+from supernets.steps import SupernetLessons
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, progress, train
 
@@ -68,7 +71,8 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         OSError: If a disk is full or read-only; the same call continues.
     """
     make_executor(config).check()
-    run = Run.open(out, config) if (out / "config.toml").exists() else None
+    is_begun = (out / "config.toml").exists()
+    run = Run.open(out, config, may_grow=not is_all) if is_begun else None
     data, space, limits = prepare(config, reporter, is_trained=(out / WEIGHTS).exists())
     torch.set_num_threads(config.threads or torch.get_num_threads())
     timer = make_timer(config)
@@ -80,9 +84,13 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     reporter.note(describe_data(data))
     keep_data_facts(run, data)
     keep_space_file(run, config)
+    with run.phase("size"):
+        sizes = decide_sizes(run, config, space, limits, data, reporter, is_all=is_all)
+    user_limits = limits
+    limits, space = sizes.limits(limits), sizes.space(space)
     with run.phase("profile"):
-        model = profile(run, config, space, limits, timer, reporter)
-    limit_facts = limit_rows(limits, space, KnownMetrics((space.costs, model)), config.seed)
+        model = profile(run, as_begun(out, config), space, limits, timer, reporter)
+    limit_facts = limit_rows(user_limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, config, space, limits, model, reporter)
     problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))
     with run.phase("plan"):
@@ -92,12 +100,12 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
                 plan_training(
                     config, problem, data, remaining_s=run.remaining_s(config), is_all=is_all
                 )
-                | {"limits": limit_facts}
+                | {"limits": limit_facts, **({"is_all": True} if is_all else {})}
             ),
         )
     with understood(f"'{run.path}/plan.json'"):
         train_plan = train_plan_of(document)
-        announce(document, reporter)
+        announce(document, reporter, is_trained=bool(config.supernet))
     with run.phase("train"):
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
     return Begun(run=run, data=data, problem=problem, train_plan=train_plan, supernet=supernet)
@@ -137,9 +145,11 @@ def trained_supernet(
         supernet,
         training_images(data),
         train_plan,
-        SupernetStep(supernet, train_plan, make_method(config, problem, train_plan)),
+        SupernetLessons(train_plan, make_method(config, problem, train_plan)),
         directory=run.folder("train_state"),
         on_step=on_step,
+        before_step=lambda step: supernet.rank() if step == train_plan.rank_step else None,
+        **shared_cores(train_plan),
     )
     write_tensors(own, supernet.state_dict(), {"space": space.name})
     return supernet

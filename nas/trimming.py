@@ -1,6 +1,6 @@
 """What limits leave of a space: which options are dropped, and which limits bind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,12 @@ def run_space(
 
 
 def trim(
-    space: SearchSpace, limits: list[Limit], model: LatencyModel
+    space: SearchSpace, limits: Sequence[Limit], model: LatencyModel | None
 ) -> tuple[SearchSpace, dict[str, list[Any]]]:
-    """The space without options that fit no network within the limits, and what was dropped."""
+    """The space without options that fit no network within the limits, and what was dropped.
+
+    Without a model, latency leaves nothing out.
+    """
     assert space.costs is not None
     keep: dict[str, list[Any]] = {}
     dropped: dict[str, list[Any]] = {}
@@ -98,14 +101,16 @@ def limit_rows(
     return rows
 
 
-def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
-    """Say what the plan is and which limits bind."""
+def announce(document: Mapping[str, Any], reporter: Reporter, *, is_trained: bool = False) -> None:
+    """Say which limits bind and, unless the supernet is given, what the plan is."""
     for row in document["limits"]:
         largest = format_value(row["metric"], row["largest"])
         if row["binds"]:
             reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")
         else:
             reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
+    if is_trained:
+        return
     steps = document["steps"]
     reporter.note(
         f"plan: {steps} training steps of {document['batch_size']} images "
@@ -119,7 +124,11 @@ def announce(document: Mapping[str, Any], reporter: Reporter) -> None:
 
 
 def _fits(
-    space: SearchSpace, column: int, option: int, limits: list[Limit], model: LatencyModel
+    space: SearchSpace,
+    column: int,
+    option: int,
+    limits: Sequence[Limit],
+    model: LatencyModel | None,
 ) -> bool:
     """Whether some network with this option is within every limit, each taken alone."""
     for limit in limits:
@@ -128,7 +137,7 @@ def _fits(
             smallest = space.costs.minimum(limit.metric, {column: option})[0]
             if smallest > limit.max:
                 return False
-        elif limit.metric == "latency_ms":
+        elif limit.metric == "latency_ms" and model is not None:
             encoding = space.costs.minimum("macs", {column: option})[1]
             if model.of("latency_ms", np.array([encoding]))[0] > TRIM_SLACK * limit.max:
                 return False

@@ -82,6 +82,7 @@ def load_run(run_dir: Path) -> RunTables:
         profile=read_profile(read_json(run_dir / "profile" / "profile.json")),
         fidelity=read_fidelity(read_json(run_dir / "fidelity" / "fidelity.json")),
         beliefs=read_beliefs(read_lines(run_dir / "beliefs.jsonl")),
+        sizes=read_json(run_dir / "sizes.json"),
     )
 
 

@@ -5,7 +5,7 @@ Units are in the names; accuracies and sparsities are fractions in [0, 1].
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,7 @@ class RunTables:
     profile: Profile | None
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
+    sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
 
     @property
     def members(self) -> tuple[Member, ...]:

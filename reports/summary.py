@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from nas.budget import format_value
 from reports import text
+from reports.documents import as_number
 from reports.records import LimitRow, Member, ModelFile, RunTables
 
 NOT_MEASURED = "not measured"
@@ -59,11 +60,28 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         *budgets,
         ("measured on", measured_on(run)),
         ("time", "; ".join(phases) or text.MISSING),
+        *planned(run),
         ("latency prediction, networks held out", profile_error(run)),
         ("latency prediction, exported files", files_error(run)),
         ("rank fidelity of inherited accuracy", fidelity(run)),
         *checks(run),
     ]
+
+
+def planned(run: RunTables) -> list[tuple[str, str]]:
+    """Which sizes and operators the time was thought to teach, what was expected, and what came."""
+    operators, offered = run.sizes.get("operators"), run.sizes.get("offered")
+    if not isinstance(operators, list) or not isinstance(offered, list):
+        return []
+    largest = as_number(run.sizes.get("max_macs"))
+    size = "of all sizes" if largest is None else f"up to {format_value('macs', largest)}"
+    names = ", ".join(map(str, operators))
+    sizes = f"networks {size}, {len(operators)} of {plural(len(offered), 'operator')}: {names}"
+    expected = as_number(run.sizes.get("expected"))
+    scored = [trial.accuracy for trial in run.trials if trial.accuracy is not None]
+    hope = "nothing expected" if expected is None else f"expected {text.percent(expected)} %"
+    came = f"best of {len(scored)} scored {text.percent(max(scored))} %" if scored else NOT_MEASURED
+    return [("planned sizes", sizes), ("accuracy with shared weights", f"{hope}; {came}")]
 
 
 def checks(run: RunTables) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from search_spaces._resolution import pyramid
 from search_spaces._space import SearchSpace
 
 LARGE_FROM = 96
-SMALL_WIDTHS, SMALL_HEADS, SMALL_HEAD_DIM = (16, 24, 40), (1, 2, 3), 16
+SMALL_WIDTHS, SMALL_HEADS, SMALL_HEAD_DIM = (8, 16, 24, 40), (1, 2, 3), 16
 LARGE_WIDTHS, LARGE_HEADS, LARGE_HEAD_DIM = (48, 64, 96, 112), (1, 2, 3, 4), 32
 DEPTHS, LONG_DEPTHS = (1, 2, 3), (2, 4, 6, 9)
 LONG_STAGE = 2

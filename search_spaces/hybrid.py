@@ -13,6 +13,7 @@ class Hybrid(AbstractFamily):
 
     name: ClassVar[str] = "hybrid"
     operators: ClassVar[tuple[str, ...]] = (
+        "basic",
         "mbconv",
         "convnext",
         "inception",

@@ -1,17 +1,19 @@
 """Training a supernet, or one network alone, exactly resumable.
 
-A step is a pure function of its number: data order, augmentation and the members it trains are
-drawn from generators seeded by (seed, step) (`supernets.images`, `supernets.steps`). A checkpoint
-therefore needs weights, optimizer and the step number only, and a resumed run ends bit-identical to
-one that was never interrupted (same versions, same number of threads).
+A step of the optimizer takes the mean gradient of a few batches, each a pure function of its
+number: data order, augmentation and the members it trains are drawn from generators seeded by
+(seed, number) (`supernets.images`, `supernets.steps`). A checkpoint therefore needs weights,
+optimizer and the step number only, and a resumed run ends bit-identical to one that was never
+interrupted (same versions, same number of threads per process). How many processes share the
+batches changes nothing (`supernets.team`).
 """
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,8 @@ from torch import Tensor, nn
 from search_spaces import UserError
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
+from supernets.optimizers._base import OPTIMIZERS, SCALE
+from supernets.team import Batches, Losses, Team
 
 CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
@@ -32,8 +36,11 @@ class TrainPlan:
     Attributes:
         steps: Optimizer steps.
         full_from: First step with members of any depth; cheap shallow ones before it.
-        batch_size: Images per step; every member of a step sees the same ones.
-        learning_rate: Peak, after a linear warm-up and before a cosine decay to zero.
+        batch_size: Images per batch; every member that a batch trains sees the same ones.
+        shards: Batches per step; processes share them.
+        optimizer: Name of an optimizer, "muon", "adamw" or "sgd".
+        learning_rate: Peak, after a linear warm-up and before a cosine decay to zero; 0 for the
+            optimizer's own.
         warmup: Share of steps in the warm-up.
         weight_decay: Of matrices and kernels only.
         label_smoothing: Of the loss on labels.
@@ -49,8 +56,10 @@ class TrainPlan:
 
     steps: int
     full_from: int = 0
-    batch_size: int = 64
-    learning_rate: float = 4e-3
+    batch_size: int = 32
+    shards: int = 2
+    optimizer: str = "muon"
+    learning_rate: float = 0.0
     warmup: float = 0.05
     weight_decay: float = 0.02
     label_smoothing: float = 0.1
@@ -68,30 +77,38 @@ class TrainPlan:
         """First step whose members may be pruned."""
         return self.full_from + int((self.steps - self.full_from) * self.rank_at)
 
+    @property
+    def images_per_step(self) -> int:
+        """Of all batches of a step."""
+        return self.batch_size * self.shards
+
+    @property
+    def peak_rate(self) -> float:
+        """The largest learning rate."""
+        return self.learning_rate or float(OPTIMIZERS.get(self.optimizer).learning_rate)
+
 
 class DivergedError(UserError):
     """The loss has stopped being a finite number."""
 
 
 class Progress(dict[str, float]):
-    """Numbers of one step: step, loss, loss_largest, loss_smallest, images_per_s, learning_rate."""
-
-
-class Step(Protocol):
-    """Adds the gradients of one batch to the network that is trained."""
-
-    def __call__(self, batch: tuple[Tensor, Tensor], step: int) -> list[float]:
-        """The losses; of a supernet's members the largest's first, then the smallest's."""
+    """Numbers of a step: step, loss, images_per_s, learning_rate, and of every role its last loss,
+    such as loss_largest.
+    """
 
 
 def train(
     network: nn.Module,
     images: Images,
     plan: TrainPlan,
-    add_gradients: Step,
+    batches: Batches,
     *,
     directory: Path,
     on_step: Callable[[Progress], None] = lambda numbers: None,
+    before_step: Callable[[int], None] = lambda step: None,
+    processes: int = 1,
+    threads: int = 0,
 ) -> None:
     """Train a network in place; it ends with averaged weights after `plan.steps` steps.
 
@@ -101,62 +118,110 @@ def train(
         network: Fresh, or to be trained further; ends in evaluation mode.
         images: At least `plan.batch_size` of them.
         plan: The same one when resuming.
-        add_gradients: What each step trains.
+        batches: What each batch trains; pickled if there are several processes.
         directory: Where checkpoints go; must exist.
         on_step: Called after every step.
+        before_step: Called before every step; may change weights.
+        processes: Share the batches of a step; more than `plan.shards` are of no use.
+        threads: Of each process; 0 for as many as this one has.
 
     Raises:
         DivergedError: If the loss stops being a finite number.
-        UserError: If the checkpoint does not fit.
+        UserError: If the checkpoint does not fit, or a process ends.
     """
-    if plan.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.train()
+    _lay_out(network, plan)
     state = TrainState(network, plan)
     path = directory / CHECKPOINT_FILE
     if path.exists():
         state.load(path)
     saved_at, write_s = time.monotonic(), 0.0
-    for step in range(state.step, plan.steps):
-        started = time.monotonic()
-        numbers = _train_step(state, images, plan, add_gradients, step)
-        numbers["images_per_s"] = plan.batch_size / (time.monotonic() - started)
-        on_step(numbers)
-        interval = max(plan.checkpoint_s, write_s / CHECKPOINT_SHARE)
-        if time.monotonic() - saved_at > interval or step + 1 == plan.steps:
-            write_started = time.monotonic()
-            state.save(path)
-            saved_at = time.monotonic()
-            write_s = saved_at - write_started
+    latest: dict[str, float] = {}
+    processes = min(processes, plan.shards)
+    with Team(network, images, batches, processes=processes, threads=threads) as team:
+        for step in range(state.step, plan.steps):
+            started = time.monotonic()
+            before_step(step)
+            losses = team.add_gradients(turns_of(step, plan))
+            rate = _advance(state, plan, step, losses)
+            latest |= {f"loss_{role}": loss for role, loss in losses}
+            seconds = time.monotonic() - started
+            on_step(
+                Progress(
+                    step=step + 1,
+                    loss=sum(loss for _, loss in losses) / len(losses),
+                    **latest,
+                    learning_rate=rate,
+                    images_per_s=plan.images_per_step / seconds,
+                )
+            )
+            interval = max(plan.checkpoint_s, write_s / CHECKPOINT_SHARE)
+            if time.monotonic() - saved_at > interval or step + 1 == plan.steps:
+                write_started = time.monotonic()
+                state.save(path)
+                saved_at = time.monotonic()
+                write_s = saved_at - write_started
     state.apply_average()
     network.eval()
 
 
 def seconds_per_step(
-    network: nn.Module, images: Images, plan: TrainPlan, add_gradients: Step, *, steps: int
+    network: nn.Module,
+    images: Images,
+    plan: TrainPlan,
+    batches: Batches,
+    *,
+    steps: int,
+    processes: int = 1,
+    threads: int = 0,
 ) -> float:
-    """The mean of a few steps after one warm-up; nothing is learnt, but batch norm sees images."""
+    """The median of a few steps after one warm-up; the network is changed a little.
+
+    With several processes the first step waits until all of them have begun.
+    """
+    _lay_out(network, plan)
+    state = TrainState(network, plan)
+    seconds = []
+    processes = min(processes, plan.shards)
+    with Team(network, images, batches, processes=processes, threads=threads) as team:
+        for step in range(steps + 1):
+            started = time.perf_counter()
+            team.add_gradients(turns_of(step, plan))
+            state.advance(learning_rate(0, plan))
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
+
+
+def turns_of(step: int, plan: TrainPlan) -> range:
+    """Numbers of the batches of a step."""
+    return range(step * plan.shards, (step + 1) * plan.shards)
+
+
+def _lay_out(network: nn.Module, plan: TrainPlan) -> None:
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     network.to(memory_format=layout).train()  # type: ignore[call-overload]
-    started = 0.0
-    for step in range(steps + 1):
-        if step == 1:
-            started = time.perf_counter()
-        add_gradients(images.batch(step, plan.batch_size, plan.seed), step)
-        network.zero_grad(set_to_none=True)
-    return (time.perf_counter() - started) / steps
 
 
 class TrainState:
-    """What a checkpoint holds: weights, their average, optimizer moments, the next step."""
+    """What a checkpoint holds: weights, their average, optimizers' moments, the next step."""
 
     def __init__(self, network: nn.Module, plan: TrainPlan) -> None:
         self.network = network
         self.names, self.parameters = zip(*network.named_parameters(), strict=True)
         self.average = [parameter.detach().clone() for parameter in self.parameters]
-        self.optimizer = optimizer(network, plan)
+        self.optimizers = OPTIMIZERS.get(plan.optimizer)().build(
+            network, weight_decay=plan.weight_decay
+        )
         self.step = 0
         self._ema_decay = plan.ema_decay
+
+    def advance(self, rate: float) -> None:
+        """One step along the gradients at this learning rate."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group[SCALE]
+            optimizer.step()
+        self.step += 1
+        self.update_average()
 
     def update_average(self) -> None:
         """Moves the averaged weights towards the current ones; early averages forget faster."""
@@ -174,14 +239,10 @@ class TrainState:
         """Write a checkpoint."""
         tensors = {f"model.{n}": t for n, t in self.network.state_dict().items()}
         tensors |= {f"average.{n}": t for n, t in zip(self.names, self.average, strict=True)}
-        steps = {}
         for name, parameter in zip(self.names, self.parameters, strict=True):
-            moments = self.optimizer.state.get(parameter)
-            if moments:
-                tensors[f"first.{name}"] = moments["exp_avg"]
-                tensors[f"second.{name}"] = moments["exp_avg_sq"]
-                steps[name] = float(moments["step"])
-        write_tensors(path, tensors, {"step": self.step, "optimizer_steps": steps})
+            for key, value in self._moments(parameter).items():
+                tensors[f"{key}.{name}"] = value
+        write_tensors(path, tensors, {"step": self.step})
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint.
@@ -198,36 +259,33 @@ class TrainState:
             )
         self.network.load_state_dict(model)
         average = _under("average.", tensors)
-        first, second = _under("first.", tensors), _under("second.", tensors)
-        for i, (name, parameter) in enumerate(zip(self.names, self.parameters, strict=True)):
+        by_name = dict(zip(self.names, self.parameters, strict=True))
+        owners = {p: o for o in self.optimizers for g in o.param_groups for p in g["params"]}
+        for i, name in enumerate(self.names):
             self.average[i].copy_(average[name])
-            if name in first:
-                self.optimizer.state[parameter] = {
-                    "step": torch.tensor(document["optimizer_steps"][name]),
-                    "exp_avg": torch.empty_like(parameter).copy_(first[name]),
-                    "exp_avg_sq": torch.empty_like(parameter).copy_(second[name]),
-                }
+        for key, tensor in tensors.items():
+            moment, _, name = key.partition(".")
+            if moment in ("model", "average"):
+                continue
+            parameter = by_name[name]
+            is_like = tensor.shape == parameter.shape
+            kept = torch.empty_like(parameter).copy_(tensor) if is_like else tensor
+            owners[parameter].state[parameter][moment] = kept
         self.step = document["step"]
 
-
-def optimizer(network: nn.Module, plan: TrainPlan) -> torch.optim.AdamW:
-    """AdamW; biases, norms and tables are not decayed."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": plan.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
+    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
+        """What the optimizers keep of a parameter, by name."""
+        found = (o.state[parameter] for o in self.optimizers if parameter in o.state)
+        return next(found, {})
 
 
 def learning_rate(step: int, plan: TrainPlan) -> float:
     """Linear warm-up, then cosine to zero over the schedule's progress."""
     done = progress(step, plan)
     if done < plan.warmup:
-        return plan.learning_rate * min(1.0, progress(step + 1, plan) / plan.warmup)
+        return plan.peak_rate * min(1.0, progress(step + 1, plan) / plan.warmup)
     share = (done - plan.warmup) / (1.0 - plan.warmup)
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+    return plan.peak_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def progress(step: int, plan: TrainPlan) -> float:
@@ -238,31 +296,17 @@ def progress(step: int, plan: TrainPlan) -> float:
     return start + (1 - start) * (step - plan.full_from) / max(1, plan.steps - plan.full_from)
 
 
-def _train_step(
-    state: TrainState, images: Images, plan: TrainPlan, add_gradients: Step, step: int
-) -> Progress:
+def _advance(state: "TrainState", plan: TrainPlan, step: int, losses: Losses) -> float:
+    """Steps along the gradients that are there; the learning rate."""
     rate = learning_rate(step, plan)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.zero_grad(set_to_none=True)
-    batch = images.batch(step, plan.batch_size, plan.seed)
-    losses = add_gradients(batch, step)
     norm = torch.nn.utils.clip_grad_norm_(state.parameters, plan.clip_norm)
-    if not (all(map(math.isfinite, losses)) and math.isfinite(norm)):
+    if not (all(math.isfinite(loss) for _, loss in losses) and math.isfinite(norm)):
         raise DivergedError(
-            f"training diverged in step {step}: losses {losses}, gradient norm {float(norm):g}. "
-            f"Try a lower rate: --set learning_rate={plan.learning_rate / 3:.1g}"
+            f"training diverged in step {step}: losses {dict(losses)}, gradient norm "
+            f"{float(norm):g}. Try a lower rate: --set learning_rate={plan.peak_rate / 3:.1g}"
         )
-    state.optimizer.step()
-    state.step = step + 1
-    state.update_average()
-    return Progress(
-        step=step + 1,
-        loss=sum(losses) / len(losses),
-        loss_largest=losses[0],
-        loss_smallest=losses[1] if len(losses) > 1 else losses[0],
-        learning_rate=rate,
-    )
+    state.advance(rate)
+    return rate
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

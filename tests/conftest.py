@@ -16,9 +16,9 @@ from nas.search import search
 from search_spaces import SearchSpace
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import SupernetStep
+from supernets.steps import SupernetLessons
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, train
+from supernets.train import TrainPlan, train, turns_of
 from tests.small_run import SmallRun
 from tests.strategies import mini_space, randomise_
 
@@ -32,6 +32,7 @@ TOY = Config(
     trials=5,
     threads=1,
     set={
+        "max_macs": 0,
         "steps": 30,
         "finetune_s": 2.0,
         "least_steps": 1,
@@ -100,11 +101,15 @@ def trained(
     mini: SearchSpace, digit_images: Images, tmp_path_factory: pytest.TempPathFactory
 ) -> Supernet:
     """A supernet after a few seconds of training on digits. Do not change it."""
-    plan = TrainPlan(steps=30, full_from=18, batch_size=32)
-    method = Sandwich(space=mini, full_from=plan.full_from, sparse_from=plan.rank_step)
+    plan = TrainPlan(steps=30, full_from=18, batch_size=32, shards=1)
+    first_full, first_sparse = turns_of(plan.full_from, plan)[0], turns_of(plan.rank_step, plan)[0]
+    method = Sandwich(space=mini, full_from=first_full, sparse_from=first_sparse)
     folder: Path = tmp_path_factory.mktemp("trained")
     supernet = Supernet(mini)
-    train(supernet, digit_images, plan, SupernetStep(supernet, plan, method), directory=folder)
+    train(
+        supernet, digit_images, plan, SupernetLessons(plan, method), directory=folder,
+        before_step=lambda step: supernet.rank() if step == plan.rank_step else None,
+    )  # fmt: skip
     return supernet
 
 

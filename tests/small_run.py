@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import ne
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 from unittest import mock
 
 from nas._files import CHECKSUM, read_json, read_lines
+from nas.alone import trained_alone
+from nas.beside import Job
 from nas.card import read_card
 from nas.config import Config
 from nas.entry import Entry
@@ -20,11 +22,12 @@ from nas.reporter import Silent
 from nas.search import search
 from nas.targets import Timing
 from search_spaces import CandidateError
+from supernets.train import DivergedError
 
 NO_RESULTS = (
     *("train_state", "report", "profile", "measurements", "timings", "answers"),
     "finetune_plan.json",
-    *("config.toml", "env.json", "events.jsonl"),
+    *("config.toml", "env.json", "events.jsonl", "grown.jsonl"),
 )
 """What results are made of, or what is made of them, or says when."""
 
@@ -60,6 +63,23 @@ def _said(document: dict[str, object]) -> dict[str, object]:
     }
 
 
+def train_one_by_one(
+    jobs: Iterator[Job],
+    *,
+    processes: int,
+    on_progress: Callable[[str, int, int], None] = lambda name, step, steps: None,
+) -> None:
+    """What `nas.beside.train_beside` does, in this process: no seconds until others have begun."""
+    for job in jobs:
+        with suppress(DivergedError):
+            trained_alone(
+                job.network, job.images, job.folder, lambda job=job: job.plan,
+                on_step=lambda numbers, steps, job=job: on_progress(
+                    job.name, int(numbers["step"]), steps
+                ),
+            )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class SmallRun:
     """The finished run.
@@ -88,7 +108,10 @@ class SmallRun:
 
     @contextmanager
     def remembering(self, *, exports: bool = True) -> Iterator[None]:
-        """Measuring, exporting (if asked for) and verifying give what they gave before, at once."""
+        """Measuring, exporting (if asked for) and verifying give what they gave before, at once.
+
+        Finalists are trained in this process.
+        """
         really_export = Exporter._export
         folders = {path.parent.name: path.parent for path in self.path.rglob("card.json")}
         rows = read_lines(self.path / "profile/rows.jsonl", Row.from_json)
@@ -134,5 +157,6 @@ class SmallRun:
             mock.patch("nas.profiling.measure_rows", measure_rows),
             mock.patch("nas.training.plan_training", plan("plan.json")),
             mock.patch("nas.search.plan_search", plan("search_plan.json")),
+            mock.patch("nas.finish.train_beside", train_one_by_one),
         ):
             yield

@@ -25,7 +25,7 @@ from nas.latency._rows import OVERHEAD, Row, kind_of
 from search_spaces import Additive, SearchSpace, Signature, signature_cost
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
-CONVOLUTIONS = frozenset({"stem", "downsample", "mbconv", "convnext", "inception", "moat"})
+CONVOLUTIONS = frozenset({"stem", "downsample", "basic", "mbconv", "convnext", "inception", "moat"})
 RIDGE = 3.0
 """Weight of the shared slopes: as much as this many rows of a kind's own."""
 

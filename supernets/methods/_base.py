@@ -10,37 +10,34 @@ from search_spaces import Registry
 METHODS = Registry("supernets.methods", "training method")
 
 
+LARGEST, SMALLEST, RANDOM = "largest", "smallest", "random"
+
+
 class Lesson(NamedTuple):
-    """One member's part of a step.
+    """What one member learns from one batch.
 
     Attributes:
+        role: "largest", "smallest" or "random"; for logs.
         encoding: The member, by option indices.
-        teacher_share: How much of its loss is distillation from the step's first member; the rest
+        teacher_share: How much of its loss is distillation from the batch's first member; the rest
             is the labels'. 0 for the first member.
         weight: Factor of its loss.
     """
 
+    role: str
     encoding: tuple[int, ...]
-    teacher_share: float
-    weight: float
+    teacher_share: float = 0.0
+    weight: float = 1.0
 
 
 class AbstractMethod(ABC):
-    """Decides what each step trains; a pure function of the step, so that resuming is exact."""
+    """Decides what each batch trains; a pure function of its number, so that resuming is exact."""
 
     @abstractmethod
-    def plan(self, step: int, rng: np.random.Generator) -> list[Lesson]:
-        """The members to train in step `step`, in order; gradients add up.
+    def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
+        """The members to train on batch `turn`, in order; gradients add up.
 
         Args:
-            step: From 0.
-            rng: Belongs to this step alone.
-        """
-
-    @abstractmethod
-    def operator_counts(self, steps: int) -> dict[str, dict[str, dict[str, int]]]:
-        """How often each operator of each slot was part of the teacher and of its students.
-
-        Returns:
-            {"stage1.block1": {"teacher": {"mbconv": 10, ...}, "student": {...}}, ...}
+            turn: Number of the batch, from 0; a step of the optimizer takes one or several.
+            rng: Belongs to this batch alone.
         """

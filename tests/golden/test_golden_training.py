@@ -14,9 +14,9 @@ import torch
 
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import SupernetStep
+from supernets.steps import SupernetLessons
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, train
+from supernets.train import TrainPlan, train, turns_of
 from tests.strategies import mini_space
 
 FILE = Path(__file__).with_name("training.json")
@@ -47,12 +47,14 @@ def losses(folder: Path) -> list[dict[str, float]]:
         crop_padding=1,
     )
     plan = TrainPlan(steps=STEPS, full_from=6, batch_size=8)
-    method = Sandwich(space=space, full_from=plan.full_from, sparse_from=plan.rank_step)
+    first_full, first_sparse = turns_of(plan.full_from, plan)[0], turns_of(plan.rank_step, plan)[0]
+    method = Sandwich(space=space, full_from=first_full, sparse_from=first_sparse)
     seen: list[dict[str, float]] = []
     names = ("loss", "loss_largest", "loss_smallest")
     supernet = Supernet(space)
     train(
-        supernet, images, plan, SupernetStep(supernet, plan, method), directory=folder,
+        supernet, images, plan, SupernetLessons(plan, method), directory=folder,
+        before_step=lambda step: supernet.rank() if step == plan.rank_step else None,
         on_step=lambda numbers: seen.append({name: round(numbers[name], 6) for name in names}),
     )  # fmt: skip
     return seen

@@ -30,6 +30,7 @@ from nas.trial import Trial
 from search_spaces import UserError
 from supernets import train as training
 from supernets.train import DivergedError
+from tests.small_run import train_one_by_one
 
 RECIPE = Recipe(epochs=0.5)
 
@@ -203,9 +204,10 @@ def test_a_kill_between_two_finalists_gives_neither_more_time(
     trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
     trials = trained.run.trials(trained.problem.space)
     monkeypatch.setattr("nas.finish.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr("nas.finish.train_beside", train_one_by_one)
     monkeypatch.setattr(Finetuning, "seconds_per_step", lambda *_: 0.01)
     with pytest.raises(KilledError):
-        train_finalists(trained, trials, Dies(at=20))
+        train_finalists(trained, trials, Dies(at=50))  # percent of all steps: the first one's last
     assert list(steps_of(own_run).values()) == [20]
     train_finalists(trained, trials, Silent())
     assert list(steps_of(own_run).values()) == [20, 20]
@@ -227,8 +229,9 @@ def test_after_a_kill_the_slower_finalist_gets_no_more_time(
     monkeypatch.setattr(
         Finetuning, "seconds_per_step", lambda _, c: 0.005 if c.key == fast else 0.01
     )
+    monkeypatch.setattr("nas.finish.train_beside", train_one_by_one)
     with pytest.raises(KilledError):
-        train_finalists(trained, trials, Dies(at=40))
+        train_finalists(trained, trials, Dies(at=50))
     train_finalists(trained, trials, Silent())
     assert sorted(steps_of(own_run).values()) == [20, 40], "0.2 seconds each"
 

@@ -62,7 +62,7 @@ def test_without_time_the_plans_are_the_smallest_that_make_sense(
     phases = phase_plan_of(
         plan_search(CONFIG, Supernet(mini), digits, problem(mini), Inline(), remaining_s=0.0)
     )
-    assert train.steps == 2 * MIN_STEPS
+    assert train.steps == MIN_STEPS
     assert phases.trials == MIN_TRIALS
     assert (train.batch_size, train.precision, phases.images_per_score) == (8, "fp32", 32)
 
@@ -111,7 +111,7 @@ def test_bf16_is_tried_only_where_the_processor_has_it(
 ) -> None:
     tried: list[str] = []
 
-    def time_steps(_: object, __: object, plan: TrainPlan, ___: object) -> float:
+    def time_steps(_: object, __: object, plan: TrainPlan, *___: object, **____: object) -> float:
         tried.append(plan.precision)
         return 0.01
 
@@ -207,7 +207,7 @@ def test_a_network_fits_in_whichever_format_its_stages_have(mini: SearchSpace) -
 def test_training_leaves_the_time_that_further_training_is_given(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.planning.time_steps", lambda *_: 0.01)
+    monkeypatch.setattr("nas.planning.time_steps", lambda *_, **__: 0.01)
     monkeypatch.setattr("nas.planning.time_score", lambda *_: [Speed(0.0, 0.0, 0.0)])
     monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
 

@@ -16,7 +16,8 @@ from search_spaces import UserError
 from tests.small_run import SmallRun, results
 
 DOCUMENTS = (
-    *("config.toml", "space.json", "env.json", "data.json", "plan.json", "search_plan.json"),
+    *("config.toml", "space.json", "env.json", "data.json", "sizes.json", "plan.json"),
+    "search_plan.json",
     *("profile/profile.json", "profile/rows.jsonl", "trials.jsonl", "events.jsonl"),
     *("train_log.jsonl", "front.json", "measurements/*.json", "timings/*.json"),
     *("front/*/card.json", "references/*/card.json", "answers/*.json"),

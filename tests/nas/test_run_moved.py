@@ -106,7 +106,7 @@ def test_a_configuration_of_before_a_field_existed_has_its_default(tmp_path: Pat
     path.write_text(re.sub(r"(?m)^(method|timing_threads) = .*\n", "", path.read_text()))
     assert Run.open(tmp_path, config).path == tmp_path
     assert read_config_of(tmp_path) == config
-    with pytest.raises(UserError, match=r"config.toml, .*: method 'sandwich' -> 'other'"):
+    with pytest.raises(UserError, match=r"config.toml, .*: method 'sortednet' -> 'other'"):
         Run.open(tmp_path, replace(config, method="other"))
 
 

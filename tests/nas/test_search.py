@@ -57,6 +57,7 @@ CONFIG = Config(
     trials=6,
     threads=1,
     set={
+        "max_macs": 0,
         "steps": 40,
         "finetune_share": 0.0,
         "finalists": 3,
@@ -69,6 +70,7 @@ FILES = {
     "space.json",
     "env.json",
     "data.json",
+    "sizes.json",
     "plan.json",
     "search_plan.json",
     "profile/rows.jsonl",

@@ -32,6 +32,7 @@ trials = 4
 threads = 1
 
 [set]
+max_macs = 0
 steps = 30
 finalists = 1
 random_references = 1

@@ -14,9 +14,9 @@ from search_spaces import SearchSpace, UserError
 from supernets import train as training
 from supernets.checkpoint import write_tensors
 from supernets.images import Images
-from supernets.methods._base import AbstractMethod, Lesson
+from supernets.methods._base import LARGEST, AbstractMethod, Lesson
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import AloneStep, SupernetStep
+from supernets.steps import AloneLessons, SupernetLessons
 from supernets.supernet import Supernet
 from supernets.task import distillation_loss, label_loss
 from supernets.train import (
@@ -25,6 +25,7 @@ from supernets.train import (
     TrainPlan,
     learning_rate,
     train,
+    turns_of,
 )
 from tests.strategies import mini_space, noise
 
@@ -41,11 +42,8 @@ class Plain(AbstractMethod):
     def __init__(self, encoding: tuple[int, ...], *, weight: float = 1.0) -> None:
         self.encoding, self.weight = encoding, weight
 
-    def plan(self, step: int, rng: np.random.Generator) -> list[Lesson]:
-        return [Lesson(self.encoding, 0.0, self.weight)]
-
-    def operator_counts(self, steps: int) -> dict[str, dict[str, dict[str, int]]]:
-        return {}
+    def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
+        return [Lesson(LARGEST, self.encoding, weight=self.weight)]
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +76,18 @@ def every_step_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sandwich(space: SearchSpace, plan: TrainPlan) -> Sandwich:
-    return Sandwich(space=space, full_from=plan.full_from, sparse_from=plan.rank_step)
+    first_full, first_sparse = turns_of(plan.full_from, plan)[0], turns_of(plan.rank_step, plan)[0]
+    return Sandwich(space=space, full_from=first_full, sparse_from=first_sparse)
 
 
 def trained(space: SearchSpace, images: Images, folder: Path, **options) -> Supernet:
     plan = options.pop("plan", PLAN)
     method = options.pop("method", None) or sandwich(space, plan)
     supernet = Supernet(space)
-    train(supernet, images, plan, SupernetStep(supernet, plan, method), directory=folder, **options)
+    train(
+        supernet, images, plan, SupernetLessons(plan, method), directory=folder,
+        before_step=lambda step: supernet.rank() if step == plan.rank_step else None, **options,
+    )  # fmt: skip
     return supernet
 
 
@@ -181,7 +183,7 @@ def test_a_weights_file_of_another_kind_is_refused(
 def test_without_anything_elastic_the_sandwich_is_plain_training(
     space: SearchSpace, images: Images, tmp_path: Path
 ) -> None:
-    """All its members are one network; their gradients add up, and AdamW divides by their size."""
+    """All its members are one network; their gradients add up, and steps do not depend on size."""
     rigid = space.restricted({choice.name: choice.options[-1:] for choice in space.choices})
     plan = replace(PLAN, full_from=0, clip_norm=1e9)
     losses: dict[str, list[float]] = {}
@@ -206,10 +208,10 @@ def test_the_first_loss_is_the_label_loss_of_the_extracted_member(
     supernet = Supernet(space).train()
     batch = images.batch(0, 8, 0)
     encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
-    losses = SupernetStep(supernet, PLAN, Plain(tuple(encoding)))(batch, 0)
+    losses = SupernetLessons(PLAN, Plain(tuple(encoding)))(supernet, images, 0)
     network = supernet.extract(space.slots(encoding)).train()
     expected = label_loss(network(batch[0]), batch[1], smoothing=PLAN.label_smoothing)
-    assert losses == [pytest.approx(expected.item(), rel=1e-5)]
+    assert losses == [(LARGEST, pytest.approx(expected.item(), rel=1e-5))]
 
 
 def test_a_network_alone_learns_from_labels_and_from_its_teacher(
@@ -222,7 +224,8 @@ def test_a_network_alone_learns_from_labels_and_from_its_teacher(
     found = {}
     for share in (0.0, 0.5, 1.0):
         network = supernet.extract(space.slots(encoding)).train()
-        found[share] = AloneStep(network, PLAN, lambda _: logits, teacher_share=share)(batch, 0)[0]
+        lessons = AloneLessons(PLAN, lambda _: logits, teacher_share=share)
+        [(_, found[share])] = lessons(network, images, 0)
     network = supernet.extract(space.slots(encoding)).train()
     answers = network(batch[0])
     labels = label_loss(answers, batch[1], smoothing=PLAN.label_smoothing).item()
@@ -246,8 +249,7 @@ def test_a_network_alone_continues_to_the_very_same_weights(
             on_step = kill_after(stop) if stop else lambda numbers: None
             with pytest.raises(KilledError) if stop else nullcontext():
                 train(
-                    network, images, plan, AloneStep(network, plan), directory=folder,
-                    on_step=on_step,
+                    network, images, plan, AloneLessons(plan), directory=folder, on_step=on_step
                 )  # fmt: skip
         ends.append(network)
     assert_equal(*ends)
@@ -260,7 +262,7 @@ def test_the_weight_of_a_lesson_is_a_factor_of_its_gradient(
     gradients = []
     for weight in (1.0, 0.25):
         supernet = Supernet(space).train()
-        SupernetStep(supernet, PLAN, Plain(encoding, weight=weight))(images.batch(0, 8, 0), 0)
+        SupernetLessons(PLAN, Plain(encoding, weight=weight))(supernet, images, 0)
         gradients.append(supernet.get_parameter("slots.stem.operators.stem.full.layer.conv.weight"))
     assert gradients[0].grad.abs().max() > 0
     torch.testing.assert_close(gradients[1].grad, 0.25 * gradients[0].grad)
@@ -313,10 +315,12 @@ def test_the_rate_rises_to_its_peak_once_and_falls_to_nothing(full_from: int) ->
 
 def test_only_matrices_and_kernels_decay(space: SearchSpace) -> None:
     supernet = Supernet(space)
-    decayed, others = training.optimizer(supernet, PLAN).param_groups
-    assert decayed["weight_decay"] > 0 == others["weight_decay"]
-    assert all(p.ndim > 1 for p in decayed["params"])
-    assert len(decayed["params"]) + len(others["params"]) == len(list(supernet.parameters()))
+    optimizers = training.TrainState(supernet, PLAN).optimizers
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    assert {group["weight_decay"] for group in groups} == {PLAN.weight_decay, 0.0}
+    for group in groups:
+        assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+    assert sum(len(group["params"]) for group in groups) == len(list(supernet.parameters()))
 
 
 def test_channels_last_trains_the_same_function(

@@ -1,0 +1,107 @@
+"""Training several networks at the same time: each alone, in a process of one thread.
+
+Small networks keep one core busy and no more, so that processes beside each other are faster than
+threads that share a network. Every network has a folder (`nas/alone.py`), so a kill loses nothing.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nas._files import read_lines
+from nas.alone import LOG, trained_alone
+from search_spaces import UserError
+from supernets._worker import Worker, answered
+from supernets.images import Images
+from supernets.train import DivergedError, TrainPlan
+
+LOOK_S = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to be trained.
+
+    Attributes:
+        name: For whoever watches.
+        network: Where training starts from.
+        images: To train on.
+        folder: Of its files; must exist. What is finished there is not repeated.
+        plan: How, unless the folder has one.
+    """
+
+    name: str
+    network: nn.Module
+    images: Images
+    folder: Path
+    plan: TrainPlan
+
+
+def train_beside(
+    jobs: Iterator[Job],
+    *,
+    processes: int,
+    on_progress: Callable[[str, int, int], None] = lambda name, step, steps: None,
+) -> None:
+    """Train networks, as many at a time as there are processes.
+
+    A training that diverges leaves its folder unfinished.
+
+    Args:
+        jobs: The next one is drawn when a process is free for it, so that it can depend on the time
+            that is left.
+        processes: Of one thread each.
+        on_progress: Told the name, step and steps of those in training, about once a second.
+
+    Raises:
+        WorkerDiedError: If a process ends; the same call continues.
+        UserError: If a folder's files are damaged.
+    """
+    idle: list[Worker] = []
+    busy: dict[Worker, Job] = {}
+    try:
+        while True:
+            while len(busy) < processes and (job := next(jobs, None)):
+                worker = idle.pop() if idle else Worker(_Trainer(os.getpid()))
+                worker.send(job)
+                busy[worker] = job
+            if not busy:
+                return
+            for worker in answered(list(busy), LOOK_S):
+                del busy[worker]
+                idle.append(worker)
+                worker.receive()
+            for job in busy.values():
+                lines = read_lines(job.folder / LOG, lambda line: int(line["step"]))
+                on_progress(job.name, lines[-1] if lines else 0, job.plan.steps)
+    finally:
+        for worker in [*idle, *busy]:
+            worker.close()
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    """What each process does.
+
+    Attributes:
+        parent: Process that it does not outlive.
+    """
+
+    parent: int
+
+    def __call__(self, job: Job) -> None:
+        torch.set_num_threads(1)
+        try:
+            trained_alone(
+                job.network, job.images, job.folder, lambda: job.plan, on_step=self._check
+            )
+        except DivergedError:
+            return
+
+    def _check(self, numbers: object, steps: int) -> None:
+        if os.getppid() != self.parent:
+            raise UserError("whoever started this training has ended.")

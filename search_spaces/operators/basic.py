@@ -1,0 +1,42 @@
+"""The basic residual block: two full 3x3 convolutions and a shortcut.
+
+Source: He et al., Deep Residual Learning for Image Recognition (2016), section 3.3 and figure 5,
+left. Departures: ReLU6 instead of ReLU, like all of our convolutions; the second convolution is
+added without an activation after the sum, as in pre-activation networks' identity shortcuts (He et
+al., Identity Mappings in Deep Residual Networks, 2016), so that every operator of a slot hands on
+the same kind of map; in a stage the block keeps its map's size (downsampling is a slot of its own).
+"""
+
+from typing import ClassVar, final
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._base import HIDDEN_MULTIPLE, OPERATORS, AbstractBlock, Mixing
+from search_spaces.operators.mbconv import has_shortcut
+
+KERNEL_SIZE = 3
+
+
+@final
+@OPERATORS.register
+class Basic(AbstractBlock):
+    """3x3 convolution, batch norm, ReLU6, 3x3 convolution, batch norm, shortcut."""
+
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
+    dims: ClassVar[tuple[str, ...]] = ()
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """Nothing can be picked."""
+        return Options()
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """The channels between the two convolutions: as many as the block's width."""
+        return {"hidden": Group(shape.width, HIDDEN_MULTIPLE)}
+
+    def cost(self, signature: Signature) -> Cost:
+        """pixels * hidden * 9 * (in_width + width) multiply-adds."""
+        shape, hidden = signature.shape, signature.kept.number("hidden")
+        cost = layers.conv(shape.pixels, shape.in_width, hidden, KERNEL_SIZE)
+        cost += layers.conv(shape.pixels, hidden, shape.width, KERNEL_SIZE)
+        return cost + layers.pointwise(shape.pixels, shape.width) if has_shortcut(shape) else cost

@@ -1,0 +1,117 @@
+"""Fresh processes that work for this one."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch.multiprocessing
+
+from search_spaces import UserError
+
+STARTED_BY_CHECKED_S = 5.0
+
+
+class WorkerDiedError(UserError):
+    """A process that shared the work has ended."""
+
+
+class Worker:
+    """A process that answers messages, one after the other; it ends with whoever started it.
+
+    Args:
+        work: Called in the process with every message; goes there by pickle, tensors in shared
+            memory.
+    """
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        context = torch.multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there,), daemon=True)
+        with _without_interrupts():
+            self._process.start()
+        there.close()
+        # NOTE: not as an argument, whose pipe blocks for ever if the process ends early.
+        self.send(work)
+
+    def send(self, message: Any) -> None:
+        """Hands over a message; `receive` waits for its answer.
+
+        Raises:
+            WorkerDiedError: If the process has ended.
+        """
+        try:
+            self._pipe.send(message)
+        except OSError as error:
+            raise self._died() from error
+
+    def receive(self) -> Any:
+        """The answer to a message.
+
+        Raises:
+            WorkerDiedError: If the process has ended.
+            Exception: What the work raised.
+        """
+        try:
+            if self._pipe not in wait([self._pipe, self._process.sentinel]):
+                raise EOFError
+            is_answer, answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._died() from error
+        if not is_answer:
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Ends the process, whatever it does."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.join()
+
+    def _died(self) -> WorkerDiedError:
+        self._process.join(timeout=1)
+        return WorkerDiedError(
+            f"a process that trains for this one has ended with code {self._process.exitcode}, "
+            "perhaps for lack of memory. What was recorded is whole: the same command continues."
+        )
+
+
+def answered(workers: Sequence[Worker], timeout_s: float) -> list[Worker]:
+    """Those of some workers that have an answer, or have ended; waits for the first."""
+    waiting: dict[Any, Worker] = {worker._pipe: worker for worker in workers}
+    waiting |= {worker._process.sentinel: worker for worker in workers}
+    return list(dict.fromkeys(waiting[ready] for ready in wait(list(waiting), timeout_s)))
+
+
+def _serve(pipe: Connection) -> None:
+    parent = os.getppid()
+    try:
+        work = pipe.recv()
+        while True:
+            while not pipe.poll(STARTED_BY_CHECKED_S):
+                if os.getppid() != parent:
+                    return
+            message = pipe.recv()
+            try:
+                answer = (True, work(message))
+            except Exception as error:
+                answer = (False, error)
+            pipe.send(answer)
+    except (EOFError, OSError):
+        return  # whoever started this has ended
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes started now ignore Ctrl-C, which reaches all of a terminal: we end them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,60 @@
+"""The basic residual block.
+
+Source: He et al., Deep Residual Learning for Image Recognition (2016), section 3.3; declaration and
+departures in search_spaces/operators/basic.py.
+"""
+
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+from search_spaces import Signature
+from search_spaces.operators.basic import KERNEL_SIZE
+from search_spaces.operators.mbconv import has_shortcut
+from supernets._elastic import Axes, Index
+from supernets._modules import Add, ConvNorm, conv_norm_axes, l1
+from supernets.blocks._base import BLOCKS, AbstractBlock
+
+
+class PlainBasic(nn.Module):
+    """Two convolutions, the second without activation, and a shortcut."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        shape, hidden = signature.shape, signature.kept.number("hidden")
+        stride = shape.in_size // shape.size
+        self.expand = ConvNorm(shape.in_width, hidden, KERNEL_SIZE, stride=stride)
+        self.project = ConvNorm(hidden, shape.width, KERNEL_SIZE, has_act=False)
+        self.add = Add() if has_shortcut(shape) else None
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, width, size, size)."""
+        y_BCHW: Tensor = self.project(self.expand(x_BCHW))
+        return y_BCHW if self.add is None else self.add(x_BCHW, y_BCHW)
+
+
+@final
+@BLOCKS.register
+class Basic(AbstractBlock):
+    """Elastic width; channels between the convolutions can be pruned."""
+
+    plain: ClassVar[type[nn.Module]] = PlainBasic
+    prunable: ClassVar[tuple[str, ...]] = ("hidden",)
+    axes: ClassVar[Axes] = {
+        **conv_norm_axes("expand", "hidden", "in_width"),
+        **conv_norm_axes("project", "width", "hidden"),
+    }
+
+    def sizes(self, signature: Signature) -> dict[str, Index]:
+        """Hidden channels are the first `width`, less the pruned ones."""
+        shape = signature.shape
+        return {
+            "in_width": shape.in_width,
+            "width": shape.width,
+            "hidden": self.kept("hidden", shape.width, signature),
+        }
+
+    def importance(self) -> dict[str, Tensor]:
+        """What each hidden channel contributes to the second convolution, scaled by its norm."""
+        scale = self.full.get_parameter("expand.norm.weight").detach().abs()
+        return {"hidden": scale * l1(self.full.get_parameter("project.conv.weight"), 1)}

@@ -1,0 +1,1 @@
+"""Optimizers of weights. One file each; `_base.py` is the contract."""

@@ -1,0 +1,168 @@
+"""Processes that share the batches of a step.
+
+Every optimizer step adds up the gradients of `shards` batches, whoever computes them: each batch
+has its own images, members and batch-norm statistics, and the sum is taken in the order of the
+batches. What is learnt therefore does not depend on the number of processes, and training continues
+with another number. Weights and gradients lie in memory that all processes share; the first process
+steps the optimizer while the others wait asleep at a pipe.
+
+Processes of one thread each are faster than threads of one process: small operators give a thread
+little to do between two barriers (`docs/decisions/0024`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from supernets._worker import Worker
+from supernets.images import Images
+
+Losses = list[tuple[str, float]]
+"""Who was trained, and its loss."""
+
+
+class Batches(Protocol):
+    """What a batch teaches a network."""
+
+    def __call__(self, network: nn.Module, images: Images, turn: int) -> Losses:
+        """Adds the gradients of batch `turn` to the network's parameters."""
+
+
+class Team:
+    """This process, and others that compute gradients for it; a context manager.
+
+    Args:
+        network: In training mode. While the team exists its weights are shared memory.
+        images: To train on.
+        batches: What each batch teaches; goes to the other processes by pickle.
+        processes: How many, with this one.
+        threads: Of each process; 0 for as many as this one has.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        images: Images,
+        batches: Batches,
+        *,
+        processes: int = 1,
+        threads: int = 0,
+    ) -> None:
+        self._network, self._images, self._batches = network, images, batches
+        self._processes, self._threads = processes, threads or torch.get_num_threads()
+        self._threads_before = torch.get_num_threads()
+        self._workers: list[Worker] = []
+        self._gradients: list[list[Tensor]] = []
+
+    def __enter__(self) -> Self:
+        torch.set_num_threads(self._threads)
+        if self._processes > 1:
+            share(self._network)
+        parameters = list(self._network.parameters())
+        for _ in range(self._processes - 1):
+            flat = torch.zeros(sum(p.numel() for p in parameters)).share_memory_()
+            self._gradients.append(views(flat, parameters))
+            member = _Member(self._network, self._images, self._batches, flat, self._threads)
+            self._workers.append(Worker(member))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self._workers:
+            worker.close()
+        if self._processes > 1:
+            unshare(self._network)
+        torch.set_num_threads(self._threads_before)
+
+    def add_gradients(self, turns: Sequence[int]) -> Losses:
+        """Leaves the mean gradient of some batches in the network's parameters.
+
+        Args:
+            turns: Their numbers.
+
+        Raises:
+            WorkerDiedError: If a process has ended.
+        """
+        parameters = list(self._network.parameters())
+        totals: list[Tensor | None] = [None] * len(parameters)
+        losses: Losses = []
+        for first in range(0, len(turns), self._processes):
+            own, *others = turns[first : first + self._processes]
+            for worker, turn in zip(self._workers, others, strict=False):
+                worker.send(turn)
+            self._network.zero_grad(set_to_none=True)
+            losses += self._batches(self._network, self._images, own)
+            _add(totals, [parameter.grad for parameter in parameters])
+            for number in range(len(others)):
+                found, has_gradient = self._workers[number].receive()
+                losses += found
+                shared = zip(self._gradients[number], has_gradient, strict=True)
+                _add(totals, [gradient if has else None for gradient, has in shared])
+        for parameter, total in zip(parameters, totals, strict=True):
+            parameter.grad = None if total is None else total.div_(len(turns))
+        return losses
+
+
+@dataclass
+class _Member:
+    """What another process does: gradients of the batches whose numbers it is told."""
+
+    network: nn.Module
+    images: Images
+    batches: Batches
+    gradients: Tensor
+    threads: int
+
+    def __call__(self, turn: int) -> tuple[Losses, list[bool]]:
+        torch.set_num_threads(self.threads)
+        parameters = list(self.network.parameters())
+        self.network.zero_grad(set_to_none=True)
+        losses = self.batches(self.network, self.images, turn)
+        for gradient, parameter in zip(views(self.gradients, parameters), parameters, strict=True):
+            if parameter.grad is not None:
+                gradient.copy_(parameter.grad)
+        return losses, [parameter.grad is not None for parameter in parameters]
+
+
+def share(network: nn.Module) -> None:
+    """Moves parameters and floating-point buffers into one piece of shared memory, in place."""
+    tensors = _tensors(network)
+    flat = torch.empty(sum(t.numel() for t in tensors)).share_memory_()
+    for tensor, view in zip(tensors, views(flat, tensors), strict=True):
+        view.copy_(tensor.data)
+        tensor.data = view
+
+
+def unshare(network: nn.Module) -> None:
+    """Gives every tensor memory of its own again."""
+    for tensor in _tensors(network):
+        tensor.data = tensor.data.clone(memory_format=torch.preserve_format)
+
+
+def views(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Successive parts of a flat tensor, shaped and laid out like others."""
+    found, offset = [], 0
+    for tensor in like:
+        part = flat[offset : offset + tensor.numel()]
+        found.append(part.as_strided(tensor.shape, tensor.stride(), part.storage_offset()))
+        offset += tensor.numel()
+    return found
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    floating = (b for b in network.buffers() if b.is_floating_point())
+    return [*network.parameters(), *floating]
+
+
+def _add(totals: list[Tensor | None], gradients: Sequence[Tensor | None]) -> None:
+    """Adds what there is; a first gradient is copied."""
+    for i, gradient in enumerate(gradients):
+        if gradient is None:
+            continue
+        total = totals[i]
+        if total is None:
+            totals[i] = gradient.clone()
+        else:
+            total.add_(gradient)

@@ -1,0 +1,145 @@
+"""Networks trained beside each other: as if each were alone, whatever happens to the others."""
+
+import copy
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.alone import LOG, NETWORK, fresh_network, trained_alone
+from nas.beside import Job, train_beside
+from search_spaces import SearchSpace, UserError
+from supernets._worker import Worker
+from supernets.images import Images
+from supernets.train import TrainPlan
+from tests.strategies import mini_space, uniform
+
+PLAN = TrainPlan(steps=60, batch_size=8, shards=1, checkpoint_s=0.0)
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return mini_space(operators=("mbconv",))
+
+
+@pytest.fixture
+def jobs(space: SearchSpace, digit_images: Images, tmp_path: Path) -> list[Job]:
+    """Two networks of different sizes."""
+    found = []
+    for expansion in (1, 2):
+        candidate = space.candidate(uniform(space, depth=1, expand_ratio=expansion))
+        name = f"expansion{expansion}"
+        (tmp_path / name).mkdir()
+        network = fresh_network(space, candidate, seed=expansion)
+        plan = replace(PLAN, seed=expansion)
+        found.append(Job(name, network, digit_images, tmp_path / name, plan))
+    return found
+
+
+@pytest.fixture
+def expected(jobs: list[Job], tmp_path: Path) -> dict[str, bytes]:
+    """The weights that this process gives the same networks, one after the other."""
+    assert torch.get_num_threads() == 1
+    found = {}
+    for job in jobs:
+        folder = tmp_path / f"alone_{job.name}"
+        folder.mkdir()
+        trained_alone(copy.deepcopy(job.network), job.images, folder, lambda job=job: job.plan)
+        found[job.name] = (folder / NETWORK).read_bytes()
+    return found
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.beside.LOOK_S", 0.02)
+
+
+def weights(job: Job) -> bytes:
+    return (job.folder / NETWORK).read_bytes()
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_networks_beside_each_other_end_as_one_after_the_other(
+    jobs: list[Job], expected: dict[str, bytes]
+) -> None:
+    seen: dict[str, list[int]] = {}
+
+    def on_progress(name: str, step: int, steps: int) -> None:
+        assert steps == PLAN.steps
+        seen.setdefault(name, []).append(step)
+
+    train_beside(iter(jobs), processes=2, on_progress=on_progress)
+    assert seen.keys() == {job.name for job in jobs}
+    assert all(steps == sorted(steps) and steps[-1] > 0 for steps in seen.values())
+    for job in jobs:
+        assert weights(job) == expected[job.name]
+        assert not (job.folder / "train_state").exists()
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_after_a_kill_the_same_call_continues_to_the_very_same_weights(
+    jobs: list[Job], expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    really_start = Worker.__init__
+
+    def start(worker: Worker, work: Callable[..., object]) -> None:
+        really_start(worker, work)
+        started.append(worker._process.pid)
+
+    def kill(name: str, step: int, steps: int) -> None:
+        if step > 5 and (jobs[0].folder / "train_state/state.safetensors").exists():
+            os.kill(started[0], signal.SIGKILL)
+
+    monkeypatch.setattr(Worker, "__init__", start)
+    with pytest.raises(UserError, match="has ended with code -9.*the same command continues"):
+        train_beside(iter(jobs), processes=1, on_progress=kill)
+    assert not (jobs[0].folder / NETWORK).exists()
+    train_beside(iter(jobs), processes=1)
+    for job in jobs:
+        assert weights(job) == expected[job.name]
+    steps = [json.loads(line)["step"] for line in (jobs[0].folder / LOG).read_text().splitlines()]
+    assert steps.count(1) == 1, "went on from the checkpoint"
+
+
+def test_one_that_diverges_leaves_the_others_alone(jobs: list[Job]) -> None:
+    bad, good = jobs
+    bad = replace(bad, plan=replace(PLAN, learning_rate=1e30, warmup=0.0))
+    good = replace(good, plan=replace(PLAN, steps=10))
+    train_beside(iter([bad, good]), processes=1)
+    assert not (bad.folder / NETWORK).exists()
+    assert (good.folder / NETWORK).exists()
+
+
+def test_a_job_is_drawn_when_a_process_is_free_and_what_is_finished_is_not_repeated(
+    jobs: list[Job],
+) -> None:
+    jobs = [replace(job, plan=replace(PLAN, steps=3)) for job in jobs]
+    finished_before: list[list[bool]] = []
+
+    def drawn() -> Iterator[Job]:
+        for job in jobs:
+            finished_before.append([(job.folder / NETWORK).exists() for job in jobs])
+            yield job
+
+    train_beside(drawn(), processes=1)
+    assert finished_before == [[False, False], [True, False]]
+    before = [(job.folder / NETWORK).stat().st_mtime_ns for job in jobs]
+    train_beside(drawn(), processes=1)
+    assert [(job.folder / NETWORK).stat().st_mtime_ns for job in jobs] == before
+
+
+def test_a_damaged_folder_is_one_message(jobs: list[Job]) -> None:
+    (jobs[0].folder / "plan.json").write_text("{")
+    with pytest.raises(UserError, match="plan.json' is damaged"):
+        train_beside(iter(jobs), processes=1)
+
+
+def test_without_jobs_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.beside.Worker", None)
+    train_beside(iter(()), processes=4)

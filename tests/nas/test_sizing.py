@@ -1,0 +1,351 @@
+"""What the time can teach: decided once by a pilot, obeyed by limits and space, and inherited."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas import sizing
+from nas._files import read_json, write_json
+from nas.config import Config
+from nas.data import DataSet
+from nas.preparation import prepare
+from nas.problem import Limit
+from nas.reporter import Silent
+from nas.run import Run
+from nas.sizing import (
+    FILE,
+    IMAGES_PER_MMAC,
+    IMAGES_PER_OPERATOR,
+    LEAST_OPERATORS,
+    PILOT,
+    SUPERNET_SHARE,
+    Sizes,
+    chosen_operators,
+    decide_sizes,
+    expected_accuracy,
+    offered_operators,
+    sentence,
+    sizes_of,
+    smallest_of,
+)
+from search_spaces import SearchSpace, UserError, load_space
+from tests.conftest import TOY
+
+CONFIG = replace(TOY, budget=(), set={"batch_size": 8, "shards": 1, "precision": "fp32"})
+DOCUMENT = {
+    "schema": 1,
+    "offered": ["mbconv", "window"],
+    "operators": ["mbconv"],
+    "max_macs": 2e5,
+    "widths": {"stage1.width": 8},
+    "expected": 0.75,
+    "is_less": True,
+}
+
+SIZES = Sizes(max_macs=2e5, operators=("mbconv",), widths={"stage1.width": 8}, expected=0.75)
+"""What the document says."""
+
+
+@dataclass
+class Listener:
+    """A reporter that keeps notes and phases."""
+
+    phases: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def phase(self, name: str, text: str) -> None:
+        self.phases.append(name)
+
+    def advance(self, done: int, of: int, text: str = "") -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> tuple[DataSet, SearchSpace, list[Limit]]:
+    return prepare(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def toy(prepared: tuple[DataSet, SearchSpace, list[Limit]]) -> SearchSpace:
+    return prepared[1]
+
+
+@pytest.fixture
+def decide(
+    prepared: tuple[DataSet, SearchSpace, list[Limit]], tmp_path: Path
+) -> Callable[..., Sizes]:
+    """Decides sizes in the run directory "run"."""
+    data, space, limits = prepared
+
+    def decided(
+        config: Config = CONFIG,
+        *,
+        reporter: Any = None,
+        more: tuple[Limit, ...] = (),
+        **options: Any,
+    ) -> Sizes:
+        run = Run.open(tmp_path / "run", config)
+        return decide_sizes(
+            run, config, space, [*limits, *more], data, reporter or Silent(), **options
+        )
+
+    return decided
+
+
+@pytest.fixture
+def no_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be trained or timed."""
+    monkeypatch.setattr(sizing._Pilot, "decide", None)
+
+
+def pilot_gives(
+    monkeypatch: pytest.MonkeyPatch, log_losses: Mapping[str, float], speeds: dict[float, float]
+) -> None:
+    """Pilots and speed tests that cost nothing."""
+    monkeypatch.setattr(
+        sizing._Pilot, "_pilots",
+        lambda self, operators, remaining_s: [
+            {
+                "operator": name, "log_loss": log_losses[name], "accuracy": 0.8, "images": 1000,
+            }
+            for name in operators
+        ],
+    )  # fmt: skip
+    monkeypatch.setattr(sizing._Pilot, "_speeds", lambda self, sizes: speeds)
+
+
+def test_a_run_that_decided_nothing_leaves_nothing_out(tmp_path: Path, toy: SearchSpace) -> None:
+    sizes = sizes_of(tmp_path)
+    limits = [Limit("macs", 5.0), Limit("latency_ms", 1.0)]
+    assert math.isnan(sizes.expected)
+    assert sizes.limits(limits) == limits
+    assert sizes.space(toy) == toy
+
+
+def test_a_file_gives_the_limit_and_the_operators(tmp_path: Path, toy: SearchSpace) -> None:
+    write_json(tmp_path / FILE, DOCUMENT)
+    sizes = sizes_of(tmp_path)
+    assert sizes == SIZES
+    [limit] = sizes.limits([])
+    assert (limit.metric, limit.max) == ("macs", 2e5)
+    assert "planned" in limit.text
+    space = sizes.space(toy)
+    offered = [space.choices[column].options for column in space.columns("operator")]
+    assert offered == [("mbconv",)] * len(toy.columns("operator"))
+    assert space.choice("stage1.width").options == (8,)
+    assert space.choice("stage2.width").options == toy.choice("stage2.width").options
+
+
+def test_stages_that_offer_none_of_the_operators_keep_their_own() -> None:
+    """In the example space attention begins in the second stage."""
+    example = str(Path(__file__).parents[2] / "examples/my_space.py")
+    space = load_space(example, resolution=32, channels=1, num_classes=10)
+    found = Sizes(operators=("window",)).space(space)
+    offered = [found.choices[column].options for column in found.columns("operator")]
+    assert set(offered) == {("mbconv", "convnext"), ("window",)}
+    assert found.slots(smallest_of(found, "window").encoding)
+
+
+def test_what_is_null_in_a_file_is_no_limit(tmp_path: Path) -> None:
+    write_json(tmp_path / FILE, DOCUMENT | {"max_macs": None, "expected": None})
+    sizes = sizes_of(tmp_path)
+    assert sizes.max_macs == math.inf
+    assert math.isnan(sizes.expected)
+    assert sizes.limits([]) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"max_macs": "many"}, {"operators": 3}, {"widths": {"stage1.width": "x"}}, {"expected": [1]}],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    write_json(tmp_path / FILE, DOCUMENT | change)
+    with pytest.raises(UserError, match="sizes.json' is damaged"):
+        sizes_of(tmp_path)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(1e5, [1e5]), (3e5, [3e5, 2e5])])
+def test_a_users_smaller_limit_stays_the_only_one(given: float, expected: list[float]) -> None:
+    users = Limit("macs", given, text="as asked")
+    limits = Sizes(max_macs=2e5).limits([users, Limit("latency_ms", 1.0)])
+    assert [limit.max for limit in limits if limit.metric == "macs"] == expected
+    assert limits[:2] == [users, Limit("latency_ms", 1.0)]
+
+
+def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
+    decide: Callable[..., Sizes],
+    tmp_path: Path,
+    toy: SearchSpace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sizing, "PILOT_S", (0.2, 0.2))
+    listener = Listener()
+    found = decide(reporter=listener)
+    document = read_json(tmp_path / "run" / FILE)
+    assert listener.phases == ["size"]
+    assert listener.notes == [sentence(document, toy)]
+    assert document["offered"] == ["mbconv", "window"]
+    assert set(document["operators"]) <= set(document["offered"])
+    assert len(document["seconds_per_image"]) >= 2
+    assert all(seconds > 0 for seconds in document["seconds_per_image"].values())
+    for row in document["pilot"]:
+        assert row["images"] > 0
+        assert 0.0 <= row["accuracy"] <= 1.0
+        assert (tmp_path / "run" / PILOT / row["operator"] / "network.safetensors").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(sizing._Pilot, "decide", None)
+        again = decide(reporter=listener)
+        assert repr(again) == repr(found), "nan is not equal to itself"
+    assert listener.phases == ["size"]
+
+    def files() -> dict[Path, int]:
+        folder = tmp_path / "run" / PILOT
+        return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+    before = files()
+    (tmp_path / "run" / FILE).unlink()
+    monkeypatch.setattr(sizing._Pilot, "_speeds", lambda *_: {1e5: 1e-3})
+    decide()
+    assert files() == before, "a kill after the pilots costs none of them"
+
+
+def test_operators_are_taken_in_the_order_of_their_pilots(
+    decide: Callable[..., Sizes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pilot_gives(monkeypatch, {"mbconv": 2.0, "window": 1.0}, {1e5: 1e-4})
+    assert decide().operators == ("window", "mbconv")
+
+
+def test_more_images_teach_more_operators_and_some_are_always_taken() -> None:
+    ranked = [{"operator": name} for name in ("a", "b", "c", "d", "e")]
+    for images, expected in (
+        (0, "ab"),
+        (2.5 * IMAGES_PER_OPERATOR, "ab"),
+        (3.5 * IMAGES_PER_OPERATOR, "abc"),
+        (99 * IMAGES_PER_OPERATOR, "abcde"),
+    ):
+        assert chosen_operators(ranked, images) == list(expected)
+    assert LEAST_OPERATORS == 2
+    assert chosen_operators(ranked[:1], 0) == ["a"]
+
+
+def test_the_largest_size_still_sees_enough_images(
+    decide: Callable[..., Sizes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    train_s = SUPERNET_SHARE * CONFIG.seconds
+    sizes = (1e6, 1.5e6, 2.25e6)
+    for enough in (1, 2, 3):
+        # So many sizes see 1.1 times what they need, the others 0.9 times.
+        speeds = {
+            macs: train_s / (IMAGES_PER_MMAC * macs / 1e6 * (1.1 if place < enough else 0.9))
+            for place, macs in enumerate(sizes)
+        }
+        pilot_gives(monkeypatch, {"mbconv": 1.0, "window": 2.0}, speeds)
+        found = decide()
+        assert found.max_macs == (math.inf if enough == 3 else sizes[enough - 1])
+        (tmp_path / "run" / FILE).unlink()
+
+
+def test_if_nothing_else_follows_the_time_teaches_more(
+    decide: Callable[..., Sizes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pilot_gives(monkeypatch, {"mbconv": 1.0, "window": 2.0}, {1e5: 1e-4})
+    seen = []
+    for is_all in (False, True):
+        decide(is_all=is_all)
+        seen.append(read_json(tmp_path / "run" / FILE)["images"])
+        (tmp_path / "run" / FILE).unlink()
+    assert seen[1] > 2 * seen[0]
+
+
+@pytest.mark.usefixtures("no_pilot")
+@pytest.mark.parametrize(("given", "expected"), [(0, math.inf), (3e5, 3e5)])
+def test_a_size_that_the_user_set_needs_no_pilot(
+    decide: Callable[..., Sizes], tmp_path: Path, given: float, expected: float
+) -> None:
+    sizes = decide(replace(CONFIG, set={**CONFIG.set, "max_macs": given}))
+    assert sizes.max_macs == expected
+    assert sizes.operators == ("mbconv", "window")
+    assert not (tmp_path / "run" / PILOT).exists()
+
+
+@pytest.mark.usefixtures("no_pilot")
+@pytest.mark.parametrize("has_sizes", [True, False])
+def test_a_given_supernet_has_decided_already(
+    decide: Callable[..., Sizes], tmp_path: Path, has_sizes: bool
+) -> None:
+    donor = tmp_path / "donor"
+    donor.mkdir()
+    if has_sizes:
+        write_json(donor / FILE, DOCUMENT)
+    sizes = decide(replace(CONFIG, supernet=str(donor)))
+    if has_sizes:
+        assert sizes == SIZES
+        (donor / FILE).unlink()
+        assert decide(replace(CONFIG, supernet=str(donor))) == sizes, "the donor may go"
+    else:
+        assert (sizes.max_macs, sizes.operators) == (math.inf, ("mbconv", "window"))
+
+
+def test_operators_beyond_the_limits_are_not_offered(toy: SearchSpace) -> None:
+    assert toy.costs is not None
+    macs = {
+        name: toy.costs.of("macs", np.array([smallest_of(toy, name).encoding]))[0]
+        for name in ("mbconv", "window")
+    }
+    cheap, dear = sorted(macs, key=lambda name: macs[name])
+    assert macs[cheap] < macs[dear]
+    assert offered_operators(toy, []) == ["mbconv", "window"]
+    assert offered_operators(toy, [Limit("macs", macs[cheap])]) == [cheap]
+    assert offered_operators(toy, [Limit("latency_ms", 1e-9)]) == ["mbconv", "window"]
+    assert offered_operators(toy, [Limit("macs", 1.0)]) == ["mbconv", "window"], "or there are none"
+
+
+@pytest.mark.parametrize("operator", ["mbconv", "window"])
+def test_the_smallest_network_of_an_operator_has_no_other_and_is_not_pruned(
+    toy: SearchSpace, operator: str
+) -> None:
+    assert toy.costs is not None
+    found = smallest_of(toy, operator)
+    rows = toy.sample(np.random.default_rng(0), 500)
+    for column in toy.columns("operator"):
+        rows[:, column] = toy.choices[column].options.index(operator)
+    rows[:, toy.columns("sparsity")] = 0
+    named = {v for name, v in found.arch.items() if name.endswith(".operator")}
+    assert named == {operator}
+    assert set(v for name, v in found.policy.items() if name.endswith("sparsity")) == {0}
+    smallest = toy.costs.of("macs", np.array([found.encoding]))[0]
+    assert smallest <= toy.costs.of("macs", rows).min()
+
+
+def test_more_images_promise_more_and_a_pilot_that_guesses_nothing() -> None:
+    pilot = {"accuracy": 0.6, "images": 1000}
+    assert expected_accuracy(pilot, 1000, 10) == 0.6
+    rising = [expected_accuracy(pilot, images, 10) for images in (500, 2000, 8000, 1e9)]
+    assert rising == sorted(rising)
+    assert rising[0] == 0.6, "never less than the pilot"
+    assert rising[1] == pytest.approx(1 - 0.4 / 2**0.5, abs=1e-4)
+    assert rising[-1] <= 1.0
+    assert expected_accuracy({"accuracy": 0.2, "images": 1000}, 1e6, 10) is None
+    assert expected_accuracy({"accuracy": 0.9, "images": 0}, 1e6, 10) is None
+
+
+def test_the_note_says_what_was_decided(toy: SearchSpace) -> None:
+    text = sentence(DOCUMENT, toy)
+    assert text.startswith("sizes: networks up to 200 kMACs of ")
+    assert "of mbconv (1 of 2 operators)" in text
+    assert "expected with shared weights: 75%" in text
+    assert text.endswith("; more --time offers more")
+    everything = {**DOCUMENT, "operators": DOCUMENT["offered"], "max_macs": None, "expected": None}
+    text = sentence({**everything, "is_less": False}, toy)
+    assert "(" not in text
+    assert "expected" not in text
+    assert "more" not in text
