@@ -28,7 +28,7 @@ class Job:
 
     Attributes:
         name: For whoever watches.
-        network: Where training starts from.
+        network: Where training starts from; its weights become shared memory and are trained.
         images: To train on.
         folder: Of its files; must exist. What is finished there is not repeated.
         plan: How, unless the folder has one.

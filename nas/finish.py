@@ -123,7 +123,7 @@ def _progress(reporter: Reporter, keys: Sequence[str]) -> Callable[[str, int, in
     done = dict.fromkeys(keys, 0.0)
 
     def progress(name: str, step: int, steps: int) -> None:
-        done[name] = step / max(1, steps)
+        done[name] = min(1.0, step / max(1, steps))
         share = sum(done.values()) / len(done)
         reporter.advance(round(100 * share), 100, f"{name}, step {step} of {steps}")
 

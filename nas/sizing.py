@@ -234,7 +234,11 @@ class _Pilot:
             seconds_per_step(network, images, alone_plan(plan, steps=1))
             for network in networks.values()
         ]
-        own = alone_plan(plan, steps=max(10, int(seconds * len(networks) / sum(step_s))))
+        decided = self.run.decided(
+            f"{PILOT}/steps.json",
+            lambda: {"steps": max(10, int(seconds * len(networks) / sum(step_s)))},
+        )
+        own = alone_plan(plan, steps=int(decided["steps"]))
         jobs = (
             Job(name, network, images, self.run.folder(f"{PILOT}/{name}"), own)
             for name, network in networks.items()

@@ -48,11 +48,13 @@ class SortedNet(AbstractMethod):
 
     def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
         """One member, on labels."""
-        role = TURNS[turn % len(TURNS)]
+        round_number, place = divmod(turn, len(TURNS))
+        role = TURNS[place]
         encoding = self._members.draw(
             role,
-            turn,
+            round_number,
             rng,
+            place=place,
             is_shallow=turn < self.full_from,
             is_dense=turn < self.sparse_from,
         )

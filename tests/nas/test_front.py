@@ -65,6 +65,7 @@ class Bench:
         self.problem, self.run = of, Namespace(path=Path("runs/x"))
         self.known = {t.candidate.key: t for t in trials}
         self.measured_ms = measured_ms
+        self.right: dict[int, int] = {}
         self.order: list[int] = []
 
     def cards(
@@ -90,7 +91,10 @@ class Bench:
             "median_ms": latency_ms,
             "process_medians_ms": [latency_ms] * 5,
         }
-        return {"files": {"model.onnx": {"latency": timing}}}
+        right = self.right.get(of.number, 80)
+        accuracy = {"search": {"correct": right, "total": 100}}
+        files = {"model.onnx": {"latency": timing, "accuracy": accuracy}}
+        return {"files": files, "classes": [str(i) for i in range(10)]}
 
 
 class Namespace:
@@ -165,6 +169,16 @@ def test_members_that_cannot_run_are_replaced_and_the_reason_names_no_folder() -
     (row,) = front["replaced"]
     assert row["key"] == keys(0)[0]
     assert row["reason"] == "file 'front/model.onnx' cannot be loaded"
+
+
+def test_networks_that_may_be_guessing_are_no_results() -> None:
+    bench = Bench(problem(), LINE, {})
+    bench.right = {0: 12, 1: 20, 2: 80}  # of 100, 10 classes: 1 in 3, 1 in 500 and never by luck
+    contest = Contest(queue=LINE[:3], num_finalists=3)
+    front = choose_front(cast(Exporter, bench), contest)
+    assert front["members"] == keys(2)
+    reasons = {row["key"]: row["reason"] for row in front["replaced"]}
+    assert reasons[keys(0)[0]] == "no better than guessing: 12 of 100 right, 10 classes"
 
 
 def test_replacing_ends_after_some_rounds_with_an_empty_front() -> None:
