@@ -41,19 +41,20 @@ def entry_of(trained: Trained, key: str) -> Entry:
         )
     folders = trained.run.path / FOLDER
     tuned = sorted(path.parent.name for path in folders.glob(f"{found[0]}{TUNED}*/{NETWORK}"))
+    meant = [found[0]]
     if is_tuned:
-        tuned = [name for name in tuned if name.startswith(key)]
-        if len(tuned) != 1:
-            raise UserError(
-                f"key '{key}': {_fact(tuned)} in '{folders}'. "
-                f"Name one of its folders, or '{found[0]}' for shared weights."
-            )
+        meant = [name for name in tuned if name.startswith(key)]
     elif key != found[0]:
-        tuned = [name for name in tuned if name in members(trained)]
-    else:
-        tuned = []
+        meant = [name for name in (found[0], *tuned) if name in members(trained)] or meant
+    if len(meant) != 1:
+        raise UserError(
+            f"key '{key}': {_fact(meant)} in run '{trained.run.path}'. "
+            f"Name one in full: {', '.join([found[0], *tuned])}."
+        )
     space = trained.problem.space
-    return read_finetuned(folders / tuned[0], space) if tuned else Entry(known[found[0]], NAME)
+    if meant[0] in tuned:
+        return read_finetuned(folders / meant[0], space)
+    return Entry(known[found[0]], NAME)
 
 
 def candidates(trained: Trained) -> dict[str, Candidate]:

@@ -10,6 +10,7 @@ import torch
 
 import nas
 from nas import cli
+from nas._files import write_json
 from nas.card import read_card
 from nas.export import copy, export
 from nas.finalists import CARD, is_whole
@@ -118,6 +119,17 @@ def test_a_network_that_was_trained_further_has_a_key_of_its_own(own_run: Path) 
     assert (own / "model.onnx").read_bytes() != (shared / "model.onnx").read_bytes()
 
 
+def test_where_two_of_one_network_are_on_the_front_a_beginning_is_not_enough(own_run: Path) -> None:
+    tuned = sorted((own_run / "finetunes").iterdir())[0].name
+    origin = tuned.partition("-ft")[0]
+    front = read_front(own_run)
+    write_json(own_run / "front.json", front | {"members": [origin, tuned]})
+    with pytest.raises(
+        UserError, match=f"2 networks begin so .*Name one in full: {origin}, {tuned}"
+    ):
+        export(own_run, Silent(), key=origin[:8])
+
+
 def test_a_supernet_without_a_search_exports_an_architecture(own_run: Path, tmp_path: Path) -> None:
     trial = unmeasured(own_run)
     for name in ("trials.jsonl", "search_plan.json", "finetune_plan.json", "front.json"):
@@ -168,11 +180,12 @@ def test_what_is_missing_or_unknown_is_named(
     [
         ("zzz", "no network is called so in run .*On its front: "),
         ("", "no network is called so"),
-        ("TRIAL-ftzz", "no network is called so in .*finetunes'.*for shared weights"),
+        ("TRIAL-ftzz", "no network is called so in run .*Name one in full: TRIAL"),
     ],
 )
 def test_a_key_of_no_network_is_refused(own_run: Path, key: str, message: str) -> None:
-    key = key.replace("TRIAL", unmeasured(own_run)["key"])
+    trial = unmeasured(own_run)["key"]
+    key, message = key.replace("TRIAL", trial), message.replace("TRIAL", trial)
     with pytest.raises(UserError, match=message):
         export(own_run, Silent(), key=key)
     assert not (own_run / "exports").exists()
