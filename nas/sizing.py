@@ -49,14 +49,14 @@ from supernets.train import TrainPlan
 
 FILE, PILOT = "sizes.json", "pilot"
 
-PILOT_SHARE, PILOT_S = 0.04, (2.0, 60.0)
+PILOT_SHARE, PILOT_S = 0.06, (2.0, 60.0)
 """Of the time, for all pilots together, and the least and most seconds of each."""
 
 SUPERNET_SHARE = 0.25
 """Of the time, about, that will train the supernet if a search follows."""
 
 IMAGES_PER_MMAC = 10_000
-IMAGES_PER_OPERATOR, LEAST_OPERATORS = 40_000, 2
+IMAGES_PER_OPERATOR, LEAST_OPERATORS = 40_000, 3
 GROWTH = 1.5
 """Sizes that are tried are this factor apart."""
 
@@ -230,20 +230,25 @@ class _Pilot:
         plan = TrainPlan(**{"steps": 1, "seed": self.config.seed, **self._settings()})
 
         networks = {n: fresh_network(space, c, self.config.seed) for n, c in candidates.items()}
-        step_s = [
-            seconds_per_step(network, images, alone_plan(plan, steps=1))
-            for network in networks.values()
-        ]
-        decided = self.run.decided(
+        first = alone_plan(plan, steps=1)
+        steps = self.run.decided(
             f"{PILOT}/steps.json",
-            lambda: {"steps": max(10, int(seconds * len(networks) / sum(step_s)))},
+            lambda: {
+                name: max(10, int(seconds / seconds_per_step(network, images, first)))
+                for name, network in networks.items()
+            },
         )
-        own = alone_plan(plan, steps=int(decided["steps"]))
         jobs = (
-            Job(name, network, images, self.run.folder(f"{PILOT}/{name}"), own)
+            Job(
+                name,
+                network,
+                images,
+                self.run.folder(f"{PILOT}/{name}"),
+                replace(first, steps=int(steps[name])),
+            )
             for name, network in networks.items()
         )
-        self.reporter.advance(0, 1, f"{len(networks)} pilots of {own.steps} steps")
+        self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
         train_beside(jobs, processes=cores)
         return [self._row(name, candidate, images) for name, candidate in candidates.items()]
 

@@ -227,13 +227,13 @@ def test_operators_are_taken_in_the_order_of_their_pilots(
 def test_more_images_teach_more_operators_and_some_are_always_taken() -> None:
     ranked = [{"operator": name} for name in ("a", "b", "c", "d", "e")]
     for images, expected in (
-        (0, "ab"),
-        (2.5 * IMAGES_PER_OPERATOR, "ab"),
+        (0, "abc"),
         (3.5 * IMAGES_PER_OPERATOR, "abc"),
+        (4.5 * IMAGES_PER_OPERATOR, "abcd"),
         (99 * IMAGES_PER_OPERATOR, "abcde"),
     ):
         assert chosen_operators(ranked, images) == list(expected)
-    assert LEAST_OPERATORS == 2
+    assert LEAST_OPERATORS == 3
     assert chosen_operators(ranked[:1], 0) == ["a"]
 
 
