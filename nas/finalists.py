@@ -8,13 +8,15 @@ system. `nas/front.py` decides who is measured and who stays.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from compress.export import INPUT, export_onnx
 from compress.store import save_network
@@ -89,16 +91,16 @@ class Exporter:
         timed = range(len(entries)) if self.times_again else waiting
         call = _digest_of([e.key for e in entries]) if self.times_again else ""
         timings = self._time([folders[i] for i in timed if i not in failures], call, progress)
-        for i in timed:
-            if i in failures:
-                continue
-            try:
-                if i in waiting:
-                    progress(f"verifying {entries[i].key}")
-                    card = self._card(entries[i], folders[i], timings)
-                else:
-                    card = _timed_again(read_card(folders[i] / CARD), timings)
+        new = [i for i in waiting if i not in failures]
+        for i, card in self._verified({i: (entries[i], folders[i]) for i in new}, timings):
+            progress(f"verified {entries[i].key}")
+            if isinstance(card, CandidateError):
+                failures[i] = card
+            else:
                 write_card(card, folders[i] / CARD)
+        for i in set(timed).difference(new, failures):
+            try:
+                write_card(_timed_again(read_card(folders[i] / CARD), timings), folders[i] / CARD)
             except CandidateError as error:
                 failures[i] = error
         for i in failures:
@@ -192,6 +194,30 @@ class Exporter:
 
     def _timing_file(self, file: Path, call: str) -> Path:
         return self.run.path / self._timing_name(file, call)
+
+    def _verified(
+        self,
+        waiting: Mapping[int, tuple[Entry, Path]],
+        timings: dict[str, Timing | CandidateError],
+    ) -> Iterator[tuple[int, dict[str, Any] | CandidateError]]:
+        """New cards, or why there are none, in order; as many are made at once as there are cores.
+
+        Args:
+            waiting: Entries and their folders, by numbers that come back.
+            timings: Of their files.
+        """
+
+        def card(number: int) -> dict[str, Any] | CandidateError:
+            try:
+                return self._card(*waiting[number], timings)
+            except CandidateError as error:
+                return error
+
+        pool = ThreadPoolExecutor(torch.get_num_threads())
+        try:
+            yield from zip(waiting, pool.map(card, waiting), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _card(
         self,

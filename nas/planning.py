@@ -202,8 +202,7 @@ def planned_steps(
     and one step would take many seconds.
     """
     images = training_images(data)
-    precisions = ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
-    precisions = [plan.precision] if "precision" in config.set else precisions
+    precisions = precisions_of(config, plan)
     formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
     tried = [
         replace(plan, precision=precision, channels_last=channels_last)
@@ -221,6 +220,13 @@ def planned_steps(
         return plan
     step_s = time_steps(supernet, images, plan, methods[0], steps=STEPS_TIMED)
     return replace(plan, steps=max(MIN_STEPS, int(train_s / step_s)))
+
+
+def precisions_of(config: Config, plan: TrainPlan) -> list[str]:
+    """Precisions that are worth a test: that of the plan if the user set it."""
+    if "precision" in config.set:
+        return [plan.precision]
+    return ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
 
 
 def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) -> float:

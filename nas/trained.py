@@ -16,7 +16,7 @@ from nas.problem import Problem
 from nas.reporter import Reporter
 from nas.run import WEIGHTS, Run, read_config_of, read_space
 from nas.score import Scorer
-from nas.sizing import sizes_of
+from nas.sizes import sizes_of
 from search_spaces import SearchSpace, UserError
 from supernets.checkpoint import read_tensors, same_shapes
 from supernets.supernet import Supernet

@@ -61,7 +61,7 @@ class TrainPlan:
     optimizer: str = "muon"
     learning_rate: float = 0.0
     warmup: float = 0.05
-    weight_decay: float = 0.02
+    weight_decay: float = 0.04
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
     ema_decay: float = 0.99

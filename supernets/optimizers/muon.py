@@ -28,8 +28,10 @@ from supernets.optimizers._base import (
 )
 
 MOMENTUM = 0.95
-ADAM_SCALE = 0.08
-LINEAR_SCALE = 0.4
+ADAM_SCALE = 0.16
+"""Norms and biases learn best at far more than the usual rate of Adam."""
+
+LINEAR_SCALE = 0.2
 """Batch norm follows every full convolution and makes its scale irrelevant; nothing does so for
 linear layers, and attention does not learn at the rate that is best for convolutions."""
 
@@ -45,7 +47,7 @@ NEWTON_SCHULZ_STEPS = 5
 class Muon(AbstractOptimizer):
     """Orthogonal steps for matrices, AdamW for the rest."""
 
-    learning_rate: ClassVar[float] = 0.05
+    learning_rate: ClassVar[float] = 0.1
 
     def build(self, network: nn.Module, *, weight_decay: float) -> Sequence[Optimizer]:
         """One optimizer for matrices and one for the rest, if there is a rest."""

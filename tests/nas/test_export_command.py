@@ -30,8 +30,8 @@ def lines(run: Path) -> list[dict[str, Any]]:
 
 
 def measured(run: Path) -> set[str]:
-    """Keys of the networks that the search exported."""
-    return {path.parent.name for path in run.glob("*/*/card.json")}
+    """Keys of the candidates whose networks the search exported, trained further or not."""
+    return {path.parent.name.partition("-ft")[0] for path in run.glob("*/*/card.json")}
 
 
 def unmeasured(run: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the time can teach: decided once by a pilot, obeyed by limits and space, and inherited."""
+"""What the time can teach: decided once by pilots, from what they and speed tests say, and inherited."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,46 +9,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas import sizing
+from nas import pilot, sizing
 from nas._files import read_json, write_json
 from nas.config import Config
 from nas.data import DataSet
+from nas.pilot import PILOT
 from nas.preparation import prepare
 from nas.problem import Limit
 from nas.reporter import Silent
 from nas.run import Run
+from nas.sizes import FILE, Sizes, sentence
 from nas.sizing import (
-    FILE,
     IMAGES_PER_MMAC,
     IMAGES_PER_OPERATOR,
-    LEAST_OPERATORS,
-    PILOT,
+    NEAR,
     SUPERNET_SHARE,
-    Sizes,
     chosen_operators,
     decide_sizes,
     expected_accuracy,
     offered_operators,
-    sentence,
-    sizes_of,
     smallest_of,
 )
-from search_spaces import SearchSpace, UserError, load_space
+from search_spaces import SearchSpace
 from tests.conftest import TOY
+from tests.nas.test_sizes import DOCUMENT, SIZES
 
 CONFIG = replace(TOY, budget=(), set={"batch_size": 8, "shards": 1, "precision": "fp32"})
-DOCUMENT = {
-    "schema": 1,
-    "offered": ["mbconv", "window"],
-    "operators": ["mbconv"],
-    "max_macs": 2e5,
-    "widths": {"stage1.width": 8},
-    "expected": 0.75,
-    "is_less": True,
-}
-
-SIZES = Sizes(max_macs=2e5, operators=("mbconv",), widths={"stage1.width": 8}, expected=0.75)
-"""What the document says."""
 
 
 @dataclass
@@ -103,7 +89,7 @@ def decide(
 @pytest.fixture
 def no_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may be trained or timed."""
-    monkeypatch.setattr(sizing._Pilot, "decide", None)
+    monkeypatch.setattr(sizing._Decision, "decide", None)
 
 
 def pilot_gives(
@@ -111,73 +97,16 @@ def pilot_gives(
 ) -> None:
     """Pilots and speed tests that cost nothing."""
     monkeypatch.setattr(
-        sizing._Pilot, "_pilots",
+        sizing._Decision, "_pilots",
         lambda self, operators, remaining_s: [
             {
                 "operator": name, "log_loss": log_losses[name], "accuracy": 0.8, "images": 1000,
+                "precision": "fp32",
             }
-            for name in operators
+            for name in sorted(operators, key=lambda name: log_losses[name])
         ],
     )  # fmt: skip
-    monkeypatch.setattr(sizing._Pilot, "_speeds", lambda self, sizes: speeds)
-
-
-def test_a_run_that_decided_nothing_leaves_nothing_out(tmp_path: Path, toy: SearchSpace) -> None:
-    sizes = sizes_of(tmp_path)
-    limits = [Limit("macs", 5.0), Limit("latency_ms", 1.0)]
-    assert math.isnan(sizes.expected)
-    assert sizes.limits(limits) == limits
-    assert sizes.space(toy) == toy
-
-
-def test_a_file_gives_the_limit_and_the_operators(tmp_path: Path, toy: SearchSpace) -> None:
-    write_json(tmp_path / FILE, DOCUMENT)
-    sizes = sizes_of(tmp_path)
-    assert sizes == SIZES
-    [limit] = sizes.limits([])
-    assert (limit.metric, limit.max) == ("macs", 2e5)
-    assert "planned" in limit.text
-    space = sizes.space(toy)
-    offered = [space.choices[column].options for column in space.columns("operator")]
-    assert offered == [("mbconv",)] * len(toy.columns("operator"))
-    assert space.choice("stage1.width").options == (8,)
-    assert space.choice("stage2.width").options == toy.choice("stage2.width").options
-
-
-def test_stages_that_offer_none_of_the_operators_keep_their_own() -> None:
-    """In the example space attention begins in the second stage."""
-    example = str(Path(__file__).parents[2] / "examples/my_space.py")
-    space = load_space(example, resolution=32, channels=1, num_classes=10)
-    found = Sizes(operators=("window",)).space(space)
-    offered = [found.choices[column].options for column in found.columns("operator")]
-    assert set(offered) == {("mbconv", "convnext"), ("window",)}
-    assert found.slots(smallest_of(found, "window").encoding)
-
-
-def test_what_is_null_in_a_file_is_no_limit(tmp_path: Path) -> None:
-    write_json(tmp_path / FILE, DOCUMENT | {"max_macs": None, "expected": None})
-    sizes = sizes_of(tmp_path)
-    assert sizes.max_macs == math.inf
-    assert math.isnan(sizes.expected)
-    assert sizes.limits([]) == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"max_macs": "many"}, {"operators": 3}, {"widths": {"stage1.width": "x"}}, {"expected": [1]}],
-)
-def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    write_json(tmp_path / FILE, DOCUMENT | change)
-    with pytest.raises(UserError, match="sizes.json' is damaged"):
-        sizes_of(tmp_path)
-
-
-@pytest.mark.parametrize(("given", "expected"), [(1e5, [1e5]), (3e5, [3e5, 2e5])])
-def test_a_users_smaller_limit_stays_the_only_one(given: float, expected: list[float]) -> None:
-    users = Limit("macs", given, text="as asked")
-    limits = Sizes(max_macs=2e5).limits([users, Limit("latency_ms", 1.0)])
-    assert [limit.max for limit in limits if limit.metric == "macs"] == expected
-    assert limits[:2] == [users, Limit("latency_ms", 1.0)]
+    monkeypatch.setattr(sizing._Decision, "_speeds", lambda *_: speeds)
 
 
 def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
@@ -186,7 +115,7 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
     toy: SearchSpace,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sizing, "PILOT_S", (0.2, 0.2))
+    monkeypatch.setattr(pilot, "PILOT_S", (0.2, 0.2))
     listener = Listener()
     found = decide(reporter=listener)
     document = read_json(tmp_path / "run" / FILE)
@@ -199,9 +128,9 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
     for row in document["pilot"]:
         assert row["images"] > 0
         assert 0.0 <= row["accuracy"] <= 1.0
-        assert (tmp_path / "run" / PILOT / row["operator"] / "network.safetensors").exists()
+        assert (tmp_path / "run" / PILOT / "1" / row["operator"] / "network.safetensors").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(sizing._Pilot, "decide", None)
+        patch.setattr(sizing._Decision, "decide", None)
         again = decide(reporter=listener)
         assert repr(again) == repr(found), "nan is not equal to itself"
     assert listener.phases == ["size"]
@@ -212,29 +141,30 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
 
     before = files()
     (tmp_path / "run" / FILE).unlink()
-    monkeypatch.setattr(sizing._Pilot, "_speeds", lambda *_: {1e5: 1e-3})
+    monkeypatch.setattr(sizing._Decision, "_speeds", lambda *_: {1e5: 1e-3})
     decide()
     assert files() == before, "a kill after the pilots costs none of them"
 
 
-def test_operators_are_taken_in_the_order_of_their_pilots(
+def test_operators_near_the_best_are_taken_in_the_order_of_their_pilots(
     decide: Callable[..., Sizes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pilot_gives(monkeypatch, {"mbconv": 2.0, "window": 1.0}, {1e5: 1e-4})
+    pilot_gives(monkeypatch, {"mbconv": 1.1, "window": 1.0}, {1e5: 1e-6})
     assert decide().operators == ("window", "mbconv")
 
 
-def test_more_images_teach_more_operators_and_some_are_always_taken() -> None:
-    ranked = [{"operator": name} for name in ("a", "b", "c", "d", "e")]
+def test_more_images_teach_more_operators_but_none_that_lags_behind() -> None:
+    guessing, best = 4.0, 1.0
+    near = guessing - NEAR * (guessing - best)
+    losses = {"a": best, "b": best + 0.1, "c": near - 0.01, "d": near + 0.01, "e": guessing}
+    ranked = [{"operator": name, "log_loss": loss} for name, loss in losses.items()]
     for images, expected in (
-        (0, "abc"),
-        (3.5 * IMAGES_PER_OPERATOR, "abc"),
-        (4.5 * IMAGES_PER_OPERATOR, "abcd"),
-        (99 * IMAGES_PER_OPERATOR, "abcde"),
+        (0, "a"),
+        (2.5 * IMAGES_PER_OPERATOR, "ab"),
+        (99 * IMAGES_PER_OPERATOR, "abc"),
     ):
-        assert chosen_operators(ranked, images) == list(expected)
-    assert LEAST_OPERATORS == 3
-    assert chosen_operators(ranked[:1], 0) == ["a"]
+        assert chosen_operators(ranked, images, guessing) == list(expected)
+    assert chosen_operators(ranked[-1:], 0, guessing) == ["e"], "if nothing has learnt"
 
 
 def test_the_largest_size_still_sees_enough_images(
@@ -336,16 +266,3 @@ def test_more_images_promise_more_and_a_pilot_that_guesses_nothing() -> None:
     assert rising[-1] <= 1.0
     assert expected_accuracy({"accuracy": 0.2, "images": 1000}, 1e6, 10) is None
     assert expected_accuracy({"accuracy": 0.9, "images": 0}, 1e6, 10) is None
-
-
-def test_the_note_says_what_was_decided(toy: SearchSpace) -> None:
-    text = sentence(DOCUMENT, toy)
-    assert text.startswith("sizes: networks up to 200 kMACs of ")
-    assert "of mbconv (1 of 2 operators)" in text
-    assert "expected with shared weights: 75%" in text
-    assert text.endswith("; more --time offers more")
-    everything = {**DOCUMENT, "operators": DOCUMENT["offered"], "max_macs": None, "expected": None}
-    text = sentence({**everything, "is_less": False}, toy)
-    assert "(" not in text
-    assert "expected" not in text
-    assert "more" not in text

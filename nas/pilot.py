@@ -1,0 +1,183 @@
+"""How well each operator learns in seconds: small networks, each of one operator, trained alone.
+
+    pilot/<round>/steps.json     how, decided by a speed test: steps and precision of every operator
+    pilot/<round>/<operator>/    its training (`nas/alone.py`)
+
+In the first round every operator has the same few seconds; those whose networks do not clearly lag
+behind the best one's have some more in a second round, from the start, because a network that is
+still near guessing may be so by chance (successive halving: Jamieson and Talwalkar, Non-stochastic
+Best Arm Identification, 2016; departure: two rounds, and what lags is left out, not the half).
+Equal seconds and not equal images: an operator that is dear here learns less in any time.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas._files import read_json, understood
+from nas.alone import NETWORK, PLAN, alone_plan, seconds_per_step
+from nas.beside import Job, train_beside
+from nas.config import Config, from_document
+from nas.data import DataSet
+from nas.planning import precisions_of, training_images
+from nas.preparation import make_problem
+from nas.problem import Limit
+from nas.reporter import Reporter
+from nas.run import Run
+from nas.sampling import sample_within
+from nas.sizes import Sizes
+from search_spaces import Candidate, SearchSpace
+from supernets._modules import initialise
+from supernets.calibrate import recalibrated
+from supernets.checkpoint import read_tensors
+from supernets.images import Images
+from supernets.network import PlainNetwork
+from supernets.task import Quality, quality
+from supernets.train import TrainPlan
+
+PILOT = "pilot"
+
+PILOT_SHARE, PILOT_S = 0.04, (1.5, 40.0)
+"""Of the time, for the first round, and the least and most seconds of each of its pilots."""
+
+AGAIN = 3
+"""Seconds of a pilot in the second round, in those of the first, and how many there are at most."""
+
+LAGS = 0.5
+"""An operator lags behind if its network learnt less than this of what the best one did."""
+
+PILOT_SIZE = 6.0
+"""Multiply-adds of a pilot's network, in those of the smallest network of the space: there, calling
+operators costs more than what they compute, which says little of other sizes."""
+
+LEAST_STEPS = 10
+PILOT_SAMPLES, PILOT_IMAGES = 64, 500
+
+
+@dataclass(frozen=True)
+class Pilots:
+    """Trains a network of every operator.
+
+    Attributes:
+        run: Where the trainings are.
+        config: Seed and settings.
+        space: With all operators.
+        limits: The user's; pilots are within those that are known exactly.
+        data: To learn from.
+        reporter: Told how far it is.
+    """
+
+    run: Run
+    config: Config
+    space: SearchSpace
+    limits: Sequence[Limit]
+    data: DataSet
+    reporter: Reporter
+
+    def ranked(self, operators: Sequence[str], remaining_s: float) -> list[dict[str, Any]]:
+        """Every operator's pilot, the best first; repeated, it is read back.
+
+        Args:
+            operators: Their names.
+            remaining_s: Of the run's time, for this and all that follows.
+
+        Returns:
+            Per operator its name, and its pilot's images, log_loss, accuracy and precision.
+        """
+        low, high = PILOT_S
+        share_s = PILOT_SHARE * remaining_s * torch.get_num_threads() / len(operators)
+        seconds = min(high, max(low, share_s))
+        rows = self._round(1, operators, seconds)
+        known = [self._learnt(row) for row in rows]
+        able = [row for row, learnt in zip(rows, known, strict=True) if learnt >= LAGS * known[0]]
+        again = [str(row["operator"]) for row in able[:AGAIN]]
+        if known[0] <= 0 or len(again) < 2:
+            return rows
+        others = [row for row in rows if row["operator"] not in again]
+        return [*self._round(2, again, AGAIN * seconds), *others]
+
+    def _learnt(self, row: dict[str, Any]) -> float:
+        return math.log(self.data.num_classes) - float(row["log_loss"])
+
+    def _round(self, number: int, operators: Sequence[str], seconds: float) -> list[dict[str, Any]]:
+        """Trains them beside each other; the best first."""
+        images = training_images(self.data)
+        networks = {name: self._network(name) for name in operators}
+        place = f"{PILOT}/{number}"
+        document = self.run.decided(
+            f"{place}/steps.json",
+            lambda: {n: asdict(self._plan(x, images, seconds)) for n, x in networks.items()},
+        )
+        with understood(f"'{self.run.path}/{place}/steps.json'"):
+            plans = {name: from_document(TrainPlan, document[name]) for name in operators}
+        jobs = (
+            Job(name, networks[name], images, self.run.folder(f"{place}/{name}"), plans[name])
+            for name in operators
+        )
+        self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
+        train_beside(jobs, processes=torch.get_num_threads())
+        rows = [self._row(place, name, images) for name in operators]
+        return sorted(rows, key=lambda row: float(row["log_loss"]))
+
+    def _plan(self, network: PlainNetwork, images: Images, seconds: float) -> TrainPlan:
+        """As many steps as take these seconds, in the fastest precision."""
+        settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
+        plan = alone_plan(TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings}), steps=1)
+        plans = [replace(plan, precision=name) for name in precisions_of(self.config, plan)]
+        step_s = [seconds_per_step(network, images, each) for each in plans]
+        fastest = plans[step_s.index(min(step_s))]
+        return replace(fastest, steps=max(LEAST_STEPS, int(seconds / min(step_s))))
+
+    def _network(self, operator: str) -> PlainNetwork:
+        """With fresh weights, always the same."""
+        space, candidate = pilot_of(self.space, operator, self.limits)
+        network = PlainNetwork(space.slots(candidate.encoding))
+        initialise(network, torch.Generator().manual_seed(self.config.seed))
+        return network
+
+    def _row(self, place: str, name: str, images: Images) -> dict[str, Any]:
+        folder = self.run.path / place / name
+        network, plan = self._network(name), read_json(folder / PLAN)
+        known = {"operator": name, "precision": plan["precision"], "images": 0}
+        known |= {"log_loss": math.log(self.data.num_classes), "accuracy": 0.0}
+        if not (folder / NETWORK).exists():  # it diverged
+            return known
+        network.load_state_dict(read_tensors(folder / NETWORK)[0])
+        found = judged(network, self.data, images)
+        return known | {
+            "images": plan["steps"] * plan["batch_size"],
+            "log_loss": found.log_loss,
+            "accuracy": found.accuracy,
+        }
+
+
+def pilot_of(
+    space: SearchSpace, operator: str, limits: Sequence[Limit]
+) -> tuple[SearchSpace, Candidate]:
+    """The largest of some unpruned networks of this operator within `PILOT_SIZE` and the limits.
+
+    Returns:
+        The space of such networks, and one of them; the smallest one if none is within.
+    """
+    assert space.costs is not None
+    unpruned = {space.choices[c].name: [0.0] for c in space.columns("sparsity")}
+    sizes = Sizes(max_macs=PILOT_SIZE * space.costs.minimum("macs")[0], operators=(operator,))
+    own = sizes.space(space).restricted(unpruned)
+    assert own.costs is not None
+    exact = [x for x in sizes.limits(limits) if x.metric in own.costs.metrics]
+    rows = sample_within(make_problem(own, exact), PILOT_SAMPLES, np.random.default_rng(0))
+    return own, own.candidate(rows[own.costs.of("macs", rows).argmax()].tolist())
+
+
+def judged(network: PlainNetwork, data: DataSet, images: Images) -> Quality:
+    """How good a network that was trained alone is on some of the search split."""
+    calibration = torch.from_numpy(data.calibration.take(PILOT_IMAGES).images_NCHW)
+    subset = data.search.take(PILOT_IMAGES)
+    recalibrated(network, images.normalised(calibration).split(128))
+    with torch.no_grad():
+        logits_NK = network(images.normalised(torch.from_numpy(subset.images_NCHW))).numpy()
+    return quality(logits_NK, subset.labels_N)

@@ -1,0 +1,82 @@
+"""Pilots: a network of every operator for some seconds, and the best of them again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.pilot import AGAIN, PILOT_SIZE, Pilots, pilot_of
+from nas.preparation import prepare
+from nas.problem import Limit
+from nas.reporter import Silent
+from nas.run import Run
+from search_spaces import SearchSpace
+from tests.conftest import TOY
+
+CONFIG = replace(TOY, budget=())
+OPERATORS = ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture
+def ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+    """Ranks operators whose log-losses are given for the first and the second round."""
+    data, space, limits = prepare(CONFIG)
+
+    def found(first: dict[str, float], second: dict[str, float]) -> list[dict[str, Any]]:
+        def played(
+            self: Pilots, number: int, operators: Sequence[str], seconds: float
+        ) -> list[dict[str, Any]]:
+            losses = first if number == 1 else second
+            assert number == 1 or set(operators) == set(second)
+            rows = [{"operator": name, "log_loss": losses[name]} for name in operators]
+            return sorted(rows, key=lambda row: row["log_loss"])
+
+        monkeypatch.setattr(Pilots, "_round", played)
+        run = Run.open(tmp_path / "run", CONFIG)
+        return Pilots(run, CONFIG, space, limits, data, Silent()).ranked(list(first), 100.0)
+
+    return found
+
+
+def test_the_best_of_the_first_round_compete_again(
+    ranked: Callable[..., list[dict[str, Any]]],
+) -> None:
+    first = {"a": 0.6, "b": 0.5, "c": 0.9, "d": 1.0, "e": 2.2}
+    rows = ranked(first, {"b": 0.4, "a": 0.3, "c": 0.2})
+    assert [row["operator"] for row in rows] == ["c", "a", "b", "d", "e"]
+    assert AGAIN == 3
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{"a": 0.5, "b": 2.2, "c": 2.3}, {"a": 2.31, "b": 2.32, "c": 2.33}],
+    ids=["one leads clearly", "nothing has learnt"],
+)
+def test_no_second_round_without_a_reason(
+    ranked: Callable[..., list[dict[str, Any]]], first: dict[str, float]
+) -> None:
+    assert [row["operator"] for row in ranked(first, {})] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("operator", ["mbconv", "window"])
+def test_a_pilots_network_has_one_operator_is_not_pruned_and_within_limits(operator: str) -> None:
+    toy = prepare(CONFIG)[1]
+    assert toy.costs is not None
+    own, candidate = pilot_of(toy, operator, [])
+    assert own.costs is not None
+    named = {v for name, v in candidate.arch.items() if name.endswith(".operator")}
+    assert named == {operator}
+    assert {v for name, v in candidate.policy.items() if name.endswith("sparsity")} == {0.0}
+    smallest = toy.costs.minimum("macs")[0]
+    size = macs(own, candidate.encoding)
+    assert smallest < size <= PILOT_SIZE * smallest
+    tight, candidate = pilot_of(toy, operator, [Limit("macs", 0.8 * size)])
+    assert macs(tight, candidate.encoding) < size
+
+
+def macs(space: SearchSpace, encoding: tuple[int, ...]) -> float:
+    assert space.costs is not None
+    return float(space.costs.of("macs", np.array([encoding]))[0])
