@@ -13,6 +13,7 @@ Equal seconds and not equal images: an operator that is dear here learns less in
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from nas.reporter import Reporter
 from nas.run import Run
 from nas.sampling import sample_within
 from nas.sizes import Sizes
-from search_spaces import Candidate, SearchSpace
+from search_spaces import Candidate, SearchSpace, Slot
 from supernets._modules import initialise
 from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
@@ -44,8 +45,8 @@ PILOT = "pilot"
 PILOT_SHARE, PILOT_S = 0.04, (1.5, 40.0)
 """Of the time, for the first round, and the least and most seconds of each of its pilots."""
 
-AGAIN = 3
-"""Seconds of a pilot in the second round, in those of the first, and how many there are at most."""
+AGAIN, MOST_AGAIN = 2, 3
+"""Seconds of a pilot in the second round, in those of the first; how many there are at most."""
 
 LAGS = 0.5
 """An operator lags behind if its network learnt less than this of what the best one did."""
@@ -94,7 +95,7 @@ class Pilots:
         rows = self._round(1, operators, seconds)
         known = [self._learnt(row) for row in rows]
         able = [row for row, learnt in zip(rows, known, strict=True) if learnt >= LAGS * known[0]]
-        again = [str(row["operator"]) for row in able[:AGAIN]]
+        again = [str(row["operator"]) for row in able[:MOST_AGAIN]]
         if known[0] <= 0 or len(again) < 2:
             return rows
         others = [row for row in rows if row["operator"] not in again]
@@ -134,10 +135,19 @@ class Pilots:
 
     def _network(self, operator: str) -> PlainNetwork:
         """With fresh weights, always the same."""
-        space, candidate = pilot_of(self.space, operator, self.limits)
-        network = PlainNetwork(space.slots(candidate.encoding))
+        network = PlainNetwork(self._slots(operator))
         initialise(network, torch.Generator().manual_seed(self.config.seed))
         return network
+
+    def _slots(self, operator: str) -> Sequence[Slot]:
+        if operator not in self._known_slots:
+            space, candidate = pilot_of(self.space, operator, self.limits)
+            self._known_slots[operator] = space.slots(candidate.encoding)
+        return self._known_slots[operator]
+
+    @cached_property
+    def _known_slots(self) -> dict[str, Sequence[Slot]]:
+        return {}
 
     def _row(self, place: str, name: str, images: Images) -> dict[str, Any]:
         folder = self.run.path / place / name

@@ -31,7 +31,7 @@ from supernets.train import TrainPlan
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
-TRAIN_SHARE = 0.75
+TRAIN_SHARE = 0.8
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
 TIMING_S_PER_FILE = 1.0
@@ -79,7 +79,7 @@ class PhasePlan:
     images_per_score: int = 1000
     finalists: int = 8
     random_references: int = 3
-    finetune_share: float = 0.5
+    finetune_share: float = 0.6
     finetune_s: float = 0.0
     least_steps: int = FEW_STEPS
     max_macs: float = 0.0
@@ -244,7 +244,7 @@ def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) ->
     def seconds(speed: Speed, images: int) -> float:
         timing_s = FILES_PER_NETWORK * TIMING_S_PER_FILE
         answers_s = phases.images_per_score * speed.score_s
-        answers_s += FILES_PER_NETWORK * images * speed.answer_s
+        answers_s += FILES_PER_NETWORK * images * speed.answer_s / torch.get_num_threads()
         return 2 * speed.compress_s + timing_s + answers_s
 
     usual, few = typical(speeds), sum(min(size, REFERENCE_IMAGES) for size in sizes)

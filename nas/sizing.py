@@ -40,10 +40,10 @@ from search_spaces import Candidate, SearchSpace
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
 
-SUPERNET_SHARE = 0.25
+SUPERNET_SHARE = 0.2
 """Of the time, about, that will train the supernet if a search follows."""
 
-IMAGES_PER_MMAC = 10_000
+IMAGES_PER_MMAC = 5_000
 IMAGES_PER_OPERATOR = 40_000
 NEAR = 0.85
 """An operator takes part if its pilot learnt so much of what the best one's did, in log-loss."""

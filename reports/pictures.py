@@ -128,7 +128,8 @@ def map_sides(member: Member, num_stages: int) -> list[int | None]:
     shape = member.input.get("shape")
     side = shape[-1] if isinstance(shape, list) and shape else None
     try:
-        sizes = pyramid(side).sizes if isinstance(side, int) else ()
+        stride = int(member.arch.get("stem.stride", 0))
+        sizes = pyramid(side, stride).sizes if isinstance(side, int) else ()
     except UserError:
         sizes = ()
     return list(sizes) if len(sizes) == num_stages else [None] * num_stages

@@ -1,6 +1,7 @@
 """Networks of one scale and any operators: what `hybrid` and its parts have in common.
 
-Widths double from stage to stage. Two scales: narrow below 96 px, wide from there on.
+Widths double from stage to stage. Two scales: narrow below 96 px, where the stem may also keep the
+resolution, wide from there on.
 """
 
 from typing import ClassVar
@@ -13,6 +14,7 @@ from search_spaces._space import SearchSpace
 
 LARGE_FROM = 96
 SMALL_WIDTHS, SMALL_HEADS, SMALL_HEAD_DIM = (8, 16, 24, 40), (1, 2, 3), 16
+SMALL_STRIDES = (2, 1)
 LARGE_WIDTHS, LARGE_HEADS, LARGE_HEAD_DIM = (48, 64, 96, 112), (1, 2, 3, 4), 32
 DEPTHS, LONG_DEPTHS = (1, 2, 3), (2, 4, 6, 9)
 LONG_STAGE = 2
@@ -60,5 +62,6 @@ class AbstractFamily(AbstractSpace):
             channels=channels,
             num_classes=num_classes,
             stages=tuple(stages),
+            stem_strides=() if is_large else SMALL_STRIDES,
         )
         return SearchSpace.of_network(self.name, network)

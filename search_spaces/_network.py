@@ -20,6 +20,7 @@ from search_spaces.operators._fixed import FIXED, fixed_cost
 
 DEFAULT_PRECISION = "fp32"
 UNREAD = 0
+STEM_STRIDE, STEM_STRIDES = "stem.stride", (1, 2, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +64,22 @@ class Staged:
         channels: Channels of the images.
         num_classes: Outputs of the head.
         stages: One per map of the resolution's pyramid.
+        stem_strides: Options for the stride of the stem; () for that of the resolution's pyramid.
     """
 
     resolution: int
     channels: int
     num_classes: int
     stages: tuple[Stage, ...]
+    stem_strides: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        wrong = [stride for stride in self.stem_strides if stride not in STEM_STRIDES]
+        if wrong:
+            raise UserError(
+                f"a network offers a stem of stride {wrong[0]}. "
+                f"Strides are {', '.join(map(str, STEM_STRIDES))}. Offer these."
+            )
         if len(self.stages) != len(self.pyramid.sizes):
             raise UserError(
                 f"a network for {self.resolution} px declares {len(self.stages)} stages. "
@@ -82,12 +91,16 @@ class Staged:
 
     @cached_property
     def pyramid(self) -> Pyramid:
-        """The sides of the maps."""
+        """The sides of the maps behind the usual stem."""
         return pyramid(self.resolution)
 
+    def maps(self, options: Mapping[str, Option]) -> Pyramid:
+        """The sides of the maps behind the stem that the options choose."""
+        return pyramid(self.resolution, _integer(options.get(STEM_STRIDE, 0)))
+
     def arch_choices(self) -> tuple[Choice, ...]:
-        """Width, depth, then for every block its operator and the dimensions operators read."""
-        choices: list[Choice] = []
+        """The stem's stride; by stage width, depth, and the blocks' operators and dimensions."""
+        choices = [Choice(STEM_STRIDE, self.stem_strides)] if self.stem_strides else []
         for number, stage in enumerate(self.stages, start=1):
             prefix = f"stage{number}"
             choices.append(Choice(f"{prefix}.width", stage.widths))
@@ -108,18 +121,21 @@ class Staged:
 
     def slot_rules(self) -> tuple[SlotRule, ...]:
         """Every slot there could be, in the order data flows."""
-        rules = [SlotRule("stem", ("stage1.width", "stage1.precision"), ())]
+        stem = (STEM_STRIDE,) if self.stem_strides else ()
+        rules = [SlotRule("stem", (*stem, "stage1.width", "stage1.precision"), ())]
         for number, stage in enumerate(self.stages, start=1):
             prefix = f"stage{number}"
             if number > 1:
                 widths = (f"stage{number - 1}.width", f"{prefix}.width")
-                rules.append(SlotRule(f"{prefix}.downsample", (*widths, f"{prefix}.precision"), ()))
-            shared = tuple(f"{prefix}.{c}" for c in ("width", "depth", "precision", "sparsity"))
+                read = (*stem, *widths, f"{prefix}.precision")
+                rules.append(SlotRule(f"{prefix}.downsample", read, ()))
+            of_stage = (f"{prefix}.{c}" for c in ("width", "depth", "precision", "sparsity"))
+            shared = (*stem, *of_stage)
             for block in range(1, max(stage.depths) + 1):
                 slot = f"{prefix}.block{block}"
                 own = ("operator", *stage.dims)
                 rules.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
-        rules.append(SlotRule("head", (f"{prefix}.width", f"{prefix}.precision"), ()))
+        rules.append(SlotRule("head", (*stem, f"{prefix}.width", f"{prefix}.precision"), ()))
         return tuple(rules)
 
     def reads(self, operator: str) -> tuple[str, ...]:
@@ -151,6 +167,7 @@ class Staged:
             tuple(options.get(f"{slot}.{name}", UNREAD) for name in names),
             options.get(f"{prefix}.sparsity", 0.0),
             options.get(f"{prefix}.precision", DEFAULT_PRECISION),
+            self.maps(options).sizes[number - 1],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -170,6 +187,7 @@ class Staged:
             "channels": self.channels,
             "num_classes": self.num_classes,
             "stages": stages,
+            "stem_strides": self.stem_strides,
         }
 
     @staticmethod
@@ -186,7 +204,8 @@ class Staged:
             for stage in document["stages"]
         )
         sizes = {name: document[name] for name in ("resolution", "channels", "num_classes")}
-        return Staged(stages=stages, **sizes)
+        strides = tuple(map(int, document.get("stem_strides", ())))
+        return Staged(stages=stages, stem_strides=strides, **sizes)
 
     def _check_dims(self, place: str, name: str, stage: Stage) -> None:
         try:
@@ -202,12 +221,13 @@ class Staged:
             )
 
     def _fixed_signature(self, slot: str, options: Mapping[str, Option]) -> Signature:
-        sizes = self.pyramid.sizes
+        maps = self.maps(options)
+        sizes = maps.sizes
         if slot == "stem":
             number = 1
             width = _integer(options["stage1.width"])
             shape = Shape(self.resolution, sizes[0], self.channels, width)
-            pick = Options({"stride": self.pyramid.stem_stride})
+            pick = Options({"stride": maps.stem_stride})
         elif slot == "head":
             number = len(sizes)
             width = _integer(options[f"stage{number}.width"])
@@ -260,9 +280,9 @@ def _block_signature(
     values: tuple[Option, ...],
     sparsity: float,
     precision: str,
+    size: int,
 ) -> Signature:
     stage = network.stages[number - 1]
-    size = network.pyramid.sizes[number - 1]
     shape = Shape(size, size, width, width, parity, stage.head_dim)
     name = str(values[0])
     operator = declaration(name)

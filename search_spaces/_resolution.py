@@ -3,7 +3,8 @@
 The stem divides the side by 2 below 96 px and by 4 from there on; each further stage halves it,
 rounding up, while the result is at least 4 px, up to four stages. The last map is therefore 4-8 px
 for every resolution from 16 to 256: large enough that a 7x7 depthwise kernel trains most of its
-taps and window attention has more than one token, small enough to be cheap.
+taps and window attention has more than one token, small enough to be cheap. A space may offer other
+strides of the stem; the number of stages stays, and their maps are larger or smaller.
 """
 
 from dataclasses import dataclass
@@ -29,8 +30,12 @@ class Pyramid:
     sizes: tuple[int, ...]
 
 
-def pyramid(resolution: int) -> Pyramid:
+def pyramid(resolution: int, stem_stride: int = 0) -> Pyramid:
     """The pyramid for square inputs of this side.
+
+    Args:
+        resolution: Side of the input, pixels.
+        stem_stride: A power of 2; 0 for that of the rule.
 
     Raises:
         UserError: If the resolution is outside 16-256 px.
@@ -40,11 +45,19 @@ def pyramid(resolution: int) -> Pyramid:
             f"resolution {resolution} px is outside {SMALLEST}-{LARGEST} px. "
             "Give another --resolution; images are resized to it."
         )
-    stride = 2 if resolution < 96 else 4
-    sizes = [halved(resolution, times=stride // 2)]
-    while len(sizes) < MAX_STAGES and halved(sizes[-1]) >= SMALLEST_MAP:
-        sizes.append(halved(sizes[-1]))
-    return Pyramid(stride, tuple(sizes))
+    usual = 2 if resolution < 96 else 4
+    sides = _halvings(halved(resolution, times=usual // 2))
+    stride = stem_stride or usual
+    first = halved(resolution, times=stride.bit_length() - 1)
+    return Pyramid(stride, tuple(halved(first, times=i) for i in range(len(sides))))
+
+
+def _halvings(side: int) -> list[int]:
+    """The side, and its halves as long as a stage may have them."""
+    sides = [side]
+    while len(sides) < MAX_STAGES and halved(sides[-1]) >= SMALLEST_MAP:
+        sides.append(halved(sides[-1]))
+    return sides
 
 
 def halved(size: int, *, times: int = 1) -> int:

@@ -42,6 +42,9 @@ class AbstractElastic(nn.Module, ABC):
     plain: ClassVar[type[nn.Module]]
     """Built from a signature alone: `plain(signature)`."""
 
+    is_sized: ClassVar[bool] = False
+    """Whether the weights belong to a map's side: other sides have their own."""
+
     axes: ClassVar[Axes]
     """Roles of the axes of `plain`'s parameters and buffers; a missing tensor is not shared."""
 

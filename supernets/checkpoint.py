@@ -52,8 +52,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             document = json.loads((file.metadata() or {})[METADATA])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        written = document.pop(CHECKSUM, None)
-        if written not in (None, checksum(tensors, document)):
+        if document.pop(CHECKSUM) != checksum(tensors, document):
             raise ValueError("its content is not what was written: the checksum differs")
         return tensors, document
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:

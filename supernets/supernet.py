@@ -23,19 +23,23 @@ from supernets.network import PlainNetwork, module_name, plain_class
 
 
 class ElasticSlot(nn.Module):
-    """All operators of one slot; its mixers share one channel MLP."""
+    """All operators of one slot; its mixers share one channel MLP.
+
+    Args:
+        largest: By `weights_name`.
+    """
 
     def __init__(self, largest: dict[str, Signature]) -> None:
         super().__init__()
         self.operators = nn.ModuleDict()
         for name, signature in largest.items():
-            self.operators[name] = elastic_class(name)(signature)
-        mixers = [signature for name, signature in largest.items() if name in MIXERS.names()]
+            self.operators[name] = elastic_class(signature.operator)(signature)
+        mixers = [s for s in largest.values() if s.operator in MIXERS.names()]
         self.mlp = MLP(reduce(elementwise_largest, mixers)) if mixers else None
 
     def weights(self, signature: Signature) -> dict[str, Tensor]:
         """State of the plain module of this signature, as slices of the shared weights."""
-        operator = self.operators[signature.operator]
+        operator = self.operators[weights_name(signature)]
         assert isinstance(operator, AbstractElastic)
         own = operator.weights(signature)
         if signature.operator not in MIXERS.names():
@@ -111,22 +115,29 @@ def elastic_class(operator: str) -> type[AbstractElastic]:
     return found
 
 
+def weights_name(signature: Signature) -> str:
+    """Which of a slot's weights a signature uses: its operator's, at this map if that matters."""
+    name = signature.operator
+    return f"{name}_{signature.shape.size}" if elastic_class(name).is_sized else name
+
+
 def largest_signatures(space: SearchSpace) -> dict[str, dict[str, Signature]]:
-    """For every slot and each of its operators, the smallest signature that contains all others."""
+    """For every slot and all of its weights, the smallest signature that contains all others."""
     assert space.tables is not None
     largest: dict[str, dict[str, Signature]] = {}
     for slot in space.tables.slots:
-        by_operator = largest.setdefault(slot.name, {})
+        by_name = largest.setdefault(slot.name, {})
         for number in sorted(set(slot.ids.flatten().tolist()) - {0}):
             signature = space.tables.signatures[number]
             assert signature is not None
-            known = by_operator.get(signature.operator, signature)
-            by_operator[signature.operator] = elementwise_largest(known, signature)
+            name = weights_name(signature)
+            known = by_name.get(name, signature)
+            by_name[name] = elementwise_largest(known, signature)
     return largest
 
 
 def elementwise_largest(a: Signature, b: Signature) -> Signature:
-    """The signature whose every number is the larger of the two; operator and place are a's."""
+    """The signature whose widths, options and groups are the larger of the two; the rest is a's."""
     shape = replace(
         a.shape,
         in_width=max(a.shape.in_width, b.shape.in_width),

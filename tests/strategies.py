@@ -110,7 +110,9 @@ def spaces(draw: st.DrawFn, *, max_encodings: int = 20_000) -> SearchSpace:
                 head_dim=4,
             )
         )
-    space = _small_network("drawn", 16, tuple(stages)).with_policy(*draw(policies()))
+    space = _small_network(
+        "drawn", 16, tuple(stages), draw(st.sampled_from(((), (2, 1))))
+    ).with_policy(*draw(policies()))
     for choice in reversed(space.choices):
         if math.prod(space.cardinalities) <= max_encodings:
             break
@@ -164,7 +166,7 @@ def mini_space(
         head_dim=8,
     )
     second = replace(stage, widths=(16, 32))
-    return _small_network("mini", resolution, (stage, second, second), classes)
+    return _small_network("mini", resolution, (stage, second, second), classes=classes)
 
 
 def uniform(space: SearchSpace, **options: Option) -> tuple[int, ...]:
@@ -209,13 +211,19 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def _small_network(
-    name: str, resolution: int, stages: tuple[Stage, ...], classes: int = 10
+    name: str,
+    resolution: int,
+    stages: tuple[Stage, ...],
+    strides: tuple[int, ...] = (),
+    *,
+    classes: int = 10,
 ) -> SearchSpace:
     network = Staged(
         resolution=resolution,
         channels=1,
         num_classes=classes,
         stages=stages[: 2 if resolution < 32 else 3],
+        stem_strides=strides,
     )
     return SearchSpace.of_network(name, network)
 

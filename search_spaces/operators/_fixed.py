@@ -7,8 +7,8 @@ FIXED = ("stem", "downsample", "head")
 
 
 def stem_kernel_size(stride: int) -> int:
-    """3 for stride 2, 7 for stride 4: each pixel is seen by about three outputs."""
-    return 2 * stride - 1
+    """7 for stride 4, else 3."""
+    return max(3, 2 * stride - 1)
 
 
 def fixed_cost(signature: Signature) -> Cost:

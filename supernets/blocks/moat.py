@@ -35,6 +35,7 @@ class MOAT(AbstractBlock):
     """Elastic width, kernel, expansion and heads; expanded channels and heads can be pruned."""
 
     plain: ClassVar[type[nn.Module]] = PlainMOAT
+    is_sized: ClassVar[bool] = True
     prunable: ClassVar[tuple[str, ...]] = ("hidden", "heads")
     axes: ClassVar[Axes] = {
         **{f"conv.{n}": roles for n, roles in MBConv.axes.items()},

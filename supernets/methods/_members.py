@@ -2,10 +2,11 @@
 
 "Largest" and "smallest" are extremes of the elastic dimensions only. Operators have no order, so
 every slot deals its operators from a shuffled deck, which gives each operator each role equally
-often. Where a budget leaves out the largest members, nobody trains them: a member beyond it is
-reduced, one random size at a time, until it is within, so that the largest of a batch is one of the
-many largest that the budget allows. The smallest sizes are trained with whatever operators they are
-dealt. Sparsity is sampled once channels have been ranked.
+often. The stem deals its strides, too: networks that keep the resolution are few within a budget,
+and would hardly be trained. Where a budget leaves out the largest members, nobody trains them: a
+member beyond it is reduced, one random size at a time, until it is within, so that the largest of a
+batch is one of the many largest that the budget allows. The smallest sizes are trained with
+whatever operators they are dealt. Sparsity is sampled once channels have been ranked.
 """
 
 from collections.abc import Callable
@@ -71,11 +72,9 @@ class Members:
 
     @cached_property
     def _decks(self) -> tuple[tuple[int, int], ...]:
-        """Column and number of operators of every slot."""
-        return tuple(
-            (column, len(self.space.choices[column].options))
-            for column in self.space.columns("operator")
-        )
+        """Columns of what is dealt, and how many options each has."""
+        dealt = [*self.space.columns("operator"), *self.space.columns("stride")]
+        return tuple((column, len(self.space.choices[column].options)) for column in dealt)
 
     @cached_property
     def _smallest(self) -> np.ndarray:
@@ -113,11 +112,12 @@ class Members:
 
     @cached_property
     def _sizes_upwards(self) -> dict[int, list[int]]:
-        """Of every column of numbers but sparsity: its options, from the smallest network's."""
+        """Of every column of sizes but sparsity: its options, from the smallest network's."""
+        fixed = {*self._sparsity, *(column for column, _ in self._decks)}
         return {
             column: _upwards(choice)
             for column, choice in enumerate(self.space.choices)
-            if column not in self._sparsity and not _is_named(choice)
+            if column not in fixed and not _is_named(choice)
         }
 
 

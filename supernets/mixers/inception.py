@@ -43,17 +43,16 @@ class Inception(AbstractMixer):
     has_shortcut: ClassVar[bool] = False
     plain: ClassVar[type[nn.Module]] = PlainInception
     axes: ClassVar[Axes] = {
-        name: roles
-        for conv in ("square", "row", "column")
-        for name, roles in {
-            f"{conv}.weight": ("branch", None, None, None),
-            f"{conv}.bias": ("branch",),
-        }.items()
+        "square.weight": ("branch", None, None, None),
+        "row.weight": ("branch", None, None, "kernel_band"),
+        "column.weight": ("branch", None, "kernel_band", None),
+        **{f"{conv}.bias": ("branch",) for conv in ("square", "row", "column")},
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
-        """The channels of a branch."""
-        return {"branch": signature.pick.number("branch")}
+        """The channels of a branch, and how far a band reaches on the map."""
+        pick = signature.pick
+        return {"branch": pick.number("branch"), "kernel_band": pick.number("band")}
 
     def importance(self) -> dict[str, Tensor]:
         """Nothing can be pruned."""

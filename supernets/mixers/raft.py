@@ -61,6 +61,7 @@ class Raft(AbstractMixer):
 
     has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainRaft
+    is_sized: ClassVar[bool] = True
     axes: ClassVar[Axes] = {
         name: roles
         for axis in ("vertical", "horizontal")

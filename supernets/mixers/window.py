@@ -111,6 +111,7 @@ class Window(AbstractMixer):
 
     has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainWindow
+    is_sized: ClassVar[bool] = True
     prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),

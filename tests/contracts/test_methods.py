@@ -1,6 +1,7 @@
 """What every training method keeps to: a batch's plan follows from its number alone."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,22 @@ def test_every_operator_of_a_slot_has_every_role_about_equally_often(
         expected = len(dealt) / num_operators
         # At most binomial: 5 sigma, of some 30 counts, fail once in 60,000; the seed is fixed.
         assert np.abs(counts - expected).max() <= 5 * expected**0.5, role
+
+
+def test_every_stem_is_trained_equally_often_however_few_networks_of_it_a_budget_leaves(
+    name: str, mini: SearchSpace
+) -> None:
+    assert mini.network is not None
+    network = replace(mini.network, stem_strides=(2, 1))
+    space = SearchSpace.of_network("own", network).with_policy(("fp32",), (0,))
+    assert space.costs is not None
+    column = space.index("stem.stride")
+    limit = 1.2 * space.costs.minimum("macs", {column: 1})[0]
+    method = METHODS.get(name)(
+        space=space, is_within=lambda rows: space.costs.of("macs", rows) <= limit
+    )
+    rows = [lesson.encoding for turn in range(80) for lesson in plan(method, turn)]
+    assert np.bincount([row[column] for row in rows]).tolist() == [len(rows) // 2] * 2
 
 
 def test_nothing_is_pruned_before_channels_are_ranked(name: str, mini: SearchSpace) -> None:

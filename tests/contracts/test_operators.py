@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces import CandidateError, Options, Shape, Signature, declaration, signature_cost
 from search_spaces.operators._base import OPERATORS
 from supernets.network import plain_module
-from supernets.supernet import ElasticSlot
+from supernets.supernet import ElasticSlot, weights_name
 from tests.strategies import DIMENSIONS, families, noise, randomise_, signature, signatures
 
 pytestmark = pytest.mark.parametrize("operator", OPERATORS.names())
@@ -29,7 +29,7 @@ def image_of(signature: Signature, *, batch: int = 4) -> torch.Tensor:
 
 
 def random_slot(largest: Signature) -> ElasticSlot:
-    slot = ElasticSlot({largest.operator: largest})
+    slot = ElasticSlot({weights_name(largest): largest})
     randomise_(slot, seed=2)
     return slot
 

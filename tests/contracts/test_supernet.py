@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -26,8 +27,16 @@ def space_of(name: str) -> SearchSpace:
 
 @functools.cache
 def members(name: str) -> list[tuple[Slot, ...]]:
+    """Every option of every choice, behind every stem."""
     space = space_of(name)
-    return [space.slots(candidate.encoding) for candidate in covering(space)]
+    rows = np.array([candidate.encoding for candidate in covering(space)])
+    for column in space.columns("stride"):
+        parts = []
+        for option in range(space.cardinalities[column]):
+            parts.append(rows.copy())
+            parts[-1][:, column] = option
+        rows = np.concatenate(parts)
+    return [space.slots(row) for row in rows.tolist()]
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.pilot import AGAIN, PILOT_SIZE, Pilots, pilot_of
+from nas.pilot import MOST_AGAIN, PILOT_SIZE, Pilots, pilot_of
 from nas.preparation import prepare
 from nas.problem import Limit
 from nas.reporter import Silent
@@ -47,7 +47,7 @@ def test_the_best_of_the_first_round_compete_again(
     first = {"a": 0.6, "b": 0.5, "c": 0.9, "d": 1.0, "e": 2.2}
     rows = ranked(first, {"b": 0.4, "a": 0.3, "c": 0.2})
     assert [row["operator"] for row in rows] == ["c", "a", "b", "d", "e"]
-    assert AGAIN == 3
+    assert MOST_AGAIN == 3
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,21 @@ def test_a_network_is_the_same_after_json() -> None:
     network = mini_space(resolution=32).network
     assert network is not None
     assert Staged.from_json(network.to_json()) == network
+
+
+@pytest.mark.parametrize(("stride", "sizes"), [(2, (8, 4)), (1, (16, 8))])
+def test_the_stem_decides_about_every_map(stride: int, sizes: tuple[int, ...]) -> None:
+    network = replace(staged(STAGE, STAGE), stem_strides=(2, 1))
+    space = SearchSpace.of_network("own", network)
+    slots = space.slots(space.encode({"stem.stride": stride, "stage1.depth": 1, "stage2.depth": 1}))
+    assert [slot.signature.shape.size for slot in slots] == [sizes[0]] * 2 + [sizes[1]] * 2 + [1]
+    assert slots[0].signature.shape.in_size == 16
+    assert slots[0].signature.pick["stride"] == stride
+    for before, after in itertools.pairwise(slots):
+        assert before.signature.shape.size == after.signature.shape.in_size, after.name
+    assert Staged.from_json(network.to_json()) == network
+
+
+def test_an_impossible_stem_is_refused() -> None:
+    with pytest.raises(UserError, match="stem of stride 3. Strides are 1, 2, 4"):
+        replace(staged(STAGE, STAGE), stem_strides=(2, 3))

@@ -43,6 +43,18 @@ def test_usual_resolutions_have_usual_maps(
     assert (found.stem_stride, found.sizes) == (stride, sizes)
 
 
+@pytest.mark.parametrize(
+    ("resolution", "stride", "sizes"),
+    [(32, 1, (32, 16, 8)), (32, 2, (16, 8, 4)), (28, 1, (28, 14, 7)), (224, 2, (112, 56, 28, 14))],
+)
+def test_another_stem_changes_the_maps_and_not_the_stages(
+    resolution: int, stride: int, sizes: tuple[int, ...]
+) -> None:
+    found = pyramid(resolution, stride)
+    assert (found.stem_stride, found.sizes) == (stride, sizes)
+    assert len(sizes) == len(pyramid(resolution).sizes)
+
+
 @pytest.mark.parametrize("resolution", [-1, 0, 15, 257, 1024])
 def test_other_resolutions_are_refused_with_the_range(resolution: int) -> None:
     with pytest.raises(UserError, match=rf"resolution {resolution} px is outside 16-256 px"):
