@@ -183,10 +183,19 @@ def pilot_of(
     return own, own.candidate(rows[own.costs.of("macs", rows).argmax()].tolist())
 
 
-def judged(network: PlainNetwork, data: DataSet, images: Images) -> Quality:
-    """How good a network that was trained alone is on some of the search split."""
-    calibration = torch.from_numpy(data.calibration.take(PILOT_IMAGES).images_NCHW)
-    subset = data.search.take(PILOT_IMAGES)
+def judged(
+    network: PlainNetwork, data: DataSet, images: Images, *, num_images: int = PILOT_IMAGES
+) -> Quality:
+    """How good a network that was trained alone is on the first images of the search split.
+
+    Args:
+        network: Its batch-norm statistics are made anew.
+        data: Calibration and search splits are used.
+        images: As it was trained on, for their normalisation.
+        num_images: Of each of both splits.
+    """
+    calibration = torch.from_numpy(data.calibration.take(num_images).images_NCHW)
+    subset = data.search.take(num_images)
     recalibrated(network, images.normalised(calibration).split(128))
     with torch.no_grad():
         logits_NK = network(images.normalised(torch.from_numpy(subset.images_NCHW))).numpy()

@@ -123,7 +123,7 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
     assert listener.notes == [sentence(document, toy)]
     assert document["offered"] == ["mbconv", "window"]
     assert set(document["operators"]) <= set(document["offered"])
-    assert len(document["seconds_per_image"]) >= 2
+    assert document["seconds_per_image"]
     assert all(seconds > 0 for seconds in document["seconds_per_image"].values())
     for row in document["pilot"]:
         assert row["images"] > 0
@@ -149,22 +149,21 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
 def test_operators_near_the_best_are_taken_in_the_order_of_their_pilots(
     decide: Callable[..., Sizes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pilot_gives(monkeypatch, {"mbconv": 1.1, "window": 1.0}, {1e5: 1e-6})
+    pilot_gives(monkeypatch, {"mbconv": 1.01, "window": 1.0}, {1e5: 1e-6})
     assert decide().operators == ("window", "mbconv")
 
 
 def test_more_images_teach_more_operators_but_none_that_lags_behind() -> None:
-    guessing, best = 4.0, 1.0
-    near = guessing - NEAR * (guessing - best)
-    losses = {"a": best, "b": best + 0.1, "c": near - 0.01, "d": near + 0.01, "e": guessing}
+    best = 1.0
+    losses = {"a": best, "b": best + 0.01, "c": NEAR - 0.01, "d": NEAR + 0.01, "e": 4.0}
     ranked = [{"operator": name, "log_loss": loss} for name, loss in losses.items()]
     for images, expected in (
         (0, "a"),
         (2.5 * IMAGES_PER_OPERATOR, "ab"),
         (99 * IMAGES_PER_OPERATOR, "abc"),
     ):
-        assert chosen_operators(ranked, images, guessing) == list(expected)
-    assert chosen_operators(ranked[-1:], 0, guessing) == ["e"], "if nothing has learnt"
+        assert chosen_operators(ranked, images) == list(expected)
+    assert chosen_operators(ranked[-1:], 0) == ["e"]
 
 
 def test_the_largest_size_still_sees_enough_images(
