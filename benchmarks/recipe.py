@@ -60,7 +60,7 @@ class Recipe:
         torch.set_num_threads(1)
         muon.LINEAR_SCALE, muon.ADAM_SCALE = self.linear_scale, self.norm_scale
         data, space, _ = prepare(self.config)
-        space, candidate = network_of(space, operator)
+        candidate = network_of(space, operator)
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
         plan = TrainPlan(**{"steps": self.steps, "seed": seed, **settings})
         network, images = fresh_network(space, candidate, seed), training_images(data)
@@ -71,13 +71,13 @@ class Recipe:
         return found.accuracy, found.log_loss
 
 
-def network_of(space: SearchSpace, operator: str) -> tuple[SearchSpace, Candidate]:
+def network_of(space: SearchSpace, operator: str) -> Candidate:
     """The first options of everything else."""
     taken: dict[str, Any] = {choice.name: choice.options[0] for choice in space.choices}
     for number, column in enumerate(space.columns("width")):
         taken[space.choices[column].name] = WIDTH * 2**number
     taken |= {space.choices[column].name: operator for column in space.columns("operator")}
-    return space, space.candidate(space.encode(taken))
+    return space.candidate(space.encode(taken))
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ Equal seconds and not equal images: an operator that is dear here learns less in
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from nas.reporter import Reporter
 from nas.run import Run
 from nas.sampling import sample_within
 from nas.sizes import Sizes
-from search_spaces import Candidate, SearchSpace, Slot
+from search_spaces import Candidate, SearchSpace
 from supernets._modules import initialise
 from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
@@ -121,7 +120,7 @@ class Pilots:
         )
         self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
         train_beside(jobs, processes=torch.get_num_threads())
-        rows = [self._row(place, name, images) for name in operators]
+        rows = [self._row(place, name, networks[name], images) for name in operators]
         return sorted(rows, key=lambda row: float(row["log_loss"]))
 
     def _plan(self, network: PlainNetwork, images: Images, seconds: float) -> TrainPlan:
@@ -135,23 +134,14 @@ class Pilots:
 
     def _network(self, operator: str) -> PlainNetwork:
         """With fresh weights, always the same."""
-        network = PlainNetwork(self._slots(operator))
+        space, candidate = pilot_of(self.space, operator, self.limits)
+        network = PlainNetwork(space.slots(candidate.encoding))
         initialise(network, torch.Generator().manual_seed(self.config.seed))
         return network
 
-    def _slots(self, operator: str) -> Sequence[Slot]:
-        if operator not in self._known_slots:
-            space, candidate = pilot_of(self.space, operator, self.limits)
-            self._known_slots[operator] = space.slots(candidate.encoding)
-        return self._known_slots[operator]
-
-    @cached_property
-    def _known_slots(self) -> dict[str, Sequence[Slot]]:
-        return {}
-
-    def _row(self, place: str, name: str, images: Images) -> dict[str, Any]:
+    def _row(self, place: str, name: str, network: PlainNetwork, images: Images) -> dict[str, Any]:
         folder = self.run.path / place / name
-        network, plan = self._network(name), read_json(folder / PLAN)
+        plan = read_json(folder / PLAN)
         known = {"operator": name, "precision": plan["precision"], "images": 0}
         known |= {"log_loss": math.log(self.data.num_classes), "accuracy": 0.0}
         if not (folder / NETWORK).exists():  # it diverged
