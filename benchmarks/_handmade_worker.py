@@ -27,6 +27,7 @@ from nas.environment import has_bf16_products, int8_products_saturate
 from nas.planning import MIN_STEPS, training_images
 from nas.preparation import read_data
 from nas.score import CALIBRATION_IMAGES
+from nas.speed import with_batch
 from supernets.calibrate import recalibrated
 from supernets.images import Images
 from supernets.task import quality
@@ -57,6 +58,7 @@ class Job:
         deadline: When its files should be there, as `time.monotonic` has it.
         finish_s: Seconds that follow training.
         is_timed: Whether a speed test decides the steps.
+        is_batch_fixed: Whether the user set the batch.
     """
 
     design: Design
@@ -65,6 +67,7 @@ class Job:
     deadline: float
     finish_s: float
     is_timed: bool
+    is_batch_fixed: bool
 
 
 class EnoughError(Exception):
@@ -161,11 +164,17 @@ def make(job: Job) -> list[dict[str, Any]]:
     shape, images = shape_of(_data), training_images(_data)
     network = job.design.network(shape, job.plan.seed)
     costs = {"macs": macs(network, shape), "params": parameters(network)}
-    steps = job.plan.steps
+    plan = alone_plan(job.plan, steps=job.plan.steps)
     if job.is_timed:
-        step_s = seconds_per_step(network, images, job.plan)
-        steps = max(MIN_STEPS, int((job.deadline - time.monotonic() - job.finish_s) / step_s))
-    plan = alone_plan(job.plan, steps=steps)
+        plan, step_s = with_batch(
+            plan,
+            job.deadline - time.monotonic() - job.finish_s,
+            lambda plan: seconds_per_step(network, images, plan),
+            num_images=len(images.labels_N),
+            is_fixed=job.is_batch_fixed,
+        )
+        seconds = job.deadline - time.monotonic() - job.finish_s
+        plan = replace(plan, steps=max(MIN_STEPS, int(seconds / step_s)))
     started = time.monotonic()
     train(network, images, plan)
     trained = time.monotonic()
@@ -180,7 +189,8 @@ def make(job: Job) -> list[dict[str, Any]]:
             **costs,
             "bytes": (job.folder / file).stat().st_size,
             "accuracy": {name: answers(sessions[precision], s) for name, s in splits.items()},
-            "steps": steps,
+            "steps": plan.steps,
+            "batch_size": plan.batch_size,
             "train_s": round(trained - started, 2),
             "plan": asdict(plan),
         }

@@ -11,8 +11,8 @@ within the time; no network is known to be the right one beforehand, so all get 
   quantizing, timing, answering all images). What that will cost for all networks and the spare
   share that a search has are put aside; the rest is training, for all networks equally long. One
   process per core (or per `--threads` of them) trains one network at a time; where their number
-  does not divide that of the networks, cores are idle in the end. A network's time begins with a
-  speed test, and the learning rate's schedule has the steps that fit.
+  does not divide that of the networks, cores are idle in the end. A network's time begins with
+  speed tests, which decide its batch and steps as those of a search's finalists.
 - **Recipe.** That of a network alone in a search (`nas.alone`): `TrainPlan` with its defaults and
   `--set`, labels only; batch norm is recalibrated for the averaged weights. The memory format (and
   bf16, where the processor multiplies it) is the fastest for the family's middle network.
@@ -176,6 +176,7 @@ class Planned:
         timing_s: For timing all files.
         spare_s: For what takes longer.
         is_timed: Whether speed tests decide the steps.
+        is_batch_fixed: Whether the user set the batch.
     """
 
     designs: Sequence[Design]
@@ -188,6 +189,7 @@ class Planned:
     timing_s: float
     spare_s: float
     is_timed: bool
+    is_batch_fixed: bool
 
     def jobs(self, out: Path) -> list[Job]:
         """What the processes are given."""
@@ -200,6 +202,7 @@ class Planned:
                 deadline=self.ready + end_s,
                 finish_s=finish_s,
                 is_timed=self.is_timed,
+                is_batch_fixed=self.is_batch_fixed,
             )
             for design, plan, finish_s, end_s in each
         ]
@@ -274,6 +277,7 @@ def planned(
         timing_s=timing_s,
         spare_s=spare_s,
         is_timed="steps" not in config.set,
+        is_batch_fixed="batch_size" in config.set,
     )
 
 
@@ -300,7 +304,9 @@ def ends_of(jobs_s: Sequence[float], processes: int) -> list[float]:
 def told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of a network, which are printed in short."""
     found = ", ".join(f"{r['precision']} {r['accuracy']['search']['fraction']:.1%}" for r in rows)
-    how = f"{rows[0]['steps']} steps in {rows[0]['train_s']:.1f} s"
+    how = (
+        f"{rows[0]['steps']} steps of {rows[0]['batch_size']} images in {rows[0]['train_s']:.1f} s"
+    )
     print(f"{rows[0]['network']}: {how}, on search {found}", flush=True)
     return rows
 
@@ -324,10 +330,11 @@ def print_rows(document: Mapping[str, Any]) -> None:
                 f"{100 * search:.1f}",
                 f"{100 * test:.1f}",
                 str(row["steps"]),
+                str(row["batch_size"]),
                 f"{row['train_s']:.1f}",
             ]
         )
-    print_table([*header, "test %", "steps", "s of training"], cells)
+    print_table([*header, "test %", "steps", "batch", "s of training"], cells)
     machine = document["environment"]
     print(
         f"{document['seconds']:.0f} s in all on {machine['num_cores']} cores of {machine['cpu']} "

@@ -4,7 +4,7 @@
 
 The largest member (within the run's limits) and the smallest one, unpruned and in fp32, are trained
 alone from fresh weights for as many steps as the supernet was. That is more than the supernet gave
-to exactly these networks: its first steps are shallow, and operators take turns. Both are judged on
+to exactly these networks, as members take turns. Both are judged on
 the whole search and test splits. Continues if interrupted (RUN/price).
 """
 

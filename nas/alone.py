@@ -108,8 +108,8 @@ def seconds_per_step(
 
 
 def alone_plan(of_supernet: TrainPlan, *, steps: int, **changes: Any) -> TrainPlan:
-    """The supernet's plan for one network: one batch a step, no shallow start, and `changes`."""
-    return replace(of_supernet, steps=steps, full_from=0, shards=1, **changes)
+    """The supernet's plan for one network: one batch a step, and `changes`."""
+    return replace(of_supernet, steps=steps, shards=1, **changes)
 
 
 def _decided(path: Path, decide: Callable[[], TrainPlan]) -> TrainPlan:

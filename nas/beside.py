@@ -5,7 +5,8 @@ threads that share a network. Every network has a folder (`nas/alone.py`), so a 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 
 from nas._files import read_lines
-from nas.alone import LOG, trained_alone
+from nas.alone import LOG, NETWORK, PLAN, trained_alone
+from nas.reporter import Reporter
 from search_spaces import UserError
 from supernets._worker import Worker, answered
 from supernets.images import Images
@@ -39,6 +41,16 @@ class Job:
     images: Images
     folder: Path
     plan: TrainPlan
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether its folder has a plan, which will be followed."""
+        return (self.folder / PLAN).exists()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its folder has the trained weights."""
+        return (self.folder / NETWORK).exists()
 
 
 def train_beside(
@@ -66,7 +78,7 @@ def train_beside(
     try:
         while True:
             while len(busy) < processes and (job := next(jobs, None)):
-                worker = idle.pop() if idle else Worker(_Trainer(os.getpid()))
+                worker = idle.pop() if idle else Worker(_train)
                 worker.send(job)
                 busy[worker] = job
             if not busy:
@@ -83,25 +95,31 @@ def train_beside(
             worker.close()
 
 
-@dataclass(frozen=True)
-class _Trainer:
-    """What each process does.
+def num_beside(number: int) -> int:
+    """How many of so many networks are trained at a time: one per core that torch may use."""
+    return max(1, min(number, torch.get_num_threads()))
 
-    Attributes:
-        parent: Process that it does not outlive.
-    """
 
-    parent: int
+def shown_by(reporter: Reporter, names: Sequence[str]) -> Callable[[str, int, int], None]:
+    """Progress of `train_beside`: how much of all trainings is done."""
+    done = dict.fromkeys(names, 0.0)
 
-    def __call__(self, job: Job) -> None:
-        torch.set_num_threads(1)
-        try:
-            trained_alone(
-                job.network, job.images, job.folder, lambda: job.plan, on_step=self._check
-            )
-        except DivergedError:
-            return
+    def progress(name: str, step: int, steps: int) -> None:
+        done[name] = min(1.0, step / max(1, steps))
+        share = sum(done.values()) / len(done)
+        reporter.advance(round(100 * share), 100, f"{name}, step {step} of {steps}")
 
-    def _check(self, numbers: object, steps: int) -> None:
-        if os.getppid() != self.parent:
+    return progress
+
+
+def _train(job: Job) -> None:
+    """What each process does, unless whoever started it ends."""
+    torch.set_num_threads(1)
+    parent = os.getppid()
+
+    def check(numbers: object, steps: int) -> None:
+        if os.getppid() != parent:
             raise UserError("whoever started this training has ended.")
+
+    with suppress(DivergedError):
+        trained_alone(job.network, job.images, job.folder, lambda: job.plan, on_step=check)

@@ -16,14 +16,17 @@ from scipy.stats import kendalltau
 
 from nas._files import understood, write_json
 from nas.alone import alone_plan, fresh_network, seconds_per_step, trained_alone
+from nas.beside import Job, num_beside, shown_by, train_beside
 from nas.planning import training_images
 from nas.problem import Problem
-from nas.reporter import Part, Reporter
+from nas.reporter import Reporter
 from nas.sampling import fits_in_some_format
 from nas.score import Scorer
+from nas.speed import with_batch
 from nas.trained import Trained, reopened
 from search_spaces import Candidate, UserError
 from supernets.images import Images
+from supernets.train import TrainPlan
 
 FOLDER, RESULT = "fidelity", "fidelity.json"
 SAMPLES, RESAMPLES = 10_000, 2000
@@ -62,25 +65,39 @@ def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> di
     with trained.run.phase("fidelity"):
         plan = trained.run.decided(
             f"{FOLDER}/plan.json",
-            lambda: {"schema": 1, **asked, "steps": _steps(trained, candidates, images, seconds)},
+            lambda: {"schema": 1, **asked, **_fitting(trained, candidates, images, seconds)},
         )
         with understood(f"'{path}/{FOLDER}/plan.json'"):
             begun = {name: plan[name] for name in asked}
-            steps = int(plan["steps"])
+            fitting = {"steps": int(plan["steps"]), "batch_size": int(plan["batch_size"])}
         if begun != asked:
             raise UserError(
                 f"run '{path}': fidelity was begun with {begun['subnets']} subnets and "
                 f"{begun['seconds']:g} s. Give the same, or delete '{path}/{FOLDER}'."
             )
-        rows = []
-        for number, candidate in enumerate(candidates):
-            part = Part(reporter, number, subnets)
-            rows.append(_row(trained, scorer, images, candidate, steps, part))
+        jobs = [
+            Job(
+                candidate.key,
+                fresh_network(trained.problem.space, candidate, trained.config.seed),
+                images,
+                trained.run.folder(f"{FOLDER}/{candidate.key}"),
+                alone_plan(trained.train_plan, **fitting),
+            )
+            for candidate in candidates
+        ]
+        train_beside(
+            (job for job in jobs if not job.is_finished),
+            processes=num_beside(subnets),
+            on_progress=shown_by(reporter, [job.name for job in jobs]),
+        )
+        rows = [
+            _row(trained, scorer, candidate, job)
+            for candidate, job in zip(candidates, jobs, strict=True)
+        ]
         document = {
             "schema": 1,
             "subnets": subnets,
-            "steps": steps,
-            "batch_size": trained.train_plan.batch_size,
+            **fitting,
             **agreement(rows),
             "rows": rows,
         }
@@ -113,36 +130,31 @@ def _tau(losses_N2: np.ndarray) -> float:
     return float(kendalltau(losses_N2[:, 0], losses_N2[:, 1]).statistic)
 
 
-def _steps(
+def _fitting(
     trained: Trained, candidates: Sequence[Candidate], images: Images, seconds: float
-) -> int:
-    """Steps that every network gets, so that all together take the time."""
-    plan = alone_plan(trained.train_plan, steps=1)
+) -> dict[str, int]:
+    """Steps and batch that every network gets, so that all together take the time."""
     space, seed = trained.problem.space, trained.config.seed
-    per_step_s = sum(
-        seconds_per_step(fresh_network(space, c, seed), images, plan) for c in candidates
+    networks = [fresh_network(space, candidate, seed) for candidate in candidates]
+    available_s = TRAINING_SHARE * seconds * num_beside(len(candidates))
+    plan, step_s = with_batch(
+        alone_plan(trained.train_plan, steps=1, batch_size=TrainPlan.batch_size),
+        available_s,
+        lambda plan: sum(seconds_per_step(network, images, plan) for network in networks),
+        num_images=len(images.labels_N),
+        is_fixed=False,
     )
-    return max(MIN_STEPS, int(TRAINING_SHARE * seconds / per_step_s))
+    return {"steps": max(MIN_STEPS, int(available_s / step_s)), "batch_size": plan.batch_size}
 
 
-def _row(
-    trained: Trained,
-    scorer: Scorer,
-    images: Images,
-    candidate: Candidate,
-    steps: int,
-    reporter: Reporter,
-) -> dict[str, Any]:
-    """Both scores of one network; trained now if that is not recorded."""
-    folder = trained.run.folder(f"{FOLDER}/{candidate.key}")
+def _row(trained: Trained, scorer: Scorer, candidate: Candidate, job: Job) -> dict[str, Any]:
+    """Both scores of one network.
+
+    Raises:
+        UserError: If its training diverged.
+    """
     network = fresh_network(trained.problem.space, candidate, trained.config.seed)
-    trained_alone(
-        network,
-        images,
-        folder,
-        lambda: alone_plan(trained.train_plan, steps=steps),
-        on_step=lambda numbers, of: reporter.advance(int(numbers["step"]), of, candidate.key),
-    )
+    trained_alone(network, job.images, job.folder, lambda: job.plan)
     scores = trained.run.decided(
         f"{FOLDER}/{candidate.key}/scores.json",
         lambda: {
@@ -154,5 +166,5 @@ def _row(
     costs = trained.problem.space.costs
     assert costs is not None
     macs = int(costs.of("macs", np.array([candidate.encoding]))[0])
-    with understood(f"'{folder}/scores.json'"):
+    with understood(f"'{job.folder}/scores.json'"):
         return {"key": candidate.key, "macs": macs} | {k: scores[k] for k in KINDS}

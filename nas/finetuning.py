@@ -71,7 +71,8 @@ class Finetuning:
         run: Where the folders are.
         scorer: Has the supernet, and judges.
         images: To train on.
-        plan: The supernet's training, whose batch, precision and memory format are kept.
+        plan: The supernet's training, whose precision and memory format are kept, and whose batch
+            is unless the steps are planned for a time.
         recipe: How.
         teacher: From normalised images to logits; None for labels only.
         reporter: Told how far it is.
@@ -137,9 +138,10 @@ class Finetuning:
             is_better = not score["failure"] and score["log_loss"] < trial.metrics["log_loss"]
         return self(trial.candidate) if is_better else inherited(trial)
 
-    def is_scored(self, candidate: Candidate) -> bool:
-        """Whether it is known how good the candidate is after training."""
-        return (self.run.path / FOLDER / self.key(candidate) / SCORE).exists()
+    def is_over(self, candidate: Candidate) -> bool:
+        """Whether the candidate's training is finished, or has failed."""
+        folder = self.run.path / FOLDER / self.key(candidate)
+        return (folder / NETWORK).exists() or (folder / SCORE).exists()
 
     def _score(self, candidate: Candidate) -> dict[str, Any]:
         try:
@@ -155,12 +157,11 @@ class Finetuning:
             "accuracy": found.accuracy,
         }
 
-    def seconds_per_step(self, candidate: Candidate) -> float:
+    def seconds_per_step(self, candidate: Candidate, plan: TrainPlan) -> float:
         """How long a step of this candidate's training takes here, by a short test."""
         supernet = self.scorer.supernet
         network = supernet.extract(supernet.space.slots(candidate.encoding))
-        plan = alone_plan(self.plan, steps=1)
-        return seconds_per_step(network, self.images, plan, self.teacher)
+        return seconds_per_step(network, self.images, alone_plan(plan, steps=1), self.teacher)
 
     def _planned(self) -> TrainPlan:
         recipe = self.recipe

@@ -10,12 +10,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-import torch
-
 from nas._files import understood, write_json
-from nas.beside import Job, train_beside
+from nas.beside import Job, num_beside, shown_by, train_beside
 from nas.card import read_card
 from nas.continuing import of_plan, rejoined
 from nas.entry import Entry, inherited
@@ -27,15 +26,18 @@ from nas.hosts import host_of_timing, unlike
 from nas.planning import PhasePlan
 from nas.references import references
 from nas.reporter import Reporter, Silent
+from nas.speed import with_batch
 from nas.trained import Trained
 from nas.trial import Trial
+from supernets.train import TrainPlan
 
 MIN_STEPS = 10
 FAIR_STEPS = 300
 """Up to here a finalist's steps are limited by time alone."""
 
-MOST_PACE = 2.0
-"""By this factor at most, steps differ from the plan's when the machine's speed has changed."""
+MOST_PACE, MOST_SLOWNESS = 2.0, 4.0
+"""By these factors at most, the time of a training differs from the plan's, and its speed from what
+a short test said."""
 
 TIMED_PER_FINALIST = 3
 """So many trials are timed to find one that can be trained in its share of the time."""
@@ -78,17 +80,12 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
         first = plan.queue[: len(plan.step_s)]
         train_beside(
             _jobs(first, plan, finetune_s),
-            processes=finalists_at_once(len(first)),
-            on_progress=_progress(reporter, [plan.finetuning.key(t.candidate) for t in first]),
+            processes=num_beside(len(first)),
+            on_progress=shown_by(reporter, [plan.finetuning.key(t.candidate) for t in first]),
         )
         reporter.advance(len(first), len(first), "scoring them")
         for trial in first:
             replace(plan.finetuning, reporter=Silent()).finalist(trial)
-
-
-def finalists_at_once(number: int) -> int:
-    """How many finalists are trained beside each other: one per core that torch may use."""
-    return max(1, min(number, torch.get_num_threads()))
 
 
 def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
@@ -99,35 +96,63 @@ def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterat
         plan: Says how.
         seconds: For all of them, beside each other.
     """
-    finetuning, at_once = plan.finetuning, finalists_at_once(len(first))
+    finetuning, at_once = plan.finetuning, num_beside(len(first))
     steps = divided(seconds * at_once, plan.step_s)
     needed_s = {key: steps[key] * plan.step_s[key] for key in plan.step_s}
     waiting = sorted(
-        (t for t in first if not finetuning.is_scored(t.candidate)),
+        (t for t in first if not finetuning.is_over(t.candidate)),
         key=lambda trial: -needed_s[trial.candidate.key],
     )
     share = sum(needed_s[trial.candidate.key] for trial in waiting) / sum(needed_s.values())
-    ends_at, begun = time.monotonic() + share * seconds, dict[str, float]()
+    ends_at = time.monotonic() + share * seconds
+    begun = _Begun()
     for place, trial in enumerate(waiting):
-        now, key = time.monotonic(), trial.candidate.key
-        left_s = sum(max(0.0, needed_s[k] - (now - at)) for k, at in begun.items())
-        left_s += sum(needed_s[other.candidate.key] for other in waiting[place:])
-        pace = max(0.0, ends_at - now) * at_once / max(1e-6, left_s)
-        pace = min(MOST_PACE, max(1 / MOST_PACE, pace))
-        begun[key] = now
-        yield replace(finetuning, steps=max(MIN_STEPS, int(steps[key] * pace))).job(trial.candidate)
+        key, slowness = trial.candidate.key, begun.slowness()
+        left_s = max(0.0, ends_at - time.monotonic()) * at_once - begun.left_s()
+        waiting_s = slowness * sum(needed_s[other.candidate.key] for other in waiting[place:])
+        most = MOST_PACE / slowness
+        pace = min(most, max(1 / MOST_PACE, left_s / max(1e-6, waiting_s)))
+        number = max(MIN_STEPS, int(steps[key] * pace))
+        job = replace(finetuning, steps=number).job(trial.candidate)
+        begun.add(job, number * plan.step_s[key])
+        yield job
 
 
-def _progress(reporter: Reporter, keys: Sequence[str]) -> Callable[[str, int, int], None]:
-    """Shows how much of all trainings is done."""
-    done = dict.fromkeys(keys, 0.0)
+class _Begun:
+    """Trainings that have begun, and what their speed says of the others'.
 
-    def progress(name: str, step: int, steps: int) -> None:
-        done[name] = min(1.0, step / max(1, steps))
-        share = sum(done.values()) / len(done)
-        reporter.advance(round(100 * share), 100, f"{name}, step {step} of {steps}")
+    On a machine that others use, too, a short test may be wrong by a factor of two.
+    """
 
-    return progress
+    def __init__(self) -> None:
+        self._running: list[tuple[Job, float, float]] = []
+        self._resumed: set[str] = set()
+        self._expected_s = self._taken_s = 0.0
+
+    def add(self, job: Job, expected_s: float) -> None:
+        """One begins now, or goes on, and was expected to take so long from its beginning."""
+        self._running.append((job, time.monotonic(), expected_s))
+        if job.is_begun:
+            self._resumed.add(job.name)
+
+    def slowness(self) -> float:
+        """Seconds of the finished ones, in those expected; 1 while none is finished."""
+        now = time.monotonic()
+        for entry in [x for x in self._running if x[0].is_finished]:
+            if entry[0].name in self._resumed:
+                continue  # what it did before took time, too
+            self._running.remove(entry)
+            _, began, expected_s = entry
+            self._expected_s += expected_s
+            self._taken_s += now - began
+        if not self._taken_s:
+            return 1.0
+        return min(MOST_SLOWNESS, max(1 / MOST_SLOWNESS, self._taken_s / self._expected_s))
+
+    def left_s(self) -> float:
+        """Seconds that the running ones still need."""
+        now, slowness = time.monotonic(), self.slowness()
+        return sum(max(0.0, slowness * s - (now - began)) for _, began, s in self._running)
 
 
 def divided(seconds: float, step_s: Mapping[str, float]) -> dict[str, int]:
@@ -161,17 +186,21 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
         reporter: Told of the training.
     """
     finetuning = make_finetuning(trained, Recipe(), reporter)
+    is_fixed = "batch_size" in trained.config.set
     document = trained.run.decided(
-        "finetune_plan.json", lambda: _chosen(trained.phases, ranked, finetuning)
+        "finetune_plan.json", lambda: _chosen(trained.phases, ranked, finetuning, is_fixed)
     )
     with understood(f"'{trained.run.path}/finetune_plan.json'"):
         known = {key: float(seconds) for key, seconds in document["seconds_per_step"].items()}
         places = {key: place for place, key in enumerate(document["finalists"])}
+        batch = int(document.get("batch_size", finetuning.plan.batch_size))
+    plan = replace(finetuning.plan, batch_size=batch)
+    finetuning = replace(finetuning, plan=plan)
     queue = sorted(ranked, key=lambda trial: places.get(trial.candidate.key, len(places)))
     # Not known if trials or their plan were made again since.
     step_s = {
         t.candidate.key: max(
-            1e-6, known.get(t.candidate.key) or finetuning.seconds_per_step(t.candidate)
+            1e-6, known.get(t.candidate.key) or finetuning.seconds_per_step(t.candidate, plan)
         )
         for t in queue[: len(places)]
     }
@@ -180,13 +209,18 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
     return FinalTraining(finetuning, queue, step_s, len(places) >= trained.phases.finalists)
 
 
-def _chosen(phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning) -> dict[str, Any]:
-    """finetune_plan.json: who is trained further, and how long a step of each takes.
+def _chosen(
+    phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning, is_batch_fixed: bool
+) -> dict[str, Any]:
+    """finetune_plan.json: who is trained further, the batch, and how long a step of each takes.
 
     The first trials that get enough steps in an equal share of the time, or else the fastest one: a
     large network after a few steps is worse than a small one after many.
     """
-    share_s = phases.finetune_s * finalists_at_once(phases.finalists) / phases.finalists
+    first = finetuning.plan
+    if not is_batch_fixed:
+        first = replace(first, batch_size=TrainPlan.batch_size)
+    share_s = phases.finetune_s * num_beside(phases.finalists) / phases.finalists
     step_s: dict[str, float] = {}
     able: list[str] = []
     too_many_macs = math.inf
@@ -196,13 +230,31 @@ def _chosen(phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning) 
         if trial.predicted["macs"] >= too_many_macs:
             continue
         key = trial.candidate.key
-        step_s[key] = finetuning.seconds_per_step(trial.candidate)
+        step_s[key] = finetuning.seconds_per_step(trial.candidate, first)
         if phases.least_steps * step_s[key] <= share_s:
             able.append(key)
         else:
             too_many_macs = trial.predicted["macs"]
     finalists = able or [min(step_s, key=lambda key: step_s[key])]
-    return {"schema": 1, "finalists": finalists, "seconds_per_step": step_s}
+    trained = [trial.candidate for trial in ranked if trial.candidate.key in finalists]
+
+    @cache
+    def timed(plan: TrainPlan) -> dict[str, float]:
+        return {x.key: finetuning.seconds_per_step(x, plan) for x in trained}
+
+    plan, _ = with_batch(
+        first,
+        phases.finetune_s * num_beside(len(trained)),
+        lambda plan: sum(timed(plan).values()),
+        num_images=len(finetuning.images.labels_N),
+        is_fixed=is_batch_fixed,
+    )
+    return {
+        "schema": 1,
+        "finalists": finalists,
+        "batch_size": plan.batch_size,
+        "seconds_per_step": timed(plan),
+    }
 
 
 def finish(

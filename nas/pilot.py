@@ -20,7 +20,7 @@ import torch
 
 from nas._files import read_json, understood
 from nas.alone import NETWORK, PLAN, alone_plan, seconds_per_step
-from nas.beside import Job, train_beside
+from nas.beside import Job, num_beside, train_beside
 from nas.config import Config, from_document
 from nas.data import DataSet
 from nas.planning import precisions_of, training_images
@@ -30,6 +30,7 @@ from nas.reporter import Reporter
 from nas.run import Run
 from nas.sampling import sample_within
 from nas.sizes import Sizes
+from nas.speed import with_batch
 from search_spaces import Candidate, SearchSpace
 from supernets._modules import initialise
 from supernets.calibrate import recalibrated
@@ -119,18 +120,23 @@ class Pilots:
             for name in operators
         )
         self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
-        train_beside(jobs, processes=torch.get_num_threads())
+        train_beside(jobs, processes=num_beside(len(networks)))
         rows = [self._row(place, name, networks[name], images) for name in operators]
         return sorted(rows, key=lambda row: float(row["log_loss"]))
 
     def _plan(self, network: PlainNetwork, images: Images, seconds: float) -> TrainPlan:
-        """As many steps as take these seconds, in the fastest precision."""
+        """As many steps as take these seconds, in the fastest precision, with the batch for it."""
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
         plan = alone_plan(TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings}), steps=1)
         plans = [replace(plan, precision=name) for name in precisions_of(self.config, plan)]
-        step_s = [seconds_per_step(network, images, each) for each in plans]
-        fastest = plans[step_s.index(min(step_s))]
-        return replace(fastest, steps=max(LEAST_STEPS, int(seconds / min(step_s))))
+        plan, step_s = with_batch(
+            min(plans, key=lambda one: seconds_per_step(network, images, one)),
+            seconds,
+            lambda one: seconds_per_step(network, images, one),
+            num_images=len(images.labels_N),
+            is_fixed="batch_size" in self.config.set,
+        )
+        return replace(plan, steps=max(LEAST_STEPS, int(seconds / step_s)))
 
     def _network(self, operator: str) -> PlainNetwork:
         """With fresh weights, always the same."""

@@ -23,7 +23,7 @@ from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
 from nas.sampling import fits_in_some_format
 from nas.score import CALIBRATION_IMAGES
-from nas.speed import Speed, time_score, time_steps, typical
+from nas.speed import Speed, time_score, time_steps, typical, with_batch
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.supernet import Supernet
@@ -196,7 +196,7 @@ def planned_steps(
     config: Config,
     train_s: float,
 ) -> TrainPlan:
-    """The plan in the fastest precision and memory format, with the steps that fit the time.
+    """The plan in the fastest precision and memory format, with the batch and steps for the time.
 
     Settings that the user fixed are not varied. A processor without products of bf16 emulates them,
     and one step would take many seconds.
@@ -209,16 +209,18 @@ def planned_steps(
         for precision in precisions
         for channels_last in formats
     ]
-    methods = [make_method(config, problem, plan) for plan in tried]
+    method = make_method(config, problem, plan)
     if len(tried) > 1:
-        seconds = [
-            time_steps(supernet, images, plan, method, processes=1)
-            for plan, method in zip(tried, methods, strict=True)
-        ]
-        plan = tried[seconds.index(min(seconds))]
+        plan = min(tried, key=lambda one: time_steps(supernet, images, one, method, processes=1))
     if "steps" in config.set:
         return plan
-    step_s = time_steps(supernet, images, plan, methods[0], steps=STEPS_TIMED)
+    plan, step_s = with_batch(
+        plan,
+        train_s,
+        lambda one: time_steps(supernet, images, one, method, steps=STEPS_TIMED),
+        num_images=len(images.labels_N),
+        is_fixed="batch_size" in config.set,
+    )
     return replace(plan, steps=max(MIN_STEPS, int(train_s / step_s)))
 
 
@@ -292,7 +294,6 @@ def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMe
     method: AbstractMethod = METHODS.get(config.method)(
         space=problem.space,
         seed=config.seed,
-        full_from=plan.full_from * plan.shards,
         sparse_from=plan.rank_step * plan.shards,
         is_within=partial(fits_in_some_format, problem) if problem.modelled_limits else None,
     )

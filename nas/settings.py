@@ -19,7 +19,6 @@ from supernets.train import TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (1, math.inf),
-    "full_from": (0, math.inf),
     "batch_size": (2, math.inf),
     "shards": (1, 64),
     "max_macs": (0.0, math.inf),
@@ -30,7 +29,6 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "clip_norm": (1e-6, math.inf),
     "ema_decay": (0.0, 0.999999),
     "rank_at": (0.0, 1.0),
-    "shallow_progress": (0.0, 0.99),
     "checkpoint_s": (0.0, math.inf),
     "images_per_score": (1, math.inf),
     "finalists": (1, math.inf),
@@ -71,8 +69,3 @@ def check_settings(config: Config) -> None:
     controller, _ = plugins
     controller(**config.settings_of(controller))
     make_executor(config)
-    if settings.get("full_from", 0) > settings.get("steps", math.inf):
-        raise UserError(
-            f"setting 'full_from' is {settings['full_from']}, but there are only "
-            f"{settings['steps']} steps. Lower it, or raise steps."
-        )

@@ -3,8 +3,8 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,12 @@ from supernets.supernet import Supernet
 from supernets.train import TrainPlan, seconds_per_step
 
 SPEED_STEPS = 2
+MANY_STEPS, LARGEST_BATCH = 400, 256
+"""A batch grows while training keeps so many steps: see `with_batch`."""
+
+LEAST_BATCHES = 10
+"""Of a pass over the training images."""
+
 SPEED_CANDIDATES, SPEED_IMAGES = 4, 256
 VERIFIED_AT_ONCE = 64
 """Images that the verifying process asks a file at a time."""
@@ -57,6 +63,37 @@ def time_steps(
         processes=processes or cores["processes"],
         threads=cores["threads"],
     )
+
+
+def with_batch(
+    plan: TrainPlan,
+    seconds: float,
+    step_s: Callable[[TrainPlan], float],
+    *,
+    num_images: int,
+    is_fixed: bool,
+) -> tuple[TrainPlan, float]:
+    """The plan with the batch that suits the time, and what `step_s` says of it.
+
+    The more steps there are, the less each further one teaches, and the more its images do: they
+    cost less together. So the batch is doubled while `MANY_STEPS` remain.
+
+    Args:
+        plan: With the smallest batch.
+        seconds: For all steps.
+        step_s: Seconds that a step of a plan takes.
+        num_images: To train on.
+        is_fixed: Whether the user set the batch.
+    """
+    taken_s = step_s(plan)
+    most = min(LARGEST_BATCH, num_images // LEAST_BATCHES)
+    while not is_fixed and 2 * plan.batch_size <= most and seconds >= MANY_STEPS * taken_s:
+        larger = replace(plan, batch_size=2 * plan.batch_size)
+        larger_s = step_s(larger)
+        if seconds < MANY_STEPS * larger_s:
+            break
+        plan, taken_s = larger, larger_s
+    return plan, taken_s
 
 
 def shared_cores(plan: TrainPlan) -> dict[str, int]:

@@ -35,7 +35,7 @@ from nas.trimming import announce, limit_rows, run_space
 from supernets.checkpoint import write_tensors
 from supernets.steps import SupernetLessons
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, progress, train
+from supernets.train import TrainPlan, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +135,9 @@ def trained_supernet(
 
     def on_step(numbers: dict[str, float]) -> None:
         step = int(numbers["step"])
-        share = progress(step, train_plan)
         text = f"step {step} of {train_plan.steps}, loss {numbers['loss']:.3f}"
         rate = f"{numbers['images_per_s']:.0f} images/s"
-        reporter.advance(round(100 * share), 100, f"{text}, {rate}")
+        reporter.advance(round(100 * step / train_plan.steps), 100, f"{text}, {rate}")
         log_step(log, numbers, train_plan.steps)
 
     train(

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch.multiprocessing
 from search_spaces import UserError
 
 STARTED_BY_CHECKED_S = 5.0
+IMPORTED_BEFORE = ["supernets.steps", "supernets.supernet"]
+"""By the process that all workers are forks of."""
 
 
 class WorkerDiedError(UserError):
@@ -28,7 +31,7 @@ class Worker:
     """
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
-        context = torch.multiprocessing.get_context("spawn")
+        context = _context()
         self._pipe, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(there,), daemon=True)
         with _without_interrupts():
@@ -77,6 +80,19 @@ class Worker:
             f"a process that trains for this one has ended with code {self._process.exitcode}, "
             "perhaps for lack of memory. What was recorded is whole: the same command continues."
         )
+
+
+@cache
+def _context() -> Any:
+    """How processes start: as forks of one that has imported torch, where the system has forks.
+
+    A process by itself imports for seconds. That one has no threads of torch yet, and no weights.
+    """
+    if "forkserver" not in torch.multiprocessing.get_all_start_methods():
+        return torch.multiprocessing.get_context("spawn")
+    context = torch.multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED_BEFORE)
+    return context
 
 
 def answered(workers: Sequence[Worker], timeout_s: float) -> list[Worker]:

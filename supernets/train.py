@@ -35,7 +35,6 @@ class TrainPlan:
 
     Attributes:
         steps: Optimizer steps.
-        full_from: First step with members of any depth; cheap shallow ones before it.
         batch_size: Images per batch; every member that a batch trains sees the same ones.
         shards: Batches per step; processes share them.
         optimizer: Name of an optimizer, "muon", "adamw" or "sgd".
@@ -46,8 +45,7 @@ class TrainPlan:
         label_smoothing: Of the loss on labels.
         clip_norm: Largest norm of a step's gradient.
         ema_decay: Of the averaged weights that training returns.
-        rank_at: Share of the full steps after which channels are ranked and sparsity is sampled.
-        shallow_progress: Share of the learning-rate schedule that the shallow steps pass through.
+        rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
         precision: "fp32" or "bf16" (autocast).
         channels_last: Whether activations are stored so.
         checkpoint_s: Seconds between checkpoints, at least.
@@ -55,7 +53,6 @@ class TrainPlan:
     """
 
     steps: int
-    full_from: int = 0
     batch_size: int = 32
     shards: int = 2
     optimizer: str = "muon"
@@ -66,7 +63,6 @@ class TrainPlan:
     clip_norm: float = 1.0
     ema_decay: float = 0.99
     rank_at: float = 0.4
-    shallow_progress: float = 0.25
     precision: str = "fp32"
     channels_last: bool = False
     checkpoint_s: float = 20.0
@@ -75,7 +71,7 @@ class TrainPlan:
     @property
     def rank_step(self) -> int:
         """First step whose members may be pruned."""
-        return self.full_from + int((self.steps - self.full_from) * self.rank_at)
+        return int(self.steps * self.rank_at)
 
     @property
     def images_per_step(self) -> int:
@@ -280,20 +276,12 @@ class TrainState:
 
 
 def learning_rate(step: int, plan: TrainPlan) -> float:
-    """Linear warm-up, then cosine to zero over the schedule's progress."""
-    done = progress(step, plan)
+    """Linear warm-up, then cosine to zero."""
+    done = step / max(1, plan.steps)
     if done < plan.warmup:
-        return plan.peak_rate * min(1.0, progress(step + 1, plan) / plan.warmup)
+        return plan.peak_rate * min(1.0, (step + 1) / plan.steps / plan.warmup)
     share = (done - plan.warmup) / (1.0 - plan.warmup)
     return plan.peak_rate * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def progress(step: int, plan: TrainPlan) -> float:
-    """How far training is before `step`, 0 to 1, roughly in time: shallow steps are cheap."""
-    if step < plan.full_from:
-        return plan.shallow_progress * step / plan.full_from
-    start = plan.shallow_progress if plan.full_from else 0.0
-    return start + (1 - start) * (step - plan.full_from) / max(1, plan.steps - plan.full_from)
 
 
 def _advance(state: "TrainState", plan: TrainPlan, step: int, losses: Losses) -> float:

@@ -101,9 +101,8 @@ def trained(
     mini: SearchSpace, digit_images: Images, tmp_path_factory: pytest.TempPathFactory
 ) -> Supernet:
     """A supernet after a few seconds of training on digits. Do not change it."""
-    plan = TrainPlan(steps=30, full_from=18, batch_size=32, shards=1)
-    first_full, first_sparse = turns_of(plan.full_from, plan)[0], turns_of(plan.rank_step, plan)[0]
-    method = Sandwich(space=mini, full_from=first_full, sparse_from=first_sparse)
+    plan = TrainPlan(steps=30, batch_size=32, shards=1)
+    method = Sandwich(space=mini, sparse_from=turns_of(plan.rank_step, plan)[0])
     folder: Path = tmp_path_factory.mktemp("trained")
     supernet = Supernet(mini)
     train(

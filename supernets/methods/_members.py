@@ -45,7 +45,6 @@ class Members:
         rng: np.random.Generator,
         *,
         place: int = 0,
-        is_shallow: bool = False,
         is_dense: bool = False,
     ) -> tuple[int, ...]:
         """One member, by option indices.
@@ -55,12 +54,9 @@ class Members:
             card: Number of the card that every slot deals; successive ones are other operators.
             rng: Draws sizes.
             place: Among members that are dealt at the same time, which have other operators each.
-            is_shallow: Whether it has the smallest depths and expansions.
             is_dense: Whether nothing of it may be pruned.
         """
         encoding = self._sizes(role, rng)
-        if is_shallow:
-            encoding[self._shallow] = self._smallest[self._shallow]
         if is_dense:
             encoding[self._sparsity] = 0
         for column, deck in self._decks:
@@ -77,25 +73,13 @@ class Members:
         return tuple((column, len(self.space.choices[column].options)) for column in dealt)
 
     @cached_property
-    def _smallest(self) -> np.ndarray:
-        return np.array([_extreme(choice, largest=False) for choice in self.space.choices])
-
-    @cached_property
-    def _shallow(self) -> list[int]:
-        """Columns of the dimensions that start small."""
-        return [*self.space.columns("depth"), *self.space.columns("expand_ratio")]
-
-    @cached_property
     def _sparsity(self) -> list[int]:
         return self.space.columns("sparsity")
 
     def _sizes(self, role: str, rng: np.random.Generator) -> np.ndarray:
-        choices = self.space.choices
-        if role == LARGEST:
-            return np.array([_extreme(choice, largest=True) for choice in choices])
-        if role == SMALLEST:
-            return self._smallest.copy()
-        return self.space.sample(rng, 1)[0]
+        if role not in (LARGEST, SMALLEST):
+            return self.space.sample(rng, 1)[0]
+        return np.array([_extreme(x, largest=role == LARGEST) for x in self.space.choices])
 
     def _fitted(self, encoding: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The encoding, with random sizes reduced one by one until it is within the limits."""

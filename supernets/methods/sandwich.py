@@ -4,9 +4,7 @@ Each batch trains the largest member on the labels and, on its logits too, the s
 some random ones (Yu and Huang, Universally Slimmable Networks, 2019; Yu et al., BigNAS, 2020,
 section 3). Departures: `supernets/methods/_members.py` says what largest and smallest are. Students
 learn from labels as well as from the teacher: schedules of minutes have no time to wait for a good
-teacher. Training begins shallow: until `full_from` every stage has its smallest depth and expansion
-(the trunk which all members share - stem, downsampling, head - learns in many cheap steps
-before operators that take turns in deep networks disturb it).
+teacher.
 """
 
 from collections.abc import Callable
@@ -30,8 +28,6 @@ class Sandwich(AbstractMethod):
     Attributes:
         space: What members there are.
         seed: Of the operators' decks.
-        full_from: First batch with members of any depth; before it, one wide and one narrow shallow
-            member are trained on labels.
         sparse_from: First batch in which members other than the largest are pruned.
         num_random: Random members per batch.
         teacher_share: Of the students' loss; the rest is the labels'.
@@ -40,7 +36,6 @@ class Sandwich(AbstractMethod):
 
     space: SearchSpace
     seed: int = 0
-    full_from: int = 0
     sparse_from: int = 0
     num_random: int = 2
     teacher_share: float = 0.5
@@ -48,19 +43,12 @@ class Sandwich(AbstractMethod):
 
     def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
         """The largest on labels, then smallest and random ones on labels and its logits."""
-        is_shallow = turn < self.full_from
-        roles = [LARGEST, SMALLEST, *[RANDOM] * (0 if is_shallow else self.num_random)]
+        is_dense = turn < self.sparse_from
+        roles = [LARGEST, SMALLEST, *[RANDOM] * self.num_random]
         lessons = []
         for place, role in enumerate(roles):
-            encoding = self._members.draw(
-                role,
-                turn,
-                rng,
-                place=place,
-                is_shallow=is_shallow,
-                is_dense=turn < self.sparse_from,
-            )
-            share = 0.0 if role == LARGEST or is_shallow else self.teacher_share
+            encoding = self._members.draw(role, turn, rng, place=place, is_dense=is_dense)
+            share = 0.0 if role == LARGEST else self.teacher_share
             lessons.append(Lesson(role, encoding, share))
         return lessons
 

@@ -35,14 +35,12 @@ class SortedNet(AbstractMethod):
     Attributes:
         space: What members there are.
         seed: Of the operators' decks.
-        full_from: First batch with members of any depth; before it, all are shallow.
         sparse_from: First batch in which members other than the largest are pruned.
         is_within: Which rows of encodings (N, C) the limits allow; None if they allow all.
     """
 
     space: SearchSpace
     seed: int = 0
-    full_from: int = 0
     sparse_from: int = 0
     is_within: Callable[[np.ndarray], np.ndarray] | None = None
 
@@ -50,14 +48,8 @@ class SortedNet(AbstractMethod):
         """One member, on labels."""
         round_number, place = divmod(turn, len(TURNS))
         role = TURNS[place]
-        encoding = self._members.draw(
-            role,
-            round_number,
-            rng,
-            place=place,
-            is_shallow=turn < self.full_from,
-            is_dense=turn < self.sparse_from,
-        )
+        is_dense = turn < self.sparse_from
+        encoding = self._members.draw(role, round_number, rng, place=place, is_dense=is_dense)
         return [Lesson(role, encoding)]
 
     @cached_property

@@ -114,14 +114,6 @@ def test_nothing_is_pruned_before_channels_are_ranked(name: str, mini: SearchSpa
     assert np.concatenate(rows[8:])[:, columns].any()
 
 
-def test_it_begins_with_shallow_members(name: str, mini: SearchSpace) -> None:
-    method = new(name, mini, full_from=8)
-    columns = [*mini.columns("depth"), *mini.columns("expand_ratio")]
-    rows = [[lesson.encoding for lesson in plan(method, turn)] for turn in range(24)]
-    assert not np.concatenate(rows[:8])[:, columns].any()
-    assert np.concatenate(rows[8:])[:, columns].any()
-
-
 def test_nobody_but_the_smallest_is_trained_beyond_a_budget(name: str, mini: SearchSpace) -> None:
     assert mini.costs is not None
     limit = 0.4 * mini.costs.maximum("macs")[0]

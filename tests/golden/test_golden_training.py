@@ -46,9 +46,8 @@ def losses(folder: Path) -> list[dict[str, float]]:
         can_flip=True,
         crop_padding=1,
     )
-    plan = TrainPlan(steps=STEPS, full_from=6, batch_size=8)
-    first_full, first_sparse = turns_of(plan.full_from, plan)[0], turns_of(plan.rank_step, plan)[0]
-    method = Sandwich(space=space, full_from=first_full, sparse_from=first_sparse)
+    plan = TrainPlan(steps=STEPS, batch_size=8)
+    method = Sandwich(space=space, sparse_from=turns_of(plan.rank_step, plan)[0])
     seen: list[dict[str, float]] = []
     names = ("loss", "loss_largest", "loss_smallest")
     supernet = Supernet(space)

@@ -29,7 +29,7 @@ from nas.trained import reopened
 from nas.trial import Trial
 from search_spaces import UserError
 from supernets import train as training
-from supernets.train import DivergedError
+from supernets.train import DivergedError, TrainPlan
 from tests.small_run import train_one_by_one
 
 RECIPE = Recipe(epochs=0.5)
@@ -227,7 +227,7 @@ def test_after_a_kill_the_slower_finalist_gets_no_more_time(
     fast = finalist_order(trained.problem, trials)[0].candidate.key
     monkeypatch.setattr("nas.finish.time", SimpleNamespace(monotonic=lambda: 5.0))
     monkeypatch.setattr(
-        Finetuning, "seconds_per_step", lambda _, c: 0.005 if c.key == fast else 0.01
+        Finetuning, "seconds_per_step", lambda _, c, plan: 0.005 if c.key == fast else 0.01
     )
     monkeypatch.setattr("nas.finish.train_beside", train_one_by_one)
     with pytest.raises(KilledError):
@@ -364,15 +364,44 @@ def test_recipes_that_differ_have_different_names(finished_run: Path) -> None:
 
 
 def chosen(
-    own_run: Path, seconds_per_step: Callable[[Trial], float]
+    own_run: Path, seconds_per_step: Callable[[Trial], float], *, is_batch_fixed: bool = False
 ) -> tuple[dict[str, Any], list[Trial]]:
-    """finetune_plan.json of two finalists and 3 seconds of training, and all trials in rank."""
+    """finetune_plan.json of two finalists and 3 seconds of training, and all trials in rank.
+
+    Args:
+        own_run: Has the trials.
+        seconds_per_step: With the smallest batch; twice as many images take 1.5 times as long.
+        is_batch_fixed: As if the user had set it.
+    """
     trained = reopened(own_run, Silent())
     ranked = finalist_order(trained.problem, trained.run.trials(trained.problem.space))
     seconds = {trial.candidate.key: seconds_per_step(trial) for trial in ranked}
     phases = replace(trained.phases, finalists=2, finetune_s=3.0, least_steps=100)
-    timed = SimpleNamespace(seconds_per_step=lambda candidate: seconds[candidate.key])
-    return _chosen(phases, ranked, cast(Finetuning, timed)), ranked
+    timed = SimpleNamespace(
+        plan=trained.train_plan,
+        images=SimpleNamespace(labels_N=range(10_000)),
+        seconds_per_step=lambda candidate, plan: (
+            seconds[candidate.key] * (1 + plan.batch_size / TrainPlan.batch_size) / 2
+        ),
+    )
+    return _chosen(phases, ranked, cast(Finetuning, timed), is_batch_fixed), ranked
+
+
+@pytest.mark.parametrize(
+    ("step_s", "is_fixed", "batch_size"),
+    [
+        (0.003, False, 32),  # in 3 seconds both have 500 steps of 32, or 333 of 64
+        (0.002, False, 64),  # 500 of 64, or 300 of 128
+        (0.002, True, 32),
+    ],
+)
+def test_the_batch_of_finalists_grows_while_many_steps_remain(
+    own_run: Path, step_s: float, is_fixed: bool, batch_size: int
+) -> None:
+    plan, _ = chosen(own_run, lambda trial: step_s, is_batch_fixed=is_fixed)
+    assert plan["batch_size"] == batch_size
+    cost = step_s * (1 + batch_size / 32) / 2
+    assert plan["seconds_per_step"] == pytest.approx(dict.fromkeys(plan["finalists"], cost))
 
 
 ABLE_S, UNABLE_S = 0.015, 0.016

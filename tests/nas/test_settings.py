@@ -28,7 +28,6 @@ from supernets.train import TrainPlan
         ({"optimizer": "adam"}, "setting 'optimizer' is 'adam'. Known: adamw, muon, sgd"),
         ({"shards": 0}, "setting 'shards' is 0. It must be at least 1"),
         ({"max_macs": -1}, "setting 'max_macs' is -1. It must be at least 0"),
-        ({"steps": 3, "full_from": 5}, "only 3 steps"),
         ({"crossover": 2}, "crossover is 2"),
         ({"tournament": "big"}, "It must be a whole number"),
         ({"score_limit_s": 0}, "score_limit_s is 0. It must be above 0 seconds"),
@@ -42,7 +41,7 @@ def test_a_wrong_setting_is_refused(settings: dict[str, float | str], message: s
 
 def test_right_settings_pass() -> None:
     good = {"steps": 30, "learning_rate": 1, "precision": "bf16", "channels_last": True}
-    good |= {"finalists": 3, "population": 4, "full_from": 0, "score_limit_s": 60}
+    good |= {"finalists": 3, "population": 4, "score_limit_s": 60}
     check_settings(Config(controller="evolution", executor="processes", set=good))
 
 

@@ -1,4 +1,4 @@
-"""The sandwich rule: extremes, balance, the shallow start, and when sparsity comes."""
+"""The sandwich rule: extremes, balance, and when sparsity comes."""
 
 from collections import Counter
 
@@ -79,22 +79,6 @@ def test_operators_of_slots_are_dealt_independently(mini: SearchSpace) -> None:
     assert len(pairs) == num_pairs
     # 20 draws per pair, standard deviation 4.4; the bounds are 4.1 sigma away.
     assert 2 <= min(pairs.values()) <= max(pairs.values()) <= 38
-
-
-def test_the_start_is_shallow_and_on_labels_only(mini: SearchSpace) -> None:
-    method = Sandwich(space=mini, full_from=5)
-    for step in range(5):
-        lessons = plan(method, step)
-        assert len(lessons) == 2
-        for lesson in lessons:
-            assert lesson.teacher_share == 0
-            assert options(mini, lesson, "depth") == {1}
-            assert options(mini, lesson, "expand_ratio") == {1}
-        wide, narrow = lessons
-        assert options(mini, wide, "stage1.width") == {16}
-        assert options(mini, narrow, "stage1.width") == {8}
-    assert len(plan(method, 5)) == 4
-    assert options(mini, plan(method, 5)[0], "depth") == {2}
 
 
 def test_nothing_is_pruned_before_channels_are_ranked(mini: SearchSpace) -> None:

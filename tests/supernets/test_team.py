@@ -30,7 +30,7 @@ from supernets.train import (
 )
 from tests.strategies import mini_space, noise
 
-PLAN = TrainPlan(steps=20, full_from=3, batch_size=4, shards=3, rank_at=0.3, checkpoint_s=0.0)
+PLAN = TrainPlan(steps=20, batch_size=4, shards=3, rank_at=0.3, checkpoint_s=0.0)
 """Three batches: with two processes, one of them is alone in the second round."""
 
 
@@ -58,11 +58,7 @@ def images() -> Images:
 
 
 def lessons(space: SearchSpace, plan: TrainPlan) -> SupernetLessons:
-    method = SortedNet(
-        space=space,
-        full_from=turns_of(plan.full_from, plan)[0],
-        sparse_from=turns_of(plan.rank_step, plan)[0],
-    )
+    method = SortedNet(space=space, sparse_from=turns_of(plan.rank_step, plan)[0])
     return SupernetLessons(plan, method)
 
 
@@ -109,7 +105,7 @@ def stop_after(step: int) -> Callable[[Progress], None]:
 def test_two_processes_learn_what_one_learns(
     space: SearchSpace, images: Images, alone: Supernet, tmp_path: Path, channels_last: bool
 ) -> None:
-    """Bit by bit, from the shallow start over the ranking of channels to the end."""
+    """Bit by bit, from the start over the ranking of channels to the end."""
     plan = replace(PLAN, channels_last=channels_last)
     expected = alone
     if channels_last:
