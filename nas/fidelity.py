@@ -7,7 +7,7 @@ Neural Architecture Search, 2020), with a percentile bootstrap over networks. Al
 is kept in `fidelity/` of the run, so the same command continues.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,33 +63,8 @@ def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> di
         )
     reporter.phase("fidelity", f"training {subnets} networks, each alone")
     with trained.run.phase("fidelity"):
-        plan = trained.run.decided(
-            f"{FOLDER}/plan.json",
-            lambda: {"schema": 1, **asked, **_fitting(trained, candidates, images, seconds)},
-        )
-        with understood(f"'{path}/{FOLDER}/plan.json'"):
-            begun = {name: plan[name] for name in asked}
-            fitting = {"steps": int(plan["steps"]), "batch_size": int(plan["batch_size"])}
-        if begun != asked:
-            raise UserError(
-                f"run '{path}': fidelity was begun with {begun['subnets']} subnets and "
-                f"{begun['seconds']:g} s. Give the same, or delete '{path}/{FOLDER}'."
-            )
-        jobs = [
-            Job(
-                candidate.key,
-                fresh_network(trained.problem.space, candidate, trained.config.seed),
-                images,
-                trained.run.folder(f"{FOLDER}/{candidate.key}"),
-                alone_plan(trained.train_plan, **fitting),
-            )
-            for candidate in candidates
-        ]
-        train_beside(
-            (job for job in jobs if not job.is_finished),
-            processes=num_beside(subnets),
-            on_progress=shown_by(reporter, [job.name for job in jobs]),
-        )
+        fitting = _fitting(trained, candidates, images, asked)
+        jobs = _trained(trained, candidates, images, fitting, reporter)
         rows = [
             _row(trained, scorer, candidate, job)
             for candidate, job in zip(candidates, jobs, strict=True)
@@ -131,12 +106,36 @@ def _tau(losses_N2: np.ndarray) -> float:
 
 
 def _fitting(
-    trained: Trained, candidates: Sequence[Candidate], images: Images, seconds: float
+    trained: Trained, candidates: Sequence[Candidate], images: Images, asked: Mapping[str, Any]
 ) -> dict[str, int]:
-    """Steps and batch that every network gets, so that all together take the time."""
+    """Steps and batch that every network gets, so that all together take the time asked for.
+
+    Raises:
+        UserError: If it was begun with other numbers.
+    """
+    file = f"{FOLDER}/plan.json"
+    plan = trained.run.decided(
+        file,
+        lambda: {"schema": 1, **asked, **_fitting_now(trained, candidates, images, asked)},
+    )
+    with understood(f"'{trained.run.path}/{file}'"):
+        begun = {name: plan[name] for name in asked}
+        fitting = {"steps": int(plan["steps"]), "batch_size": int(plan["batch_size"])}
+    if begun != asked:
+        raise UserError(
+            f"run '{trained.run.path}': fidelity was begun with {begun['subnets']} subnets and "
+            f"{begun['seconds']:g} s. Give the same, or delete '{trained.run.path}/{FOLDER}'."
+        )
+    return fitting
+
+
+def _fitting_now(
+    trained: Trained, candidates: Sequence[Candidate], images: Images, asked: Mapping[str, Any]
+) -> dict[str, int]:
+    """By a short speed test."""
     space, seed = trained.problem.space, trained.config.seed
     networks = [fresh_network(space, candidate, seed) for candidate in candidates]
-    available_s = TRAINING_SHARE * seconds * num_beside(len(candidates))
+    available_s = TRAINING_SHARE * asked["seconds"] * num_beside(len(candidates))
     plan, step_s = with_batch(
         alone_plan(trained.train_plan, steps=1, batch_size=TrainPlan.batch_size),
         available_s,
@@ -145,6 +144,33 @@ def _fitting(
         is_fixed=False,
     )
     return {"steps": max(MIN_STEPS, int(available_s / step_s)), "batch_size": plan.batch_size}
+
+
+def _trained(
+    trained: Trained,
+    candidates: Sequence[Candidate],
+    images: Images,
+    fitting: Mapping[str, int],
+    reporter: Reporter,
+) -> list[Job]:
+    """Every network's training, finished."""
+    space, seed = trained.problem.space, trained.config.seed
+    jobs = [
+        Job(
+            candidate.key,
+            fresh_network(space, candidate, seed),
+            images,
+            trained.run.folder(f"{FOLDER}/{candidate.key}"),
+            alone_plan(trained.train_plan, **fitting),
+        )
+        for candidate in candidates
+    ]
+    train_beside(
+        (job for job in jobs if not job.is_finished),
+        processes=num_beside(len(jobs)),
+        on_progress=shown_by(reporter, [job.name for job in jobs]),
+    )
+    return jobs
 
 
 def _row(trained: Trained, scorer: Scorer, candidate: Candidate, job: Job) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.finetuning import Recipe, make_finetuning
 from nas.finish import finish
-from nas.members import candidates
+from nas.members import TUNED, entry_of
 from nas.reporter import Reporter
 from nas.run import read_front
 from nas.teacher import LARGEST, NO_TEACHER
@@ -61,18 +61,12 @@ def named(trained: Trained, key: str) -> Candidate:
     """The candidate of a run whose key begins like this.
 
     Raises:
-        UserError: If there is none, or more than one.
+        UserError: If there is none, or more than one, or the key is of a network trained further.
     """
-    known = candidates(trained)
-    wanted, is_tuned, _ = key.partition("-ft")
-    found = [name for name in known if wanted and name.startswith(wanted)]
-    if len(found) == 1 and not is_tuned:
-        return known[found[0]]
-    members = ", ".join(read_front(trained.run.path)["members"])
-    if found and is_tuned:
+    candidate = entry_of(trained, key).candidate
+    if TUNED in key:
         raise UserError(
             f"network '{key}' has been trained further already. Name what it was made of, "
-            f"'{found[0]}', and give more --epochs."
+            f"'{candidate.key}', and give more --epochs."
         )
-    fact = f"{len(found)} networks begin so" if found else "no network is called so"
-    raise UserError(f"key '{key}': {fact} in run '{trained.run.path}'. On its front: {members}.")
+    return candidate

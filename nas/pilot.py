@@ -13,6 +13,7 @@ Equal seconds and not equal images: an operator that is dear here learns less in
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,10 @@ AGAIN, MOST_AGAIN = 2, 3
 LAGS = 0.5
 """An operator lags behind if its network learnt less than this of what the best one did."""
 
-PILOT_SIZE = 6.0
-"""Multiply-adds of a pilot's network, in those of the smallest network of the space: there, calling
-operators costs more than what they compute, which says little of other sizes."""
+PILOT_SIZE, PILOT_MACS = 6.0, 3e6
+"""Multiply-adds of a pilot's network, in those of the smallest network of the space, and at least.
+
+In the smallest, calling operators costs more than what they compute: that says little of others."""
 
 LEAST_STEPS = 10
 PILOT_SAMPLES, PILOT_IMAGES = 64, 500
@@ -87,7 +89,8 @@ class Pilots:
             remaining_s: Of the run's time, for this and all that follows.
 
         Returns:
-            Per operator its name, and its pilot's images, log_loss, accuracy and precision.
+            Per operator its name, and its longest pilot's images, log_loss, accuracy and precision;
+            those of the first round as `before` where there was a second.
         """
         low, high = PILOT_S
         share_s = PILOT_SHARE * remaining_s * torch.get_num_threads() / len(operators)
@@ -98,8 +101,10 @@ class Pilots:
         again = [str(row["operator"]) for row in able[:MOST_AGAIN]]
         if known[0] <= 0 or len(again) < 2:
             return rows
+        before = {row["operator"]: row for row in rows}
         others = [row for row in rows if row["operator"] not in again]
-        return [*self._round(2, again, AGAIN * seconds), *others]
+        longer = self._round(2, again, AGAIN * seconds)
+        return [*({**row, "before": before[row["operator"]]} for row in longer), *others]
 
     def _learnt(self, row: dict[str, Any]) -> float:
         return math.log(self.data.num_classes) - float(row["log_loss"])
@@ -129,10 +134,11 @@ class Pilots:
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
         plan = alone_plan(TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings}), steps=1)
         plans = [replace(plan, precision=name) for name in precisions_of(self.config, plan)]
+        speed = cache(lambda plan: seconds_per_step(network, images, plan))
         plan, step_s = with_batch(
-            min(plans, key=lambda one: seconds_per_step(network, images, one)),
+            min(plans, key=speed),
             seconds,
-            lambda one: seconds_per_step(network, images, one),
+            speed,
             num_images=len(images.labels_N),
             is_fixed="batch_size" in self.config.set,
         )
@@ -164,14 +170,15 @@ class Pilots:
 def pilot_of(
     space: SearchSpace, operator: str, limits: Sequence[Limit]
 ) -> tuple[SearchSpace, Candidate]:
-    """The largest of some unpruned networks of this operator within `PILOT_SIZE` and the limits.
+    """The largest of some unpruned networks of this operator within a pilot's size and the limits.
 
     Returns:
         The space of such networks, and one of them; the smallest one if none is within.
     """
     assert space.costs is not None
     unpruned = {space.choices[c].name: [0.0] for c in space.columns("sparsity")}
-    sizes = Sizes(max_macs=PILOT_SIZE * space.costs.minimum("macs")[0], operators=(operator,))
+    max_macs = max(PILOT_MACS, PILOT_SIZE * space.costs.minimum("macs")[0])
+    sizes = Sizes(max_macs=max_macs, operators=(operator,))
     own = sizes.space(space).restricted(unpruned)
     assert own.costs is not None
     exact = [x for x in sizes.limits(limits) if x.metric in own.costs.metrics]

@@ -34,7 +34,7 @@ SPARE_SHARE = 0.05
 TRAIN_SHARE = 0.8
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
-TIMING_S_PER_FILE = 1.0
+TIMING_S_PER_FILE = 0.7
 """Of networks that minutes can teach, half of it in quiet processes."""
 
 FILES_PER_NETWORK = 2

@@ -17,7 +17,8 @@ from nas.config import Config
 from nas.continuing import grown_plan
 from nas.controllers import CONTROLLERS, Predicts
 from nas.executors import Session, make_executor
-from nas.finish import finish, train_finalists
+from nas.final_training import train_finalists
+from nas.finish import finish
 from nas.growth import asked
 from nas.hosts import unlike
 from nas.planning import (

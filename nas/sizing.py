@@ -15,6 +15,7 @@ approach 1; our constants are our own measurements: `docs/decisions/0025`). Both
 problem: a limit and fewer options. More time offers more of the space.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,8 +50,8 @@ NEAR = 1.05
 
 As log-losses fall with the third or fourth root of the time, 5 % are a fifth of the time."""
 
-GROWTH = 1.5
-"""Sizes that are tried are this factor apart."""
+FIRST_MACS, GROWTH = 1e6, 1.5
+"""The smallest size that is tried, unless networks are larger, and how far apart sizes are."""
 
 WIDTH_SAMPLES, LEAST_USE = 400, 0.08
 """Random networks within the sizes, and how many of them must have a width for it to stay."""
@@ -59,8 +60,9 @@ SPEED_STEPS = 4
 PROCESS_GAIN = 0.5
 """What each further process adds to the speed of one, measured."""
 
-LEARNING_EXPONENT = 0.5
-"""Log-loss falls about with this power of the images seen, once learning has begun."""
+LEARNING_EXPONENT, LEAST_EXPONENT = 0.5, 0.1
+"""Log-loss falls with some power of the images seen, which both rounds of a pilot say once it has
+learnt half of what there is to learn. Before that, this one is supposed."""
 
 
 def decide_sizes(
@@ -129,6 +131,9 @@ class _Decision:
         seen = images[max_macs]
         operators = chosen_operators(ranked, seen)
         count = len(operators)
+        capped = self._capped(Sizes(operators=tuple(operators), max_macs=max_macs))
+        if count > 1:
+            seen = train_s / self._seconds_per_image(capped, str(ranked[0]["precision"]))
         largest = max(images)
         return {
             "schema": 1,
@@ -139,7 +144,7 @@ class _Decision:
             "offered": offered,
             "operators": operators,
             "max_macs": None if max_macs >= largest else max_macs,
-            "widths": self._capped(Sizes(operators=tuple(operators), max_macs=max_macs)).widths,
+            "widths": capped.widths,
             "expected": expected_accuracy(ranked[0], seen / count, self.data.num_classes),
             "is_less": max_macs < largest or count < len(offered),
         }
@@ -156,29 +161,31 @@ class _Decision:
         Ends with the first size that the time is clearly too short for.
         """
         space = sizes.space(self.problem_space)
-        exact = [limit for limit in self.limits if limit.metric != "latency_ms"]
         assert space.costs is not None
         low, high = space.costs.minimum("macs")[0], space.costs.maximum("macs")[0]
-        high = min([high, *(limit.max for limit in exact if limit.metric == "macs")])
-        images = training_images(self.data)
+        high = min([high, *(limit.max for limit in self.limits if limit.metric == "macs")])
         found: dict[float, float] = {}
-        macs = min(high, low * GROWTH**2)
+        macs = min(high, max(FIRST_MACS, low * GROWTH**2))
         while True:
             capped = self._capped(replace(sizes, max_macs=macs))
-            own = capped.limits(exact)
-            problem = make_problem(trim(capped.space(space), own, None)[0], own)
-            settings = self.config.settings_of(TrainPlan)
-            known = {"channels_last": True, "precision": precision, **settings}
-            plan = TrainPlan(**{"steps": 1, "seed": self.config.seed, **known})
-            method = make_method(self.config, problem, plan)
-            supernet = Supernet(problem.space, seed=self.config.seed)
-            step_s = time_steps(supernet, images, plan, method, processes=1, steps=SPEED_STEPS)
-            processes = shared_cores(plan)["processes"]
-            gain = 1 + PROCESS_GAIN * (processes - 1)
-            found[macs] = step_s / gain / plan.images_per_step
+            found[macs] = self._seconds_per_image(capped, precision)
             if macs >= high or found[macs] * IMAGES_PER_MMAC * macs / 1e6 > GROWTH * train_s:
                 return found
             macs = min(high, macs * GROWTH)
+
+    def _seconds_per_image(self, sizes: Sizes, precision: str) -> float:
+        """Of the supernet's training on all cores, by a short test of one process."""
+        own = sizes.limits([limit for limit in self.limits if limit.metric != "latency_ms"])
+        problem = make_problem(trim(sizes.space(self.problem_space), own, None)[0], own)
+        settings = self.config.settings_of(TrainPlan)
+        known = {"channels_last": True, "precision": precision, **settings}
+        plan = TrainPlan(**{"steps": 1, "seed": self.config.seed, **known})
+        method = make_method(self.config, problem, plan)
+        supernet = Supernet(problem.space, seed=self.config.seed)
+        images = training_images(self.data)
+        step_s = time_steps(supernet, images, plan, method, processes=1, steps=SPEED_STEPS)
+        gain = 1 + PROCESS_GAIN * (shared_cores(plan)["processes"] - 1)
+        return step_s / gain / plan.images_per_step
 
     def _capped(self, sizes: Sizes) -> Sizes:
         """The sizes without widths that hardly any network within them has.
@@ -246,14 +253,25 @@ def expected_accuracy(pilot: Mapping[str, Any], images: float, num_classes: int)
     Errors are proportional to log-losses, and log-losses fall with a power of the images seen.
 
     Args:
-        pilot: Images, log-loss and accuracy.
+        pilot: Images, log-loss and accuracy; those `before` if it was trained twice.
         images: That the supernet will see, per operator.
         num_classes: For what guessing gives.
     """
     if pilot["accuracy"] < 3 / num_classes or not pilot["images"]:
         return None
-    fall = (max(1.0, images / pilot["images"])) ** -LEARNING_EXPONENT
+    fall = (max(1.0, images / pilot["images"])) ** -learning_exponent(pilot, num_classes)
     return round(1 - (1 - float(pilot["accuracy"])) * fall, 4)
+
+
+def learning_exponent(pilot: Mapping[str, Any], num_classes: int) -> float:
+    """With which power of the images a pilot's log-loss falls."""
+    before = pilot.get("before")
+    if before is None or before["log_loss"] > math.log(num_classes) / 2:
+        return LEARNING_EXPONENT
+    if before["images"] >= pilot["images"]:
+        return LEARNING_EXPONENT
+    fall = math.log(before["log_loss"] / pilot["log_loss"])
+    return max(LEAST_EXPONENT, fall / math.log(pilot["images"] / before["images"]))
 
 
 def _all_of(space: SearchSpace) -> dict[str, Any]:

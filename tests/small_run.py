@@ -157,6 +157,6 @@ class SmallRun:
             mock.patch("nas.profiling.measure_rows", measure_rows),
             mock.patch("nas.training.plan_training", plan("plan.json")),
             mock.patch("nas.search.plan_search", plan("search_plan.json")),
-            mock.patch("nas.finish.train_beside", train_one_by_one),
+            mock.patch("nas.final_training.train_beside", train_one_by_one),
         ):
             yield

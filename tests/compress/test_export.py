@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from compress import Compressed, export_onnx
-from compress.export import OPSET
+from compress.export import INPUT, OPSET, OUTPUT
 from search_spaces import CandidateError, SearchSpace, Slot
 from search_spaces.operators._base import OPERATORS
 from supernets._modules import Add
@@ -160,7 +160,19 @@ def test_a_file_states_its_input_output_and_opset(exported: Callable[..., Export
         for value in (*model.graph.input, *model.graph.output)
     }
     assert shapes == {"images": ["batch", 1, 16, 16], "logits": ["batch", 10]}
-    assert not any(node.doc_string or node.name for node in model.graph.node)
+
+
+def test_weights_keep_their_names_and_nothing_else_in_a_file_has_one(
+    exported: Callable[..., Exported],
+) -> None:
+    graph = onnx.load(exported("window", "int8").path).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    assert "stem.layer.conv.weight" in weights
+    assert not any(node.doc_string or node.name for node in graph.node)
+    between = {name for node in graph.node for name in node.output} - {OUTPUT}
+    assert all(name.isdecimal() for name in between)
+    assert len(between) == sum(len(node.output) for node in graph.node) - 1
+    assert {name for node in graph.node for name in node.input} <= between | weights | {INPUT}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

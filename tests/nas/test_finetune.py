@@ -17,9 +17,9 @@ from nas import finetune as finetuning
 from nas.alone import NETWORK
 from nas.card import read_card
 from nas.data import Split
+from nas.final_training import MIN_STEPS, FinalTraining, _chosen, divided, train_finalists
 from nas.finetune import finetune
 from nas.finetuning import Finetuning, Recipe, make_finetuning, unseen
-from nas.finish import MIN_STEPS, FinalTraining, _chosen, divided, train_finalists
 from nas.front import finalist_order
 from nas.reporter import Silent
 from nas.run import read_config_of, read_front
@@ -203,8 +203,8 @@ def test_a_kill_between_two_finalists_gives_neither_more_time(
     trained = reopened(own_run, Silent())
     trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
     trials = trained.run.trials(trained.problem.space)
-    monkeypatch.setattr("nas.finish.time", SimpleNamespace(monotonic=lambda: 5.0))
-    monkeypatch.setattr("nas.finish.train_beside", train_one_by_one)
+    monkeypatch.setattr("nas.final_training.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr("nas.final_training.train_beside", train_one_by_one)
     monkeypatch.setattr(Finetuning, "seconds_per_step", lambda *_: 0.01)
     with pytest.raises(KilledError):
         train_finalists(trained, trials, Dies(at=50))  # percent of all steps: the first one's last
@@ -225,11 +225,11 @@ def test_after_a_kill_the_slower_finalist_gets_no_more_time(
     trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
     trials = trained.run.trials(trained.problem.space)
     fast = finalist_order(trained.problem, trials)[0].candidate.key
-    monkeypatch.setattr("nas.finish.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr("nas.final_training.time", SimpleNamespace(monotonic=lambda: 5.0))
     monkeypatch.setattr(
         Finetuning, "seconds_per_step", lambda _, c, plan: 0.005 if c.key == fast else 0.01
     )
-    monkeypatch.setattr("nas.finish.train_beside", train_one_by_one)
+    monkeypatch.setattr("nas.final_training.train_beside", train_one_by_one)
     with pytest.raises(KilledError):
         train_finalists(trained, trials, Dies(at=50))
     train_finalists(trained, trials, Silent())

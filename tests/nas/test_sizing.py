@@ -22,11 +22,14 @@ from nas.sizes import FILE, Sizes, sentence
 from nas.sizing import (
     IMAGES_PER_MMAC,
     IMAGES_PER_OPERATOR,
+    LEARNING_EXPONENT,
+    LEAST_EXPONENT,
     NEAR,
     SUPERNET_SHARE,
     chosen_operators,
     decide_sizes,
     expected_accuracy,
+    learning_exponent,
     offered_operators,
     smallest_of,
 )
@@ -256,12 +259,28 @@ def test_the_smallest_network_of_an_operator_has_no_other_and_is_not_pruned(
 
 
 def test_more_images_promise_more_and_a_pilot_that_guesses_nothing() -> None:
-    pilot = {"accuracy": 0.6, "images": 1000}
+    pilot = {"accuracy": 0.6, "images": 1000, "log_loss": 1.3}
     assert expected_accuracy(pilot, 1000, 10) == 0.6
     rising = [expected_accuracy(pilot, images, 10) for images in (500, 2000, 8000, 1e9)]
     assert rising == sorted(rising)
     assert rising[0] == 0.6, "never less than the pilot"
     assert rising[1] == pytest.approx(1 - 0.4 / 2**0.5, abs=1e-4)
     assert rising[-1] <= 1.0
-    assert expected_accuracy({"accuracy": 0.2, "images": 1000}, 1e6, 10) is None
+    guesses = {"accuracy": 0.2, "images": 1000, "log_loss": 2.2}
+    assert expected_accuracy(guesses, 1e6, 10) is None
     assert expected_accuracy({"accuracy": 0.9, "images": 0}, 1e6, 10) is None
+
+
+def test_both_rounds_of_a_pilot_say_how_fast_it_learns_once_it_has_learnt_half() -> None:
+    before = {"images": 1000, "log_loss": 0.8, "accuracy": 0.5}
+    pilot = {"images": 4000, "log_loss": 0.4, "accuracy": 0.6, "before": before}
+    assert learning_exponent(pilot, 10) == pytest.approx(0.5)
+    assert learning_exponent(pilot | {"log_loss": 0.2}, 10) == pytest.approx(1.0)
+    assert learning_exponent(pilot | {"log_loss": 0.8}, 10) == LEAST_EXPONENT
+    assert expected_accuracy(pilot | {"log_loss": 0.2}, 8000, 10) == pytest.approx(0.8)
+    for unknown in (
+        {name: value for name, value in pilot.items() if name != "before"},
+        pilot | {"log_loss": 0.2, "before": before | {"log_loss": 1.2}},
+        pilot | {"log_loss": 0.2, "before": before | {"images": 4000}},
+    ):
+        assert learning_exponent(unknown, 10) == LEARNING_EXPONENT
