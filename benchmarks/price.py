@@ -4,8 +4,8 @@
 
 The largest member (within the run's limits) and the smallest one, unpruned and in fp32, are trained
 alone from fresh weights for as many steps as the supernet was. That is more than the supernet gave
-to exactly these networks, as members take turns. Both are judged on
-the whole search and test splits. Continues if interrupted (RUN/price).
+to exactly these networks, as members take turns. Both are judged on the whole search and test
+splits. Continues if interrupted (RUN/price).
 """
 
 import argparse

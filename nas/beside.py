@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nas._files import read_lines
+from nas._files import read_json, read_lines
 from nas.alone import LOG, NETWORK, PLAN, trained_alone
 from nas.reporter import Reporter
 from search_spaces import UserError
@@ -33,14 +33,18 @@ class Job:
         network: Where training starts from; its weights become shared memory and are trained.
         images: To train on.
         folder: Of its files; must exist. What is finished there is not repeated.
-        plan: How, unless the folder has one.
+        plan: How, unless the folder has one; or what decides it, in the job's own process.
     """
 
     name: str
     network: nn.Module
     images: Images
     folder: Path
-    plan: TrainPlan
+    plan: TrainPlan | Callable[[nn.Module, Images], TrainPlan]
+
+    def planned(self) -> TrainPlan:
+        """How, decided now."""
+        return self.plan(self.network, self.images) if callable(self.plan) else self.plan
 
     @property
     def is_begun(self) -> bool:
@@ -88,8 +92,10 @@ def train_beside(
                 idle.append(worker)
                 worker.receive()
             for job in busy.values():
-                lines = read_lines(job.folder / LOG, lambda line: int(line["step"]))
-                on_progress(job.name, lines[-1] if lines else 0, job.plan.steps)
+                if job.is_begun:
+                    lines = read_lines(job.folder / LOG, lambda line: int(line["step"]))
+                    steps = int(read_json(job.folder / PLAN)["steps"])
+                    on_progress(job.name, lines[-1] if lines else 0, steps)
     finally:
         for worker in [*idle, *busy]:
             worker.close()
@@ -122,4 +128,4 @@ def _train(job: Job) -> None:
             raise UserError("whoever started this training has ended.")
 
     with suppress(DivergedError):
-        trained_alone(job.network, job.images, job.folder, lambda: job.plan, on_step=check)
+        trained_alone(job.network, job.images, job.folder, job.planned, on_step=check)

@@ -180,7 +180,7 @@ def _row(trained: Trained, scorer: Scorer, candidate: Candidate, job: Job) -> di
         UserError: If its training diverged.
     """
     network = fresh_network(trained.problem.space, candidate, trained.config.seed)
-    trained_alone(network, job.images, job.folder, lambda: job.plan)
+    trained_alone(network, job.images, job.folder, job.planned)
     scores = trained.run.decided(
         f"{FOLDER}/{candidate.key}/scores.json",
         lambda: {

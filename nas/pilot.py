@@ -1,7 +1,6 @@
 """How well each operator learns in seconds: small networks, each of one operator, trained alone.
 
-    pilot/<round>/steps.json     how, decided by a speed test: steps and precision of every operator
-    pilot/<round>/<operator>/    its training (`nas/alone.py`)
+    pilot/<round>/<operator>/    its training (`nas/alone.py`), planned by a speed test of its own
 
 In the first round every operator has the same few seconds; those whose networks do not clearly lag
 behind the best one's have some more in a second round, from the start, because a network that is
@@ -12,17 +11,18 @@ Equal seconds and not equal images: an operator that is dear here learns less in
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from nas._files import read_json, understood
+from nas._files import read_json
 from nas.alone import NETWORK, PLAN, alone_plan, seconds_per_step
 from nas.beside import Job, num_beside, train_beside
-from nas.config import Config, from_document
+from nas.config import Config
 from nas.data import DataSet
 from nas.planning import precisions_of, training_images
 from nas.preparation import make_problem
@@ -113,15 +113,9 @@ class Pilots:
         """Trains them beside each other; the best first."""
         images = training_images(self.data)
         networks = {name: self._network(name) for name in operators}
-        place = f"{PILOT}/{number}"
-        document = self.run.decided(
-            f"{place}/steps.json",
-            lambda: {n: asdict(self._plan(x, images, seconds)) for n, x in networks.items()},
-        )
-        with understood(f"'{self.run.path}/{place}/steps.json'"):
-            plans = {name: from_document(TrainPlan, document[name]) for name in operators}
+        place, plan = f"{PILOT}/{number}", self._for_seconds(seconds)
         jobs = (
-            Job(name, networks[name], images, self.run.folder(f"{place}/{name}"), plans[name])
+            Job(name, networks[name], images, self.run.folder(f"{place}/{name}"), plan)
             for name in operators
         )
         self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
@@ -129,20 +123,14 @@ class Pilots:
         rows = [self._row(place, name, networks[name], images) for name in operators]
         return sorted(rows, key=lambda row: float(row["log_loss"]))
 
-    def _plan(self, network: PlainNetwork, images: Images, seconds: float) -> TrainPlan:
-        """As many steps as take these seconds, in the fastest precision, with the batch for it."""
+    def _for_seconds(self, seconds: float) -> "_ForSeconds":
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
         plan = alone_plan(TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings}), steps=1)
-        plans = [replace(plan, precision=name) for name in precisions_of(self.config, plan)]
-        speed = cache(lambda plan: seconds_per_step(network, images, plan))
-        plan, step_s = with_batch(
-            min(plans, key=speed),
+        return _ForSeconds(
+            tuple(replace(plan, precision=name) for name in precisions_of(self.config, plan)),
             seconds,
-            speed,
-            num_images=len(images.labels_N),
-            is_fixed="batch_size" in self.config.set,
+            "batch_size" in self.config.set,
         )
-        return replace(plan, steps=max(LEAST_STEPS, int(seconds / step_s)))
 
     def _network(self, operator: str) -> PlainNetwork:
         """With fresh weights, always the same."""
@@ -165,6 +153,32 @@ class Pilots:
             "log_loss": found.log_loss,
             "accuracy": found.accuracy,
         }
+
+
+@dataclass(frozen=True)
+class _ForSeconds:
+    """Decides a plan where it will be followed: beside others, which slow it down.
+
+    Attributes:
+        plans: One per precision.
+        seconds: That the steps will take, in the fastest precision and with the batch for it.
+        is_batch_fixed: Whether the user set the batch.
+    """
+
+    plans: tuple[TrainPlan, ...]
+    seconds: float
+    is_batch_fixed: bool
+
+    def __call__(self, network: nn.Module, images: Images) -> TrainPlan:
+        step_s = cache(lambda plan: seconds_per_step(network, images, plan))
+        plan, taken_s = with_batch(
+            min(self.plans, key=step_s),
+            self.seconds,
+            step_s,
+            num_images=len(images.labels_N),
+            is_fixed=self.is_batch_fixed,
+        )
+        return replace(plan, steps=max(LEAST_STEPS, int(self.seconds / taken_s)))
 
 
 def pilot_of(

@@ -32,6 +32,7 @@ from nas.sizing import decide_sizes
 from nas.speed import shared_cores
 from nas.trained import read_supernet
 from nas.trimming import announce, limit_rows, run_space
+from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
 from supernets.steps import SupernetLessons
 from supernets.supernet import Supernet
@@ -71,6 +72,8 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         OSError: If a disk is full or read-only; the same call continues.
     """
     make_executor(config).check()
+    if not (out / WEIGHTS).exists():
+        import_ahead()
     is_begun = (out / "config.toml").exists()
     run = Run.open(out, config, may_grow=not is_all) if is_begun else None
     data, space, limits = prepare(config, reporter, is_trained=(out / WEIGHTS).exists())

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -14,8 +15,8 @@ import torch.multiprocessing
 from search_spaces import UserError
 
 STARTED_BY_CHECKED_S = 5.0
-IMPORTED_BEFORE = ["supernets.steps", "supernets.supernet"]
-"""By the process that all workers are forks of."""
+IMPORTED_BEFORE = ["supernets.steps", "supernets.supernet", "torch._dynamo"]
+"""By the process that all workers are forks of; the last one by every first optimizer, for 2 s."""
 
 
 class WorkerDiedError(UserError):
@@ -93,6 +94,13 @@ def _context() -> Any:
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED_BEFORE)
     return context
+
+
+def import_ahead() -> None:
+    """Has the process that workers are forks of import now, while this one does other things."""
+    if _context().get_start_method() == "forkserver":
+        with _without_interrupts():
+            forkserver.ensure_running()
 
 
 def answered(workers: Sequence[Worker], timeout_s: float) -> list[Worker]:

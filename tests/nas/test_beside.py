@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nas.alone import LOG, NETWORK, fresh_network, trained_alone
+from nas.alone import PLAN as PLAN_FILE
 from nas.beside import Job, train_beside
 from search_spaces import SearchSpace, UserError
 from supernets._worker import Worker
@@ -105,6 +106,25 @@ def test_after_a_kill_the_same_call_continues_to_the_very_same_weights(
         assert weights(job) == expected[job.name]
     steps = [json.loads(line)["step"] for line in (jobs[0].folder / LOG).read_text().splitlines()]
     assert steps.count(1) == 1, "went on from the checkpoint"
+
+
+def ten_steps(network: torch.nn.Module, images: Images) -> TrainPlan:
+    """Decided by a process that has the network."""
+    assert next(network.parameters()).is_shared()
+    return replace(PLAN, steps=min(10, len(images.labels_N)))
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_plan_may_be_decided_where_it_is_followed(jobs: list[Job]) -> None:
+    timed = [replace(job, plan=ten_steps) for job in jobs]
+    seen: set[int] = set()
+    train_beside(iter(timed), processes=2, on_progress=lambda name, step, steps: seen.add(steps))
+    for job in timed:
+        assert json.loads((job.folder / PLAN_FILE).read_text())["steps"] == 10
+    assert seen <= {10}
+    decided = [(job.folder / PLAN_FILE).read_bytes() for job in timed]
+    train_beside(iter(jobs), processes=2)
+    assert [(job.folder / PLAN_FILE).read_bytes() for job in timed] == decided, "kept as it was"
 
 
 def test_one_that_diverges_leaves_the_others_alone(jobs: list[Job]) -> None:
