@@ -4,7 +4,6 @@ Small networks keep one core busy and no more, so that processes beside each oth
 threads that share a network. Every network has a folder (`nas/alone.py`), so a kill loses nothing.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from nas._files import read_json, read_lines
 from nas.alone import LOG, NETWORK, PLAN, trained_alone
 from nas.reporter import Reporter
 from search_spaces import UserError
-from supernets._worker import Worker, answered
+from supernets._worker import Worker, answered, is_orphan
 from supernets.images import Images
 from supernets.train import DivergedError, TrainPlan
 
@@ -121,10 +120,9 @@ def shown_by(reporter: Reporter, names: Sequence[str]) -> Callable[[str, int, in
 def _train(job: Job) -> None:
     """What each process does, unless whoever started it ends."""
     torch.set_num_threads(1)
-    parent = os.getppid()
 
     def check(numbers: object, steps: int) -> None:
-        if os.getppid() != parent:
+        if is_orphan():
             raise UserError("whoever started this training has ended.")
 
     with suppress(DivergedError):

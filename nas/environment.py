@@ -14,6 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+LOADED = 1.5
+"""Processes per processor that are more than our own, which are up to one."""
+
 _PACKAGES = ("torch", "onnx", "onnxruntime", "numpy")
 
 # Best first: what 8-bit kernels pick on such a processor -> the flag in /proc/cpuinfo.
@@ -63,6 +66,19 @@ def environment() -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
+
+
+def load_average() -> float | None:
+    """Processes that ran or waited during the last minute; None where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def said_of_load(load: float | None) -> str:
+    """That others use the machine, too, if the load says so; we use one process per processor."""
+    processors = os.cpu_count() or 1
+    if load is None or load <= LOADED * processors:
+        return ""
+    return f"the machine was loaded: {load:.1f} processes for {processors} processors"
 
 
 @cache

@@ -26,7 +26,6 @@ from nas.speed import with_batch
 from nas.trained import Trained, reopened
 from search_spaces import Candidate, UserError
 from supernets.images import Images
-from supernets.train import TrainPlan
 
 FOLDER, RESULT = "fidelity", "fidelity.json"
 SAMPLES, RESAMPLES = 10_000, 2000
@@ -137,11 +136,11 @@ def _fitting_now(
     networks = [fresh_network(space, candidate, seed) for candidate in candidates]
     available_s = TRAINING_SHARE * asked["seconds"] * num_beside(len(candidates))
     plan, step_s = with_batch(
-        alone_plan(trained.train_plan, steps=1, batch_size=TrainPlan.batch_size),
+        alone_plan(trained.train_plan, steps=1),
         available_s,
         lambda plan: sum(seconds_per_step(network, images, plan) for network in networks),
         num_images=len(images.labels_N),
-        is_fixed=False,
+        is_fixed="batch_size" in trained.config.set,
     )
     return {"steps": max(MIN_STEPS, int(available_s / step_s)), "batch_size": plan.batch_size}
 

@@ -1,7 +1,9 @@
 """Training the finalists of a search further, beside each other: which, with what batch, how long.
 
-finetune_plan.json     who is trained, the batch, and seconds per step, before any is
-finetunes/<key>/       a training (`nas/finetuning.py`); its steps are decided as it begins
+    finetune_plan.json     who is trained, the batch, and seconds per step
+    finetunes/<key>/       a training (`nas/finetuning.py`); its steps are decided as it begins
+
+The first is written before any training begins; a run that continues follows both.
 """
 
 import math
@@ -30,6 +32,9 @@ FAIR_STEPS = 300
 MOST_PACE, MOST_SLOWNESS = 2.0, 4.0
 """By these factors at most, the time of a training differs from the plan's, and its speed from what
 a short test said."""
+
+LEAST_SHARE = 0.5
+"""Of the planned time for training, however long speed tests took."""
 
 TIMED_PER_FINALIST = 3
 """So many trials are timed to find one that can be trained in its share of the time."""
@@ -68,10 +73,12 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
         return
     reporter.phase("finetune", "training finalists further, each alone")
     with trained.run.phase("finetune"):
+        started = time.monotonic()
         plan = final_training(trained, ranked, reporter)
         first = plan.queue[: len(plan.step_s)]
+        left_s = finetune_s - (time.monotonic() - started)
         train_beside(
-            _jobs(first, plan, finetune_s),
+            _jobs(first, plan, max(LEAST_SHARE * finetune_s, left_s)),
             processes=num_beside(len(first)),
             on_progress=shown_by(reporter, [plan.finetuning.key(t.candidate) for t in first]),
         )

@@ -15,7 +15,7 @@
     measurements/<key>.json   one finished score each
     trials.jsonl          one line per trial, in order, no wall clock
     beliefs.jsonl         how well the controller predicted the trials so far
-    finetune_plan.json    who is trained further and how fast: decided once, after the search
+    finetune_plan.json    who is trained further, with what batch: decided once, after the search
     finetunes/<key>/      finalists trained further: see `nas/finetuning.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
@@ -63,7 +63,7 @@ from nas._files import (
     write_text,
 )
 from nas.config import Config, differences, is_place, read_config, with_defaults
-from nas.environment import environment, now, this_host
+from nas.environment import environment, load_average, now, said_of_load, this_host
 from nas.growth import grow, only_grows
 from nas.trial import Score, Trial, text_or_none
 from search_spaces import SearchSpace, UserError
@@ -175,7 +175,10 @@ class Run:
         started = time.monotonic()
         self.event(name, "start")
         yield
-        self.event(name, "end", seconds=round(time.monotonic() - started, 3))
+        load = load_average()
+        self.event(name, "end", seconds=round(time.monotonic() - started, 3), load=load)
+        if text := said_of_load(load):
+            self.event(name, "message", text=f"{name}: {text}. On a quiet one results are better")
 
     def remaining_s(self, config: Config) -> float:
         """Seconds of the configured time that the phases ended so far have left."""

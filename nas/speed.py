@@ -26,6 +26,10 @@ SPEED_STEPS = 2
 MANY_STEPS, LARGEST_BATCH = 400, 256
 """A batch grows while training keeps so many steps: see `with_batch`."""
 
+MOST_DEARER = 1.6
+"""What a step may cost with twice the batch, in what it cost: else images are better seen in more
+steps."""
+
 LEAST_BATCHES = 10
 """Of a pass over the training images."""
 
@@ -76,21 +80,23 @@ def with_batch(
     """The plan with the batch that suits the time, and what `step_s` says of it.
 
     The more steps there are, the less each further one teaches, and the more its images do: they
-    cost less together. So the batch is doubled while `MANY_STEPS` remain.
+    cost less together. So the batch is doubled while `MANY_STEPS` remain and that is clearly so.
 
     Args:
-        plan: With the smallest batch.
+        plan: Its batch matters only if it is fixed.
         seconds: For all steps.
         step_s: Seconds that a step of a plan takes.
         num_images: To train on.
         is_fixed: Whether the user set the batch.
     """
+    if not is_fixed:
+        plan = replace(plan, batch_size=TrainPlan.batch_size)
     taken_s = step_s(plan)
     most = min(LARGEST_BATCH, num_images // LEAST_BATCHES)
     while not is_fixed and 2 * plan.batch_size <= most and seconds >= MANY_STEPS * taken_s:
         larger = replace(plan, batch_size=2 * plan.batch_size)
         larger_s = step_s(larger)
-        if seconds < MANY_STEPS * larger_s:
+        if seconds < MANY_STEPS * larger_s or larger_s > MOST_DEARER * taken_s:
             break
         plan, taken_s = larger, larger_s
     return plan, taken_s

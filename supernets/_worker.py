@@ -1,7 +1,7 @@
 """Fresh processes that work for this one."""
 
 import contextlib
-import os
+import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -110,13 +110,21 @@ def answered(workers: Sequence[Worker], timeout_s: float) -> list[Worker]:
     return list(dict.fromkeys(waiting[ready] for ready in wait(list(waiting), timeout_s)))
 
 
+def is_orphan() -> bool:
+    """Whether whoever started this process has ended.
+
+    Its own parent is the process that it is a fork of, which lives as long as any of them.
+    """
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
 def _serve(pipe: Connection) -> None:
-    parent = os.getppid()
     try:
         work = pipe.recv()
         while True:
             while not pipe.poll(STARTED_BY_CHECKED_S):
-                if os.getppid() != parent:
+                if is_orphan():
                     return
             message = pipe.recv()
             try:

@@ -4,7 +4,11 @@ import copy
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +129,61 @@ def test_a_plan_may_be_decided_where_it_is_followed(jobs: list[Job]) -> None:
     decided = [(job.folder / PLAN_FILE).read_bytes() for job in timed]
     train_beside(iter(jobs), processes=2)
     assert [(job.folder / PLAN_FILE).read_bytes() for job in timed] == decided, "kept as it was"
+
+
+def endless(folder: Path) -> None:
+    """Trains a network beside this process for ever."""
+    images = Images(
+        images_NCHW=torch.zeros(64, 1, 16, 16, dtype=torch.uint8),
+        labels_N=torch.arange(64) % 10,
+        mean=(0.5,),
+        std=(0.3,),
+        can_flip=False,
+        crop_padding=0,
+    )
+    space = mini_space(operators=("mbconv",))
+    network = fresh_network(space, space.candidate(uniform(space, depth=1, expand_ratio=1)), 0)
+    plan = replace(PLAN, steps=10**9, checkpoint_s=0.1)
+    train_beside(iter([Job("endless", network, images, folder, plan)]), processes=1)
+
+
+def ended(pid: int) -> bool:
+    """Whether there is no such process, or only its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def descendants(pid: int) -> set[int]:
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+def test_a_kill_of_whoever_started_them_ends_trainings(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from tests.nas.test_beside import endless; "
+    code += "endless(pathlib.Path(sys.argv[1]))"
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=root) as process:
+        wait_until(lambda: (tmp_path / "train_state/state.safetensors").exists(), 120)
+        found = descendants(process.pid)
+        assert found
+        process.kill()
+    wait_until(lambda: all(map(ended, found)), 60)
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
 
 
 def test_one_that_diverges_leaves_the_others_alone(jobs: list[Job]) -> None:

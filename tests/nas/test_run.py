@@ -130,7 +130,29 @@ def test_trials_of_another_space_are_refused(tmp_path: Path, mini: SearchSpace) 
         run.trials(mini)
 
 
-def test_an_interrupted_phase_has_a_start_and_no_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("load", "is_said"), [(None, False), (1.4, False), (1.6, True)])
+def test_a_run_says_that_the_machine_was_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: float | None, is_said: bool
+) -> None:
+    processors = os.cpu_count() or 1
+    average = None if load is None else load * processors
+    monkeypatch.setattr("nas.run.load_average", lambda: average)
+    run = Run.open(tmp_path, CONFIG)
+    with run.phase("train"):
+        pass
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [event["load"] for event in events if event["event"] == "end"] == [average]
+    notes = [event["text"] for event in events if event["event"] == "message"]
+    said = (
+        f"train: the machine was loaded: {average or 0:.1f} processes for {processors} processors"
+    )
+    assert notes == [f"{said}. On a quiet one results are better"] * is_said
+
+
+def test_an_interrupted_phase_has_a_start_and_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.run.load_average", lambda: 0.5)
     run = Run.open(tmp_path, CONFIG)
     with run.phase("profile"):
         run.event("profile", "message", text="hello")
