@@ -88,7 +88,10 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
 
 
 def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
-    """Trainings that are not finished, the longest first; steps are decided as each one begins.
+    """Trainings that are not finished; steps are decided as each one begins.
+
+    The longest first, so that cores are idle for a short while in the end; but the second is the
+    shortest, which tells early how fast the machine is today.
 
     Args:
         first: Whose networks are trained.
@@ -102,6 +105,7 @@ def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterat
         (t for t in first if not finetuning.is_over(t.candidate)),
         key=lambda trial: -needed_s[trial.candidate.key],
     )
+    waiting = [*waiting[:1], *waiting[1:][-1:], *waiting[1:-1]]
     share = sum(needed_s[trial.candidate.key] for trial in waiting) / sum(needed_s.values())
     ends_at = time.monotonic() + share * seconds
     begun = _Begun()

@@ -23,7 +23,7 @@ from nas.finalists import REFERENCE_IMAGES
 from nas.problem import Problem
 from nas.sampling import fits_in_some_format
 from nas.score import CALIBRATION_IMAGES
-from nas.speed import Speed, time_score, time_steps, typical, with_batch
+from nas.speed import SUPERNET_STEPS, Speed, time_score, time_steps, typical, with_batch
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.supernet import Supernet
@@ -220,6 +220,7 @@ def planned_steps(
         lambda one: time_steps(supernet, images, one, method, steps=STEPS_TIMED),
         num_images=len(images.labels_N),
         is_fixed="batch_size" in config.set,
+        many_steps=SUPERNET_STEPS,
     )
     return replace(plan, steps=max(MIN_STEPS, int(train_s / step_s)))
 

@@ -23,12 +23,8 @@ from supernets.supernet import Supernet
 from supernets.train import TrainPlan, seconds_per_step
 
 SPEED_STEPS = 2
-MANY_STEPS, LARGEST_BATCH = 400, 256
-"""A batch grows while training keeps so many steps: see `with_batch`."""
-
-MOST_DEARER = 1.6
-"""What a step may cost with twice the batch, in what it cost: else images are better seen in more
-steps."""
+MANY_STEPS, SUPERNET_STEPS, LARGEST_BATCH = 800, 400, 256
+"""A batch grows while the training of a network alone, or of a supernet, keeps so many steps."""
 
 LEAST_BATCHES = 10
 """Of a pass over the training images."""
@@ -76,11 +72,12 @@ def with_batch(
     *,
     num_images: int,
     is_fixed: bool,
+    many_steps: int = MANY_STEPS,
 ) -> tuple[TrainPlan, float]:
     """The plan with the batch that suits the time, and what `step_s` says of it.
 
     The more steps there are, the less each further one teaches, and the more its images do: they
-    cost less together. So the batch is doubled while `MANY_STEPS` remain and that is clearly so.
+    cost less together. So the batch is doubled while many steps remain.
 
     Args:
         plan: Its batch matters only if it is fixed.
@@ -88,15 +85,16 @@ def with_batch(
         step_s: Seconds that a step of a plan takes.
         num_images: To train on.
         is_fixed: Whether the user set the batch.
+        many_steps: That are to remain.
     """
     if not is_fixed:
         plan = replace(plan, batch_size=TrainPlan.batch_size)
     taken_s = step_s(plan)
     most = min(LARGEST_BATCH, num_images // LEAST_BATCHES)
-    while not is_fixed and 2 * plan.batch_size <= most and seconds >= MANY_STEPS * taken_s:
+    while not is_fixed and 2 * plan.batch_size <= most and seconds >= many_steps * taken_s:
         larger = replace(plan, batch_size=2 * plan.batch_size)
         larger_s = step_s(larger)
-        if seconds < MANY_STEPS * larger_s or larger_s > MOST_DEARER * taken_s:
+        if seconds < many_steps * larger_s:
             break
         plan, taken_s = larger, larger_s
     return plan, taken_s

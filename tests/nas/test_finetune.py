@@ -390,9 +390,9 @@ def chosen(
 @pytest.mark.parametrize(
     ("step_s", "is_fixed", "batch_size"),
     [
-        (0.003, False, 32),  # in 3 seconds both have 500 steps of 32, or 333 of 64
-        (0.002, False, 64),  # 500 of 64, or 300 of 128
-        (0.002, True, 32),
+        (0.0015, False, 32),  # in 3 seconds both have 1,000 steps of 32, or 667 of 64
+        (0.001, False, 64),  # 1,000 of 64, or 600 of 128
+        (0.001, True, 32),
     ],
 )
 def test_the_batch_of_finalists_grows_while_many_steps_remain(
