@@ -35,7 +35,10 @@ class Worker:
         context = _context()
         self._pipe, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(there,), daemon=True)
-        with _without_interrupts():
+        is_fork = context.get_start_method() == "forkserver"
+        # A fork ignores Ctrl-C as its parent does, and starting it may take seconds, in which we
+        # must not.
+        with contextlib.nullcontext() if is_fork else _without_interrupts():
             self._process.start()
         there.close()
         # NOTE: not as an argument, whose pipe blocks for ever if the process ends early.
@@ -89,18 +92,22 @@ def _context() -> Any:
 
     A process by itself imports for seconds. That one has no threads of torch yet, and no weights.
     """
+    spawned = torch.multiprocessing.get_context("spawn")
     if "forkserver" not in torch.multiprocessing.get_all_start_methods():
-        return torch.multiprocessing.get_context("spawn")
+        return spawned
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED_BEFORE)
+    try:
+        with _without_interrupts():
+            forkserver.ensure_running()
+    except OSError:  # its socket's path is too long, or the folder for temporary files is full
+        return spawned
     return context
 
 
 def import_ahead() -> None:
     """Has the process that workers are forks of import now, while this one does other things."""
-    if _context().get_start_method() == "forkserver":
-        with _without_interrupts():
-            forkserver.ensure_running()
+    _context()
 
 
 def answered(workers: Sequence[Worker], timeout_s: float) -> list[Worker]:
