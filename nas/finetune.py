@@ -63,8 +63,9 @@ def named(trained: Trained, key: str) -> Candidate:
     Raises:
         UserError: If there is none, or more than one, or the key is of a network trained further.
     """
-    candidate = entry_of(trained, key).candidate
-    if TUNED in key:
+    origin, is_tuned, _ = key.partition(TUNED)
+    candidate = entry_of(trained, origin).candidate
+    if is_tuned:
         raise UserError(
             f"network '{key}' has been trained further already. Name what it was made of, "
             f"'{candidate.key}', and give more --epochs."
