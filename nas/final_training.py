@@ -223,6 +223,7 @@ def _chosen(
     first = finetuning.plan
     if not is_batch_fixed:
         first = replace(first, batch_size=TrainPlan.batch_size)
+    step_s_of = cache(finetuning.seconds_per_step)
     share_s = phases.finetune_s * num_beside(phases.finalists) / phases.finalists
     step_s: dict[str, float] = {}
     able: list[str] = []
@@ -233,7 +234,7 @@ def _chosen(
         if trial.predicted["macs"] >= too_many_macs:
             continue
         key = trial.candidate.key
-        step_s[key] = finetuning.seconds_per_step(trial.candidate, first)
+        step_s[key] = step_s_of(trial.candidate, first)
         if phases.least_steps * step_s[key] <= share_s:
             able.append(key)
         else:
@@ -241,14 +242,10 @@ def _chosen(
     finalists = able or [min(step_s, key=lambda key: step_s[key])]
     trained = [trial.candidate for trial in ranked if trial.candidate.key in finalists]
 
-    @cache
-    def timed(plan: TrainPlan) -> dict[str, float]:
-        return {x.key: finetuning.seconds_per_step(x, plan) for x in trained}
-
     plan, _ = with_batch(
         first,
         phases.finetune_s * num_beside(len(trained)),
-        lambda plan: sum(timed(plan).values()),
+        lambda plan: sum(step_s_of(candidate, plan) for candidate in trained),
         num_images=len(finetuning.images.labels_N),
         is_fixed=is_batch_fixed,
     )
@@ -256,5 +253,5 @@ def _chosen(
         "schema": 1,
         "finalists": finalists,
         "batch_size": plan.batch_size,
-        "seconds_per_step": timed(plan),
+        "seconds_per_step": {x.key: step_s_of(x, plan) for x in trained},
     }

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from nas._files import read_json
-from nas.alone import NETWORK, PLAN, alone_plan, seconds_per_step
+from nas.alone import NETWORK, PLAN, alone_plan, fresh_network, seconds_per_step
 from nas.beside import Job, num_beside, train_beside
 from nas.config import Config
 from nas.data import DataSet
@@ -33,7 +33,6 @@ from nas.sampling import sample_within
 from nas.sizes import Sizes
 from nas.speed import with_batch
 from search_spaces import Candidate, SearchSpace
-from supernets._modules import initialise
 from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
@@ -135,9 +134,7 @@ class Pilots:
     def _network(self, operator: str) -> PlainNetwork:
         """With fresh weights, always the same."""
         space, candidate = pilot_of(self.space, operator, self.limits)
-        network = PlainNetwork(space.slots(candidate.encoding))
-        initialise(network, torch.Generator().manual_seed(self.config.seed))
-        return network
+        return fresh_network(space, candidate, self.config.seed)
 
     def _row(self, place: str, name: str, network: PlainNetwork, images: Images) -> dict[str, Any]:
         folder = self.run.path / place / name
