@@ -45,10 +45,12 @@ SUPERNET_SHARE = 0.2
 
 IMAGES_PER_MMAC = 5_000
 IMAGES_PER_OPERATOR = 40_000
-NEAR = 1.05
-"""An operator takes part if its pilot's log-loss is at most this, in that of the best one.
+NEAR, NEARLY = 1.05, 0.85
+"""An operator takes part if its pilot's log-loss is at most this, and what it learnt at least this,
+in those of the best one.
 
-As log-losses fall with the third or fourth root of the time, 5 % are a fifth of the time."""
+As log-losses fall with the third or fourth root of the time, 5 % are a fifth of the time. While
+networks are close to guessing their log-losses are alike, and what they learnt tells them apart."""
 
 FIRST_MACS, GROWTH = 1e6, 1.5
 """The smallest size that is tried, unless networks are larger, and how far apart sizes are."""
@@ -128,12 +130,8 @@ class _Decision:
         images = {macs: train_s / seconds for macs, seconds in speeds.items()}
         fitting = [macs for macs, seen in images.items() if seen >= IMAGES_PER_MMAC * macs / 1e6]
         max_macs = max(fitting, default=min(images))
-        seen = images[max_macs]
-        operators = chosen_operators(ranked, seen)
-        count = len(operators)
-        capped = self._capped(Sizes(operators=tuple(operators), max_macs=max_macs))
-        if count > 1:
-            seen = train_s / self._seconds_per_image(capped, str(ranked[0]["precision"]))
+        sizes, seen = self._with_operators(ranked, max_macs, train_s, images[max_macs])
+        count = len(sizes.operators)
         largest = max(images)
         return {
             "schema": 1,
@@ -142,9 +140,9 @@ class _Decision:
             "train_s": round(train_s, 1),
             "images": int(seen),
             "offered": offered,
-            "operators": operators,
+            "operators": list(sizes.operators),
             "max_macs": None if max_macs >= largest else max_macs,
-            "widths": capped.widths,
+            "widths": sizes.widths,
             "expected": expected_accuracy(ranked[0], seen / count, self.data.num_classes),
             "is_less": max_macs < largest or count < len(offered),
         }
@@ -154,6 +152,33 @@ class _Decision:
             self.run, self.config, self.problem_space, self.limits, self.data, self.reporter
         )
         return pilots.ranked(operators, remaining_s)
+
+    def _with_operators(
+        self,
+        ranked: Sequence[Mapping[str, Any]],
+        max_macs: float,
+        train_s: float,
+        images: float,
+    ) -> tuple[Sizes, float]:
+        """The sizes with the operators that take part, and the images that the supernet will see.
+
+        Operators slow each other down: the last one goes while each would see too few images.
+
+        Args:
+            ranked: Pilots, the best first.
+            max_macs: The largest size.
+            train_s: Seconds of the supernet's training.
+            images: That it would see with the best operator alone.
+        """
+        operators = chosen_operators(ranked, images, self.data.num_classes)
+        while True:
+            sizes = self._capped(Sizes(operators=tuple(operators), max_macs=max_macs))
+            if len(operators) == 1:
+                return sizes, images
+            seen = train_s / self._seconds_per_image(sizes, str(ranked[0]["precision"]))
+            if seen >= IMAGES_PER_OPERATOR * len(operators):
+                return sizes, seen
+            operators = operators[:-1]
 
     def _speeds(self, sizes: Sizes, train_s: float, precision: str) -> dict[float, float]:
         """Seconds per image of the supernet's training, by the largest multiply-adds.
@@ -206,7 +231,9 @@ class _Decision:
         return replace(sizes, widths=widths)
 
 
-def chosen_operators(ranked: Sequence[Mapping[str, Any]], images: float) -> list[str]:
+def chosen_operators(
+    ranked: Sequence[Mapping[str, Any]], images: float, num_classes: int
+) -> list[str]:
     """Operators that take part: those near the best of the pilots, if the images are enough.
 
     Pilots last equally long, so one that is behind learns less in a second, because of what it is
@@ -215,9 +242,12 @@ def chosen_operators(ranked: Sequence[Mapping[str, Any]], images: float) -> list
     Args:
         ranked: Pilots, the best first.
         images: That the supernet will see.
+        num_classes: For what guessing gives.
     """
     best = float(ranked[0]["log_loss"])
-    near = [row for row in ranked if float(row["log_loss"]) <= NEAR * best]
+    guessing = math.log(num_classes)
+    most = max(best, min(NEAR * best, guessing - NEARLY * (guessing - best)))
+    near = [row for row in ranked if float(row["log_loss"]) <= most]
     return [str(row["operator"]) for row in near[: max(1, int(images / IMAGES_PER_OPERATOR))]]
 
 

@@ -110,6 +110,7 @@ def pilot_gives(
         ],
     )  # fmt: skip
     monkeypatch.setattr(sizing._Decision, "_speeds", lambda *_: speeds)
+    monkeypatch.setattr(sizing._Decision, "_seconds_per_image", lambda *_: min(speeds.values()))
 
 
 def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
@@ -156,6 +157,17 @@ def test_operators_near_the_best_are_taken_in_the_order_of_their_pilots(
     assert decide().operators == ("window", "mbconv")
 
 
+def test_an_operator_that_slows_the_others_down_too_far_is_left_out(
+    decide: Callable[..., Sizes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pilot_gives(monkeypatch, {"mbconv": 1.01, "window": 1.0}, {1e5: 1e-6})
+    train_s = SUPERNET_SHARE * CONFIG.seconds
+    few = train_s / (1.5 * IMAGES_PER_OPERATOR)
+    monkeypatch.setattr(sizing._Decision, "_seconds_per_image", lambda *_: few)
+    assert decide().operators == ("window",)
+    assert read_json(tmp_path / "run" / FILE)["images"] > 2 * IMAGES_PER_OPERATOR
+
+
 def test_more_images_teach_more_operators_but_none_that_lags_behind() -> None:
     best = 1.0
     losses = {"a": best, "b": best + 0.01, "c": NEAR - 0.01, "d": NEAR + 0.01, "e": 4.0}
@@ -165,8 +177,18 @@ def test_more_images_teach_more_operators_but_none_that_lags_behind() -> None:
         (2.5 * IMAGES_PER_OPERATOR, "ab"),
         (99 * IMAGES_PER_OPERATOR, "abc"),
     ):
-        assert chosen_operators(ranked, images) == list(expected)
-    assert chosen_operators(ranked[-1:], 0) == ["e"]
+        assert chosen_operators(ranked, images, 100) == list(expected)
+    assert chosen_operators(ranked[-1:], 0, 100) == ["e"]
+
+
+def test_close_to_guessing_only_what_learnt_nearly_as_much_is_taken() -> None:
+    guessing = math.log(100)
+    for best, expected in ((guessing - 0.2, "ab"), (guessing + 0.1, "a")):
+        learnt = guessing - best
+        losses = {"a": best, "b": best + 0.1 * abs(learnt), "c": best + 0.2 * abs(learnt)}
+        assert losses["c"] < NEAR * best
+        ranked = [{"operator": name, "log_loss": loss} for name, loss in losses.items()]
+        assert chosen_operators(ranked, 99 * IMAGES_PER_OPERATOR, 100) == list(expected)
 
 
 def test_the_largest_size_still_sees_enough_images(
