@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from nas._console import print_table
-from nas._files import read_json, write_json
-from nas.config import Config
+from nas.cli.console import print_table
 from nas.executors import make_timer
-from nas.finalists import SPARE_PROCESSES, TIMING_PROCESSES
-from nas.pareto import hypervolume, non_dominated
+from nas.front.files import SPARE_PROCESSES, TIMING_PROCESSES
+from nas.problem.pareto import hypervolume, non_dominated
+from nas.run.config import Config
+from nas.system.files import read_json, write_json
 from reports.load import load_run
 from reports.records import RunTables
 from search_spaces import CandidateError, UserError

@@ -20,14 +20,14 @@ from _handmade_networks import Design, Shape, folded, macs, parameters
 from torch import nn
 
 from compress.export import INPUT, export_onnx
-from nas.alone import alone_plan, trained_alone
-from nas.config import Config
 from nas.data import DataSet, Split
-from nas.environment import has_bf16_products, int8_products_saturate
-from nas.planning import MIN_STEPS, training_images
-from nas.preparation import read_data
-from nas.score import CALIBRATION_IMAGES
-from nas.speed import with_batch
+from nas.prepare.inputs import read_data
+from nas.prepare.plan import MIN_STEPS, training_images
+from nas.prepare.speed import with_batch
+from nas.run.config import Config
+from nas.scoring.scorer import CALIBRATION_IMAGES
+from nas.standalone.train import alone_plan, trained_alone
+from nas.system.environment import has_bf16_products, int8_products_saturate
 from supernets.calibrate import recalibrated
 from supernets.images import Images
 from supernets.task import quality

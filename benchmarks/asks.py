@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from nas.controllers import CONTROLLERS
-from nas.problem import Objective, Problem
-from nas.trial import Trial
+from nas.problem.problem import Objective, Problem
+from nas.problem.trial import Trial
 from search_spaces import Choice, SearchSpace
 
 CHOICES, ASKS = 80, 20

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nas._console import print_table
-from nas._files import read_json
-from nas._options import setting, words
-from nas.alone import NETWORK, alone_plan, seconds_per_step
-from nas.beside import Job, num_beside, train_beside
-from nas.planning import training_images
-from nas.reporter import Silent
-from nas.trained import Trained, reopened
+from nas.cli.console import print_table
+from nas.prepare.plan import training_images
+from nas.prepare.reopen import Trained, reopened
+from nas.standalone.beside import Job, num_beside, train_beside
+from nas.standalone.train import NETWORK, alone_plan, seconds_per_step
+from nas.system.files import read_json
+from nas.system.reporter import Silent
+from nas.system.text import setting, words
 from search_spaces import Candidate
 from supernets.checkpoint import read_tensors
 from supernets.network import PlainNetwork

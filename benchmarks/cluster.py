@@ -21,10 +21,10 @@ import numpy as np
 from executors import drawn, scored
 
 from nas.executors import EXECUTORS
-from nas.reporter import Silent
-from nas.run import Run
+from nas.prepare.reopen import Trained, reopened
+from nas.run.directory import Run
 from nas.search import score_candidates
-from nas.trained import Trained, reopened
+from nas.system.reporter import Silent
 
 LOOKS = 5
 CONTROLLERS = ("random", "evolution")
@@ -59,7 +59,7 @@ def rates(trained: Trained, scores: int, rounds: int) -> None:
         for name, seconds in found.items():
             kind, _, workers = name.partition(" ")
             executor = EXECUTORS.get(kind)(workers=int(workers or 1))
-            with executor.session(trained) as session:
+            with executor.session(trained.scoring) as session:
                 scored(session, candidates[:2])
                 if workers == "2":
                     seconds.append(scored(session, candidates[2:]))

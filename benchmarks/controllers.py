@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from families import FAMILIES
 
-from nas.bench import Ask, Benchmark, controllers_of, mean, record_of, run_search, stderr
+from nas.bench.benchmark import Ask, Benchmark, controllers_of, mean, record_of, run_search, stderr
+from nas.bench.table import read_table
 from nas.controllers._variation import propose
-from nas.problem import Objective, Problem
-from nas.table import read_table
-from nas.trial import Trial
+from nas.problem.problem import Objective, Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate
 
 Proposals = Generator[Sequence[int], Sequence[float], None]

@@ -33,7 +33,7 @@ def main() -> None:
             f"{resolution} px: tables {built:.2f} s, 100,000 candidates x {len(costs.metrics)} "
             f"metrics {statistics.median(seconds):.3f} s"
         )
-    command = [sys.executable, "-c", "from nas.cli import main; main(['--help'])"]
+    command = [sys.executable, "-c", "from nas.cli.app import main; main(['--help'])"]
     seconds = []
     for _ in range(7):
         started = time.perf_counter()

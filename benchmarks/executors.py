@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from nas.executors import EXECUTORS, Session
-from nas.problem import Problem
-from nas.reporter import Silent
-from nas.sampling import sample_within
-from nas.trained import reopened
+from nas.prepare.reopen import reopened
+from nas.problem.feasible import sample_within
+from nas.problem.problem import Problem
+from nas.system.reporter import Silent
 from search_spaces import Candidate
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for name, found in seconds.items():
             executor = EXECUTORS.get(name)(workers=arguments.workers)
-            with executor.session(trained) as session:
+            with executor.session(trained.scoring) as session:
                 scored(session, candidates[: arguments.workers])
                 found.append(scored(session, candidates[arguments.workers :]))
     for name, found in seconds.items():

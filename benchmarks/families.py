@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.bench import Benchmark
-from nas.problem import Limit, Objective
-from nas.table import Table
+from nas.bench.benchmark import Benchmark
+from nas.bench.table import Table
+from nas.problem.problem import Limit, Objective
 from search_spaces import Choice, SearchSpace
 
 QUALITY, COST = Objective("quality", "maximize"), Objective("macs", "minimize")

@@ -13,9 +13,10 @@ within the time; no network is known to be the right one beforehand, so all get 
   process per core (or per `--threads` of them) trains one network at a time; where their number
   does not divide that of the networks, cores are idle in the end. A network's time begins with
   speed tests, which decide its batch and steps as those of a search's finalists.
-- **Recipe.** That of a network alone in a search (`nas.alone`): `TrainPlan` with its defaults and
-  `--set`, labels only; batch norm is recalibrated for the averaged weights. The memory format (and
-  bf16, where the processor multiplies it) is the fastest for the family's middle network.
+- **Recipe.** That of a network alone in a search (`nas.standalone.train`): `TrainPlan` with its
+  defaults and `--set`, labels only; batch norm is recalibrated for the averaged weights. The
+  memory format (and bf16, where the processor multiplies it) is the fastest for the family's middle
+  network.
 - **Data.** The splits of a search with the same seed: weights from train, int8 ranges from
   calibration, nothing from search or test.
 - **Files.** ONNX in fp32 with batch norm folded, and in int8 by onnxruntime's own
@@ -47,17 +48,17 @@ from _handmade_against import compare
 from _handmade_networks import Design, designs
 from _handmade_worker import FILES, Job, begin, in_fastest_format, macs_of, make, rehearse
 
-from nas._console import print_table
-from nas._files import make_folder, read_json, write_json
-from nas._options import setting, words
-from nas.config import Config, differences, make_config
+from nas.cli.console import print_table
 from nas.data import identity
-from nas.environment import environment, num_cores
 from nas.executors import make_timer
-from nas.finalists import SPARE_PROCESSES, TIMING_PROCESSES
-from nas.planning import SPARE_SHARE
-from nas.preparation import describe_data, read_data
-from nas.settings import check_settings
+from nas.front.files import SPARE_PROCESSES, TIMING_PROCESSES
+from nas.prepare.inputs import describe_data, read_data
+from nas.prepare.plan import SPARE_SHARE
+from nas.prepare.settings import check_settings
+from nas.run.config import Config, differences, make_config
+from nas.system.environment import environment, num_cores
+from nas.system.files import make_folder, read_json, write_json
+from nas.system.text import setting, words
 from search_spaces import CandidateError, UserError, did_you_mean
 from supernets.train import TrainPlan
 

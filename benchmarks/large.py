@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.budget import parse_budget, resolve
 from nas.controllers.random import Random
 from nas.latency.measure import export_random
-from nas.problem import Objective, Problem
+from nas.problem.budget import parse_budget, resolve
+from nas.problem.problem import Objective, Problem
 from nas.targets import TARGETS, Timing, measure
 from search_spaces import load_space
 

@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 
-from nas.bench import mean
+from nas.bench.benchmark import mean
 from nas.controllers._base import one_blas_thread
 from nas.controllers._beliefs import Warp
 from nas.controllers._gaussian_process import GaussianProcess, features_of, fit_kernel

@@ -16,8 +16,8 @@ import torch
 
 from compress.export import export_onnx
 from nas.data import load_data
-from nas.run import read_config_of, read_space
-from nas.score import Scorer
+from nas.run.directory import read_config_of, read_space
+from nas.scoring.scorer import Scorer
 from nas.targets import TARGETS
 from search_spaces import SearchSpace
 from supernets.checkpoint import read_tensors

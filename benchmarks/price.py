@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.alone import alone_plan, fresh_network, trained_alone
-from nas.planning import training_images
-from nas.progress import Lines
-from nas.sampling import largest_member
-from nas.score import Scorer
-from nas.trained import Trained, reopened
+from nas.cli.progress import Lines
+from nas.prepare.plan import training_images
+from nas.prepare.reopen import Trained, reopened
+from nas.problem.feasible import largest_member
+from nas.scoring.scorer import Scorer
+from nas.standalone.train import alone_plan, fresh_network, trained_alone
 from search_spaces import Candidate
 
 

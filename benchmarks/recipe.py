@@ -23,14 +23,14 @@ from typing import Any
 
 import torch
 
-from nas._console import print_table
-from nas._options import setting, words
-from nas.alone import alone_plan, fresh_network, trained_alone
-from nas.config import Config, make_config
-from nas.environment import num_cores
-from nas.pilot import judged
-from nas.planning import training_images
-from nas.preparation import prepare
+from nas.cli.console import print_table
+from nas.prepare.inputs import prepare
+from nas.prepare.pilot import judged
+from nas.prepare.plan import training_images
+from nas.run.config import Config, make_config
+from nas.standalone.train import alone_plan, fresh_network, trained_alone
+from nas.system.environment import num_cores
+from nas.system.text import setting, words
 from search_spaces import Candidate, SearchSpace
 from supernets.optimizers import muon
 from supernets.train import TrainPlan

@@ -207,7 +207,7 @@ def _events(path: Path) -> list[dict[str, str]]:
 
 
 def _line(out: Path) -> list[str]:
-    program = "from nas.cli import main; main()"
+    program = "from nas.cli.app import main; main()"
     return [sys.executable, "-c", program, *SEARCH.split(), "--out", str(out)]
 
 

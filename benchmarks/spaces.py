@@ -56,7 +56,14 @@ def search(arguments: argparse.Namespace, space: str, seed: int, run: Path) -> N
     """One search to its end; nothing to do if it is finished."""
     if (run / "report" / "report.html").exists():
         return
-    line = [sys.executable, "-c", "from nas.cli import main; main()", "search", "--space", space]
+    line = [
+        sys.executable,
+        "-c",
+        "from nas.cli.app import main; main()",
+        "search",
+        "--space",
+        space,
+    ]
     line += ["--data", arguments.data, "--budget", arguments.budget, "--time", arguments.time]
     line += ["--seed", str(seed), "--resolution", str(arguments.resolution), "--out", str(run)]
     line += ["--data-dir", arguments.data_dir] if arguments.data_dir else []

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from nas.controllers import CONTROLLERS
-from nas.pareto import hypervolume
-from nas.reporter import Silent
+from nas.prepare.reopen import Trained, reopened
+from nas.problem.pareto import hypervolume
+from nas.problem.trial import Score, Trial
 from nas.search import trial_of
-from nas.trained import Trained, reopened
-from nas.trial import Score, Trial
+from nas.system.reporter import Silent
 from search_spaces import Candidate
 
 AFTER = (25, 50, 100, 200, 400)

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from nas.data import load_data
-from nas.environment import has_bf16_products
-from nas.planning import training_images
+from nas.prepare.plan import training_images
+from nas.system.environment import has_bf16_products
 from search_spaces import load_space
 from supernets.methods.sandwich import Sandwich
 from supernets.steps import SupernetLessons, autocast

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_spaces import Group, Slot, declaration
+from search_spaces import Group, Slot, declaration, one_precision
 from search_spaces.operators._fixed import FIXED
 
 
@@ -42,8 +42,7 @@ class Plan:
     @property
     def precision(self) -> str:
         """The one format of all slots, or "mixed"."""
-        names = {slot.precision for slot in self.slots}
-        return names.pop() if len(names) == 1 else "mixed"
+        return one_precision(slot.precision for slot in self.slots)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.slots))

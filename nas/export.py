@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas._files import make_folder
-from nas.card import read_card
-from nas.entry import Entry
 from nas.executors import make_timer
-from nas.finalists import (
+from nas.finalists.entry import Entry
+from nas.front.card import read_card
+from nas.front.contest import over_limit
+from nas.front.files import (
     CARD,
     EXPORTS,
     FINALISTS,
@@ -24,11 +24,12 @@ from nas.finalists import (
     is_whole,
     without_folder,
 )
-from nas.front import over_limit
-from nas.members import candidate_of, entry_of
-from nas.reporter import Reporter
-from nas.trained import reopened
+from nas.front.members import candidate_of, entry_of
+from nas.prepare.reopen import reopened
+from nas.system.files import make_folder
+from nas.system.reporter import Reporter
 from search_spaces import CandidateError, UserError
+from supernets.files import replacing
 
 NAME = "exported"
 STEPS = 4
@@ -90,12 +91,8 @@ def copy(source: Path, to: Path) -> None:
     make_folder(to)
     (to / CARD).unlink(missing_ok=True)
     for name in (*read_card(source / CARD)["files"], CARD):
-        temporary = to / f".{name}.part"
-        try:
+        with replacing(to / name) as temporary:
             shutil.copyfile(source / name, temporary)
-            temporary.replace(to / name)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _card(exporter: Exporter, entry: Entry, kept: Path, reporter: Reporter) -> dict[str, Any]:

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
-from nas._files import understood, write_json
-from nas.alone import alone_plan, fresh_network, seconds_per_step, trained_alone
-from nas.beside import Job, num_beside, shown_by, train_beside
-from nas.planning import training_images
-from nas.problem import Problem
-from nas.reporter import Reporter
-from nas.sampling import fits_in_some_format
-from nas.score import Scorer
-from nas.speed import with_batch
-from nas.trained import Trained, reopened
+from nas.prepare.plan import training_images
+from nas.prepare.reopen import Trained, reopened
+from nas.prepare.speed import with_batch
+from nas.problem.feasible import fits_in_some_format
+from nas.problem.problem import Problem
+from nas.scoring.scorer import Scorer
+from nas.standalone.beside import Job, num_beside, shown_by, train_beside
+from nas.standalone.train import alone_plan, fresh_network, seconds_per_step, trained_alone
+from nas.system.files import understood, write_json
+from nas.system.reporter import Reporter
 from search_spaces import Candidate, UserError
 from supernets.images import Images
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.finetuning import Recipe, make_finetuning
-from nas.finish import finish
-from nas.members import TUNED, entry_of
-from nas.reporter import Reporter
-from nas.run import read_front
-from nas.teacher import LARGEST, NO_TEACHER
-from nas.trained import Trained, reopened
+from nas.finalists.recipe import Recipe, make_finetuning
+from nas.finalists.teacher import LARGEST, NO_TEACHER
+from nas.front.finish import finish
+from nas.front.members import TUNED, entry_of
+from nas.prepare.reopen import Trained, reopened
+from nas.run.directory import read_front
+from nas.system.reporter import Reporter
 from search_spaces import Candidate, UserError
 
 

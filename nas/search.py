@@ -1,6 +1,6 @@
 """`nas search`, from a configuration to verified files. Read it top to bottom.
 
-config -> data, space, limits -> profile -> trim, plan -> train (all that: nas/training.py)
+config -> data, space, limits -> profile -> trim, plan -> train (nas/prepare/train_supernet.py)
        -> ( ask -> extract -> compress -> score -> record )*
        -> train finalists further -> export, time, verify -> front
 """
@@ -12,28 +12,28 @@ from typing import Any
 
 import numpy as np
 
-from nas._files import understood
-from nas.config import Config
-from nas.continuing import grown_plan
 from nas.controllers import CONTROLLERS, Predicts
 from nas.executors import Session, make_executor
-from nas.final_training import train_finalists
-from nas.finish import finish
-from nas.growth import asked
-from nas.hosts import unlike
-from nas.planning import (
+from nas.finalists.train import train_finalists
+from nas.front.continuing import grown_plan
+from nas.front.finish import finish
+from nas.prepare.plan import (
     PhasePlan,
     phase_plan_of,
     plan_search,
 )
-from nas.problem import Problem
-from nas.reporter import Reporter
-from nas.run import Run
-from nas.score import Scorer
+from nas.prepare.reopen import Trained
+from nas.prepare.train_supernet import Begun, begin
+from nas.problem.problem import Problem
+from nas.problem.trial import Score, Trial
+from nas.run.config import Config
+from nas.run.directory import Run
+from nas.run.growth import asked
+from nas.scoring.scorer import Scorer
+from nas.system.files import understood
+from nas.system.hosts import unlike
+from nas.system.reporter import Reporter
 from nas.train import refuse_supernet_run
-from nas.trained import Trained
-from nas.training import Begun, begin
-from nas.trial import Score, Trial
 from search_spaces import Candidate, UserError
 
 
@@ -100,7 +100,7 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
     waiting: list[Candidate] = []
     is_dry = False
     reporter.phase("search", f"scoring {number} candidates with '{config.controller}'")
-    with make_executor(config).session(trained) as session:
+    with make_executor(config).session(trained.scoring) as session:
         while len(trials) < number:
             while not is_dry and len(waiting) <= lag and len(trials) + len(waiting) < number:
                 seen = seen_with_lag(trials, waiting, lag)

@@ -8,11 +8,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from nas._files import read_json
-from nas.config import Config
-from nas.reporter import Reporter
-from nas.run import WEIGHTS, read_config_of
-from nas.training import begin
+from nas.prepare.train_supernet import begin
+from nas.run.config import Config
+from nas.run.directory import WEIGHTS, read_config_of
+from nas.system.files import read_json
+from nas.system.reporter import Reporter
 from search_spaces import UserError
 
 PLAN = "plan.json"

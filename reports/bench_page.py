@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nas.bench import Benchmark, Record, mean, table_of
+from nas.bench.benchmark import Benchmark, Record, mean, table_of
 from reports import legends, text
 from reports.axes import Json
 from reports.curves import line, lines

@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from nas._files import make_folder
-from nas.bench import Benchmark, Record
+from nas.bench.benchmark import Benchmark, Record
+from nas.system.files import make_folder
 from reports import bench_page, comparison_page, sweep_page
 from reports.comparison import Comparison
 from reports.load import load_run

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas._files import unsealed
+from nas.system.files import unsealed
 from reports.records import Interval
 from search_spaces import Option, UserError
 

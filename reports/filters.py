@@ -11,14 +11,15 @@ from typing import Any
 from reports import operators, text
 from reports.markup import Html, element, join
 from reports.records import RunTables
+from search_spaces import MIXED, PRECISIONS, precision_of
 
-PRECISIONS = ("fp32", "int8", "mixed")
+FORMATS = (*PRECISIONS, MIXED)
 
 
 def tags(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> list[str]:
     """What a network can be found by."""
     names = sorted(set(text.operators(arch)))
-    return [f"precision:{text.precision(policy)}", *(f"operator:{name}" for name in names)]
+    return [f"precision:{precision_of(policy)}", *(f"operator:{name}" for name in names)]
 
 
 def tags_attribute(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> str:
@@ -30,8 +31,8 @@ def bar(run: RunTables) -> Html | None:
     """The buttons; none where no button would tell networks apart."""
     decided = [(m.arch, m.policy) for m in run.members]
     decided += [(trial.arch, trial.policy) for trial in run.trials]
-    found = {text.precision(policy) for _, policy in decided}
-    formats = [name for name in PRECISIONS if name in found] + sorted(found - {*PRECISIONS})
+    found = {precision_of(policy) for _, policy in decided}
+    formats = [name for name in FORMATS if name in found] + sorted(found - {*FORMATS})
     groups = [
         ("Precision", "precision", formats),
         ("Uses", "operator", operators.used(run)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.pareto import hypervolume, non_dominated
+from nas.problem.pareto import hypervolume, non_dominated
 from reports import text
 from reports.records import Member, RunTables, TrialRow
 

@@ -6,8 +6,8 @@ latency budget, which no space knows, is compared with everything this run measu
 
 from collections.abc import Sequence
 
-from nas.budget import binding, parse_budget, resolve
-from nas.problem import Limit
+from nas.problem.budget import binding, parse_budget, resolve
+from nas.problem.problem import Limit
 from reports.records import LimitRow, Member, TrialRow
 from search_spaces import SearchSpace
 

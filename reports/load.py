@@ -8,7 +8,7 @@ killed while writing it) and is then ignored.
 import math
 from pathlib import Path
 
-from nas.run import read_space
+from nas.run.directory import read_space
 from reports.cards import read_member
 from reports.documents import (
     Json,

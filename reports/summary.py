@@ -5,7 +5,7 @@ Plain text, not escaped: whoever puts it into a page or a Markdown file escapes 
 
 from collections.abc import Callable
 
-from nas.budget import format_value
+from nas.problem.budget import format_value
 from reports import text
 from reports.documents import as_number
 from reports.records import LimitRow, Member, ModelFile, RunTables

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.budget import format_value
+from nas.problem.budget import format_value
 from reports.documents import as_number
 from reports.records import Interval
 
@@ -161,12 +161,6 @@ def network(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[str, ..
 def operators(arch: Mapping[str, Any]) -> list[str]:
     """What fills the blocks, one word per block."""
     return [name for stage in stages(arch, {}) for name, _ in stage.blocks if name]
-
-
-def precision(policy: Mapping[str, Any]) -> str:
-    """The one format of all stages, or "mixed"; networks without a policy are fp32."""
-    formats = {str(v) for name, v in policy.items() if name.rpartition(".")[2] == "precision"}
-    return "mixed" if len(formats) > 1 else next(iter(formats), "fp32")
 
 
 def per_stage(arch: Mapping[str, Any], policy: Mapping[str, Any], field: str) -> str:

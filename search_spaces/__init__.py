@@ -21,8 +21,11 @@ from search_spaces._network import Stage as Stage
 from search_spaces._network import Staged as Staged
 from search_spaces._network import declaration as declaration
 from search_spaces._network import signature_cost as signature_cost
+from search_spaces._precision import MIXED as MIXED
 from search_spaces._precision import PRECISIONS as PRECISIONS
 from search_spaces._precision import check_precisions as check_precisions
+from search_spaces._precision import one_precision as one_precision
+from search_spaces._precision import precision_of as precision_of
 from search_spaces._registry import Registry as Registry
 from search_spaces._resolution import pyramid as pyramid
 from search_spaces._slot import Cost as Cost

@@ -4,10 +4,13 @@
 per output channel, and biases in four bytes with a scale of their own.
 """
 
+from collections.abc import Iterable, Mapping
+
 from search_spaces._errors import UserError, did_you_mean
 from search_spaces._slot import Cost
 
 PRECISIONS = ("fp32", "int8")
+MIXED = "mixed"
 
 CALL_BYTES = {"fp32": 150, "int8": 420}
 """Graph bytes per kernel launched: its node, names, and for int8 its (de)quantizers. Measured."""
@@ -22,6 +25,17 @@ def size_bytes(cost: Cost, precision: str) -> float:
     if precision == "fp32":
         return 4 * (cost.weights + cost.vectors) + graph
     return cost.weights + 4 * cost.vectors + INT8_CHANNEL_BYTES * cost.channels + graph
+
+
+def one_precision(names: Iterable[str]) -> str:
+    """The one format of these, "mixed" if they are several, "fp32" if there are none."""
+    distinct = set(names)
+    return MIXED if len(distinct) > 1 else next(iter(distinct), "fp32")
+
+
+def precision_of(policy: Mapping[str, object]) -> str:
+    """The one format of all stages of a policy, or "mixed"."""
+    return one_precision(str(v) for name, v in policy.items() if name.endswith(".precision"))
 
 
 def check_precisions(names: tuple[str, ...]) -> None:

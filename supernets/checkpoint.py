@@ -6,7 +6,6 @@ load like any others.
 """
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from search_spaces import UserError
+from supernets.files import replacing
 
 METADATA, CHECKSUM = "document", "crc32"
 
@@ -25,21 +25,12 @@ METADATA, CHECKSUM = "document", "crc32"
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
     """Write tensors and a JSON document atomically, synced to disk."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        # NOTE: one entry, because safetensors writes several in random order.
-        sealed = {**document, CHECKSUM: checksum(contiguous, document)}
-        # NOTE: not `save_file`, which makes files that only their owner can read.
-        content = save(contiguous, metadata={METADATA: json.dumps(sealed)})
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    # NOTE: one entry, because safetensors writes several in random order.
+    sealed = {**document, CHECKSUM: checksum(contiguous, document)}
+    # NOTE: not `save_file`, which makes files that only their owner can read.
+    content = save(contiguous, metadata={METADATA: json.dumps(sealed)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

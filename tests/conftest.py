@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from nas.config import Config
 from nas.data import DataSet, load_data
-from nas.reporter import Silent
+from nas.run.config import Config
 from nas.search import search
+from nas.system.reporter import Silent
 from search_spaces import SearchSpace
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
@@ -137,8 +137,8 @@ def two_timing_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def time_in_two_processes(patch: pytest.MonkeyPatch) -> None:
     """Sets the constants of the timing."""
-    patch.setattr("nas.finalists.TIMING_PROCESSES", 2)
-    patch.setattr("nas.finalists.SPARE_PROCESSES", 0)
+    patch.setattr("nas.front.files.TIMING_PROCESSES", 2)
+    patch.setattr("nas.front.files.SPARE_PROCESSES", 0)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from compress import Compressed, compress, export_onnx
-from nas.environment import int8_products_saturate
+from nas.system.environment import int8_products_saturate
 from search_spaces import SearchSpace, Slot
 from supernets.network import PlainNetwork
 

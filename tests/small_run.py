@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from nas._files import CHECKSUM, read_json, read_lines
-from nas.alone import trained_alone
-from nas.beside import Job
-from nas.card import read_card
-from nas.config import Config
-from nas.entry import Entry
-from nas.finalists import Exporter
+from nas.finalists.entry import Entry
+from nas.front.card import read_card
+from nas.front.files import Exporter
 from nas.latency import Row
-from nas.reporter import Silent
+from nas.run.config import Config
 from nas.search import search
+from nas.standalone.beside import Job
+from nas.standalone.train import trained_alone
+from nas.system.files import CHECKSUM, read_json, read_lines
+from nas.system.reporter import Silent
 from nas.targets import Timing
 from search_spaces import CandidateError
 from supernets.train import DivergedError
@@ -69,7 +69,7 @@ def train_one_by_one(
     processes: int,
     on_progress: Callable[[str, int, int], None] = lambda name, step, steps: None,
 ) -> None:
-    """What `nas.beside.train_beside` does, in this process: no seconds until others have begun."""
+    """What `nas.standalone.beside.train_beside` does, in this process: no seconds until others have begun."""
     for job in jobs:
         with suppress(DivergedError):
             trained_alone(
@@ -151,12 +151,12 @@ class SmallRun:
             return lambda *_, **__: read_json(self.path / name)
 
         with (
-            mock.patch("nas.finalists.Exporter._export", export),
-            mock.patch("nas.finalists.Exporter._card", card),
+            mock.patch("nas.front.files.Exporter._export", export),
+            mock.patch("nas.front.files.Exporter._card", card),
             mock.patch("nas.executors._base.measure", measure),
-            mock.patch("nas.profiling.measure_rows", measure_rows),
-            mock.patch("nas.training.plan_training", plan("plan.json")),
+            mock.patch("nas.prepare.profile.measure_rows", measure_rows),
+            mock.patch("nas.prepare.train_supernet.plan_training", plan("plan.json")),
             mock.patch("nas.search.plan_search", plan("search_plan.json")),
-            mock.patch("nas.final_training.train_beside", train_one_by_one),
+            mock.patch("nas.finalists.train.train_beside", train_one_by_one),
         ):
             yield

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from nas.controllers import AbstractController
-from nas.problem import CostModel, Limit, NothingKnown, Objective, Problem
-from nas.trial import Trial
+from nas.problem.problem import CostModel, Limit, NothingKnown, Objective, Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate, Choice, SearchSpace
 
 BLOCKS = (1, 2, 3, 4)

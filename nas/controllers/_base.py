@@ -14,8 +14,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from nas.problem import Problem
-from nas.trial import Trial
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate, Registry, UserError
 
 CONTROLLERS = Registry("nas.controllers", "controller")

@@ -23,8 +23,8 @@ from nas.controllers._gaussian_process import (
     fit_kernel,
 )
 from nas.controllers._variation import encodings_of, selection_order
-from nas.problem import Problem
-from nas.trial import Trial
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import SearchSpace
 
 REMEMBERED, LEARNT_FROM = 400, 200

@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.controllers._variation import ENUMERABLE_ROWS, encodings_of, selection_order
-from nas.problem import Problem
-from nas.sampling import repair
-from nas.trial import Trial
+from nas.problem.feasible import repair
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import SearchSpace
 
 if TYPE_CHECKING:

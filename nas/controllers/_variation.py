@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from nas.pareto import crowding_distances, ranks
-from nas.problem import Problem
-from nas.sampling import neighbours, repair
-from nas.trial import Trial
+from nas.problem.feasible import neighbours, repair
+from nas.problem.pareto import crowding_distances, ranks
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate, SearchSpace
 
 ENUMERABLE_SIZE = 50_000

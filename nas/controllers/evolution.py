@@ -31,10 +31,10 @@ from nas.controllers._variation import (
     selection_order,
     spread,
 )
-from nas.pareto import non_dominated
-from nas.problem import Problem
-from nas.sampling import repair
-from nas.trial import Trial
+from nas.problem.feasible import repair
+from nas.problem.pareto import non_dominated
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate
 
 BROOD, ROUNDS = 8, 16

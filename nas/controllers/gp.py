@@ -34,9 +34,9 @@ from nas.controllers._optuna import (
     suggestions,
 )
 from nas.controllers._variation import codes, codes_of_trials, fresh, propose
-from nas.problem import Problem
-from nas.sampling import neighbours, repair
-from nas.trial import Trial
+from nas.problem.feasible import neighbours, repair
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import numpy as np
 
 from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
 from nas.controllers._variation import encodings_of, propose, selection_order, spread
-from nas.pareto import ranks
-from nas.problem import Problem
-from nas.sampling import neighbours
-from nas.trial import Trial
+from nas.problem.feasible import neighbours
+from nas.problem.pareto import ranks
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate
 
 STARTS = 8

@@ -26,8 +26,8 @@ from nas.controllers._optuna import (
     suggestions,
 )
 from nas.controllers._variation import propose
-from nas.problem import Problem
-from nas.trial import Trial
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate
 
 GENERATION = "NSGAIISampler:generation"

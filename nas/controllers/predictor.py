@@ -47,10 +47,10 @@ from nas.controllers._variation import (
     propose,
     spread,
 )
-from nas.pareto import non_dominated
-from nas.problem import Problem
-from nas.sampling import repair
-from nas.trial import Trial
+from nas.problem.feasible import repair
+from nas.problem.pareto import non_dominated
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate
 
 HOPELESS, HOPELESS_COST = 1.6, 3.0

@@ -6,8 +6,8 @@ from typing import final
 
 from nas.controllers._base import CONTROLLERS, AbstractController, generator
 from nas.controllers._variation import propose
-from nas.problem import Problem
-from nas.trial import Trial
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate
 
 DRAWS, ROUNDS = 256, 8

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from nas.data._decode import Content
-from nas.environment import num_cores
+from nas.system.environment import num_cores
 
 Result = TypeVar("Result")
 Named = tuple[str, Content]

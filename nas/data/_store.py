@@ -34,7 +34,6 @@ from typing import Any
 import numpy as np
 import PIL
 
-from nas._files import write_json
 from nas.data._base import (
     NUM_CALIBRATION_IMAGES,
     DataSet,
@@ -51,6 +50,7 @@ from nas.data._load import label_of
 from nas.data._parallel import Named, in_parallel
 from nas.data._resize import choose_resolution, crop_rule
 from nas.data._source import AbstractSource, check_index, deal, splits_note
+from nas.system.files import write_json
 
 SCHEMA = 1
 """Goes up when the same files give other pixels, labels or splits than before."""

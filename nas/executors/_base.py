@@ -9,17 +9,20 @@ with the same lag, and no worker waits for a batch to end.
 import dataclasses
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nas.config import Config
-from nas.environment import num_cores
+from nas.problem.trial import Score
+from nas.run.config import Config
+from nas.system.environment import num_cores
 from nas.targets import Timer, measure
-from nas.trial import Score
 from search_spaces import Candidate, Registry, UserError
 
 if TYPE_CHECKING:
-    from nas.trained import Trained  # which needs the registry
+    from nas.data import DataSet
+    from nas.scoring.scorer import Scorer  # which imports torch
 
 EXECUTORS = Registry("nas.executors", "executor")
 TRIES = 2
@@ -34,6 +37,23 @@ class Session(Protocol):
 
     def finished(self) -> tuple[str, Score]:
         """Key and score of one started candidate; waits for one if none is finished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What scores are made with.
+
+    Attributes:
+        run: Directory from which another process reads it all (`nas/prepare/_scoring_worker.py`).
+        scorer: For scores in this process.
+        data: Some of its images are looked at.
+        threads: Of a score; 0 for as many as there are cores for.
+    """
+
+    run: Path
+    scorer: "Scorer"
+    data: "DataSet"
+    threads: int
 
 
 class AbstractExecutor(ABC):
@@ -65,7 +85,7 @@ class AbstractExecutor(ABC):
         """
 
     @abstractmethod
-    def session(self, trained: "Trained") -> AbstractContextManager[Session]:
+    def session(self, scoring: Scoring) -> AbstractContextManager[Session]:
         """Ready to score; at its end nothing that it started runs any more."""
 
     def timer(self, target: str, threads: int) -> Timer:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from nas.data import DataSet
-from nas.environment import this_host
-from nas.score import Scorer
+from nas.scoring.scorer import Scorer
+from nas.system.environment import this_host
 from nas.targets import measure
 from search_spaces import CandidateError, SearchSpace
 from supernets.supernet import Supernet

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
-from nas.executors._base import EXECUTORS, AbstractExecutor, Session
-from nas.score import Scorer
-from nas.trained import Trained
-from nas.trial import Score
+from nas.executors._base import EXECUTORS, AbstractExecutor, Scoring, Session
+from nas.problem.trial import Score
+from nas.scoring.scorer import Scorer
 from search_spaces import Candidate
 
 
@@ -32,9 +31,9 @@ class Inline(AbstractExecutor):
         return 0
 
     @contextmanager
-    def session(self, trained: Trained) -> Iterator[Session]:
+    def session(self, scoring: Scoring) -> Iterator[Session]:
         """See `AbstractExecutor.session`."""
-        yield _Queue(trained.scorer)
+        yield _Queue(scoring.scorer)
 
 
 class _Queue:

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, final
 
-from nas.environment import num_cores
-from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Session, check_limit
-from nas.trained import Trained
-from nas.trial import Score
+from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Scoring, Session, check_limit
+from nas.problem.trial import Score
+from nas.system.environment import num_cores
 from search_spaces import Candidate
 
-COMMAND = (sys.executable, "-m", "nas.executors._worker")
+COMMAND = (sys.executable, "-m", "nas.prepare._scoring_worker")
 STARTED_WITHIN_S = 300.0
 """For importing torch, the weights and the images."""
 
@@ -52,9 +51,9 @@ class Processes(AbstractExecutor):
         return self.workers or num_cores()
 
     @contextmanager
-    def session(self, trained: Trained) -> Iterator[Session]:
+    def session(self, scoring: Scoring) -> Iterator[Session]:
         """See `AbstractExecutor.session`."""
-        pool = _Pool(trained.run.path, self.at_once, self.score_limit_s)
+        pool = _Pool(scoring.run, self.at_once, self.score_limit_s)
         try:
             yield pool
         finally:

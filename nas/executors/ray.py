@@ -15,13 +15,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, final
 
-from nas.environment import num_cores
 from nas.executors import _cluster
-from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Session, check_limit
-from nas.score import CALIBRATION_IMAGES
+from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Scoring, Session, check_limit
+from nas.problem.trial import Score
+from nas.scoring.scorer import CALIBRATION_IMAGES
+from nas.system.environment import num_cores
 from nas.targets import Timer, Timing
-from nas.trained import Trained
-from nas.trial import Score
 from search_spaces import Candidate, CandidateError, UserError
 
 
@@ -67,22 +66,22 @@ class Ray(AbstractExecutor):
             _cluster.check_installed()
 
     @contextmanager
-    def session(self, trained: Trained) -> Iterator[Session]:
+    def session(self, scoring: Scoring) -> Iterator[Session]:
         """See `AbstractExecutor.session`.
 
         Raises:
             UserError: If no node has enough cores or shared memory.
         """
-        threads = trained.config.threads or max(1, self.num_cores // self.at_once)
+        threads = scoring.threads or max(1, self.num_cores // self.at_once)
         with _cluster.connected(self.ray_address, num_cpus=self.at_once * threads) as ray:
             most = max((int(node.get("CPU", 0)) for node in _cluster.nodes(ray)), default=0)
-            if most < max(1, trained.config.threads):
+            if most < max(1, scoring.threads):
                 raise UserError(
                     f"a score takes {threads} threads, and the largest node of the Ray cluster at "
                     f"'{self.ray_address}' has {most} cores. Lower --threads, or add a node."
                 )
             threads = min(threads, most)
-            bundle = bundle_of(trained, threads=threads, limit_s=self.score_limit_s)
+            bundle = bundle_of(scoring, threads=threads, limit_s=self.score_limit_s)
             _check_fits(bundle.num_bytes, _cluster.nodes(ray))
             tasks = _Tasks(ray, bundle, self.at_once)
             try:
@@ -96,26 +95,26 @@ class Ray(AbstractExecutor):
         return partial(_timed, self, here, target, threads) if self.ray_address else here
 
 
-def bundle_of(trained: Trained, *, threads: int, limit_s: float) -> "Any":
+def bundle_of(scoring: Scoring, *, threads: int, limit_s: float) -> "Any":
     """What nodes need of a run with a trained supernet."""
     from nas.executors._ray_tasks import Bundle
 
-    data, number = trained.data, trained.phases.images_per_score
+    data, scorer = scoring.data, scoring.scorer
     nothing = data.train.take(0)
     few = replace(
         data,
         train=nothing,
         test=nothing,
-        search=data.search.take(number).copied(),
+        search=data.search.take(scorer.num_images).copied(),
         calibration=data.calibration.take(CALIBRATION_IMAGES).copied(),
     )
-    weights = trained.scorer.supernet.state_dict()
+    weights = scorer.supernet.state_dict()
     return Bundle(
-        space=trained.problem.space.to_json(),
+        space=scorer.supernet.space.to_json(),
         weights={name: tensor.numpy() for name, tensor in weights.items()},
         data=few,
-        images_per_score=number,
-        needs_reduced_range=trained.scorer.needs_reduced_range,
+        images_per_score=scorer.num_images,
+        needs_reduced_range=scorer.needs_reduced_range,
         threads=threads,
         limit_s=limit_s,
     )

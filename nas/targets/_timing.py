@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.environment import cpu_model, instruction_set, now
+from nas.system.environment import cpu_model, instruction_set, now
 from nas.targets._base import TARGETS, Timing
 from search_spaces import CandidateError
 

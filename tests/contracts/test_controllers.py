@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from nas.controllers import CONTROLLERS, AbstractController
-from nas.pareto import hypervolume
-from nas.problem import Limit, NothingKnown, Objective, Problem
-from nas.trial import Trial
+from nas.problem.pareto import hypervolume
+from nas.problem.problem import Limit, NothingKnown, Objective, Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate, Choice, SearchSpace, load_space
 from tests.toy_problem import (
     NOTHING_KNOWN,

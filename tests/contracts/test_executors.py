@@ -17,9 +17,9 @@ import pytest
 
 from nas.executors import EXECUTORS, AbstractExecutor
 from nas.executors.processes import Processes
-from nas.reporter import Silent
+from nas.prepare.reopen import Trained, reopened
 from nas.search import score_candidates
-from nas.trained import Trained, reopened
+from nas.system.reporter import Silent
 from search_spaces import Candidate
 
 
@@ -53,7 +53,7 @@ def children() -> list[int]:
 
 def test_scores_are_those_of_this_process(executor: AbstractExecutor, trained: Trained) -> None:
     wanted = candidates(trained, 4)
-    with executor.session(trained) as session:
+    with executor.session(trained.scoring) as session:
         for candidate in wanted:
             session.start(candidate)
         found = dict(session.finished() for _ in wanted)
@@ -80,7 +80,7 @@ def test_the_records_do_not_depend_on_the_executor(
 
 @pytest.fixture
 def pool(trained: Trained) -> Iterator[object]:
-    with Processes(workers=1).session(trained) as session:
+    with Processes(workers=1).session(trained.scoring) as session:
         yield session
 
 
@@ -104,7 +104,7 @@ def test_a_worker_that_is_killed_once_costs_nothing(pool: object, trained: Train
 
 def test_a_worker_that_is_stuck_twice_is_a_failure(trained: Trained) -> None:
     (candidate,) = candidates(trained, 1)
-    with Processes(workers=1, score_limit_s=1e-4).session(trained) as session:
+    with Processes(workers=1, score_limit_s=1e-4).session(trained.scoring) as session:
         session.start(candidate)
         key, score = session.finished()
     assert key == candidate.key
@@ -114,7 +114,7 @@ def test_a_worker_that_is_stuck_twice_is_a_failure(trained: Trained) -> None:
 
 def test_a_worker_that_cannot_start_is_an_error(trained: Trained, own_run: Path) -> None:
     (own_run / "supernet.safetensors").write_bytes(b"")
-    with Processes(workers=1).session(trained) as session:
+    with Processes(workers=1).session(trained.scoring) as session:
         session.start(candidates(trained, 1)[0])
         with pytest.raises(RuntimeError, match=r"before it was ready: .*supernet"):
             session.finished()
@@ -125,9 +125,9 @@ def test_workers_end_with_the_process_that_started_them(own_run: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"
         "from nas.executors.processes import Processes\n"
-        "from nas.reporter import Silent; from nas.trained import reopened\n"
+        "from nas.system.reporter import Silent; from nas.prepare.reopen import reopened\n"
         "trained = reopened(Path(sys.argv[1]), Silent())\n"
-        "with Processes(workers=1).session(trained) as session:\n"
+        "with Processes(workers=1).session(trained.scoring) as session:\n"
         "    print(session._workers[0].process.pid, flush=True)\n"
         "    time.sleep(600)\n"
     )

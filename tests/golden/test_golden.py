@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nas.controllers import CONTROLLERS
-from nas.pareto import ParetoFront
+from nas.problem.pareto import ParetoFront
 from tests.toy_problem import search, toy_problem
 
 FOLDER = Path(__file__).parent

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.bench import Benchmark, Outcome, measure, record_of, run_search
-from nas.cli import main
+from nas.bench.benchmark import Benchmark, Outcome, measure, record_of, run_search
+from nas.bench.table import read_table
+from nas.cli.app import main
 from nas.controllers.random import Random
-from nas.problem import Limit, Objective
-from nas.table import read_table
+from nas.problem.problem import Limit, Objective
 from search_spaces import UserError
 
 QUALITY, COST = Objective("acc", "maximize"), Objective("macs", "minimize")

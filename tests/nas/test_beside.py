@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.alone import LOG, NETWORK, fresh_network, trained_alone
-from nas.alone import PLAN as PLAN_FILE
-from nas.beside import Job, train_beside
+from nas.standalone.beside import Job, train_beside
+from nas.standalone.train import LOG, NETWORK, fresh_network, trained_alone
+from nas.standalone.train import PLAN as PLAN_FILE
 from search_spaces import SearchSpace, UserError
 from supernets._worker import Worker
 from supernets.images import Images
@@ -61,7 +61,7 @@ def expected(jobs: list[Job], tmp_path: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.beside.LOOK_S", 0.02)
+    monkeypatch.setattr("nas.standalone.beside.LOOK_S", 0.02)
 
 
 def weights(job: Job) -> bytes:
@@ -220,5 +220,5 @@ def test_a_damaged_folder_is_one_message(jobs: list[Job]) -> None:
 
 
 def test_without_jobs_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.beside.Worker", None)
+    monkeypatch.setattr("nas.standalone.beside.Worker", None)
     train_beside(iter(()), processes=4)

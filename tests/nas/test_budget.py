@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nas.budget import (
+from nas.problem.budget import (
     UNITS,
     Budget,
     binding,
@@ -17,7 +17,7 @@ from nas.budget import (
     refuse_impossible,
     resolve,
 )
-from nas.problem import Limit
+from nas.problem.problem import Limit
 from search_spaces import UserError
 
 quick = settings(deadline=None, max_examples=80)

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from nas.card import build_card, check_card, read_card, write_card
+from nas.front.card import build_card, check_card, read_card, write_card
+from nas.front.verify import verify
 from nas.targets import Timing
-from nas.verify import verify
 from search_spaces import Candidate, Options, UserError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "verify_card.py"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from nas import cli
+from nas.cli import app as cli
 from search_spaces import UserError
 
 FLAGS = {
@@ -275,7 +275,7 @@ def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
     arguments: list[str], tmp_path: Path
 ) -> None:
     out = ["--out", str(tmp_path / "run")] if arguments is TOY else []
-    program = f"from nas.cli import main; main({[*arguments, *out]})"
+    program = f"from nas.cli.app import main; main({[*arguments, *out]})"
     read_end, write_end = os.pipe()
     os.close(read_end)
     done = subprocess.run(
@@ -289,7 +289,7 @@ def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
 def test_ctrl_c_is_code_130_and_one_line(tmp_path: Path) -> None:
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from nas.cli import main; import nas.search; print('ready', flush=True); main()"
+        "from nas.cli.app import main; import nas.search; print('ready', flush=True); main()"
     )
     arguments = [*TOY, "--time", "1h", "--out", str(tmp_path / "run")]
     with subprocess.Popen(

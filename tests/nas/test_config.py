@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.config import Config, differences, is_a, make_config, parse_time, read_config
+from nas.run.config import Config, differences, is_a, make_config, parse_time, read_config
 from search_spaces import UserError
 
 

@@ -15,20 +15,20 @@ from typing import Any
 
 import pytest
 
-from nas import cli
-from nas._files import read_json, write_json
-from nas.card import read_card, write_card
-from nas.config import Config
-from nas.continuing import grown_plan, more_command, rejoined
+from nas.cli import app as cli
+from nas.finalists.recipe import Recipe
 from nas.finetune import finetune
-from nas.finetuning import Recipe
-from nas.growth import as_begun, extension, has_front
-from nas.reporter import Silent
-from nas.run import Run, read_config_of, read_front
-from nas.score import Scorer
+from nas.front.card import read_card, write_card
+from nas.front.continuing import grown_plan, more_command, rejoined
+from nas.prepare.reopen import reopened
+from nas.run.config import Config
+from nas.run.directory import Run, read_config_of, read_front
+from nas.run.growth import as_begun, extension, has_front
+from nas.scoring.scorer import Scorer
 from nas.search import search
+from nas.system.files import read_json, write_json
+from nas.system.reporter import Silent
 from nas.train import train_supernet
-from nas.trained import reopened
 from search_spaces import UserError
 from tests.conftest import TOY
 from tests.small_run import SmallRun, results
@@ -197,7 +197,7 @@ def test_where_nobody_joins_nothing_is_timed_again(own_run: Path) -> None:
 
 def contest_of(trained: Any) -> tuple[Any, Any]:
     """What `finish` would ask of the run."""
-    from nas import finish as finishing
+    from nas.front import finish as finishing
 
     seen: list[Any] = []
 
@@ -212,7 +212,11 @@ def contest_of(trained: Any) -> tuple[Any, Any]:
     return seen[0], seen[1]
 
 
-PLACES = ("nas.run.write_text", "nas.continuing.write_json", "nas.search.score_candidates")
+PLACES = (
+    "nas.run.directory.write_text",
+    "nas.front.continuing.write_json",
+    "nas.search.score_candidates",
+)
 """Config.toml is written after the first line of grown.jsonl; the plan; nothing else."""
 
 
@@ -233,7 +237,7 @@ def test_wherever_it_is_killed_the_same_command_goes_on(
 def test_before_the_first_write_the_old_command_still_fits(
     own_run: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with stopped(monkeypatch, "nas.run.write_text"):
+    with stopped(monkeypatch, "nas.run.directory.write_text"):
         search(MORE, own_run, Silent())
     search(TOY, own_run, Silent())
     assert results(own_run) == results(finished_run)
@@ -247,7 +251,7 @@ def test_a_search_that_is_killed_while_it_goes_on_keeps_its_trials(
         search(MORE, whole, Silent())
     many = replace(MORE, trials=24)
     (tmp_path / "more.toml").write_text(many.to_toml())
-    command = [sys.executable, "-c", "from nas.cli import main; main()", "search"]
+    command = [sys.executable, "-c", "from nas.cli.app import main; main()", "search"]
     command += ["--config", str(tmp_path / "more.toml"), "--out", str(own_run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         while len(trials(own_run)) < MORE.trials:
@@ -280,7 +284,7 @@ def test_a_kill_between_two_cards_leaves_no_latencies_of_two_calls(
         write_card(card, path)
 
     with monkeypatch.context() as context:
-        context.setattr("nas.finalists.write_card", write)
+        context.setattr("nas.front.files.write_card", write)
         with pytest.raises(Stopped):
             search(MORE, own_run, Silent())
     monkeypatch.setattr("nas.executors._base.measure", no_timing)

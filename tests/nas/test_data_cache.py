@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from nas.cli import main
-from nas.config import Config, make_config
+from nas.cli.app import main
 from nas.data import DataSet, _store, load_data
-from nas.preparation import describe_data, prepare
+from nas.prepare.inputs import describe_data, prepare
+from nas.run.config import Config, make_config
 from search_spaces import UserError
 from tests.own_data import picture, write_classes, write_parquet
 

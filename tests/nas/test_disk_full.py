@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nas import cli
+from nas.cli import app as cli
 from nas.data import load_data
 from tests.own_data import write_classes
 from tests.small_run import SmallRun, results

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas._files import read_json
 from nas.fidelity import agreement, chosen, fidelity
-from nas.reporter import Silent
-from nas.trained import reopened
+from nas.prepare.reopen import reopened
+from nas.system.files import read_json
+from nas.system.reporter import Silent
 from search_spaces import UserError
 from tests.strategies import noise
 
@@ -48,7 +48,7 @@ def test_it_continues_and_is_refused_with_other_numbers(
     # As if killed before the last one was scored.
     (own_run / "fidelity" / done[-1] / "scores.json").unlink()
     (own_run / "fidelity" / "fidelity.json").unlink()
-    monkeypatch.setattr("nas.alone.train", None)
+    monkeypatch.setattr("nas.standalone.train.train", None)
     assert fidelity(own_run, 3, 3.0, Silent()) == first
 
 

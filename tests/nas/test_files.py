@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas._files import append_line, read_json, read_lines, understood, write_json
+from nas.system.files import append_line, read_json, read_lines, understood, write_json
 from search_spaces import UserError
 
 
@@ -51,7 +51,7 @@ def test_a_full_disk_leaves_the_old_content(
 def test_a_line_that_does_not_fit_leaves_the_lines_before_it(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     program = (
-        "import resource, signal, sys; from pathlib import Path; from nas._files import *\n"
+        "import resource, signal, sys; from pathlib import Path; from nas.system.files import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "for number in range(100): append_line(Path(sys.argv[1]), {'number': number})"

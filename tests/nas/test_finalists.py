@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.finalists import CARD, is_finished, parity
+from nas.front.files import CARD, is_finished, parity
 
 
 def test_a_folder_without_a_card_is_not_finished_and_keeps_its_files(tmp_path: Path) -> None:

@@ -14,19 +14,19 @@ import torch
 
 import nas
 from nas import finetune as finetuning
-from nas.alone import NETWORK
-from nas.card import read_card
 from nas.data import Split
-from nas.final_training import MIN_STEPS, FinalTraining, _chosen, divided, train_finalists
+from nas.finalists.order import finalist_order
+from nas.finalists.recipe import Finetuning, Recipe, make_finetuning, unseen
+from nas.finalists.teacher import OnnxTeacher
+from nas.finalists.train import MIN_STEPS, FinalTraining, _chosen, divided, train_finalists
 from nas.finetune import finetune
-from nas.finetuning import Finetuning, Recipe, make_finetuning, unseen
-from nas.front import finalist_order
-from nas.reporter import Silent
-from nas.run import read_config_of, read_front
+from nas.front.card import read_card
+from nas.prepare.reopen import reopened
+from nas.problem.trial import Trial
+from nas.run.directory import read_config_of, read_front
 from nas.search import search
-from nas.teacher import OnnxTeacher
-from nas.trained import reopened
-from nas.trial import Trial
+from nas.standalone.train import NETWORK
+from nas.system.reporter import Silent
 from search_spaces import UserError
 from supernets import train as training
 from supernets.train import DivergedError, TrainPlan
@@ -203,8 +203,8 @@ def test_a_kill_between_two_finalists_gives_neither_more_time(
     trained = reopened(own_run, Silent())
     trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
     trials = trained.run.trials(trained.problem.space)
-    monkeypatch.setattr("nas.final_training.time", SimpleNamespace(monotonic=lambda: 5.0))
-    monkeypatch.setattr("nas.final_training.train_beside", train_one_by_one)
+    monkeypatch.setattr("nas.finalists.train.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr("nas.finalists.train.train_beside", train_one_by_one)
     monkeypatch.setattr(Finetuning, "seconds_per_step", lambda *_: 0.01)
     with pytest.raises(KilledError):
         train_finalists(trained, trials, Dies(at=50))  # percent of all steps: the first one's last
@@ -225,11 +225,11 @@ def test_after_a_kill_the_slower_finalist_gets_no_more_time(
     trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
     trials = trained.run.trials(trained.problem.space)
     fast = finalist_order(trained.problem, trials)[0].candidate.key
-    monkeypatch.setattr("nas.final_training.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr("nas.finalists.train.time", SimpleNamespace(monotonic=lambda: 5.0))
     monkeypatch.setattr(
         Finetuning, "seconds_per_step", lambda _, c, plan: 0.005 if c.key == fast else 0.01
     )
-    monkeypatch.setattr("nas.final_training.train_beside", train_one_by_one)
+    monkeypatch.setattr("nas.finalists.train.train_beside", train_one_by_one)
     with pytest.raises(KilledError):
         train_finalists(trained, trials, Dies(at=50))
     train_finalists(trained, trials, Silent())
@@ -283,12 +283,12 @@ def test_a_finalist_whose_training_diverges_keeps_its_shared_weights(
     def diverges(*_: object, **__: object) -> None:
         raise DivergedError("training diverged in step 3")
 
-    monkeypatch.setattr("nas.alone.train", diverges)
+    monkeypatch.setattr("nas.standalone.train.train", diverges)
     finetuning = replace(make_finetuning(trained, Recipe(), Silent()), steps=5)
     for _ in range(2):  # the second time as recorded
         entry = finetuning.finalist(trial)
         assert entry.finetuned is None
-        monkeypatch.setattr("nas.alone.train", None)
+        monkeypatch.setattr("nas.standalone.train.train", None)
 
 
 def test_the_peak_rate_is_the_supernets_unless_given(own_run: Path) -> None:

@@ -8,12 +8,19 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.entry import Entry, Finetuned
-from nas.finalists import Exporter
-from nas.front import MAX_ROUNDS, Contest, choose_front, finalist_order, over_limit, spread_order
-from nas.problem import Limit, Objective, Problem
+from nas.finalists.entry import Entry, Finetuned
+from nas.front.contest import (
+    MAX_ROUNDS,
+    Contest,
+    choose_front,
+    finalist_order,
+    over_limit,
+    spread_order,
+)
+from nas.front.files import Exporter
+from nas.problem.problem import Limit, Objective, Problem
+from nas.problem.trial import Trial
 from nas.targets import Timing
-from nas.trial import Trial
 from search_spaces import Candidate, CandidateError, Choice, SearchSpace
 
 SPACE = SearchSpace("line", (Choice("width", tuple(range(1, 41))),))

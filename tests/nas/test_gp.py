@@ -7,7 +7,7 @@ from nas.controllers import gp
 from nas.controllers._optuna import parameter_values
 from nas.controllers._variation import codes, everything
 from nas.controllers.gp import GP, NothingLeft, greatest
-from nas.problem import Problem
+from nas.problem.problem import Problem
 from search_spaces import Choice, SearchSpace, UserError
 from tests.toy_problem import NOTHING_KNOWN, search, toy_problem
 

@@ -1,7 +1,7 @@
 """Whether measurements of several machines compare."""
 
-from nas.environment import this_host
-from nas.hosts import host_of_timing, unlike
+from nas.system.environment import this_host
+from nas.system.hosts import host_of_timing, unlike
 
 
 def test_alike_hosts_and_unknown_ones_are_not_mentioned() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.controllers._improvement import expected_improvement, open_boxes
-from nas.pareto import hypervolume
+from nas.problem.pareto import hypervolume
 
 
 def gains(losses_NM: np.ndarray, reference_M: np.ndarray, points_KM: np.ndarray) -> np.ndarray:

@@ -15,15 +15,15 @@ import numpy as np
 import optuna
 import pytest
 
-from nas.config import Config
 from nas.controllers import CONTROLLERS, AbstractController, nsga2
 from nas.controllers._optuna import REMEMBERED, rebuilt_study, remembered, suggestions
 from nas.controllers.nsga2 import NSGA2
 from nas.controllers.tpe import TPE
-from nas.pareto import hypervolume
-from nas.problem import Limit, Objective, Problem
-from nas.settings import check_settings
-from nas.trial import Trial
+from nas.prepare.settings import check_settings
+from nas.problem.pareto import hypervolume
+from nas.problem.problem import Limit, Objective, Problem
+from nas.problem.trial import Trial
+from nas.run.config import Config
 from search_spaces import Candidate, Choice, SearchSpace, UserError
 from tests.toy_problem import NOTHING_KNOWN, search, toy_problem, trial_of
 

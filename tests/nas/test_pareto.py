@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from nas.controllers import CONTROLLERS
-from nas.pareto import (
+from nas.problem.pareto import (
     ParetoFront,
     _volume_by_slices,
     crowding_distances,
@@ -20,8 +20,8 @@ from nas.pareto import (
     non_dominated,
     ranks,
 )
-from nas.problem import Limit, Objective, Problem
-from nas.trial import Trial
+from nas.problem.problem import Limit, Objective, Problem
+from nas.problem.trial import Trial
 from search_spaces import Choice, SearchSpace
 from tests.toy_problem import NOTHING_KNOWN, search, toy_problem, trial_of
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.pilot import MOST_AGAIN, PILOT_MACS, PILOT_SIZE, Pilots, pilot_of
-from nas.preparation import prepare
-from nas.problem import Limit
-from nas.reporter import Silent
-from nas.run import Run
+from nas.prepare.inputs import prepare
+from nas.prepare.pilot import MOST_AGAIN, PILOT_MACS, PILOT_SIZE, Pilots, pilot_of
+from nas.problem.problem import Limit
+from nas.run.directory import Run
+from nas.system.reporter import Silent
 from search_spaces import SearchSpace
 from tests.conftest import TOY
 

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from nas._files import write_json
-from nas.config import Config
 from nas.data import DataSet
 from nas.executors.inline import Inline
 from nas.executors.processes import Processes
-from nas.planning import (
+from nas.prepare.plan import (
     MAX_TRIALS,
     MIN_STEPS,
     MIN_TRIALS,
@@ -30,9 +28,11 @@ from nas.planning import (
     time_finalists,
     train_plan_of,
 )
-from nas.problem import KnownMetrics, Limit, Objective, Problem
-from nas.sampling import fits_in_some_format
-from nas.speed import Speed, time_score
+from nas.prepare.speed import Speed, time_score
+from nas.problem.feasible import fits_in_some_format
+from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
+from nas.run.config import Config
+from nas.system.files import write_json
 from search_spaces import SearchSpace
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
@@ -96,7 +96,7 @@ def test_fewer_networks_are_measured_where_time_is_short(
     finalists: int,
 ) -> None:
     monkeypatch.setattr(
-        "nas.planning.time_finalists",
+        "nas.prepare.plan.time_finalists",
         lambda phases, *_: 4.0 * (phases.finalists + phases.random_references + 2),
     )
     config = Config(time=time, set=fixed)
@@ -114,10 +114,10 @@ def test_bf16_is_tried_only_where_the_processor_has_it(
         tried.append(plan.precision)
         return 0.01
 
-    monkeypatch.setattr("nas.planning.time_steps", time_steps)
+    monkeypatch.setattr("nas.prepare.plan.time_steps", time_steps)
     config = replace(CONFIG, set={"batch_size": 8, "images_per_score": 32})
     for has_it in (False, True):
-        monkeypatch.setattr("nas.planning.has_bf16_products", lambda has_it=has_it: has_it)
+        monkeypatch.setattr("nas.prepare.plan.has_bf16_products", lambda has_it=has_it: has_it)
         plan_training(config, problem(mini), digits, remaining_s=1.0)
         assert ("bf16" in tried) == has_it
 
@@ -150,8 +150,8 @@ def test_time_that_training_leaves_is_spent_on_candidates(
 def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.planning.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
-    monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
+    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
     monkeypatch.setattr("nas.executors._base.num_cores", lambda: 4 * torch.get_num_threads())
 
     def trials(at_once: int) -> int:
@@ -206,9 +206,9 @@ def test_a_network_fits_in_whichever_format_its_stages_have(mini: SearchSpace) -
 def test_training_leaves_the_time_that_further_training_is_given(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.planning.time_steps", lambda *_, **__: 0.01)
-    monkeypatch.setattr("nas.planning.time_score", lambda *_: [Speed(0.0, 0.0, 0.0)])
-    monkeypatch.setattr("nas.planning.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.plan.time_steps", lambda *_, **__: 0.01)
+    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(0.0, 0.0, 0.0)])
+    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
 
     def steps(**more: float) -> int:
         config = replace(CONFIG, set={**CONFIG.set, **more})

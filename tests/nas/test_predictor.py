@@ -10,9 +10,9 @@ from nas.controllers._beliefs import Warp, beliefs_of
 from nas.controllers.evolution import Evolution
 from nas.controllers.predictor import Predictor, Worth
 from nas.controllers.random import Random
-from nas.pareto import hypervolume
-from nas.problem import Limit, NothingKnown, Objective, Problem
-from nas.trial import Trial
+from nas.problem.pareto import hypervolume
+from nas.problem.problem import Limit, NothingKnown, Objective, Problem
+from nas.problem.trial import Trial
 from search_spaces import Candidate, Choice, SearchSpace
 from tests.toy_problem import REFERENCE_M, ToyCosts, search, toy_problem, trial_of
 

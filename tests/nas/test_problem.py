@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from nas.problem import METRICS, Limit, Objective, Problem
+from nas.problem.problem import METRICS, Limit, Objective, Problem
+from nas.problem.trial import Trial
 from nas.targets import Timing
-from nas.trial import Trial
 from search_spaces import Choice, SearchSpace, UserError
 
 SPACE = SearchSpace("two", (Choice("width", (8, 16, 32)), Choice("depth", (1, 2))))

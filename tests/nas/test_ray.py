@@ -16,9 +16,9 @@ import pytest
 from nas.executors import Session
 from nas.executors._cluster import connected, imported
 from nas.executors.ray import Ray
-from nas.reporter import Silent
+from nas.prepare.reopen import Trained, reopened
 from nas.search import score_candidates
-from nas.trained import Trained, reopened
+from nas.system.reporter import Silent
 from search_spaces import Candidate, UserError
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ def test_a_worker_that_is_killed_and_a_full_object_store_cost_nothing(
     executor: Ray, trained: Trained
 ) -> None:
     wanted = candidates(trained, 6)
-    with executor.session(trained) as session, connected(executor.ray_address) as ray:
+    with executor.session(trained.scoring) as session, connected(executor.ray_address) as ray:
         import numpy as np
 
         held = [ray.put(np.zeros(STORE_BYTES // 3, np.uint8)) for _ in range(5)]
@@ -106,7 +106,7 @@ def test_a_worker_that_is_killed_and_a_full_object_store_cost_nothing(
 
 def test_a_score_that_is_stuck_twice_is_a_failure(executor: Ray, trained: Trained) -> None:
     (candidate,) = candidates(trained, 1)
-    with replace(executor, score_limit_s=1e-4).session(trained) as session:
+    with replace(executor, score_limit_s=1e-4).session(trained.scoring) as session:
         found = scored(session, [candidate])
     reason = "the process that scored it died or took longer than 0.0001 s, 2 times"
     assert found[candidate.key].failure == reason
@@ -117,7 +117,7 @@ def test_a_node_that_is_removed_costs_nothing(
 ) -> None:
     node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
     wanted = candidates(trained, 8)
-    with replace(executor, workers=5).session(trained) as session:
+    with replace(executor, workers=5).session(trained.scoring) as session:
         for candidate in wanted:
             session.start(candidate)
         found = dict([session.finished()])
@@ -132,7 +132,7 @@ def test_a_supernet_that_no_object_store_holds_is_refused(
     monkeypatch.setattr("nas.executors._ray_tasks.Bundle.num_bytes", STORE_BYTES + 1)
     with (
         pytest.raises(UserError, match=r"take 105 MB, and a node .* has 105 MB of object store"),
-        executor.session(trained),
+        executor.session(trained.scoring),
     ):
         pass
 
@@ -140,7 +140,7 @@ def test_a_supernet_that_no_object_store_holds_is_refused(
 def test_more_threads_than_a_node_has_cores_are_refused(executor: Ray, trained: Trained) -> None:
     many = replace(trained, config=replace(trained.config, threads=3))
     message = r"takes 3 threads, and the largest node .* has 2 cores"
-    with pytest.raises(UserError, match=message), executor.session(many):
+    with pytest.raises(UserError, match=message), executor.session(many.scoring):
         pass
 
 
@@ -175,8 +175,8 @@ def test_a_driver_that_is_killed_is_continued_by_the_same_command(
         path.unlink(missing_ok=True)
     program = (
         "import sys; from dataclasses import replace; from pathlib import Path\n"
-        "from nas.reporter import Silent; from nas.search import score_candidates\n"
-        "from nas.trained import reopened\n"
+        "from nas.system.reporter import Silent; from nas.search import score_candidates\n"
+        "from nas.prepare.reopen import reopened\n"
         "trained = reopened(Path(sys.argv[1]), Silent())\n"
         "config = replace(trained.config, executor='ray', workers=2, ray_address=sys.argv[2])\n"
         "phases = replace(trained.phases, trials=20, lag=3)\n"

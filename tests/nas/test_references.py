@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.problem import KnownMetrics, Limit, Objective, Problem
-from nas.references import references
-from nas.sampling import largest_member
+from nas.front.references import references
+from nas.problem.feasible import largest_member
+from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from search_spaces import SearchSpace, load_space
 
 

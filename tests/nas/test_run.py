@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nas.config import Config
-from nas.run import Run, read_config_of, read_space
-from nas.trial import Score, Trial
+from nas.problem.trial import Score, Trial
+from nas.run.config import Config
+from nas.run.directory import Run, read_config_of, read_space
 from search_spaces import SearchSpace, UserError
 
 CONFIG = Config(space="toy", data="digits")
@@ -69,7 +69,7 @@ def test_a_run_killed_before_its_configuration_was_written_can_be_started(tmp_pa
 def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
     run = Run.open(tmp_path, CONFIG)
     program = (
-        "import sys; from pathlib import Path; from nas.run import Run; from nas.config import *\n"
+        "import sys; from pathlib import Path; from nas.run.directory import Run; from nas.run.config import *\n"
         "Run.open(Path(sys.argv[1]), Config(space='toy', data='digits'))"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
@@ -136,7 +136,7 @@ def test_a_run_says_that_the_machine_was_loaded(
 ) -> None:
     processors = os.cpu_count() or 1
     average = None if load is None else load * processors
-    monkeypatch.setattr("nas.run.load_average", lambda: average)
+    monkeypatch.setattr("nas.run.directory.load_average", lambda: average)
     run = Run.open(tmp_path, CONFIG)
     with run.phase("train"):
         pass
@@ -152,7 +152,7 @@ def test_a_run_says_that_the_machine_was_loaded(
 def test_an_interrupted_phase_has_a_start_and_no_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.run.load_average", lambda: 0.5)
+    monkeypatch.setattr("nas.run.directory.load_average", lambda: 0.5)
     run = Run.open(tmp_path, CONFIG)
     with run.phase("profile"):
         run.event("profile", "message", text="hello")

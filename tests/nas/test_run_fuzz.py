@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nas._files import CHECKSUM
+from nas.system.files import CHECKSUM
 from reports import build_report
 from search_spaces import UserError
 from tests.small_run import SmallRun, results

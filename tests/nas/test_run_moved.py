@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from nas._files import CHECKSUM
-from nas.config import Config, make_config
-from nas.preparation import keep_data_facts, prepare
-from nas.reporter import Silent
-from nas.run import Run, read_config_of
+from nas.prepare.inputs import keep_data_facts, prepare
+from nas.run.config import Config, make_config
+from nas.run.directory import Run, read_config_of
 from nas.search import search
+from nas.system.files import CHECKSUM
+from nas.system.reporter import Silent
 from reports import build_report
 from search_spaces import UserError
 from tests.own_data import write_classes

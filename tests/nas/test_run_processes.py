@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas.config import Config
+from nas.run.config import Config
 from reports import build_report
 from tests.small_run import SmallRun, results
 
-SEARCH = "from nas.cli import main; main()"
+SEARCH = "from nas.cli.app import main; main()"
 WAITING = """
 import sys
 from pathlib import Path
-from nas.config import read_config, make_config
-from nas.run import Run
+from nas.run.config import read_config, make_config
+from nas.run.directory import Run
 path = Path(sys.argv[1])
 run = Run.open(path, make_config(read_config(path / "config.toml")))
 with run.phase("train"):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nas.preparation import make_problem
-from nas.problem import Limit
-from nas.sampling import repair, sample_within
+from nas.prepare.inputs import make_problem
+from nas.problem.feasible import repair, sample_within
+from nas.problem.problem import Limit
 from search_spaces import SearchSpace
 from tests.toy_problem import toy_problem
 

@@ -17,14 +17,14 @@ import pytest
 import torch
 
 import nas
-from nas._files import read_json
-from nas.card import read_card
-from nas.config import Config
 from nas.data import DataSet, load_data
-from nas.reporter import Silent
-from nas.run import read_front, read_space
+from nas.front.card import read_card
+from nas.problem.trial import Trial
+from nas.run.config import Config
+from nas.run.directory import read_front, read_space
 from nas.search import search
-from nas.trial import Trial
+from nas.system.files import read_json
+from nas.system.reporter import Silent
 from reports import build_report
 from search_spaces import SearchSpace, UserError, is_policy
 from tests.small_run import SmallRun
@@ -303,11 +303,11 @@ def test_the_same_command_again_changes_and_measures_nothing(
 
     for place in (
         "nas.executors._base.measure",
-        "nas.finalists.verify",
+        "nas.front.files.verify",
     ):
         monkeypatch.setattr(place, refused)
-    monkeypatch.setattr("nas.training.train", refused)
-    monkeypatch.setattr("nas.score.Scorer.compressed", refused)
+    monkeypatch.setattr("nas.prepare.train_supernet.train", refused)
+    monkeypatch.setattr("nas.scoring.scorer.Scorer.compressed", refused)
     search(CONFIG, run, Listener())
     after = resume.records(run)
     assert after.pop("events.jsonl").startswith(before.pop("events.jsonl"))

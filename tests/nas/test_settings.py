@@ -4,9 +4,9 @@ from dataclasses import fields
 
 import pytest
 
-from nas.config import Config
-from nas.planning import PhasePlan
-from nas.settings import FLAGS, RANGES, WORDS, check_settings
+from nas.prepare.plan import PhasePlan
+from nas.prepare.settings import FLAGS, RANGES, WORDS, check_settings
+from nas.run.config import Config
 from search_spaces import UserError
 from supernets.train import TrainPlan
 

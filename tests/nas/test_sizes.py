@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from nas._files import write_json
-from nas.preparation import prepare
-from nas.problem import Limit
-from nas.sizes import FILE, Sizes, sentence, sizes_of
-from nas.sizing import smallest_of
+from nas.prepare.inputs import prepare
+from nas.prepare.sizes import FILE, Sizes, sentence, sizes_of
+from nas.prepare.sizing import smallest_of
+from nas.problem.problem import Limit
+from nas.system.files import write_json
 from search_spaces import SearchSpace, UserError, load_space
 from tests.conftest import TOY
 

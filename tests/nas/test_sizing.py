@@ -9,17 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas import pilot, sizing
-from nas._files import read_json, write_json
-from nas.config import Config
 from nas.data import DataSet
-from nas.pilot import PILOT
-from nas.preparation import prepare
-from nas.problem import Limit
-from nas.reporter import Silent
-from nas.run import Run
-from nas.sizes import FILE, Sizes, sentence
-from nas.sizing import (
+from nas.prepare import pilot, sizing
+from nas.prepare.inputs import prepare
+from nas.prepare.pilot import PILOT
+from nas.prepare.sizes import FILE, Sizes, sentence
+from nas.prepare.sizing import (
     IMAGES_PER_MMAC,
     IMAGES_PER_OPERATOR,
     LEARNING_EXPONENT,
@@ -33,6 +28,11 @@ from nas.sizing import (
     offered_operators,
     smallest_of,
 )
+from nas.problem.problem import Limit
+from nas.run.config import Config
+from nas.run.directory import Run
+from nas.system.files import read_json, write_json
+from nas.system.reporter import Silent
 from search_spaces import SearchSpace
 from tests.conftest import TOY
 from tests.nas.test_sizes import DOCUMENT, SIZES

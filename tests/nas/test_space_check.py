@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.space_check import check
+from nas.inspect.check import check
 from search_spaces import SPACES, OptionTable, SearchSpace, Stage, Staged, load_space
 
 STAGE = Stage(

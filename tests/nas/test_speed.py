@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.speed import MANY_STEPS, with_batch
+from nas.prepare.speed import MANY_STEPS, with_batch
 from supernets.train import TrainPlan
 
 STEP_S = 0.01

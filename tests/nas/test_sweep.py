@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nas import cli
-from nas._sweep_tune import resources_of
-from nas.run import read_config_of, read_front
-from nas.storage import fetch, put_back, working_copy
-from nas.sweep import fetch_runs, opened, run_sweep
-from nas.sweep_file import Sweep, read_sweep
-from nas.sweep_jobs import Outcomes
+from nas.cli import app as cli
+from nas.run.directory import read_config_of, read_front
+from nas.sweep.file import Sweep, read_sweep
+from nas.sweep.jobs import Outcomes
+from nas.sweep.storage import fetch, put_back, working_copy
+from nas.sweep.sweep import fetch_runs, opened, run_sweep
+from nas.sweep.tune import resources_of
 from search_spaces import UserError
 
 FILE = """
@@ -48,7 +48,7 @@ NAS = [
     sys.executable,
     "-c",
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "from nas.cli import main; main()",
+    "from nas.cli.app import main; main()",
 ]
 """A shell that runs a script may have it ignored."""
 

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from nas._sweep_command import Lines, Table
-from nas.sweep_jobs import FAILED, FINISHED
+from nas.cli.sweep import Lines, Table
+from nas.sweep.jobs import FAILED, FINISHED
 
 
 def told(watcher: Table | Lines) -> None:

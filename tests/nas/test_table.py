@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.table import MISSING, Table, TableCosts, read_table
+from nas.bench.table import MISSING, Table, TableCosts, read_table
 from search_spaces import UserError
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from nas import cli
-from nas._files import append_line
-from nas.tensorboard import OF_A_STEP, WithEvents, summary_writer
+from nas.cli import app as cli
+from nas.run.tensorboard import OF_A_STEP, WithEvents, summary_writer
+from nas.system.files import append_line
 from search_spaces import UserError
 
 pytest.importorskip("tensorboard")
@@ -231,8 +231,8 @@ def test_without_the_package_one_message_names_it_and_nothing_is_made(
 
 def test_without_the_flag_tensorboard_is_never_imported() -> None:
     code = (
-        "import nas, nas.search, nas.tensorboard, reports, sys\n"
-        "from nas._console import make_reporter\n"
+        "import nas, nas.search, nas.run.tensorboard, reports, sys\n"
+        "from nas.cli.console import make_reporter\n"
         "make_reporter(False).close()\n"
         "sys.exit('tensorboard' in sys.modules)"
     )
@@ -244,7 +244,7 @@ def test_without_the_flag_tensorboard_is_never_imported() -> None:
 def test_a_killed_search_that_is_continued_shows_what_its_records_say(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-W", "error::DeprecationWarning:nas", "-c"]
-    command += ["from nas.cli import main; main()", *TOY, *QUICK, "--out", str(run)]
+    command += ["from nas.cli.app import main; main()", *TOY, *QUICK, "--out", str(run)]
     killed = subprocess.Popen(
         [*command, "--tensorboard"], stdout=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -18,7 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from nas.environment import (
+from nas.system.environment import (
     cpu_model,
     environment,
     has_bf16_products,
@@ -445,7 +445,7 @@ def test_the_first_core_gives_the_model_name() -> None:
 def test_the_environment_is_json_and_names_what_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nas.environment._PACKAGES", ("numpy", "no-such-package"))
+    monkeypatch.setattr("nas.system.environment._PACKAGES", ("numpy", "no-such-package"))
     found = environment()
     assert json.loads(json.dumps(found)) == found
     assert found["versions"] == {"numpy": np.__version__, "no-such-package": None}

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from nas import cli
-from nas._files import read_json, write_json
-from nas.config import Config, make_config
-from nas.donor import with_inherited
-from nas.reporter import Silent
-from nas.run import WEIGHTS, read_config_of
+from nas.cli import app as cli
+from nas.prepare.reuse import with_inherited
+from nas.run.config import Config, make_config
+from nas.run.directory import WEIGHTS, read_config_of
 from nas.search import search
+from nas.system.files import read_json, write_json
+from nas.system.reporter import Silent
 from nas.train import is_supernet_run, search_command, train_supernet
 from search_spaces import UserError
 from tests.conftest import TOY
@@ -206,7 +206,7 @@ def test_a_killed_training_continues_with_the_same_command_to_the_same_weights(
     run = small_run.copied(tmp_path, *NOT_OF_A_SUPERNET, WEIGHTS, "train_state", "train_log.jsonl")
     plan = read_json(run / "plan.json") | {"is_all": True, "checkpoint_s": 0.0}
     write_json(run / "plan.json", plan)
-    command = [sys.executable, "-c", "from nas.cli import main; main()", "train"]
+    command = [sys.executable, "-c", "from nas.cli.app import main; main()", "train"]
     command += ["--config", str(run / "config.toml"), "--out", str(run)]
     checkpoint = run / "train_state/state.safetensors"
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from nas.controllers._variation import everything, fresh, mutate
 from nas.controllers.evolution import Evolution, selection_order
-from nas.problem import Objective, Problem
-from nas.sampling import neighbours
+from nas.problem.feasible import neighbours
+from nas.problem.problem import Objective, Problem
 from search_spaces import Choice, SearchSpace, UserError, load_space
 from tests.toy_problem import toy_space
 

@@ -11,8 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from nas import verify as verify_module
-from nas.verify import verify
+from nas.front import verify as verify_module
+from nas.front.verify import verify
 from search_spaces import CandidateError, UserError
 
 CLASSES = 5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas import cli
+from nas.cli import app as cli
 from reports import build_comparison, compare, comparison_json, comparison_table
 from reports.comparison import best_accuracy
 from search_spaces import UserError

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nas._files import write_json
+from nas.system.files import write_json
 from reports import build_sweep_report, sweep_json, sweep_tables
 from reports.sweep import load_sweep
 from search_spaces import UserError

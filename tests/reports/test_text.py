@@ -42,16 +42,6 @@ def test_policy_fields_are_listed_in_the_order_of_the_stages() -> None:
     assert text.per_stage(arch, {}, "precision") == "-"
 
 
-def test_a_network_has_one_precision_or_is_mixed() -> None:
-    int8, fp32 = {"stage1.precision": "int8"}, {"stage2.precision": "fp32"}
-    assert [text.precision(policy) for policy in (int8, fp32, int8 | fp32, {})] == [
-        "int8",
-        "fp32",
-        "mixed",
-        "fp32",
-    ]
-
-
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

@@ -1,0 +1,1 @@
+"""Controllers compared on tables of measured networks."""

@@ -1,0 +1,163 @@
+"""The command `nas bench`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.console import print_table
+from nas.system.text import words
+
+if TYPE_CHECKING:
+    from nas.bench.benchmark import Benchmark, Record
+    from nas.bench.table import Table
+    from nas.problem.problem import Limit, Objective
+
+
+def bench(
+    table: Annotated[Path, typer.Option(help="CSV file: one evaluated network per row.")],
+    choices: Annotated[
+        str, typer.Option(help="Columns that are choices; patterns allowed: 'layer*,depth'.")
+    ],
+    maximize: Annotated[str, typer.Option(help="Columns to maximize, with commas.")] = "",
+    minimize: Annotated[str, typer.Option(help="Columns to minimize, with commas.")] = "",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Where each objective stops to count, those to maximize first: numbers, or min or "
+            "max of the column. [the worst of each column]"
+        ),
+    ] = "",
+    evaluations: Annotated[
+        str, typer.Option(help="Numbers of evaluations after which to look.")
+    ] = "30,50,100,200",
+    seeds: Annotated[int, typer.Option(min=1, help="Searches per controller.")] = 10,
+    controllers: Annotated[str, typer.Option(help="Controllers, with commas. [all]")] = "",
+    known: Annotated[
+        str, typer.Option(help="Columns that are known without an evaluation, with commas.")
+    ] = "",
+    limit: Annotated[
+        list[str] | None, typer.Option(help="What must hold: COLUMN=MAX; repeat for several.")
+    ] = None,
+    noise: Annotated[
+        str, typer.Option(help="Column with the standard deviation of the first objective.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="Page with the plot. [none]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare controllers on a table: how much of its front they find, and how fast they ask."""
+    from nas.bench.benchmark import controllers_of, measure, table_of
+
+    numbers = _numbers(evaluations)
+    problem = benchmark_of(
+        table, choices, maximize, minimize, reference, known=known, limits=limit or [], noise=noise
+    )
+    records: dict[str, Record] = {}
+    for name, controller in controllers_of(words(controllers) or ()).items():
+        typer.echo(f"{name}: {seeds} searches of {max(numbers)} evaluations", err=True)
+        records[name] = measure(problem, controller, evaluations=numbers, seeds=seeds)
+    if out is not None:
+        from reports import build_bench
+
+        typer.echo(f"plot: {build_bench(problem, records, out)}", err=True)
+    if as_json:
+        typer.echo(json.dumps({"controllers": {n: r.to_json() for n, r in records.items()}}))
+    else:
+        print_table(*table_of(records))
+
+
+def benchmark_of(
+    path: Path,
+    choices: str,
+    maximize: str,
+    minimize: str,
+    reference: str,
+    *,
+    known: str,
+    limits: list[str],
+    noise: str,
+) -> "Benchmark":
+    """The benchmark that the flags describe.
+
+    Raises:
+        UserError: If the table cannot be read, or a flag does not fit it.
+    """
+    from nas.bench.benchmark import Benchmark
+    from nas.bench.table import read_table
+    from nas.problem.problem import Objective
+
+    table = read_table(path, words(choices) or ())
+    objectives = (
+        *(Objective(name, "maximize") for name in words(maximize) or ()),
+        *(Objective(name, "minimize") for name in words(minimize) or ()),
+    )
+    names = words(known) or ()
+    for name in (*(o.metric for o in objectives), *names, *([noise] if noise else [])):
+        table.column(name)
+    found = Benchmark(
+        table=table,
+        objectives=objectives,
+        reference=_reference(table, objectives, words(reference) or ()),
+        limits=tuple(_limit(table, text) for text in limits),
+        known=names,
+        noise=noise,
+    )
+    found.check()
+    return found
+
+
+def _reference(
+    table: "Table", objectives: "tuple[Objective, ...]", texts: tuple[str, ...]
+) -> tuple[float, ...]:
+    import numpy as np
+
+    from search_spaces import UserError
+
+    texts = texts or tuple("min" if o.goal == "maximize" else "max" for o in objectives)
+    if len(texts) != len(objectives):
+        raise UserError(
+            f"reference '{','.join(texts)}' has {len(texts)} values for {len(objectives)} "
+            f"objectives: {', '.join(o.metric for o in objectives)}. Give one for each, in this "
+            "order."
+        )
+    values = []
+    for text, objective in zip(texts, objectives, strict=True):
+        column = table.column(objective.metric)
+        ends = {"min": float(np.nanmin(column)), "max": float(np.nanmax(column))}
+        try:
+            values.append(ends[text] if text in ends else float(text))
+        except ValueError as error:
+            raise UserError(
+                f"reference '{text}' of '{objective.metric}' is not a number. "
+                "Give a number, min or max."
+            ) from error
+    return tuple(values)
+
+
+def _limit(table: "Table", text: str) -> "Limit":
+    from nas.problem.problem import Limit
+    from search_spaces import UserError
+
+    column, _, most = text.partition("=")
+    table.column(column)
+    try:
+        return Limit(column, float(most), text=text)
+    except ValueError as error:
+        raise UserError(
+            f"limit '{text}' has no number. Write --limit {column}=MAX, in the column's unit."
+        ) from error
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    from search_spaces import UserError
+
+    try:
+        numbers = tuple(int(part) for part in words(text) or ())
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise UserError(
+            f"evaluations '{text}' is not a list of positive integers. Write 30,50,100,200."
+        )
+    return numbers

@@ -1,0 +1,88 @@
+"""The command `nas export`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.console import make_reporter, print_table
+from nas.cli.options import AsJson
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="The directory of a run of `nas search` or `train`.")],
+    key: Annotated[
+        str, typer.Option(help="Which network: its key in the report, or how that begins.")
+    ] = "",
+    arch: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE.json|JSON",
+            help="Or its options by names of choices, flat or in `arch` and `policy` as in a card.",
+        ),
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a copy of the files. [RUN/exports/<key>]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the files of any network of a trained supernet: exported, timed and verified."""
+    from nas.export import export as run_export
+    from nas.front.card import read_card
+    from search_spaces import UserError
+
+    if bool(key) == bool(arch):
+        raise UserError(
+            "say which network to export: give either --key, of a trial or a member of the front, "
+            "or --arch, a JSON file of options by the names of choices."
+        )
+    document = read_options(arch) if arch else None
+    reporter = make_reporter(as_json)
+    try:
+        folder = run_export(run, reporter, key=key, arch=document, out=out)
+    finally:
+        reporter.close()
+    card = read_card(folder / "card.json")
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "card": card}))
+        return
+    print_table(*_table(card))
+    typer.echo(f"files of {card['key']}: {folder}")
+
+
+def read_options(text: str) -> dict[str, Any]:
+    """The JSON object in a text that is one, or in the file that it names.
+
+    Raises:
+        UserError: If there is no such file, or no object in it.
+    """
+    from search_spaces import UserError
+
+    is_json = text.lstrip().startswith("{")
+    place = "--arch" if is_json else f"--arch '{text}'"
+    try:
+        document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{place} cannot be read: {error.strerror}. Give a JSON file.") from error
+    except ValueError as error:
+        raise UserError(f"{place} is not JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{place} is {document!r:.40}. Give an object: options by choices' names.")
+    return document
+
+
+def _table(card: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A row per file."""
+    from nas.problem.budget import format_value
+
+    rows = []
+    for name, facts in card["files"].items():
+        shown = [name, format_value("size_bytes", facts["bytes"])]
+        if "latency" in facts:
+            splits = [facts["accuracy"].get(split) for split in ("search", "test")]
+            shown.append(facts["precision"])
+            shown += [format_value("accuracy", s["fraction"]) if s else "" for s in splits]
+            shown.append(format_value("latency_ms", facts["latency"]["median_ms"]))
+        rows.append(shown + [""] * (6 - len(shown)))
+    return ["file", "size", "precision", "accuracy (search)", "test", "latency"], rows

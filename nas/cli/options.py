@@ -1,0 +1,77 @@
+"""Options that several commands have, and how their text is read."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Budgets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        help="A limit; repeat for several: 4.5GFLOPs (multiply-adds), 300MMACs, 5Mparams, 2MB, "
+        "12ms, 60%MACs (of the largest network).",
+    ),
+]
+SpaceName = Annotated[
+    str | None,
+    typer.Option("--space", help="Search space, or a Python file with one. [hybrid]"),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="digit-pairs, digits, fashion-mnist or cifar10, or your own: the path of a folder "
+        "of class folders (or of train, test and val with these), of Parquet files, or of an "
+        ".npz file. [digit-pairs]"
+    ),
+]
+DataDir = Annotated[
+    str | None, typer.Option(help="Where the files of fashion-mnist or cifar10 are.")
+]
+Cache = Annotated[str | None, typer.Option(help="Folder for decoded images. [runs/.cache]")]
+Resolution = Annotated[
+    int | None, typer.Option(help="Side of the images in pixels. [the data's own]")
+]
+TargetName = Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")]
+Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
+Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
+Time = Annotated[str | None, typer.Option(help="For all phases together: 90s, 20m, 1.5h. [5m]")]
+Seed = Annotated[int | None, typer.Option(help="Of everything random. [0]")]
+Threads = Annotated[int | None, typer.Option(help="Threads of training and scoring. [all cores]")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with the same names as these flags.")
+]
+Further = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other setting, such as learning_rate=0.002; repeatable."),
+]
+EventFiles = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write event files, RUN/tensorboard.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
+]
+
+
+def settings_of(
+    config: Path | None, further: Sequence[str] | None, flags: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Settings of a file, over which flags win.
+
+    Args:
+        config: The file, or None.
+        further: Texts "name=value" for the table `set`.
+        flags: By the names of `nas.run.config.Config`; None where not given.
+
+    Raises:
+        UserError: If the file or one of the texts has a mistake.
+    """
+    from nas.run.config import read_config
+    from nas.system.text import setting
+
+    settings = read_config(config) if config else {}
+    settings |= {name: value for name, value in flags.items() if value is not None}
+    if further:
+        settings["set"] = {**settings.get("set", {}), **dict(map(setting, further))}
+    return settings

@@ -1,0 +1,76 @@
+"""The commands `nas space ...`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from nas.cli.options import Budgets
+from nas.system.text import fractions, words
+
+space_app = typer.Typer(help="List, describe and check search spaces.", no_args_is_help=True)
+
+PROBLEMS_FOUND = 1
+
+
+@space_app.command("list", epilog="Example: nas space list")
+def space_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The search spaces there are."""
+    from search_spaces import SPACES
+
+    spaces = {name: (SPACES.get(name).__doc__ or "").strip() for name in SPACES.names()}
+    if as_json:
+        typer.echo(json.dumps(spaces))
+        return
+    for name, text in spaces.items():
+        typer.echo(f"{name:10} {text}")
+
+
+@space_app.command(
+    "describe", epilog="Example: nas space describe hybrid --resolution 224 --budget 4.5GFLOPs"
+)
+def space_describe(
+    name: Annotated[str, typer.Argument(help="A search space.")] = "hybrid",
+    budget: Budgets = None,
+    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",
+    sparsity: Annotated[str, typer.Option(help="Fractions pruning may remove.")] = "0,0.25,0.5",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """How many networks there are, what they cost, and what a budget leaves of them."""
+    from nas.inspect.describe import describe
+    from search_spaces import check_precisions, load_space
+
+    formats, shares = words(precision) or (), fractions(sparsity) or ()
+    check_precisions(formats)
+    space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
+    found = describe(space, space.with_policy(formats, shares), tuple(budget or ()))
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+    else:
+        typer.echo(str(found))
+
+
+@space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")
+def space_check(
+    file: Annotated[str, typer.Argument(help="A Python file with a space, or a space's name.")],
+    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Size, costs and every option that is inactive, equivalent to another or slow.
+
+    Exit code 1 if there is something to mend.
+    """
+    from nas.inspect.check import check
+    from search_spaces import load_space
+
+    space = load_space(file, resolution=resolution, channels=channels, num_classes=classes)
+    found = check(space)
+    typer.echo(json.dumps(found.to_json()) if as_json else str(found))
+    return PROBLEMS_FOUND if found.findings else 0

@@ -1,0 +1,91 @@
+"""The command `nas train`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.console import make_reporter
+from nas.cli.options import (
+    AsJson,
+    Budgets,
+    Cache,
+    ConfigFile,
+    Data,
+    DataDir,
+    EventFiles,
+    Further,
+    Precision,
+    Resolution,
+    Seed,
+    SpaceName,
+    Sparsity,
+    TargetName,
+    Threads,
+    Time,
+    settings_of,
+)
+from nas.system.text import fractions, words
+
+
+def train(
+    space: SpaceName = None,
+    budget: Budgets = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    cache: Cache = None,
+    resolution: Resolution = None,
+    target: TargetName = None,
+    precision: Precision = None,
+    sparsity: Sparsity = None,
+    time: Time = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory. [runs/supernet-<space>-<data>-<hash>]")
+    ] = None,
+    config: ConfigFile = None,
+    set_: Further = None,
+    tensorboard: EventFiles = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a supernet alone, with all of the time; `nas search --supernet RUN` searches it."""
+    from nas.run.config import make_config
+
+    flags = {
+        "space": space,
+        "budget": tuple(budget) if budget else None,
+        "data": data,
+        "data_dir": _absolute(data_dir),
+        "cache": _absolute(cache),
+        "resolution": resolution,
+        "target": target,
+        "precision": words(precision),
+        "sparsity": fractions(sparsity),
+        "time": time,
+        "seed": seed,
+        "threads": threads,
+    }
+    resolved = make_config(settings_of(config, set_, flags))
+    usual = resolved.default_out()
+    run_dir = out or usual.with_name(f"supernet-{usual.name}")
+    reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
+    try:
+        from nas.train import train_supernet
+        from reports import build_report
+
+        found = train_supernet(resolved, run_dir, reporter)
+        reporter.phase("report", "writing the report")
+        report = build_report(run_dir)
+    finally:
+        reporter.close()
+    if as_json:
+        typer.echo(json.dumps({**found, "report": str(report)}))
+        return
+    typer.echo(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
+
+
+def _absolute(path: str | None) -> str | None:
+    """A folder as searches find it that are begun somewhere else; they inherit its name."""
+    return str(Path(path).absolute()) if path else path

@@ -1,0 +1,1 @@
+"""Finalists of a search: in which order, and trained further how."""

@@ -1,0 +1,265 @@
+"""Training finalists further, each alone, before they are compressed and exported.
+
+Shared weights are a compromise between all members; a finalist's own ones need not be. A recipe
+says how, and names the result: folder `finetunes/<key>-ft<digest>` of the run, with `recipe.json`
+beside the files of the training (`nas/standalone/train.py`). Distillation is that of Hinton et al.
+(2015) at temperature 1, half of the loss; the teacher answers for the same augmented images (Beyer
+et al., Knowledge distillation: a good teacher is patient and consistent, 2022).
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from nas.data import DataSet, Split
+from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
+from nas.finalists.teacher import NO_TEACHER, make_teacher
+from nas.prepare.inputs import read_data
+from nas.prepare.plan import training_images
+from nas.prepare.reopen import Trained
+from nas.problem.trial import Trial
+from nas.run.directory import Run
+from nas.scoring.scorer import Scorer
+from nas.standalone.beside import Job
+from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, seconds_per_step, trained_alone
+from nas.system.files import read_json, understood, write_json
+from nas.system.reporter import Reporter
+from search_spaces import Candidate, SearchSpace, UserError
+from supernets.images import Images
+from supernets.train import DivergedError, Progress, TrainPlan
+
+FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides what fine-tuning gives.
+
+    Attributes:
+        epochs: Passes over the training images; 0 for as many as a search has time for.
+        teacher: "none", the "largest" member of the supernet, or the path of an ONNX file.
+        teacher_sha256: Of that file.
+        data: Images to train on; "" for those of the run.
+        learning_rate: Peak; 0 for the supernet's.
+    """
+
+    epochs: float = 0.0
+    teacher: str = NO_TEACHER
+    teacher_sha256: str = ""
+    data: str = ""
+    learning_rate: float = 0.0
+
+    def key(self, candidate: Candidate) -> str:
+        """Name of the candidate so trained."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return f"{candidate.key}-ft{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Finetuning:
+    """Trains candidates of one run further.
+
+    Attributes:
+        run: Where the folders are.
+        scorer: Has the supernet, and judges.
+        images: To train on.
+        plan: The supernet's training, whose precision and memory format are kept, and whose batch
+            is unless the steps are planned for a time.
+        recipe: How.
+        teacher: From normalised images to logits; None for labels only.
+        reporter: Told how far it is.
+        steps: Of a recipe without epochs.
+    """
+
+    run: Run
+    scorer: Scorer
+    images: Images
+    plan: TrainPlan
+    recipe: Recipe
+    teacher: Teacher | None
+    reporter: Reporter
+    steps: int = 0
+
+    def __call__(self, candidate: Candidate) -> Entry:
+        """The candidate trained further; continues, or reads back what is finished."""
+        job = self.job(candidate)
+        trained_alone(
+            job.network,
+            self.images,
+            job.folder,
+            self._planned,
+            teacher=self.teacher,
+            on_step=lambda numbers, steps: self._tell(job.name, numbers, steps),
+        )
+        return read_finetuned(job.folder, self.scorer.supernet.space)
+
+    def key(self, candidate: Candidate) -> str:
+        """Name of the candidate so trained."""
+        return self.recipe.key(candidate)
+
+    def job(self, candidate: Candidate) -> Job:
+        """The candidate's training, begun or not; without the teacher."""
+        space = self.scorer.supernet.space
+        key = self.key(candidate)
+        folder = self.run.folder(f"{FOLDER}/{key}")
+        document = {
+            "schema": 1,
+            "candidate": candidate.key,
+            "encoding": list(candidate.encoding),
+            **dataclasses.asdict(self.recipe),
+        }
+        if not (folder / RECIPE).exists():
+            write_json(folder / RECIPE, document)
+        if read_json(folder / RECIPE) != document:
+            raise UserError(
+                f"'{folder / RECIPE}' is another recipe than the one asked for. Delete the folder "
+                "to train again."
+            )
+        network = self.scorer.supernet.extract(space.slots(candidate.encoding))
+        return Job(key, network, self.images, folder, self._planned())
+
+    def finalist(self, trial: Trial) -> Entry:
+        """The trial's candidate trained further, or with shared weights if these score better.
+
+        Both are judged as scored: compressed, on the same images of the search split. If training
+        diverges, shared weights stay.
+        """
+        name = f"{FOLDER}/{self.key(trial.candidate)}/{SCORE}"
+        score = self.run.decided(name, lambda: self._score(trial.candidate))
+        with understood(f"'{self.run.path}/{name}'"):
+            is_better = not score["failure"] and score["log_loss"] < trial.metrics["log_loss"]
+        return self(trial.candidate) if is_better else inherited(trial)
+
+    def is_over(self, candidate: Candidate) -> bool:
+        """Whether the candidate's training is finished, or has failed."""
+        folder = self.run.path / FOLDER / self.key(candidate)
+        return (folder / NETWORK).exists() or (folder / SCORE).exists()
+
+    def _score(self, candidate: Candidate) -> dict[str, Any]:
+        try:
+            entry = self(candidate)
+        except DivergedError as error:
+            return {"schema": 1, "failure": str(error)}
+        own = trained_network(self.scorer.supernet.space, entry)
+        found = self.scorer.quality(self.scorer.compressed(candidate, own).network)
+        return {
+            "schema": 1,
+            "failure": "",
+            "log_loss": found.log_loss,
+            "accuracy": found.accuracy,
+        }
+
+    def seconds_per_step(self, candidate: Candidate, plan: TrainPlan) -> float:
+        """How long a step of this candidate's training takes here, by a short test."""
+        supernet = self.scorer.supernet
+        network = supernet.extract(supernet.space.slots(candidate.encoding))
+        return seconds_per_step(network, self.images, alone_plan(plan, steps=1), self.teacher)
+
+    def _planned(self) -> TrainPlan:
+        recipe = self.recipe
+        per_epoch = len(self.images.labels_N) / self.plan.batch_size
+        steps = round(recipe.epochs * per_epoch) if recipe.epochs else self.steps
+        rate = recipe.learning_rate or self.plan.learning_rate
+        return alone_plan(self.plan, steps=max(1, steps), learning_rate=rate)
+
+    def _tell(self, key: str, numbers: Progress, steps: int) -> None:
+        text = f"{key}, loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s"
+        self.reporter.advance(int(numbers["step"]), steps, text)
+
+
+def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
+    """The network in a folder whose training is finished."""
+    recipe, plan = read_json(folder / RECIPE), read_json(folder / PLAN)
+    with understood(f"'{folder / PLAN}'"):
+        facts = {"steps": plan["steps"], "images_per_step": plan["batch_size"]}
+    with understood(f"'{folder / RECIPE}'"):
+        candidate = space.candidate(recipe["encoding"])
+        facts |= {
+            "from": recipe["candidate"],
+            "epochs": recipe["epochs"] or None,
+            "teacher": recipe["teacher"],
+            "data": recipe["data"],
+        }
+    return Entry(
+        candidate, "front member", finetuned=Finetuned(folder.name, folder / NETWORK, facts)
+    )
+
+
+def asked_for(run: Run, space: SearchSpace) -> list[Entry]:
+    """What `nas finetune` has made of a run: finished trainings that were given in epochs."""
+    folders = sorted((run.path / FOLDER).glob(f"*/{NETWORK}"))
+    return [
+        read_finetuned(path.parent, space)
+        for path in folders
+        if read_json(path.parent / RECIPE).get("epochs")
+    ]
+
+
+def make_finetuning(trained: Trained, recipe: Recipe, reporter: Reporter) -> Finetuning:
+    """What trains candidates of this run further.
+
+    Raises:
+        UserError: If the recipe's teacher or data cannot be had, or do not fit the run's.
+    """
+    return Finetuning(
+        run=trained.run,
+        scorer=trained.scorer,
+        images=images_of(recipe, trained, reporter),
+        plan=trained.train_plan,
+        recipe=recipe,
+        teacher=make_teacher(recipe.teacher, trained.problem, trained.scorer),
+        reporter=reporter,
+    )
+
+
+def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
+    """The training images that a recipe names, normalised like those of the run.
+
+    Raises:
+        UserError: If they are of other classes, or in other colours.
+    """
+    own = training_images(trained.data)
+    if not recipe.data:
+        return own
+    config = dataclasses.replace(
+        trained.config, data=recipe.data, resolution=trained.data.resolution
+    )
+    other = read_data(config, reporter)
+    if (other.classes, other.channels) != (trained.data.classes, trained.data.channels):
+        raise UserError(
+            f"data '{recipe.data}' has {_kind(other)}; run '{trained.run.path}' has "
+            f"{_kind(trained.data)}. Give images of the same classes and colours."
+        )
+    images = training_images(other)
+    is_new_N = unseen(other.train, (trained.data.search, trained.data.test))
+    if not is_new_N.all():
+        reporter.note(
+            f"{(~is_new_N).sum():,} of {len(is_new_N):,} images of '{recipe.data}' are in the "
+            "run's search or test split, and left out"
+        )
+    return dataclasses.replace(
+        images,
+        images_NCHW=images.images_NCHW[torch.from_numpy(is_new_N)],
+        labels_N=images.labels_N[torch.from_numpy(is_new_N)],
+        mean=own.mean,
+        std=own.std,
+    )
+
+
+def unseen(split: Split, judged_on: Sequence[Split]) -> np.ndarray:
+    """Which images of a split are in none of the others, pixel by pixel: booleans, (N,)."""
+    known = {hash(image.tobytes()) for other in judged_on for image in other.images_NCHW}
+    return np.array([hash(image.tobytes()) not in known for image in split.images_NCHW])
+
+
+def _kind(data: DataSet) -> str:
+    first = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
+    return f"{data.num_classes} classes ({first}) in {data.channels} channels"

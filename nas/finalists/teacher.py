@@ -1,0 +1,83 @@
+"""What a network that is trained further may learn from besides labels."""
+
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.problem.feasible import largest_member
+from nas.problem.problem import Problem
+from nas.scoring.scorer import Scorer
+from nas.standalone.train import Teacher
+from search_spaces import SearchSpace, UserError
+
+LARGEST, NO_TEACHER = "largest", "none"
+
+
+def make_teacher(name: str, problem: Problem, scorer: Scorer) -> Teacher | None:
+    """The teacher that a recipe names.
+
+    Raises:
+        UserError: If its file is missing or does not fit the data.
+    """
+    if name == NO_TEACHER:
+        return None
+    if name == LARGEST:
+        module = scorer.compressed(largest_member(problem)).fp32
+        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return OnnxTeacher.load(Path(name), problem.space)
+
+
+@final
+class OnnxTeacher:
+    """An ONNX file from normalised images to logits, run by onnxruntime."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+
+    @staticmethod
+    def load(path: Path, space: SearchSpace) -> "OnnxTeacher":
+        """Open a file and see that it answers for images of this space's shape.
+
+        Raises:
+            UserError: If it is missing, is no model, or answers in another shape.
+        """
+        import onnxruntime
+
+        network = space.network
+        assert network is not None
+        if not path.is_file():
+            raise UserError(
+                f"teacher '{path}' is not there. Give the path of an ONNX file, '{LARGEST}' or "
+                f"'{NO_TEACHER}'."
+            )
+        side, classes = network.resolution, network.num_classes
+        images = np.zeros((2, network.channels, side, side), np.float32)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+            shape = session.run(None, {session.get_inputs()[0].name: images})[0].shape
+        except Exception as error:  # onnxruntime raises a dozen unrelated classes
+            raise UserError(
+                f"teacher '{path}' does not run on two images of shape {images.shape[1:]}: "
+                f"{error}. Give an ONNX file made for this data, for batches of any size."
+            ) from error
+        if shape != (2, classes):
+            raise UserError(
+                f"teacher '{path}' answers in shape {shape}, not (2, {classes}), one number for "
+                "each class. Give an ONNX file made for this data."
+            )
+        return OnnxTeacher(session)
+
+    def __call__(self, images_BCHW: Tensor) -> Tensor:
+        """Logits, (B, classes)."""
+        images = images_BCHW.float().contiguous().numpy()
+        return torch.from_numpy(self._session.run(None, {self._input: images})[0])

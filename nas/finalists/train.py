@@ -1,0 +1,257 @@
+"""Training the finalists of a search further, beside each other: which, with what batch, how long.
+
+    finetune_plan.json     who is trained, the batch, and seconds per step
+    finetunes/<key>/       a training (`nas/finalists/recipe.py`); it decides its steps as it begins
+
+The first is written before any training begins; a run that continues follows both.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from nas.finalists.entry import Entry, inherited
+from nas.finalists.order import finalist_order
+from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
+from nas.prepare.plan import PhasePlan
+from nas.prepare.reopen import Trained
+from nas.prepare.speed import with_batch
+from nas.problem.trial import Trial
+from nas.standalone.beside import Job, num_beside, shown_by, train_beside
+from nas.system.files import understood
+from nas.system.reporter import Reporter, Silent
+from supernets.train import TrainPlan
+
+MIN_STEPS = 10
+FAIR_STEPS = 300
+"""Up to here a finalist's steps are limited by time alone."""
+
+MOST_PACE, MOST_SLOWNESS = 2.0, 4.0
+"""By these factors at most, the time of a training differs from the plan's, and its speed from what
+a short test said."""
+
+LEAST_SHARE = 0.5
+"""Of the planned time for training, however long speed tests took."""
+
+TIMED_PER_FINALIST = 3
+"""So many trials are timed to find one that can be trained in its share of the time."""
+
+
+@dataclass(frozen=True)
+class FinalTraining:
+    """How the finalists of a search are trained further.
+
+    Attributes:
+        finetuning: Trains them.
+        queue: Trials in the order in which they are to be measured; the first ones are trained.
+        step_s: Seconds per step of those that are trained, by key.
+        is_complete: Whether so many are trained as are to be measured.
+    """
+
+    finetuning: Finetuning
+    queue: Sequence[Trial]
+    step_s: Mapping[str, float]
+    is_complete: bool
+
+    def finalist(self, trial: Trial) -> Entry:
+        """The trial's network, trained further unless training takes too long for its like."""
+        is_trained = self.is_complete or trial.candidate.key in self.step_s
+        return self.finetuning.finalist(trial) if is_trained else inherited(trial)
+
+
+def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
+    """Train the first finalists further, if the plan has time for it.
+
+    They share the time of all cores as `divided` says, each in a process of one thread. As the
+    speed of the machine changes, those whose steps are not decided yet share what is left.
+    """
+    finetune_s, ranked = trained.phases.finetune_s, finalist_order(trained.problem, trials)
+    if not finetune_s or not ranked:
+        return
+    reporter.phase("finetune", "training finalists further, each alone")
+    with trained.run.phase("finetune"):
+        started = time.monotonic()
+        plan = final_training(trained, ranked, reporter)
+        first = plan.queue[: len(plan.step_s)]
+        left_s = finetune_s - (time.monotonic() - started)
+        train_beside(
+            _jobs(first, plan, max(LEAST_SHARE * finetune_s, left_s)),
+            processes=num_beside(len(first)),
+            on_progress=shown_by(reporter, [plan.finetuning.key(t.candidate) for t in first]),
+        )
+        reporter.advance(len(first), len(first), "scoring them")
+        for trial in first:
+            replace(plan.finetuning, reporter=Silent()).finalist(trial)
+
+
+def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
+    """Trainings that are not finished; steps are decided as each one begins.
+
+    The longest first, so that cores are idle for a short while in the end; but the second is the
+    shortest, which tells early how fast the machine is today.
+
+    Args:
+        first: Whose networks are trained.
+        plan: Says how.
+        seconds: For all of them, beside each other.
+    """
+    finetuning, at_once = plan.finetuning, num_beside(len(first))
+    steps = divided(seconds * at_once, plan.step_s)
+    needed_s = {key: steps[key] * plan.step_s[key] for key in plan.step_s}
+    waiting = sorted(
+        (t for t in first if not finetuning.is_over(t.candidate)),
+        key=lambda trial: -needed_s[trial.candidate.key],
+    )
+    waiting = [*waiting[:1], *waiting[1:][-1:], *waiting[1:-1]]
+    share = sum(needed_s[trial.candidate.key] for trial in waiting) / sum(needed_s.values())
+    ends_at = time.monotonic() + share * seconds
+    begun = _Begun()
+    for place, trial in enumerate(waiting):
+        key, slowness = trial.candidate.key, begun.slowness()
+        left_s = max(0.0, ends_at - time.monotonic()) * at_once - begun.left_s()
+        waiting_s = slowness * sum(needed_s[other.candidate.key] for other in waiting[place:])
+        most = MOST_PACE / slowness
+        pace = min(most, max(1 / MOST_PACE, left_s / max(1e-6, waiting_s)))
+        number = max(MIN_STEPS, int(steps[key] * pace))
+        job = replace(finetuning, steps=number).job(trial.candidate)
+        begun.add(job, number * plan.step_s[key])
+        yield job
+
+
+class _Begun:
+    """Trainings that have begun, and what their speed says of the others'.
+
+    On a machine that others use, too, a short test may be wrong by a factor of two.
+    """
+
+    def __init__(self) -> None:
+        self._running: list[tuple[Job, float, float]] = []
+        self._resumed: set[str] = set()
+        self._expected_s = self._taken_s = 0.0
+
+    def add(self, job: Job, expected_s: float) -> None:
+        """One begins now, or goes on, and was expected to take so long from its beginning."""
+        self._running.append((job, time.monotonic(), expected_s))
+        if job.is_begun:
+            self._resumed.add(job.name)
+
+    def slowness(self) -> float:
+        """Seconds of the finished ones, in those expected; 1 while none is finished."""
+        now = time.monotonic()
+        for entry in [x for x in self._running if x[0].is_finished]:
+            if entry[0].name in self._resumed:
+                continue  # what it did before took time, too
+            self._running.remove(entry)
+            _, began, expected_s = entry
+            self._expected_s += expected_s
+            self._taken_s += now - began
+        if not self._taken_s:
+            return 1.0
+        return min(MOST_SLOWNESS, max(1 / MOST_SLOWNESS, self._taken_s / self._expected_s))
+
+    def left_s(self) -> float:
+        """Seconds that the running ones still need."""
+        now, slowness = time.monotonic(), self.slowness()
+        return sum(max(0.0, slowness * s - (now - began)) for _, began, s in self._running)
+
+
+def divided(seconds: float, step_s: Mapping[str, float]) -> dict[str, int]:
+    """Steps of each network in this time altogether.
+
+    Each gets the same time, but none more than `FAIR_STEPS` before all have so many; beyond, all
+    get equally many. While steps are few, a large network would otherwise take the time of all
+    others and be poor all the same.
+
+    Args:
+        seconds: For all of them.
+        step_s: Seconds per step, by name.
+    """
+    total_s = sum(step_s.values())
+    most = max(float(FAIR_STEPS), seconds / total_s)
+    steps, left_s = {}, seconds
+    for number, name in enumerate(sorted(step_s, key=lambda name: step_s[name])):
+        fair_s = left_s / (len(step_s) - number)
+        found = min(most, fair_s / step_s[name])
+        steps[name] = max(MIN_STEPS, int(found))
+        left_s -= found * step_s[name]
+    return steps
+
+
+def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter) -> FinalTraining:
+    """As decided when this run first came here.
+
+    Args:
+        trained: The run.
+        ranked: All trials in the order of `finalist_order`.
+        reporter: Told of the training.
+    """
+    finetuning = make_finetuning(trained, Recipe(), reporter)
+    is_fixed = "batch_size" in trained.config.set
+    document = trained.run.decided(
+        "finetune_plan.json", lambda: _chosen(trained.phases, ranked, finetuning, is_fixed)
+    )
+    with understood(f"'{trained.run.path}/finetune_plan.json'"):
+        known = {key: float(seconds) for key, seconds in document["seconds_per_step"].items()}
+        places = {key: place for place, key in enumerate(document["finalists"])}
+        batch = int(document.get("batch_size", finetuning.plan.batch_size))
+    plan = replace(finetuning.plan, batch_size=batch)
+    finetuning = replace(finetuning, plan=plan)
+    queue = sorted(ranked, key=lambda trial: places.get(trial.candidate.key, len(places)))
+    # Not known if trials or their plan were made again since.
+    step_s = {
+        t.candidate.key: max(
+            1e-6, known.get(t.candidate.key) or finetuning.seconds_per_step(t.candidate, plan)
+        )
+        for t in queue[: len(places)]
+    }
+    steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
+    finetuning = replace(finetuning, steps=max(MIN_STEPS, steps))
+    return FinalTraining(finetuning, queue, step_s, len(places) >= trained.phases.finalists)
+
+
+def _chosen(
+    phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning, is_batch_fixed: bool
+) -> dict[str, Any]:
+    """finetune_plan.json: who is trained further, the batch, and how long a step of each takes.
+
+    The first trials that get enough steps in an equal share of the time, or else the fastest one: a
+    large network after a few steps is worse than a small one after many.
+    """
+    first = finetuning.plan
+    if not is_batch_fixed:
+        first = replace(first, batch_size=TrainPlan.batch_size)
+    step_s_of = cache(finetuning.seconds_per_step)
+    share_s = phases.finetune_s * num_beside(phases.finalists) / phases.finalists
+    step_s: dict[str, float] = {}
+    able: list[str] = []
+    too_many_macs = math.inf
+    for trial in ranked:
+        if len(able) == phases.finalists or len(step_s) == TIMED_PER_FINALIST * phases.finalists:
+            break
+        if trial.predicted["macs"] >= too_many_macs:
+            continue
+        key = trial.candidate.key
+        step_s[key] = step_s_of(trial.candidate, first)
+        if phases.least_steps * step_s[key] <= share_s:
+            able.append(key)
+        else:
+            too_many_macs = trial.predicted["macs"]
+    finalists = able or [min(step_s, key=lambda key: step_s[key])]
+    trained = [trial.candidate for trial in ranked if trial.candidate.key in finalists]
+
+    plan, _ = with_batch(
+        first,
+        phases.finetune_s * num_beside(len(trained)),
+        lambda plan: sum(step_s_of(candidate, plan) for candidate in trained),
+        num_images=len(finetuning.images.labels_N),
+        is_fixed=is_batch_fixed,
+    )
+    return {
+        "schema": 1,
+        "finalists": finalists,
+        "batch_size": plan.batch_size,
+        "seconds_per_step": {x.key: step_s_of(x, plan) for x in trained},
+    }

@@ -1,0 +1,1 @@
+"""The front: files made, timed and verified; who is on it."""

@@ -1,0 +1,189 @@
+"""The card beside every exported model: what it is, what goes in, what comes out, and how well.
+
+Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
+
+- `run`, `name`, `key`, `space`, `data`; `encoding`, `arch`, `policy`: which candidate this is.
+- `input`: `x = (image / scale - mean) / std`, with `image` the uint8 pixels, laid out as `layout`
+  says; `mean` and `std` have one number per channel; `resize` says how other sizes are brought to
+  `shape`.
+- `classes`: names, in the order of the output "logits" (batch, classes).
+- `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
+  `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
+  ("" for the run's own).
+- `macs`, `params`: of the network as exported, exact.
+- `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (integer
+  nodes in the graph that the runtime optimised), `accuracy` per split (`fraction`, `correct`,
+  `total`, `log_loss`), `latency` (the fields of `nas.targets.Timing`) and `latency_predicted_ms`
+  (null if nobody predicted it); the deployed file also `parity`: on how many `images` of the search
+  split it gives the `same_answer` (a fraction) as the module that was scored. One file less if the
+  policy is all fp32: then `model.onnx` is the fp32 network.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.system.files import SCHEMA, check_schema, understood, unsealed, write_json
+from nas.targets import Timing
+from search_spaces import Candidate, UserError
+
+_NUMBER = (int, float)
+_CARD_FIELDS: dict[str, Any] = {
+    "run": str,
+    "name": str,
+    "key": str,
+    "space": str,
+    "data": str,
+    "encoding": list,
+    "arch": dict,
+    "policy": dict,
+    "input": {
+        "name": str,
+        "shape": list,
+        "layout": str,
+        "dtype": str,
+        "channels": str,
+        "scale": _NUMBER,
+        "mean": list,
+        "std": list,
+        "resize": str,
+    },
+    "classes": list,
+    "macs": int,
+    "params": int,
+    "files": dict,
+}
+_FILE_FIELDS: dict[str, Any] = {"sha256": str, "bytes": int}
+_TIMING_TYPES: dict[Any, Any] = {float: _NUMBER, int: int, bool: bool, str: str}
+_ONNX_FIELDS: dict[str, Any] = {
+    **_FILE_FIELDS,
+    "precision": str,
+    "integer_kernels": int,
+    "accuracy": dict,
+    "latency": {
+        field.name: _TIMING_TYPES.get(field.type, list) for field in dataclasses.fields(Timing)
+    },
+    "latency_predicted_ms": (*_NUMBER, type(None)),
+}
+_ACCURACY_FIELDS: dict[str, Any] = {
+    "fraction": _NUMBER,
+    "correct": int,
+    "total": int,
+    "log_loss": _NUMBER,
+}
+
+
+def build_card(
+    *,
+    run: str,
+    name: str,
+    key: str,
+    candidate: Candidate,
+    space: str,
+    data: str,
+    input: Mapping[str, Any],
+    classes: Sequence[str],
+    macs: int,
+    params: int,
+    files: Mapping[str, Mapping[str, Any]],
+    finetuned: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A card; the arguments are its fields, as the module's docstring says.
+
+    Raises:
+        UserError: If a field of `input` or `files` is missing or of the wrong type.
+    """
+    card = {
+        "schema": SCHEMA,
+        "run": run,
+        "name": name,
+        "key": key,
+        "space": space,
+        "data": data,
+        "encoding": list(candidate.encoding),
+        "arch": dict(candidate.arch),
+        "policy": dict(candidate.policy),
+        "input": dict(input),
+        "classes": list(classes),
+        "macs": macs,
+        "params": params,
+        "files": {file: dict(facts) for file, facts in files.items()},
+    }
+    if finetuned is not None:
+        card["finetuned"] = dict(finetuned)
+    check_card(card, place=f"card of {key}")
+    return card
+
+
+def write_card(card: Mapping[str, Any], path: Path) -> None:
+    """Checks a card and writes it; after a crash the file is the old one or the new one, whole.
+
+    Raises:
+        UserError: If a field is missing or of the wrong type.
+    """
+    check_card(card, place=f"card '{path}'")
+    json.dumps(card, allow_nan=False)
+    write_json(path, card)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card in a file.
+
+    Raises:
+        UserError: If the file is missing, is no JSON, or is not a card that this version reads.
+    """
+    place = f"card '{path}'"
+    remedy = "or delete it and give the same `nas search` again"
+    try:
+        with understood(place, remedy):
+            card = unsealed(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"{place} cannot be read: {error.strerror}. Give a card.json.") from error
+    check_card(card, place=place)
+    return card
+
+
+def check_card(card: Any, *, place: str) -> None:
+    """Checks schema version, fields and types; fields that the schema does not name are allowed.
+
+    Args:
+        card: What was read, or is to be written.
+        place: How messages call it.
+
+    Raises:
+        UserError: Names the first field that is wrong, in dotted form.
+    """
+    if not isinstance(card, Mapping) or not isinstance(card.get("schema"), int):
+        raise UserError(f"{place}: field 'schema' is missing, so this is not a card.")
+    with understood(place):
+        check_schema(card)
+    _check(card, _CARD_FIELDS, place=place, path="")
+    for name, facts in card["files"].items():
+        fields = _ONNX_FIELDS if name.endswith(".onnx") else _FILE_FIELDS
+        _check(facts, fields, place=place, path=f"files.{name}.")
+        if name.endswith(".onnx"):
+            with understood(f"{place}: field 'files.{name}.latency'"):
+                Timing.from_json(facts["latency"])
+        accuracies = facts.get("accuracy", {})
+        _check(accuracies, {}, place=place, path=f"files.{name}.accuracy.")
+        for split, accuracy in accuracies.items():
+            _check(accuracy, _ACCURACY_FIELDS, place=place, path=f"files.{name}.accuracy.{split}.")
+
+
+def _check(value: Any, fields: Mapping[str, Any], *, place: str, path: str) -> None:
+    if not isinstance(value, Mapping):
+        raise UserError(f"{place}: field '{path[:-1]}' must hold fields, it is {value!r}.")
+    for name, kind in fields.items():
+        if name not in value:
+            raise UserError(f"{place}: field '{path}{name}' is missing. Export the model again.")
+        if isinstance(kind, dict):
+            _check(value[name], kind, place=place, path=f"{path}{name}.")
+        elif not isinstance(value[name], kind) or (
+            isinstance(value[name], bool) and kind is not bool
+        ):
+            raise UserError(
+                f"{place}: field '{path}{name}' is {value[name]!r}, which is of the wrong type. "
+                "Export the model again."
+            )

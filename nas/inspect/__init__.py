@@ -1,0 +1,1 @@
+"""What a space is: described, and checked."""

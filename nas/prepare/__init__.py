@@ -1,0 +1,1 @@
+"""From a configuration to a trained supernet: inputs, sizes, profile, plans, training."""

@@ -1,0 +1,204 @@
+"""What a search is given: data, space and limits, checked before anything is measured.
+
+Every mistake that can be seen without measuring is refused before anything is written.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nas.data import DataSet, identity, load_data
+from nas.latency import LatencyModel
+from nas.latency.measure import time_networks
+from nas.prepare.settings import check_settings
+from nas.problem.budget import parse_budget, refuse_impossible, resolve
+from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
+from nas.run.config import Config, differences
+from nas.run.directory import WEIGHTS, Run
+from nas.system.files import write_text
+from nas.system.reporter import Reporter
+from nas.targets import TARGETS, Timer
+from search_spaces import (
+    SearchSpace,
+    UserError,
+    check_precisions,
+    is_space_file,
+    load_space,
+)
+from supernets.methods._base import METHODS
+
+OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
+SPACE_FILE = "space.py"
+SHOWN_SPLITS = ("train", "search", "test")
+
+
+def prepare(
+    config: Config, reporter: Reporter | None = None, *, is_trained: bool = False
+) -> tuple[DataSet, SearchSpace, list[Limit]]:
+    """Data, space and limits, with every mistake in them refused before anything is written.
+
+    Args:
+        config: What was asked.
+        reporter: Told how far reading data is.
+        is_trained: Whether the run has weights, so that nobody needs those of `config.supernet`.
+    """
+    budgets = [parse_budget(text) for text in config.budget]
+    check_names(config, is_trained=is_trained)
+
+    def possible(
+        resolution: int, channels: int, num_classes: int
+    ) -> tuple[SearchSpace, list[Limit]]:
+        sizes = {"resolution": resolution, "channels": channels, "num_classes": num_classes}
+        space = load_space(config.space, **sizes).with_policy(config.precision, config.sparsity)
+        assert space.costs is not None
+        limits = resolve(budgets, space.costs)
+        refuse_impossible(limits, space.costs)
+        return space, limits
+
+    data = read_data(config, reporter, accept=possible)
+    return data, *possible(data.resolution, data.channels, data.num_classes)
+
+
+def make_problem(
+    space: SearchSpace, limits: Sequence[Limit], model: LatencyModel | None = None
+) -> Problem:
+    """What the search is about: quality, latency and size, within the limits.
+
+    Args:
+        space: Its costs are known exactly.
+        limits: What must hold.
+        model: Predicts latency; without it only the other limits can be checked beforehand.
+    """
+    return Problem(
+        space=space,
+        objectives=tuple(Objective.of(metric) for metric in OBJECTIVES),
+        limits=tuple(limits),
+        model=KnownMetrics((space.costs, model) if model else (space.costs,)),
+    )
+
+
+def read_data(
+    config: Config,
+    reporter: Reporter | None = None,
+    accept: Callable[[int, int, int], object] = lambda resolution, channels, num_classes: None,
+) -> DataSet:
+    """The data set that the configuration names; reading is a phase if it takes a while.
+
+    Args:
+        config: Names the data.
+        reporter: Told how far reading is.
+        accept: Given what is known of the images before they are decoded; may refuse them.
+    """
+    has_begun = False
+
+    def progress(done: int, of: int, text: str) -> None:
+        nonlocal has_begun
+        if reporter is None:
+            return
+        if not has_begun:
+            reporter.phase("data", f"reading '{config.data}'")
+            has_begun = True
+        reporter.advance(done, of, text)
+
+    return load_data(
+        config.data,
+        resolution=config.resolution or None,
+        data_dir=Path(config.data_dir) if config.data_dir else None,
+        seed=config.split_seed,
+        cache=Path(config.cache) if config.cache else None,
+        progress=progress,
+        accept=accept,
+    )
+
+
+def describe_data(data: DataSet) -> str:
+    """What was read, in a sentence."""
+    colours = "grey" if data.channels == 1 else "RGB"
+    sizes = ", ".join(f"{len(getattr(data, split)):,} {split}" for split in SHOWN_SPLITS)
+    return (
+        f"data '{data.name}': {data.num_classes} classes, {colours} at {data.resolution} px, "
+        f"{sizes} images{'; ' + data.note if data.note else ''}"
+    )
+
+
+def check_names(config: Config, *, is_trained: bool = False) -> None:
+    """Refuse what is unknown or not installed, before data is read.
+
+    Raises:
+        UserError: Naming what is known.
+    """
+    check_precisions(config.precision)
+    check_settings(config)
+    METHODS.get(config.method)
+    TARGETS.get(config.target)().describe()
+    load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
+    weights = Path(config.supernet) / WEIGHTS
+    if config.supernet and not is_trained and not weights.is_file():
+        raise UserError(
+            f"supernet '{config.supernet}' has no {WEIGHTS}. Name the directory of a run whose "
+            "training is finished, or leave out --supernet to train one."
+        )
+
+
+def check_smallest_latency(
+    config: Config, space: SearchSpace, limits: list[Limit], timer: Timer
+) -> None:
+    """Refuse a latency limit that the smallest network misses, by timing it now.
+
+    Raises:
+        UserError: Naming the latency that was measured.
+    """
+    limit = next((limit for limit in limits if limit.metric == "latency_ms"), None)
+    if limit is None:
+        return
+    timings = time_networks(space, smallest_networks(space), timer)
+    smallest = min(timing.interval_ms[0] for timing in timings)
+    if smallest > limit.max:
+        raise UserError(
+            f"budget '{limit.text}': the smallest network of space '{space.name}' takes "
+            f"{smallest:.3g} ms on '{config.target}' here, measured just now. "
+            f"Ask for more, such as {smallest * 1.5:.2g}ms, or for a lower --resolution."
+        )
+
+
+def smallest_networks(space: SearchSpace) -> list[tuple[int, ...]]:
+    """The network of the fewest multiply-adds, uniformly in every offered precision."""
+    assert space.costs is not None
+    smallest = np.array([space.costs.minimum("macs")[1]])
+    found = [space.in_precision(smallest, name)[0] for name in space.precisions]
+    return [space.canonical(encoding.tolist()) for encoding in found]
+
+
+def keep_data_facts(run: Run, data: DataSet) -> None:
+    """Record what identifies the images, or see that they are still the same.
+
+    Raises:
+        UserError: If they are others than those that the run began with.
+    """
+    facts = identity(data)
+    changed = differences(run.decided("data.json", lambda: facts), facts)
+    if changed:
+        raise UserError(
+            f"data '{data.name}' are not those that run '{run.path}' began with, which its "
+            f"data.json describes: {'; '.join(changed):.300}. "
+            "Begin a new run with --out, or restore the data."
+        )
+
+
+def keep_space_file(run: Run, config: Config) -> None:
+    """Copy a user's space file into the run, or see that it is still the same.
+
+    Raises:
+        UserError: If it has changed since the run began.
+    """
+    if not is_space_file(config.space):
+        return
+    text, kept = Path(config.space).read_text(encoding="utf-8"), run.path / SPACE_FILE
+    if not kept.exists():
+        write_text(kept, text)
+    elif kept.read_text(encoding="utf-8") != text:
+        raise UserError(
+            f"space file '{config.space}' is not the one that run '{run.path}' began with, which "
+            f"is kept in its {SPACE_FILE}. Begin a new run with --out, or restore the file."
+        )

@@ -1,0 +1,216 @@
+"""How well each operator learns in seconds: small networks, each of one operator, trained alone.
+
+    pilot/<round>/<operator>/    a training (`nas/standalone/train.py`), planned by a speed test
+
+In the first round every operator has the same few seconds; those whose networks do not clearly lag
+behind the best one's have some more in a second round, from the start, because a network that is
+still near guessing may be so by chance (successive halving: Jamieson and Talwalkar, Non-stochastic
+Best Arm Identification, 2016; departure: two rounds, and what lags is left out, not the half).
+Equal seconds and not equal images: an operator that is dear here learns less in any time.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from nas.data import DataSet
+from nas.prepare.inputs import make_problem
+from nas.prepare.plan import precisions_of, training_images
+from nas.prepare.sizes import Sizes
+from nas.prepare.speed import with_batch
+from nas.problem.feasible import sample_within
+from nas.problem.problem import Limit
+from nas.run.config import Config
+from nas.run.directory import Run
+from nas.standalone.beside import Job, num_beside, train_beside
+from nas.standalone.train import NETWORK, PLAN, alone_plan, fresh_network, seconds_per_step
+from nas.system.files import read_json
+from nas.system.reporter import Reporter
+from search_spaces import Candidate, SearchSpace
+from supernets.calibrate import recalibrated
+from supernets.checkpoint import read_tensors
+from supernets.images import Images
+from supernets.network import PlainNetwork
+from supernets.task import Quality, quality
+from supernets.train import TrainPlan
+
+PILOT = "pilot"
+
+PILOT_SHARE, PILOT_S = 0.04, (1.5, 40.0)
+"""Of the time, for the first round, and the least and most seconds of each of its pilots."""
+
+AGAIN, MOST_AGAIN = 2, 3
+"""Seconds of a pilot in the second round, in those of the first; how many there are at most."""
+
+LAGS = 0.5
+"""An operator lags behind if its network learnt less than this of what the best one did."""
+
+PILOT_SIZE, PILOT_MACS = 6.0, 3e6
+"""Multiply-adds of a pilot's network, in those of the smallest network of the space, and at least.
+
+In the smallest, calling operators costs more than what they compute: that says little of others."""
+
+LEAST_STEPS = 10
+PILOT_SAMPLES, PILOT_IMAGES = 64, 500
+
+
+@dataclass(frozen=True)
+class Pilots:
+    """Trains a network of every operator.
+
+    Attributes:
+        run: Where the trainings are.
+        config: Seed and settings.
+        space: With all operators.
+        limits: The user's; pilots are within those that are known exactly.
+        data: To learn from.
+        reporter: Told how far it is.
+    """
+
+    run: Run
+    config: Config
+    space: SearchSpace
+    limits: Sequence[Limit]
+    data: DataSet
+    reporter: Reporter
+
+    def ranked(self, operators: Sequence[str], remaining_s: float) -> list[dict[str, Any]]:
+        """Every operator's pilot, the best first; repeated, it is read back.
+
+        Args:
+            operators: Their names.
+            remaining_s: Of the run's time, for this and all that follows.
+
+        Returns:
+            Per operator its name, and its longest pilot's images, log_loss, accuracy and precision;
+            those of the first round as `before` where there was a second.
+        """
+        low, high = PILOT_S
+        share_s = PILOT_SHARE * remaining_s * torch.get_num_threads() / len(operators)
+        seconds = min(high, max(low, share_s))
+        rows = self._round(1, operators, seconds)
+        known = [self._learnt(row) for row in rows]
+        able = [row for row, learnt in zip(rows, known, strict=True) if learnt >= LAGS * known[0]]
+        again = [str(row["operator"]) for row in able[:MOST_AGAIN]]
+        if known[0] <= 0 or len(again) < 2:
+            return rows
+        before = {row["operator"]: row for row in rows}
+        others = [row for row in rows if row["operator"] not in again]
+        longer = self._round(2, again, AGAIN * seconds)
+        return [*({**row, "before": before[row["operator"]]} for row in longer), *others]
+
+    def _learnt(self, row: dict[str, Any]) -> float:
+        return math.log(self.data.num_classes) - float(row["log_loss"])
+
+    def _round(self, number: int, operators: Sequence[str], seconds: float) -> list[dict[str, Any]]:
+        """Trains them beside each other; the best first."""
+        images = training_images(self.data)
+        networks = {name: self._network(name) for name in operators}
+        place, plan = f"{PILOT}/{number}", self._for_seconds(seconds)
+        jobs = (
+            Job(name, networks[name], images, self.run.folder(f"{place}/{name}"), plan)
+            for name in operators
+        )
+        self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
+        train_beside(jobs, processes=num_beside(len(networks)))
+        rows = [self._row(place, name, networks[name], images) for name in operators]
+        return sorted(rows, key=lambda row: float(row["log_loss"]))
+
+    def _for_seconds(self, seconds: float) -> "_ForSeconds":
+        settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
+        plan = alone_plan(TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings}), steps=1)
+        return _ForSeconds(
+            tuple(replace(plan, precision=name) for name in precisions_of(self.config, plan)),
+            seconds,
+            "batch_size" in self.config.set,
+        )
+
+    def _network(self, operator: str) -> PlainNetwork:
+        """With fresh weights, always the same."""
+        space, candidate = pilot_of(self.space, operator, self.limits)
+        return fresh_network(space, candidate, self.config.seed)
+
+    def _row(self, place: str, name: str, network: PlainNetwork, images: Images) -> dict[str, Any]:
+        folder = self.run.path / place / name
+        plan = read_json(folder / PLAN)
+        known = {"operator": name, "precision": plan["precision"], "images": 0}
+        known |= {"log_loss": math.log(self.data.num_classes), "accuracy": 0.0}
+        if not (folder / NETWORK).exists():  # it diverged
+            return known
+        network.load_state_dict(read_tensors(folder / NETWORK)[0])
+        found = judged(network, self.data, images)
+        return known | {
+            "images": plan["steps"] * plan["batch_size"],
+            "log_loss": found.log_loss,
+            "accuracy": found.accuracy,
+        }
+
+
+@dataclass(frozen=True)
+class _ForSeconds:
+    """Decides a plan where it will be followed: beside others, which slow it down.
+
+    Attributes:
+        plans: One per precision.
+        seconds: That the steps will take, in the fastest precision and with the batch for it.
+        is_batch_fixed: Whether the user set the batch.
+    """
+
+    plans: tuple[TrainPlan, ...]
+    seconds: float
+    is_batch_fixed: bool
+
+    def __call__(self, network: nn.Module, images: Images) -> TrainPlan:
+        step_s = cache(lambda plan: seconds_per_step(network, images, plan))
+        plan, taken_s = with_batch(
+            min(self.plans, key=step_s),
+            self.seconds,
+            step_s,
+            num_images=len(images.labels_N),
+            is_fixed=self.is_batch_fixed,
+        )
+        return replace(plan, steps=max(LEAST_STEPS, int(self.seconds / taken_s)))
+
+
+def pilot_of(
+    space: SearchSpace, operator: str, limits: Sequence[Limit]
+) -> tuple[SearchSpace, Candidate]:
+    """The largest of some unpruned networks of this operator within a pilot's size and the limits.
+
+    Returns:
+        The space of such networks, and one of them; the smallest one if none is within.
+    """
+    assert space.costs is not None
+    unpruned = {space.choices[c].name: [0.0] for c in space.columns("sparsity")}
+    max_macs = max(PILOT_MACS, PILOT_SIZE * space.costs.minimum("macs")[0])
+    sizes = Sizes(max_macs=max_macs, operators=(operator,))
+    own = sizes.space(space).restricted(unpruned)
+    assert own.costs is not None
+    exact = [x for x in sizes.limits(limits) if x.metric in own.costs.metrics]
+    rows = sample_within(make_problem(own, exact), PILOT_SAMPLES, np.random.default_rng(0))
+    return own, own.candidate(rows[own.costs.of("macs", rows).argmax()].tolist())
+
+
+def judged(
+    network: PlainNetwork, data: DataSet, images: Images, *, num_images: int = PILOT_IMAGES
+) -> Quality:
+    """How good a network that was trained alone is on the first images of the search split.
+
+    Args:
+        network: Its batch-norm statistics are made anew.
+        data: Calibration and search splits are used.
+        images: As it was trained on, for their normalisation.
+        num_images: Of each of both splits.
+    """
+    calibration = torch.from_numpy(data.calibration.take(num_images).images_NCHW)
+    subset = data.search.take(num_images)
+    recalibrated(network, images.normalised(calibration).split(128))
+    with torch.no_grad():
+        logits_NK = network(images.normalised(torch.from_numpy(subset.images_NCHW))).numpy()
+    return quality(logits_NK, subset.labels_N)

@@ -1,0 +1,313 @@
+"""How the given time is spent, decided by two short speed tests: training, then what follows it.
+
+Each plan is written before it is followed (plan.json, search_plan.json) and reused when the run is
+continued, so speed never changes what a continued run does. The second one makes good what a shared
+machine did to the first: training that took longer leaves fewer candidates to score.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.data._base import DataSet
+from nas.executors import AbstractExecutor
+from nas.prepare.speed import SUPERNET_STEPS, Speed, time_score, time_steps, typical, with_batch
+from nas.problem.feasible import fits_in_some_format
+from nas.problem.problem import Problem
+from nas.run.config import Config, from_document
+from nas.scoring.scorer import CALIBRATION_IMAGES
+from nas.system.environment import has_bf16_products
+from nas.system.files import read_json, understood
+from supernets.images import Images
+from supernets.methods._base import METHODS, AbstractMethod
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan
+
+SCHEMA = 1
+SPARE_SHARE = 0.05
+TRAIN_SHARE = 0.8
+"""Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
+
+REFERENCE_IMAGES = 1000
+"""Images per split on which references, which can be large and select nothing, are verified."""
+
+TIMING_S_PER_FILE = 0.7
+"""Of networks that minutes can teach, half of it in quiet processes."""
+
+FILES_PER_NETWORK = 2
+"""As deployed and before quantization."""
+
+MIN_TRIALS, MAX_TRIALS = 16, 2000
+STEPS_TIMED = 10
+"""Steps whose median says how many fit: members differ, and so do their steps."""
+
+MIN_STEPS = 20
+FEW_STEPS = 150
+"""With fewer training steps networks are poor."""
+
+KEPT_OF_DONOR = ("batch_size", "learning_rate", "precision", "channels_last")
+NUM_LARGEST = 2
+"""References: the largest network in each precision."""
+FULL_PROFILE_S = 600.0
+"""A search of this time or more times a full profile."""
+FINALISTS_SHARE = 0.2
+"""Of the time: what exporting, timing and verifying may take before fewer networks are measured."""
+MIN_FINALISTS, MIN_REFERENCES = 3, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhasePlan:
+    """Sizes of the phases after training.
+
+    Attributes:
+        trials: Candidates to score.
+        lag: Trials by which the results that a candidate is asked for with may be behind.
+        images_per_score: Images of the search split per score.
+        finalists: Front members to export and measure.
+        random_references: Random networks exported beside them.
+        finetune_share: Of the time for training, scoring and this: training finalists further.
+        finetune_s: Seconds of it for all finalists together; as the share says if not set.
+        least_steps: Finalists that would get fewer in an equal share of that time are passed over.
+        max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
+    """
+
+    trials: int
+    lag: int = 0
+    images_per_score: int = 1000
+    finalists: int = 8
+    random_references: int = 3
+    finetune_share: float = 0.6
+    finetune_s: float = 0.0
+    least_steps: int = FEW_STEPS
+    max_macs: float = 0.0
+
+
+def profile_sizes(config: Config) -> tuple[int, int]:
+    """Signatures and whole networks that a profile times; fewer where time is short."""
+    share = min(1.0, config.seconds / FULL_PROFILE_S)
+    return max(14, round(60 * share)), max(6, round(30 * share))
+
+
+def plan_training(
+    config: Config,
+    problem: Problem,
+    data: DataSet,
+    *,
+    remaining_s: float,
+    is_all: bool = False,
+) -> dict[str, Any]:
+    """plan.json without its limits: the training that fits, by a short speed test.
+
+    Args:
+        config: Times and settings.
+        problem: Only candidates within its limits are timed.
+        data: To measure with.
+        remaining_s: Seconds left of the configured time, for this and all that follows.
+        is_all: Whether nothing follows.
+    """
+    started = time.perf_counter()
+    train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **config.settings_of(TrainPlan)})
+    if config.supernet:
+        train_plan = replace(train_plan, **_as_donor(config))
+    else:
+        phases = search_settings(config)
+        supernet = Supernet(problem.space, seed=config.seed)
+        speeds = time_score(supernet.eval(), data, problem, phases.images_per_score)
+        phases, finalists_s = affordable(config, phases, data, speeds)
+        spent_s = time.perf_counter() - started
+        available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
+        finetune_s = finetune_seconds(config, phases, max(0.0, available_s))
+        train_s = TRAIN_SHARE * max(0.0, available_s - finetune_s)
+        if is_all:
+            train_s = max(0.0, available_s + finalists_s)
+        train_plan = planned_steps(supernet, train_plan, problem, data, config, train_s)
+    return {"schema": SCHEMA, **asdict(train_plan)}
+
+
+def plan_search(
+    config: Config,
+    supernet: Supernet,
+    data: DataSet,
+    problem: Problem,
+    executor: AbstractExecutor,
+    *,
+    remaining_s: float,
+) -> dict[str, Any]:
+    """search_plan.json: how many candidates can be scored in what training has left of the time.
+
+    Args:
+        config: Times and settings.
+        supernet: Trained.
+        data: To measure with.
+        problem: As in `plan_training`.
+        executor: Scores so many candidates at the same time as it has cores for.
+        remaining_s: Seconds left of the configured time, for the search and the finalists.
+    """
+    phases = search_settings(config)
+    speeds = time_score(supernet, data, problem, phases.images_per_score)
+    speed = typical(speeds)
+    seconds_per_score = speed.compress_s + speed.score_s * phases.images_per_score
+    phases, finalists_s = affordable(config, phases, data, speeds)
+    available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
+    trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
+    finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
+    at_once = max(1.0, min(executor.at_once, executor.num_cores / torch.get_num_threads()))
+    rate = at_once / seconds_per_score
+    lag = executor.lag if config.lag < 0 else config.lag
+    trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) * rate)))
+    return {
+        "schema": SCHEMA,
+        **asdict(replace(phases, trials=config.trials or trials, lag=lag, finetune_s=finetune_s)),
+        "seconds_per_score": round(seconds_per_score, 4),
+        "finalists_s": round(finalists_s, 1),
+        "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def finetune_seconds(config: Config, phases: PhasePlan, available_s: float) -> float:
+    """Seconds for training finalists further: as set, or a share of what is free."""
+    return phases.finetune_s if "finetune_s" in config.set else phases.finetune_share * available_s
+
+
+def train_plan_of(document: Mapping[str, Any]) -> TrainPlan:
+    """The plan in a plan.json."""
+    return from_document(TrainPlan, document)
+
+
+def phase_plan_of(document: Mapping[str, Any]) -> PhasePlan:
+    """The plan in a search_plan.json."""
+    return from_document(PhasePlan, document)
+
+
+def search_settings(config: Config) -> PhasePlan:
+    """What the user fixed of the phases after training, and defaults; trials are not decided."""
+    return PhasePlan(**{"trials": 1, **config.settings_of(PhasePlan)})
+
+
+def planned_steps(
+    supernet: Supernet,
+    plan: TrainPlan,
+    problem: Problem,
+    data: DataSet,
+    config: Config,
+    train_s: float,
+) -> TrainPlan:
+    """The plan in the fastest precision and memory format, with the batch and steps for the time.
+
+    Settings that the user fixed are not varied. A processor without products of bf16 emulates them,
+    and one step would take many seconds.
+    """
+    images = training_images(data)
+    precisions = precisions_of(config, plan)
+    formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
+    tried = [
+        replace(plan, precision=precision, channels_last=channels_last)
+        for precision in precisions
+        for channels_last in formats
+    ]
+    method = make_method(config, problem, plan)
+    if len(tried) > 1:
+        plan = min(tried, key=lambda one: time_steps(supernet, images, one, method, processes=1))
+    if "steps" in config.set:
+        return plan
+    plan, step_s = with_batch(
+        plan,
+        train_s,
+        lambda one: time_steps(supernet, images, one, method, steps=STEPS_TIMED),
+        num_images=len(images.labels_N),
+        is_fixed="batch_size" in config.set,
+        many_steps=SUPERNET_STEPS,
+    )
+    return replace(plan, steps=max(MIN_STEPS, int(train_s / step_s)))
+
+
+def precisions_of(config: Config, plan: TrainPlan) -> list[str]:
+    """Precisions that are worth a test: that of the plan if the user set it."""
+    if "precision" in config.set:
+        return [plan.precision]
+    return ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
+
+
+def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) -> float:
+    """Estimated seconds of the last phase: exports, timing, and verification of every file.
+
+    The exported module itself answers the images of a score, to be compared with its file.
+
+    Args:
+        phases: How many networks.
+        data: They answer the images of two splits, references only some.
+        speeds: As `time_score` gives them: the last is that of the largest references.
+    """
+    sizes = [len(data.search.labels_N), len(data.test.labels_N)]
+
+    def seconds(speed: Speed, images: int) -> float:
+        timing_s = FILES_PER_NETWORK * TIMING_S_PER_FILE
+        answers_s = phases.images_per_score * speed.score_s
+        answers_s += FILES_PER_NETWORK * images * speed.answer_s / torch.get_num_threads()
+        return 2 * speed.compress_s + timing_s + answers_s
+
+    usual, few = typical(speeds), sum(min(size, REFERENCE_IMAGES) for size in sizes)
+    return (
+        phases.finalists * seconds(usual, sum(sizes))
+        + phases.random_references * seconds(usual, few)
+        + NUM_LARGEST * seconds(speeds[-1], few)
+    )
+
+
+def affordable(
+    config: Config, phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]
+) -> tuple[PhasePlan, float]:
+    """The plan with as many finalists and references as the time allows, and their seconds.
+
+    References go first, then finalists, down to a few of each; what the user set stays.
+    """
+    least = {"random_references": MIN_REFERENCES, "finalists": MIN_FINALISTS}
+    while True:
+        finalists_s = time_finalists(phases, data, speeds)
+        if finalists_s <= FINALISTS_SHARE * config.seconds:
+            return phases, finalists_s
+        for name, number in least.items():
+            if name not in config.set and getattr(phases, name) > number:
+                phases = replace(phases, **{name: getattr(phases, name) - 1})
+                break
+        else:
+            return phases, finalists_s
+
+
+def training_images(data: DataSet) -> Images:
+    """The train split as the trainer wants it."""
+    return Images(
+        images_NCHW=torch.from_numpy(data.train.images_NCHW),
+        labels_N=torch.from_numpy(data.train.labels_N),
+        mean=data.mean,
+        std=data.std,
+        can_flip=data.can_flip,
+        crop_padding=data.crop_padding,
+    )
+
+
+def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMethod:
+    """The training method that the configuration names."""
+    method: AbstractMethod = METHODS.get(config.method)(
+        space=problem.space,
+        seed=config.seed,
+        sparse_from=plan.rank_step * plan.shards,
+        is_within=partial(fits_in_some_format, problem) if problem.modelled_limits else None,
+    )
+    return method
+
+
+def _as_donor(config: Config) -> dict[str, Any]:
+    """What of a given supernet's training its members' further training keeps."""
+    path = Path(config.supernet) / "plan.json"
+    if not path.exists():
+        return {}
+    with understood(f"'{path}'"):
+        document = read_json(path)
+        return {name: document[name] for name in KEPT_OF_DONOR if name not in config.set}

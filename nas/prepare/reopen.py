@@ -1,0 +1,141 @@
+"""A run whose supernet is trained: what the search and the commands after it work with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nas.data import DataSet
+from nas.executors import Scoring
+from nas.latency import LatencyModel
+from nas.prepare.inputs import keep_data_facts, keep_space_file, make_problem, prepare
+from nas.prepare.plan import PhasePlan, phase_plan_of, search_settings, train_plan_of
+from nas.prepare.sizes import sizes_of
+from nas.problem.problem import Problem
+from nas.run.config import Config
+from nas.run.directory import WEIGHTS, Run, read_config_of, read_space
+from nas.run.growth import has_front
+from nas.scoring.scorer import Scorer
+from nas.system.files import read_json, understood
+from nas.system.reporter import Reporter
+from search_spaces import SearchSpace, UserError
+from supernets.checkpoint import read_tensors, same_shapes
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A run with a trained supernet.
+
+    Attributes:
+        run: Its directory.
+        config: What it was told.
+        data: All splits.
+        problem: Space after trimming, objectives, limits, what is known.
+        train_plan: How the supernet was trained.
+        phases: Sizes of what follows.
+        scorer: Holds the supernet, and judges its members.
+    """
+
+    run: Run
+    config: Config
+    data: DataSet
+    problem: Problem
+    train_plan: TrainPlan
+    phases: PhasePlan
+    scorer: Scorer
+
+    @property
+    def scoring(self) -> Scoring:
+        """What executors are given."""
+        return Scoring(
+            run=self.run.path, scorer=self.scorer, data=self.data, threads=self.config.threads
+        )
+
+
+def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Trained:
+    """A finished run, locked for this process.
+
+    Args:
+        path: The run.
+        reporter: Told how far reading is.
+        needs_front: Whether it must be searched to the end, and not only have a trained supernet.
+
+    Raises:
+        UserError: If it is no run, not finished, damaged, or its data has gone.
+    """
+    if not (path / "config.toml").is_file():
+        raise UserError(
+            f"run '{path}': there is no config.toml, so this is not a run directory. "
+            "Name the folder that `nas search` printed as its run."
+        )
+    if needs_front and not has_front(path):
+        raise UserError(f"run '{path}' is not finished. Continue it with its `nas search` first.")
+    if not (path / WEIGHTS).is_file():
+        raise UserError(
+            f"run '{path}' has no {WEIGHTS}: its training is not finished. Continue it with the "
+            "command that began it."
+        )
+    config = read_config_of(path)
+    data, _, limits = prepare(config, reporter, is_trained=True)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    run = Run.open(path, config)
+    keep_data_facts(run, data)
+    keep_space_file(run, config)
+    space = read_space(path)
+    with understood(f"'{path}/profile/profile.json'"):
+        model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)
+    problem = make_problem(space, sizes_of(path).limits(limits), model)
+    with understood(f"'{path}/plan.json'"):
+        train_plan = train_plan_of(read_json(path / "plan.json"))
+    if needs_front or (path / "search_plan.json").exists():
+        with understood(f"'{path}/search_plan.json'"):
+            phases = phase_plan_of(read_json(path / "search_plan.json"))
+    else:
+        phases = search_settings(config)
+    return Trained(
+        run=run,
+        config=config,
+        data=data,
+        problem=problem,
+        train_plan=train_plan,
+        phases=phases,
+        scorer=_scorer(path, config, space, data, phases),
+    )
+
+
+def read_scorer(path: Path, reporter: Reporter) -> Scorer:
+    """The scorer of a run that another process has open: nothing is locked and nothing written.
+
+    Args:
+        path: A run that has reached its search.
+        reporter: Told what is loaded.
+    """
+    config = read_config_of(path)
+    data, _, _ = prepare(config, reporter, is_trained=True)
+    phases = phase_plan_of(read_json(path / "search_plan.json"))
+    return _scorer(path, config, read_space(path), data, phases)
+
+
+def _scorer(
+    path: Path, config: Config, space: SearchSpace, data: DataSet, phases: PhasePlan
+) -> Scorer:
+    supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
+    return Scorer(supernet, data, phases.images_per_score)
+
+
+def read_supernet(path: Path, supernet: Supernet) -> Supernet:
+    """The supernet with the weights in a file, in evaluation mode.
+
+    Raises:
+        UserError: If they are another supernet's.
+    """
+    tensors, _ = read_tensors(path)
+    if not same_shapes(tensors, supernet):
+        raise UserError(
+            f"supernet '{path}' was trained for another space, resolution or budget. "
+            "Leave out --supernet to train one, or use the options of that run."
+        )
+    supernet.load_state_dict(tensors)
+    return supernet.eval()

@@ -1,0 +1,83 @@
+"""The run whose trained supernet another search uses (`--supernet`), and whether it can be used.
+
+What the user does not give is what the donor's run was given: images, space, and the formats and
+sparsities that were trained for. Budgets are not inherited.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.data import DataSet, identity
+from nas.run.config import Config, differences
+from nas.run.directory import read_config_of, read_space
+from nas.system.files import read_json
+from search_spaces import SearchSpace, UserError, is_policy
+
+CONFIG = "config.toml"
+INHERITED = ("space", "data", "data_dir", "cache", "resolution", "precision", "sparsity")
+
+
+def with_inherited(settings: Mapping[str, Any], out: Path | None = None) -> dict[str, Any]:
+    """Settings, and for those that are not given the ones of the supernet's run.
+
+    Args:
+        settings: By the names of `Config`.
+        out: The run directory, if it is named: once begun, it has what was inherited, and the
+            donor may have gone.
+
+    Raises:
+        UserError: If the configuration of one of the two cannot be read.
+    """
+    supernet = settings.get("supernet", "")
+    begun = read_config_of(out) if supernet and out and (out / CONFIG).is_file() else None
+    if begun and begun.supernet:
+        return {name: getattr(begun, name) for name in (*INHERITED, "data_seed")} | dict(settings)
+    if not supernet or not Path(supernet, CONFIG).is_file():
+        return dict(settings)
+    donor = read_config_of(Path(supernet))
+    found = {name: getattr(donor, name) for name in INHERITED} | dict(settings)
+    if "data_seed" not in settings and settings.get("seed", 0) != donor.split_seed:
+        found["data_seed"] = donor.split_seed
+    return found
+
+
+def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
+    """The space with the donor's architectures, whose weights there are, and its own policies.
+
+    Args:
+        config: Names the donor.
+        space: As the configuration has it, not trimmed.
+
+    Raises:
+        UserError: If the donor was trained for other architectures than some of the space's.
+    """
+    donor = [c for c in read_space(Path(config.supernet)).choices if not is_policy(c.name)]
+    found = space.restricted({choice.name: choice.options for choice in donor})
+    if [c for c in found.choices if not is_policy(c.name)] != donor:
+        raise UserError(
+            f"supernet '{config.supernet}' was trained for other architectures than those of space "
+            f"'{config.space}' at this resolution. Leave out --supernet to train one, or use the "
+            "space and resolution of that run."
+        )
+    return found
+
+
+def check_donor(config: Config, space: SearchSpace, data: DataSet) -> None:
+    """See that a donor has these architectures and was trained on these images.
+
+    Of others, some may be what it is judged on here.
+
+    Raises:
+        UserError: If it was not.
+    """
+    if not config.supernet:
+        return
+    donor_space(config, space)
+    changed = differences(read_json(Path(config.supernet, "data.json")), identity(data))
+    if changed:
+        raise UserError(
+            f"supernet '{config.supernet}' was trained on other images than data '{data.name}' "
+            f"with seed {config.split_seed}: {'; '.join(changed):.300}. Use the same --data and "
+            "--seed (or data_seed in --config), or leave out --supernet to train one."
+        )

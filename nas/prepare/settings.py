@@ -1,0 +1,71 @@
+"""What `--set` may give: types and ranges of the settings, refused before anything is measured.
+
+Defaults and meanings are in the dataclasses that own the settings: `supernets.train.TrainPlan`,
+`nas.prepare.plan.PhasePlan` and the controller.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from nas.controllers import CONTROLLERS
+from nas.executors import EXECUTORS, make_executor
+from nas.prepare.plan import PhasePlan
+from nas.run.config import TYPE_NAMES, Config, is_a
+from search_spaces import UserError, did_you_mean
+from supernets.optimizers._base import OPTIMIZERS
+from supernets.train import TrainPlan
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "steps": (1, math.inf),
+    "batch_size": (2, math.inf),
+    "shards": (1, 64),
+    "max_macs": (0.0, math.inf),
+    "learning_rate": (0.0, 10.0),
+    "warmup": (0.0, 0.99),
+    "weight_decay": (0.0, 10.0),
+    "label_smoothing": (0.0, 0.99),
+    "clip_norm": (1e-6, math.inf),
+    "ema_decay": (0.0, 0.999999),
+    "rank_at": (0.0, 1.0),
+    "checkpoint_s": (0.0, math.inf),
+    "images_per_score": (1, math.inf),
+    "finalists": (1, math.inf),
+    "random_references": (0, math.inf),
+    "finetune_share": (0.0, 0.95),
+    "finetune_s": (0.0, math.inf),
+    "least_steps": (1, math.inf),
+}
+"""Lowest and highest value; a plug-in checks its own."""
+
+WORDS = {"precision": ("fp32", "bf16"), "optimizer": tuple(OPTIMIZERS.names())}
+FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address"}
+"""Fields of the same dataclasses that have a flag of their own and are no settings."""
+
+
+def check_settings(config: Config) -> None:
+    """Refuse settings that do not exist, are of the wrong type, or are out of range.
+
+    Raises:
+        UserError: Naming the setting, what was found and what is allowed.
+    """
+    settings: Mapping[str, Any] = config.set
+    plugins = CONTROLLERS.get(config.controller), EXECUTORS.get(config.executor)
+    kinds: dict[str, Any] = {}
+    for owner in (*plugins, PhasePlan, TrainPlan):
+        kinds |= {f.name: f.type for f in fields(owner) if f.name not in FLAGS}
+    for name, value in settings.items():
+        if name not in kinds:
+            raise UserError(f"unknown setting '{name}'. {did_you_mean(name, kinds)}")
+        if not is_a(value, kinds[name]):
+            raise UserError(f"setting '{name}' is {value!r}. It must be {TYPE_NAMES[kinds[name]]}.")
+        low, high = RANGES.get(name, (-math.inf, math.inf))
+        if name in RANGES and not low <= value <= high:
+            most = f" and at most {high:g}" if math.isfinite(high) else ""
+            raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
+        if name in WORDS and value not in WORDS[name]:
+            raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
+    controller, _ = plugins
+    controller(**config.settings_of(controller))
+    make_executor(config)

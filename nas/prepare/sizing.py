@@ -1,0 +1,318 @@
+"""Which sizes and operators the given time can teach, decided by a pilot before anything else.
+
+Shared weights rank networks only once they have learnt, and what they learn in minutes depends on
+how many images they see per multiply-add and per operator. So, before the profile:
+
+    pilot/        every operator alone, in a small network, for seconds (`nas/prepare/pilot.py`)
+    sizes.json    how well each learnt, how fast the supernet is at each size, and what
+                  follows: operators, largest multiply-adds, and what is expected of them
+
+Operators are taken in the order of their pilots' log-loss, those that are near the best one and get
+`IMAGES_PER_OPERATOR`; the largest size is that which still sees `IMAGES_PER_MMAC` images per
+million multiply-adds. As speed falls with size, that size grows like the square root of the time,
+as for language models (Hoffmann et al., Training Compute-Optimal Large Language Models, 2022,
+approach 1; our constants are our own measurements: `docs/decisions/0025`). Both become part of the
+problem: a limit and fewer options. More time offers more of the space.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.data import DataSet
+from nas.prepare.inputs import make_problem
+from nas.prepare.pilot import Pilots
+from nas.prepare.plan import make_method, training_images
+from nas.prepare.sizes import FILE, Sizes, sentence, sizes_of
+from nas.prepare.speed import shared_cores, time_steps
+from nas.prepare.trim import trim
+from nas.problem.feasible import sample_within
+from nas.problem.problem import Limit
+from nas.run.config import Config
+from nas.run.directory import Run
+from nas.system.files import read_json
+from nas.system.reporter import Reporter
+from search_spaces import Candidate, SearchSpace
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan
+
+SUPERNET_SHARE = 0.2
+"""Of the time, about, that will train the supernet if a search follows."""
+
+IMAGES_PER_MMAC = 5_000
+IMAGES_PER_OPERATOR = 40_000
+NEAR, NEARLY = 1.05, 0.85
+"""An operator takes part if its pilot's log-loss is at most this, and what it learnt at least this,
+in those of the best one.
+
+As log-losses fall with the third or fourth root of the time, 5 % are a fifth of the time. While
+networks are close to guessing their log-losses are alike, and what they learnt tells them apart."""
+
+FIRST_MACS, GROWTH = 1e6, 1.5
+"""The smallest size that is tried, unless networks are larger, and how far apart sizes are."""
+
+WIDTH_SAMPLES, LEAST_USE = 400, 0.08
+"""Random networks within the sizes, and how many of them must have a width for it to stay."""
+
+SPEED_STEPS = 4
+PROCESS_GAIN = 0.5
+"""What each further process adds to the speed of one, measured."""
+
+LEARNING_EXPONENT, LEAST_EXPONENT = 0.5, 0.1
+"""Log-loss falls with some power of the images seen, which both rounds of a pilot say once it has
+learnt half of what there is to learn. Before that, this one is supposed."""
+
+
+def decide_sizes(
+    run: Run,
+    config: Config,
+    space: SearchSpace,
+    limits: Sequence[Limit],
+    data: DataSet,
+    reporter: Reporter,
+    *,
+    is_all: bool = False,
+) -> Sizes:
+    """What this run's time can teach, as decided when it first came here.
+
+    A given supernet has decided it already, and so has a user who set `max_macs` (0 for all sizes).
+
+    Args:
+        run: Where it is recorded.
+        config: The time, and what the user set.
+        space: Not trimmed.
+        limits: The user's.
+        data: To learn from.
+        reporter: Told how far it is, and what was decided.
+        is_all: Whether training may take all of the time.
+    """
+    if config.supernet:
+        donor = Path(config.supernet) / FILE
+        run.decided(FILE, lambda: read_json(donor) if donor.exists() else _all_of(space))
+        return sizes_of(run.path)
+    if "max_macs" in config.set:
+        given = float(config.set["max_macs"])
+        run.decided(FILE, lambda: _all_of(space) | {"max_macs": given or None})
+        return sizes_of(run.path)
+    is_new = not (run.path / FILE).exists()
+    if is_new:
+        reporter.phase("size", "finding the sizes and operators that the time can teach")
+    decision = _Decision(run, config, space, limits, data, reporter, is_all)
+    document = run.decided(FILE, decision.decide)
+    reporter.note(sentence(document, space))
+    return sizes_of(run.path)
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """Ranks operators by their pilots, measures speeds, and concludes."""
+
+    run: Run
+    config: Config
+    problem_space: SearchSpace
+    limits: Sequence[Limit]
+    data: DataSet
+    reporter: Reporter
+    is_all: bool
+
+    def decide(self) -> dict[str, Any]:
+        """sizes.json."""
+        remaining_s = self.run.remaining_s(self.config)
+        offered = offered_operators(self.problem_space, self.limits)
+        ranked = self._pilots(offered, remaining_s)
+        train_s = (0.9 if self.is_all else SUPERNET_SHARE) * remaining_s
+        first = Sizes(operators=(ranked[0]["operator"],))
+        speeds = self._speeds(first, train_s, str(ranked[0]["precision"]))
+        images = {macs: train_s / seconds for macs, seconds in speeds.items()}
+        fitting = [macs for macs, seen in images.items() if seen >= IMAGES_PER_MMAC * macs / 1e6]
+        max_macs = max(fitting, default=min(images))
+        sizes, seen = self._with_operators(ranked, max_macs, train_s, images[max_macs])
+        count = len(sizes.operators)
+        largest = max(images)
+        return {
+            "schema": 1,
+            "pilot": ranked,
+            "seconds_per_image": {f"{macs:.0f}": seconds for macs, seconds in speeds.items()},
+            "train_s": round(train_s, 1),
+            "images": int(seen),
+            "offered": offered,
+            "operators": list(sizes.operators),
+            "max_macs": None if max_macs >= largest else max_macs,
+            "widths": sizes.widths,
+            "expected": expected_accuracy(ranked[0], seen / count, self.data.num_classes),
+            "is_less": max_macs < largest or count < len(offered),
+        }
+
+    def _pilots(self, operators: Sequence[str], remaining_s: float) -> list[dict[str, Any]]:
+        pilots = Pilots(
+            self.run, self.config, self.problem_space, self.limits, self.data, self.reporter
+        )
+        return pilots.ranked(operators, remaining_s)
+
+    def _with_operators(
+        self,
+        ranked: Sequence[Mapping[str, Any]],
+        max_macs: float,
+        train_s: float,
+        images: float,
+    ) -> tuple[Sizes, float]:
+        """The sizes with the operators that take part, and the images that the supernet will see.
+
+        Operators slow each other down: the last one goes while each would see too few images.
+
+        Args:
+            ranked: Pilots, the best first.
+            max_macs: The largest size.
+            train_s: Seconds of the supernet's training.
+            images: That it would see with the best operator alone.
+        """
+        operators = chosen_operators(ranked, images, self.data.num_classes)
+        while True:
+            sizes = self._capped(Sizes(operators=tuple(operators), max_macs=max_macs))
+            if len(operators) == 1:
+                return sizes, images
+            seen = train_s / self._seconds_per_image(sizes, str(ranked[0]["precision"]))
+            if seen >= IMAGES_PER_OPERATOR * len(operators):
+                return sizes, seen
+            operators = operators[:-1]
+
+    def _speeds(self, sizes: Sizes, train_s: float, precision: str) -> dict[float, float]:
+        """Seconds per image of the supernet's training, by the largest multiply-adds.
+
+        Ends with the first size that the time is clearly too short for.
+        """
+        space = sizes.space(self.problem_space)
+        assert space.costs is not None
+        low, high = space.costs.minimum("macs")[0], space.costs.maximum("macs")[0]
+        high = min([high, *(limit.max for limit in self.limits if limit.metric == "macs")])
+        found: dict[float, float] = {}
+        macs = min(high, max(FIRST_MACS, low * GROWTH**2))
+        while True:
+            capped = self._capped(replace(sizes, max_macs=macs))
+            found[macs] = self._seconds_per_image(capped, precision)
+            if macs >= high or found[macs] * IMAGES_PER_MMAC * macs / 1e6 > GROWTH * train_s:
+                return found
+            macs = min(high, macs * GROWTH)
+
+    def _seconds_per_image(self, sizes: Sizes, precision: str) -> float:
+        """Of the supernet's training on all cores, by a short test of one process."""
+        own = sizes.limits([limit for limit in self.limits if limit.metric != "latency_ms"])
+        problem = make_problem(trim(sizes.space(self.problem_space), own, None)[0], own)
+        settings = self.config.settings_of(TrainPlan)
+        known = {"channels_last": True, "precision": precision, **settings}
+        plan = TrainPlan(**{"steps": 1, "seed": self.config.seed, **known})
+        method = make_method(self.config, problem, plan)
+        supernet = Supernet(problem.space, seed=self.config.seed)
+        images = training_images(self.data)
+        step_s = time_steps(supernet, images, plan, method, processes=1, steps=SPEED_STEPS)
+        gain = 1 + PROCESS_GAIN * (shared_cores(plan)["processes"] - 1)
+        return step_s / gain / plan.images_per_step
+
+    def _capped(self, sizes: Sizes) -> Sizes:
+        """The sizes without widths that hardly any network within them has.
+
+        Shared weights are as large as the largest width, and so is the work of every step on them.
+        """
+        space = sizes.space(self.problem_space)
+        assert space.costs is not None
+        own = [x for x in sizes.limits(self.limits) if x.metric in space.costs.metrics]
+        problem = make_problem(space, own)
+        rows = sample_within(problem, WIDTH_SAMPLES, np.random.default_rng(0))
+        widths = {}
+        for column in space.columns("width"):
+            shares = np.bincount(rows[:, column], minlength=len(space.choices[column].options))
+            options = space.choices[column].options
+            used = [o for o, n in zip(options, shares, strict=True) if n >= LEAST_USE * len(rows)]
+            widths[space.choices[column].name] = int(max(map(float, used)))
+        return replace(sizes, widths=widths)
+
+
+def chosen_operators(
+    ranked: Sequence[Mapping[str, Any]], images: float, num_classes: int
+) -> list[str]:
+    """Operators that take part: those near the best of the pilots, if the images are enough.
+
+    Pilots last equally long, so one that is behind learns less in a second, because of what it is
+    or of what it costs here, and what it takes of the time is lost to the others.
+
+    Args:
+        ranked: Pilots, the best first.
+        images: That the supernet will see.
+        num_classes: For what guessing gives.
+    """
+    best = float(ranked[0]["log_loss"])
+    guessing = math.log(num_classes)
+    most = max(best, min(NEAR * best, guessing - NEARLY * (guessing - best)))
+    near = [row for row in ranked if float(row["log_loss"]) <= most]
+    return [str(row["operator"]) for row in near[: max(1, int(images / IMAGES_PER_OPERATOR))]]
+
+
+def offered_operators(space: SearchSpace, limits: Sequence[Limit]) -> list[str]:
+    """Operators of which some network throughout is within the limits that are known exactly."""
+    assert space.costs is not None
+    columns = space.columns("operator")
+    names = list(dict.fromkeys(str(o) for c in columns for o in space.choices[c].options))
+    exact = [limit for limit in limits if limit.metric in space.costs.metrics]
+    fitting = []
+    for name in names:
+        row = np.array([smallest_of(space, name).encoding])
+        if all(space.costs.of(x.metric, row)[0] <= x.max for x in exact):
+            fitting.append(name)
+    return fitting or names
+
+
+def smallest_of(space: SearchSpace, operator: str) -> Candidate:
+    """The unpruned network of the fewest multiply-adds with this operator where it is offered."""
+    assert space.costs is not None
+    fixed = {
+        c: space.choices[c].options.index(operator)
+        for c in space.columns("operator")
+        if operator in space.choices[c].options
+    }
+    fixed |= {c: 0 for c in space.columns("sparsity")}
+    return space.candidate(space.costs.minimum("macs", fixed)[1])
+
+
+def expected_accuracy(pilot: Mapping[str, Any], images: float, num_classes: int) -> float | None:
+    """Of the best member with shared weights, by the best pilot; None if that has not learnt.
+
+    Errors are proportional to log-losses, and log-losses fall with a power of the images seen.
+
+    Args:
+        pilot: Images, log-loss and accuracy; those `before` if it was trained twice.
+        images: That the supernet will see, per operator.
+        num_classes: For what guessing gives.
+    """
+    if pilot["accuracy"] < 3 / num_classes or not pilot["images"]:
+        return None
+    fall = (max(1.0, images / pilot["images"])) ** -learning_exponent(pilot, num_classes)
+    return round(1 - (1 - float(pilot["accuracy"])) * fall, 4)
+
+
+def learning_exponent(pilot: Mapping[str, Any], num_classes: int) -> float:
+    """With which power of the images a pilot's log-loss falls."""
+    before = pilot.get("before")
+    if before is None or before["log_loss"] > math.log(num_classes) / 2:
+        return LEARNING_EXPONENT
+    if before["images"] >= pilot["images"]:
+        return LEARNING_EXPONENT
+    fall = math.log(before["log_loss"] / pilot["log_loss"])
+    return max(LEAST_EXPONENT, fall / math.log(pilot["images"] / before["images"]))
+
+
+def _all_of(space: SearchSpace) -> dict[str, Any]:
+    """Nothing is left out."""
+    offered = offered_operators(space, [])
+    return {
+        "schema": 1,
+        "offered": offered,
+        "operators": offered,
+        "widths": {},
+        "max_macs": None,
+        "expected": None,
+        "is_less": False,
+    }

@@ -1,0 +1,169 @@
+"""Short speed tests, from which plans are made: how long steps, scores and answers take here."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from compress.export import INPUT, export_onnx
+from nas.data._base import DataSet
+from nas.problem.feasible import largest_member, sample_within
+from nas.problem.problem import Problem
+from nas.scoring.scorer import Scorer
+from supernets.images import Images
+from supernets.methods._base import AbstractMethod
+from supernets.steps import SupernetLessons
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan, seconds_per_step
+
+SPEED_STEPS = 2
+MANY_STEPS, SUPERNET_STEPS, LARGEST_BATCH = 800, 400, 256
+"""A batch grows while the training of a network alone, or of a supernet, keeps so many steps."""
+
+LEAST_BATCHES = 10
+"""Of a pass over the training images."""
+
+SPEED_CANDIDATES, SPEED_IMAGES = 4, 256
+VERIFIED_AT_ONCE = 64
+"""Images that the verifying process asks a file at a time."""
+
+
+def time_steps(
+    supernet: Supernet,
+    images: Images,
+    plan: TrainPlan,
+    method: AbstractMethod,
+    *,
+    processes: int = 0,
+    steps: int = SPEED_STEPS,
+) -> float:
+    """Seconds per step of the supernet's training.
+
+    Args:
+        supernet: Trained a little by it.
+        images: To train on.
+        plan: Precision and memory format.
+        method: Which members.
+        processes: That share a step; 0 for as many as will train it.
+        steps: That are timed.
+    """
+    cores = shared_cores(plan)
+    return seconds_per_step(
+        supernet,
+        images,
+        plan,
+        SupernetLessons(plan, method),
+        steps=steps,
+        processes=processes or cores["processes"],
+        threads=cores["threads"],
+    )
+
+
+def with_batch(
+    plan: TrainPlan,
+    seconds: float,
+    step_s: Callable[[TrainPlan], float],
+    *,
+    num_images: int,
+    is_fixed: bool,
+    many_steps: int = MANY_STEPS,
+) -> tuple[TrainPlan, float]:
+    """The plan with the batch that suits the time, and what `step_s` says of it.
+
+    The more steps there are, the less each further one teaches, and the more its images do: they
+    cost less together. So the batch is doubled while many steps remain.
+
+    Args:
+        plan: Its batch matters only if it is fixed.
+        seconds: For all steps.
+        step_s: Seconds that a step of a plan takes.
+        num_images: To train on.
+        is_fixed: Whether the user set the batch.
+        many_steps: That are to remain.
+    """
+    if not is_fixed:
+        plan = replace(plan, batch_size=TrainPlan.batch_size)
+    taken_s = step_s(plan)
+    most = min(LARGEST_BATCH, num_images // LEAST_BATCHES)
+    while not is_fixed and 2 * plan.batch_size <= most and seconds >= many_steps * taken_s:
+        larger = replace(plan, batch_size=2 * plan.batch_size)
+        larger_s = step_s(larger)
+        if seconds < many_steps * larger_s:
+            break
+        plan, taken_s = larger, larger_s
+    return plan, taken_s
+
+
+def shared_cores(plan: TrainPlan) -> dict[str, int]:
+    """How many processes share a step, and the threads of each: all cores that torch may use."""
+    cores = torch.get_num_threads()
+    processes = min(cores, plan.shards)
+    return {"processes": processes, "threads": cores // processes}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a candidate took, seconds.
+
+    Attributes:
+        compress_s: To cut it out and compress it.
+        score_s: To look at one image with it.
+        answer_s: For its exported file to answer one image.
+    """
+
+    compress_s: float
+    score_s: float
+    answer_s: float
+
+
+def typical(speeds: Sequence[Speed]) -> Speed:
+    """The medians."""
+    return Speed(
+        statistics.median(speed.compress_s for speed in speeds),
+        statistics.median(speed.score_s for speed in speeds),
+        statistics.median(speed.answer_s for speed in speeds),
+    )
+
+
+def time_score(
+    supernet: Supernet, data: DataSet, problem: Problem, images_per_score: int
+) -> list[Speed]:
+    """How fast a few random candidates within the limits are and, last, the largest.
+
+    A search prefers networks above the average of the space, so the largest is one of them.
+    """
+    scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
+    space = supernet.space
+    rows = sample_within(problem, SPEED_CANDIDATES - 1, np.random.default_rng(0))
+    speeds = []
+    for candidate in [*map(space.candidate, rows.tolist()), largest_member(problem)]:
+        started = time.perf_counter()
+        network = scorer.compressed(candidate).network
+        compressed = time.perf_counter()
+        scorer.quality(network)
+        score_s = (time.perf_counter() - compressed) / scorer.num_images
+        speeds.append(Speed(compressed - started, score_s, time_answer(network, data)))
+    return speeds
+
+
+def time_answer(network: nn.Module, data: DataSet) -> float:
+    """Seconds in which the exported network answers one image, asked as in its verification."""
+    import onnxruntime
+
+    images = data.normalised(data.search.take(SPEED_IMAGES).images_NCHW)
+    batches = [images[i : i + VERIFIED_AT_ONCE] for i in range(0, len(images), VERIFIED_AT_ONCE)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        export_onnx(network, file, channels=images.shape[1], resolution=images.shape[2])
+        session = onnxruntime.InferenceSession(file)
+    session.run(None, {INPUT: batches[0]})
+    started = time.perf_counter()
+    for batch in batches:
+        session.run(None, {INPUT: batch})
+    return (time.perf_counter() - started) / len(images)

@@ -1,0 +1,157 @@
+"""The first half of a search: from a configuration to a trained supernet.
+
+config -> data, space, limits -> profile -> trim, plan -> train
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nas.data import DataSet
+from nas.executors import make_executor, make_timer
+from nas.latency import LatencyModel
+from nas.prepare.inputs import (
+    check_smallest_latency,
+    describe_data,
+    keep_data_facts,
+    keep_space_file,
+    make_problem,
+    prepare,
+)
+from nas.prepare.plan import make_method, plan_training, train_plan_of, training_images
+from nas.prepare.profile import profile
+from nas.prepare.reopen import read_supernet
+from nas.prepare.reuse import check_donor
+from nas.prepare.sizing import decide_sizes
+from nas.prepare.speed import shared_cores
+from nas.prepare.trim import announce, limit_rows, run_space
+from nas.problem.problem import KnownMetrics, Problem
+from nas.run.config import Config
+from nas.run.directory import WEIGHTS, Run, log_step
+from nas.run.growth import as_begun
+from nas.system.files import understood
+from nas.system.reporter import Reporter
+from supernets._worker import import_ahead
+from supernets.checkpoint import write_tensors
+from supernets.steps import SupernetLessons
+from supernets.supernet import Supernet
+from supernets.train import TrainPlan, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A run whose supernet is trained, before the search.
+
+    Attributes:
+        run: Its directory.
+        data: All splits.
+        problem: Space after trimming, objectives, limits, what is known.
+        train_plan: How the supernet was trained.
+        supernet: In evaluation mode.
+    """
+
+    run: Run
+    data: DataSet
+    problem: Problem
+    train_plan: TrainPlan
+    supernet: Supernet
+
+
+def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False) -> Begun:
+    """Begin or continue a run, up to its trained supernet.
+
+    Args:
+        config: What was asked.
+        out: The run directory.
+        reporter: Told how far it is.
+        is_all: Whether nothing follows, so that training may take all of the time.
+
+    Raises:
+        UserError: If what was asked cannot be done; nothing recorded is lost.
+        OSError: If a disk is full or read-only; the same call continues.
+    """
+    make_executor(config).check()
+    if not (out / WEIGHTS).exists():
+        import_ahead()
+    is_begun = (out / "config.toml").exists()
+    run = Run.open(out, config, may_grow=not is_all) if is_begun else None
+    data, space, limits = prepare(config, reporter, is_trained=(out / WEIGHTS).exists())
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    timer = make_timer(config)
+    if run is None:
+        check_donor(config, space, data)
+        check_smallest_latency(config, space, limits, timer)
+        run = Run.open(out, config)
+    reporter.note(f"run directory: {out}")
+    reporter.note(describe_data(data))
+    keep_data_facts(run, data)
+    keep_space_file(run, config)
+    with run.phase("size"):
+        sizes = decide_sizes(run, config, space, limits, data, reporter, is_all=is_all)
+    user_limits = limits
+    limits, space = sizes.limits(limits), sizes.space(space)
+    with run.phase("profile"):
+        model = profile(run, as_begun(out, config), space, limits, timer, reporter)
+    limit_facts = limit_rows(user_limits, space, KnownMetrics((space.costs, model)), config.seed)
+    space = run_space(run, config, space, limits, model, reporter)
+    problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))
+    with run.phase("plan"):
+        document = run.decided(
+            "plan.json",
+            lambda: (
+                plan_training(
+                    config, problem, data, remaining_s=run.remaining_s(config), is_all=is_all
+                )
+                | {"limits": limit_facts, **({"is_all": True} if is_all else {})}
+            ),
+        )
+    with understood(f"'{run.path}/plan.json'"):
+        train_plan = train_plan_of(document)
+        announce(document, reporter, is_trained=bool(config.supernet))
+    with run.phase("train"):
+        supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
+    return Begun(run=run, data=data, problem=problem, train_plan=train_plan, supernet=supernet)
+
+
+def trained_supernet(
+    run: Run,
+    config: Config,
+    problem: Problem,
+    data: DataSet,
+    train_plan: TrainPlan,
+    reporter: Reporter,
+) -> Supernet:
+    """The supernet with trained weights: recorded, given, or trained now."""
+    space = problem.space
+    supernet = Supernet(space, seed=config.seed)
+    own = run.path / WEIGHTS
+    given = Path(config.supernet) / WEIGHTS if config.supernet else None
+    source = own if own.exists() else given
+    if source is not None:
+        supernet = read_supernet(source, supernet)
+        if source != own:
+            write_tensors(own, supernet.state_dict(), {"space": space.name})
+        return supernet
+    reporter.phase("train", f"training the supernet, {train_plan.steps} steps")
+    log = run.path / "train_log.jsonl"
+
+    def on_step(numbers: dict[str, float]) -> None:
+        step = int(numbers["step"])
+        text = f"step {step} of {train_plan.steps}, loss {numbers['loss']:.3f}"
+        rate = f"{numbers['images_per_s']:.0f} images/s"
+        reporter.advance(round(100 * step / train_plan.steps), 100, f"{text}, {rate}")
+        log_step(log, numbers, train_plan.steps)
+
+    train(
+        supernet,
+        training_images(data),
+        train_plan,
+        SupernetLessons(train_plan, make_method(config, problem, train_plan)),
+        directory=run.folder("train_state"),
+        on_step=on_step,
+        before_step=lambda step: supernet.rank() if step == train_plan.rank_step else None,
+        **shared_cores(train_plan),
+    )
+    write_tensors(own, supernet.state_dict(), {"space": space.name})
+    return supernet

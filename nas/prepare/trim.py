@@ -1,0 +1,148 @@
+"""What limits leave of a space: which options are dropped, and which limits bind."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nas.latency import LatencyModel
+from nas.prepare.plan import FEW_STEPS
+from nas.prepare.reuse import donor_space
+from nas.problem.budget import format_value
+from nas.problem.problem import KnownMetrics, Limit
+from nas.run.config import Config
+from nas.run.directory import Run, read_space
+from nas.system.files import write_json
+from nas.system.reporter import Reporter
+from search_spaces import Choice, SearchSpace
+
+SHARE_SAMPLES = 10_000
+TRIM_SLACK = 1.15
+"""Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
+
+
+def run_space(
+    run: Run,
+    config: Config,
+    space: SearchSpace,
+    limits: list[Limit],
+    model: LatencyModel,
+    reporter: Reporter,
+) -> SearchSpace:
+    """The recorded space: without options that fit no network within the limits.
+
+    With a given supernet it has the architectures of that one instead, whatever the limits are.
+    """
+    if not (run.path / "space.json").exists():
+        trimmed, dropped = (
+            (donor_space(config, space), {}) if config.supernet else trim(space, limits, model)
+        )
+        if dropped:
+            text = "; ".join(f"{name} {options}" for name, options in dropped.items())
+            run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
+        write_json(run.path / "space.json", trimmed.to_json())
+    recorded = read_space(run.path)
+    fewer = len(space.choices) - len(recorded.choices)
+    options = sum(space.cardinalities) - sum(recorded.cardinalities)
+    if options and config.supernet:
+        reporter.note(f"searching the architectures of supernet '{config.supernet}'")
+    elif options:
+        reporter.note(
+            f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
+            "the budget; space.json has the rest"
+        )
+    return recorded
+
+
+def trim(
+    space: SearchSpace, limits: Sequence[Limit], model: LatencyModel | None
+) -> tuple[SearchSpace, dict[str, list[Any]]]:
+    """The space without options that fit no network within the limits, and what was dropped.
+
+    Without a model, latency leaves nothing out.
+    """
+    assert space.costs is not None
+    keep: dict[str, list[Any]] = {}
+    dropped: dict[str, list[Any]] = {}
+    for column, choice in enumerate(space.choices):
+        fits = [_fits(space, column, i, limits, model) for i in range(len(choice.options))]
+        if not all(fits):
+            keep[choice.name] = _selected(choice, fits, True)
+            dropped[choice.name] = _selected(choice, fits, False)
+    return (space.restricted(keep) if keep else space), dropped
+
+
+def limit_rows(
+    limits: list[Limit], space: SearchSpace, known: KnownMetrics, seed: int
+) -> list[dict[str, Any]]:
+    """What plan.json records of the limits: whether each binds and what it leaves of the space.
+
+    Shares are of uniformly sampled candidates. Latency is predicted here; its limit holds for
+    measured files all the same.
+    """
+    assert space.costs is not None
+    sample = space.sample(np.random.default_rng([seed, 11]), SHARE_SAMPLES)
+    rows = []
+    for limit in limits:
+        values_N = known.of(limit.metric, sample)
+        largest = float(values_N.max())
+        if limit.metric in space.costs.metrics:
+            largest = space.costs.maximum(limit.metric)[0]
+        rows.append(
+            {
+                "text": limit.text,
+                "metric": limit.metric,
+                "max": limit.max,
+                "largest": largest,
+                "binds": largest > limit.max,
+                "share": float((values_N <= limit.max).mean()),
+            }
+        )
+    return rows
+
+
+def announce(document: Mapping[str, Any], reporter: Reporter, *, is_trained: bool = False) -> None:
+    """Say which limits bind and, unless the supernet is given, what the plan is."""
+    for row in document["limits"]:
+        largest = format_value(row["metric"], row["largest"])
+        if row["binds"]:
+            reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")
+        else:
+            reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
+    if is_trained:
+        return
+    steps = document["steps"]
+    reporter.note(
+        f"plan: {steps} training steps of {document['batch_size']} images "
+        f"({document['precision']}{', channels last' if document['channels_last'] else ''})"
+    )
+    if steps < FEW_STEPS:
+        reporter.note(
+            f"{steps} steps are few: networks will be poor. "
+            "Raise --time, or lower --resolution or --budget"
+        )
+
+
+def _fits(
+    space: SearchSpace,
+    column: int,
+    option: int,
+    limits: Sequence[Limit],
+    model: LatencyModel | None,
+) -> bool:
+    """Whether some network with this option is within every limit, each taken alone."""
+    for limit in limits:
+        assert space.costs is not None
+        if limit.metric in space.costs.metrics:
+            smallest = space.costs.minimum(limit.metric, {column: option})[0]
+            if smallest > limit.max:
+                return False
+        elif limit.metric == "latency_ms" and model is not None:
+            encoding = space.costs.minimum("macs", {column: option})[1]
+            if model.of("latency_ms", np.array([encoding]))[0] > TRIM_SLACK * limit.max:
+                return False
+    return True
+
+
+def _selected(choice: Choice, fits: list[bool], wanted: bool) -> list[Any]:
+    return [o for o, fit_ in zip(choice.options, fits, strict=True) if fit_ is wanted]

@@ -1,0 +1,1 @@
+"""What is searched for: objectives, limits, trials, and what is better than what."""

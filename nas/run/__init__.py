@@ -1,0 +1,1 @@
+"""A run: its directory, its configuration, and how both may grow."""

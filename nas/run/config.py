@@ -1,0 +1,336 @@
+"""What a search is told: the command line's flags and the same names in a TOML file.
+
+A default is written here once. `config.toml` in a run directory is the resolved configuration, and
+a run continues only with the same one.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nas.data._load import absolute_if_path, is_name, label_of
+from nas.system.files import OtherVersionError
+from search_spaces import UserError, did_you_mean, is_space_file
+
+Plan = TypeVar("Plan")
+
+DEFAULT_TIME = "5m"
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+MAX_THREADS = 1024
+TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A search. Names are those of the flags.
+
+    Attributes:
+        space: A search space's name, or the path of a Python file with one.
+        data: A data set's name, or the path of the user's own images.
+        data_dir: Where a named data set's files are; "" for the usual places.
+        cache: Folder for decoded images; "" for runs/.cache.
+        resolution: Side of the images, pixels; 0 for the data's own.
+        budget: Limits as text, such as "4.5GFLOPs".
+        target: Runtime on which latency is measured.
+        timing_threads: Threads of the runtime.
+        precision: Formats that a stage may have.
+        sparsity: Fractions that pruning may remove from a stage.
+        controller: What proposes candidates.
+        method: How the supernet is trained.
+        executor: Where candidates are scored.
+        workers: Scores of the executor at the same time; 0 for one per core.
+        ray_address: Of the Ray cluster, "auto" or HOST:PORT; "" for a Ray on this machine only.
+        lag: Trials by which the results that a candidate is asked for with may be behind; -1 for
+            the executor's own. Same seed, same lag: same trials, with any executor.
+        trials: Candidates to score; 0 to fit the time.
+        time: How long all phases together should take: "90s", "20m", "1.5h".
+        supernet: A run directory whose trained supernet is used; "" to train one.
+        seed: Of everything random.
+        data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
+            supernet share it.
+        threads: Threads of training and scoring; 0 for all cores.
+        set: Further settings by name: fields of the training plan, the phase plan and the
+            controller, such as {"learning_rate": 0.001}.
+    """
+
+    space: str = "hybrid"
+    data: str = "digit-pairs"
+    data_dir: str = ""
+    cache: str = ""
+    resolution: int = 0
+    budget: tuple[str, ...] = ()
+    target: str = "onnxruntime"
+    timing_threads: int = 1
+    precision: tuple[str, ...] = ("fp32", "int8")
+    sparsity: tuple[float, ...] = (0.0, 0.25, 0.5)
+    controller: str = "predictor"
+    method: str = "sortednet"
+    executor: str = "inline"
+    workers: int = 0
+    ray_address: str = ""
+    lag: int = -1
+    trials: int = 0
+    time: str = DEFAULT_TIME
+    supernet: str = ""
+    seed: int = 0
+    data_seed: int = -1
+    threads: int = 0
+    set: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        parse_time(self.time)
+        for name in ("resolution", "trials", "seed", "threads", "workers"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
+        if self.timing_threads < 1:
+            raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
+        for name, default in (("lag", "the executor's own"), ("data_seed", "the seed")):
+            if getattr(self, name) < -1:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}. It must be -1 ({default}) or more."
+                )
+        for name in ("threads", "timing_threads", "workers"):
+            if getattr(self, name) > MAX_THREADS:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}. It must be at most {MAX_THREADS}; more than "
+                    "the cores of this machine make it slower."
+                )
+        _check_distinct("precision", self.precision, "fp32,int8")
+        _check_distinct("sparsity", self.sparsity, "0,0.25,0.5")
+        for sparsity in self.sparsity:
+            if not 0.0 <= sparsity < 1.0:
+                raise UserError(
+                    f"sparsity {sparsity} is not a fraction that pruning can remove. "
+                    "Allowed: 0 up to, and without, 1. Try --sparsity 0,0.25,0.5"
+                )
+        if 0.0 not in self.sparsity:
+            raise UserError(
+                f"sparsity {list(self.sparsity)} leaves no unpruned network, which training needs "
+                "as its teacher. Add 0."
+            )
+        _check_set(self.set)
+
+    @property
+    def split_seed(self) -> int:
+        """What decides the images of every split."""
+        return self.seed if self.data_seed < 0 else self.data_seed
+
+    @property
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return parse_time(self.time)
+
+    def settings_of(self, cls: type) -> dict[str, Any]:
+        """What `--set` says about the fields of this dataclass."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return {name: value for name, value in self.set.items() if name in names}
+
+    @property
+    def digest(self) -> str:
+        """8 hexadecimal digits that name this configuration."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def default_out(self) -> Path:
+        """The run directory of this configuration when none is given."""
+        return Path("runs") / f"{Path(self.space).stem}-{label_of(self.data)}-{self.digest}"
+
+    def to_toml(self) -> str:
+        """The configuration as a file that `read_config` reads."""
+        lines, tables = [], []
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, Mapping):
+                tables += [f"\n[{name}]", *(f"{k} = {_toml(v)}" for k, v in value.items())]
+            else:
+                lines.append(f"{name} = {_toml(value)}")
+        return "\n".join([*lines, *tables]) + "\n"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, checked for names and types.
+
+    Raises:
+        UserError: If the file is missing or damaged, or a name or type is wrong.
+    """
+    where = f"configuration '{path}'"
+    document = read_toml(path, where)
+    return {name: checked_setting(name, value, where) for name, value in document.items()}
+
+
+def read_toml(path: Path, where: str) -> dict[str, Any]:
+    """The document in a TOML file that a person wrote.
+
+    Args:
+        path: Of the file.
+        where: What it is called in messages.
+
+    Raises:
+        UserError: If the file is missing or damaged.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {where}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{where} is not TOML: {error}.") from error
+
+
+def make_config(settings: Mapping[str, Any]) -> Config:
+    """The configuration with these settings and defaults for the rest; paths become absolute.
+
+    Raises:
+        UserError: If a value is outside what is allowed.
+    """
+    config = Config(**settings)
+    space = config.space
+    if is_space_file(space):
+        space = str(Path(space).resolve())
+    return dataclasses.replace(config, data=absolute_if_path(config.data), space=space)
+
+
+def with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config.toml says, and defaults for the fields that its version did not have.
+
+    Raises:
+        OtherVersionError: If it has a field that this version does not know.
+        ValueError: If it is empty, which no version writes.
+    """
+    if not document:
+        raise ValueError("it is empty")
+    known = tomllib.loads(Config().to_toml())
+    for name in document:
+        if name not in known:
+            raise OtherVersionError(
+                f"has '{name}', which this version does not know. Use the version of pareto-nas "
+                "that wrote it, or begin a new run with --out."
+            )
+    return {**known, **document}
+
+
+def is_place(name: str, old: Any, new: Any) -> bool:
+    """Whether both values say where the same thing may lie, so that one can stand for the other.
+
+    What lies there is compared when it is read.
+    """
+    if name in ("data_dir", "cache", "ray_address"):
+        return True
+    if not isinstance(old, str) or not isinstance(new, str):
+        return False
+    if name == "space":
+        return is_space_file(old) and is_space_file(new)
+    if name == "data":
+        return not is_name(old) and not is_name(new)
+    return name == "supernet" and bool(old) and bool(new)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What changed, as "budget 12ms -> 15ms"."""
+    names = dict.fromkeys([*old, *new])
+    return [
+        f"{name} {old.get(name)!r} -> {new.get(name)!r}"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def parse_time(text: str) -> float:
+    """Seconds of a duration such as "90s", "20m" or "1.5h".
+
+    Raises:
+        UserError: If it is not one.
+    """
+    unit = UNITS_S.get(text[-1:])
+    try:
+        value = float(text[:-1])
+    except ValueError:
+        value = -1.0
+    if unit is None or not 0 < value < 1e6:
+        raise UserError(
+            f"time '{text}' is not a duration. "
+            "Write a number and s, m or h, such as 90s, 20m or 1.5h."
+        )
+    return value * unit
+
+
+def is_a(value: Any, kind: type) -> bool:
+    """Whether a value from a file or the command line is of this type; 3 is a number, true is not.
+
+    Args:
+        value: As TOML or JSON gave it.
+        kind: int, float, str or bool.
+    """
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def from_document(cls: type[Plan], document: Mapping[str, Any]) -> Plan:
+    """The plan in a document; fields that its version did not have get their default.
+
+    Raises:
+        KeyError: If a field is missing that has no default.
+        ValueError: If a field is of the wrong type.
+    """
+    values = {}
+    for known in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if known.name in document or known.default is dataclasses.MISSING:
+            values[known.name] = value = document[known.name]
+            kind: Any = known.type
+            if kind in TYPE_NAMES and not is_a(value, kind):
+                raise ValueError(f"{known.name} is {value!r:.40}. It must be {TYPE_NAMES[kind]}")
+    return cls(**values)
+
+
+def checked_setting(name: str, value: Any, where: str) -> Any:
+    """The value of a field of `Config`, as that has it.
+
+    Args:
+        name: Of the field.
+        value: As TOML gave it.
+        where: What the file is called in messages.
+
+    Raises:
+        UserError: If there is no such field, or the value is of another type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(Config)}
+    if name not in fields:
+        raise UserError(f"{where}: unknown '{name}'. {did_you_mean(name, fields)}")
+    given, default = value, getattr(Config(), name)
+    if name == "set":
+        is_right, wanted = isinstance(value, Mapping), "a table"
+    elif isinstance(default, tuple):
+        kind = float if name == "sparsity" else str
+        values = value if isinstance(value, list) else [value]
+        is_right, wanted = all(is_a(v, kind) for v in values), f"a list, each {TYPE_NAMES[kind]}"
+        value = tuple(float(v) if kind is float and is_right else v for v in values)
+    else:
+        is_right, wanted = is_a(value, type(default)), TYPE_NAMES[type(default)]
+    if not is_right:
+        raise UserError(f"{where}: {name} is {given!r}. It must be {wanted}.")
+    return value
+
+
+def _check_distinct(name: str, values: tuple[Any, ...], example: str) -> None:
+    if not values or len(set(values)) < len(values):
+        raise UserError(
+            f"{name} is {list(values)}. It must name at least one, and each once. "
+            f"Try --{name} {example}"
+        )
+
+
+def _check_set(settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if not is_number and not isinstance(value, str):
+            raise UserError(f"setting '{name}' is {value!r}. It must be a number, a word or true.")
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it: as JSON does, but for characters that JSON would escape."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

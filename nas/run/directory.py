@@ -1,0 +1,265 @@
+"""A run *is* a directory: everything a search knows is in its files, nothing in memory matters.
+
+    config.toml           the resolved configuration; a run continues only with the same one
+    space.py              the user's own space file, where one was given
+    space.json            choices and network, after trimming to the budget
+    env.json              interpreter, versions, processor
+    data.json             what identifies the images: classes, sizes, mean and deviation
+    sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
+    plan.json             training and limits: decided once, by measuring
+    search_plan.json      trials, images per score, finalists: decided once, after training
+    grown.jsonl           more trials or time than the run was begun with: see `nas/run/growth.py`
+    profile/              rows.jsonl (timed files), profile.json (the fitted latency model)
+    train_state/          checkpoint of training; train_log.jsonl beside it
+    supernet.safetensors  the trained weights
+    measurements/<key>.json   one finished score each
+    trials.jsonl          one line per trial, in order, no wall clock
+    beliefs.jsonl         how well the controller predicted the trials so far
+    finetune_plan.json    who is trained further, with what batch: decided once, after the search
+    finetunes/<key>/      finalists trained further: see `nas/finalists/recipe.py`
+    fidelity/             networks trained alone: see `nas/fidelity.py`
+    answers/<key>.json    what the scored module of an exported network answers, for parity
+    timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
+                          where all were timed again
+    events.jsonl          wall clock: phases, messages, hosts
+    front/<key>/, references/<key>/   model.onnx, model.fp32.onnx, model.safetensors, card.json
+    finalists/<key>/      the same of networks that were measured and are not on the front
+    exports/<key>/        the same of networks that `nas export` was asked for
+    front.json            members, references, replaced candidates, ties, knee
+    report/               report.html, pareto.csv, report.md
+    tensorboard/          event files that --tensorboard makes from the records
+
+Rule: what was measured and influences a decision is written before it is used, and never measured
+again when the run is continued. Files are replaced whole; lines are appended and synced.
+
+A run may be moved or copied: nothing in it depends on where it lies. It continues with the same
+configuration, except that the places of data, cache, space file and supernet may change as long as
+what is there is the same (data.json, space.py), and that trials and time may grow.
+
+Versions: every document has a schema number, and one with another number is refused by name (see
+`nas.system.files`). A configuration or plan that lacks a field that this version knows has its
+default; a field that this version does not know is refused.
+"""
+
+import fcntl
+import os
+import socket
+import time
+import tomllib
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nas.problem.trial import Score, Trial, text_or_none
+from nas.run.config import Config, differences, is_place, read_config, with_defaults
+from nas.run.growth import grow, only_grows
+from nas.system.environment import environment, load_average, now, said_of_load, this_host
+from nas.system.files import (
+    SCHEMA,
+    append_line,
+    make_folder,
+    read_json,
+    read_lines,
+    understood,
+    write_json,
+    write_text,
+)
+from search_spaces import SearchSpace, UserError
+
+WEIGHTS = "supernet.safetensors"
+LOG_LINES = 100
+
+
+class Run:
+    """One run directory, locked for this process."""
+
+    def __init__(self, path: Path, lock: BinaryIO) -> None:
+        self.path = path
+        weakref.finalize(self, lock.close)
+
+    @staticmethod
+    def open(path: Path, config: Config, *, may_grow: bool = False) -> "Run":
+        """Create the run, or continue it.
+
+        Args:
+            path: Its directory.
+            config: The same as before.
+            may_grow: Whether trials or time may be more than before.
+
+        Raises:
+            UserError: If the directory belongs to another configuration, to another process that
+                is at work, or is something else.
+            OSError: If it cannot be written.
+        """
+        known = path / "config.toml"
+        if path.exists() and not path.is_dir():
+            raise UserError(f"run '{path}' is a file. Name a folder with --out.")
+        if path.exists() and not known.exists() and any(_foreign(path)):
+            raise UserError(
+                f"run '{path}': the folder is not empty and has no config.toml: no run. "
+                "Name another folder with --out."
+            )
+        run = Run(make_folder(path), locked(path))
+        if not known.exists():
+            write_text(known, config.to_toml())
+        run._check_config(config, may_grow)
+        run.decided("env.json", environment)
+        return run
+
+    def decided(self, name: str, decide: Callable[[], Any]) -> Any:
+        """The document in file `name`; decided and written now if there is none."""
+        path = self.path / name
+        if not path.exists():
+            make_folder(path.parent)
+            write_json(path, decide())
+        return read_json(path)
+
+    def has_score(self, key: str) -> bool:
+        """Whether a candidate's score is recorded."""
+        return (self.path / f"measurements/{key}.json").exists()
+
+    def score(self, key: str, measure: Callable[[], Score]) -> Score:
+        """The recorded score of a candidate; measured and recorded now if there is none."""
+        document = self.decided(f"measurements/{key}.json", lambda: _score_json(measure()))
+        with understood(f"'{self.path}/measurements/{key}.json'"):
+            metrics = {name: float(value) for name, value in document["metrics"].items()}
+            return Score(metrics, text_or_none(document["failure"]))
+
+    def host_of(self, key: str) -> dict[str, Any]:
+        """Where a candidate was scored; {} where that was not recorded."""
+        path = self.path / f"measurements/{key}.json"
+        host = read_json(path).get("host") if path.exists() else None
+        return host if isinstance(host, dict) else {}
+
+    def trials(self, space: SearchSpace) -> list[Trial]:
+        """All recorded trials, in order."""
+        path = self.path / "trials.jsonl"
+        trials = read_lines(path, lambda line: Trial.from_json(line, space))
+        numbers = [trial.number for trial in trials]
+        if numbers != list(range(len(trials))):
+            raise UserError(
+                f"'{path}' is damaged: its trials are numbered {numbers}, which has gaps or "
+                "repetitions. Restore it from a copy, or delete it: scores are kept elsewhere."
+            )
+        return trials
+
+    def append_trial(self, trial: Trial) -> None:
+        """Record the next trial."""
+        append_line(self.path / "trials.jsonl", trial.to_json())
+
+    def append_beliefs(self, num_trials: int, metrics: Mapping[str, Any]) -> None:
+        """Record how well the controller predicts what it has seen; nothing decides by it."""
+        if metrics:
+            append_line(self.path / "beliefs.jsonl", {"trials": num_trials, "metrics": metrics})
+
+    def folder(self, name: str) -> Path:
+        """A folder of the run, made if it is missing."""
+        return make_folder(self.path / name)
+
+    def event(self, phase: str, event: str, **fields: Any) -> None:
+        """Record something with wall clock and host."""
+        line = {
+            "phase": phase,
+            "event": event,
+            **fields,
+            "time": now(),
+            "host": socket.gethostname(),
+        }
+        append_line(self.path / "events.jsonl", line)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Record start, end and seconds of a phase; no end where it was interrupted."""
+        started = time.monotonic()
+        self.event(name, "start")
+        yield
+        load = load_average()
+        self.event(name, "end", seconds=round(time.monotonic() - started, 3), load=load)
+        if text := said_of_load(load):
+            self.event(name, "message", text=f"{name}: {text}. On a quiet one results are better")
+
+    def remaining_s(self, config: Config) -> float:
+        """Seconds of the configured time that the phases ended so far have left."""
+        path = self.path / "events.jsonl"
+        spent_s = read_lines(path, lambda event: float(event.get("seconds", 0.0)))
+        return config.seconds - sum(spent_s)
+
+    def _check_config(self, config: Config, may_grow: bool) -> None:
+        path = self.path / "config.toml"
+        with understood(f"'{path}'", "or begin a new run with --out"):
+            known = with_defaults(tomllib.loads(path.read_text(encoding="utf-8")))
+        new = tomllib.loads(config.to_toml())
+        old = {name: new[name] if is_place(name, v, new[name]) else v for name, v in known.items()}
+        changed = differences(old, new)
+        if may_grow and only_grows(old, new):
+            grow(self.path, old, new)
+        elif changed:
+            raise UserError(
+                f"run '{self.path}': the configuration differs from the one in its config.toml, "
+                f"with which it was started: {'; '.join(changed)}.\n"
+                "  Use a new directory, or restore the old value to continue."
+            )
+        if known != new:  # what lies elsewhere now, `nas finetune` finds there too
+            write_text(path, config.to_toml())
+
+
+def _foreign(path: Path) -> list[Path]:
+    ours = {".lock", ".config.toml.part"}
+    return [entry for entry in path.iterdir() if entry.name not in ours]
+
+
+def locked(path: Path) -> BinaryIO:
+    """An exclusive lock on a folder; the operating system releases it however the process ends."""
+    with understood(f"'{path / '.lock'}'"):
+        lock = (path / ".lock").open("ab+", buffering=0)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        holder = lock.read().decode(errors="replace").strip() or "unknown"
+        lock.close()
+        raise UserError(
+            f"run '{path}': process {holder} is at work on it. "
+            "Wait for it, or name another folder with --out."
+        ) from error
+    lock.truncate(0)
+    with suppress(OSError):  # on a full disk the lock holds all the same
+        lock.write(f"{os.getpid()} (on '{socket.gethostname()}', since {now()})\n".encode())
+    return lock
+
+
+def _score_json(score: Score) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "metrics": dict(score.metrics),
+        "failure": score.failure,
+        "host": dict(score.host or this_host()),
+    }
+
+
+def log_step(log: Path, numbers: Mapping[str, float], steps: int) -> None:
+    """Record the numbers of a training step, if it is one of about a hundred, or the last."""
+    step = int(numbers["step"])
+    if step % max(1, steps // LOG_LINES) == 0 or step == steps:
+        append_line(log, {name: float(f"{v:.6g}") for name, v in numbers.items()})
+
+
+def read_front(path: Path) -> dict[str, Any]:
+    """The front.json of a finished run."""
+    return read_json(path / "front.json")
+
+
+def read_space(path: Path) -> SearchSpace:
+    """The recorded space of a run: its choices after trimming."""
+    document = read_json(path / "space.json")
+    with understood(f"'{path}/space.json'"):
+        space = SearchSpace.from_json(document)
+        space.candidate([0] * len(space.choices))  # what is wrong in it would show only later
+        return space
+
+
+def read_config_of(path: Path) -> Config:
+    """The configuration that a run was started with."""
+    return Config(**read_config(path / "config.toml"))

@@ -1,0 +1,1 @@
+"""What a candidate with shared weights is worth."""

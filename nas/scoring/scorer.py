@@ -1,0 +1,110 @@
+"""Scoring a candidate: cut it out, compress it, and look at its answers on the search split.
+
+Deterministic: the same candidate gets the same score in any process with the same number of
+threads. Scored in fp32 without autocast; quantized networks through the module that is exported.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compress.apply import Compressed, compress
+from nas.data._base import DataSet
+from nas.problem.trial import Score
+from nas.system.environment import int8_products_saturate
+from search_spaces import Candidate, CandidateError
+from supernets.network import PlainNetwork
+from supernets.supernet import Supernet
+from supernets.task import Quality, quality
+
+BATCH = 128
+CALIBRATION_BATCH = 128
+CALIBRATION_IMAGES = 256
+"""Enough for statistics of maps; more changes log-losses in the third digit only."""
+
+
+class Scorer:
+    """Compresses and scores candidates of one trained supernet.
+
+    Args:
+        supernet: With trained weights.
+        data: Calibration and search splits are used.
+        images_per_score: Images of the search split that a score looks at.
+        needs_reduced_range: Whether int8 weights must keep to 7 bits; as this machine's processor
+            needs it if None.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        data: DataSet,
+        images_per_score: int,
+        *,
+        needs_reduced_range: bool | None = None,
+    ) -> None:
+        self.supernet = supernet
+        subset = data.search.take(images_per_score)
+        self._images = _batches(data.normalised(subset.images_NCHW), BATCH)
+        self._labels_N = subset.labels_N
+        calibration = data.calibration.take(CALIBRATION_IMAGES)
+        normalised = data.normalised(calibration.images_NCHW)
+        self._calibration = _batches(normalised, CALIBRATION_BATCH)
+        if needs_reduced_range is None:
+            needs_reduced_range = int8_products_saturate()
+        self.needs_reduced_range = needs_reduced_range
+
+    @property
+    def num_images(self) -> int:
+        """How many images a score looks at."""
+        return len(self._labels_N)
+
+    def __call__(self, candidate: Candidate) -> Score:
+        """Mean log-loss and accuracy, or why there are none."""
+        try:
+            found = self.quality(self.compressed(candidate).network)
+        except CandidateError as error:
+            return Score({}, failure=str(error))
+        if not math.isfinite(found.log_loss):
+            return Score({}, failure=f"log-loss is {found.log_loss}")
+        return Score({"log_loss": found.log_loss, "accuracy": found.accuracy})
+
+    def compressed(self, candidate: Candidate, trained: PlainNetwork | None = None) -> Compressed:
+        """The candidate's networks before and after quantization.
+
+        Args:
+            candidate: Which.
+            trained: The candidate's own network, trained further, in place of shared weights; it is
+                changed.
+        """
+        slots = self.supernet.space.slots(candidate.encoding)
+        return compress(
+            trained or self.supernet.extract(slots),
+            slots,
+            self._calibration,
+            needs_reduced_range=self.needs_reduced_range,
+        )
+
+    def quality(self, network: nn.Module) -> Quality:
+        """How good the network's answers on the search split are."""
+        return quality(self._logits(network), self._labels_N)
+
+    def answers(self, network: nn.Module) -> list[int]:
+        """The class that the network gives each of the images."""
+        answers: list[int] = self._logits(network).argmax(axis=1).tolist()
+        return answers
+
+    @torch.no_grad()
+    def _logits(self, network: nn.Module) -> np.ndarray:
+        logits_NK: np.ndarray = torch.cat([network(images) for images in self._images]).numpy()
+        return logits_NK
+
+
+def _batches(images_NCHW: np.ndarray, size: int) -> Sequence[Tensor]:
+    """Batches in the memory format in which depthwise convolutions and linear layers are fast.
+
+    Copied: torch aligns its memory, numpy does not, and last digits of products depend on that.
+    """
+    return torch.from_numpy(images_NCHW).clone(memory_format=torch.channels_last).split(size)

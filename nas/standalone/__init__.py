@@ -1,0 +1,1 @@
+"""Networks trained alone, and several of them beside each other."""

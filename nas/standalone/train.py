@@ -1,0 +1,120 @@
+"""One network trained by itself, outside of the supernet, in a folder of its own.
+
+    plan.json              what was decided: a `TrainPlan`
+    train_log.jsonl        as the run's own
+    train_state/           checkpoint; gone when training is finished
+    network.safetensors    the trained weights, before batch-norm recalibration
+
+A kill loses no more than in a supernet's training, and ends with the same weights.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.run.config import from_document
+from nas.run.directory import log_step
+from nas.system.files import read_json, understood, write_json
+from search_spaces import Candidate, SearchSpace, UserError
+from supernets._modules import initialise
+from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.images import Images
+from supernets.network import PlainNetwork
+from supernets.steps import AloneLessons
+from supernets.train import Progress, TrainPlan, train
+from supernets.train import seconds_per_step as time_steps
+
+NETWORK, PLAN, LOG = "network.safetensors", "plan.json", "train_log.jsonl"
+SPEED_STEPS = 3
+
+Teacher = Callable[[Tensor], Tensor]
+
+
+def trained_alone(
+    network: nn.Module,
+    images: Images,
+    folder: Path,
+    decide: Callable[[], TrainPlan],
+    *,
+    teacher: Teacher | None = None,
+    on_step: Callable[[Progress, int], None] = lambda numbers, steps: None,
+) -> TrainPlan:
+    """Train a network in place, or continue, or read back what is finished.
+
+    Args:
+        network: Not folded; the same one when continuing. Ends in evaluation mode.
+        images: To train on.
+        folder: Where its files are; must exist.
+        decide: Makes the plan; called once, and its answer is kept.
+        teacher: From normalised images to logits; None trains on labels only.
+        on_step: Told the numbers of every step, and of how many steps it is one.
+
+    Returns:
+        The plan that was followed.
+
+    Raises:
+        UserError: If training diverges, or a file of the folder is damaged.
+    """
+    weights, state, log = folder / NETWORK, folder / "train_state", folder / LOG
+    if weights.exists() and not (folder / PLAN).exists():
+        raise UserError(
+            f"'{folder}' has {NETWORK} but no {PLAN}, which says how it was trained. "
+            "Restore it from a copy, or delete the folder to train again."
+        )
+    if not (folder / PLAN).exists():
+        shutil.rmtree(state, ignore_errors=True)  # of another plan
+    plan = _decided(folder / PLAN, decide)
+    if weights.exists():
+        shutil.rmtree(state, ignore_errors=True)
+        tensors, _ = read_tensors(weights)
+        if not same_shapes(tensors, network):
+            raise UserError(f"'{weights}' belongs to another network. Delete its folder.")
+        network.load_state_dict(tensors)
+        network.eval()
+        return plan
+    state.mkdir(exist_ok=True)
+
+    def logged(numbers: Progress) -> None:
+        log_step(log, numbers, plan.steps)
+        on_step(numbers, plan.steps)
+
+    train(network, images, plan, AloneLessons(plan, teacher), directory=state, on_step=logged)
+    write_tensors(weights, network.state_dict(), {})
+    shutil.rmtree(state)
+    return plan
+
+
+def fresh_network(space: SearchSpace, candidate: Candidate, seed: int) -> PlainNetwork:
+    """The candidate's network with fresh weights."""
+    network = PlainNetwork(space.slots(candidate.encoding))
+    initialise(network, torch.Generator().manual_seed(seed))
+    return network
+
+
+def seconds_per_step(
+    network: nn.Module, images: Images, plan: TrainPlan, teacher: Teacher | None = None
+) -> float:
+    """Seconds per step of a network's own training on one thread; the network ends as it was."""
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    lessons = AloneLessons(plan, teacher)
+    seconds = time_steps(network, images, plan, lessons, steps=SPEED_STEPS, threads=1)
+    network.load_state_dict(before)
+    return seconds
+
+
+def alone_plan(of_supernet: TrainPlan, *, steps: int, **changes: Any) -> TrainPlan:
+    """The supernet's plan for one network: one batch a step, and `changes`."""
+    return replace(of_supernet, steps=steps, shards=1, **changes)
+
+
+def _decided(path: Path, decide: Callable[[], TrainPlan]) -> TrainPlan:
+    if not path.exists():
+        write_json(path, asdict(decide()))
+    document = read_json(path)
+    with understood(f"'{path}'"):
+        return from_document(TrainPlan, document)

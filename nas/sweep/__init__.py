@@ -1,0 +1,1 @@
+"""Many searches: spaces, budgets, targets and seeds on a Ray cluster."""

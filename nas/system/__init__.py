@@ -1,0 +1,1 @@
+"""This machine: files, processors, hosts, and where progress is told."""
