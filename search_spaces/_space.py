@@ -124,11 +124,21 @@ class SearchSpace:
     @cached_property
     def precisions(self) -> tuple[str, ...]:
         """The formats that some stage may have, in order."""
-        return tuple(
-            dict.fromkeys(
-                str(o) for i in self.columns("precision") for o in self.choices[i].options
-            )
-        )
+        return self._offered("precision")
+
+    @cached_property
+    def operators(self) -> tuple[str, ...]:
+        """The operators that some block may have, in order."""
+        return self._offered("operator")
+
+    def with_operator(self, name: str) -> dict[int, int]:
+        """By position of every choice that offers an operator, the option that is it."""
+        offering = ((i, self.choices[i].options) for i in self.columns("operator"))
+        return {i: options.index(name) for i, options in offering if name in options}
+
+    def _offered(self, dimension: str) -> tuple[str, ...]:
+        options = (str(o) for i in self.columns(dimension) for o in self.choices[i].options)
+        return tuple(dict.fromkeys(options))
 
     def in_precision(self, encodings_NC: np.ndarray, precision: str) -> np.ndarray:
         """Copies of encodings with one format in every stage that offers it.

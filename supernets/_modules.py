@@ -3,6 +3,9 @@
 Shapes: B batch, C channels, H W space.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -101,6 +104,15 @@ def l1(weight: Tensor, axis: int) -> Tensor:
     sum so that matrices of different sizes can be added up.
     """
     return weight.detach().abs().transpose(0, axis).flatten(1).mean(1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """In this context torch draws what it does on its own, such as a layer's first weights, from
+    this seed; outside nothing changes."""
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 RESIDUAL_END = "project"

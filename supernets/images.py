@@ -5,6 +5,7 @@ sees. Shapes: B batch, N images, C channels, H W space.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -36,8 +37,8 @@ class Images:
         """Augmented, normalised images and labels of one step; each epoch is a new permutation."""
         per_epoch = max(1, len(self.labels_N) // batch_size)
         epoch, position = divmod(step, per_epoch)
-        order = np.random.default_rng([seed, 1, epoch]).permutation(len(self.labels_N))
-        chosen = torch.from_numpy(order[position * batch_size : (position + 1) * batch_size])
+        order_N = _order(len(self.labels_N), seed, epoch)
+        chosen = torch.from_numpy(order_N[position * batch_size : (position + 1) * batch_size])
         rng = np.random.default_rng([seed, 2, step])
         return self._augmented(self.images_NCHW[chosen], rng), self.labels_N[chosen]
 
@@ -63,3 +64,9 @@ class Images:
             flipped = torch.from_numpy(rng.random(batch) < 0.5)
             images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
         return images_BCHW
+
+
+@lru_cache(maxsize=4)
+def _order(num_images: int, seed: int, epoch: int) -> np.ndarray:
+    """The images' places in an epoch. Kept, because a permutation of a million takes 0.1 s."""
+    return np.random.default_rng([seed, 1, epoch]).permutation(num_images)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from search_spaces import Options, SearchSpace, Signature, Slot
 from supernets._elastic import AbstractElastic, run
-from supernets._modules import initialise
+from supernets._modules import initialise, seeded
 from supernets.blocks._base import BLOCKS
 from supernets.blocks._fixed import FIXED_BLOCKS
 from supernets.mixers._base import MIXERS
@@ -66,9 +66,10 @@ class Supernet(nn.Module):
     def __init__(self, space: SearchSpace, *, seed: int = 0) -> None:
         super().__init__()
         self.space = space
-        self.slots = nn.ModuleDict(
-            {module_name(name): ElasticSlot(by) for name, by in largest_signatures(space).items()}
-        )
+        largest = largest_signatures(space)
+        with seeded(seed):
+            slots = {module_name(name): ElasticSlot(by) for name, by in largest.items()}
+        self.slots = nn.ModuleDict(slots)
         initialise(self, torch.Generator().manual_seed(seed))
 
     def forward(self, x_BCHW: Tensor, arch: Sequence[Slot]) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compress.quantize._ranges import Range
+from search_spaces import CandidateError
 
 ACTIVATION_MAX = 255
 WEIGHT_MAX = 127
@@ -101,18 +102,28 @@ class _QuantizedLayer(nn.Module):
 
 
 class QuantizedConv2d(_QuantizedLayer):
-    """Convolution with an activation folded into its output's range."""
+    """Convolution with an activation folded into its output's range.
+
+    Raises:
+        CandidateError: If it does not pad with zeros.
+    """
 
     def __init__(
         self, layer: nn.Conv2d, in_scale: Tensor, output: Quantizer, weight_max: int
     ) -> None:
         super().__init__(layer, in_scale, output, weight_max)
-        self.stride, self.padding, self.groups = layer.stride, layer.padding, layer.groups
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            raise CandidateError(
+                f"a convolution pads '{layer.padding}' with '{layer.padding_mode}'. In int8 it can "
+                "pad with zeros, by a number of pixels."
+            )
+        self.stride, self.padding = layer.stride, layer.padding
+        self.dilation, self.groups = layer.dilation, layer.groups
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, width, H / stride, W / stride)."""
         weight, bias = self.parameters_fp32()
-        y = F.conv2d(x_BCHW, weight, bias, self.stride, self.padding, 1, self.groups)
+        y = F.conv2d(x_BCHW, weight, bias, self.stride, self.padding, self.dilation, self.groups)
         output: Tensor = self.output(y)
         return output
 

@@ -212,11 +212,12 @@ def _success(problem: Problem, trials: Sequence[Trial]) -> GaussianProcess | Non
     """Predicts 1 for trials that have been evaluated and 0 for failed ones; None if none failed."""
     losses_NM = problem.losses(trials)
     is_finite_N = np.isfinite(losses_NM).all(axis=1)
-    finished = sorted(
+    latest = [
         (trial.candidate.encoding, bool(is_finite))
         for trial, is_finite in zip(trials, is_finite_N, strict=True)
         if trial.is_finished
-    )[-REMEMBERED:]
+    ][-REMEMBERED:]
+    finished = sorted(latest)
     outcome_N = np.array([is_good for _, is_good in finished], dtype=float)
     if outcome_N.all() or not outcome_N.any():
         return None

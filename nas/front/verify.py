@@ -5,18 +5,23 @@ isolated (`python -I`: no environment variables, no user site, no current folder
 imported is checked afterwards.
 """
 
+import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from search_spaces import CandidateError, UserError
 
 _WORKER = Path(__file__).with_name("_verify_worker.py")
+IMAGES_PER_PART = 64
+
 _FORBIDDEN = {"torch", "nas", "search_spaces", "supernets", "compress", "reports"}
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -60,8 +65,8 @@ def verify(
         },
         "with_argmax": with_argmax,
     }
-    images = [np.ascontiguousarray(images_NCHW).data for images_NCHW, _ in splits.values()]
-    answer = _ask(b"".join([json.dumps(job).encode(), b"\n", *images]))
+    images = itertools.chain.from_iterable(_in_parts(images) for images, _ in splits.values())
+    answer = _ask(itertools.chain([json.dumps(job).encode() + b"\n"], images))
     foreign = sorted(_FORBIDDEN.intersection(answer["modules"]))
     if foreign:
         raise UserError(
@@ -84,13 +89,37 @@ def _check_split(
     assert labels_N.min() >= 0, f"{split}: labels must not be negative"
 
 
-def _ask(message: bytes) -> Any:
+def _in_parts(images_NCHW: np.ndarray) -> Iterator[bytes]:
+    """The images' bytes, a few images at a time: they may be a file that memory does not hold."""
+    for start in range(0, len(images_NCHW), IMAGES_PER_PART):
+        yield images_NCHW[start : start + IMAGES_PER_PART].tobytes()
+
+
+def _ask(message: Iterable[bytes]) -> Any:
     """Runs the worker, which is killed if this process is interrupted."""
-    done = subprocess.run([sys.executable, "-I", _WORKER], input=message, capture_output=True)
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
+        command = [sys.executable, "-I", _WORKER]
+        worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=complained)
+        with worker:
+            assert worker.stdin is not None
+            try:
+                # NOTE: a worker that has died says why below.
+                with suppress(BrokenPipeError), worker.stdin as stdin:
+                    for part in message:
+                        stdin.write(part)
+            except BaseException:
+                worker.kill()
+                raise
+        answers, errors = _lines(said), _lines(complained)
     try:
-        return json.loads(done.stdout.splitlines()[-1])
+        return json.loads(answers[-1])
     except (IndexError, ValueError):
-        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        reason = errors[-1] if errors else "no message"
         raise CandidateError(
-            f"the verifying process ended with code {done.returncode} and no answer: {reason[0]}"
+            f"the verifying process ended with code {worker.returncode} and no answer: {reason}"
         ) from None
+
+
+def _lines(file: IO[bytes]) -> list[str]:
+    file.seek(0)
+    return file.read().decode(errors="replace").strip().splitlines()

@@ -94,6 +94,16 @@ class LatencyModel:
         predicted_N: np.ndarray = self.overhead_ms + slots_N + self.change_ms * changes_N
         return predicted_N
 
+    def least(self, fixed: Mapping[int, int]) -> float:
+        """Milliseconds that no network with these options is predicted to fall below.
+
+        Exact but for what mixing precisions costs, which is left out.
+
+        Args:
+            fixed: Option indices, by index of the choice.
+        """
+        return self.overhead_ms + self._sums.minimum("own", fixed)[0]
+
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs besides the space."""
         return {

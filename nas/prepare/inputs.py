@@ -3,7 +3,8 @@
 Every mistake that can be seen without measuring is refused before anything is written.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,10 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
 def check_smallest_latency(
     config: Config, space: SearchSpace, limits: list[Limit], timer: Timer
 ) -> None:
-    """Refuse a latency limit that the smallest network misses, by timing it now.
+    """Refuse a latency limit that the smallest networks miss, by timing them now.
+
+    First the smallest of all; if that is too slow, those of every operator: the fewest multiply-adds
+    need not be the fastest.
 
     Raises:
         UserError: Naming the latency that was measured.
@@ -152,22 +156,32 @@ def check_smallest_latency(
     limit = next((limit for limit in limits if limit.metric == "latency_ms"), None)
     if limit is None:
         return
-    timings = time_networks(space, smallest_networks(space), timer)
-    smallest = min(timing.interval_ms[0] for timing in timings)
-    if smallest > limit.max:
-        raise UserError(
-            f"budget '{limit.text}': the smallest network of space '{space.name}' takes "
-            f"{smallest:.3g} ms on '{config.target}' here, measured just now. "
-            f"Ask for more, such as {smallest * 1.5:.2g}ms, or for a lower --resolution."
-        )
+    fastest = math.inf
+    for given in ([{}], [space.with_operator(name) for name in space.operators]):
+        timings = time_networks(space, smallest_networks(space, given), timer)
+        fastest = min([fastest, *(timing.interval_ms[0] for timing in timings)])
+        if fastest <= limit.max:
+            return
+    raise UserError(
+        f"budget '{limit.text}': of space '{space.name}' the fastest of the smallest networks takes "
+        f"{fastest:.3g} ms on '{config.target}' here, measured just now. "
+        f"Ask for more, such as {fastest * 1.5:.2g}ms, or for a lower --resolution."
+    )
 
 
-def smallest_networks(space: SearchSpace) -> list[tuple[int, ...]]:
-    """The network of the fewest multiply-adds, uniformly in every offered precision."""
+def smallest_networks(
+    space: SearchSpace, given: Sequence[Mapping[int, int]]
+) -> list[tuple[int, ...]]:
+    """The networks of the fewest multiply-adds, uniformly in every offered precision.
+
+    Args:
+        space: Its costs are known exactly.
+        given: Option indices that a network has, by index of the choice; one network each.
+    """
     assert space.costs is not None
-    smallest = np.array([space.costs.minimum("macs")[1]])
-    found = [space.in_precision(smallest, name)[0] for name in space.precisions]
-    return [space.canonical(encoding.tolist()) for encoding in found]
+    smallest = np.array([space.costs.minimum("macs", fixed)[1] for fixed in given])
+    rows = np.concatenate([space.in_precision(smallest, name) for name in space.precisions])
+    return list(dict.fromkeys(space.canonical(encoding) for encoding in rows.tolist()))
 
 
 def keep_data_facts(run: Run, data: DataSet) -> None:

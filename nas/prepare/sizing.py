@@ -254,26 +254,20 @@ def chosen_operators(
 def offered_operators(space: SearchSpace, limits: Sequence[Limit]) -> list[str]:
     """Operators of which some network throughout is within the limits that are known exactly."""
     assert space.costs is not None
-    columns = space.columns("operator")
-    names = list(dict.fromkeys(str(o) for c in columns for o in space.choices[c].options))
     exact = [limit for limit in limits if limit.metric in space.costs.metrics]
     fitting = []
-    for name in names:
+    for name in space.operators:
         row = np.array([smallest_of(space, name).encoding])
         if all(space.costs.of(x.metric, row)[0] <= x.max for x in exact):
             fitting.append(name)
-    return fitting or names
+    return fitting or list(space.operators)
 
 
 def smallest_of(space: SearchSpace, operator: str) -> Candidate:
     """The unpruned network of the fewest multiply-adds with this operator where it is offered."""
     assert space.costs is not None
-    fixed = {
-        c: space.choices[c].options.index(operator)
-        for c in space.columns("operator")
-        if operator in space.choices[c].options
-    }
-    fixed |= {c: 0 for c in space.columns("sparsity")}
+    unpruned = {c: 0 for c in space.columns("sparsity")}
+    fixed = space.with_operator(operator) | unpruned
     return space.candidate(space.costs.minimum("macs", fixed)[1])
 
 

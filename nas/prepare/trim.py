@@ -138,8 +138,7 @@ def _fits(
             if smallest > limit.max:
                 return False
         elif limit.metric == "latency_ms" and model is not None:
-            encoding = space.costs.minimum("macs", {column: option})[1]
-            if model.of("latency_ms", np.array([encoding]))[0] > TRIM_SLACK * limit.max:
+            if model.least({column: option}) > TRIM_SLACK * limit.max:
                 return False
     return True
 

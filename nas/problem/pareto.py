@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import moocore
 import numpy as np
 
 from nas.problem.problem import Problem
@@ -101,7 +102,7 @@ def crowding_distances(losses_FM: np.ndarray) -> np.ndarray:
 def hypervolume(losses_NM: np.ndarray, reference_M: np.ndarray) -> float:
     """Volume dominated by a set of points, up to a reference point.
 
-    Exact. One sweep for two objectives; slice by slice for more, exponential in M.
+    Exact.
 
     Args:
         losses_NM: One row per trial, lower is better. Need not be non-dominated.
@@ -112,8 +113,6 @@ def hypervolume(losses_NM: np.ndarray, reference_M: np.ndarray) -> float:
 
     Raises:
         ValueError: If the two arguments disagree on M, or any value is not finite.
-
-    Source: While, Hingston, Barone, Huband, A Faster Algorithm for Calculating Hypervolume (2006).
     """
     losses_NM, reference_M = np.asarray(losses_NM, float), np.asarray(reference_M, float)
     if losses_NM.ndim != 2 or reference_M.shape != losses_NM.shape[1:]:
@@ -123,37 +122,8 @@ def hypervolume(losses_NM: np.ndarray, reference_M: np.ndarray) -> float:
         )
     if not (np.isfinite(losses_NM).all() and np.isfinite(reference_M).all()):
         raise ValueError("hypervolume needs finite losses and a finite reference point.")
-    return _volume((losses_NM - reference_M)[(losses_NM < reference_M).all(axis=1)])
-
-
-def _volume(rows_NM: np.ndarray) -> float:
-    """Volume between the rows, all of them negative, and the origin."""
-    if len(rows_NM) == 0:
-        return 0.0
-    if rows_NM.shape[1] == 2:
-        return _area(rows_NM[non_dominated(rows_NM)])
-    return _volume_by_slices(rows_NM[non_dominated(rows_NM)])
-
-
-def _area(rows_F2: np.ndarray) -> float:
-    """`_volume` of a front of two objectives."""
-    rows_F2 = np.unique(rows_F2, axis=0)
-    width_F = np.diff(rows_F2[:, 0], append=0.0)
-    return float(-(width_F * rows_F2[:, 1]).sum())
-
-
-def _volume_by_slices(rows_FM: np.ndarray) -> float:
-    """`_volume` of a front of any number of objectives: slices between values of the last one."""
-    if rows_FM.shape[1] == 1:
-        return float(-rows_FM.min())
-    levels = np.unique(rows_FM[:, -1])
-    heights = np.diff(levels, append=0.0)
-    return float(
-        sum(
-            height * _volume(rows_FM[rows_FM[:, -1] <= level, :-1])
-            for level, height in zip(levels, heights, strict=True)
-        )
-    )
+    counted_NM = losses_NM[(losses_NM < reference_M).all(axis=1)]
+    return float(moocore.hypervolume(counted_NM, ref=reference_M)) if len(counted_NM) else 0.0
 
 
 def knee(losses_FM: np.ndarray) -> int | None:

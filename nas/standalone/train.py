@@ -21,7 +21,7 @@ from nas.run.config import from_document
 from nas.run.directory import log_step
 from nas.system.files import read_json, understood, write_json
 from search_spaces import Candidate, SearchSpace, UserError
-from supernets._modules import initialise
+from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
@@ -91,7 +91,8 @@ def trained_alone(
 
 def fresh_network(space: SearchSpace, candidate: Candidate, seed: int) -> PlainNetwork:
     """The candidate's network with fresh weights."""
-    network = PlainNetwork(space.slots(candidate.encoding))
+    with seeded(seed):
+        network = PlainNetwork(space.slots(candidate.encoding))
     initialise(network, torch.Generator().manual_seed(seed))
     return network
 

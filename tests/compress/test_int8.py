@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from compress.quantize.int8 import (
     Quantizer,
     _QuantizedLayer,
 )
-from search_spaces import SearchSpace
+from search_spaces import CandidateError, SearchSpace
 from search_spaces.operators._base import OPERATORS
 from supernets.supernet import Supernet
 from tests.strategies import noise, slots_of
@@ -177,11 +178,21 @@ def test_reduced_range_costs_at_most_a_bit(random_supernet: Supernet, mini: Sear
 
 
 @torch.no_grad()
-def test_an_integer_convolution_is_close_to_the_convolution() -> None:
-    conv = nn.Conv2d(8, 16, 3, 2, 1)
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_an_integer_convolution_is_close_to_the_convolution(dilation: int) -> None:
+    conv = nn.Conv2d(8, 16, 3, 2, 1, dilation=dilation)
     x = quantizer(-3, 3)(noise(4, 8, 9, 9).clamp(-3, 3))
     y = conv(x)
     output = quantizer(y.min().item(), y.max().item())
     found = QuantizedConv2d(conv, quantizer(-3, 3).scale, output, 127)(x)
     assert found.shape == y.shape
     assert (found - y).abs().max() < 2 * output.scale
+
+
+@pytest.mark.parametrize(
+    "padding", [{"padding": 1, "padding_mode": "reflect"}, {"padding": "same"}]
+)
+def test_padding_that_the_integer_kernel_has_not_is_refused(padding: dict[str, Any]) -> None:
+    conv = nn.Conv2d(4, 4, 3, **padding)
+    with pytest.raises(CandidateError, match="it can pad with zeros"):
+        QuantizedConv2d(conv, torch.tensor(0.02), quantizer(-1, 1), 127)

@@ -151,8 +151,8 @@ def test_blocks_of_a_fresh_supernet_change_nothing(space_name: str) -> None:
 
 def test_equal_seeds_give_equal_supernets_and_different_ones_differ(space_name: str) -> None:
     first, again, other = (Supernet(space_of(space_name), seed=s) for s in (3, 3, 4))
-    one = first.slots["stem"].state_dict()
-    assert all(torch.equal(one[n], t) for n, t in again.slots["stem"].state_dict().items())
+    one = first.state_dict()
+    assert all(torch.equal(one[n], t) for n, t in again.state_dict().items())
     weights = [n for n, m in first.named_modules() if isinstance(m, nn.Conv2d)]
     assert not torch.equal(
         first.get_submodule(weights[0]).weight, other.get_submodule(weights[0]).weight

@@ -1,11 +1,13 @@
 """What the predictor takes into account: costs it knows, limits it measures, failures, batches."""
 
+import itertools
 import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from nas.controllers import AbstractController
+from nas.controllers import AbstractController, _beliefs
 from nas.controllers._beliefs import Warp, beliefs_of
 from nas.controllers.evolution import Evolution
 from nas.controllers.predictor import Predictor, Worth
@@ -104,6 +106,26 @@ def test_where_evaluations_fail_is_learnt() -> None:
     chance_N = beliefs_of(problem, trials, warm_up=8).chance(rows_NC)
     will_fail_N = rows_NC[:, 0] >= 2
     assert chance_N[will_fail_N].max() < 0.5 < chance_N[~will_fail_N].min()
+
+
+def test_failures_are_learnt_from_the_latest_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_beliefs, "REMEMBERED", 6)
+    space = SearchSpace("flat", tuple(Choice(f"c{i}", ("a", "b", "c")) for i in range(3)))
+    problem = Problem(space=space, objectives=(Objective("log_loss", "minimize"),))
+    encodings = list(itertools.product(range(3), repeat=3))
+    rows = [*encodings[-8:], *encodings[:3], *encodings[9:12]]
+    trials = [
+        Trial(
+            number=number,
+            candidate=space.candidate(encoding),
+            metrics={} if encoding[0] == 0 else {"log_loss": 1.0 + 0.01 * number},
+            predicted={},
+            failure="no kernel" if encoding[0] == 0 else None,
+        )
+        for number, encoding in enumerate(rows)
+    ]
+    chance_N = beliefs_of(problem, trials, warm_up=2).chance(np.array(encodings))
+    assert chance_N[:9].max() < chance_N[9:18].min()
 
 
 def test_candidates_of_a_batch_differ_in_what_they_promise() -> None:

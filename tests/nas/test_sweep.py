@@ -1,9 +1,10 @@
 """Sweeps: what a file comes to, what is refused; one real sweep, killed and continued."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -236,8 +237,10 @@ def line_with(word: str, sweep: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_is_continued_by_the_same_command(tmp_path: Path) -> None:
-    """A search that fails does not keep the others from their report."""
+def test_a_sweep_is_interrupted_and_killed_and_continued_by_the_same_command(
+    tmp_path: Path,
+) -> None:
+    """What is finished is not repeated; a search that fails keeps no other from its report."""
     text = FILE.replace('"90%MACs", "50%MACs, 50ms"', '"90%MACs", "0.0001ms"')
     path, out = (
         written(tmp_path, text.replace("[3, 4]", "3") + "max_failures = 0\n"),
@@ -246,22 +249,26 @@ def test_a_sweep_that_is_killed_is_continued_by_the_same_command(tmp_path: Path)
     command = [*NAS, "sweep", str(path), "--out", str(out)]
     first = begun(command)
     line_with("toy: started", first)
-    deadline = time.monotonic() + 120.0
-    rows = out / "supernets/toy/profile/rows.jsonl"
-    while not rows.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    first.kill()
-    first.communicate()
-    measured = rows.read_bytes()
-    assert measured
+    os.killpg(first.pid, signal.SIGINT)
+    _, said = first.communicate(timeout=120)
+    assert first.returncode == cli.INTERRUPTED
+    assert said.strip().splitlines()[-1] == "nas: interrupted; the same command continues."
+    assert "Traceback" not in said
+    second = begun(command)
+    assert line_with("90_MACs: finished", second) == "90_MACs: finished, 1 networks; 1 left"
+    second.kill()
+    second.communicate()
+    files = [p for p in (out / "runs/90_MACs").rglob("*") if p.is_file()]
+    measured = {p: p.stat().st_mtime_ns for p in files if p.parent.name != "report"}
+    assert any(p.parent.name == "measurements" for p in measured)
     last = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True)
     assert last.returncode == cli.FAILED, last.stderr
     assert "Traceback" not in last.stderr
     ended = {run["name"]: run for run in json.loads(last.stdout)["runs"]}
     assert ended["90_MACs"]["status"] == "finished"
     assert ended["0.0001ms"]["status"] == "failed"
-    assert "the smallest network of space 'toy' takes" in ended["0.0001ms"]["error"]
-    assert rows.read_bytes().startswith(measured)
+    assert "of space 'toy' the fastest of the smallest networks takes" in ended["0.0001ms"]["error"]
+    assert {p: p.stat().st_mtime_ns for p in measured} == measured
     assert set(pd.read_parquet(out / "sweep.parquet")["run"]) == {"90_MACs"}
     assert (out / "report.html").stat().st_size > 10_000
     assert (out / "runs/90_MACs/report/report.html").exists()
