@@ -147,8 +147,8 @@ def check_smallest_latency(
 ) -> None:
     """Refuse a latency limit that the smallest networks miss, by timing them now.
 
-    First the smallest of all; if that is too slow, those of every operator: the fewest multiply-adds
-    need not be the fastest.
+    First the smallest of all; if that is too slow, those of every operator: the one of the fewest
+    multiply-adds need not be the fastest.
 
     Raises:
         UserError: Naming the latency that was measured.
@@ -163,7 +163,7 @@ def check_smallest_latency(
         if fastest <= limit.max:
             return
     raise UserError(
-        f"budget '{limit.text}': of space '{space.name}' the fastest of the smallest networks takes "
+        f"budget '{limit.text}': the smallest networks of space '{space.name}' take at least "
         f"{fastest:.3g} ms on '{config.target}' here, measured just now. "
         f"Ask for more, such as {fastest * 1.5:.2g}ms, or for a lower --resolution."
     )

@@ -1,7 +1,8 @@
 """The run whose trained supernet another search uses (`--supernet`), and whether it can be used.
 
 What the user does not give is what the donor's run was given: images, space, and the formats and
-sparsities that were trained for. Budgets are not inherited.
+sparsities that were trained for. Budgets are not inherited; what the donor was never taught because
+of its own ones is left out (`nas/prepare/sizes.py`).
 """
 
 from collections.abc import Mapping

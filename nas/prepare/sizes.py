@@ -23,18 +23,23 @@ class Sizes:
         operators: Names of those that take part; () for all.
         widths: Largest of the widths that take part, by the choice's name.
         expected: Accuracy expected of the best member with shared weights; nan for not known.
+        trained: Limits within which the given supernet was trained; others were never taught.
     """
 
     max_macs: float = math.inf
     operators: tuple[str, ...] = ()
     widths: Mapping[str, int] = field(default_factory=dict)
     expected: float = math.nan
+    trained: tuple[Limit, ...] = ()
 
     def limits(self, limits: Sequence[Limit]) -> list[Limit]:
-        """The user's limits, and the size, unless one of them is smaller."""
-        known = min((x.max for x in limits if x.metric == "macs"), default=math.inf)
-        own = Limit("macs", self.max_macs, text=f"{format_value('macs', self.max_macs)} (planned)")
-        return [*limits, own] if self.max_macs < known else [*limits]
+        """The user's limits, and of the size and what was trained those that are smaller."""
+        text = f"{format_value('macs', self.max_macs)} (planned)"
+        found = [*limits]
+        for own in (Limit("macs", self.max_macs, text=text), *self.trained):
+            if own.max < min((x.max for x in found if x.metric == own.metric), default=math.inf):
+                found.append(own)
+        return found
 
     def space(self, space: SearchSpace) -> SearchSpace:
         """The space with these operators and widths only; who offers none of them keeps its own."""
@@ -63,6 +68,10 @@ def sizes_of(path: Path) -> Sizes:
             operators=tuple(str(name) for name in document["operators"]),
             widths={str(name): int(width) for name, width in document["widths"].items()},
             expected=float(document["expected"] or math.nan),
+            trained=tuple(
+                Limit(str(row["metric"]), float(row["max"]), text=str(row["text"]))
+                for row in document.get("trained", ())
+            ),
         )
 
 

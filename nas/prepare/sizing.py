@@ -52,6 +52,8 @@ in those of the best one.
 As log-losses fall with the third or fourth root of the time, 5 % are a fifth of the time. While
 networks are close to guessing their log-losses are alike, and what they learnt tells them apart."""
 
+PLAN = "plan.json"
+
 FIRST_MACS, GROWTH = 1e6, 1.5
 """The smallest size that is tried, unless networks are larger, and how far apart sizes are."""
 
@@ -91,9 +93,12 @@ def decide_sizes(
         is_all: Whether training may take all of the time.
     """
     if config.supernet:
-        donor = Path(config.supernet) / FILE
-        run.decided(FILE, lambda: read_json(donor) if donor.exists() else _all_of(space))
-        return sizes_of(run.path)
+        run.decided(FILE, lambda: _of_donor(Path(config.supernet), space))
+        sizes = sizes_of(run.path)
+        tighter = [limit.text for limit in sizes.limits(limits)[len(limits) :]]
+        if tighter:
+            reporter.note(f"within what the supernet was trained for: {', '.join(tighter)}")
+        return sizes
     if "max_macs" in config.set:
         given = float(config.set["max_macs"])
         run.decided(FILE, lambda: _all_of(space) | {"max_macs": given or None})
@@ -296,6 +301,14 @@ def learning_exponent(pilot: Mapping[str, Any], num_classes: int) -> float:
         return LEARNING_EXPONENT
     fall = math.log(before["log_loss"] / pilot["log_loss"])
     return max(LEAST_EXPONENT, fall / math.log(pilot["images"] / before["images"]))
+
+
+def _of_donor(donor: Path, space: SearchSpace) -> dict[str, Any]:
+    """What the run of a given supernet decided, and the limits that it trained within."""
+    document = read_json(donor / FILE) if (donor / FILE).exists() else _all_of(space)
+    plan = read_json(donor / PLAN) if (donor / PLAN).exists() else {}
+    own = [{key: row[key] for key in ("metric", "max", "text")} for row in plan.get("limits", [])]
+    return document | {"trained": [*own, *document.get("trained", [])]}
 
 
 def _all_of(space: SearchSpace) -> dict[str, Any]:

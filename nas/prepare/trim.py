@@ -137,9 +137,12 @@ def _fits(
             smallest = space.costs.minimum(limit.metric, {column: option})[0]
             if smallest > limit.max:
                 return False
-        elif limit.metric == "latency_ms" and model is not None:
-            if model.least({column: option}) > TRIM_SLACK * limit.max:
-                return False
+        elif (
+            limit.metric == "latency_ms"
+            and model is not None
+            and model.least({column: option}) > TRIM_SLACK * limit.max
+        ):
+            return False
     return True
 
 

@@ -153,7 +153,7 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (["--budget", "1kFLOPs"], "no network of this space is that small. The space spans"),
         (["--budget", "12ms", "--budget", "1kFLOPs"], "budget '1kFLOPs'"),
         (["--budget", "5%ms"], "Write an absolute value instead"),
-        (["--budget", "0.000001ms"], "of space 'toy' the fastest of the smallest networks takes"),
+        (["--budget", "0.000001ms"], "the smallest networks of space 'toy' take at least"),
         (["--space", "tooy"], "Did you mean 'toy'?"),
         (["--data", "digit"], "Did you mean 'digits'?"),
         (["--controller", "randm"], "Did you mean 'random'?"),

@@ -240,9 +240,16 @@ def test_a_given_supernet_has_decided_already(
     donor.mkdir()
     if has_sizes:
         write_json(donor / FILE, DOCUMENT)
-    sizes = decide(replace(CONFIG, supernet=str(donor)))
+        rows = [{"metric": "params", "max": 5e4, "text": "50kparams", "binds": True}]
+        write_json(donor / "plan.json", {"limits": rows})
+    listener = Listener()
+    sizes = decide(replace(CONFIG, supernet=str(donor)), reporter=listener)
     if has_sizes:
-        assert sizes == SIZES
+        trained = Limit("params", 5e4)
+        assert sizes == replace(SIZES, trained=(trained,))
+        assert sizes.limits([Limit("params", 1e6)])[-1] == trained, "others were never trained"
+        assert sizes.limits([Limit("params", 1e3)])[-1].metric == "macs", "what is asked is less"
+        assert listener.notes[-1].endswith("trained for: 200 kMACs (planned), 50kparams")
         (donor / FILE).unlink()
         assert decide(replace(CONFIG, supernet=str(donor))) == sizes, "the donor may go"
     else:
