@@ -55,7 +55,7 @@ def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: in
                 output_names=[OUTPUT],
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
-    except (RuntimeError, OnnxExporterError) as error:
+    except OnnxExporterError as error:
         raise CandidateError(f"cannot export to ONNX: {error}") from error
     model = with_short_names(without_aliases(onnx.load_from_string(buffer.getvalue())))
     try:

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from search_spaces._choice import Choice, Option
+from search_spaces._errors import CandidateError, UserError
 from search_spaces._network import SlotRule, Staged
 from search_spaces._slot import Signature
 
@@ -100,7 +101,10 @@ class SlotTables:
                 for name, values, i in zip(names, options, index, strict=True)
                 if isinstance(i, int)
             }
-            ids[index] = self._number(network.signature(rule.name, taken))
+            try:
+                ids[index] = self._number(network.signature(rule.name, taken))
+            except CandidateError as error:
+                raise UserError(f"{rule.name} cannot be made: {error}") from error
         return SlotTable(rule.name, columns, len(shared), ids)
 
     def _distinct(

@@ -16,6 +16,7 @@ from nas.data._base import DataSet
 from nas.problem.feasible import largest_member, sample_within
 from nas.problem.problem import Problem
 from nas.scoring.scorer import Scorer
+from search_spaces import Candidate, CandidateError, UserError
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.steps import SupernetLessons
@@ -136,20 +137,35 @@ def time_score(
 ) -> list[Speed]:
     """How fast a few random candidates within the limits are and, last, the largest.
 
-    A search prefers networks above the average of the space, so the largest is one of them.
+    A search prefers networks above the average of the space, so the largest is one of them. Those
+    that fail are passed over.
+
+    Raises:
+        UserError: If all fail.
     """
     scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
     space = supernet.space
     rows = sample_within(problem, SPEED_CANDIDATES - 1, np.random.default_rng(0))
-    speeds = []
+    speeds, why = [], ""
     for candidate in [*map(space.candidate, rows.tolist()), largest_member(problem)]:
-        started = time.perf_counter()
-        network = scorer.compressed(candidate).network
-        compressed = time.perf_counter()
-        scorer.quality(network)
-        score_s = (time.perf_counter() - compressed) / scorer.num_images
-        speeds.append(Speed(compressed - started, score_s, time_answer(network, data)))
+        try:
+            speeds.append(_speed(scorer, candidate, data))
+        except CandidateError as error:
+            why = str(error)
+    if not speeds:
+        raise UserError(
+            f"none of {SPEED_CANDIDATES} networks of space '{space.name}' can be tried: {why}"
+        )
     return speeds
+
+
+def _speed(scorer: Scorer, candidate: Candidate, data: DataSet) -> Speed:
+    started = time.perf_counter()
+    network = scorer.compressed(candidate).network
+    compressed = time.perf_counter()
+    scorer.quality(network)
+    score_s = (time.perf_counter() - compressed) / scorer.num_images
+    return Speed(compressed - started, score_s, time_answer(network, data))
 
 
 def time_answer(network: nn.Module, data: DataSet) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.inspect.check import check
-from search_spaces import SPACES, OptionTable, SearchSpace, Stage, Staged, load_space
+from search_spaces import SPACES, OptionTable, SearchSpace, Stage, Staged, UserError, load_space
 
 STAGE = Stage(
     widths=(8, 16),
@@ -72,3 +72,8 @@ def test_sizes_and_the_histogram_are_those_of_the_space() -> None:
     assert found.num_networks == len(np.unique(space.canonical_many(everything), axis=0))
     assert sum(share for _, share in found.histogram) == pytest.approx(1.0)
     assert json.loads(json.dumps(found.to_json()))["name"] == "drawn"
+
+
+def test_a_width_that_an_operator_cannot_have_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match=r"stage1\.block1 cannot be made: .*Offer even widths"):
+        check(space_of(replace(STAGE, widths=(8, 15))))
