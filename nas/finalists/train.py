@@ -8,14 +8,16 @@ The first is written before any training begins; a run that continues follows bo
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from nas.executors import make_timer
 from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
+from nas.latency.measure import time_networks
 from nas.prepare.plan import PhasePlan
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import with_batch
@@ -39,6 +41,10 @@ LEAST_SHARE = 0.5
 TIMED_PER_FINALIST = 3
 """So many trials are timed to find one that can be trained in its share of the time."""
 
+SURELY_WITHIN = 0.8
+"""A network whose predicted latency is at most this share of the limit is not timed before it is
+trained: predictions err by a tenth."""
+
 
 @dataclass(frozen=True)
 class FinalTraining:
@@ -48,17 +54,15 @@ class FinalTraining:
         finetuning: Trains them.
         queue: Trials in the order in which they are to be measured; the first ones are trained.
         step_s: Seconds per step of those that are trained, by key.
-        is_complete: Whether so many are trained as are to be measured.
     """
 
     finetuning: Finetuning
     queue: Sequence[Trial]
     step_s: Mapping[str, float]
-    is_complete: bool
 
     def finalist(self, trial: Trial) -> Entry:
-        """The trial's network, trained further unless training takes too long for its like."""
-        is_trained = self.is_complete or trial.candidate.key in self.step_s
+        """The trial's network, trained further if the plan says so: nothing is beyond it."""
+        is_trained = trial.candidate.key in self.step_s
         return self.finetuning.finalist(trial) if is_trained else inherited(trial)
 
 
@@ -76,6 +80,8 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
         started = time.monotonic()
         plan = final_training(trained, ranked, reporter)
         first = plan.queue[: len(plan.step_s)]
+        if not first:
+            return
         left_s = finetune_s - (time.monotonic() - started)
         train_beside(
             _jobs(first, plan, max(LEAST_SHARE * finetune_s, left_s)),
@@ -191,15 +197,18 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
     finetuning = make_finetuning(trained, Recipe(), reporter)
     is_fixed = "batch_size" in trained.config.set
     document = trained.run.decided(
-        "finetune_plan.json", lambda: _chosen(trained.phases, ranked, finetuning, is_fixed)
+        "finetune_plan.json",
+        lambda: _chosen(trained.phases, ranked, finetuning, _misses_limit(trained), is_fixed),
     )
     with understood(f"'{trained.run.path}/finetune_plan.json'"):
         known = {key: float(seconds) for key, seconds in document["seconds_per_step"].items()}
         places = {key: place for place, key in enumerate(document["finalists"])}
         batch = int(document.get("batch_size", finetuning.plan.batch_size))
+        too_slow = {str(key) for key in document.get("too_slow", ())}
     plan = replace(finetuning.plan, batch_size=batch)
     finetuning = replace(finetuning, plan=plan)
-    queue = sorted(ranked, key=lambda trial: places.get(trial.candidate.key, len(places)))
+    able = [trial for trial in ranked if trial.candidate.key not in too_slow]
+    queue = sorted(able, key=lambda trial: places.get(trial.candidate.key, len(places)))
     # Not known if trials or their plan were made again since.
     step_s = {
         t.candidate.key: max(
@@ -209,16 +218,39 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
     }
     steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
     finetuning = replace(finetuning, steps=max(MIN_STEPS, steps))
-    return FinalTraining(finetuning, queue, step_s, len(places) >= trained.phases.finalists)
+    return FinalTraining(finetuning, queue, step_s)
+
+
+def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:
+    """Whether a trial's network is measured to be over the latency limit, if it may well be.
+
+    Latency does not depend on weights, so what is over the limit need not be trained to know it.
+    """
+    problem = trained.problem
+    limit = next((limit for limit in problem.limits if limit.metric == "latency_ms"), None)
+    timer = make_timer(trained.config)
+
+    def misses(trial: Trial) -> bool:
+        if limit is None or trial.predicted["latency_ms"] <= SURELY_WITHIN * limit.max:
+            return False
+        timings = time_networks(problem.space, [trial.candidate.encoding], timer)
+        return not timings or timings[0].median_ms > limit.max
+
+    return misses
 
 
 def _chosen(
-    phases: PhasePlan, ranked: Sequence[Trial], finetuning: Finetuning, is_batch_fixed: bool
+    phases: PhasePlan,
+    ranked: Sequence[Trial],
+    finetuning: Finetuning,
+    misses_limit: Callable[[Trial], bool],
+    is_batch_fixed: bool,
 ) -> dict[str, Any]:
     """finetune_plan.json: who is trained further, the batch, and how long a step of each takes.
 
     The first trials that get enough steps in an equal share of the time, or else the fastest one: a
-    large network after a few steps is worse than a small one after many.
+    large network after a few steps is worse than a small one after many. Those over the latency
+    limit are named, too: they are not measured again.
     """
     first = finetuning.plan
     if not is_batch_fixed:
@@ -227,19 +259,24 @@ def _chosen(
     share_s = phases.finetune_s * num_beside(phases.finalists) / phases.finalists
     step_s: dict[str, float] = {}
     able: list[str] = []
+    too_slow: list[str] = []
     too_many_macs = math.inf
     for trial in ranked:
-        if len(able) == phases.finalists or len(step_s) == TIMED_PER_FINALIST * phases.finalists:
+        num_tried = len(step_s) + len(too_slow)
+        if len(able) == phases.finalists or num_tried == TIMED_PER_FINALIST * phases.finalists:
             break
         if trial.predicted["macs"] >= too_many_macs:
             continue
         key = trial.candidate.key
+        if misses_limit(trial):
+            too_slow.append(key)
+            continue
         step_s[key] = step_s_of(trial.candidate, first)
         if phases.least_steps * step_s[key] <= share_s:
             able.append(key)
         else:
             too_many_macs = trial.predicted["macs"]
-    finalists = able or [min(step_s, key=lambda key: step_s[key])]
+    finalists = able or sorted(step_s, key=lambda key: step_s[key])[:1]
     trained = [trial.candidate for trial in ranked if trial.candidate.key in finalists]
 
     plan, _ = with_batch(
@@ -247,11 +284,12 @@ def _chosen(
         phases.finetune_s * num_beside(len(trained)),
         lambda plan: sum(step_s_of(candidate, plan) for candidate in trained),
         num_images=len(finetuning.images.labels_N),
-        is_fixed=is_batch_fixed,
+        is_fixed=is_batch_fixed or not trained,
     )
     return {
         "schema": 1,
         "finalists": finalists,
+        "too_slow": too_slow,
         "batch_size": plan.batch_size,
         "seconds_per_step": {x.key: step_s_of(x, plan) for x in trained},
     }

@@ -18,10 +18,19 @@ from nas.data import Split
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning, unseen
 from nas.finalists.teacher import OnnxTeacher
-from nas.finalists.train import MIN_STEPS, FinalTraining, _chosen, divided, train_finalists
+from nas.finalists.train import (
+    MIN_STEPS,
+    TIMED_PER_FINALIST,
+    FinalTraining,
+    _chosen,
+    _misses_limit,
+    divided,
+    train_finalists,
+)
 from nas.finetune import finetune
 from nas.front.card import read_card
 from nas.prepare.reopen import reopened
+from nas.problem.problem import Limit
 from nas.problem.trial import Trial
 from nas.run.directory import read_config_of, read_front
 from nas.search import search
@@ -364,13 +373,18 @@ def test_recipes_that_differ_have_different_names(finished_run: Path) -> None:
 
 
 def chosen(
-    own_run: Path, seconds_per_step: Callable[[Trial], float], *, is_batch_fixed: bool = False
+    own_run: Path,
+    seconds_per_step: Callable[[Trial], float],
+    *,
+    misses_limit: Callable[[Trial], bool] = lambda trial: False,
+    is_batch_fixed: bool = False,
 ) -> tuple[dict[str, Any], list[Trial]]:
     """finetune_plan.json of two finalists and 3 seconds of training, and all trials in rank.
 
     Args:
         own_run: Has the trials.
         seconds_per_step: With the smallest batch; twice as many images take 1.5 times as long.
+        misses_limit: Whether a trial is too slow for a limit.
         is_batch_fixed: As if the user had set it.
     """
     trained = reopened(own_run, Silent())
@@ -384,7 +398,8 @@ def chosen(
             seconds[candidate.key] * (1 + plan.batch_size / TrainPlan.batch_size) / 2
         ),
     )
-    return _chosen(phases, ranked, cast(Finetuning, timed), is_batch_fixed), ranked
+    plan = _chosen(phases, ranked, cast(Finetuning, timed), misses_limit, is_batch_fixed)
+    return plan, ranked
 
 
 @pytest.mark.parametrize(
@@ -421,11 +436,33 @@ def test_finalists_that_would_get_few_steps_are_passed_over(own_run: Path) -> No
     assert plan["finalists"] == small[:2]
 
 
+def test_what_misses_a_limit_is_neither_trained_nor_measured(own_run: Path) -> None:
+    slow = {trial.candidate.key for trial in chosen(own_run, lambda trial: 1.0)[1][:2]}
+    plan, ranked = chosen(
+        own_run, lambda trial: ABLE_S, misses_limit=lambda trial: trial.candidate.key in slow
+    )
+    assert plan["too_slow"] == [trial.candidate.key for trial in ranked[:2]]
+    assert plan["finalists"] == [trial.candidate.key for trial in ranked[2:4]]
+    plan, _ = chosen(own_run, lambda trial: ABLE_S, misses_limit=lambda trial: True)
+    assert plan["finalists"] == []
+    assert len(plan["too_slow"]) == min(2 * TIMED_PER_FINALIST, len(ranked))
+
+
+def test_a_network_near_the_latency_limit_is_timed_before_it_is_trained(own_run: Path) -> None:
+    trained = reopened(own_run, Silent())
+    trial = trained.run.trials(trained.problem.space)[0]
+    for share, max_ms, expected in ((0.5, 1e-6, False), (1.0, 1e-6, True), (1.0, 1e6, False)):
+        predicted = {**trial.predicted, "latency_ms": share * max_ms}
+        limit = Limit("latency_ms", max_ms)
+        limited = replace(trained, problem=replace(trained.problem, limits=(limit,)))
+        assert _misses_limit(limited)(replace(trial, predicted=predicted)) is expected
+
+
 def test_one_finalist_is_trained_if_none_gets_many_steps(own_run: Path) -> None:
     plan, ranked = chosen(own_run, lambda trial: UNABLE_S * (1.0 + trial.predicted["macs"]))
     smallest = min(ranked, key=lambda trial: trial.predicted["macs"])
     assert plan["finalists"] == [smallest.candidate.key]
-    few = FinalTraining(cast(Finetuning, None), ranked, {smallest.candidate.key: 1.0}, False)
+    few = FinalTraining(cast(Finetuning, None), ranked, {smallest.candidate.key: 1.0})
     other = next(trial for trial in ranked if trial is not smallest)
     assert few.finalist(other).finetuned is None, "not trained beyond the planned time"
 
