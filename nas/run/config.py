@@ -23,6 +23,9 @@ Plan = TypeVar("Plan")
 DEFAULT_TIME = "5m"
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_THREADS = 1024
+WITHOUT_EFFECT = {"data_dir", "cache", "threads", "workers", "executor", "ray_address"}
+"""Fields that say where and how, and not what is searched for."""
+
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -133,8 +136,16 @@ class Config:
 
     @property
     def digest(self) -> str:
-        """8 hexadecimal digits that name this configuration."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """8 hexadecimal digits that name what is searched for, whatever does not change results.
+
+        Fields that have their default do not count, so a new field renames no run.
+        """
+        named = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in WITHOUT_EFFECT and getattr(self, field.name) != _default(field)
+        }
+        text = json.dumps(named, sort_keys=True, default=dict)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def default_out(self) -> Path:
@@ -150,6 +161,11 @@ class Config:
             else:
                 lines.append(f"{name} = {_toml(value)}")
         return "\n".join([*lines, *tables]) + "\n"
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -213,12 +229,11 @@ def with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **document}
 
 
-def is_place(name: str, old: Any, new: Any) -> bool:
-    """Whether both values say where the same thing may lie, so that one can stand for the other.
-
-    What lies there is compared when it is read.
+def may_change(name: str, old: Any, new: Any) -> bool:
+    """Whether one value can stand for the other: it has no effect on what is searched for, or both
+    say where the same thing may lie. What lies there is compared when it is read.
     """
-    if name in ("data_dir", "cache", "ray_address"):
+    if name in WITHOUT_EFFECT:
         return True
     if not isinstance(old, str) or not isinstance(new, str):
         return False

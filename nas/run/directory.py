@@ -53,7 +53,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nas.problem.trial import Score, Trial, text_or_none
-from nas.run.config import Config, differences, is_place, read_config, with_defaults
+from nas.run.config import Config, differences, may_change, read_config, with_defaults
 from nas.run.growth import grow, only_grows
 from nas.system.environment import environment, load_average, now, said_of_load, this_host
 from nas.system.files import (
@@ -191,7 +191,9 @@ class Run:
         with understood(f"'{path}'", "or begin a new run with --out"):
             known = with_defaults(tomllib.loads(path.read_text(encoding="utf-8")))
         new = tomllib.loads(config.to_toml())
-        old = {name: new[name] if is_place(name, v, new[name]) else v for name, v in known.items()}
+        old = {
+            name: new[name] if may_change(name, v, new[name]) else v for name, v in known.items()
+        }
         changed = differences(old, new)
         if may_grow and only_grows(old, new):
             grow(self.path, old, new)

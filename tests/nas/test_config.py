@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -98,6 +99,18 @@ def test_whatever_bytes_a_file_has_it_is_a_configuration_or_a_message(
 def test_equal_configurations_have_one_directory_and_different_ones_two() -> None:
     assert Config(seed=1).default_out() == Config(seed=1).default_out()
     assert Config(seed=1).default_out() != Config(seed=2).default_out()
+    assert Config(set={"steps": 3}).default_out() != Config().default_out()
+    elsewhere = Config(cache="/tmp", threads=1, executor="processes", workers=2)
+    assert elsewhere.default_out() == Config().default_out()
+
+
+def test_a_field_that_a_later_version_adds_renames_no_run() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Later(Config):
+        added: str = "usual"
+
+    assert Later(seed=3).digest == Config(seed=3).digest
+    assert Later(added="other").digest != Config().digest
     assert Config().default_out().name.startswith("hybrid-digit-pairs-")
 
 
