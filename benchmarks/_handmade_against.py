@@ -20,7 +20,7 @@ import numpy as np
 
 from nas.cli.console import print_table
 from nas.executors import make_timer
-from nas.front.files import SPARE_PROCESSES, TIMING_PROCESSES
+from nas.front.timing import SPARE_PROCESSES, TIMING_PROCESSES
 from nas.problem.pareto import hypervolume, non_dominated
 from nas.run.config import Config
 from nas.system.files import read_json, write_json

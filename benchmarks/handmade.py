@@ -51,7 +51,7 @@ from _handmade_worker import FILES, Job, begin, in_fastest_format, macs_of, make
 from nas.cli.console import print_table
 from nas.data import identity
 from nas.executors import make_timer
-from nas.front.files import SPARE_PROCESSES, TIMING_PROCESSES
+from nas.front.timing import SPARE_PROCESSES, TIMING_PROCESSES
 from nas.prepare.inputs import describe_data, read_data
 from nas.prepare.plan import SPARE_SHARE
 from nas.prepare.settings import check_settings

@@ -14,16 +14,8 @@ from nas.executors import make_timer
 from nas.finalists.entry import Entry
 from nas.front.card import read_card
 from nas.front.contest import over_limit
-from nas.front.files import (
-    CARD,
-    EXPORTS,
-    FINALISTS,
-    FRONT,
-    REFERENCES,
-    Exporter,
-    is_whole,
-    without_folder,
-)
+from nas.front.folders import CARD, EXPORTS, FINALISTS, FRONT, REFERENCES, is_whole, without_folder
+from nas.front.measure import Exporter
 from nas.front.members import candidate_of, entry_of
 from nas.prepare.reopen import reopened
 from nas.system.files import make_folder

@@ -137,8 +137,8 @@ def two_timing_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def time_in_two_processes(patch: pytest.MonkeyPatch) -> None:
     """Sets the constants of the timing."""
-    patch.setattr("nas.front.files.TIMING_PROCESSES", 2)
-    patch.setattr("nas.front.files.SPARE_PROCESSES", 0)
+    patch.setattr("nas.front.timing.TIMING_PROCESSES", 2)
+    patch.setattr("nas.front.timing.SPARE_PROCESSES", 0)
 
 
 @pytest.fixture

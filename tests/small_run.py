@@ -11,10 +11,12 @@ from typing import Any
 from unittest import mock
 
 from nas.finalists.entry import Entry
+from nas.front import exporting
 from nas.front.card import read_card
-from nas.front.files import Exporter
+from nas.front.facts import CardMaker
 from nas.latency import Row
 from nas.run.config import Config
+from nas.scoring.scorer import Scorer
 from nas.search import search
 from nas.standalone.beside import Job
 from nas.standalone.train import trained_alone
@@ -112,24 +114,24 @@ class SmallRun:
 
         Finalists are trained in this process.
         """
-        really_export = Exporter._export
+        really_export = exporting.export
         folders = {path.parent.name: path.parent for path in self.path.rglob("card.json")}
         rows = read_lines(self.path / "profile/rows.jsonl", Row.from_json)
 
-        def export(exporter: Exporter, entry: Entry, folder: Path) -> None:
+        def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer) -> None:
             if not exports:
-                return really_export(exporter, entry, folder)
+                return really_export(entry, folder, answers, scorer)
             if entry.key not in folders:
                 raise CandidateError("nobody remembers it")
             for file in read_card(folders[entry.key] / "card.json")["files"]:
                 shutil.copy2(folders[entry.key] / file, folder / file)
-            name = f"answers/{entry.key}.json"
-            (exporter.run.folder("answers").parent / name).write_bytes(
-                (self.path / name).read_bytes()
-            )
+            answers.parent.mkdir(exist_ok=True)
+            shutil.copy2(self.path / "answers" / answers.name, answers)
             return None
 
-        def card(_: Exporter, entry: Entry, folder: Path, timings: Any) -> dict[str, Any]:
+        def card(
+            _: CardMaker, entry: Entry, folder: Path, answers: Path, timings: Any
+        ) -> dict[str, Any]:
             card = read_card(folders[entry.key] / "card.json")
             for file in card["files"]:
                 if file.endswith(".onnx"):
@@ -151,8 +153,8 @@ class SmallRun:
             return lambda *_, **__: read_json(self.path / name)
 
         with (
-            mock.patch("nas.front.files.Exporter._export", export),
-            mock.patch("nas.front.files.Exporter._card", card),
+            mock.patch("nas.front.measure.export", export),
+            mock.patch("nas.front.facts.CardMaker.__call__", card),
             mock.patch("nas.executors._base.measure", measure),
             mock.patch("nas.prepare.profile.measure_rows", measure_rows),
             mock.patch("nas.prepare.train_supernet.plan_training", plan("plan.json")),

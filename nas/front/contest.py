@@ -11,7 +11,8 @@ from typing import Any
 from scipy.stats import binom
 
 from nas.finalists.entry import Entry, inherited
-from nas.front.files import DEPLOYED, Exporter, without_folder
+from nas.front.folders import DEPLOYED, without_folder
+from nas.front.measure import Exporter
 from nas.problem.pareto import ParetoFront
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial

@@ -24,7 +24,8 @@ from typing import Any
 from nas.finalists.entry import Entry
 from nas.front.card import read_card
 from nas.front.contest import Contest
-from nas.front.files import CARD, DEPLOYED, FINALISTS, FRONT, REFERENCES, Exporter
+from nas.front.folders import CARD, DEPLOYED, FINALISTS, FRONT, REFERENCES
+from nas.front.measure import Exporter
 from nas.front.members import entry_of
 from nas.prepare.plan import PhasePlan
 from nas.prepare.reopen import Trained

@@ -16,7 +16,8 @@ from nas.finalists.train import final_training
 from nas.front.card import read_card
 from nas.front.contest import Contest, choose_front
 from nas.front.continuing import of_plan, rejoined
-from nas.front.files import CARD, FRONT, Exporter
+from nas.front.folders import CARD, FRONT, settle
+from nas.front.measure import Exporter
 from nas.front.references import references
 from nas.prepare.reopen import Trained
 from nas.problem.trial import Trial
@@ -70,7 +71,7 @@ def finish(
     if not front["members"]:
         reasons = "; ".join(dict.fromkeys(row["reason"] for row in front["replaced"]))
         reporter.note(f"the front is empty: {reasons:.300}. Raise --time, or the budget")
-    exporter.settle(front["members"])
+    settle(run, front["members"])
     write_json(run.path / "front.json", front | of_plan(run))
     cards = [read_card(run.path / FRONT / key / CARD) for key in front["members"]]
     files = [file for card in cards for file in card["files"].values() if "latency" in file]

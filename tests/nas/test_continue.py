@@ -284,7 +284,7 @@ def test_a_kill_between_two_cards_leaves_no_latencies_of_two_calls(
         write_card(card, path)
 
     with monkeypatch.context() as context:
-        context.setattr("nas.front.files.write_card", write)
+        context.setattr("nas.front.measure.write_card", write)
         with pytest.raises(Stopped):
             search(MORE, own_run, Silent())
     monkeypatch.setattr("nas.executors._base.measure", no_timing)

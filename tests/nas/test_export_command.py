@@ -13,7 +13,7 @@ from nas.cli import app as cli
 from nas.export import copy, export
 from nas.finalists.recipe import Recipe
 from nas.front.card import read_card
-from nas.front.files import CARD, is_whole
+from nas.front.folders import CARD, is_whole
 from nas.front.members import candidate_of
 from nas.run.directory import read_front, read_space
 from nas.system.files import write_json
@@ -21,7 +21,7 @@ from nas.system.reporter import Silent
 from search_spaces import CandidateError, UserError
 
 pytestmark = pytest.mark.usefixtures("two_timing_processes")
-MEASURING = ("nas.executors._base.measure", "nas.front.files.verify")
+MEASURING = ("nas.executors._base.measure", "nas.front.facts.verify")
 NAMES = ("model.onnx", "model.fp32.onnx", "model.safetensors", CARD)
 
 
@@ -98,7 +98,7 @@ def test_an_interrupted_export_goes_on_from_what_was_measured(
 
     key = unmeasured(own_run)["key"]
     with monkeypatch.context() as patch:
-        patch.setattr("nas.front.files.verify", killed)
+        patch.setattr("nas.front.facts.verify", killed)
         with pytest.raises(KilledError):
             export(own_run, Silent(), key=key)
     folder = own_run / "exports" / key
@@ -223,7 +223,7 @@ def test_a_network_that_cannot_be_exported_is_one_message(
     def cannot(*_: object) -> None:
         raise CandidateError("stage1 has no such operator")
 
-    monkeypatch.setattr("nas.front.files.Exporter._export", cannot)
+    monkeypatch.setattr("nas.front.measure.export", cannot)
     key = unmeasured(own_run)["key"]
     with pytest.raises(UserError, match=f"network '{key}' cannot be exported: stage1 has no such"):
         export(own_run, Silent(), key=key)

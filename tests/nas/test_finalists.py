@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.front.files import CARD, is_finished, parity
+from nas.front.facts import parity
+from nas.front.folders import CARD, is_finished
 
 
 def test_a_folder_without_a_card_is_not_finished_and_keeps_its_files(tmp_path: Path) -> None:

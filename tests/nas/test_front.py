@@ -17,7 +17,7 @@ from nas.front.contest import (
     over_limit,
     spread_order,
 )
-from nas.front.files import Exporter
+from nas.front.measure import Exporter
 from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing

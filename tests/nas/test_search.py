@@ -303,7 +303,7 @@ def test_the_same_command_again_changes_and_measures_nothing(
 
     for place in (
         "nas.executors._base.measure",
-        "nas.front.files.verify",
+        "nas.front.facts.verify",
     ):
         monkeypatch.setattr(place, refused)
     monkeypatch.setattr("nas.prepare.train_supernet.train", refused)

@@ -1,0 +1,141 @@
+"""The card of a network: numbers of its files, as a fresh process and the timing found them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.export import INPUT
+from nas.data._base import DataSet
+from nas.finalists.entry import Entry
+from nas.front.card import build_card
+from nas.front.folders import CHECKPOINT, DEPLOYED, digest_of, onnx_files
+from nas.front.verify import verify
+from nas.prepare.plan import REFERENCE_IMAGES
+from nas.problem.problem import Problem
+from nas.system.files import read_json, understood
+from nas.targets import TARGETS, Timing
+from search_spaces import Candidate, CandidateError, precision_of
+
+CHANNEL_NAMES = {1: "grey", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class CardMaker:
+    """Verifies files and makes cards of what was found.
+
+    Attributes:
+        run: Name of the run.
+        problem: Costs and predictions.
+        data: Splits to verify on.
+        target: Runtime on which files were timed.
+    """
+
+    run: str
+    problem: Problem
+    data: DataSet
+    target: str
+
+    def __call__(
+        self,
+        entry: Entry,
+        folder: Path,
+        answers: Path,
+        timings: Mapping[str, Timing | CandidateError],
+    ) -> dict[str, Any]:
+        """The card.
+
+        Args:
+            entry: The network.
+            folder: Its files.
+            answers: File of what its module answers.
+            timings: Of its files, by "key/file".
+
+        Raises:
+            CandidateError: If a file cannot be timed or verified.
+        """
+        candidate, data, space = entry.candidate, self.data, self.problem.space
+        card_input = input_rule(data)
+        with understood(f"'{answers}'"):
+            expected = [int(answer) for answer in read_json(answers)["search"]]
+        splits = verification_splits(data, REFERENCE_IMAGES if entry.is_reference else None)
+        names = onnx_files(folder)
+        verified = verify(folder, card_input, names, splits, with_argmax=True)
+        files: dict[str, Any] = {}
+        for file in names:
+            timing = timings[f"{folder.name}/{file}"]
+            if isinstance(timing, CandidateError):
+                raise timing
+            answered = {n: facts.pop("argmax") for n, facts in verified[file]["accuracy"].items()}
+            files[file] = {
+                **verified[file],
+                "precision": precision_of(candidate.policy) if file == DEPLOYED else "fp32",
+                "integer_kernels": TARGETS.get(self.target)().integer_kernels(folder / file),
+                "latency": timing.to_json(),
+                "latency_predicted_ms": self._predicted(candidate, is_fp32=file != DEPLOYED),
+            }
+            if file == DEPLOYED:
+                files[file]["parity"] = parity(expected, answered["search"])
+        checkpoint = folder / CHECKPOINT
+        files[CHECKPOINT] = {"sha256": digest_of(checkpoint), "bytes": checkpoint.stat().st_size}
+        assert space.costs is not None
+        row = np.array([candidate.encoding])
+        return build_card(
+            run=self.run,
+            name=entry.name,
+            key=entry.key,
+            finetuned=entry.finetuned.facts if entry.finetuned else None,
+            candidate=candidate,
+            space=space.name,
+            data=data.name,
+            input=card_input,
+            classes=data.classes,
+            macs=int(space.costs.of("macs", row)[0]),
+            params=int(space.costs.of("params", row)[0]),
+            files=files,
+        )
+
+    def _predicted(self, candidate: Candidate, *, is_fp32: bool) -> float | None:
+        if "latency_ms" not in self.problem.model.metrics:
+            return None
+        encoding = np.array([candidate.encoding])
+        if is_fp32:
+            space = self.problem.space
+            if not all("fp32" in space.choices[i].options for i in space.columns("precision")):
+                return None
+            encoding = space.in_precision(encoding, "fp32")
+        return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
+
+
+def verification_splits(
+    data: DataSet, num_images: int | None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images and labels by split: so many of each, None for all."""
+    return {
+        split: (images.between(0, num_images).images_NCHW, images.labels_N[:num_images])
+        for split, images in (("search", data.search), ("test", data.test))
+    }
+
+
+def parity(expected_N: Sequence[int], answers_N: Sequence[int]) -> dict[str, Any]:
+    """How often the exported file gives the answer of the module that was scored."""
+    images = min(len(expected_N), len(answers_N))
+    same = sum(a == b for a, b in zip(expected_N, answers_N, strict=False))
+    return {"same_answer": same / images, "images": images}
+
+
+def input_rule(data: DataSet) -> dict[str, Any]:
+    """The card's `input`: how images become the network's input."""
+    return {
+        "name": INPUT,
+        "shape": ["batch", data.channels, data.resolution, data.resolution],
+        "layout": "NCHW",
+        "dtype": "float32",
+        "channels": CHANNEL_NAMES.get(data.channels, str(data.channels)),
+        "scale": 255.0,
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "resize": data.resize,
+    }

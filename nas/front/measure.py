@@ -1,0 +1,163 @@
+"""Making, timing and verifying the files of networks, as far as that is not done yet.
+
+A member's numbers are those of its files, measured again: accuracy and log-loss by a fresh process
+that sees onnxruntime and numpy only, latency by the target's timing protocol, bytes by the file
+system. `nas/front/contest.py` decides who is measured and who stays.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.data._base import DataSet
+from nas.finalists.entry import Entry
+from nas.front.card import read_card, write_card
+from nas.front.exporting import export
+from nas.front.facts import CardMaker
+from nas.front.folders import CARD, DEPLOYED, FINALISTS, folder_of, is_finished
+from nas.front.timing import call_of, timed
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
+from nas.run.directory import Run
+from nas.scoring.scorer import Scorer
+from nas.targets import Timer, Timing
+from search_spaces import Candidate, CandidateError
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """Makes, times and verifies the files of candidates.
+
+    Attributes:
+        run: Where files go.
+        problem: Objectives, limits and predictions.
+        scorer: Cuts out and compresses.
+        data: Splits to verify on.
+        target: Runtime on which files are timed.
+        timer: Times files on it.
+        times_again: Whether finished networks are timed again, together with new ones.
+        beside: Folder of the run for networks that are no references, `EXPORTS` for all of them,
+            `FINALISTS` for those that are not on the front.
+    """
+
+    run: Run
+    problem: Problem
+    scorer: Scorer
+    data: DataSet
+    target: str
+    timer: Timer
+    times_again: bool = False
+    beside: str = FINALISTS
+
+    def cards(
+        self,
+        entries: Sequence[Entry],
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> list[dict[str, Any] | CandidateError]:
+        """The card of every entry, or why it has none; finished cards are reused.
+
+        Args:
+            entries: All are timed together: latencies compare within one call.
+            progress: Called with what is being done.
+        """
+        folders = [self.folder(entry) for entry in entries]
+        waiting = [i for i, folder in enumerate(folders) if not is_finished(folder)]
+        failures: dict[int, CandidateError] = {}
+        for i in waiting:
+            progress(f"exporting {entries[i].key}")
+            try:
+                export(entries[i], folders[i], self._answers(entries[i]), self.scorer)
+            except CandidateError as error:
+                failures[i] = error
+        waiting = [i for i in waiting if i not in failures]
+        chosen = range(len(entries)) if self.times_again else waiting
+        call = call_of([e.key for e in entries]) if self.times_again else ""
+        able = [folders[i] for i in chosen if i not in failures]
+        timings = timed(self.run, able, call, self.timer, progress)
+        new = [i for i in waiting if i not in failures]
+        for i, card in self._verified({i: (entries[i], folders[i]) for i in new}, timings):
+            progress(f"verified {entries[i].key}")
+            if isinstance(card, CandidateError):
+                failures[i] = card
+            else:
+                write_card(card, folders[i] / CARD)
+        for i in set(chosen).difference(new, failures):
+            try:
+                write_card(_timed_again(read_card(folders[i] / CARD), timings), folders[i] / CARD)
+            except CandidateError as error:
+                failures[i] = error
+        for i in failures:
+            if not (folders[i] / CARD).exists():
+                shutil.rmtree(folders[i], ignore_errors=True)
+        return [
+            failures[i] if i in failures else read_card(folder / CARD)
+            for i, folder in enumerate(folders)
+        ]
+
+    def trial(self, number: int, candidate: Candidate, card: dict[str, Any]) -> Trial:
+        """A card's measured numbers as a trial, for choosing the front."""
+        deployed = card["files"][DEPLOYED]
+        metrics = {
+            "log_loss": deployed["accuracy"]["search"]["log_loss"],
+            "accuracy": deployed["accuracy"]["search"]["fraction"],
+            "latency_ms": deployed["latency"]["median_ms"],
+            "size_bytes": float(deployed["bytes"]),
+            "macs": float(card["macs"]),
+            "params": float(card["params"]),
+        }
+        return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
+
+    def has_card(self, entry: Entry) -> bool:
+        """Whether the network is measured already."""
+        return (self.folder(entry) / CARD).exists()
+
+    def folder(self, entry: Entry) -> Path:
+        """Of the network's files."""
+        return folder_of(self.run, entry, self.beside)
+
+    def _answers(self, entry: Entry) -> Path:
+        return self.run.path / f"answers/{entry.key}.json"
+
+    def _verified(
+        self,
+        waiting: Mapping[int, tuple[Entry, Path]],
+        timings: Mapping[str, Timing | CandidateError],
+    ) -> Iterator[tuple[int, dict[str, Any] | CandidateError]]:
+        """New cards, or why there are none, in order; as many are made at once as there are cores.
+
+        Args:
+            waiting: Entries and their folders, by numbers that come back.
+            timings: Of their files.
+        """
+        make_card = CardMaker(self.run.path.name, self.problem, self.data, self.target)
+
+        def card(number: int) -> dict[str, Any] | CandidateError:
+            entry, folder = waiting[number]
+            try:
+                return make_card(entry, folder, self._answers(entry), timings)
+            except CandidateError as error:
+                return error
+
+        pool = ThreadPoolExecutor(torch.get_num_threads())
+        try:
+            yield from zip(waiting, pool.map(card, waiting), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _timed_again(
+    card: dict[str, Any], timings: Mapping[str, Timing | CandidateError]
+) -> dict[str, Any]:
+    """The card with the latencies of another call."""
+    for name, facts in card["files"].items():
+        timing = timings.get(f"{card['key']}/{name}")
+        if isinstance(timing, CandidateError):
+            raise timing
+        if timing is not None:
+            facts["latency"] = timing.to_json()
+    return card
