@@ -4,14 +4,25 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nas.latency import LatencyModel, Row, at_one_speed, choose_networks, choose_signatures, fit
+from nas.latency import (
+    LatencyModel,
+    Row,
+    at_one_speed,
+    choose_networks,
+    choose_signatures,
+    fit,
+    measure,
+)
 from nas.latency._model import held_out_error
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, kind_of
-from search_spaces import SearchSpace, Slot, signature_cost
+from nas.targets import measure as measure_on
+from search_spaces import CandidateError, SearchSpace, Slot, signature_cost
 
 OVERHEAD_MS = 0.02
 SPEED = {"fp32": 2.0, "int8": 5.0}
@@ -112,6 +123,43 @@ def test_the_fit_recovers_an_additive_machine(mini: SearchSpace, rows: list[Row]
     true_N = np.array([true_ms(mini, encoding.tolist()) for encoding in unseen])
     ratio_N = model.of("latency_ms", unseen) / true_N
     assert np.abs(ratio_N - 1).mean() < 0.05
+
+
+def test_no_network_is_predicted_to_be_faster_than_the_least_of_its_options(
+    mini: SearchSpace, rows: list[Row]
+) -> None:
+    model, _ = fit(mini, rows)
+    rows_NC = mini.sample(np.random.default_rng(5), 2000)
+    predicted_N = model.of("latency_ms", rows_NC)
+    for column, number in enumerate(mini.cardinalities):
+        for option in range(number):
+            fastest = predicted_N[rows_NC[:, column] == option].min()
+            assert model.least({column: option}) <= fastest + 1e-9
+    same = dict.fromkeys(mini.columns("precision"), 0)
+    uniform_NC = rows_NC.copy()
+    uniform_NC[:, list(same)] = 0
+    least = model.least(same)
+    assert least <= model.of("latency_ms", uniform_NC).min() < 1.5 * least
+    assert least > max(model.least({}), OVERHEAD_MS) - 1e-9
+
+
+def test_a_network_that_cannot_be_exported_has_no_latency(
+    mini: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    really = measure.export_random
+
+    def export(slots: Sequence[Slot], file: Path) -> None:
+        asked.append(slots)
+        if len(asked) == 1:
+            raise CandidateError("no such operator")
+        really(slots, file)
+
+    monkeypatch.setattr(measure, "export_random", export)
+    encodings = [(0,) * len(mini.choices)] * 2
+    found = measure.time_networks(mini, encodings, partial(measure_on, "onnxruntime"))
+    assert len(asked) == 2
+    assert len(found) == 1
 
 
 def test_predictions_are_those_of_the_canonical_form(mini: SearchSpace, rows: list[Row]) -> None:

@@ -1,17 +1,21 @@
 """The phase plan: fits the time given, obeys what the user fixed, and can be read back."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from nas.data import DataSet
 from nas.executors.inline import Inline
 from nas.executors.processes import Processes
+from nas.prepare import speed
 from nas.prepare.plan import (
     MAX_TRIALS,
     MIN_STEPS,
@@ -33,7 +37,7 @@ from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config
 from nas.system.files import write_json
-from search_spaces import SearchSpace
+from search_spaces import CandidateError, SearchSpace, UserError
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
 
@@ -145,6 +149,24 @@ def test_time_that_training_leaves_is_spent_on_candidates(
     )
     assert least["trials"] == MIN_TRIALS
     assert few < many == MAX_TRIALS
+
+
+def test_networks_that_fail_are_passed_over_in_the_speed_test(
+    mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, calls = speed.time_answer, itertools.count()
+
+    def time_answer(network: nn.Module, data: DataSet, *, num_failures: int = 1) -> float:
+        if next(calls) < num_failures:
+            raise CandidateError("it has no word for that")
+        return really(network, data)
+
+    supernet = Supernet(mini).eval()
+    monkeypatch.setattr(speed, "time_answer", time_answer)
+    assert len(speed.time_score(supernet, digits, problem(mini), 32)) == speed.SPEED_CANDIDATES - 1
+    monkeypatch.setattr(speed, "time_answer", partial(time_answer, num_failures=999))
+    with pytest.raises(UserError, match="none of 4 networks of space .* has no word"):
+        speed.time_score(supernet, digits, problem(mini), 32)
 
 
 def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
