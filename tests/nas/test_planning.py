@@ -258,9 +258,9 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
 
 
 def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:
-    for speed in time_score(Supernet(mini).eval(), digits, problem(mini), 64):
-        assert 0.0 < speed.score_s < speed.compress_s
-        assert 0.0 < speed.answer_s < speed.compress_s
+    for one in time_score(Supernet(mini).eval(), digits, problem(mini), 64):
+        assert 0.0 < one.score_s < one.compress_s
+        assert 0.0 < one.answer_s < one.compress_s
 
 
 def test_the_largest_references_take_the_time_of_the_largest(digits: DataSet) -> None:
