@@ -20,7 +20,14 @@ IMPORTED_BEFORE = ["supernets.steps", "supernets.supernet", "torch._dynamo"]
 
 
 class WorkerDiedError(UserError):
-    """A process that shared the work has ended."""
+    """A process that shared the work has ended, with this exit code (None if not known)."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(
+            f"a process that works for this one has ended with code {code}, perhaps for lack of "
+            "memory. What was recorded is whole: the same command continues."
+        )
+        self.code = code
 
 
 class Worker:
@@ -80,10 +87,7 @@ class Worker:
 
     def _died(self) -> WorkerDiedError:
         self._process.join(timeout=1)
-        return WorkerDiedError(
-            f"a process that trains for this one has ended with code {self._process.exitcode}, "
-            "perhaps for lack of memory. What was recorded is whole: the same command continues."
-        )
+        return WorkerDiedError(self._process.exitcode)
 
 
 @cache

@@ -38,7 +38,7 @@ Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
 Time = Annotated[str | None, typer.Option(help="For all phases together: 90s, 20m, 1.5h. [5m]")]
 Seed = Annotated[int | None, typer.Option(help="Of everything random. [0]")]
-Threads = Annotated[int | None, typer.Option(help="Threads of training and scoring. [all cores]")]
+Threads = Annotated[int | None, typer.Option(help="Cores that training and scoring use. [all]")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with the same names as these flags.")
 ]

@@ -11,8 +11,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from nas.problem.trial import Score
 from nas.run.config import Config
@@ -44,20 +43,19 @@ class Scoring:
     """What scores are made with.
 
     Attributes:
-        run: Directory from which another process reads it all (`nas/prepare/_scoring_worker.py`).
-        scorer: For scores in this process.
+        scorer: Holds the supernet.
         data: Some of its images are looked at.
-        threads: Of a score; 0 for as many as there are cores for.
     """
 
-    run: Path
     scorer: "Scorer"
     data: "DataSet"
-    threads: int
 
 
 class AbstractExecutor(ABC):
-    """Scores candidates. Subclasses are frozen dataclasses."""
+    """Scores candidates, each on one core. Subclasses are frozen dataclasses."""
+
+    is_local: ClassVar[bool] = True
+    """Whether its scores run on this machine, whose cores the user may have limited."""
 
     @property
     @abstractmethod
@@ -125,6 +123,8 @@ def make_executor(config: Config) -> AbstractExecutor:
             "Ray. Give --executor ray, or leave out --ray-address."
         )
     flags = {name: getattr(config, name) for name in ("workers", "ray_address") if name in names}
+    if cls.is_local:
+        flags["workers"] = config.workers or config.threads
     executor: AbstractExecutor = cls(**config.settings_of(cls), **flags)
     return executor
 

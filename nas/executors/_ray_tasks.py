@@ -30,7 +30,6 @@ class Bundle:
         data: With the images that a score looks at, and no others.
         images_per_score: How many those are.
         needs_reduced_range: As in `Scorer`; that of the driver, whatever the node.
-        threads: Of a score.
         limit_s: After which a score is taken for stuck.
     """
 
@@ -39,7 +38,6 @@ class Bundle:
     data: DataSet
     images_per_score: int
     needs_reduced_range: bool
-    threads: int
     limit_s: float
 
     @property
@@ -80,7 +78,6 @@ def _scorer(reference: Any) -> tuple[Scorer, float]:
     if name not in _scorers:
         _scorers.clear()
         bundle: Bundle = ray.get(reference)
-        torch.set_num_threads(bundle.threads)
         supernet = Supernet(SearchSpace.from_json(bundle.space))
         weights = {name: torch.tensor(array) for name, array in bundle.weights.items()}
         supernet.load_state_dict(weights)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from nas.executors import _cluster
 from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Scoring, Session, check_limit
@@ -37,6 +37,7 @@ class Ray(AbstractExecutor):
     """
 
     workers: int = 0
+    is_local: ClassVar[bool] = False
     ray_address: str = ""
     score_limit_s: float = 300.0
 
@@ -70,18 +71,10 @@ class Ray(AbstractExecutor):
         """See `AbstractExecutor.session`.
 
         Raises:
-            UserError: If no node has enough cores or shared memory.
+            UserError: If a node has too little shared memory.
         """
-        threads = scoring.threads or max(1, self.num_cores // self.at_once)
-        with _cluster.connected(self.ray_address, num_cpus=self.at_once * threads) as ray:
-            most = max((int(node.get("CPU", 0)) for node in _cluster.nodes(ray)), default=0)
-            if most < max(1, scoring.threads):
-                raise UserError(
-                    f"a score takes {threads} threads, and the largest node of the Ray cluster at "
-                    f"'{self.ray_address}' has {most} cores. Lower --threads, or add a node."
-                )
-            threads = min(threads, most)
-            bundle = bundle_of(scoring, threads=threads, limit_s=self.score_limit_s)
+        with _cluster.connected(self.ray_address, num_cpus=self.at_once) as ray:
+            bundle = bundle_of(scoring, limit_s=self.score_limit_s)
             _check_fits(bundle.num_bytes, _cluster.nodes(ray))
             tasks = _Tasks(ray, bundle, self.at_once)
             try:
@@ -95,7 +88,7 @@ class Ray(AbstractExecutor):
         return partial(_timed, self, here, target, threads) if self.ray_address else here
 
 
-def bundle_of(scoring: Scoring, *, threads: int, limit_s: float) -> "Any":
+def bundle_of(scoring: Scoring, *, limit_s: float) -> "Any":
     """What nodes need of a run with a trained supernet."""
     from nas.executors._ray_tasks import Bundle
 
@@ -115,7 +108,6 @@ def bundle_of(scoring: Scoring, *, threads: int, limit_s: float) -> "Any":
         data=few,
         images_per_score=scorer.num_images,
         needs_reduced_range=scorer.needs_reduced_range,
-        threads=threads,
         limit_s=limit_s,
     )
 
@@ -144,7 +136,7 @@ class _Tasks:
         self._ray = ray
         self._limit_s = bundle.limit_s
         self._bundle = [ray.put(bundle)]
-        self._score = ray.remote(score).options(num_cpus=bundle.threads, max_retries=TRIES - 1)
+        self._score = ray.remote(score).options(num_cpus=1, max_retries=TRIES - 1)
         self._at_once = at_once
         self._running: dict[Any, Candidate] = {}
         self._waiting: deque[Candidate] = deque()

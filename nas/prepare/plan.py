@@ -156,7 +156,7 @@ def plan_search(
     available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
     trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
-    at_once = max(1.0, min(executor.at_once, executor.num_cores / torch.get_num_threads()))
+    at_once = max(1, min(executor.at_once, executor.num_cores))
     rate = at_once / seconds_per_score
     lag = executor.lag if config.lag < 0 else config.lag
     trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) * rate)))
@@ -166,7 +166,6 @@ def plan_search(
         "seconds_per_score": round(seconds_per_score, 4),
         "finalists_s": round(finalists_s, 1),
         "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
-        "threads": torch.get_num_threads(),
     }
 
 

@@ -18,7 +18,7 @@ from nas.run.growth import has_front
 from nas.scoring.scorer import Scorer
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
-from search_spaces import SearchSpace, UserError
+from search_spaces import UserError
 from supernets.checkpoint import read_tensors, same_shapes
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
@@ -49,9 +49,7 @@ class Trained:
     @property
     def scoring(self) -> Scoring:
         """What executors are given."""
-        return Scoring(
-            run=self.run.path, scorer=self.scorer, data=self.data, threads=self.config.threads
-        )
+        return Scoring(scorer=self.scorer, data=self.data)
 
 
 def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Trained:
@@ -94,6 +92,7 @@ def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Tra
             phases = phase_plan_of(read_json(path / "search_plan.json"))
     else:
         phases = search_settings(config)
+    supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
     return Trained(
         run=run,
         config=config,
@@ -101,28 +100,8 @@ def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Tra
         problem=problem,
         train_plan=train_plan,
         phases=phases,
-        scorer=_scorer(path, config, space, data, phases),
+        scorer=Scorer(supernet, data, phases.images_per_score),
     )
-
-
-def read_scorer(path: Path, reporter: Reporter) -> Scorer:
-    """The scorer of a run that another process has open: nothing is locked and nothing written.
-
-    Args:
-        path: A run that has reached its search.
-        reporter: Told what is loaded.
-    """
-    config = read_config_of(path)
-    data, _, _ = prepare(config, reporter, is_trained=True)
-    phases = phase_plan_of(read_json(path / "search_plan.json"))
-    return _scorer(path, config, read_space(path), data, phases)
-
-
-def _scorer(
-    path: Path, config: Config, space: SearchSpace, data: DataSet, phases: PhasePlan
-) -> Scorer:
-    supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
-    return Scorer(supernet, data, phases.images_per_score)
 
 
 def read_supernet(path: Path, supernet: Supernet) -> Supernet:

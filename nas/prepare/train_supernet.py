@@ -29,7 +29,7 @@ from nas.prepare.trim import announce, limit_rows, run_space
 from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
 from nas.run.directory import WEIGHTS, Run, log_step
-from nas.run.growth import as_begun
+from nas.run.growth import as_begun, has_front
 from nas.system.files import understood
 from nas.system.reporter import Reporter
 from supernets._worker import import_ahead
@@ -72,7 +72,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         OSError: If a disk is full or read-only; the same call continues.
     """
     make_executor(config).check()
-    if not (out / WEIGHTS).exists():
+    if not has_front(out):
         import_ahead()
     is_begun = (out / "config.toml").exists()
     run = Run.open(out, config, may_grow=not is_all) if is_begun else None

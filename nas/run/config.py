@@ -57,7 +57,7 @@ class Config:
         seed: Of everything random.
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
             supernet share it.
-        threads: Threads of training and scoring; 0 for all cores.
+        threads: Cores that training and scoring use; 0 for all.
         set: Further settings by name: fields of the training plan, the phase plan and the
             controller, such as {"learning_rate": 0.001}.
     """

@@ -1,11 +1,13 @@
 """Scoring a candidate: cut it out, compress it, and look at its answers on the search split.
 
-Deterministic: the same candidate gets the same score in any process with the same number of
-threads. Scored in fp32 without autocast; quantized networks through the module that is exported.
+Deterministic: the same candidate gets the same score in any process. Scored on one thread, because
+sums depend on how many there are, in fp32 without autocast; quantized networks through the module
+that is exported.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -80,12 +82,13 @@ class Scorer:
                 changed.
         """
         slots = self.supernet.space.slots(candidate.encoding)
-        return compress(
-            trained or self.supernet.extract(slots),
-            slots,
-            self._calibration,
-            needs_reduced_range=self.needs_reduced_range,
-        )
+        with _one_thread():
+            return compress(
+                trained or self.supernet.extract(slots),
+                slots,
+                self._calibration,
+                needs_reduced_range=self.needs_reduced_range,
+            )
 
     def quality(self, network: nn.Module) -> Quality:
         """How good the network's answers on the search split are."""
@@ -98,8 +101,19 @@ class Scorer:
 
     @torch.no_grad()
     def _logits(self, network: nn.Module) -> np.ndarray:
-        logits_NK: np.ndarray = torch.cat([network(images) for images in self._images]).numpy()
+        with _one_thread():
+            logits_NK: np.ndarray = torch.cat([network(images) for images in self._images]).numpy()
         return logits_NK
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _batches(images_NCHW: np.ndarray, size: int) -> Sequence[Tensor]:

@@ -4,6 +4,8 @@ Scores are those of the scorer in this process, whatever the order; a worker tha
 costs one retry, then its candidate has failed; nothing outlives the session.
 """
 
+import copy
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -46,9 +48,8 @@ def children() -> list[int]:
     listed = subprocess.run(
         ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
     ).stdout
-    return [
-        int(line.split()[0]) for line in listed.splitlines() if "_worker" in line or "ray" in line
-    ]
+    of_ray = [int(line.split()[0]) for line in listed.splitlines() if "ray" in line]
+    return of_ray + [int(process.pid or 0) for process in multiprocessing.active_children()]
 
 
 def test_scores_are_those_of_this_process(executor: AbstractExecutor, trained: Trained) -> None:
@@ -85,14 +86,10 @@ def pool(trained: Trained) -> Iterator[object]:
 
 
 def worker_at_work(pool: object, candidate: Candidate) -> int:
-    """The process that scores the candidate, once it is ready."""
+    """The process that scores the candidate."""
     pool.start(candidate)  # type: ignore[attr-defined]
-    (worker,) = pool._workers  # type: ignore[attr-defined]
-    while not worker.is_ready:
-        pool._listen(worker)  # type: ignore[attr-defined]
-    pool._hand_out()  # type: ignore[attr-defined]
-    assert worker.job is not None
-    return int(worker.process.pid)
+    (worker,) = pool._busy  # type: ignore[attr-defined]
+    return int(worker._process.pid)
 
 
 def test_a_worker_that_is_killed_once_costs_nothing(pool: object, trained: Trained) -> None:
@@ -112,11 +109,13 @@ def test_a_worker_that_is_stuck_twice_is_a_failure(trained: Trained) -> None:
     assert score.metrics == {}
 
 
-def test_a_worker_that_cannot_start_is_an_error(trained: Trained, own_run: Path) -> None:
-    (own_run / "supernet.safetensors").write_bytes(b"")
-    with Processes(workers=1).session(trained.scoring) as session:
+def test_a_defect_in_a_score_is_not_taken_for_a_failed_candidate(trained: Trained) -> None:
+    broken = copy.copy(trained.scorer)
+    broken._images = []
+    scoring = replace(trained.scoring, scorer=broken)
+    with Processes(workers=1).session(scoring) as session:
         session.start(candidates(trained, 1)[0])
-        with pytest.raises(RuntimeError, match=r"before it was ready: .*supernet"):
+        with pytest.raises((RuntimeError, ValueError), match="cat"):
             session.finished()
     assert children() == []
 
@@ -128,7 +127,7 @@ def test_workers_end_with_the_process_that_started_them(own_run: Path) -> None:
         "from nas.system.reporter import Silent; from nas.prepare.reopen import reopened\n"
         "trained = reopened(Path(sys.argv[1]), Silent())\n"
         "with Processes(workers=1).session(trained.scoring) as session:\n"
-        "    print(session._workers[0].process.pid, flush=True)\n"
+        "    print(session._idle[0]._process.pid, flush=True)\n"
         "    time.sleep(600)\n"
     )
     started = subprocess.Popen(

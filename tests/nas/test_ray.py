@@ -137,13 +137,6 @@ def test_a_supernet_that_no_object_store_holds_is_refused(
         pass
 
 
-def test_more_threads_than_a_node_has_cores_are_refused(executor: Ray, trained: Trained) -> None:
-    many = replace(trained, config=replace(trained.config, threads=3))
-    message = r"takes 3 threads, and the largest node .* has 2 cores"
-    with pytest.raises(UserError, match=message), executor.session(many.scoring):
-        pass
-
-
 def test_files_are_timed_on_the_labelled_node_and_not_beside_a_score(
     executor: Ray, finished_run: Path
 ) -> None:
