@@ -9,6 +9,7 @@ Two encodings that describe the same computation have the same canonical form:
 3. a shared option that changes no slot is the first such option (a sparsity that removes nothing).
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -213,9 +214,9 @@ class SearchSpace:
         """What fills every slot of the encoded network, in the order data flows."""
         assert self.tables is not None
         filled = []
+        row = np.array([encoding])
         for slot in self.tables.slots:
-            number = slot.ids[tuple(encoding[column] for column in slot.columns)]
-            signature = self.tables.signatures[number]
+            signature = self.tables.signatures[self.tables.ids(slot, row)[0]]
             if signature is not None:
                 filled.append(Slot(slot.name, signature))
         return tuple(filled)
@@ -297,20 +298,20 @@ class SearchSpace:
             encodings_NC[same & (encodings_NC[:, choice] > option), choice] = option
 
     def _canonical_factors(self) -> list[Factor]:
-        """Arrays that are 1 exactly where a part of an encoding is canonical."""
-        factors: list[Factor] = []
+        """Arrays that say in how many ways a part of an encoding is canonical."""
+        slots = self.tables.slots if self.tables else ()
+        factors: list[Factor] = [(slot.shared, slot.num_distinct) for slot in slots]
+        of_slots = {column for slot in slots for column in slot.own}
         for column, conditions in enumerate(self._conditions):
+            if column in of_slots:
+                continue
             others = tuple(other for other, _ in conditions)
             active = np.ones((), int)
             for _, allowed in conditions:
                 active = np.multiply.outer(active, allowed.astype(int))
             first = np.zeros(self.cardinalities[column], int)
             first[0] = 1
-            table = np.maximum(active[..., None], first)
-            factors.append(((*others, column), table))
-        for slot in self.tables.slots if self.tables else ():
-            own = np.arange(int(np.prod(slot.own_shape, dtype=int))).reshape(slot.own_shape)
-            factors.append((slot.columns, (slot.canonical == own).astype(int)))
+            factors.append(((*others, column), np.maximum(active[..., None], first)))
         return factors
 
 
@@ -328,18 +329,17 @@ def _costs(signature: Signature) -> dict[str, float]:
 
 def _canonicalise_own(slot: SlotTable, encodings_NC: np.ndarray) -> None:
     """Applies rule 2 to one slot, in place."""
-    own = slot.columns[slot.num_shared :]
-    if not own:
-        return
-    flat = slot.canonical[tuple(encodings_NC[:, column] for column in slot.columns)]
-    for column, indices in zip(own, np.unravel_index(flat, slot.own_shape), strict=True):
-        encodings_NC[:, column] = indices
+    if slot.own:
+        places_N = slot.canonical[slot.places(encodings_NC)]
+        encodings_NC[:, slot.own] = slot.options_KO[places_N]
 
 
 def _may_collide(slot: SlotTable, choice: int) -> bool:
-    """Whether two options of `choice` can leave the slot's signature as it is."""
-    axis = slot.columns.index(choice)
-    options = np.moveaxis(slot.ids, axis, 0)
-    return any(
-        bool((options[i] == options[j]).any()) for i in range(len(options)) for j in range(i)
-    )
+    """Whether two options of a shared `choice` can leave the slot's signature as it is."""
+    axis = slot.shared.index(choice)
+    for rows in slot.rows():
+        options = np.moveaxis(slot.ids[rows].reshape(*slot.shared_shape, -1), axis, 0)
+        pairs = itertools.combinations(options, 2)
+        if any(bool((one == other).any()) for one, other in pairs):
+            return True
+    return False

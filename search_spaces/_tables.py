@@ -7,7 +7,7 @@ the whole space come from eliminating one choice after another (Dechter, Bucket 
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,38 +27,76 @@ Factor = tuple[tuple[int, ...], np.ndarray]
 
 @dataclass(frozen=True)
 class SlotTable:
-    """All signatures of one slot.
+    """All signatures of one slot: for each of its operators those of the options that it reads.
+
+    So the table is as large as the sum of what operators read, not as their product.
 
     Attributes:
         name: The slot's.
-        columns: Indices of the choices it depends on, shared ones first.
-        num_shared: How many of them are shared with other slots.
-        ids: Signature number for every combination of options; 0 where the slot is left out.
+        shared: Indices of the choices that it shares with other slots.
+        own: Indices of its own choices, the operator's first; () if nothing is its own.
+        shared_shape: Numbers of options of the shared ones.
+        ids: Signature number of every combination; 0 where the slot is left out. Operators follow
+            each other; each has a row per combination of shared options.
+        options_KO: Own options of every combination; 0 for what its operator does not read.
+        starts: Where the combinations of each operator begin.
+        strides_PC: By operator and choice (shared ones, then own ones), how far neighbouring
+            options are apart in `ids`; 0 for what is not read.
     """
 
     name: str
-    columns: tuple[int, ...]
-    num_shared: int
+    shared: tuple[int, ...]
+    own: tuple[int, ...]
+    shared_shape: tuple[int, ...]
     ids: np.ndarray
+    options_KO: np.ndarray
+    starts: np.ndarray
+    strides_PC: np.ndarray
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Indices of all choices that the slot depends on."""
+        return self.shared + self.own
+
+    def places(self, encodings_NC: np.ndarray) -> np.ndarray:
+        """Where in `ids` the combination of every encoding is: shape (N,)."""
+        options_NC = encodings_NC[:, self.columns]
+        first = len(self.shared)
+        operator_N = options_NC[:, first] if self.own else np.zeros(len(options_NC), int)
+        return self.starts[operator_N] + (self.strides_PC[operator_N] * options_NC).sum(axis=1)
+
+    def rows(self) -> list[np.ndarray]:
+        """For every operator its places, a row per combination of shared options: (S, K) each."""
+        ends = [*self.starts[1:], len(self.ids)]
+        num_shared = int(np.prod(self.shared_shape, dtype=int))
+        return [
+            np.arange(start, end).reshape(num_shared, -1)
+            for start, end in zip(self.starts, ends, strict=True)
+        ]
 
     @cached_property
     def canonical(self) -> np.ndarray:
-        """For every combination, the first combination of own options with the same signature.
+        """For every place, that of the first combination of own options with its signature.
 
-        Shape of `ids`; values are flat indices over the own axes.
+        Where the slot is left out, all own options are the first ones.
         """
-        shared = int(np.prod(self.ids.shape[: self.num_shared], dtype=int))
-        rows = self.ids.reshape(shared, -1)
-        first = np.empty_like(rows)
-        for row, out in zip(rows, first, strict=True):
-            _, index, inverse = np.unique(row, return_index=True, return_inverse=True)
-            out[:] = index[inverse]
-        return first.reshape(self.ids.shape)
+        found = np.empty_like(self.ids)
+        places = self.rows()
+        for rows in places:
+            for row, nothing in zip(rows, places[0][:, 0], strict=True):
+                ids, index, inverse = np.unique(
+                    self.ids[row], return_index=True, return_inverse=True
+                )
+                first = np.where(ids > 0, row[index], nothing)
+                found[row] = first[inverse]
+        return found
 
-    @property
-    def own_shape(self) -> tuple[int, ...]:
-        """Numbers of options of the slot's own choices."""
-        return self.ids.shape[self.num_shared :]
+    @cached_property
+    def num_distinct(self) -> np.ndarray:
+        """How many signatures own options make of each combination of shared ones, at least 1."""
+        is_first = (self.canonical == np.arange(len(self.ids))) & (self.ids > 0)
+        number_S = sum(is_first[rows].sum(axis=1) for rows in self.rows())
+        return np.maximum(number_S, 1).reshape(self.shared_shape)
 
 
 class SlotTables:
@@ -81,7 +119,7 @@ class SlotTables:
 
     def ids(self, slot: SlotTable, encodings_NC: np.ndarray) -> np.ndarray:
         """Signature number of one slot for every encoding."""
-        return slot.ids[tuple(encodings_NC[:, column] for column in slot.columns)]
+        return slot.ids[slot.places(encodings_NC)]
 
     def _exists(self, rule: SlotRule) -> bool:
         """A slot whose operator was trimmed away never exists; policy choices may be missing."""
@@ -91,46 +129,51 @@ class SlotTables:
     def _table(self, rule: SlotRule, network: Staged) -> SlotTable:
         shared = [name for name in rule.shared if name in self._positions]
         # Dimensions that no operator of the slot reads any more may have been trimmed away.
-        names = [*shared, *(name for name in rule.own if name in self._positions)]
-        columns = tuple(self._positions[name] for name in names)
-        options = [self._choices[column].options for column in columns]
-        ids = np.zeros([len(values) for values in options], int)
-        for index in self._distinct(rule, network, names, options):
-            taken = {
-                name: values[i]
-                for name, values, i in zip(names, options, index, strict=True)
-                if isinstance(i, int)
-            }
-            try:
-                ids[index] = self._number(network.signature(rule.name, taken))
-            except CandidateError as error:
-                raise UserError(f"{rule.name} cannot be made: {error}") from error
-        return SlotTable(rule.name, columns, len(shared), ids)
+        own = [name for name in rule.own if name in self._positions]
+        ids: list[int] = []
+        options: list[list[int]] = []
+        starts, strides = [], []
+        for operator in self._options(own[0]) if own else (None,):
+            dims = {f"{rule.name}.{dim}" for dim in network.reads(str(operator))} if own else set()
+            read = [*shared, *(name for name in own[1:] if name in dims)]
+            starts.append(len(ids))
+            strides.append(self._strides(read, [*shared, *own]))
+            for index in itertools.product(*(range(len(self._options(name))) for name in read)):
+                places = dict(zip(read, index, strict=True))
+                if own:
+                    places[own[0]] = self._options(own[0]).index(operator)
+                taken = {name: self._options(name)[place] for name, place in places.items()}
+                try:
+                    ids.append(self._number(network.signature(rule.name, taken)))
+                except CandidateError as error:
+                    raise UserError(f"{rule.name} cannot be made: {error}") from error
+                options.append([places.get(name, 0) for name in own])
+        return SlotTable(
+            name=rule.name,
+            shared=tuple(self._positions[name] for name in shared),
+            own=tuple(self._positions[name] for name in own),
+            shared_shape=tuple(len(self._options(name)) for name in shared),
+            ids=np.array(ids),
+            options_KO=np.array(options, np.int16).reshape(len(ids), len(own)),
+            starts=np.array(starts),
+            strides_PC=np.array(strides, int).reshape(len(starts), len(shared) + len(own)),
+        )
 
-    def _distinct(
-        self,
-        rule: SlotRule,
-        network: Staged,
-        names: Sequence[str],
-        options: Sequence[tuple[Option, ...]],
-    ) -> Iterator[tuple[int | slice, ...]]:
-        """Indices that together cover a slot's table: all options where a dimension is not read."""
-        if not rule.own:
-            yield from itertools.product(*(range(len(values)) for values in options))
-            return
-        operator = names.index(rule.own[0])
-        for number, name in enumerate(options[operator]):
-            read = {
-                rule.own[0],
-                *rule.shared,
-                *(f"{rule.name}.{d}" for d in network.reads(str(name))),
-            }
-            axes: list[list[int | slice]] = [
-                list(range(len(values))) if own in read else [slice(None)]
-                for own, values in zip(names, options, strict=True)
-            ]
-            axes[operator] = [number]
-            yield from itertools.product(*axes)
+    def _options(self, name: str) -> tuple[Option, ...]:
+        return self._choices[self._positions[name]].options
+
+    def _strides(self, read: Sequence[str], columns: Sequence[str]) -> list[int]:
+        """How far apart neighbouring options are if all of what is read is gone through in order.
+
+        Args:
+            read: Names of choices, the slowest first.
+            columns: Those whose strides are wanted; 0 where one is not read.
+        """
+        found, stride = dict.fromkeys(columns, 0), 1
+        for name in reversed(read):
+            found[name] = stride
+            stride *= len(self._options(name))
+        return [found[name] for name in columns]
 
     def _number(self, signature: Signature | None) -> int:
         number = self._numbers.setdefault(signature, len(self.signatures))
@@ -154,7 +197,7 @@ class Additive:
             function(s) if s is not None else dict.fromkeys(metrics, 0.0) for s in tables.signatures
         ]
         self._values = np.array([[row[m] for m in metrics] for row in rows], dtype=float)
-        self._own: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._own: dict[tuple[str, str, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
         """The metric of every encoding, shape (N,). Canonical form does not matter."""
@@ -184,21 +227,18 @@ class Additive:
     def _extreme(
         self, metric: str, sign: int, fixed: Mapping[int, int]
     ) -> tuple[float, tuple[int, ...]]:
-        slots, values = self._tables.slots, sign * self._column(metric)
+        slots = self._tables.slots
         num_choices = 1 + max(column for slot in slots for column in slot.columns)
-        decided: list[tuple[int, tuple[int, ...], np.ndarray]] = []
-        factors: list[Factor] = []
-        free: list[tuple[SlotTable, np.ndarray]] = []
-        for slot, (least, best) in zip(slots, self._best_own(metric, sign), strict=True):
-            if fixed.keys() & set(slot.columns[slot.num_shared :]):
-                factors.append((slot.columns, values[slot.ids]))
-            else:
-                factors.append((slot.columns[: slot.num_shared], least))
-                free.append((slot, best))
-        for choice, option in fixed.items():
+        of_slots = {column for slot in slots for column in slot.own}
+        chosen = [self._best_own(slot, metric, sign, fixed) for slot in slots]
+        factors: list[Factor] = [
+            (slot.shared, least) for slot, (least, _) in zip(slots, chosen, strict=True)
+        ]
+        for choice in fixed.keys() - of_slots:
             only = np.full(self._cardinality(choice), np.inf)
-            only[option] = 0.0
+            only[fixed[choice]] = 0.0
             factors.append(((choice,), only))
+        decided: list[tuple[int, tuple[int, ...], np.ndarray]] = []
         for choice in elimination_order(factors):
             columns, table = combine(factors, choice, np.add)
             decided.append((choice, columns[:-1], table.argmin(axis=-1)))
@@ -207,26 +247,49 @@ class Additive:
         encoding = [0] * num_choices
         for choice, columns, best in reversed(decided):
             encoding[choice] = int(best[tuple(encoding[column] for column in columns)])
-        for slot, best in free:
-            flat = best[tuple(encoding[column] for column in slot.columns[: slot.num_shared])]
-            own = np.unravel_index(int(flat), slot.own_shape) if slot.own_shape else ()
-            for column, index in zip(slot.columns[slot.num_shared :], own, strict=True):
-                encoding[column] = int(index)
+        for slot, (_, best) in zip(slots, chosen, strict=True):
+            place = best[tuple(encoding[column] for column in slot.shared)]
+            for column, option in zip(slot.own, slot.options_KO[place], strict=True):
+                encoding[column] = fixed.get(column, int(option))
         return float(sum(float(table) for _, table in factors)), tuple(encoding)
 
-    def _best_own(self, metric: str, sign: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Per slot and shared options: the least value its own options reach, and which do.
+    def _best_own(
+        self, slot: SlotTable, metric: str, sign: int, fixed: Mapping[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """By shared options the least value that own options reach, and the place where they do.
 
         Own options concern no other slot, so they need not take part in the elimination.
+
+        Args:
+            slot: Whose.
+            metric: One of `metrics`.
+            sign: -1 for the largest value.
+            fixed: Options that are given; one that an operator does not read restricts nothing.
         """
-        if (metric, sign) not in self._own:
-            values = sign * self._column(metric)
-            self._own[metric, sign] = [
-                (table.min(axis=-1), table.argmin(axis=-1))
-                for slot in self._tables.slots
-                for table in [values[slot.ids].reshape(*slot.ids.shape[: slot.num_shared], -1)]
-            ]
-        return self._own[metric, sign]
+        given = {place: fixed[c] for place, c in enumerate(slot.own) if c in fixed}
+        key = (slot.name, metric, sign)
+        if not given and key in self._own:
+            return self._own[key]
+        values_K = sign * self._column(metric)[slot.ids]
+        leasts, places = [], []
+        for operator, rows in enumerate(slot.rows()):
+            values = values_K[rows]
+            for place, option in given.items():
+                is_read = slot.strides_PC[operator, len(slot.shared) + place] > 0
+                if place == 0 or is_read:
+                    fits_K = slot.options_KO[rows[0], place] == option
+                    values = np.where(fits_K, values, np.inf)
+            best = values.argmin(axis=1)[:, None]
+            leasts.append(np.take_along_axis(values, best, axis=1)[:, 0])
+            places.append(np.take_along_axis(rows, best, axis=1)[:, 0])
+        operator_S = np.argmin(leasts, axis=0)[None]
+        found = tuple(
+            np.take_along_axis(np.stack(parts), operator_S, axis=0)[0].reshape(slot.shared_shape)
+            for parts in (leasts, places)
+        )
+        if not given:
+            self._own[key] = found[0], found[1]
+        return found[0], found[1]
 
     def _cardinality(self, choice: int) -> int:
         return len(self._tables._choices[choice].options)

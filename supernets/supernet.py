@@ -128,7 +128,7 @@ def largest_signatures(space: SearchSpace) -> dict[str, dict[str, Signature]]:
     largest: dict[str, dict[str, Signature]] = {}
     for slot in space.tables.slots:
         by_name = largest.setdefault(slot.name, {})
-        for number in sorted(set(slot.ids.flatten().tolist()) - {0}):
+        for number in sorted(set(slot.ids.tolist()) - {0}):
             signature = space.tables.signatures[number]
             assert signature is not None
             name = weights_name(signature)

@@ -101,37 +101,26 @@ def _findings(space: SearchSpace) -> Iterator[Finding]:
 
 def _slot_findings(space: SearchSpace, slot: SlotTable) -> Iterator[Finding]:
     """Own choices of a slot that never matter, and options that equal an earlier one everywhere."""
-    own = np.arange(int(np.prod(slot.own_shape, dtype=int))).reshape(slot.own_shape)
-    is_canonical = (slot.canonical == own) & (slot.ids > 0)
-    for axis, column in enumerate(slot.columns[slot.num_shared :], start=slot.num_shared):
+    is_there = slot.ids > 0
+    is_first = is_there & (slot.canonical == np.arange(len(slot.ids)))
+    for place, column in enumerate(slot.own):
         choice = space.choices[column]
-        active = _active(space, slot, column) & (slot.ids > 0)
-        if not active.any():
+        is_read = np.zeros(len(slot.ids), bool)
+        for strides, rows in zip(slot.strides_PC, slot.rows(), strict=True):
+            is_read[rows] = place == 0 or strides[len(slot.shared) + place] > 0
+        if not (is_there & is_read).any():
             yield Finding(
                 choice.name, "it is never active", "Remove it, or loosen what it depends on."
             )
             continue
-        others = tuple(a for a in range(slot.ids.ndim) if a != axis)
-        is_used = (is_canonical & active).any(axis=others)
-        wasted = [o for o, used in zip(choice.options, is_used, strict=True) if not used]
+        used = set(slot.options_KO[is_first & is_read, place].tolist())
+        wasted = [option for index, option in enumerate(choice.options) if index not in used]
         if wasted:
             yield Finding(
                 choice.name,
                 f"{_listed(wasted)} always gives the same network as an earlier option",
                 "Remove it.",
             )
-
-
-def _active(space: SearchSpace, slot: SlotTable, column: int) -> np.ndarray:
-    """Whether the choice is active, for every entry of the slot's table."""
-    active = np.ones(slot.ids.shape, bool)
-    for name, allowed in space.choices[column].active_if:
-        other = space.index(name)
-        axis = slot.columns.index(other)
-        shape = [1] * slot.ids.ndim
-        shape[axis] = -1
-        active &= np.isin(space.choices[other].options, allowed).reshape(shape)
-    return active
 
 
 def _histogram(space: SearchSpace) -> tuple[tuple[float, float], ...]:

@@ -1,11 +1,13 @@
 """Sums over slots by table, and exact extremes, against going through everything."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces import SearchSpace, load_space, signature_cost
+from search_spaces import SearchSpace, declaration, load_space, signature_cost
 from search_spaces._precision import size_bytes
 from tests.strategies import encodings, everything, mini_space, spaces
 
@@ -95,3 +97,19 @@ def test_costs_are_restricted_with_the_space() -> None:
     assert part.costs is not None
     assert part.costs.maximum("size_bytes")[0] < space.costs.maximum("size_bytes")[0]
     assert part.costs.maximum("params")[0] == space.costs.maximum("params")[0]
+
+
+def test_a_table_is_as_large_as_what_operators_read_added_up() -> None:
+    """And not as their product, which a dozen dimensions would make too large for memory."""
+    space = load_space("hybrid", resolution=32, channels=3, num_classes=10)
+    assert space.tables is not None
+    for slot in space.tables.slots:
+        shared = [space.choices[column] for column in slot.shared]
+        expected = 1
+        if slot.own:
+            dims = {c.name.rpartition(".")[2]: c for c in (space.choices[i] for i in slot.own)}
+            expected = sum(
+                math.prod(len(dims[dim].options) for dim in declaration(str(name)).dims)
+                for name in dims["operator"].options
+            )
+        assert len(slot.ids) == expected * math.prod(len(choice.options) for choice in shared)
