@@ -98,7 +98,7 @@ def _in_parts(images_NCHW: np.ndarray) -> Iterator[bytes]:
 def _ask(message: Iterable[bytes]) -> Any:
     """Runs the worker, which is killed if this process is interrupted."""
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
-        command = [sys.executable, "-I", _WORKER]
+        command = [sys.executable, "-I", str(_WORKER)]
         worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=complained)
         with worker:
             assert worker.stdin is not None

@@ -106,14 +106,12 @@ def run_sweep(sweep: Sweep, out: Path, *, ray_address: str, watcher: Watcher) ->
     supernets = [_supernet_job(name, sweep, out) for name in sweep.supernets]
     searches = {search.name: _search_job(search, sweep, out) for search in sweep.searches}
     with closing(locked(out)), connected(ray_address, num_cpus=num_cores()) as ray:
-        from nas import _sweep_tune  # imports Ray
+        from nas.sweep import tune  # imports Ray
 
-        resources = _sweep_tune.resources_of(
-            nodes(ray), options.cores, [*supernets, *searches.values()]
-        )
+        resources = tune.resources_of(nodes(ray), options.cores, [*supernets, *searches.values()])
 
         def do(outcomes: Outcomes, jobs: Sequence[Job]) -> None:
-            _sweep_tune.run_jobs(
+            tune.run_jobs(
                 outcomes, jobs, options, resources, deadline, folder=out / TUNE / outcomes.stage
             )
 
