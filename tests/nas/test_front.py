@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.finalists.entry import Entry, Finetuned
-from nas.front.contest import (
-    MAX_ROUNDS,
-    Contest,
-    choose_front,
-    finalist_order,
-    over_limit,
-    spread_order,
-)
+from nas.finalists.order import finalist_order, spread_order
+from nas.front.contest import MAX_ROUNDS, Contest, choose_front, over_limit
 from nas.front.measure import Exporter
 from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial

@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as st_numpy
 from nas.controllers import CONTROLLERS
 from nas.problem.pareto import (
     ParetoFront,
-    _volume_by_slices,
     crowding_distances,
     hypervolume,
     knee,
@@ -108,15 +107,6 @@ def test_hypervolume_is_the_number_of_unit_cells_that_are_dominated(losses_NM: n
     is_covered = (losses_NM[None] <= cells[:, None]).all(axis=2).any(axis=1)
     volume = hypervolume(losses_NM, np.full(num_objectives, 6.0))
     assert volume == pytest.approx(is_covered.sum())
-
-
-@quick
-@given(losses(st.just(2)))
-def test_hypervolume_of_two_objectives_equals_the_general_way(losses_N2: np.ndarray) -> None:
-    reference_M = np.array([7.0, 7.0])
-    front_F2 = (losses_N2 - reference_M)[non_dominated(losses_N2)]
-    general = _volume_by_slices(front_F2) if len(front_F2) else 0.0
-    assert hypervolume(losses_N2, reference_M) == pytest.approx(general)
 
 
 @quick
