@@ -169,8 +169,9 @@ def seconds_per_step(
     steps: int,
     processes: int = 1,
     threads: int = 0,
+    average: Callable[[list[float]], float] = statistics.median,
 ) -> float:
-    """The median of a few steps after one warm-up; the network is changed a little.
+    """The average of a few steps after one warm-up; the network is changed a little.
 
     With several processes the first step waits until all of them have begun.
     """
@@ -184,7 +185,7 @@ def seconds_per_step(
             team.add_gradients(turns_of(step, plan))
             state.advance(learning_rate(0, plan))
             seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+    return average(seconds[1:])
 
 
 def turns_of(step: int, plan: TrainPlan) -> range:

@@ -18,13 +18,14 @@ from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
 from nas.latency.measure import time_networks
-from nas.prepare.plan import PhasePlan
+from nas.prepare.plan import PhasePlan, formats_of
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import with_batch
 from nas.problem.trial import Trial
 from nas.standalone.beside import Job, num_beside, shown_by, train_beside
 from nas.system.files import understood
 from nas.system.reporter import Reporter, Silent
+from search_spaces import Candidate
 from supernets.train import TrainPlan
 
 MIN_STEPS = 10
@@ -34,6 +35,8 @@ FAIR_STEPS = 300
 MOST_PACE, MOST_SLOWNESS = 2.0, 4.0
 """By these factors at most, the time of a training differs from the plan's, and its speed from what
 a short test said."""
+
+FORMAT = ("precision", "channels_last")
 
 LEAST_SHARE = 0.5
 """Of the planned time for training, however long speed tests took."""
@@ -54,11 +57,13 @@ class FinalTraining:
         finetuning: Trains them.
         queue: Trials in the order in which they are to be measured; the first ones are trained.
         step_s: Seconds per step of those that are trained, by key.
+        formats: Precision and memory format of each of them.
     """
 
     finetuning: Finetuning
     queue: Sequence[Trial]
     step_s: Mapping[str, float]
+    formats: Mapping[str, Mapping[str, Any]]
 
     def finalist(self, trial: Trial) -> Entry:
         """The trial's network, trained further if the plan says so: nothing is beyond it."""
@@ -122,7 +127,8 @@ def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterat
         most = MOST_PACE / slowness
         pace = min(most, max(1 / MOST_PACE, left_s / max(1e-6, waiting_s)))
         number = max(MIN_STEPS, int(steps[key] * pace))
-        job = replace(finetuning, steps=number).job(trial.candidate)
+        train_plan = replace(finetuning.plan, **plan.formats[key])
+        job = replace(finetuning, plan=train_plan, steps=number).job(trial.candidate)
         begun.add(job, number * plan.step_s[key])
         yield job
 
@@ -195,30 +201,37 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
         reporter: Told of the training.
     """
     finetuning = make_finetuning(trained, Recipe(), reporter)
-    is_fixed = "batch_size" in trained.config.set
+    config = trained.config
     document = trained.run.decided(
         "finetune_plan.json",
-        lambda: _chosen(trained.phases, ranked, finetuning, _misses_limit(trained), is_fixed),
+        lambda: _chosen(
+            trained.phases,
+            ranked,
+            finetuning,
+            formats_of(config, finetuning.plan),
+            _misses_limit(trained),
+            is_batch_fixed="batch_size" in config.set,
+        ),
     )
     with understood(f"'{trained.run.path}/finetune_plan.json'"):
         known = {key: float(seconds) for key, seconds in document["seconds_per_step"].items()}
         places = {key: place for place, key in enumerate(document["finalists"])}
         batch = int(document.get("batch_size", finetuning.plan.batch_size))
         too_slow = {str(key) for key in document.get("too_slow", ())}
+        known_formats = {key: dict(format_) for key, format_ in document.get("formats", {}).items()}
     plan = replace(finetuning.plan, batch_size=batch)
     finetuning = replace(finetuning, plan=plan)
     able = [trial for trial in ranked if trial.candidate.key not in too_slow]
     queue = sorted(able, key=lambda trial: places.get(trial.candidate.key, len(places)))
     # Not known if trials or their plan were made again since.
+    first = [trial.candidate for trial in queue[: len(places)]]
+    formats = {x.key: known_formats.get(x.key, {}) for x in first}
     step_s = {
-        t.candidate.key: max(
-            1e-6, known.get(t.candidate.key) or finetuning.seconds_per_step(t.candidate, plan)
-        )
-        for t in queue[: len(places)]
+        x.key: max(1e-6, known.get(x.key) or finetuning.seconds_per_step(x, plan)) for x in first
     }
     steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
     finetuning = replace(finetuning, steps=max(MIN_STEPS, steps))
-    return FinalTraining(finetuning, queue, step_s)
+    return FinalTraining(finetuning, queue, step_s, formats)
 
 
 def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:
@@ -239,23 +252,46 @@ def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:
     return misses
 
 
+class _Speeds:
+    """How long steps take, by short tests that are not repeated.
+
+    Args:
+        finetuning: Trains.
+        plans: One per format that a network may be trained in.
+    """
+
+    def __init__(self, finetuning: Finetuning, plans: Sequence[TrainPlan]) -> None:
+        self._seconds = cache(finetuning.seconds_per_step)
+        self._plans = plans
+
+    def fastest(self, candidate: Candidate) -> TrainPlan:
+        """The plan in the fastest format for this candidate."""
+        return min(self._plans, key=lambda plan: self._seconds(candidate, plan))
+
+    def seconds(self, candidate: Candidate, batch_size: int = 0) -> float:
+        """Of a step in that format; with the plans' own batch if none is given."""
+        plan = self.fastest(candidate)
+        return self._seconds(candidate, replace(plan, batch_size=batch_size or plan.batch_size))
+
+
 def _chosen(
     phases: PhasePlan,
     ranked: Sequence[Trial],
     finetuning: Finetuning,
+    plans: Sequence[TrainPlan],
     misses_limit: Callable[[Trial], bool],
+    *,
     is_batch_fixed: bool,
 ) -> dict[str, Any]:
-    """finetune_plan.json: who is trained further, the batch, and how long a step of each takes.
+    """finetune_plan.json: who is trained further, in which format, the batch, seconds per step.
 
     The first trials that get enough steps in an equal share of the time, or else the fastest one: a
     large network after a few steps is worse than a small one after many. Those over the latency
     limit are named, too: they are not measured again.
     """
-    first = finetuning.plan
     if not is_batch_fixed:
-        first = replace(first, batch_size=TrainPlan.batch_size)
-    step_s_of = cache(finetuning.seconds_per_step)
+        plans = [replace(plan, batch_size=TrainPlan.batch_size) for plan in plans]
+    speeds = _Speeds(finetuning, plans)
     share_s = phases.finetune_s * num_beside(phases.finalists) / phases.finalists
     step_s: dict[str, float] = {}
     able: list[str] = []
@@ -271,18 +307,17 @@ def _chosen(
         if misses_limit(trial):
             too_slow.append(key)
             continue
-        step_s[key] = step_s_of(trial.candidate, first)
+        step_s[key] = speeds.seconds(trial.candidate)
         if phases.least_steps * step_s[key] <= share_s:
             able.append(key)
         else:
             too_many_macs = trial.predicted["macs"]
     finalists = able or sorted(step_s, key=lambda key: step_s[key])[:1]
     trained = [trial.candidate for trial in ranked if trial.candidate.key in finalists]
-
     plan, _ = with_batch(
-        first,
+        plans[0],
         phases.finetune_s * num_beside(len(trained)),
-        lambda plan: sum(step_s_of(candidate, plan) for candidate in trained),
+        lambda plan: sum(speeds.seconds(candidate, plan.batch_size) for candidate in trained),
         num_images=len(finetuning.images.labels_N),
         is_fixed=is_batch_fixed or not trained,
     )
@@ -291,5 +326,10 @@ def _chosen(
         "finalists": finalists,
         "too_slow": too_slow,
         "batch_size": plan.batch_size,
-        "seconds_per_step": {x.key: step_s_of(x, plan) for x in trained},
+        "seconds_per_step": {x.key: speeds.seconds(x, plan.batch_size) for x in trained},
+        "formats": {x.key: _format_of(speeds.fastest(x)) for x in trained},
     }
+
+
+def _format_of(plan: TrainPlan) -> dict[str, Any]:
+    return {name: getattr(plan, name) for name in FORMAT}

@@ -42,7 +42,7 @@ from supernets.train import TrainPlan
 
 PILOT = "pilot"
 
-PILOT_SHARE, PILOT_S = 0.04, (1.5, 40.0)
+PILOT_SHARE, PILOT_S = 0.04, (1.5, 20.0)
 """Of the time, for the first round, and the least and most seconds of each of its pilots."""
 
 AGAIN, MOST_AGAIN = 2, 3

@@ -43,8 +43,8 @@ FILES_PER_NETWORK = 2
 """As deployed and before quantization."""
 
 MIN_TRIALS, MAX_TRIALS = 16, 2000
-STEPS_TIMED = 10
-"""Steps whose median says how many fit: members differ, and so do their steps."""
+CYCLES_TIMED = 2
+"""Whose mean says how many steps fit."""
 
 MIN_STEPS = 20
 FEW_STEPS = 150
@@ -197,20 +197,14 @@ def planned_steps(
     config: Config,
     train_s: float,
 ) -> TrainPlan:
-    """The plan in the fastest precision and memory format, with the batch and steps for the time.
+    """The plan in the fastest precision, with the batch and steps for the time.
 
     Settings that the user fixed are not varied. A processor without products of bf16 emulates them,
     and one step would take many seconds.
     """
     images = training_images(data)
-    precisions = precisions_of(config, plan)
-    formats = [plan.channels_last] if "channels_last" in config.set else [True, False]
-    tried = [
-        replace(plan, precision=precision, channels_last=channels_last)
-        for precision in precisions
-        for channels_last in formats
-    ]
-    method = make_method(config, problem, plan)
+    tried = formats_of(config, plan)
+    plan, method = tried[0], make_method(config, problem, plan)
     if len(tried) > 1:
         plan = min(tried, key=lambda one: time_steps(supernet, images, one, method, processes=1))
     if "steps" in config.set:
@@ -218,12 +212,23 @@ def planned_steps(
     plan, step_s = with_batch(
         plan,
         train_s,
-        lambda one: time_steps(supernet, images, one, method, steps=STEPS_TIMED),
+        lambda one: time_steps(supernet, images, one, method, cycles=CYCLES_TIMED),
         num_images=len(images.labels_N),
         is_fixed="batch_size" in config.set,
         many_steps=SUPERNET_STEPS,
     )
     return replace(plan, steps=max(MIN_STEPS, int(train_s / step_s)))
+
+
+def formats_of(config: Config, plan: TrainPlan) -> list[TrainPlan]:
+    """The plan in every precision that is worth a test, and in the memory format for it.
+
+    That is channels last, unless the user said something else.
+    """
+    is_last = plan.channels_last if "channels_last" in config.set else True
+    return [
+        replace(plan, precision=name, channels_last=is_last) for name in precisions_of(config, plan)
+    ]
 
 
 def precisions_of(config: Config, plan: TrainPlan) -> list[str]:

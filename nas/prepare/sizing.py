@@ -44,7 +44,7 @@ SUPERNET_SHARE = 0.2
 """Of the time, about, that will train the supernet if a search follows."""
 
 IMAGES_PER_MMAC = 5_000
-IMAGES_PER_OPERATOR = 40_000
+IMAGES_PER_OPERATOR = 300_000
 NEAR, NEARLY = 1.05, 0.85
 """An operator takes part if its pilot's log-loss is at most this, and what it learnt at least this,
 in those of the best one.
@@ -60,7 +60,6 @@ FIRST_MACS, GROWTH = 1e6, 1.5
 WIDTH_SAMPLES, LEAST_USE = 400, 0.08
 """Random networks within the sizes, and how many of them must have a width for it to stay."""
 
-SPEED_STEPS = 4
 PROCESS_GAIN = 0.5
 """What each further process adds to the speed of one, measured."""
 
@@ -213,7 +212,7 @@ class _Decision:
         method = make_method(self.config, problem, plan)
         supernet = Supernet(problem.space, seed=self.config.seed)
         images = training_images(self.data)
-        step_s = time_steps(supernet, images, plan, method, processes=1, steps=SPEED_STEPS)
+        step_s = time_steps(supernet, images, plan, method, processes=1)
         gain = 1 + PROCESS_GAIN * (shared_cores(plan)["processes"] - 1)
         return step_s / gain / plan.images_per_step
 

@@ -23,7 +23,9 @@ from supernets.steps import SupernetLessons
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, seconds_per_step
 
-SPEED_STEPS = 2
+CYCLE = 4
+"""Steps after which training methods have taught members of all sizes about equally."""
+
 MANY_STEPS, SUPERNET_STEPS, LARGEST_BATCH = 800, 400, 256
 """A batch grows while the training of a network alone, or of a supernet, keeps so many steps."""
 
@@ -42,9 +44,9 @@ def time_steps(
     method: AbstractMethod,
     *,
     processes: int = 0,
-    steps: int = SPEED_STEPS,
+    cycles: int = 1,
 ) -> float:
-    """Seconds per step of the supernet's training.
+    """Mean seconds per step of the supernet's training: members differ, and so do their steps.
 
     Args:
         supernet: Trained a little by it.
@@ -52,7 +54,7 @@ def time_steps(
         plan: Precision and memory format.
         method: Which members.
         processes: That share a step; 0 for as many as will train it.
-        steps: That are timed.
+        cycles: That are timed.
     """
     cores = shared_cores(plan)
     return seconds_per_step(
@@ -60,9 +62,10 @@ def time_steps(
         images,
         plan,
         SupernetLessons(plan, method),
-        steps=steps,
+        steps=CYCLE * cycles,
         processes=processes or cores["processes"],
         threads=cores["threads"],
+        average=statistics.mean,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -376,6 +376,7 @@ def chosen(
     own_run: Path,
     seconds_per_step: Callable[[Trial], float],
     *,
+    plans: Sequence[TrainPlan] = (),
     misses_limit: Callable[[Trial], bool] = lambda trial: False,
     is_batch_fixed: bool = False,
 ) -> tuple[dict[str, Any], list[Trial]]:
@@ -384,21 +385,34 @@ def chosen(
     Args:
         own_run: Has the trials.
         seconds_per_step: With the smallest batch; twice as many images take 1.5 times as long.
+        plans: That differ in their formats; bf16 takes 0.4 of the time for large networks, and 1.1
+            of it for small ones.
         misses_limit: Whether a trial is too slow for a limit.
         is_batch_fixed: As if the user had set it.
     """
     trained = reopened(own_run, Silent())
     ranked = finalist_order(trained.problem, trained.run.trials(trained.problem.space))
     seconds = {trial.candidate.key: seconds_per_step(trial) for trial in ranked}
+    large = {t.candidate.key for t in sorted(ranked, key=lambda t: t.predicted["macs"])[2:]}
     phases = replace(trained.phases, finalists=2, finetune_s=3.0, least_steps=100)
     timed = SimpleNamespace(
         plan=trained.train_plan,
         images=SimpleNamespace(labels_N=range(10_000)),
         seconds_per_step=lambda candidate, plan: (
-            seconds[candidate.key] * (1 + plan.batch_size / TrainPlan.batch_size) / 2
+            seconds[candidate.key]
+            * (1 + plan.batch_size / TrainPlan.batch_size)
+            / 2
+            * (1.0 if plan.precision == "fp32" else 0.4 if candidate.key in large else 1.1)
         ),
     )
-    plan = _chosen(phases, ranked, cast(Finetuning, timed), misses_limit, is_batch_fixed)
+    plan = _chosen(
+        phases,
+        ranked,
+        cast(Finetuning, timed),
+        plans or [trained.train_plan],
+        misses_limit,
+        is_batch_fixed=is_batch_fixed,
+    )
     return plan, ranked
 
 
@@ -436,6 +450,23 @@ def test_finalists_that_would_get_few_steps_are_passed_over(own_run: Path) -> No
     assert plan["finalists"] == small[:2]
 
 
+def test_every_finalist_is_trained_in_the_format_that_is_fastest_for_it(own_run: Path) -> None:
+    plans = [TrainPlan(steps=1, precision=name) for name in ("fp32", "bf16")]
+    found, ranked = chosen(own_run, lambda trial: 0.001, plans=plans)
+    small = {t.candidate.key for t in sorted(ranked, key=lambda t: t.predicted["macs"])[:2]}
+    assert found["formats"] == {
+        key: {"precision": "fp32" if key in small else "bf16", "channels_last": False}
+        for key in found["finalists"]
+    }
+    fastest = min(found["seconds_per_step"].values())
+    assert fastest == pytest.approx(
+        0.001
+        * (1 + found["batch_size"] / 32)
+        / 2
+        * (0.4 if set(found["finalists"]) - small else 1.0)
+    )
+
+
 def test_what_misses_a_limit_is_neither_trained_nor_measured(own_run: Path) -> None:
     slow = {trial.candidate.key for trial in chosen(own_run, lambda trial: 1.0)[1][:2]}
     plan, ranked = chosen(
@@ -462,7 +493,7 @@ def test_one_finalist_is_trained_if_none_gets_many_steps(own_run: Path) -> None:
     plan, ranked = chosen(own_run, lambda trial: UNABLE_S * (1.0 + trial.predicted["macs"]))
     smallest = min(ranked, key=lambda trial: trial.predicted["macs"])
     assert plan["finalists"] == [smallest.candidate.key]
-    few = FinalTraining(cast(Finetuning, None), ranked, {smallest.candidate.key: 1.0})
+    few = FinalTraining(cast(Finetuning, None), ranked, {smallest.candidate.key: 1.0}, {})
     other = next(trial for trial in ranked if trial is not smallest)
     assert few.finalist(other).finetuned is None, "not trained beyond the planned time"
 
