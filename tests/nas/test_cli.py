@@ -125,7 +125,7 @@ def test_the_flags_are_those_that_were_agreed() -> None:
 def test_a_space_file_is_checked_and_what_is_wrong_sets_the_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (Path(cli.__file__).parents[1] / "examples/my_space.py").read_text()
+    text = (Path(cli.__file__).parents[2] / "examples/my_space.py").read_text()
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text(text)
     bad.write_text(text.replace("(3, 5)", "(3, 7, 9)"))

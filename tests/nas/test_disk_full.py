@@ -97,7 +97,7 @@ CASES = {
     "timing": (["*/*/card.json", "timings/*", *FINISHED], PAGE, "timings/"),
     "verification": (["*/*/card.json", *FINISHED], PAGE, "card.json"),
     "front": (["front.json", "report"], 0, "front.json"),
-    "report": (["report"], PAGE, "report"),
+    "report": (["report"], 2 * PAGE, "report"),
 }
 """What is not there yet, the bytes that are left, and what the message names."""
 
