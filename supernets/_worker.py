@@ -15,6 +15,7 @@ import torch.multiprocessing
 from search_spaces import UserError
 
 STARTED_BY_CHECKED_S = 5.0
+TIDIED_UP_S = 2.0
 IMPORTED_BEFORE = ["supernets.steps", "supernets.supernet", "torch._dynamo"]
 """By the process that all workers are forks of; the last one by every first optimizer, for 2 s."""
 
@@ -48,8 +49,10 @@ class Worker:
         with contextlib.nullcontext() if is_fork else _without_interrupts():
             self._process.start()
         there.close()
+        self._unanswered = 0
         # NOTE: not as an argument, whose pipe blocks for ever if the process ends early.
         self.send(work)
+        self._unanswered = 0
 
     def send(self, message: Any) -> None:
         """Hands over a message; `receive` waits for its answer.
@@ -57,6 +60,7 @@ class Worker:
         Raises:
             WorkerDiedError: If the process has ended.
         """
+        self._unanswered += 1
         try:
             self._pipe.send(message)
         except OSError as error:
@@ -75,13 +79,16 @@ class Worker:
             is_answer, answer = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise self._died() from error
+        self._unanswered -= 1
         if not is_answer:
             raise answer
         return answer
 
     def close(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process: at once if it is at work, else by its own end, which tidies up."""
         self._pipe.close()
+        if not self._unanswered:
+            self._process.join(TIDIED_UP_S)
         self._process.kill()
         self._process.join()
 

@@ -31,6 +31,7 @@ TOY = Config(
     time="10s",
     trials=5,
     threads=1,
+    executor="inline",
     set={
         "max_macs": 0,
         "steps": 30,

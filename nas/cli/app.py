@@ -91,7 +91,7 @@ def search(
     ] = None,
     executor: Annotated[
         str | None,
-        typer.Option(help="Where candidates are scored: inline, processes or ray. [inline]"),
+        typer.Option(help="Where candidates are scored: processes, inline or ray. [processes]"),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Scores at the same time. [one per core]")

@@ -74,7 +74,7 @@ class Config:
     sparsity: tuple[float, ...] = (0.0, 0.25, 0.5)
     controller: str = "predictor"
     method: str = "sortednet"
-    executor: str = "inline"
+    executor: str = "processes"
     workers: int = 0
     ray_address: str = ""
     lag: int = -1

@@ -100,7 +100,7 @@ def test_equal_configurations_have_one_directory_and_different_ones_two() -> Non
     assert Config(seed=1).default_out() == Config(seed=1).default_out()
     assert Config(seed=1).default_out() != Config(seed=2).default_out()
     assert Config(set={"steps": 3}).default_out() != Config().default_out()
-    elsewhere = Config(cache="/tmp", threads=1, executor="processes", workers=2)
+    elsewhere = Config(cache="/tmp", threads=1, executor="inline", workers=2)
     assert elsewhere.default_out() == Config().default_out()
 
 
