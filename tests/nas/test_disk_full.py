@@ -97,7 +97,7 @@ CASES = {
     "timing": (["*/*/card.json", "timings/*", *FINISHED], PAGE, "timings/"),
     "verification": (["*/*/card.json", *FINISHED], PAGE, "card.json"),
     "front": (["front.json", "report"], 0, "front.json"),
-    "report": (["report"], 2 * PAGE, "report"),
+    "report": (["report"], PAGE, "report|front.json"),  # which is written again
 }
 """What is not there yet, the bytes that are left, and what the message names."""
 
@@ -116,7 +116,7 @@ def test_a_full_disk_is_one_message_and_afterwards_the_search_continues(
         message = capsys.readouterr().err
         assert re.match(f"nas: cannot (read or )?write '{disk.path}", message)
         assert message.count("\n") == 1
-        assert named in message
+        assert any(name in message for name in named.split("|"))
         assert "No space left on device" in message
         after = records(run)
         assert lost(before, after) == []
