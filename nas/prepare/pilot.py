@@ -3,14 +3,15 @@
     pilot/<round>/<operator>/    a training (`nas/standalone/train.py`), planned by a speed test
 
 In the first round every operator has the same few seconds; those whose networks do not clearly lag
-behind the best one's have some more in a second round, from the start, because a network that is
-still near guessing may be so by chance (successive halving: Jamieson and Talwalkar, Non-stochastic
-Best Arm Identification, 2016; departure: two rounds, and what lags is left out, not the half).
-Equal seconds and not equal images: an operator that is dear here learns less in any time.
+behind the best one's have twice as many steps in a second round, from the start, because a network
+that is still near guessing may be so by chance (successive halving: Jamieson and Talwalkar,
+Non-stochastic Best Arm Identification, 2016; departure: two rounds, and what lags is left out, not
+the half). Equal seconds and not equal images: an operator that is dear here learns less in any
+time.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -26,11 +27,11 @@ from nas.prepare.sizes import Sizes
 from nas.prepare.speed import with_batch
 from nas.problem.feasible import sample_within
 from nas.problem.problem import Limit
-from nas.run.config import Config
+from nas.run.config import Config, from_document
 from nas.run.directory import Run
-from nas.standalone.beside import Job, num_beside, train_beside
+from nas.standalone.beside import Job, Planning, num_beside, train_beside
 from nas.standalone.train import NETWORK, PLAN, alone_plan, fresh_network, seconds_per_step
-from nas.system.files import read_json
+from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
 from search_spaces import Candidate, SearchSpace
 from supernets.calibrate import recalibrated
@@ -94,7 +95,7 @@ class Pilots:
         low, high = PILOT_S
         share_s = PILOT_SHARE * remaining_s * torch.get_num_threads() / len(operators)
         seconds = min(high, max(low, share_s))
-        rows = self._round(1, operators, seconds)
+        rows = self._round(1, seconds, dict.fromkeys(operators, self._for_seconds(seconds)))
         known = [self._learnt(row) for row in rows]
         able = [row for row, learnt in zip(rows, known, strict=True) if learnt >= LAGS * known[0]]
         again = [str(row["operator"]) for row in able[:MOST_AGAIN]]
@@ -102,25 +103,35 @@ class Pilots:
             return rows
         before = {row["operator"]: row for row in rows}
         others = [row for row in rows if row["operator"] not in again]
-        longer = self._round(2, again, AGAIN * seconds)
+        longer = self._round(2, AGAIN * seconds, {name: self._longer(name) for name in again})
         return [*({**row, "before": before[row["operator"]]} for row in longer), *others]
 
     def _learnt(self, row: dict[str, Any]) -> float:
         return math.log(self.data.num_classes) - float(row["log_loss"])
 
-    def _round(self, number: int, operators: Sequence[str], seconds: float) -> list[dict[str, Any]]:
-        """Trains them beside each other; the best first."""
+    def _round(
+        self, number: int, seconds: float, plans: Mapping[str, Planning]
+    ) -> list[dict[str, Any]]:
+        """Trains a network of each operator, beside each other; the best first."""
         images = training_images(self.data)
-        networks = {name: self._network(name) for name in operators}
-        place, plan = f"{PILOT}/{number}", self._for_seconds(seconds)
+        networks = {name: self._network(name) for name in plans}
+        place = f"{PILOT}/{number}"
         jobs = (
             Job(name, networks[name], images, self.run.folder(f"{place}/{name}"), plan)
-            for name in operators
+            for name, plan in plans.items()
         )
         self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
         train_beside(jobs, processes=num_beside(len(networks)))
-        rows = [self._row(place, name, networks[name], images) for name in operators]
+        rows = [self._row(place, name, networks[name], images) for name in plans]
         return sorted(rows, key=lambda row: float(row["log_loss"]))
+
+    def _longer(self, operator: str) -> TrainPlan:
+        """The first round's plan for more steps. Another speed test could favour any of them."""
+        path = self.run.path / PILOT / "1" / operator / PLAN
+        document = read_json(path)
+        with understood(f"'{path}'"):
+            first = from_document(TrainPlan, document)
+        return replace(first, steps=AGAIN * first.steps)
 
     def _for_seconds(self, seconds: float) -> "_ForSeconds":
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}

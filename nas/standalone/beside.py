@@ -23,6 +23,9 @@ from supernets.train import DivergedError, TrainPlan
 
 LOOK_S = 1.0
 
+Planning = TrainPlan | Callable[[nn.Module, Images], TrainPlan]
+"""A plan, or what makes one of the network and the images."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -40,7 +43,7 @@ class Job:
     network: nn.Module
     images: Images
     folder: Path
-    plan: TrainPlan | Callable[[nn.Module, Images], TrainPlan]
+    plan: Planning
 
     def planned(self) -> TrainPlan:
         """How, decided now."""

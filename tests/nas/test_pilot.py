@@ -1,7 +1,7 @@
 """Pilots: a network of every operator for some seconds, and the best of them again."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from nas.prepare.inputs import prepare
-from nas.prepare.pilot import MOST_AGAIN, PILOT_MACS, PILOT_SIZE, Pilots, pilot_of
+from nas.prepare.pilot import MOST_AGAIN, PILOT, PILOT_MACS, PILOT_SIZE, Pilots, pilot_of
 from nas.problem.problem import Limit
 from nas.run.directory import Run
+from nas.standalone.train import PLAN
+from nas.system.files import write_json
 from nas.system.reporter import Silent
 from search_spaces import SearchSpace
+from supernets.train import TrainPlan
 from tests.conftest import TOY
 
 CONFIG = replace(TOY, budget=())
@@ -27,11 +30,17 @@ def ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
 
     def found(first: dict[str, float], second: dict[str, float]) -> list[dict[str, Any]]:
         def played(
-            self: Pilots, number: int, operators: Sequence[str], seconds: float
+            self: Pilots, number: int, seconds: float, plans: Mapping[str, Any]
         ) -> list[dict[str, Any]]:
             losses = first if number == 1 else second
-            assert number == 1 or set(operators) == set(second)
-            rows = [{"operator": name, "log_loss": losses[name]} for name in operators]
+            if number == 1:
+                for name in plans:
+                    folder = self.run.folder(f"{PILOT}/1/{name}")
+                    write_json(folder / PLAN, asdict(TrainPlan(steps=10, batch_size=16)))
+            else:
+                twice = TrainPlan(steps=20, batch_size=16)
+                assert plans == dict.fromkeys(second, twice), "no speed test decides anew"
+            rows = [{"operator": name, "log_loss": losses[name]} for name in plans]
             return sorted(rows, key=lambda row: row["log_loss"])
 
         monkeypatch.setattr(Pilots, "_round", played)
