@@ -136,7 +136,7 @@ class _Decision:
         max_macs = max(fitting, default=min(images))
         sizes, seen = self._with_operators(ranked, max_macs, train_s, images[max_macs])
         count = len(sizes.operators)
-        largest = max(images)
+        _, largest = self._range(first)
         return {
             "schema": 1,
             "pilot": ranked,
@@ -189,10 +189,7 @@ class _Decision:
 
         Ends with the first size that the time is clearly too short for.
         """
-        space = sizes.space(self.problem_space)
-        assert space.costs is not None
-        low, high = space.costs.minimum("macs")[0], space.costs.maximum("macs")[0]
-        high = min([high, *(limit.max for limit in self.limits if limit.metric == "macs")])
+        low, high = self._range(sizes)
         found: dict[float, float] = {}
         macs = min(high, max(FIRST_MACS, low * GROWTH**2))
         while True:
@@ -201,6 +198,13 @@ class _Decision:
             if macs >= high or found[macs] * IMAGES_PER_MMAC * macs / 1e6 > GROWTH * train_s:
                 return found
             macs = min(high, macs * GROWTH)
+
+    def _range(self, sizes: Sizes) -> tuple[float, float]:
+        """Multiply-adds of the smallest network, and of the largest within the limits."""
+        space = sizes.space(self.problem_space)
+        assert space.costs is not None
+        high = min([*(limit.max for limit in self.limits if limit.metric == "macs"), math.inf])
+        return space.costs.minimum("macs")[0], min(high, space.costs.maximum("macs")[0])
 
     def _seconds_per_image(self, sizes: Sizes, precision: str) -> float:
         """Of the supernet's training on all cores, by a short test of one process."""

@@ -192,10 +192,19 @@ def test_close_to_guessing_only_what_learnt_nearly_as_much_is_taken() -> None:
 
 
 def test_the_largest_size_still_sees_enough_images(
-    decide: Callable[..., Sizes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    decide: Callable[..., Sizes],
+    toy: SearchSpace,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     train_s = SUPERNET_SHARE * CONFIG.seconds
-    sizes = (1e6, 1.5e6, 2.25e6)
+    costs = Sizes(operators=("mbconv",)).space(toy).costs
+    assert costs is not None
+    high = costs.maximum("macs")[0]
+    pilot_gives(monkeypatch, {"mbconv": 1.0, "window": 2.0}, {high / 4: train_s})
+    assert decide().max_macs == high / 4, "the first size that was timed is too large already"
+    (tmp_path / "run" / FILE).unlink()
+    sizes = (high / 2.25, high / 1.5, high)
     for enough in (1, 2, 3):
         # So many sizes see 1.1 times what they need, the others 0.9 times.
         speeds = {
