@@ -1,7 +1,7 @@
 """Networks of one scale and any operators: what `hybrid` and its parts have in common.
 
 Widths double from stage to stage. Two scales: narrow below 96 px, where the stem may also keep the
-resolution, wide from there on.
+resolution; from there on wider networks are offered, too.
 """
 
 from typing import ClassVar
