@@ -53,7 +53,6 @@ def main() -> None:
 def rates(trained: Trained, scores: int, rounds: int) -> None:
     """Milliseconds per score, one at a time and two."""
     candidates = drawn(trained.problem, scores + 2)
-    trained = replace(trained, config=replace(trained.config, threads=1))
     found: dict[str, list[float]] = {"inline": [], "ray 1": [], "ray 2": []}
     for _ in range(rounds):
         for name, seconds in found.items():

@@ -63,7 +63,8 @@ class SlotTable:
         options_NC = encodings_NC[:, self.columns]
         first = len(self.shared)
         operator_N = options_NC[:, first] if self.own else np.zeros(len(options_NC), int)
-        return self.starts[operator_N] + (self.strides_PC[operator_N] * options_NC).sum(axis=1)
+        apart_NC = self.strides_PC[operator_N]
+        return self.starts[operator_N] + np.einsum("nc,nc->n", apart_NC, options_NC)
 
     def rows(self) -> list[np.ndarray]:
         """For every operator its places, a row per combination of shared options: (S, K) each."""

@@ -49,10 +49,9 @@ class Worker:
         with contextlib.nullcontext() if is_fork else _without_interrupts():
             self._process.start()
         there.close()
-        self._unanswered = 0
+        self._unanswered = -1  # what it is to do has no answer
         # NOTE: not as an argument, whose pipe blocks for ever if the process ends early.
         self.send(work)
-        self._unanswered = 0
 
     def send(self, message: Any) -> None:
         """Hands over a message; `receive` waits for its answer.
