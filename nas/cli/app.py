@@ -87,7 +87,9 @@ def search(
     sparsity: Sparsity = None,
     controller: Annotated[
         str | None,
-        typer.Option(help="predictor, evolution, local, nsga2, tpe, gp or random. [predictor]"),
+        typer.Option(
+            help="predictor, evolution, local, nsga2, tpe, gp, reinforce or random. [predictor]"
+        ),
     ] = None,
     executor: Annotated[
         str | None,

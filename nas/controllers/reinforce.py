@@ -1,0 +1,115 @@
+"""Policy gradient: options of good trials become likelier, those of bad ones rarer.
+
+Williams, Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning
+(1992); one independent softmax per choice as in Bender et al., Can Weight Sharing Outperform Random
+Architecture Search? (TuNAS, CVPR 2020), and for formats in Dotzel et al., FLIQS (2024). Where we
+depart:
+
+- A front has no single reward: a trial's is the share of earlier ones that it dominates less the
+  share that dominates it, so that all of the front is rewarded alike, whatever it costs.
+- Proposals over a modelled limit are repaired, and the gradient is that of what was measured.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import numpy as np
+
+from nas.controllers._base import CONTROLLERS, check_ranges
+from nas.controllers._folding import AbstractFolding
+from nas.problem.feasible import repair
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
+
+BROOD, ROUNDS = 8, 16
+"""Encodings drawn at a time, and how often before `propose` has to help itself."""
+
+
+class Policy(NamedTuple):
+    """What was learnt: C choices of at most O options, N measured trials, M objectives.
+
+    Attributes:
+        logits_CO: Of every option; minus infinity where a choice has fewer.
+        baseline: What reward is expected.
+        losses_NM: Of the trials within the limits; NaN for the others.
+    """
+
+    logits_CO: np.ndarray
+    baseline: float
+    losses_NM: np.ndarray
+
+    @property
+    def likelihood_CO(self) -> np.ndarray:
+        """Of every option; each choice's add up to 1."""
+        weight_CO = np.exp(self.logits_CO - self.logits_CO.max(axis=1, keepdims=True))
+        return np.asarray(weight_CO / weight_CO.sum(axis=1, keepdims=True))
+
+
+@final
+@CONTROLLERS.register
+@dataclass(frozen=True, kw_only=True)
+class Reinforce(AbstractFolding[Policy]):
+    """REINFORCE with a moving baseline.
+
+    Attributes:
+        seed: Of all random draws.
+        learning_rate: Of the logits.
+        forget: Weight of a new reward in the baseline.
+        explore: Probability that a choice is drawn uniformly.
+    """
+
+    seed: int = 0
+    learning_rate: float = 0.5
+    forget: float = 0.1
+    explore: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "reinforce", learning_rate=(0, np.inf), forget=(0, 1), explore=(0, 1))
+
+    def begin(self, problem: Problem) -> Policy:
+        """Every option is equally likely."""
+        cardinality_C = np.array(problem.space.cardinalities)
+        is_option_CO = np.arange(cardinality_C.max()) < cardinality_C[:, None]
+        logits_CO = np.where(is_option_CO, 0.0, -np.inf)
+        return Policy(logits_CO, 0.0, np.zeros((0, len(problem.objectives))))
+
+    def fold(self, problem: Problem, state: Policy, trial: Trial) -> Policy:
+        """One step along the gradient of the expected reward."""
+        losses_1M = problem.within_limits(problem.losses([trial]), [trial])
+        reward = _reward(losses_1M[0], state.losses_NM)
+        encoding_1C = np.array([trial.candidate.encoding])
+        is_active_C = problem.space.is_active(encoding_1C)[0]
+        is_chosen_CO = np.arange(state.logits_CO.shape[1]) == encoding_1C.T
+        gradient_CO = np.where(is_active_C[:, None], is_chosen_CO - state.likelihood_CO, 0.0)
+        step = self.learning_rate * (reward - state.baseline)
+        return Policy(
+            state.logits_CO + step * gradient_CO,
+            state.baseline + self.forget * (reward - state.baseline),
+            np.concatenate([state.losses_NM, losses_1M]),
+        )
+
+    def draws(
+        self, problem: Problem, state: Policy, rng: np.random.Generator
+    ) -> Iterator[np.ndarray]:
+        """Encodings as likely as the policy says, repaired."""
+        threshold_CO = state.likelihood_CO.cumsum(axis=1)
+        for _ in range(ROUNDS):
+            uniform_NC = problem.space.sample(rng, BROOD)
+            drawn_NC1 = rng.random((*uniform_NC.shape, 1))
+            learnt_NC = (drawn_NC1 > threshold_CO).sum(axis=2)
+            learnt_NC = np.minimum(learnt_NC, np.array(problem.space.cardinalities) - 1)
+            is_uniform_NC = rng.random(uniform_NC.shape) < self.explore
+            yield repair(problem, np.where(is_uniform_NC, uniform_NC, learnt_NC), rng)
+
+
+def _reward(losses_M: np.ndarray, earlier_NM: np.ndarray) -> float:
+    """From -1, if all earlier trials are better, to 1; beyond a limit it is the least."""
+    if not np.isfinite(losses_M).all():
+        return -1.0
+    known_NM = earlier_NM[np.isfinite(earlier_NM).all(axis=1)]
+    if len(known_NM) == 0:
+        return 0.0
+    is_better = (losses_M <= known_NM).all(axis=1) & (losses_M < known_NM).any(axis=1)
+    is_worse = (known_NM <= losses_M).all(axis=1) & (known_NM < losses_M).any(axis=1)
+    return float(is_better.mean() - is_worse.mean())
