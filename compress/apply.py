@@ -15,7 +15,7 @@ from compress.quantize.int8 import REDUCED_WEIGHT_MAX, WEIGHT_MAX
 from search_spaces import Slot, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
-from supernets.network import PlainNetwork, module_name
+from supernets.network import PlainNetwork, join_name, module_name
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,12 @@ def quantize(
     plan = plan_compression(arch)
     if not plan.is_quantized:
         return Compressed(plan, network, network)
-    integer = {module_name(slot.slot) for slot in plan.slots if slot.precision != "fp32"}
+    integer = {
+        name(slot.slot)
+        for slot in plan.slots
+        if slot.precision != "fp32"
+        for name in (module_name, join_name)
+    }
     deployed = quantized(
         network,
         lambda module: module.partition(".")[0] in integer,

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_spaces import Group, Slot, declaration, one_precision
-from search_spaces.operators._fixed import FIXED
+from search_spaces import Slot, declaration, one_precision
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ def plan_compression(arch: Sequence[Slot]) -> Plan:
 
 def _slot_plan(slot: Slot) -> SlotPlan:
     signature = slot.signature
-    groups: dict[str, Group] = {}
-    if signature.operator not in FIXED:
-        groups = declaration(signature.operator).groups(signature.pick, signature.shape)
+    groups = declaration(signature.operator).groups(signature.pick, signature.shape)
     changes = tuple(
         (name, group.size, signature.kept.number(name)) for name, group in groups.items()
     )

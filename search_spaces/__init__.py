@@ -14,13 +14,11 @@ from search_spaces._choice import Choice as Choice
 from search_spaces._choice import Option as Option
 from search_spaces._choice import Options as Options
 from search_spaces._choice import OptionTable as OptionTable
+from search_spaces._declarations import declaration as declaration
+from search_spaces._declarations import signature_cost as signature_cost
 from search_spaces._errors import CandidateError as CandidateError
 from search_spaces._errors import UserError as UserError
 from search_spaces._errors import did_you_mean as did_you_mean
-from search_spaces._network import Stage as Stage
-from search_spaces._network import Staged as Staged
-from search_spaces._network import declaration as declaration
-from search_spaces._network import signature_cost as signature_cost
 from search_spaces._precision import MIXED as MIXED
 from search_spaces._precision import PRECISIONS as PRECISIONS
 from search_spaces._precision import check_precisions as check_precisions
@@ -37,3 +35,7 @@ from search_spaces._space import SearchSpace as SearchSpace
 from search_spaces._tables import Additive as Additive
 from search_spaces._tables import SlotTable as SlotTable
 from search_spaces._tables import is_policy as is_policy
+from search_spaces.networks._base import AbstractNetwork as AbstractNetwork
+from search_spaces.networks._base import SlotRule as SlotRule
+from search_spaces.networks.staged import Stage as Stage
+from search_spaces.networks.staged import Staged as Staged

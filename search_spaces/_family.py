@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from search_spaces._base import AbstractSpace
 from search_spaces._choice import OptionTable
-from search_spaces._network import Stage, Staged, declaration
+from search_spaces._declarations import declaration
 from search_spaces._resolution import pyramid
 from search_spaces._space import SearchSpace
+from search_spaces.networks.staged import Stage, Staged
 
 LARGE_FROM = 96
 SMALL_WIDTHS, SMALL_HEADS, SMALL_HEAD_DIM = (8, 16, 24, 40), (1, 2, 3), 16

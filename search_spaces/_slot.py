@@ -6,7 +6,7 @@ profile rows and canonical forms are all keyed by it.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from search_spaces._choice import Options
 
@@ -61,7 +61,7 @@ class Signature:
     """An operator, its options and its place, down to realised sizes.
 
     Attributes:
-        operator: File name of the operator, or "stem", "downsample", "head".
+        operator: File name of the operator, stem, downsampling or head.
         shape: Where it sits.
         pick: The options it reads, normalised, with what follows from them (window side, ...).
         kept: Prunable groups and how many of each remain.
@@ -75,16 +75,30 @@ class Signature:
     precision: str
 
 
+Join = Literal["sum", "concatenation"]
+"""How the maps of several slots become one: of equal shapes added, or channels side by side."""
+
+
 @dataclass(frozen=True)
 class Slot:
-    """A named place of a network and what fills it."""
+    """A named place of a network, what fills it and what feeds it.
+
+    Attributes:
+        name: Dotted, such as "stage2.block1".
+        signature: What fills it.
+        inputs: Names of the slots that it reads; "" is the image, None the slot before.
+        join: How several inputs become one.
+    """
 
     name: str
     signature: Signature
+    inputs: tuple[str, ...] | None = None
+    join: Join = "sum"
 
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs."""
         signature = self.signature
+        feeds = {} if self.inputs is None else {"inputs": list(self.inputs), "join": self.join}
         return {
             "name": self.name,
             "operator": signature.operator,
@@ -92,6 +106,7 @@ class Slot:
             "pick": dict(signature.pick),
             "kept": dict(signature.kept),
             "precision": signature.precision,
+            **feeds,
         }
 
     @staticmethod
@@ -104,7 +119,9 @@ class Slot:
             Options(document["kept"]),
             document["precision"],
         )
-        return Slot(document["name"], signature)
+        if "inputs" not in document:
+            return Slot(document["name"], signature)
+        return Slot(document["name"], signature, tuple(document["inputs"]), document["join"])
 
 
 @dataclass(frozen=True)

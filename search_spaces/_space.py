@@ -19,11 +19,12 @@ import numpy as np
 
 from search_spaces._candidate import Candidate
 from search_spaces._choice import Choice, Option, Options
+from search_spaces._declarations import signature_cost
 from search_spaces._errors import UserError, did_you_mean
-from search_spaces._network import Staged, signature_cost
 from search_spaces._precision import size_bytes
 from search_spaces._slot import Signature, Slot
 from search_spaces._tables import Additive, Factor, SlotTable, SlotTables, count, is_policy
+from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
 
 SCHEMA = 1
 ENUMERABLE = 200_000
@@ -41,10 +42,10 @@ class SearchSpace:
 
     name: str
     choices: tuple[Choice, ...]
-    network: Staged | None = None
+    network: AbstractNetwork | None = None
 
     @staticmethod
-    def of_network(name: str, network: Staged) -> "SearchSpace":
+    def of_network(name: str, network: AbstractNetwork) -> "SearchSpace":
         """The space of a network's architecture choices."""
         return SearchSpace(name, network.arch_choices(), network)
 
@@ -215,10 +216,17 @@ class SearchSpace:
         assert self.tables is not None
         filled = []
         row = np.array([encoding])
+        before, handed_on = "", {}
         for slot in self.tables.slots:
             signature = self.tables.signatures[self.tables.ids(slot, row)[0]]
-            if signature is not None:
-                filled.append(Slot(slot.name, signature))
+            inputs = slot.inputs and tuple(
+                feeding for name in slot.inputs for feeding in handed_on.get(name, (name,))
+            )
+            if signature is None:
+                handed_on[slot.name] = inputs or (before,)
+            else:
+                filled.append(Slot(slot.name, signature, inputs, slot.join))
+                before = slot.name
         return tuple(filled)
 
     def to_json(self) -> dict[str, Any]:
@@ -226,7 +234,7 @@ class SearchSpace:
         choices = [
             {"name": c.name, "options": c.options, "active_if": c.active_if} for c in self.choices
         ]
-        network = self.network.to_json() if self.network else None
+        network = network_to_json(self.network) if self.network else None
         return {"schema": SCHEMA, "name": self.name, "choices": choices, "network": network}
 
     @staticmethod
@@ -240,7 +248,7 @@ class SearchSpace:
             )
             for c in document["choices"]
         )
-        network = Staged.from_json(document["network"]) if document["network"] else None
+        network = network_from_json(document["network"]) if document["network"] else None
         return SearchSpace(document["name"], choices, network)
 
     @cached_property

@@ -15,8 +15,8 @@ import numpy as np
 
 from search_spaces._choice import Choice, Option
 from search_spaces._errors import CandidateError, UserError
-from search_spaces._network import SlotRule, Staged
-from search_spaces._slot import Signature
+from search_spaces._slot import Join, Signature
+from search_spaces.networks._base import AbstractNetwork, SlotRule
 
 MACHINE_INTEGER = 2**62
 """Counts beyond it are Python's integers: exact, and slow."""
@@ -42,6 +42,8 @@ class SlotTable:
         starts: Where the combinations of each operator begin.
         strides_PC: By operator and choice (shared ones, then own ones), how far neighbouring
             options are apart in `ids`; 0 for what is not read.
+        inputs: As `SlotRule.inputs`.
+        join: As `SlotRule.join`.
     """
 
     name: str
@@ -52,6 +54,8 @@ class SlotTable:
     options_KO: np.ndarray
     starts: np.ndarray
     strides_PC: np.ndarray
+    inputs: tuple[str, ...] | None
+    join: Join
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -103,7 +107,7 @@ class SlotTable:
 class SlotTables:
     """The tables of all slots of a space, over one numbering of signatures."""
 
-    def __init__(self, choices: Sequence[Choice], network: Staged) -> None:
+    def __init__(self, choices: Sequence[Choice], network: AbstractNetwork) -> None:
         self.signatures: list[Signature | None] = [None]
         self._numbers: dict[Signature | None, int] = {None: 0}
         self._positions = {choice.name: i for i, choice in enumerate(choices)}
@@ -127,7 +131,7 @@ class SlotTables:
         needed = (*(n for n in rule.shared if not is_policy(n)), *rule.own[:1])
         return all(name in self._positions for name in needed)
 
-    def _table(self, rule: SlotRule, network: Staged) -> SlotTable:
+    def _table(self, rule: SlotRule, network: AbstractNetwork) -> SlotTable:
         shared = [name for name in rule.shared if name in self._positions]
         # Dimensions that no operator of the slot reads any more may have been trimmed away.
         own = [name for name in rule.own if name in self._positions]
@@ -158,6 +162,8 @@ class SlotTables:
             options_KO=np.array(options, np.int16).reshape(len(ids), len(own)),
             starts=np.array(starts),
             strides_PC=np.array(strides, int).reshape(len(starts), len(shared) + len(own)),
+            inputs=rule.inputs,
+            join=rule.join,
         )
 
     def _options(self, name: str) -> tuple[Option, ...]:

@@ -3,9 +3,9 @@
 from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
-from search_spaces._network import Stage, Staged
 from search_spaces._resolution import pyramid
 from search_spaces._space import SearchSpace
+from search_spaces.networks.staged import Stage, Staged
 
 
 @final

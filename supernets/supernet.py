@@ -15,11 +15,15 @@ from torch import Tensor, nn
 from search_spaces import Options, SearchSpace, Signature, Slot
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
-from supernets.blocks._base import BLOCKS
-from supernets.blocks._fixed import FIXED_BLOCKS
-from supernets.mixers._base import MIXERS
 from supernets.mixers._mlp import MLP
-from supernets.network import PlainNetwork, module_name, plain_class
+from supernets.network import (
+    PlainNetwork,
+    elastic_class,
+    is_mixer,
+    module_name,
+    plain_class,
+    walk,
+)
 
 
 class ElasticSlot(nn.Module):
@@ -34,7 +38,7 @@ class ElasticSlot(nn.Module):
         self.operators = nn.ModuleDict()
         for name, signature in largest.items():
             self.operators[name] = elastic_class(signature.operator)(signature)
-        mixers = [s for s in largest.values() if s.operator in MIXERS.names()]
+        mixers = [s for s in largest.values() if is_mixer(s.operator)]
         self.mlp = MLP(reduce(elementwise_largest, mixers)) if mixers else None
 
     def weights(self, signature: Signature) -> dict[str, Tensor]:
@@ -42,7 +46,7 @@ class ElasticSlot(nn.Module):
         operator = self.operators[weights_name(signature)]
         assert isinstance(operator, AbstractElastic)
         own = operator.weights(signature)
-        if signature.operator not in MIXERS.names():
+        if not is_mixer(signature.operator):
             return own
         assert self.mlp is not None
         state = {f"mixer.{name}": tensor for name, tensor in own.items()}
@@ -78,9 +82,7 @@ class Supernet(nn.Module):
         In evaluation mode batch norm uses the shared running statistics, which training leaves
         alone: extract and recalibrate before judging a member.
         """
-        for slot in arch:
-            x_BCHW = self.slots[module_name(slot.name)](x_BCHW, slot.signature)
-        return x_BCHW
+        return walk(arch, x_BCHW, lambda slot, x: self._slot(slot.name)(x, slot.signature))
 
     def extract(self, arch: Sequence[Slot]) -> PlainNetwork:
         """A plain network with copies of the member's weights, in evaluation mode."""
@@ -105,15 +107,6 @@ class Supernet(nn.Module):
         slot = self.slots[module_name(name)]
         assert isinstance(slot, ElasticSlot)
         return slot
-
-
-def elastic_class(operator: str) -> type[AbstractElastic]:
-    """The implementation of an operator, or of a stem, downsampling or head."""
-    if operator in FIXED_BLOCKS:
-        return FIXED_BLOCKS[operator]
-    registry = MIXERS if operator in MIXERS.names() else BLOCKS
-    found: type[AbstractElastic] = registry.get(operator)
-    return found
 
 
 def weights_name(signature: Signature) -> str:

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from search_spaces.operators._base import OPERATORS
+from search_spaces.trunk._base import TRUNK
 from supernets.blocks._base import BLOCKS
 from supernets.mixers._base import MIXERS
+from supernets.trunk._base import TRUNK_BLOCKS
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
@@ -59,7 +61,7 @@ PRINTS = ("nas/cli/app.py", "_worker.py")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
-TESTED_THROUGH = {"BLOCKS": "OPERATORS", "MIXERS": "OPERATORS"}
+TESTED_THROUGH = {"BLOCKS": "OPERATORS", "MIXERS": "OPERATORS", "TRUNK_BLOCKS": "TRUNK"}
 """Implementations have the names of declarations, whose contract tests both."""
 
 FILES = sorted(
@@ -243,6 +245,8 @@ def test_a_plug_in_that_is_one_new_file_is_tested() -> None:
 
 def test_every_operator_is_declared_and_implemented_under_one_name() -> None:
     assert OPERATORS.names() == sorted(BLOCKS.names() + MIXERS.names())
+    assert TRUNK.names() == TRUNK_BLOCKS.names()
+    assert not set(TRUNK.names()) & set(OPERATORS.names())
 
 
 def test_tests_mirror_the_packages() -> None:

@@ -22,10 +22,9 @@ from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
 from nas.latency._rows import OVERHEAD, Row, kind_of
-from search_spaces import Additive, SearchSpace, Signature, signature_cost
+from search_spaces import Additive, SearchSpace, Signature, declaration, signature_cost
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
-CONVOLUTIONS = frozenset({"stem", "downsample", "basic", "mbconv", "convnext", "inception", "moat"})
 RIDGE = 3.0
 """Weight of the shared slopes: as much as this many rows of a kind's own."""
 
@@ -226,4 +225,5 @@ def _regression(
 
 
 def _is_fp32_conv(signature: Signature) -> bool:
-    return signature.precision == "fp32" and signature.operator in CONVOLUTIONS
+    is_convolution = "convolution" in declaration(signature.operator).mixing
+    return signature.precision == "fp32" and is_convolution

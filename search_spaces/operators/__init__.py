@@ -1,4 +1,4 @@
 """Torch-free declarations of operators: options, canonical form, costs, prunable groups.
 
-One file per operator; `_base.py` is the contract, `_fixed.py` declares stem, downsampling and head.
+One file per operator; `_base.py` is the contract.
 """

@@ -1,1 +1,1 @@
-"""Operators that bring their own channel part. One file per operator; `_fixed.py` has the rest."""
+"""Operators that bring their own channel part. One file per operator."""

@@ -98,3 +98,21 @@ def test_the_stem_decides_about_every_map(stride: int, sizes: tuple[int, ...]) -
 def test_an_impossible_stem_is_refused() -> None:
     with pytest.raises(UserError, match="stem of stride 3. Strides are 1, 2, 4"):
         replace(staged(STAGE, STAGE), stem_strides=(2, 3))
+
+
+def test_what_cannot_stand_in_a_place_is_refused() -> None:
+    with pytest.raises(UserError, match="offers 'head' as stem, which is a head. Offer a stem"):
+        replace(staged(STAGE, STAGE), stems=("stem", "head"))
+    with pytest.raises(UserError, match=r"unknown stem, downsampling or head 'mbconv'"):
+        replace(staged(STAGE, STAGE), heads=("mbconv",))
+    with pytest.raises(UserError, match="offers no downsample"):
+        replace(staged(STAGE, STAGE), downsamples=())
+
+
+def test_several_stems_are_a_choice_and_one_is_none() -> None:
+    network = replace(staged(STAGE, STAGE), stems=("stem", "patch"))
+    space = SearchSpace.of_network("own", network)
+    assert space.choice("stem.operator").options == ("stem", "patch")
+    assert space.slots(space.encode({"stem.operator": "patch"}))[0].signature.operator == "patch"
+    names = {choice.name for choice in staged(STAGE, STAGE).arch_choices()}
+    assert not {"stem.operator", "stage2.downsample.operator", "head.operator"} & names

@@ -2,25 +2,55 @@
 
     stem - block* - downsample - block* - downsample - block* ... - head
 
-A `Staged` network says which choices there are and what signature each slot has for the options
-taken. It holds numbers only, so it can be stored as JSON and sent to another process.
+Slots are called "stem", "stage2.downsample", "stage2.block1" and "head".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
-from typing import Any, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, NamedTuple, final
 
 from search_spaces._choice import Choice, Option, Options, OptionTable
+from search_spaces._declarations import declaration
 from search_spaces._errors import UserError
 from search_spaces._resolution import Pyramid, pyramid
-from search_spaces._slot import Cost, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractOperator
-from search_spaces.operators._fixed import FIXED, fixed_cost
+from search_spaces._slot import Shape, Signature
+from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
+from search_spaces.operators._base import OPERATORS
+from search_spaces.trunk._base import TRUNK
 
 DEFAULT_PRECISION = "fp32"
 UNREAD = 0
 STEM_STRIDE, STEM_STRIDES = "stem.stride", (1, 2, 4)
+STEM, DOWNSAMPLE, HEAD = "stem", "downsample", "head"
+
+
+class Where(NamedTuple):
+    """What a slot's name says.
+
+    Attributes:
+        place: "stem", "downsample", "head", or "block".
+        stage: Number of the stage, from 1: of a stem the first, of a downsampling the one after
+            it, of a head the last.
+        block: Number of the block in its stage, from 1; 0 for what is no block.
+    """
+
+    place: str
+    stage: int
+    block: int = 0
+
+    @staticmethod
+    def of(slot: str, num_stages: int) -> "Where":
+        """The inverse of naming a slot."""
+        if slot == STEM:
+            return Where(STEM, 1)
+        if slot == HEAD:
+            return Where(HEAD, num_stages)
+        stage, _, place = slot.partition(".")
+        number = int(stage.removeprefix("stage"))
+        if place == DOWNSAMPLE:
+            return Where(DOWNSAMPLE, number)
+        return Where("block", number, int(place.removeprefix("block")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +77,10 @@ class Stage:
         return tuple(name for name, _ in self.options)
 
 
-class SlotRule(NamedTuple):
-    """Which choices decide about a slot: those it shares with other slots, and its own."""
-
-    name: str
-    shared: tuple[str, ...]
-    own: tuple[str, ...]
-
-
+@final
+@NETWORKS.register
 @dataclass(frozen=True, kw_only=True)
-class Staged:
+class Staged(AbstractNetwork):
     """A family of staged networks for square images.
 
     Attributes:
@@ -65,13 +89,21 @@ class Staged:
         num_classes: Outputs of the head.
         stages: One per map of the resolution's pyramid.
         stem_strides: Options for the stride of the stem; () for that of the resolution's pyramid.
+        stems: Names of stems; several are a choice, "stem.operator".
+        downsamples: Names of downsamplings; likewise, for each stage.
+        heads: Names of heads; likewise.
     """
+
+    kind: ClassVar[str] = "staged"
 
     resolution: int
     channels: int
     num_classes: int
     stages: tuple[Stage, ...]
     stem_strides: tuple[int, ...] = ()
+    stems: tuple[str, ...] = (STEM,)
+    downsamples: tuple[str, ...] = (DOWNSAMPLE,)
+    heads: tuple[str, ...] = (HEAD,)
 
     def __post_init__(self) -> None:
         wrong = [stride for stride in self.stem_strides if stride not in STEM_STRIDES]
@@ -88,6 +120,8 @@ class Staged:
         for number, stage in enumerate(self.stages, start=1):
             for name in stage.operators:
                 self._check_dims(f"stage{number}", name, stage)
+        for place, names in self._trunk.items():
+            _check_trunk(place, names)
 
     @cached_property
     def pyramid(self) -> Pyramid:
@@ -99,15 +133,21 @@ class Staged:
         return pyramid(self.resolution, _integer(options.get(STEM_STRIDE, 0)))
 
     def arch_choices(self) -> tuple[Choice, ...]:
-        """The stem's stride; by stage width, depth, and the blocks' operators and dimensions."""
+        """The stem's stride; by stage width, depth, and the blocks' operators and dimensions.
+
+        Of stems, downsamplings and heads where there are several.
+        """
         choices = [Choice(STEM_STRIDE, self.stem_strides)] if self.stem_strides else []
+        choices += self._trunk_choice(STEM)
         for number, stage in enumerate(self.stages, start=1):
             prefix = f"stage{number}"
+            if number > 1:
+                choices += self._trunk_choice(f"{prefix}.{DOWNSAMPLE}")
             choices.append(Choice(f"{prefix}.width", stage.widths))
             choices.append(Choice(f"{prefix}.depth", stage.depths))
             for block in range(1, max(stage.depths) + 1):
                 choices.extend(_block_choices(f"{prefix}.block{block}", block, stage, prefix))
-        return tuple(choices)
+        return (*choices, *self._trunk_choice(HEAD))
 
     def policy_choices(
         self, precisions: tuple[str, ...], sparsities: tuple[float, ...]
@@ -120,22 +160,22 @@ class Staged:
         return tuple(choices)
 
     def slot_rules(self) -> tuple[SlotRule, ...]:
-        """Every slot there could be, in the order data flows."""
+        """Every slot there could be, in a row."""
         stem = (STEM_STRIDE,) if self.stem_strides else ()
-        rules = [SlotRule("stem", (*stem, "stage1.width", "stage1.precision"), ())]
+        rules = [self._trunk_rule(STEM, (*stem, "stage1.width", "stage1.precision"))]
         for number, stage in enumerate(self.stages, start=1):
             prefix = f"stage{number}"
             if number > 1:
                 widths = (f"stage{number - 1}.width", f"{prefix}.width")
                 read = (*stem, *widths, f"{prefix}.precision")
-                rules.append(SlotRule(f"{prefix}.downsample", read, ()))
+                rules.append(self._trunk_rule(f"{prefix}.{DOWNSAMPLE}", read))
             of_stage = (f"{prefix}.{c}" for c in ("width", "depth", "precision", "sparsity"))
             shared = (*stem, *of_stage)
             for block in range(1, max(stage.depths) + 1):
                 slot = f"{prefix}.block{block}"
                 own = ("operator", *stage.dims)
                 rules.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
-        rules.append(SlotRule("head", (*stem, f"{prefix}.width", f"{prefix}.precision"), ()))
+        rules.append(self._trunk_rule(HEAD, (*stem, f"{prefix}.width", f"{prefix}.precision")))
         return tuple(rules)
 
     def reads(self, operator: str) -> tuple[str, ...]:
@@ -143,17 +183,11 @@ class Staged:
         return declaration(operator).dims
 
     def signature(self, slot: str, options: Mapping[str, Option]) -> Signature | None:
-        """What fills the slot, or None if the depth leaves it out.
-
-        Args:
-            slot: Name of one of `slot_rules`.
-            options: At least the options of that rule's choices; policy choices and dimensions that
-                the slot's operator does not read may be missing.
-        """
-        prefix, _, place = slot.partition(".")
-        if not place or place == "downsample":
-            return self._fixed_signature(slot, options)
-        number, block = int(prefix[5:]), int(place[5:])
+        """What fills the slot, or None if the depth leaves it out."""
+        place, number, block = Where.of(slot, len(self.stages))
+        if place != "block":
+            return self._trunk_signature(slot, place, number, options)
+        prefix = f"stage{number}"
         depth = options[f"{prefix}.depth"]
         assert isinstance(depth, int)
         if block > depth:
@@ -182,16 +216,18 @@ class Staged:
             }
             for stage in self.stages
         ]
+        several = {f"{place}s": names for place, names in self._trunk.items() if names != (place,)}
         return {
             "resolution": self.resolution,
             "channels": self.channels,
             "num_classes": self.num_classes,
             "stages": stages,
             "stem_strides": self.stem_strides,
+            **several,
         }
 
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> "Staged":
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Staged":
         """The inverse of `to_json`."""
         stages = tuple(
             Stage(
@@ -205,7 +241,20 @@ class Staged:
         )
         sizes = {name: document[name] for name in ("resolution", "channels", "num_classes")}
         strides = tuple(map(int, document.get("stem_strides", ())))
-        return Staged(stages=stages, stem_strides=strides, **sizes)
+        places = (f"{place}s" for place in (STEM, DOWNSAMPLE, HEAD))
+        trunk = {name: tuple(document[name]) for name in places if name in document}
+        return cls(stages=stages, stem_strides=strides, **trunk, **sizes)
+
+    @property
+    def _trunk(self) -> dict[str, tuple[str, ...]]:
+        return {STEM: self.stems, DOWNSAMPLE: self.downsamples, HEAD: self.heads}
+
+    def _trunk_choice(self, slot: str) -> list[Choice]:
+        names = self._trunk[slot.rpartition(".")[2]]
+        return [Choice(f"{slot}.operator", names)] if len(names) > 1 else []
+
+    def _trunk_rule(self, slot: str, shared: tuple[str, ...]) -> SlotRule:
+        return SlotRule(slot, shared, tuple(choice.name for choice in self._trunk_choice(slot)))
 
     def _check_dims(self, place: str, name: str, stage: Stage) -> None:
         try:
@@ -220,42 +269,41 @@ class Staged:
                 f"It reads {', '.join(operator.dims)}. Add them to the stage's options."
             )
 
-    def _fixed_signature(self, slot: str, options: Mapping[str, Option]) -> Signature:
+    def _trunk_signature(
+        self, slot: str, place: str, number: int, options: Mapping[str, Option]
+    ) -> Signature:
         maps = self.maps(options)
-        sizes = maps.sizes
-        if slot == "stem":
-            number = 1
-            width = _integer(options["stage1.width"])
-            shape = Shape(self.resolution, sizes[0], self.channels, width)
-            pick = Options({"stride": maps.stem_stride})
-        elif slot == "head":
-            number = len(sizes)
-            width = _integer(options[f"stage{number}.width"])
-            shape = Shape(sizes[-1], 1, width, self.num_classes)
-            pick = Options()
+        width = _integer(options[f"stage{number}.width"])
+        size = maps.sizes[number - 1]
+        if place == STEM:
+            shape = Shape(self.resolution, size, self.channels, width)
+        elif place == HEAD:
+            shape = Shape(size, 1, width, self.num_classes)
         else:
-            number = int(slot[5 : slot.index(".")])
-            widths = (_integer(options[f"stage{n}.width"]) for n in (number - 1, number))
-            shape = Shape(sizes[number - 2], sizes[number - 1], *widths)
-            pick = Options()
+            in_width = _integer(options[f"stage{number - 1}.width"])
+            shape = Shape(maps.sizes[number - 2], size, in_width, width)
+        name = str(options.get(f"{slot}.operator", self._trunk[place][0]))
+        operator = declaration(name)
+        known: dict[str, Option] = {"stride": maps.stem_stride}
+        pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
         precision = str(options.get(f"stage{number}.precision", DEFAULT_PRECISION))
-        operator = slot.rpartition(".")[2]
-        return Signature(operator, shape, pick, Options(), precision)
+        return Signature(name, shape, pick, Options(), precision)
 
 
-def signature_cost(signature: Signature) -> Cost:
-    """The closed-form cost of whatever fills a slot."""
-    if signature.operator in FIXED:
-        return fixed_cost(signature)
-    return declaration(signature.operator).cost(signature)
+def _check_trunk(place: str, names: tuple[str, ...]) -> None:
+    """Refuse names that cannot stand in this place.
 
-
-@cache
-def declaration(name: str) -> AbstractOperator:
-    """The torch-free declaration of an operator."""
-    operator = OPERATORS.get(name)()
-    assert isinstance(operator, AbstractOperator)
-    return operator
+    Raises:
+        UserError: Naming the first one.
+    """
+    for name in names:
+        found = TRUNK.get(name).place
+        if found != place:
+            raise UserError(
+                f"a network offers '{name}' as {place}, which is a {found}. Offer a {place}."
+            )
+    if not names:
+        raise UserError(f"a network offers no {place}. Offer one or more.")
 
 
 def _block_choices(slot: str, block: int, stage: Stage, prefix: str) -> list[Choice]:

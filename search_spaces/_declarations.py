@@ -1,0 +1,24 @@
+"""What a signature's operator is: looked up by its name, whatever kind of slot it fills."""
+
+from functools import cache
+
+from search_spaces._slot import Cost, Signature
+from search_spaces.operators._base import OPERATORS, AbstractOperator
+from search_spaces.trunk._base import TRUNK
+
+
+@cache
+def declaration(name: str) -> AbstractOperator:
+    """The torch-free declaration of what fills a slot.
+
+    Raises:
+        UserError: If nothing has this name.
+    """
+    operator = (TRUNK if name in TRUNK.names() else OPERATORS).get(name)()
+    assert isinstance(operator, AbstractOperator)
+    return operator
+
+
+def signature_cost(signature: Signature) -> Cost:
+    """The closed-form cost of whatever fills a slot."""
+    return declaration(signature.operator).cost(signature)

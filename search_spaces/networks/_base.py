@@ -1,0 +1,108 @@
+"""The contract of a kind of network.
+
+A network says which choices there are, which slots there could be and what feeds each, and what
+signature a slot has for the options taken. It holds numbers only, so it can be stored as JSON and
+sent to another process; everything after it knows slots and signatures alone.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Self
+
+from search_spaces._choice import Choice, Option
+from search_spaces._registry import Registry
+from search_spaces._slot import Join, Signature
+
+NETWORKS = Registry("search_spaces.networks", "kind of network")
+
+
+class SlotRule(NamedTuple):
+    """A slot: which choices decide about it, and what feeds it.
+
+    Attributes:
+        name: Dotted, such as "stage2.block1".
+        shared: Choices that it shares with other slots.
+        own: Its own choices, the operator's first; () if nothing is its own.
+        inputs: Slots whose outputs it reads, all of them before it; "" is the image, and None the
+            slot before. In place of one that is left out stand its own inputs.
+        join: How several inputs become one.
+    """
+
+    name: str
+    shared: tuple[str, ...]
+    own: tuple[str, ...]
+    inputs: tuple[str, ...] | None = None
+    join: Join = "sum"
+
+
+class AbstractNetwork(ABC):
+    """A family of networks; subclasses are frozen dataclasses, their file's name is their kind."""
+
+    kind: ClassVar[str]
+    """The name of its file."""
+
+    resolution: int
+    """Side of the images, pixels."""
+
+    channels: int
+    """Of the images."""
+
+    num_classes: int
+    """Outputs."""
+
+    @abstractmethod
+    def arch_choices(self) -> tuple[Choice, ...]:
+        """What may be decided about the architecture; a choice comes after those it depends on."""
+
+    @abstractmethod
+    def policy_choices(
+        self, precisions: tuple[str, ...], sparsities: tuple[float, ...]
+    ) -> tuple[Choice, ...]:
+        """What may be decided about compression."""
+
+    @abstractmethod
+    def slot_rules(self) -> tuple[SlotRule, ...]:
+        """Every slot there could be, each after those that feed it; the last one gives logits."""
+
+    @abstractmethod
+    def reads(self, operator: str) -> tuple[str, ...]:
+        """Dimensions, such as "kernel_size", that decide about a slot of this operator."""
+
+    @abstractmethod
+    def signature(self, slot: str, options: Mapping[str, Option]) -> Signature | None:
+        """What fills the slot, or None if it is left out.
+
+        Args:
+            slot: Name of one of `slot_rules`.
+            options: At least the options of that rule's choices; policy choices and dimensions that
+                the slot's operator does not read may be missing.
+        """
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Everything `from_json` needs."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+
+
+DEFAULT_KIND = "staged"
+
+
+def network_to_json(network: AbstractNetwork) -> dict[str, Any]:
+    """The network's numbers, and its kind unless it is the usual one."""
+    kind = {} if network.kind == DEFAULT_KIND else {"kind": network.kind}
+    return kind | network.to_json()
+
+
+def network_from_json(document: Mapping[str, Any]) -> AbstractNetwork:
+    """The inverse of `network_to_json`.
+
+    Raises:
+        UserError: If there is no such kind.
+    """
+    network = NETWORKS.get(document.get("kind", DEFAULT_KIND)).from_json(document)
+    assert isinstance(network, AbstractNetwork)
+    return network

@@ -1,0 +1,1 @@
+"""Stems, downsamplings and heads: one torch-free declaration per file."""

@@ -1,0 +1,31 @@
+"""The contract of what stands between the blocks of a network: stems, downsamplings, heads."""
+
+from typing import ClassVar, Literal
+
+from search_spaces._choice import Options
+from search_spaces._registry import Registry
+from search_spaces._slot import Group, Shape
+from search_spaces.operators._base import AbstractOperator, Mixing
+
+TRUNK = Registry("search_spaces.trunk", "stem, downsampling or head")
+
+Place = Literal["stem", "downsample", "head"]
+
+
+class AbstractTrunk(AbstractOperator):
+    """Takes its place in every network of a space; only its widths are elastic."""
+
+    place: ClassVar[Place]
+    """Where it may stand. A stem reads "stride" and has no other map than that stride leaves, a
+    downsampling halves the map, a head makes logits of it."""
+
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
+    dims: ClassVar[tuple[str, ...]] = ()
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """Everything that is picked matters."""
+        return pick
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """Nothing can be pruned."""
+        return {}

@@ -1,0 +1,1 @@
+"""Stems, downsamplings and heads with elastic widths: one implementation per file."""

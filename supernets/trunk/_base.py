@@ -1,0 +1,21 @@
+"""The contract of a stem's, a downsampling's or a head's implementation."""
+
+from torch import Tensor
+
+from search_spaces import Registry, Signature
+from supernets._elastic import Index
+from supernets.blocks._base import AbstractBlock
+
+TRUNK_BLOCKS = Registry("supernets.trunk", "stem, downsampling or head")
+
+
+class AbstractTrunkBlock(AbstractBlock):
+    """A block in which only widths are elastic."""
+
+    def sizes(self, signature: Signature) -> dict[str, Index]:
+        """The two widths."""
+        return {"in_width": signature.shape.in_width, "width": signature.shape.width}
+
+    def importance(self) -> dict[str, Tensor]:
+        """Nothing can be pruned."""
+        return {}
