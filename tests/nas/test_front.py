@@ -1,17 +1,18 @@
 """Choosing the front: who is measured first, who is replaced, and on which numbers."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.finalists.entry import Entry, Finetuned
-from nas.finalists.order import finalist_order, spread_order
+from nas.finalists.order import MARGIN, NEARLY, covering_order, finalist_order
 from nas.front.contest import MAX_ROUNDS, Contest, choose_front, over_limit
 from nas.front.measure import Exporter
+from nas.problem.pareto import hypervolume
 from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing
@@ -120,30 +121,67 @@ def front_of(
 LINE = [trial(i, loss=10.0 - i, predicted_ms=1.0 + i) for i in range(8)]
 """A front: each slower and better than the one before."""
 
+FIRST = [0, 7, 3]
+"""Finalists of the line, in their order."""
+
 
 def keys(*numbers: int) -> list[str]:
     return [SPACE.candidate((number,)).key for number in numbers]
 
 
-@given(st.integers(0, 60))
-def test_a_spread_order_is_a_permutation_with_both_ends_first(n: int) -> None:
-    order = spread_order(n)
-    assert sorted(order) == list(range(n))
-    assert order[:2] == [0, n - 1][: min(2, n)]
+losses = st.lists(st.tuples(*[st.integers(1, 30)] * 3), min_size=1, max_size=40, unique=True)
 
 
-@given(n=st.integers(3, 60), k=st.integers(3, 60))
-def test_any_first_ones_of_a_spread_order_leave_no_wide_gap(n: int, k: int) -> None:
-    taken = sorted(spread_order(n)[:k])
-    widest = max(b - a for a, b in itertools.pairwise(taken))
-    assert widest <= 2 * -(-(n - 1) // (len(taken) - 1))
+@given(losses)
+def test_a_covering_order_is_a_permutation_with_both_ends_first(
+    rows: list[tuple[int, ...]],
+) -> None:
+    losses_FM = np.array(rows, float)
+    order = covering_order(losses_FM)
+    assert sorted(order) == list(range(len(rows)))
+    scaled_FM = np.log(losses_FM) - np.log(losses_FM).min(axis=0)
+    nearly_M = NEARLY * scaled_FM.max(axis=0)
+    assert scaled_FM[order[0], 1] <= nearly_M[1]
+    is_best = scaled_FM[:, 0] <= nearly_M[0]
+    assert is_best[order[:2]].any() or set(np.flatnonzero(is_best)) == {order[0]}
+
+
+@given(losses, st.integers(1, 8))
+def test_the_first_of_a_covering_order_have_most_of_the_hypervolume(
+    rows: list[tuple[int, ...]], k: int
+) -> None:
+    scaled_FM = np.log(np.array(rows, float))
+    scaled_FM = (scaled_FM - scaled_FM.min(axis=0)) / np.maximum(np.ptp(scaled_FM, axis=0), 1e-9)
+    reference_M = np.full(3, 1.0 + MARGIN)
+    order = covering_order(np.array(rows, float))
+    found = hypervolume(scaled_FM[order[: k + 2]], reference_M)
+    some = np.random.default_rng(0).permuted(np.tile(np.arange(len(rows)), (20, 1)), axis=1)[:, :k]
+    best = max(hypervolume(scaled_FM[chosen], reference_M) for chosen in some)
+    assert found >= (1 - 1 / np.e) * best - 1e-9
+
+
+def test_of_networks_that_are_about_as_good_the_cheap_one_is_the_best() -> None:
+    slow, fast = (0.694, 0.210, 1_046.0), (0.695, 0.146, 780.0)
+    others = [(0.898, 0.047, 116.0), (0.712, 0.290, 70.0)]
+    assert covering_order(np.array([slow, *others, fast]))[:2] == [1, 3]
+
+
+def test_beyond_the_most_the_order_is_given() -> None:
+    losses_FM = np.array([(10.0 - i, 1.0 + i) for i in range(9)])
+    assert covering_order(losses_FM, 0) == list(range(9))
+    assert sorted(covering_order(losses_FM, 4)) == list(range(9))
+    assert covering_order(losses_FM, 4)[4:] == sorted(covering_order(losses_FM, 4)[4:])
+
+
+def test_one_objective_is_ordered_by_it() -> None:
+    assert covering_order(np.array([[3.0]])) == [0]
 
 
 def test_the_first_to_be_measured_span_the_front() -> None:
     dominated = [trial(20 + i, loss=20.0, predicted_ms=1.0 + i) for i in range(3)]
     failed = trial(30, loss=0.0, predicted_ms=0.1, failure="too small")
     order = [t.number for t in finalist_order(problem(), [*dominated, failed, *LINE])]
-    assert order[:3] == [0, 7, 3]
+    assert order[:3] == FIRST
     assert sorted(order[:8]) == list(range(8))
     assert order[8:] == [20, 21, 22]
 
