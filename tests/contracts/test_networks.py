@@ -120,7 +120,9 @@ def space_of(kind: str) -> SearchSpace:
 
 
 def members(space: SearchSpace) -> list[Candidate]:
-    return covering(space)
+    """Every option of every choice, and some more together."""
+    some = space.sample(np.random.default_rng(1), 24)
+    return [*covering(space), *map(space.candidate, some.tolist())]
 
 
 def random_supernet(space: SearchSpace) -> Supernet:
@@ -192,7 +194,7 @@ def test_it_is_compressed_stored_and_exported(kind: str, tmp_path: Path) -> None
     space = space_of(kind)
     supernet = random_supernet(space)
     images = noise(60, 1, SIDE, SIDE, seed=4)
-    for candidate in members(space):
+    for candidate in covering(space):
         slots = space.slots(candidate.encoding)
         found = compress_for_here(supernet.extract(slots), slots, [noise(16, 1, SIDE, SIDE)])
         expected = found.network(images).numpy()

@@ -54,8 +54,6 @@ def test_failed_and_unfinished_trials_are_not_folded() -> None:
     failed = dataclasses.replace(trials[1], metrics={}, failure="out of memory")
     waiting = dataclasses.replace(trials[3], metrics={})
     controller.ask(problem, [trials[0], failed, trials[2], waiting], 1)
-    assert FOLDED == []  # 0 was known, and 2 is of another history
-    controller.ask(toy_problem(), [trials[0], failed, trials[2], waiting], 1)
     assert FOLDED == [0, 2]
 
 
