@@ -18,6 +18,7 @@ from search_spaces._declarations import declaration as declaration
 from search_spaces._declarations import signature_cost as signature_cost
 from search_spaces._errors import CandidateError as CandidateError
 from search_spaces._errors import UserError as UserError
+from search_spaces._errors import check_ranges as check_ranges
 from search_spaces._errors import did_you_mean as did_you_mean
 from search_spaces._precision import MIXED as MIXED
 from search_spaces._precision import PRECISIONS as PRECISIONS

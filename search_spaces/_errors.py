@@ -4,6 +4,7 @@ Everything else that is raised is a bug and stops the run with a traceback.
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -21,3 +22,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1)
     suggestion = f" Did you mean '{close[0]}'?" if close else ""
     return f"Known: {', '.join(names)}.{suggestion}"
+
+
+def check_ranges(plugin: object, what: str, **ranges: tuple[float, float]) -> None:
+    """Refuse hyper-parameters out of range, and those that are not numbers.
+
+    Args:
+        plugin: Its fields are looked at.
+        what: Its kind and name, such as "controller 'random'".
+        ranges: Lowest and highest value by field; both are allowed.
+
+    Raises:
+        UserError: Naming the field, what was found and what is allowed.
+    """
+    for field, (lowest, highest) in ranges.items():
+        value = getattr(plugin, field)
+        if not lowest <= value <= highest:
+            most = f" and at most {highest:g}" if math.isfinite(highest) else ""
+            raise UserError(
+                f"{what}: {field} is {value}. It must be at least {lowest:g}{most}. Change it."
+            )

@@ -5,7 +5,6 @@ the problem, the trials so far, n and the seed, so that a resumed search continu
 never stopped. Population, archive and surrogate are recomputed from the trials.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate, Registry, UserError
+from search_spaces import Candidate, Registry
 
 CONTROLLERS = Registry("nas.controllers", "controller")
 
@@ -65,24 +64,3 @@ def one_blas_thread() -> AbstractContextManager[object]:
     processes.
     """
     return threadpool_limits(limits=1, user_api="blas")
-
-
-def check_ranges(controller: AbstractController, name: str, **ranges: tuple[float, float]) -> None:
-    """Refuse hyper-parameters out of range, and those that are not numbers.
-
-    Args:
-        controller: Its fields are looked at.
-        name: What the user calls it.
-        ranges: Lowest and highest value by field; both are allowed.
-
-    Raises:
-        UserError: Naming the field, what was found and what is allowed.
-    """
-    for field, (lowest, highest) in ranges.items():
-        value = getattr(controller, field)
-        if not lowest <= value <= highest:
-            most = f" and at most {highest:g}" if math.isfinite(highest) else ""
-            raise UserError(
-                f"controller '{name}': {field} is {value}. "
-                f"It must be at least {lowest:g}{most}. Change it."
-            )

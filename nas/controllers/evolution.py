@@ -22,7 +22,7 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
+from nas.controllers._base import CONTROLLERS, AbstractController, generator
 from nas.controllers._variation import (
     crossed,
     encodings_of,
@@ -35,7 +35,7 @@ from nas.problem.feasible import repair
 from nas.problem.pareto import non_dominated
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate
+from search_spaces import Candidate, check_ranges
 
 BROOD, ROUNDS = 8, 16
 """Children made at a time, and how often before `propose` has to help itself."""
@@ -69,7 +69,7 @@ class Evolution(AbstractController):
     def __post_init__(self) -> None:
         check_ranges(
             self,
-            "evolution",
+            "controller 'evolution'",
             warm_up=(1, np.inf),
             population=(1, np.inf),
             tournament=(1, np.inf),

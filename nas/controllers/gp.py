@@ -21,7 +21,6 @@ import numpy as np
 from nas.controllers._base import (
     CONTROLLERS,
     AbstractController,
-    check_ranges,
     generator,
     one_blas_thread,
 )
@@ -37,7 +36,7 @@ from nas.controllers._variation import codes, codes_of_trials, fresh, propose
 from nas.problem.feasible import neighbours, repair
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate
+from search_spaces import Candidate, check_ranges
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -67,7 +66,7 @@ class GP(AbstractController):
     warm_up: int = 10
 
     def __post_init__(self) -> None:
-        check_ranges(self, "gp", warm_up=(1, np.inf))
+        check_ranges(self, "controller 'gp'", warm_up=(1, np.inf))
 
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
         """See `AbstractController.ask`."""

@@ -13,13 +13,13 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
+from nas.controllers._base import CONTROLLERS, AbstractController, generator
 from nas.controllers._variation import encodings_of, propose, selection_order, spread
 from nas.problem.feasible import neighbours
 from nas.problem.pareto import ranks
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate
+from search_spaces import Candidate, check_ranges
 
 STARTS = 8
 """Random networks that are made at a time."""
@@ -40,7 +40,7 @@ class Local(AbstractController):
     warm_up: int = 10
 
     def __post_init__(self) -> None:
-        check_ranges(self, "local", warm_up=(1, np.inf))
+        check_ranges(self, "controller 'local'", warm_up=(1, np.inf))
 
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
         """See `AbstractController.ask`."""

@@ -17,7 +17,7 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
+from nas.controllers._base import CONTROLLERS, AbstractController, generator
 from nas.controllers._optuna import (
     is_third_known,
     rebuilt_study,
@@ -28,7 +28,7 @@ from nas.controllers._optuna import (
 from nas.controllers._variation import propose
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate
+from search_spaces import Candidate, check_ranges
 
 GENERATION = "NSGAIISampler:generation"
 """Under this name optuna's sampler notes the generation of a trial, an integer from 0."""
@@ -56,7 +56,7 @@ class NSGA2(AbstractController):
     def __post_init__(self) -> None:
         check_ranges(
             self,
-            "nsga2",
+            "controller 'nsga2'",
             population=(2, np.inf),
             mutations=(0, np.inf),
             crossover=(0, 1),

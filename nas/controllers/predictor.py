@@ -29,7 +29,6 @@ import numpy as np
 from nas.controllers._base import (
     CONTROLLERS,
     AbstractController,
-    check_ranges,
     generator,
     one_blas_thread,
 )
@@ -51,7 +50,7 @@ from nas.problem.feasible import repair
 from nas.problem.pareto import non_dominated
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate
+from search_spaces import Candidate, check_ranges
 
 HOPELESS, HOPELESS_COST = 1.6, 3.0
 """Losses beyond this many warped units above the median do not count: of what is predicted, and of
@@ -89,7 +88,7 @@ class Predictor(AbstractController):
     explore: int = 10
 
     def __post_init__(self) -> None:
-        check_ranges(self, "predictor", warm_up=(2, np.inf), explore=(1, np.inf))
+        check_ranges(self, "controller 'predictor'", warm_up=(2, np.inf), explore=(1, np.inf))
 
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
         """See `AbstractController.ask`."""

@@ -16,7 +16,7 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers._base import CONTROLLERS, AbstractController, check_ranges, generator
+from nas.controllers._base import CONTROLLERS, AbstractController, generator
 from nas.controllers._optuna import (
     REMEMBERED,
     is_third_known,
@@ -28,7 +28,7 @@ from nas.controllers._optuna import (
 from nas.controllers._variation import propose
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate
+from search_spaces import Candidate, check_ranges
 
 
 @final
@@ -48,7 +48,7 @@ class TPE(AbstractController):
     draws: int = 24
 
     def __post_init__(self) -> None:
-        check_ranges(self, "tpe", warm_up=(1, np.inf), draws=(1, np.inf))
+        check_ranges(self, "controller 'tpe'", warm_up=(1, np.inf), draws=(1, np.inf))
 
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
         """See `AbstractController.ask`."""
