@@ -1,12 +1,10 @@
-"""What one batch teaches: the lessons of a supernet, or those of one network alone.
+"""What one batch teaches: the members of a supernet, or one network alone.
 
-Both are `supernets.team.Batches`: called with the number of a batch, they add gradients and return
-losses; they go to other processes by pickle, so they hold no network. Shapes: B batch, C channels,
-H W space, K classes.
+Both go to other processes by pickle, so they hold no network. Shapes: B batch, C channels, H W
+space, K classes.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -14,51 +12,60 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from supernets.context import Context, autocast
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.supernet import Supernet
 from supernets.task import distillation_loss, label_loss
-from supernets.team import Losses
+from supernets.team import AbstractBatches, Losses, State
 from supernets.train import TrainPlan
 
 
 @final
 @dataclass(frozen=True)
-class SupernetLessons:
-    """The members that the method plans, taught by the batch's first one.
+class SupernetLessons(AbstractBatches):
+    """What a training method does with a supernet.
 
     Attributes:
         plan: Precision, memory format, smoothing, seed.
-        method: Which members a batch trains.
+        method: Trains members on a batch.
     """
 
     plan: TrainPlan
     method: AbstractMethod
 
-    def __call__(self, network: nn.Module, images: Images, turn: int) -> Losses:
-        """Adds gradients; the losses of the members in the method's order."""
+    def initial_state(self) -> State:
+        """The method's."""
+        return self.method.initial_state()
+
+    def __call__(
+        self, network: nn.Module, images: Images, turn: int, state: State
+    ) -> tuple[Losses, State]:
+        """Adds gradients; the losses in the method's order, and its report."""
         assert isinstance(network, Supernet)
         plan = self.plan
         images_BCHW, labels_B = _laid_out(images.batch(turn, plan.batch_size, plan.seed), plan)
-        teacher_BK: Tensor | None = None
-        losses = []
-        for lesson in self.method.plan(turn, np.random.default_rng([plan.seed, 3, turn])):
-            with autocast(plan.precision):
-                logits_BK = network(images_BCHW, network.space.slots(lesson.encoding))
-            loss = label_loss(logits_BK, labels_B, smoothing=plan.label_smoothing)
-            if teacher_BK is None:
-                teacher_BK = logits_BK.detach()
-            elif lesson.teacher_share:
-                distilled = distillation_loss(logits_BK, teacher_BK)
-                loss = torch.lerp(loss, distilled, lesson.teacher_share)
-            (loss * lesson.weight).backward()
-            losses.append((lesson.role, float(loss.detach())))
-        return losses
+        context = Context(
+            supernet=network,
+            plan=plan,
+            turn=turn,
+            images_BCHW=images_BCHW,
+            labels_B=labels_B,
+            rng=np.random.default_rng([plan.seed, 3, turn]),
+            state={name: _read_only(array) for name, array in state.items()},
+        )
+        losses = self.method.step(context)
+        # Copied, as if it had come from another process.
+        return losses, {name: np.array(value) for name, value in context.report.items()}
+
+    def fold(self, state: State, reports: Sequence[State]) -> State:
+        """The method's."""
+        return self.method.fold(state, reports)
 
 
 @final
 @dataclass(frozen=True)
-class AloneLessons:
+class AloneLessons(AbstractBatches):
     """One network on the labels, and on a teacher's answers if there is one.
 
     Attributes:
@@ -71,7 +78,9 @@ class AloneLessons:
     teacher: Callable[[Tensor], Tensor] | None = None
     teacher_share: float = 0.5
 
-    def __call__(self, network: nn.Module, images: Images, turn: int) -> Losses:
+    def __call__(
+        self, network: nn.Module, images: Images, turn: int, state: State
+    ) -> tuple[Losses, State]:
         """Adds gradients; the one loss."""
         plan = self.plan
         images_BCHW, labels_B = _laid_out(images.batch(turn, plan.batch_size, plan.seed), plan)
@@ -83,12 +92,7 @@ class AloneLessons:
                 teacher_BK = self.teacher(images_BCHW)
             loss = torch.lerp(loss, distillation_loss(logits_BK, teacher_BK), self.teacher_share)
         loss.backward()
-        return [("network", float(loss.detach()))]
-
-
-def autocast(precision: str) -> AbstractContextManager[None]:
-    """bf16 where it is safe, or nothing."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+        return [("network", float(loss.detach()))], {}
 
 
 def _laid_out(batch: tuple[Tensor, Tensor], plan: TrainPlan) -> tuple[Tensor, Tensor]:
@@ -96,3 +100,9 @@ def _laid_out(batch: tuple[Tensor, Tensor], plan: TrainPlan) -> tuple[Tensor, Te
     if plan.channels_last:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
     return images_BCHW, labels_B
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -84,6 +84,14 @@ class Supernet(nn.Module):
         """
         return walk(arch, x_BCHW, lambda slot, x: self._slot(slot.name)(x, slot.signature))
 
+    def features(self, x_BCHW: Tensor, arch: Sequence[Slot]) -> dict[str, Tensor]:
+        """What every slot of one member gives, by its name and in their order; last the logits."""
+        found = {}
+        for slot in arch:
+            x_BCHW = self(x_BCHW, (slot,))
+            found[slot.name] = x_BCHW
+        return found
+
     def extract(self, arch: Sequence[Slot]) -> PlainNetwork:
         """A plain network with copies of the member's weights, in evaluation mode."""
         network = PlainNetwork(arch)

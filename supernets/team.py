@@ -4,16 +4,20 @@ Every optimizer step adds up the gradients of `shards` batches, whoever computes
 has its own images, members and batch-norm statistics, and the sum is taken in the order of the
 batches. What is learnt therefore does not depend on the number of processes, and training continues
 with another number. Weights and gradients lie in memory that all processes share; the first process
-steps the optimizer while the others wait asleep at a pipe.
+steps the optimizer while the others wait asleep at a pipe. What batches keep from step to step goes
+to the others with the number of a batch, and its next value is made in the first process, from what
+all batches of a step report.
 
 Processes of one thread each are faster than threads of one process: small operators give a thread
 little to do between two barriers (`docs/decisions/0024`).
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,11 +28,44 @@ Losses = list[tuple[str, float]]
 """Who was trained, and its loss."""
 
 
-class Batches(Protocol):
-    """What a batch teaches a network."""
+State = Mapping[str, np.ndarray]
+"""Named arrays that live from step to step; small, because every batch is sent them."""
 
-    def __call__(self, network: nn.Module, images: Images, turn: int) -> Losses:
-        """Adds the gradients of batch `turn` to the network's parameters."""
+
+class AbstractBatches(ABC):
+    """What batches teach a network, and what they keep from step to step."""
+
+    def initial_state(self) -> State:
+        """What is kept before the first step."""
+        return {}
+
+    @abstractmethod
+    def __call__(
+        self, network: nn.Module, images: Images, turn: int, state: State
+    ) -> tuple[Losses, State]:
+        """Adds the gradients of a batch to the network's parameters; a function of the arguments.
+
+        Args:
+            network: In training mode; other processes may be computing with its weights.
+            images: To train on.
+            turn: Number of the batch.
+            state: As the steps before have left it.
+
+        Returns:
+            The losses, and what the batch reports to `fold`.
+        """
+
+    def fold(self, state: State, reports: Sequence[State]) -> State:
+        """What is kept after a step; a pure function.
+
+        Args:
+            state: Before the step.
+            reports: Of the step's batches, in the order of their numbers.
+
+        Returns:
+            Arrays of the same names, shapes and types as before.
+        """
+        return state
 
 
 class Team:
@@ -46,7 +83,7 @@ class Team:
         self,
         network: nn.Module,
         images: Images,
-        batches: Batches,
+        batches: AbstractBatches,
         *,
         processes: int = 1,
         threads: int = 0,
@@ -76,11 +113,15 @@ class Team:
             unshare(self._network)
         torch.set_num_threads(self._threads_before)
 
-    def add_gradients(self, turns: Sequence[int]) -> Losses:
+    def add_gradients(self, turns: Sequence[int], state: State) -> tuple[Losses, State]:
         """Leaves the mean gradient of some batches in the network's parameters.
 
         Args:
             turns: Their numbers.
+            state: What the batches keep.
+
+        Returns:
+            Their losses, and what they keep from now on.
 
         Raises:
             WorkerDiedError: If a process has ended.
@@ -88,21 +129,25 @@ class Team:
         parameters = list(self._network.parameters())
         totals: list[Tensor | None] = [None] * len(parameters)
         losses: Losses = []
+        reports: list[State] = []
         for first in range(0, len(turns), self._processes):
             own, *others = turns[first : first + self._processes]
             for worker, turn in zip(self._workers, others, strict=False):
-                worker.send(turn)
+                worker.send((turn, state))
             self._network.zero_grad(set_to_none=True)
-            losses += self._batches(self._network, self._images, own)
+            found, report = self._batches(self._network, self._images, own, state)
+            losses += found
+            reports.append(report)
             _add(totals, [parameter.grad for parameter in parameters])
             for number in range(len(others)):
-                found, has_gradient = self._workers[number].receive()
+                found, report, has_gradient = self._workers[number].receive()
                 losses += found
+                reports.append(report)
                 shared = zip(self._gradients[number], has_gradient, strict=True)
                 _add(totals, [gradient if has else None for gradient, has in shared])
         for parameter, total in zip(parameters, totals, strict=True):
             parameter.grad = None if total is None else total.div_(len(turns))
-        return losses
+        return losses, self._batches.fold(state, reports)
 
 
 @dataclass
@@ -111,19 +156,20 @@ class _Member:
 
     network: nn.Module
     images: Images
-    batches: Batches
+    batches: AbstractBatches
     gradients: Tensor
     threads: int
 
-    def __call__(self, turn: int) -> tuple[Losses, list[bool]]:
+    def __call__(self, batch: tuple[int, State]) -> tuple[Losses, State, list[bool]]:
+        turn, state = batch
         torch.set_num_threads(self.threads)
         parameters = list(self.network.parameters())
         self.network.zero_grad(set_to_none=True)
-        losses = self.batches(self.network, self.images, turn)
+        losses, report = self.batches(self.network, self.images, turn, state)
         for gradient, parameter in zip(views(self.gradients, parameters), parameters, strict=True):
             if parameter.grad is not None:
                 gradient.copy_(parameter.grad)
-        return losses, [parameter.grad is not None for parameter in parameters]
+        return losses, report, [parameter.grad is not None for parameter in parameters]
 
 
 def share(network: nn.Module) -> None:

@@ -2,10 +2,10 @@
 
 A step of the optimizer takes the mean gradient of a few batches, each a pure function of its
 number: data order, augmentation and the members it trains are drawn from generators seeded by
-(seed, number) (`supernets.images`, `supernets.steps`). A checkpoint therefore needs weights,
-optimizer and the step number only, and a resumed run ends bit-identical to one that was never
-interrupted (same versions, same number of threads per process). How many processes share the
-batches changes nothing (`supernets.team`).
+(seed, number) (`supernets.images`, `supernets.steps`), and of what is kept from step to step. A
+checkpoint therefore needs weights, optimizer, what is kept and the step number only, and a resumed
+run ends bit-identical to one that was never interrupted (same versions, same number of threads per
+process). How many processes share the batches changes nothing (`supernets.team`).
 """
 
 import math
@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,11 +24,13 @@ from search_spaces import UserError
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
 from supernets.optimizers._base import OPTIMIZERS, SCALE
-from supernets.team import Batches, Losses, Team
+from supernets.team import AbstractBatches, Losses, State, Team
 
 CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
 """At most this share of the time goes into writing checkpoints."""
+
+NOTHING: State = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,7 @@ def train(
     network: nn.Module,
     images: Images,
     plan: TrainPlan,
-    batches: Batches,
+    batches: AbstractBatches,
     *,
     directory: Path,
     on_step: Callable[[Progress], None] = lambda numbers: None,
@@ -126,7 +130,7 @@ def train(
         UserError: If the checkpoint does not fit, or a process ends.
     """
     _lay_out(network, plan)
-    state = TrainState(network, plan)
+    state = TrainState(network, plan, batches.initial_state())
     path = directory / CHECKPOINT_FILE
     if path.exists():
         state.load(path)
@@ -137,8 +141,9 @@ def train(
         for step in range(state.step, plan.steps):
             started = time.monotonic()
             before_step(step)
-            losses = team.add_gradients(turns_of(step, plan))
+            losses, kept = team.add_gradients(turns_of(step, plan), state.kept)
             rate = _advance(state, plan, step, losses)
+            state.keep(kept)
             latest |= {f"loss_{role}": loss for role, loss in losses}
             seconds = time.monotonic() - started
             on_step(
@@ -164,7 +169,7 @@ def seconds_per_step(
     network: nn.Module,
     images: Images,
     plan: TrainPlan,
-    batches: Batches,
+    batches: AbstractBatches,
     *,
     steps: int,
     processes: int = 1,
@@ -176,13 +181,14 @@ def seconds_per_step(
     With several processes the first step waits until all of them have begun.
     """
     _lay_out(network, plan)
-    state = TrainState(network, plan)
+    state = TrainState(network, plan, batches.initial_state())
     seconds = []
     processes = min(processes, plan.shards)
     with Team(network, images, batches, processes=processes, threads=threads) as team:
         for step in range(steps + 1):
             started = time.perf_counter()
-            team.add_gradients(turns_of(step, plan))
+            _, kept = team.add_gradients(turns_of(step, plan), state.kept)
+            state.keep(kept)
             state.advance(learning_rate(0, plan))
             seconds.append(time.perf_counter() - started)
     return average(seconds[1:])
@@ -199,9 +205,11 @@ def _lay_out(network: nn.Module, plan: TrainPlan) -> None:
 
 
 class TrainState:
-    """What a checkpoint holds: weights, their average, optimizers' moments, the next step."""
+    """What a checkpoint holds: weights, their average, optimizers' moments, the next step, and what
+    batches keep.
+    """
 
-    def __init__(self, network: nn.Module, plan: TrainPlan) -> None:
+    def __init__(self, network: nn.Module, plan: TrainPlan, kept: State = NOTHING) -> None:
         self.network = network
         self.names, self.parameters = zip(*network.named_parameters(), strict=True)
         self.average = [parameter.detach().clone() for parameter in self.parameters]
@@ -209,6 +217,7 @@ class TrainState:
             network, weight_decay=plan.weight_decay
         )
         self.step = 0
+        self.kept = _arrays(kept)
         self._ema_decay = plan.ema_decay
 
     def advance(self, rate: float) -> None:
@@ -232,6 +241,20 @@ class TrainState:
         for parameter, average in zip(self.parameters, self.average, strict=True):
             parameter.copy_(average)
 
+    def keep(self, kept: State) -> None:
+        """Replaces what batches keep.
+
+        Raises:
+            UserError: If its names, shapes or types are others, which no checkpoint could continue.
+        """
+        new = _arrays(kept)
+        if _layout(new) != _layout(self.kept):
+            raise UserError(
+                f"the training method keeps {_layout(new)} after step {self.step}, and before it "
+                f"{_layout(self.kept)}. Its `fold` must leave names, shapes and types as they are."
+            )
+        self.kept = new
+
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         tensors = {f"model.{n}": t for n, t in self.network.state_dict().items()}
@@ -239,13 +262,14 @@ class TrainState:
         for name, parameter in zip(self.names, self.parameters, strict=True):
             for key, value in self._moments(parameter).items():
                 tensors[f"{key}.{name}"] = value
+        tensors |= {f"method.{name}": torch.tensor(value) for name, value in self.kept.items()}
         write_tensors(path, tensors, {"step": self.step})
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint.
 
         Raises:
-            UserError: If it belongs to another network.
+            UserError: If it belongs to another network, or what its batches kept to other batches.
         """
         tensors, document = read_tensors(path)
         model = _under("model.", tensors)
@@ -254,6 +278,14 @@ class TrainState:
                 f"checkpoint '{path}' belongs to another network. "
                 "Delete it to train from the start, or use the space it was trained with."
             )
+        kept = {name: tensor.numpy() for name, tensor in _under("method.", tensors).items()}
+        if _layout(kept) != _layout(self.kept):
+            raise UserError(
+                f"checkpoint '{path}' belongs to another training method: it keeps "
+                f"{_layout(kept)}, and this one keeps {_layout(self.kept)}. "
+                "Delete it to train from the start, or use the method it was trained with."
+            )
+        self.kept = kept
         self.network.load_state_dict(model)
         average = _under("average.", tensors)
         by_name = dict(zip(self.names, self.parameters, strict=True))
@@ -262,12 +294,12 @@ class TrainState:
             self.average[i].copy_(average[name])
         for key, tensor in tensors.items():
             moment, _, name = key.partition(".")
-            if moment in ("model", "average"):
+            if moment in ("model", "average", "method"):
                 continue
             parameter = by_name[name]
             is_like = tensor.shape == parameter.shape
-            kept = torch.empty_like(parameter).copy_(tensor) if is_like else tensor
-            owners[parameter].state[parameter][moment] = kept
+            value = torch.empty_like(parameter).copy_(tensor) if is_like else tensor
+            owners[parameter].state[parameter][moment] = value
         self.step = document["step"]
 
     def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
@@ -296,6 +328,16 @@ def _advance(state: "TrainState", plan: TrainPlan, step: int, losses: Losses) ->
         )
     state.advance(rate)
     return rate
+
+
+def _arrays(state: State) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in state.items()}
+
+
+def _layout(state: State) -> str:
+    """Names, types and shapes, such as "loss float64 (3,)"."""
+    found = (f"{name} {array.dtype} {array.shape}" for name, array in sorted(state.items()))
+    return ", ".join(found) or "nothing"
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

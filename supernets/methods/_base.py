@@ -1,43 +1,51 @@
-"""The contract of a training method."""
+"""The contract of a training method: what one batch does, and what lives from step to step."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
-
-import numpy as np
+from collections.abc import Sequence
 
 from search_spaces import Registry
+from supernets.context import Context
+from supernets.team import Losses, State
 
 METHODS = Registry("supernets.methods", "training method")
 
-
-LARGEST, SMALLEST, RANDOM = "largest", "smallest", "random"
-
-
-class Lesson(NamedTuple):
-    """What one member learns from one batch.
-
-    Attributes:
-        role: "largest", "smallest" or "random"; for logs.
-        encoding: The member, by option indices.
-        teacher_share: How much of its loss is distillation from the batch's first member; the rest
-            is the labels'. 0 for the first member.
-        weight: Factor of its loss.
-    """
-
-    role: str
-    encoding: tuple[int, ...]
-    teacher_share: float = 0.0
-    weight: float = 1.0
+GIVEN = frozenset({"space", "seed", "sparse_from", "is_within"})
+"""Fields of a method that training gives; all others are hyper-parameters, for `--set`."""
 
 
 class AbstractMethod(ABC):
-    """Decides what each batch trains; a pure function of its number, so that resuming is exact."""
+    """How batches teach a supernet. Subclasses are frozen dataclasses.
+
+    Its fields `GIVEN` are the space, the seed of what is drawn once for all batches, the first
+    batch in which members may be pruned, and which rows of encodings (N, C) the limits allow (None
+    for all). Further fields are hyper-parameters with defaults: numbers, words or booleans. They
+    are checked when a method is made (`search_spaces.check_ranges`).
+
+    Resuming is exact, and the number of processes makes no difference, because a batch depends on
+    its `Context` alone, and the state on the reports alone. Gradients of a step's batches are
+    averaged.
+    """
+
+    def initial_state(self) -> State:
+        """Named arrays before the first step. They are part of the checkpoint."""
+        return {}
 
     @abstractmethod
-    def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
-        """The members to train on batch `turn`, in order; gradients add up.
+    def step(self, context: Context) -> Losses:
+        """Trains on one batch: leaves gradients in the parameters.
+
+        Returns:
+            Who was trained and its loss, for logs; at least one. Not finite ones end training.
+        """
+
+    def fold(self, state: State, reports: Sequence[State]) -> State:
+        """The state after a step of the optimizer; a pure function.
 
         Args:
-            turn: Number of the batch, from 0; a step of the optimizer takes one or several.
-            rng: Belongs to this batch alone.
+            state: Before it.
+            reports: What each batch of the step reported, in the order of their numbers.
+
+        Returns:
+            Arrays of the same names, shapes and types as before.
         """
+        return state

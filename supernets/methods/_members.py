@@ -17,7 +17,7 @@ from typing import final
 import numpy as np
 
 from search_spaces import Choice, SearchSpace
-from supernets.methods._base import LARGEST, SMALLEST
+from supernets.methods._lessons import LARGEST, SMALLEST
 
 MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
 """Choices of which more leaves less to compute."""

@@ -14,15 +14,18 @@ from typing import final
 
 import numpy as np
 
-from search_spaces import SearchSpace
-from supernets.methods._base import LARGEST, METHODS, RANDOM, SMALLEST, AbstractMethod, Lesson
+from search_spaces import SearchSpace, check_ranges
+from supernets.methods._base import METHODS
+from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, AbstractLessons, Lesson
 from supernets.methods._members import Members
+
+MOST_RANDOM = 64
 
 
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class Sandwich(AbstractMethod):
+class Sandwich(AbstractLessons):
     """Largest, smallest and `num_random` random members per batch.
 
     Attributes:
@@ -40,6 +43,10 @@ class Sandwich(AbstractMethod):
     num_random: int = 2
     teacher_share: float = 0.5
     is_within: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        where = "training method 'sandwich'"
+        check_ranges(self, where, num_random=(0, MOST_RANDOM), teacher_share=(0.0, 1.0))
 
     def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
         """The largest on labels, then smallest and random ones on labels and its logits."""

@@ -19,7 +19,8 @@ from typing import final
 import numpy as np
 
 from search_spaces import SearchSpace
-from supernets.methods._base import LARGEST, METHODS, RANDOM, SMALLEST, AbstractMethod, Lesson
+from supernets.methods._base import METHODS
+from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, AbstractLessons, Lesson
 from supernets.methods._members import Members
 
 TURNS = (LARGEST, LARGEST, RANDOM, RANDOM, SMALLEST, SMALLEST, RANDOM, RANDOM)
@@ -29,7 +30,7 @@ TURNS = (LARGEST, LARGEST, RANDOM, RANDOM, SMALLEST, SMALLEST, RANDOM, RANDOM)
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class SortedNet(AbstractMethod):
+class SortedNet(AbstractLessons):
     """Largest, random, smallest, random members, and so on, each twice.
 
     Attributes:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from supernets.context import autocast
 from supernets.optimizers._base import OPTIMIZERS, SCALE
-from supernets.steps import autocast
 from supernets.train import TrainPlan, TrainState, learning_rate
 from tests.strategies import noise, randomise_
 

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from search_spaces import SearchSpace
+from search_spaces import SearchSpace, UserError
 from search_spaces.operators._base import OPERATORS
-from supernets.methods._base import Lesson
+from supernets.methods._lessons import Lesson
 from supernets.methods.sandwich import Sandwich
 
 
@@ -108,6 +108,21 @@ def test_another_seed_deals_other_operators(mini: SearchSpace) -> None:
 def test_students_learn_from_the_teacher_as_much_as_asked(mini: SearchSpace, share: float) -> None:
     lessons = plan(Sandwich(space=mini, teacher_share=share), 0)
     assert [lesson.teacher_share for lesson in lessons] == [0, share, share, share]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_random": -1}, "num_random is -1. It must be at least 0 and at most 64"),
+        ({"teacher_share": 1.5}, "teacher_share is 1.5. It must be at least 0 and at most 1"),
+        ({"teacher_share": float("nan")}, "teacher_share is nan"),
+    ],
+)
+def test_what_no_batch_could_be_is_refused(
+    mini: SearchSpace, settings: dict[str, float], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"training method 'sandwich': {message}"):
+        Sandwich(space=mini, **settings)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])

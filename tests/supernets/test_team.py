@@ -165,13 +165,13 @@ def test_the_gradient_is_the_mean_over_the_batches(space: SearchSpace, images: I
     teaches = lessons(space, PLAN)
     supernet = Supernet(space).train()
     with Team(supernet, images, teaches) as team:
-        losses = team.add_gradients(range(3))
+        losses, _ = team.add_gradients(range(3), {})
     found = [parameter.grad for parameter in supernet.parameters()]
     alone: list[list[torch.Tensor | None]] = []
     expected_losses = []
     for turn in range(3):
         supernet.zero_grad(set_to_none=True)
-        expected_losses += teaches(supernet, images, turn)
+        expected_losses += teaches(supernet, images, turn, {})[0]
         alone.append([parameter.grad for parameter in supernet.parameters()])
     assert losses == expected_losses
     for mean, parts in zip(found, zip(*alone, strict=True), strict=True):

@@ -11,9 +11,9 @@ import torch
 
 from search_spaces import SearchSpace, UserError
 from supernets import train as training
-from supernets.checkpoint import write_tensors
+from supernets.checkpoint import read_tensors, write_tensors
 from supernets.images import Images
-from supernets.methods._base import LARGEST, AbstractMethod, Lesson
+from supernets.methods._lessons import LARGEST, AbstractLessons, Lesson
 from supernets.methods.sandwich import Sandwich
 from supernets.steps import AloneLessons, SupernetLessons
 from supernets.supernet import Supernet
@@ -26,6 +26,7 @@ from supernets.train import (
     train,
     turns_of,
 )
+from tests.small_methods import Balanced
 from tests.strategies import mini_space, noise
 
 PLAN = TrainPlan(steps=7, batch_size=8, checkpoint_s=0)
@@ -35,7 +36,7 @@ class KilledError(Exception):
     """Stands for kill -9."""
 
 
-class Plain(AbstractMethod):
+class Plain(AbstractLessons):
     """Ordinary training of one member."""
 
     def __init__(self, encoding: tuple[int, ...], *, weight: float = 1.0) -> None:
@@ -161,6 +162,46 @@ def test_a_checkpoint_of_another_space_is_refused(
         trained(other, images, tmp_path)
 
 
+def test_a_checkpoint_of_another_method_is_refused(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    plan = replace(PLAN, steps=1)
+    trained(space, images, tmp_path, plan=plan, method=Balanced(space))
+    before = (tmp_path / CHECKPOINT_FILE).read_bytes()
+    with pytest.raises(
+        UserError,
+        match=r"another training method: it keeps loss float64 \(2,\), "
+        r"seen int64 \(2,\), and this one keeps nothing. Delete it",
+    ):
+        trained(space, images, tmp_path)
+    assert (tmp_path / CHECKPOINT_FILE).read_bytes() == before
+    more = mini_space(operators=("mbconv", "window", "raft"))
+    state = training.TrainState(Supernet(space), plan, Balanced(more).initial_state())
+    with pytest.raises(UserError, match=r"keeps loss float64 \(3,\)"):
+        state.load(tmp_path / CHECKPOINT_FILE)
+
+
+def test_a_checkpoint_without_a_state_continues_only_without_one(
+    space: SearchSpace, images: Images, tmp_path: Path
+) -> None:
+    """As do all that were written before methods had states."""
+    trained(space, images, tmp_path, plan=replace(PLAN, steps=1))
+    tensors, document = read_tensors(tmp_path / CHECKPOINT_FILE)
+    assert not [name for name in tensors if name.startswith("method.")]
+    assert document == {"step": 1}
+    with pytest.raises(UserError, match="it keeps nothing, and this one keeps loss"):
+        trained(space, images, tmp_path, method=Balanced(space))
+
+
+def test_a_state_that_no_checkpoint_could_continue_is_refused(space: SearchSpace) -> None:
+    state = training.TrainState(Supernet(space), PLAN, {"loss": np.zeros(2)})
+    state.keep({"loss": np.ones(2)})
+    for other in ({}, {"loss": np.ones(3)}, {"loss": np.ones(2, int)}, {"lost": np.ones(2)}):
+        with pytest.raises(UserError, match=r"before it loss float64 \(2,\). Its `fold` must"):
+            state.keep(other)
+    assert state.kept["loss"].tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage" * 9])
 def test_a_damaged_checkpoint_is_refused(
     space: SearchSpace, images: Images, tmp_path: Path, content: bytes
@@ -206,7 +247,7 @@ def test_the_first_loss_is_the_label_loss_of_the_extracted_member(
     supernet = Supernet(space).train()
     batch = images.batch(0, 8, 0)
     encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
-    losses = SupernetLessons(PLAN, Plain(tuple(encoding)))(supernet, images, 0)
+    losses, _ = SupernetLessons(PLAN, Plain(tuple(encoding)))(supernet, images, 0, {})
     network = supernet.extract(space.slots(encoding)).train()
     expected = label_loss(network(batch[0]), batch[1], smoothing=PLAN.label_smoothing)
     assert losses == [(LARGEST, pytest.approx(expected.item(), rel=1e-5))]
@@ -223,7 +264,7 @@ def test_a_network_alone_learns_from_labels_and_from_its_teacher(
     for share in (0.0, 0.5, 1.0):
         network = supernet.extract(space.slots(encoding)).train()
         lessons = AloneLessons(PLAN, lambda _: logits, teacher_share=share)
-        [(_, found[share])] = lessons(network, images, 0)
+        [(_, found[share])], _ = lessons(network, images, 0, {})
     network = supernet.extract(space.slots(encoding)).train()
     answers = network(batch[0])
     labels = label_loss(answers, batch[1], smoothing=PLAN.label_smoothing).item()
@@ -259,7 +300,7 @@ def test_the_weight_of_a_lesson_is_a_factor_of_its_gradient(
     gradients = []
     for weight in (1.0, 0.25):
         supernet = Supernet(space).train()
-        SupernetLessons(PLAN, Plain(encoding, weight=weight))(supernet, images, 0)
+        SupernetLessons(PLAN, Plain(encoding, weight=weight))(supernet, images, 0, {})
         gradients.append(supernet.get_parameter("slots.stem.operators.stem.full.layer.conv.weight"))
     assert gradients[0].grad.abs().max() > 0
     torch.testing.assert_close(gradients[1].grad, 0.25 * gradients[0].grad)

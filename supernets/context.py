@@ -1,0 +1,108 @@
+"""What a training method works with: one batch, members of the supernet on images, gradients.
+
+Shapes: B batch, C channels, H W space, K classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from supernets.supernet import Supernet
+from supernets.task import distillation_loss, label_loss
+from supernets.team import State
+from supernets.train import TrainPlan
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One batch.
+
+    Gradients are torch's: `loss.backward()` adds to those of the parameters, and what is there at
+    the end of the step is the batch's. Weights may be memory that other processes compute with at
+    the same time, so a step leaves them alone; `moved` gives this batch others.
+
+    Attributes:
+        supernet: In training mode.
+        plan: How it is trained.
+        turn: Number of the batch, from 0; a step of the optimizer takes one or several.
+        images_BCHW: Augmented and normalised.
+        labels_B: Their classes.
+        rng: Belongs to this batch alone, as does all randomness of a step.
+        state: What the method's `fold` made of earlier steps; read only.
+        report: To be filled by the step: arrays or numbers for `fold`.
+    """
+
+    supernet: Supernet
+    plan: TrainPlan
+    turn: int
+    images_BCHW: Tensor
+    labels_B: Tensor
+    rng: np.random.Generator
+    state: State
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
+        """What a member answers, (B, K)."""
+        with autocast(self.plan.precision):
+            return self.supernet(images_BCHW, self.supernet.space.slots(encoding))
+
+    def features(self, encoding: Sequence[int], images_BCHW: Tensor) -> dict[str, Tensor]:
+        """What every slot of a member gives, by its name and in their order; last the logits."""
+        with autocast(self.plan.precision):
+            return self.supernet.features(images_BCHW, self.supernet.space.slots(encoding))
+
+    def label_loss(self, logits_BK: Tensor, labels_B: Tensor) -> Tensor:
+        """Of the task, a scalar."""
+        return label_loss(logits_BK, labels_B, smoothing=self.plan.label_smoothing)
+
+    def distillation_loss(self, logits_BK: Tensor, teacher_BK: Tensor) -> Tensor:
+        """Of the task, towards a teacher's logits; a scalar."""
+        return distillation_loss(logits_BK, teacher_BK)
+
+    @cached_property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """All shared weights, in a fixed order."""
+        return tuple(self.supernet.parameters())
+
+    def gradients(self, loss: Tensor) -> list[Tensor | None]:
+        """Of a loss, by parameter; None where it does not depend on one. Frees the loss's graph."""
+        return list(torch.autograd.grad(loss, self.parameters, allow_unused=True))
+
+    def set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        """Puts gradients, by parameter, in the place of those that are there."""
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = None
+            if gradient is not None:
+                # Laid out like the parameter, as `backward` does: norms are sums in memory's order.
+                parameter.grad = torch.empty_like(parameter).copy_(gradient.detach())
+
+    @contextmanager
+    def moved(self, offsets: Sequence[Tensor | None]) -> Iterator[None]:
+        """In this context the weights are other ones, for this batch alone; then as they were.
+
+        A loss that is computed in it must be differentiated in it, too.
+
+        Args:
+            offsets: Added to the parameters; None leaves one where it is.
+        """
+        before = [parameter.data for parameter in self.parameters]
+        try:
+            for parameter, offset in zip(self.parameters, offsets, strict=True):
+                if offset is not None:
+                    parameter.data = parameter.data + offset
+            yield
+        finally:
+            for parameter, data in zip(self.parameters, before, strict=True):
+                parameter.data = data
+
+
+def autocast(precision: str) -> AbstractContextManager[None]:
+    """bf16 where it is safe, or nothing."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")

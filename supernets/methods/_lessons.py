@@ -1,0 +1,61 @@
+"""Methods whose batches are lists of members, taught by labels and by the batch's first one."""
+
+from abc import abstractmethod
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from supernets.context import Context
+from supernets.methods._base import AbstractMethod
+from supernets.team import Losses
+
+LARGEST, SMALLEST, RANDOM = "largest", "smallest", "random"
+
+
+class Lesson(NamedTuple):
+    """What one member learns from one batch.
+
+    Attributes:
+        role: "largest", "smallest" or "random"; for logs.
+        encoding: The member, by option indices.
+        teacher_share: How much of its loss is distillation from the batch's first member; the rest
+            is the labels'. 0 for the first member.
+        weight: Factor of its loss.
+    """
+
+    role: str
+    encoding: tuple[int, ...]
+    teacher_share: float = 0.0
+    weight: float = 1.0
+
+
+class AbstractLessons(AbstractMethod):
+    """Decides what each batch trains, as a pure function of its number."""
+
+    @abstractmethod
+    def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
+        """The members to train on batch `turn`, in order; gradients add up.
+
+        Args:
+            turn: Number of the batch, from 0; a step of the optimizer takes one or several.
+            rng: Belongs to this batch alone.
+        """
+
+    @final
+    def step(self, context: Context) -> Losses:
+        """Adds gradients; the losses of the members in their order."""
+        teacher_BK: Tensor | None = None
+        losses = []
+        for lesson in self.plan(context.turn, context.rng):
+            logits_BK = context.logits(lesson.encoding, context.images_BCHW)
+            loss = context.label_loss(logits_BK, context.labels_B)
+            if teacher_BK is None:
+                teacher_BK = logits_BK.detach()
+            elif lesson.teacher_share:
+                distilled = context.distillation_loss(logits_BK, teacher_BK)
+                loss = torch.lerp(loss, distilled, lesson.teacher_share)
+            (loss * lesson.weight).backward()
+            losses.append((lesson.role, float(loss.detach())))
+        return losses
