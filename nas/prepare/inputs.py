@@ -131,9 +131,10 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
     """
     check_precisions(config.precision)
     check_settings(config)
-    METHODS.get(config.method)
     TARGETS.get(config.target)().describe()
-    load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
+    space = load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
+    method = METHODS.get(config.method)
+    method(**config.settings_of(method), space=space)
     weights = Path(config.supernet) / WEIGHTS
     if config.supernet and not is_trained and not weights.is_file():
         raise UserError(

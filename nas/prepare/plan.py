@@ -297,8 +297,10 @@ def training_images(data: DataSet) -> Images:
 
 
 def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMethod:
-    """The training method that the configuration names."""
-    method: AbstractMethod = METHODS.get(config.method)(
+    """The training method that the configuration names, with the settings of `--set`."""
+    cls = METHODS.get(config.method)
+    method: AbstractMethod = cls(
+        **config.settings_of(cls),
         space=problem.space,
         seed=config.seed,
         sparse_from=plan.rank_step * plan.shards,

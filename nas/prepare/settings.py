@@ -1,11 +1,11 @@
 """What `--set` may give: types and ranges of the settings, refused before anything is measured.
 
 Defaults and meanings are in the dataclasses that own the settings: `supernets.train.TrainPlan`,
-`nas.prepare.plan.PhasePlan` and the controller.
+`nas.prepare.plan.PhasePlan`, the controller, the training method and the executor.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from nas.executors import EXECUTORS, make_executor
 from nas.prepare.plan import PhasePlan
 from nas.run.config import TYPE_NAMES, Config, is_a
 from search_spaces import UserError, did_you_mean
+from supernets.methods._base import GIVEN, METHODS
 from supernets.optimizers._base import OPTIMIZERS
 from supernets.train import TrainPlan
 
@@ -51,13 +52,14 @@ def check_settings(config: Config) -> None:
         UserError: Naming the setting, what was found and what is allowed.
     """
     settings: Mapping[str, Any] = config.set
-    plugins = CONTROLLERS.get(config.controller), EXECUTORS.get(config.executor)
+    controller = CONTROLLERS.get(config.controller)
+    plugins = controller, EXECUTORS.get(config.executor), METHODS.get(config.method)
     kinds: dict[str, Any] = {}
     for owner in (*plugins, PhasePlan, TrainPlan):
-        kinds |= {f.name: f.type for f in fields(owner) if f.name not in FLAGS}
+        kinds |= {f.name: f.type for f in fields(owner) if f.name not in FLAGS | GIVEN}
     for name, value in settings.items():
         if name not in kinds:
-            raise UserError(f"unknown setting '{name}'. {did_you_mean(name, kinds)}")
+            raise UserError(f"unknown setting '{name}'. {_instead(name, kinds)}")
         if not is_a(value, kinds[name]):
             raise UserError(f"setting '{name}' is {value!r}. It must be {TYPE_NAMES[kinds[name]]}.")
         low, high = RANGES.get(name, (-math.inf, math.inf))
@@ -66,6 +68,12 @@ def check_settings(config: Config) -> None:
             raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
-    controller, _ = plugins
     controller(**config.settings_of(controller))
     make_executor(config)
+
+
+def _instead(name: str, known: Iterable[str]) -> str:
+    """What to write instead of an unknown setting."""
+    if name in (field.name for field in fields(Config)):
+        return f"Write '{name}' at the top of --config FILE.toml, or give its flag if it has one."
+    return did_you_mean(name, known)

@@ -58,8 +58,8 @@ class Config:
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
             supernet share it.
         threads: Cores that training and scoring use; 0 for all.
-        set: Further settings by name: fields of the training plan, the phase plan and the
-            controller, such as {"learning_rate": 0.001}.
+        set: Further settings by name: fields of the training plan, the phase plan, the controller,
+            the training method and the executor, such as {"learning_rate": 0.001}.
     """
 
     space: str = "hybrid"

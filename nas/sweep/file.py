@@ -42,6 +42,7 @@ from nas.run.config import (
 from nas.sweep.storage import is_url
 from nas.system.text import fractions, words
 from search_spaces import UserError, did_you_mean, is_space_file
+from supernets.methods._base import METHODS
 from supernets.train import TrainPlan
 
 DISTRIBUTIONS = (
@@ -323,7 +324,8 @@ def _common(settings: Mapping[str, Any]) -> str:
 
 def _training(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of `--set`, what is about training."""
-    known = {field.name for field in fields(TrainPlan)}
+    method = METHODS.get(str(settings.get("method", Config.method)))
+    known = {field.name for owner in (TrainPlan, method) for field in fields(owner)}
     return {name: v for name, v in settings.get("set", {}).items() if name in known}
 
 

@@ -4,10 +4,14 @@ from dataclasses import fields
 
 import pytest
 
-from nas.prepare.plan import PhasePlan
+from nas.controllers import CONTROLLERS
+from nas.executors import EXECUTORS
+from nas.prepare.inputs import check_names, make_problem
+from nas.prepare.plan import PhasePlan, make_method
 from nas.prepare.settings import FLAGS, RANGES, WORDS, check_settings
 from nas.run.config import Config
-from search_spaces import UserError
+from search_spaces import UserError, load_space
+from supernets.methods._base import GIVEN, METHODS
 from supernets.train import TrainPlan
 
 
@@ -48,6 +52,46 @@ def test_right_settings_pass() -> None:
 def test_a_setting_of_another_controller_is_unknown() -> None:
     with pytest.raises(UserError, match="unknown setting 'population'"):
         check_settings(Config(controller="random", set={"population": 4}))
+
+
+def test_settings_of_the_training_method_reach_it() -> None:
+    settings = {"num_random": 1, "teacher_share": 0.25}
+    config = Config(space="toy", method="sandwich", set=settings)
+    check_names(config)
+    space = load_space("toy", resolution=16, channels=1, num_classes=10)
+    method = make_method(
+        config, make_problem(space, ()), TrainPlan(steps=10, shards=2, rank_at=0.3)
+    )
+    assert (method.num_random, method.teacher_share, method.sparse_from) == (1, 0.25, 6)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("sortednet", {"num_random": 1}, "unknown setting 'num_random'"),
+        ("sandwich", {"num_random": 1.5}, "'num_random' is 1.5. It must be a whole number"),
+        ("sandwich", {"num_random": 65}, "training method 'sandwich': num_random is 65"),
+        ("sandwich", {"sparse_from": 3}, "unknown setting 'sparse_from'"),
+        ("sandwich", {"space": 3}, "unknown setting 'space'"),
+        ("sandwhich", {}, "unknown training method 'sandwhich'.*Did you mean 'sandwich'"),
+        ("sandwich", {"method": "x"}, "unknown setting 'method'. Write 'method' at the top of"),
+    ],
+)
+def test_a_wrong_setting_of_the_training_method_is_refused(
+    method: str, settings: dict[str, float | str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check_names(Config(space="toy", method=method, set=settings))
+
+
+def test_a_setting_belongs_to_one_kind_of_plug_in() -> None:
+    owners = [
+        {f.name for name in registry.names() for f in fields(registry.get(name))}
+        for registry in (CONTROLLERS, EXECUTORS, METHODS)
+    ]
+    owners += [{f.name for f in fields(plan)} for plan in (TrainPlan, PhasePlan)]
+    names = [name for own in owners for name in own - FLAGS - GIVEN]
+    assert len(set(names)) == len(names)
 
 
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:

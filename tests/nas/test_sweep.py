@@ -93,6 +93,12 @@ def test_settings_of_training_and_other_images_need_supernets_of_their_own(tmp_p
     }
     assert sweep.supernets["toy-2"]["set"] == {"learning_rate": 0.02}
     assert "set.learning_rate" in sweep.varying
+    sandwich = text.replace("learning_rate = [0.01, 0.02]", "num_random = [1, 2]")
+    sandwich = swept(tmp_path, 'method = "sandwich"\n' + sandwich)
+    assert [own["set"] for own in sandwich.supernets.values()] == [
+        {"num_random": 1},
+        {"num_random": 2},
+    ]
     targets = FILE.replace("threads = 1", "timing_threads = [1, 2]").replace(
         "90%MACs", "90%MACs, 9ms"
     )
