@@ -16,11 +16,12 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from nas.controllers._base import CONTROLLERS, check_ranges
+from nas.controllers._base import CONTROLLERS
 from nas.controllers._folding import AbstractFolding
 from nas.problem.feasible import repair
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
+from search_spaces import check_ranges
 
 BROOD, ROUNDS = 8, 16
 """Encodings drawn at a time, and how often before `propose` has to help itself."""
@@ -65,7 +66,9 @@ class Reinforce(AbstractFolding[Policy]):
     explore: float = 0.05
 
     def __post_init__(self) -> None:
-        check_ranges(self, "reinforce", learning_rate=(0, np.inf), forget=(0, 1), explore=(0, 1))
+        check_ranges(
+            self, "controller 'reinforce'", learning_rate=(0, np.inf), forget=(0, 1), explore=(0, 1)
+        )
 
     def begin(self, problem: Problem) -> Policy:
         """Every option is equally likely."""
