@@ -1,6 +1,5 @@
 """The contract of a search space file, ours or a user's."""
 
-import importlib.util
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +7,7 @@ from types import ModuleType
 from search_spaces._errors import UserError
 from search_spaces._registry import Registry
 from search_spaces._space import SearchSpace
+from search_spaces._user_files import blamed, executed, read_source
 
 SPACES = Registry("search_spaces", "space")
 
@@ -52,39 +52,25 @@ def load_space(name: str, *, resolution: int, channels: int, num_classes: int) -
 
 def _built(file: Path, sizes: dict[str, int]) -> SearchSpace:
     """The space of a user's file; whatever goes wrong in it is said with the file's name."""
+    what = f"space file '{file}'"
     if not file.is_file():
         raise UserError(
-            f"space file '{file}' is not there. Name a Python file with one subclass of "
-            f"search_spaces.AbstractSpace, or a space: {', '.join(SPACES.names())}."
+            f"{what} is not there. Name a Python file with one subclass of "
+            f"search_spaces.AbstractSpace, or a space: {', '.join(SPACES.names())}. "
+            "A run that used a space file keeps a copy, its space.py."
         )
-    try:
-        file.read_text(encoding="utf-8")  # as which the run keeps it
-        space = _class_of(_module(file), file)().build(**sizes)
-    except UserError as error:
-        raise UserError(f"space file '{file}': {error}") from error
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise UserError(
-            f"space file '{file}' failed with {type(error).__name__}: {error}. Mend the file; "
-            "`nas space check` runs it alone."
-        ) from error
+    with blamed(what, str(file), "Mend the file; `nas space check` runs it alone."):
+        module = executed(f"space_file_{file.stem}", read_source(file), str(file))
+        space = _class_of(module)().build(**sizes)
     if not isinstance(space, SearchSpace) or space.network is None:
         raise UserError(
-            f"space file '{file}': build() returned {type(space).__name__}. It must return "
+            f"{what}: build() returned {type(space).__name__}. It must return "
             "SearchSpace.of_network(name, Staged(...))."
         )
     return space
 
 
-def _module(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"space_file_{file.stem}", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _class_of(module: ModuleType, file: Path) -> type[AbstractSpace]:
+def _class_of(module: ModuleType) -> type[AbstractSpace]:
     found = [
         value
         for value in vars(module).values()

@@ -3,7 +3,7 @@
 from functools import cache
 
 from search_spaces._slot import Cost, Signature
-from search_spaces.operators._base import OPERATORS, AbstractOperator
+from search_spaces.operators._base import OPERATORS, AbstractMixer, AbstractOperator
 from search_spaces.trunk._base import TRUNK
 
 
@@ -14,7 +14,7 @@ def declaration(name: str) -> AbstractOperator:
     Raises:
         UserError: If nothing has this name.
     """
-    operator = (TRUNK if name in TRUNK.names() else OPERATORS).get(name)()
+    operator = (TRUNK if name in TRUNK else OPERATORS).get(name)()
     assert isinstance(operator, AbstractOperator)
     return operator
 
@@ -22,3 +22,9 @@ def declaration(name: str) -> AbstractOperator:
 def signature_cost(signature: Signature) -> Cost:
     """The closed-form cost of whatever fills a slot."""
     return declaration(signature.operator).cost(signature)
+
+
+@cache
+def is_mixer(operator: str) -> bool:
+    """Whether what fills a slot mixes positions only, so that the slot's channel MLP follows it."""
+    return isinstance(declaration(operator), AbstractMixer)

@@ -4,10 +4,16 @@ A plug-in is one file of its package's folder whose name does not start with an 
 file name is the plug-in's name in configs and on the command line ("digit-pairs" is
 digit_pairs.py). Only the file that is asked for is imported, so an absent optional dependency hurts
 nobody else.
+
+From outside, files register by the same decorators (`search_spaces/_plugins.py`), and so do modules
+of installed packages that the entry-point group `pareto_nas.plugins` names. Such a module is
+imported only when its own name, the last part of the module's, is asked for and no file has it.
 """
 
 import importlib
 import importlib.util
+from functools import cache, cached_property
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,42 +21,156 @@ from search_spaces._errors import UserError, did_you_mean
 
 Plugin = TypeVar("Plugin", bound=type)
 
+GROUP = "pareto_nas.plugins"
+"""Entry points of installed packages; each names a module that registers."""
+
+REGISTRIES: list["Registry"] = []
+"""All of this process."""
+
 
 class Registry:
-    """The plug-ins of one package folder."""
+    """The plug-ins of one package folder, and those from outside that register here."""
 
     def __init__(self, package: str, kind: str) -> None:
+        self.kind = kind
         self._package = package
-        self._kind = kind
         self._classes: dict[str, type] = {}
+        REGISTRIES.append(self)
 
     def register(self, cls: Plugin) -> Plugin:
-        """Class decorator: makes `cls` the plug-in of the file it stands in."""
-        self._classes[cls.__module__.rpartition(".")[2]] = cls
+        """Class decorator: makes `cls` the plug-in of the file it stands in.
+
+        Raises:
+            UserError: If it is one from outside and its name is taken.
+        """
+        package, _, stem = cls.__module__.rpartition(".")
+        if package != self._package:
+            self._check_is_new(stem, cls.__module__)
+        self._classes[stem] = cls
         return cls
 
     def names(self) -> list[str]:
-        """The names that may be asked for, sorted."""
-        spec = importlib.util.find_spec(self._package)
-        assert spec is not None
-        assert spec.submodule_search_locations
-        folder = Path(spec.submodule_search_locations[0])
-        files = (file.stem for file in folder.glob("*.py"))
-        return sorted(stem.replace("_", "-") for stem in files if not stem.startswith("_"))
+        """Names of the folder's files and of what was registered from outside, sorted."""
+        return sorted(_name(stem) for stem in {*self._own, *self._classes})
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such a plug-in; an installed one of that name is imported for it."""
+        stem = _stem(name)
+        if stem not in self._own and stem not in self._classes and stem.isidentifier():
+            import_installed(stem)
+        return stem in self._own or stem in self._classes
 
     def get(self, name: str) -> Any:
         """The class registered in the file called `name`.
 
         Raises:
-            UserError: If there is no such file.
+            UserError: If there is no such file, or it belongs to an installed package and fails.
         """
-        stem = name.replace("-", "_")
-        if stem.replace("_", "-") not in self.names():
-            place = f"{self._package.replace('.', '/')}/{stem}.py"
-            raise UserError(
-                f"unknown {self._kind} '{name}'. {did_you_mean(name, self.names())} "
-                f"To add one, write {place}."
-            )
+        stem = _stem(name)
+        if name not in self:
+            raise self._unknown(name)
         if stem not in self._classes:
             importlib.import_module(f"{self._package}.{stem}")
         return self._classes[stem]
+
+    def from_module(self, module: str) -> type | None:
+        """What a module has registered here."""
+        found = self._classes.get(module.rpartition(".")[2])
+        return found if found is not None and found.__module__ == module else None
+
+    def outside(self) -> list[str]:
+        """Names of what was registered from outside."""
+        return [
+            _name(stem)
+            for stem, cls in self._classes.items()
+            if cls.__module__ != f"{self._package}.{stem}"
+        ]
+
+    def forget(self, module: str) -> None:
+        """Undo what a module has registered."""
+        self._classes = {s: cls for s, cls in self._classes.items() if cls.__module__ != module}
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        spec = importlib.util.find_spec(self._package)
+        assert spec is not None
+        assert spec.submodule_search_locations
+        folder = Path(spec.submodule_search_locations[0])
+        stems = (file.stem for file in folder.glob("*.py"))
+        return frozenset(stem for stem in stems if not stem.startswith("_"))
+
+    def _check_is_new(self, stem: str, module: str) -> None:
+        own = f"{self._package}.{stem}" if stem in self._own else ""
+        taken = self._classes[stem].__module__ if stem in self._classes else own
+        if taken == module:
+            raise UserError(
+                f"it registers two classes as {self.kind} '{_name(stem)}'. Register one."
+            )
+        if taken:
+            raise UserError(
+                f"there is a {self.kind} '{_name(stem)}' already, in {taken}. Give the file "
+                "another name: that is the plug-in's."
+            )
+
+    def _unknown(self, name: str) -> UserError:
+        failures = import_all_installed()
+        outside = sorted({name for registry in REGISTRIES for name in registry.outside()})
+        plugins = f"Plug-ins loaded: {', '.join(outside)}. " if outside else ""
+        if failures:
+            plugins += f"Installed plug-ins that fail: {', '.join(failures)}. "
+        place = f"{self._package.replace('.', '/')}/{_stem(name)}.py"
+        return UserError(
+            f"unknown {self.kind} '{name}'. {did_you_mean(name, self.names())} {plugins}"
+            f"To add one, write {place}, or name a plug-in file with --plugin FILE.py."
+        )
+
+
+@cache
+def installed() -> dict[str, EntryPoint]:
+    """Entry points of installed packages, by the last part of their module's name."""
+    return {_stem(point.module.rpartition(".")[2]): point for point in entry_points(group=GROUP)}
+
+
+def import_installed(stem: str) -> None:
+    """Import the module of that name that an installed package declares, if one does.
+
+    Raises:
+        UserError: If its code fails.
+    """
+    point = installed().get(stem)
+    if point is None:
+        return
+    try:
+        importlib.import_module(point.module)
+    except (Exception, SystemExit) as error:  # others' code may raise anything
+        forget(point.module)
+        package = f" of package '{point.dist.name}'" if point.dist else ""
+        raise UserError(
+            f"installed plug-in '{_name(stem)}'{package} failed with {type(error).__name__}: "
+            f"{error}. Mend or uninstall the package."
+        ) from error
+
+
+def import_all_installed() -> dict[str, str]:
+    """Import what all installed packages declare, for lists; what failed, by name."""
+    failures = {}
+    for stem in installed():
+        try:
+            import_installed(stem)
+        except UserError as error:
+            failures[_name(stem)] = str(error)
+    return failures
+
+
+def forget(module: str) -> None:
+    """Undo all that a module has registered anywhere."""
+    for registry in REGISTRIES:
+        registry.forget(module)
+
+
+def _stem(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _name(stem: str) -> str:
+    return stem.replace("_", "-")

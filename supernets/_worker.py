@@ -12,7 +12,7 @@ from typing import Any
 
 import torch.multiprocessing
 
-from search_spaces import UserError
+from search_spaces import UserError, load_plugin, loaded_plugins
 
 STARTED_BY_CHECKED_S = 5.0
 TIDIED_UP_S = 2.0
@@ -34,6 +34,8 @@ class WorkerDiedError(UserError):
 class Worker:
     """A process that answers messages, one after the other; it ends with whoever started it.
 
+    It is given this one's plug-in files first.
+
     Args:
         work: Called in the process with every message; goes there by pickle, tensors in shared
             memory.
@@ -49,8 +51,9 @@ class Worker:
         with contextlib.nullcontext() if is_fork else _without_interrupts():
             self._process.start()
         there.close()
-        self._unanswered = -1  # what it is to do has no answer
-        # NOTE: not as an argument, whose pipe blocks for ever if the process ends early.
+        self._unanswered = -2  # these two have no answer
+        # NOTE: not as arguments, whose pipe blocks for ever if the process ends early.
+        self.send(loaded_plugins())
         self.send(work)
 
     def send(self, message: Any) -> None:
@@ -138,6 +141,8 @@ def is_orphan() -> bool:
 
 def _serve(pipe: Connection) -> None:
     try:
+        for plugin in pipe.recv():
+            load_plugin(plugin)
         work = pipe.recv()
         while True:
             while not pipe.poll(STARTED_BY_CHECKED_S):

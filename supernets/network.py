@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Signature, Slot
+from search_spaces import Signature, Slot, is_mixer
 from supernets._elastic import AbstractElastic
 from supernets._modules import Add
 from supernets.blocks._base import BLOCKS
@@ -88,16 +88,11 @@ def join_name(slot: str) -> str:
 
 
 @cache
-def is_mixer(operator: str) -> bool:
-    """Whether the slot's channel MLP follows it."""
-    return operator in MIXERS.names()
-
-
-@cache
 def elastic_class(operator: str) -> type[AbstractElastic]:
     """The implementation of what fills a slot."""
-    registries = (TRUNK_BLOCKS, MIXERS)
-    registry = next((known for known in registries if operator in known.names()), BLOCKS)
+    registry = MIXERS if is_mixer(operator) else BLOCKS
+    if operator in TRUNK_BLOCKS:
+        registry = TRUNK_BLOCKS
     found: type[AbstractElastic] = registry.get(operator)
     return found
 

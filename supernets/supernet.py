@@ -12,14 +12,13 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Options, SearchSpace, Signature, Slot
+from search_spaces import Options, SearchSpace, Signature, Slot, is_mixer
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
 from supernets.mixers._mlp import MLP
 from supernets.network import (
     PlainNetwork,
     elastic_class,
-    is_mixer,
     module_name,
     plain_class,
     walk,

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from nas.data import DataSet, load_data
 from nas.run.config import Config
 from nas.search import search
 from nas.system.reporter import Silent
-from search_spaces import SearchSpace
+from search_spaces import SearchSpace, _plugins, declaration
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
 from supernets.steps import SupernetLessons
@@ -128,6 +129,17 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         time_in_two_processes(patch)
         search(TOY, path, Silent())
     return path
+
+
+@pytest.fixture
+def plugins() -> Iterator[Path]:
+    """The folder of plug-ins that are examples; what a test has loaded is unloaded after it."""
+    yield Path(__file__).parents[1] / "examples/plugins"
+    for name in _plugins._loaded:
+        _plugins.forget(_plugins._module(name))
+        sys.modules.pop(_plugins._module(name))
+    _plugins._loaded.clear()
+    declaration.cache_clear()
 
 
 @pytest.fixture

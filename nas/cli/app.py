@@ -26,6 +26,7 @@ from nas.cli.options import (
     DataDir,
     EventFiles,
     Further,
+    Plugins,
     Precision,
     Resolution,
     Seed,
@@ -77,6 +78,7 @@ USAGE_ERROR: Any = typer.BadParameter.__base__
 )
 def search(
     space: SpaceName = None,
+    plugin: Plugins = None,
     budget: Budgets = None,
     data: Data = None,
     data_dir: DataDir = None,
@@ -88,7 +90,8 @@ def search(
     controller: Annotated[
         str | None,
         typer.Option(
-            help="predictor, evolution, local, nsga2, tpe, gp, reinforce or random. [predictor]"
+            help="predictor, evolution, local, nsga2, tpe, gp, reinforce, random or a plug-in's. "
+            "[predictor]"
         ),
     ] = None,
     executor: Annotated[
@@ -130,6 +133,7 @@ def search(
 
     flags = {
         "space": space,
+        "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
         "data": data,
         "data_dir": data_dir,
@@ -238,6 +242,7 @@ def finetune(
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
     ] = None,
+    plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
@@ -245,7 +250,9 @@ def finetune(
     from nas.finalists.recipe import Recipe
     from nas.finetune import finetune as run_finetune
     from reports import build_report
+    from search_spaces import load_plugins
 
+    load_plugins(plugin or ())
     recipe = Recipe(
         epochs=epochs,
         teacher=teacher,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.console import print_table
+from nas.cli.options import Plugins
 from nas.system.text import words
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def bench(
     ] = "30,50,100,200",
     seeds: Annotated[int, typer.Option(min=1, help="Searches per controller.")] = 10,
     controllers: Annotated[str, typer.Option(help="Controllers, with commas. [all]")] = "",
+    plugin: Plugins = None,
     known: Annotated[
         str, typer.Option(help="Columns that are known without an evaluation, with commas.")
     ] = "",
@@ -48,7 +50,9 @@ def bench(
 ) -> None:
     """Compare controllers on a table: how much of its front they find, and how fast they ask."""
     from nas.bench.benchmark import controllers_of, measure, table_of
+    from search_spaces import load_plugins
 
+    load_plugins(plugin or ())
     numbers = _numbers(evaluations)
     problem = benchmark_of(
         table, choices, maximize, minimize, reference, known=known, limits=limit or [], noise=noise

@@ -18,6 +18,15 @@ SpaceName = Annotated[
     str | None,
     typer.Option("--space", help="Search space, or a Python file with one. [hybrid]"),
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="Python file that adds an operator, a controller, a data set or the like, by its own "
+        "name; repeatable.",
+    ),
+]
 Data = Annotated[
     str | None,
     typer.Option(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import Budgets
+from nas.cli.options import Budgets, Plugins
 from nas.system.text import fractions, words
 
 space_app = typer.Typer(help="List, describe and check search spaces.", no_args_is_help=True)
@@ -15,11 +15,14 @@ PROBLEMS_FOUND = 1
 
 @space_app.command("list", epilog="Example: nas space list")
 def space_list(
+    plugin: Plugins = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The search spaces there are."""
-    from search_spaces import SPACES
+    from search_spaces import SPACES, import_all_installed, load_plugins
 
+    load_plugins(plugin or ())
+    import_all_installed()  # `nas plugin list` says which fail
     spaces = {name: (SPACES.get(name).__doc__ or "").strip() for name in SPACES.names()}
     if as_json:
         typer.echo(json.dumps(spaces))
@@ -33,6 +36,7 @@ def space_list(
 )
 def space_describe(
     name: Annotated[str, typer.Argument(help="A search space.")] = "hybrid",
+    plugin: Plugins = None,
     budget: Budgets = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
     classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
@@ -43,8 +47,9 @@ def space_describe(
 ) -> None:
     """How many networks there are, what they cost, and what a budget leaves of them."""
     from nas.inspect.describe import describe
-    from search_spaces import check_precisions, load_space
+    from search_spaces import check_precisions, load_plugins, load_space
 
+    load_plugins(plugin or ())
     formats, shares = words(precision) or (), fractions(sparsity) or ()
     check_precisions(formats)
     space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
@@ -58,6 +63,7 @@ def space_describe(
 @space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")
 def space_check(
     file: Annotated[str, typer.Argument(help="A Python file with a space, or a space's name.")],
+    plugin: Plugins = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
     classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
     channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
@@ -68,8 +74,9 @@ def space_check(
     Exit code 1 if there is something to mend.
     """
     from nas.inspect.check import check
-    from search_spaces import load_space
+    from search_spaces import load_plugins, load_space
 
+    load_plugins(plugin or ())
     space = load_space(file, resolution=resolution, channels=channels, num_classes=classes)
     found = check(space)
     typer.echo(json.dumps(found.to_json()) if as_json else str(found))

@@ -16,6 +16,7 @@ from nas.cli.options import (
     DataDir,
     EventFiles,
     Further,
+    Plugins,
     Precision,
     Resolution,
     Seed,
@@ -31,6 +32,7 @@ from nas.system.text import fractions, words
 
 def train(
     space: SpaceName = None,
+    plugin: Plugins = None,
     budget: Budgets = None,
     data: Data = None,
     data_dir: DataDir = None,
@@ -55,6 +57,7 @@ def train(
 
     flags = {
         "space": space,
+        "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
         "data": data,
         "data_dir": _absolute(data_dir),

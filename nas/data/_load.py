@@ -88,7 +88,7 @@ def load_data(
 
 def is_name(data: str) -> bool:
     """Whether this names a plug-in; if not, it should be a path."""
-    return data.replace("_", "-") in DATA.names()
+    return data in DATA
 
 
 def absolute_if_path(data: str) -> str:
@@ -153,5 +153,6 @@ def _existing(data: str) -> Path:
         raise UserError(f"data '{data}': there is no such file or folder. {LAYOUTS}")
     raise UserError(
         f"unknown data set '{data}', and no file or folder of that name. "
-        f"{did_you_mean(data, DATA.names())} Or name the path of your own data."
+        f"{did_you_mean(data, DATA.names())} Or name the path of your own data, or a plug-in "
+        "file with --plugin FILE.py."
     )

@@ -14,7 +14,7 @@ from nas.data import DataSet
 from nas.scoring.scorer import Scorer
 from nas.system.environment import this_host
 from nas.targets import measure
-from search_spaces import CandidateError, SearchSpace
+from search_spaces import CandidateError, PluginFile, SearchSpace, load_plugin
 from supernets.supernet import Supernet
 
 STDERR = 2
@@ -31,6 +31,7 @@ class Bundle:
         images_per_score: How many those are.
         needs_reduced_range: As in `Scorer`; that of the driver, whatever the node.
         limit_s: After which a score is taken for stuck.
+        plugins: Of the driver.
     """
 
     space: Mapping[str, Any]
@@ -39,6 +40,7 @@ class Bundle:
     images_per_score: int
     needs_reduced_range: bool
     limit_s: float
+    plugins: Sequence[PluginFile]
 
     @property
     def num_bytes(self) -> int:
@@ -78,6 +80,8 @@ def _scorer(reference: Any) -> tuple[Scorer, float]:
     if name not in _scorers:
         _scorers.clear()
         bundle: Bundle = ray.get(reference)
+        for plugin in bundle.plugins:
+            load_plugin(plugin)
         supernet = Supernet(SearchSpace.from_json(bundle.space))
         weights = {name: torch.tensor(array) for name, array in bundle.weights.items()}
         supernet.load_state_dict(weights)
@@ -92,7 +96,10 @@ def _scorer(reference: Any) -> tuple[Scorer, float]:
 
 
 def time_files(
-    contents: Sequence[bytes], target: str, options: Mapping[str, Any]
+    contents: Sequence[bytes],
+    target: str,
+    options: Mapping[str, Any],
+    plugins: Sequence[PluginFile],
 ) -> list[dict[str, Any]]:
     """As `measure` of files with these contents: each one's timing, or its error, as JSON types.
 
@@ -100,7 +107,10 @@ def time_files(
         contents: Of the files.
         target: Name of the runtime.
         options: Further arguments of `measure`.
+        plugins: Of the driver.
     """
+    for plugin in plugins:
+        load_plugin(plugin)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         files = [Path(folder, f"{number}.onnx") for number in range(len(contents))]
         for file, content in zip(files, contents, strict=True):

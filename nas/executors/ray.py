@@ -21,7 +21,7 @@ from nas.problem.trial import Score
 from nas.scoring.scorer import CALIBRATION_IMAGES
 from nas.system.environment import num_cores
 from nas.targets import Timer, Timing
-from search_spaces import Candidate, CandidateError, UserError
+from search_spaces import Candidate, CandidateError, UserError, loaded_plugins
 
 
 @final
@@ -109,6 +109,7 @@ def bundle_of(scoring: Scoring, *, limit_s: float) -> "Any":
         images_per_score=scorer.num_images,
         needs_reduced_range=scorer.needs_reduced_range,
         limit_s=limit_s,
+        plugins=loaded_plugins(),
     )
 
 
@@ -203,7 +204,8 @@ def _timed(
         )
         contents = [file.read_bytes() for file in files]
         try:
-            rows = ray.get(task.remote(contents, target, {**options, "threads": threads}))
+            asked = {**options, "threads": threads}
+            rows = ray.get(task.remote(contents, target, asked, loaded_plugins()))
         except ray.exceptions.RayTaskError as error:
             raise (_cluster.understood_failure(error) or error) from error
         except ray.exceptions.RayError as error:

@@ -17,20 +17,12 @@ from nas.problem.budget import parse_budget, refuse_impossible, resolve
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config, differences
 from nas.run.directory import WEIGHTS, Run
-from nas.system.files import write_text
 from nas.system.reporter import Reporter
 from nas.targets import TARGETS, Timer
-from search_spaces import (
-    SearchSpace,
-    UserError,
-    check_precisions,
-    is_space_file,
-    load_space,
-)
+from search_spaces import SearchSpace, UserError, check_precisions, load_space
 from supernets.methods._base import METHODS
 
 OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
-SPACE_FILE = "space.py"
 SHOWN_SPLITS = ("train", "search", "test")
 
 
@@ -199,22 +191,4 @@ def keep_data_facts(run: Run, data: DataSet) -> None:
             f"data '{data.name}' are not those that run '{run.path}' began with, which its "
             f"data.json describes: {'; '.join(changed):.300}. "
             "Begin a new run with --out, or restore the data."
-        )
-
-
-def keep_space_file(run: Run, config: Config) -> None:
-    """Copy a user's space file into the run, or see that it is still the same.
-
-    Raises:
-        UserError: If it has changed since the run began.
-    """
-    if not is_space_file(config.space):
-        return
-    text, kept = Path(config.space).read_text(encoding="utf-8"), run.path / SPACE_FILE
-    if not kept.exists():
-        write_text(kept, text)
-    elif kept.read_text(encoding="utf-8") != text:
-        raise UserError(
-            f"space file '{config.space}' is not the one that run '{run.path}' began with, which "
-            f"is kept in its {SPACE_FILE}. Begin a new run with --out, or restore the file."
         )

@@ -8,13 +8,14 @@ import torch
 from nas.data import DataSet
 from nas.executors import Scoring
 from nas.latency import LatencyModel
-from nas.prepare.inputs import keep_data_facts, keep_space_file, make_problem, prepare
+from nas.prepare.inputs import keep_data_facts, make_problem, prepare
 from nas.prepare.plan import PhasePlan, phase_plan_of, search_settings, train_plan_of
 from nas.prepare.sizes import sizes_of
 from nas.problem.problem import Problem
 from nas.run.config import Config
 from nas.run.directory import WEIGHTS, Run, read_config_of, read_space
 from nas.run.growth import has_front
+from nas.run.own_files import keep_own_files, with_kept_files
 from nas.scoring.scorer import Scorer
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
@@ -76,11 +77,12 @@ def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Tra
             "command that began it."
         )
     config = read_config_of(path)
-    data, _, limits = prepare(config, reporter, is_trained=True)
+    with_kept = with_kept_files(path, config)
+    data, _, limits = prepare(with_kept, reporter, is_trained=True)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     run = Run.open(path, config)
     keep_data_facts(run, data)
-    keep_space_file(run, config)
+    keep_own_files(path, with_kept)
     space = read_space(path)
     with understood(f"'{path}/profile/profile.json'"):
         model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)

@@ -1,8 +1,8 @@
 """The run whose trained supernet another search uses (`--supernet`), and whether it can be used.
 
-What the user does not give is what the donor's run was given: images, space, and the formats and
-sparsities that were trained for. Budgets are not inherited; what the donor was never taught because
-of its own ones is left out (`nas/prepare/sizes.py`).
+What the user does not give is what the donor's run was given: images, space, plug-ins, and the
+formats and sparsities that were trained for. Budgets are not inherited; what the donor was never
+taught because of its own ones is left out (`nas/prepare/sizes.py`).
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,9 @@ from typing import Any
 from nas.data import DataSet, identity
 from nas.run.config import Config, differences
 from nas.run.directory import read_config_of, read_space
+from nas.run.own_files import with_kept_files
 from nas.system.files import read_json
-from search_spaces import SearchSpace, UserError, is_policy
+from search_spaces import SearchSpace, UserError, is_policy, plugin_name
 
 CONFIG = "config.toml"
 INHERITED = ("space", "data", "data_dir", "cache", "resolution", "precision", "sparsity")
@@ -33,14 +34,26 @@ def with_inherited(settings: Mapping[str, Any], out: Path | None = None) -> dict
     supernet = settings.get("supernet", "")
     begun = read_config_of(out) if supernet and out and (out / CONFIG).is_file() else None
     if begun and begun.supernet:
-        return {name: getattr(begun, name) for name in (*INHERITED, "data_seed")} | dict(settings)
+        assert out is not None
+        return _inherited(with_kept_files(out, begun), settings, (*INHERITED, "data_seed"))
     if not supernet or not Path(supernet, CONFIG).is_file():
         return dict(settings)
-    donor = read_config_of(Path(supernet))
-    found = {name: getattr(donor, name) for name in INHERITED} | dict(settings)
+    donor = with_kept_files(Path(supernet), read_config_of(Path(supernet)))
+    found = _inherited(donor, settings, INHERITED)
     if "data_seed" not in settings and settings.get("seed", 0) != donor.split_seed:
         found["data_seed"] = donor.split_seed
     return found
+
+
+def _inherited(
+    donor: Config, settings: Mapping[str, Any], names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Settings, with those of the donor that are not given, and all of its plug-ins."""
+    found = {name: getattr(donor, name) for name in names} | dict(settings)
+    given = tuple(settings.get("plugins", ()))
+    own = {plugin_name(Path(file)) for file in given}
+    more = (file for file in donor.plugins if plugin_name(Path(file)) not in own)
+    return {**found, "plugins": (*more, *given)}
 
 
 def donor_space(config: Config, space: SearchSpace) -> SearchSpace:

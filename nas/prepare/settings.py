@@ -40,7 +40,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Lowest and highest value; a plug-in checks its own."""
 
-WORDS = {"precision": ("fp32", "bf16"), "optimizer": tuple(OPTIMIZERS.names())}
+WORDS = {"precision": ("fp32", "bf16")}
 FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address"}
 """Fields of the same dataclasses that have a flag of their own and are no settings."""
 
@@ -68,6 +68,8 @@ def check_settings(config: Config) -> None:
             raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
+    if "optimizer" in settings:
+        OPTIMIZERS.get(settings["optimizer"])
     controller(**config.settings_of(controller))
     make_executor(config)
 

@@ -15,7 +15,6 @@ from nas.prepare.inputs import (
     check_smallest_latency,
     describe_data,
     keep_data_facts,
-    keep_space_file,
     make_problem,
     prepare,
 )
@@ -30,6 +29,7 @@ from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
 from nas.run.directory import WEIGHTS, Run, log_step
 from nas.run.growth import as_begun, has_front
+from nas.run.own_files import keep_own_files
 from nas.system.files import understood
 from nas.system.reporter import Reporter
 from supernets._worker import import_ahead
@@ -86,7 +86,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     reporter.note(f"run directory: {out}")
     reporter.note(describe_data(data))
     keep_data_facts(run, data)
-    keep_space_file(run, config)
+    keep_own_files(run.path, config)
     with run.phase("size"):
         sizes = decide_sizes(run, config, space, limits, data, reporter, is_all=is_all)
     user_limits = limits

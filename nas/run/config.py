@@ -16,15 +16,15 @@ from typing import Any, TypeVar
 
 from nas.data._load import absolute_if_path, is_name, label_of
 from nas.system.files import OtherVersionError
-from search_spaces import UserError, did_you_mean, is_space_file
+from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
 
 Plan = TypeVar("Plan")
 
 DEFAULT_TIME = "5m"
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_THREADS = 1024
-WITHOUT_EFFECT = {"data_dir", "cache", "threads", "workers", "executor", "ray_address"}
-"""Fields that say where and how, and not what is searched for."""
+WITHOUT_EFFECT = {"plugins", "data_dir", "cache", "threads", "workers", "executor", "ray_address"}
+"""Fields that say where and how; what is searched for names plug-ins, wherever they lie."""
 
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
@@ -35,6 +35,7 @@ class Config:
 
     Attributes:
         space: A search space's name, or the path of a Python file with one.
+        plugins: Paths of Python files that register operators, controllers and the like.
         data: A data set's name, or the path of the user's own images.
         data_dir: Where a named data set's files are; "" for the usual places.
         cache: Folder for decoded images; "" for runs/.cache.
@@ -63,6 +64,7 @@ class Config:
     """
 
     space: str = "hybrid"
+    plugins: tuple[str, ...] = ()
     data: str = "digit-pairs"
     data_dir: str = ""
     cache: str = ""
@@ -200,14 +202,19 @@ def read_toml(path: Path, where: str) -> dict[str, Any]:
 def make_config(settings: Mapping[str, Any]) -> Config:
     """The configuration with these settings and defaults for the rest; paths become absolute.
 
+    Its plug-ins are loaded, so that names are known from paths.
+
     Raises:
-        UserError: If a value is outside what is allowed.
+        UserError: If a value is outside what is allowed, or a plug-in cannot be used.
     """
     config = Config(**settings)
+    plugins = tuple(str(Path(file).absolute()) for file in config.plugins)
+    load_plugins(plugins)
     space = config.space
     if is_space_file(space):
         space = str(Path(space).resolve())
-    return dataclasses.replace(config, data=absolute_if_path(config.data), space=space)
+    data = absolute_if_path(config.data)
+    return dataclasses.replace(config, data=data, space=space, plugins=plugins)
 
 
 def with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A run *is* a directory: everything a search knows is in its files, nothing in memory matters.
 
     config.toml           the resolved configuration; a run continues only with the same one
-    space.py              the user's own space file, where one was given
+    space.py, plugins/    the user's own space file and plug-ins, where some were given
     space.json            choices and network, after trimming to the budget
     env.json              interpreter, versions, processor
     data.json             what identifies the images: classes, sizes, mean and deviation
@@ -33,8 +33,9 @@ Rule: what was measured and influences a decision is written before it is used, 
 again when the run is continued. Files are replaced whole; lines are appended and synced.
 
 A run may be moved or copied: nothing in it depends on where it lies. It continues with the same
-configuration, except that the places of data, cache, space file and supernet may change as long as
-what is there is the same (data.json, space.py), and that trials and time may grow.
+configuration, except that the places of data, cache, space file, plug-ins and supernet may change
+as long as what is there is the same (data.json, space.py, plugins/), and that trials and time may
+grow.
 
 Versions: every document has a schema number, and one with another number is refused by name (see
 `nas.system.files`). A configuration or plan that lacks a field that this version knows has its
@@ -42,6 +43,7 @@ default; a field that this version does not know is refused.
 """
 
 import fcntl
+import json
 import os
 import socket
 import time
@@ -55,6 +57,7 @@ from typing import Any, BinaryIO
 from nas.problem.trial import Score, Trial, text_or_none
 from nas.run.config import Config, differences, may_change, read_config, with_defaults
 from nas.run.growth import grow, only_grows
+from nas.run.own_files import kept_plugins, load_named
 from nas.system.environment import environment, load_average, now, said_of_load, this_host
 from nas.system.files import (
     SCHEMA,
@@ -66,7 +69,7 @@ from nas.system.files import (
     write_json,
     write_text,
 )
-from search_spaces import SearchSpace, UserError
+from search_spaces import SearchSpace, UserError, load_plugins
 
 WEIGHTS = "supernet.safetensors"
 LOG_LINES = 100
@@ -254,8 +257,12 @@ def read_front(path: Path) -> dict[str, Any]:
 
 
 def read_space(path: Path) -> SearchSpace:
-    """The recorded space of a run: its choices after trimming."""
+    """The recorded space of a run: its choices after trimming.
+
+    Operators of plug-ins are those that the run keeps.
+    """
     document = read_json(path / "space.json")
+    load_named(path, json.dumps(document, ensure_ascii=False))
     with understood(f"'{path}/space.json'"):
         space = SearchSpace.from_json(document)
         space.candidate([0] * len(space.choices))  # what is wrong in it would show only later
@@ -263,5 +270,6 @@ def read_space(path: Path) -> SearchSpace:
 
 
 def read_config_of(path: Path) -> Config:
-    """The configuration that a run was started with."""
+    """The configuration that a run was started with; the plug-ins that the run keeps are loaded."""
+    load_plugins(kept_plugins(path))
     return Config(**read_config(path / "config.toml"))

@@ -12,7 +12,8 @@
     supernet_time = "10m"
 
 Names are those of the flags of `nas search`. Every combination of the listed values is a search; of
-every distribution one value is drawn per combination, `samples` times.
+every distribution one value is drawn per combination, `samples` times. `plugins` is a list of files
+for all searches.
 """
 
 import itertools
@@ -41,7 +42,7 @@ from nas.run.config import (
 )
 from nas.sweep.storage import is_url
 from nas.system.text import fractions, words
-from search_spaces import UserError, did_you_mean, is_space_file
+from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
 from supernets.methods._base import METHODS
 from supernets.train import TrainPlan
 
@@ -58,7 +59,7 @@ NOT_HERE = {
     "ray_address": "give --ray-address to `nas sweep`",
     "supernet": "a sweep trains its own",
 }
-OF_SUPERNET = ("space", "data", "data_dir", "cache", "resolution", "method", "threads")
+OF_SUPERNET = ("space", "plugins", "data", "data_dir", "cache", "resolution", "method", "threads")
 """Settings that searches of one supernet have in common."""
 
 
@@ -217,9 +218,15 @@ def _options(table: Any, where: str) -> Options:
 def _values(document: Mapping[str, Any], where: str) -> dict[str, Any]:
     """What every setting may be: a list of values, or a distribution; "set.NAME" for `--set`."""
     found: dict[str, Any] = {"space": [Config.space]}
+    if "plugins" in document:  # first: names of data sets may be theirs
+        plugins = checked_setting("plugins", document["plugins"], where)
+        found["plugins"] = [[str(Path(file).absolute()) for file in plugins]]
+        load_plugins(plugins)
     for name, value in document.items():
         if name in NOT_HERE:
             raise UserError(f"{where}: '{name}' has no place here: {NOT_HERE[name]}.")
+        if name in found and name == "plugins":
+            continue
         if name == "set" and isinstance(value, Mapping):
             for inner, given in value.items():
                 own = given if isinstance(given, list) else [given]

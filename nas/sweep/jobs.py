@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from nas.run.config import Config
 from nas.system.files import read_json, write_json
+from search_spaces import PluginFile
 
 PLAN, OUTCOMES = "sweep.json", "outcomes.json"
 SUPERNETS, RUNS = "supernets", "runs"
@@ -39,12 +40,14 @@ class Job:
         config: Of the run.
         out: The run directory, or its URL.
         is_supernet: Whether it ends with the trained supernet.
+        plugins: The sweep's plug-in files, for nodes that do not have them.
     """
 
     name: str
     config: Config
     out: str
     is_supernet: bool
+    plugins: tuple[PluginFile, ...] = ()
 
     def to_text(self) -> str:
         """The job as a line of JSON."""
@@ -54,7 +57,9 @@ class Job:
     def from_text(text: str) -> "Job":
         """The inverse of `to_text`."""
         document = json.loads(text)
-        return Job(**{**document, "config": Config(**with_tuples(document["config"]))})
+        document["config"] = Config(**with_tuples(document["config"]))
+        document["plugins"] = tuple(PluginFile(*row) for row in document["plugins"])
+        return Job(**document)
 
 
 def with_tuples(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from nas.sweep.jobs import (
 from nas.sweep.storage import fetch
 from nas.system.environment import num_cores
 from nas.system.files import make_folder, read_json, write_json, write_text
-from search_spaces import UserError
+from search_spaces import UserError, loaded_plugins
 
 SWEEP_FILE, TUNE = "sweep.toml", "tune"
 
@@ -142,7 +142,13 @@ def fetch_runs(sweep: Sweep, out: Path, names: Iterable[str]) -> None:
 
 def _supernet_job(name: str, sweep: Sweep, out: Path) -> Job:
     config = _config(sweep.supernets[name], sweep, out)
-    return Job(name=name, config=config, out=_place(sweep, out, SUPERNETS, name), is_supernet=True)
+    return Job(
+        name=name,
+        config=config,
+        out=_place(sweep, out, SUPERNETS, name),
+        is_supernet=True,
+        plugins=loaded_plugins(),
+    )
 
 
 def _search_job(search: Search, sweep: Sweep, out: Path) -> Job:
@@ -153,6 +159,7 @@ def _search_job(search: Search, sweep: Sweep, out: Path) -> Job:
         config=config,
         out=_place(sweep, out, RUNS, search.name),
         is_supernet=False,
+        plugins=loaded_plugins(),
     )
 
 

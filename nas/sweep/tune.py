@@ -23,7 +23,7 @@ from nas.sweep.file import Options
 from nas.sweep.jobs import FAILED, FINISHED, PLAN, Job, Outcomes
 from nas.sweep.storage import is_url, working_copy
 from nas.system.reporter import Silent
-from search_spaces import UserError
+from search_spaces import UserError, load_plugin
 
 TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends this process like any other
@@ -134,6 +134,8 @@ def _members(job: Job) -> int:
     from nas.prepare.train_supernet import begin
     from nas.search import search
 
+    for plugin in job.plugins:
+        load_plugin(plugin)
     config = job.config
     if not is_url(job.out) and not (Path(job.out).parents[1] / PLAN).exists():
         raise UserError(

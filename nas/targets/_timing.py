@@ -28,7 +28,7 @@ import numpy as np
 
 from nas.system.environment import cpu_model, instruction_set, now
 from nas.targets._base import TARGETS, Timing
-from search_spaces import CandidateError
+from search_spaces import CandidateError, PluginFile, loaded_plugins
 
 _WORKER_COMMAND = (sys.executable, "-m", "nas.targets._worker")
 _DEFAULT_BUDGET_S = 120.0
@@ -91,7 +91,8 @@ def measure(
         share_s = total_s / processes
         if process < processes:
             share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
-        job = {"target": target_name, "threads": threads, "batch": batch}
+        job: dict[str, Any] = {"target": target_name, "threads": threads, "batch": batch}
+        job["plugins"] = _plugins_of(target_name)
         job |= {"seed": process, "budget_s": share_s}
         _time_once(job, files, rows, errors)
         if progress is not None:
@@ -110,6 +111,11 @@ def measure(
         )
         for number in range(len(files))
     ]
+
+
+def _plugins_of(target_name: str) -> list[PluginFile]:
+    """The plug-in file that has a target, if one does: others would disturb what is timed."""
+    return [plugin for plugin in loaded_plugins() if plugin.name == target_name.replace("-", "_")]
 
 
 def _time_once(

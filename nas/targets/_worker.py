@@ -1,9 +1,10 @@
 """One timing process: times calls in interleaved rounds. Started by `_timing.py`.
 
-Reads one job as JSON from stdin: `target`, `files`, `threads`, `batch`, `seed`, `budget_s`. Writes
-JSON lines to stdout: `{"opening": i}` and `{"opened": i}` around the loading of file i (so that the
-parent knows which file brought the process down), and last `{"files": [...]}`, per file either
-`median_ms`, `iqr_ms` and `runs`, or `error`. Whatever libraries print goes to stderr.
+Reads one job as JSON from stdin: `target`, `files`, `threads`, `batch`, `seed`, `budget_s`, and
+`plugins`, the plug-in file that has the target. Writes JSON lines to stdout: `{"opening": i}` and
+`{"opened": i}` around the loading of file i (so that the parent knows which file brought the
+process down), and last `{"files": [...]}`, per file either `median_ms`, `iqr_ms` and `runs`, or
+`error`. Whatever libraries print goes to stderr.
 
 The protocol inside a process:
 
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nas.targets._base import TARGETS, AbstractTarget
-from search_spaces import CandidateError
+from search_spaces import CandidateError, PluginFile, load_plugin
 
 _MIN_ROUNDS = 3
 _MIN_SAMPLE_NS = 100_000
@@ -200,6 +201,8 @@ def main() -> None:
     results = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = json.load(sys.stdin)
+    for plugin in job["plugins"]:
+        load_plugin(PluginFile(*plugin))
     target = TARGETS.get(job["target"])()
     gc.disable()
     outcomes = time_calls(

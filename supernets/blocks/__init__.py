@@ -1,1 +1,6 @@
 """Operators that bring their own channel part. One file per operator."""
+
+from supernets._elastic import KERNEL, Axes, Index
+from supernets.blocks._base import BLOCKS, AbstractBlock
+
+__all__ = ["BLOCKS", "KERNEL", "AbstractBlock", "Axes", "Index"]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from supernets._elastic import AbstractElastic, Axes, Index
 from supernets._modules import NORM_EPS, l1, linear_axes, norm_axes
-from supernets.mixers._base import MIXERS, AbstractMixer
+from supernets.mixers._base import MIXERS
 
 
 class PlainMLP(nn.Module):
@@ -70,8 +70,3 @@ class MLP(AbstractElastic):
         expand = self.full.get_parameter("expand.weight")
         project = self.full.get_parameter("project.weight")
         return {"hidden": l1(expand, 0) * l1(project, 1)}
-
-
-def is_mixer(elastic: type[AbstractElastic]) -> bool:
-    """Whether the slot's channel MLP follows this operator."""
-    return issubclass(elastic, AbstractMixer)

@@ -18,6 +18,7 @@ from search_spaces import UserError
 FLAGS = {
     "search": [
         "--space",
+        "--plugin",
         "--budget",
         "--data",
         "--data-dir",
@@ -43,6 +44,7 @@ FLAGS = {
     ],
     "train": [
         "--space",
+        "--plugin",
         "--budget",
         "--data",
         "--data-dir",
@@ -62,7 +64,15 @@ FLAGS = {
     ],
     "export": ["--key", "--arch", "--out", "--json"],
     "report": ["--out", "--json"],
-    "finetune": ["--key", "--epochs", "--teacher", "--data", "--learning-rate", "--json"],
+    "finetune": [
+        "--key",
+        "--epochs",
+        "--teacher",
+        "--data",
+        "--learning-rate",
+        "--plugin",
+        "--json",
+    ],
     "fidelity": ["--subnets", "--time", "--json"],
     "bench": [
         "--table",
@@ -73,6 +83,7 @@ FLAGS = {
         "--evaluations",
         "--seeds",
         "--controllers",
+        "--plugin",
         "--known",
         "--limit",
         "--noise",
@@ -80,8 +91,9 @@ FLAGS = {
         "--json",
     ],
     "sweep": ["--out", "--ray-address", "--resume", "--dry-run", "--json"],
-    "space list": ["--json"],
+    "space list": ["--plugin", "--json"],
     "space describe": [
+        "--plugin",
         "--budget",
         "--resolution",
         "--classes",
@@ -90,7 +102,7 @@ FLAGS = {
         "--sparsity",
         "--json",
     ],
-    "space check": ["--resolution", "--classes", "--channels", "--json"],
+    "space check": ["--plugin", "--resolution", "--classes", "--channels", "--json"],
 }
 """A flag is forever: a new one needs a line here, and a reason why `--set` is not enough."""
 

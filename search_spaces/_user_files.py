@@ -1,0 +1,82 @@
+"""Python files of the user's, a space or a plug-in: read, executed, and blamed for what they do."""
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.abc import ExecutionLoader
+from pathlib import Path
+from types import ModuleType
+
+from search_spaces._errors import UserError
+
+
+def read_source(file: Path) -> str:
+    """The text of a Python file.
+
+    Raises:
+        UnicodeDecodeError: If it is not UTF-8, as which runs keep it.
+    """
+    return file.read_text(encoding="utf-8-sig")
+
+
+def executed(name: str, text: str, place: str) -> ModuleType:
+    """The module of that name that a text makes; known by it unless its code raises.
+
+    Args:
+        name: Of the module.
+        text: Of its file, which need not be there.
+        place: Of the file, for tracebacks.
+    """
+    spec = importlib.util.spec_from_loader(name, _Text(text, place))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and pickles look for it
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+@contextmanager
+def blamed(what: str, place: str, remedy: str) -> Iterator[None]:
+    """Turns all that the user's code raises in this context into one message.
+
+    Args:
+        what: Whose code it is.
+        place: Of its file.
+        remedy: What to do.
+
+    Raises:
+        UserError: Instead of any exception.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from error
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == place]
+        where = f" (line {lines[-1]})" if lines else ""
+        raise UserError(
+            f"{what} failed with {type(error).__name__}: {error}{where}. {remedy}"
+        ) from error
+
+
+class _Text(ExecutionLoader):
+    """Loads a module from text."""
+
+    def __init__(self, text: str, place: str) -> None:
+        self._text, self._place = text, place
+
+    def get_source(self, fullname: str) -> str:
+        """The text."""
+        return self._text
+
+    def get_filename(self, fullname: str) -> str:
+        """Where it was read."""
+        return self._place
