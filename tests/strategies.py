@@ -4,17 +4,17 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import torch
 from hypothesis import strategies as st
-from torch import nn
 
+from nas.testing._drawn import DIMENSIONS, SPARSITIES, draw_family, draw_signature
+from nas.testing._drawn import signature as signature
+from nas.testing._tensors import noise as noise
+from nas.testing._tensors import randomise_ as randomise_
 from search_spaces import (
     PRECISIONS,
     Candidate,
     Option,
-    Options,
     SearchSpace,
-    Shape,
     Signature,
     Slot,
     Stage,
@@ -23,74 +23,22 @@ from search_spaces import (
 )
 from search_spaces.operators._base import OPERATORS
 
-DIMENSIONS: dict[str, tuple[Option, ...]] = {
-    "kernel_size": (3, 5, 7, 9),
-    "expand_ratio": (1, 2, 3, 4),
-    "num_heads": (1, 2, 3, 4),
-    "sr_ratio": (1, 2, 3, 4),
-    "eca": (0, 1),
-}
-"""What any operator may read. A new dimension needs its options here."""
-
-SIDES = (4, 5, 7, 8, 9, 12, 16)
-WIDTHS = (4, 6, 8, 12, 16, 24)
-SPARSITIES = (0.0, 0.25, 0.5, 0.9)
-
-
-def places() -> st.SearchStrategy[Shape]:
-    """Where a block may sit."""
-    return st.builds(
-        lambda side, width, index, head_dim: Shape(side, side, width, width, index, head_dim),
-        st.sampled_from(SIDES),
-        st.sampled_from(WIDTHS),
-        st.integers(0, 1),
-        st.sampled_from((4, 8)),
-    )
-
-
-def picks(operator: str) -> st.SearchStrategy[Options]:
-    """One option for every dimension that the operator reads."""
-    dims = declaration(operator).dims
-    return st.fixed_dictionaries({d: st.sampled_from(DIMENSIONS[d]) for d in dims}).map(Options)
-
-
-def sparsities() -> st.SearchStrategy[float]:
-    """Fractions removed."""
-    return st.sampled_from(SPARSITIES)
-
 
 def policies() -> st.SearchStrategy[tuple[tuple[str, ...], tuple[float, ...]]]:
     """Precisions and sparsities that a space may offer."""
     return st.tuples(_subset(PRECISIONS), _subset(SPARSITIES))
 
 
-def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0) -> Signature:
-    """The signature of a pick, in fp32."""
-    rule = declaration(operator)
-    normal = rule.normalise(Options({**rule.defaults, **pick}), shape)
-    groups = rule.groups(normal, shape)
-    kept = Options({name: group.kept(sparsity) for name, group in groups.items()})
-    return Signature(operator, shape, normal, kept, "fp32")
-
-
 @st.composite
 def signatures(draw: st.DrawFn, operator: str) -> Signature:
     """A block with any options at any place."""
-    return signature(operator, draw(picks(operator)), draw(places()), draw(sparsities()))
+    return draw_signature(operator, lambda options: draw(st.sampled_from(options)))
 
 
 @st.composite
 def families(draw: st.DrawFn, operator: str) -> tuple[Signature, Signature]:
     """The largest member of a family at one place, and a smaller or equal one."""
-    place = draw(places())
-    small, other = draw(picks(operator)), draw(picks(operator))
-    large = Options({name: max(small.number(name), other.number(name)) for name in small})
-    width = draw(st.sampled_from([width for width in WIDTHS if width <= place.width]))
-    narrow = replace(place, in_width=width, width=width)
-    return (
-        signature(operator, large, place),
-        signature(operator, small, narrow, draw(sparsities())),
-    )
+    return draw_family(operator, lambda options: draw(st.sampled_from(options)))
 
 
 @st.composite
@@ -184,30 +132,6 @@ def uniform(space: SearchSpace, **options: Option) -> tuple[int, ...]:
 def slots_of(space: SearchSpace, **options: Option) -> tuple[Slot, ...]:
     """The slots of `uniform`."""
     return space.slots(uniform(space, **options))
-
-
-@torch.no_grad()
-def randomise_(module: nn.Module, *, seed: int) -> None:
-    """Gives every parameter and every batch-norm statistic a random value."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in module.named_parameters():
-        values = torch.randn(parameter.shape, generator=generator)
-        if parameter.ndim > 1:
-            parameter.copy_(values / parameter[0].numel() ** 0.5)
-        else:
-            parameter.copy_(0.2 * values + name.endswith("norm.weight"))
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            width = norm.num_features
-            norm.running_mean.copy_(0.3 * torch.randn(width, generator=generator))
-            norm.running_var.copy_(0.5 + torch.rand(width, generator=generator))
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Standard normal values."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def _small_network(

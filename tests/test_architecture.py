@@ -49,6 +49,7 @@ ROOMS = [
     "sweep",
     "bench",
     "inspect",
+    "testing",
     "cli",
 ]
 """Of `nas`, from the bottom to the top. The files beside the rooms are flows, one per command."""

@@ -37,6 +37,7 @@ from nas.cli.options import (
     Time,
     settings_of,
 )
+from nas.cli.plugin import plugin_app
 from nas.cli.space import space_app
 from nas.cli.sweep import sweep
 from nas.cli.train import train
@@ -50,6 +51,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(space_app, name="space")
+app.add_typer(plugin_app, name="plugin")
 app.command(
     epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
     "--minimize macs --reference 80,max"

@@ -11,7 +11,7 @@ import pytest
 
 from nas.controllers import CONTROLLERS
 from nas.problem.pareto import ParetoFront
-from tests.toy_problem import search, toy_problem
+from nas.testing.toy_problem import search, toy_problem
 
 FOLDER = Path(__file__).parent
 NOT_PORTABLE = {"gp", "predictor", "reinforce"}

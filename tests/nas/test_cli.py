@@ -102,6 +102,8 @@ FLAGS = {
         "--sparsity",
         "--json",
     ],
+    "plugin list": ["--plugin", "--json"],
+    "plugin check": ["--json"],
     "space check": ["--plugin", "--resolution", "--classes", "--channels", "--json"],
 }
 """A flag is forever: a new one needs a line here, and a reason why `--set` is not enough."""

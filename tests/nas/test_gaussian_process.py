@@ -6,8 +6,8 @@ from scipy.optimize import check_grad
 
 from nas.controllers import _gaussian_process as gp
 from nas.controllers._gaussian_process import GaussianProcess, features_of, fit_kernel
+from nas.testing.toy_problem import toy_space
 from search_spaces import Choice, SearchSpace
-from tests.toy_problem import toy_space
 
 SPACE = SearchSpace(
     "mixed",

@@ -8,8 +8,8 @@ from nas.controllers._optuna import parameter_values
 from nas.controllers._variation import codes, everything
 from nas.controllers.gp import GP, NothingLeft, greatest
 from nas.problem.problem import Problem
+from nas.testing.toy_problem import NOTHING_KNOWN, search, toy_problem
 from search_spaces import Choice, SearchSpace, UserError
-from tests.toy_problem import NOTHING_KNOWN, search, toy_problem
 
 WEIGHTS_C = np.random.default_rng(0).normal(size=7)
 

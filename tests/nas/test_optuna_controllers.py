@@ -24,8 +24,8 @@ from nas.problem.pareto import hypervolume
 from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial
 from nas.run.config import Config
+from nas.testing.toy_problem import NOTHING_KNOWN, search, toy_problem, trial_of
 from search_spaces import Candidate, Choice, SearchSpace, UserError
-from tests.toy_problem import NOTHING_KNOWN, search, toy_problem, trial_of
 
 ROOT = Path(__file__).parents[2]
 CHOICES, OPTIONS, TRIALS, POPULATION = 20, 4, 150, 20
@@ -130,7 +130,7 @@ def test_optuna_is_imported_by_the_first_ask_and_a_fresh_process_proposes_the_sa
     program = (
         "import sys\n"
         "from nas.controllers import CONTROLLERS\n"
-        "from tests.toy_problem import search, toy_problem\n"
+        "from nas.testing.toy_problem import search, toy_problem\n"
         "controllers = [CONTROLLERS.get(name)(seed=3) for name in ('nsga2', 'tpe')]\n"
         "assert 'optuna' not in sys.modules\n"
         "for controller in controllers:\n"

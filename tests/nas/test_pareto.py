@@ -21,8 +21,8 @@ from nas.problem.pareto import (
 )
 from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial
+from nas.testing.toy_problem import NOTHING_KNOWN, search, toy_problem, trial_of
 from search_spaces import Choice, SearchSpace
-from tests.toy_problem import NOTHING_KNOWN, search, toy_problem, trial_of
 
 quick = settings(deadline=None, max_examples=80)
 

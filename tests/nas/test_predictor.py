@@ -15,8 +15,8 @@ from nas.controllers.random import Random
 from nas.problem.pareto import hypervolume
 from nas.problem.problem import Limit, NothingKnown, Objective, Problem
 from nas.problem.trial import Trial
+from nas.testing.toy_problem import REFERENCE_M, ToyCosts, search, toy_problem, trial_of
 from search_spaces import Candidate, Choice, SearchSpace
-from tests.toy_problem import REFERENCE_M, ToyCosts, search, toy_problem, trial_of
 
 CONTROLLER = Predictor(seed=1)
 

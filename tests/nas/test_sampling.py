@@ -6,8 +6,8 @@ import pytest
 from nas.prepare.inputs import make_problem
 from nas.problem.feasible import repair, sample_within
 from nas.problem.problem import Limit
+from nas.testing.toy_problem import toy_problem
 from search_spaces import SearchSpace
-from tests.toy_problem import toy_problem
 
 
 @pytest.mark.parametrize("max_macs", [1e9, 600.0, 100.0, 34.0])

@@ -9,8 +9,8 @@ from nas.controllers._variation import everything, fresh, mutate
 from nas.controllers.evolution import Evolution, selection_order
 from nas.problem.feasible import neighbours
 from nas.problem.problem import Objective, Problem
+from nas.testing.toy_problem import toy_space
 from search_spaces import Choice, SearchSpace, UserError, load_space
-from tests.toy_problem import toy_space
 
 quick = settings(deadline=None, max_examples=40)
 

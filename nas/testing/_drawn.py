@@ -1,0 +1,96 @@
+"""Operators' signatures drawn at random: any options, at any place, dense or pruned.
+
+What draws is an argument, so that property tests draw from the same as seeded checks.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from search_spaces import CandidateError, Option, Options, Shape, Signature, declaration
+
+DIMENSIONS: dict[str, tuple[Option, ...]] = {
+    "kernel_size": (3, 5, 7, 9),
+    "expand_ratio": (1, 2, 3, 4),
+    "num_heads": (1, 2, 3, 4),
+    "sr_ratio": (1, 2, 3, 4),
+    "eca": (0, 1),
+}
+"""What our operators read."""
+
+OTHER_DIMENSION: tuple[Option, ...] = (1, 2, 3, 4)
+"""Options of any other dimension; a plug-in refuses with `CandidateError` what it cannot do."""
+
+SIDES = (4, 5, 7, 8, 9, 12, 16)
+WIDTHS = (4, 6, 8, 12, 16, 24)
+HEAD_DIMS = (4, 8)
+SPARSITIES = (0.0, 0.25, 0.5, 0.9)
+TRIES = 20
+"""Draws for each that is wanted; so many may be refused."""
+
+Choose = Callable[[Sequence[Any]], Any]
+"""Draws one of several."""
+
+
+def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0) -> Signature:
+    """The signature of a pick, in fp32."""
+    rule = declaration(operator)
+    normal = rule.normalise(Options({**rule.defaults, **pick}), shape)
+    groups = rule.groups(normal, shape)
+    kept = Options({name: group.kept(sparsity) for name, group in groups.items()})
+    return Signature(operator, shape, normal, kept, "fp32")
+
+
+def options_of(dim: str) -> tuple[Option, ...]:
+    """What may be drawn for a dimension."""
+    return DIMENSIONS.get(dim, OTHER_DIMENSION)
+
+
+def draw_signature(operator: str, choose: Choose) -> Signature:
+    """A block with any options at any place."""
+    place = _place(choose)
+    return signature(operator, _pick(operator, choose), place, choose(SPARSITIES))
+
+
+def draw_family(operator: str, choose: Choose) -> tuple[Signature, Signature]:
+    """The largest member of a family at one place, and a smaller or equal one."""
+    place = _place(choose)
+    small, other = _pick(operator, choose), _pick(operator, choose)
+    large = Options({name: max(small.number(name), other.number(name)) for name in small})
+    width = choose([width for width in WIDTHS if width <= place.width])
+    narrow = replace(place, in_width=width, width=width)
+    return signature(operator, large, place), signature(operator, small, narrow, choose(SPARSITIES))
+
+
+def seeded(operator: str, draw: Callable[[str, Choose], Any], number: int) -> Iterator[Any]:
+    """So many seeded draws, without those that the operator refuses.
+
+    Raises:
+        AssertionError: If it refuses nearly all.
+    """
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(TRIES * number):
+        try:
+            drawn = draw(operator, lambda options: options[int(rng.integers(len(options)))])
+        except CandidateError as error:
+            refusal = str(error)
+            continue
+        yield drawn
+        found += 1
+        if found == number:
+            return
+    raise AssertionError(f"nearly all options and places are refused, the last one so: {refusal}")
+
+
+def _place(choose: Choose) -> Shape:
+    """Where a block may sit."""
+    side, width = choose(SIDES), choose(WIDTHS)
+    return Shape(side, side, width, width, choose((0, 1)), choose(HEAD_DIMS))
+
+
+def _pick(operator: str, choose: Choose) -> Options:
+    """One option for every dimension that the operator reads."""
+    return Options({dim: choose(options_of(dim)) for dim in declaration(operator).dims})

@@ -1,0 +1,33 @@
+"""How checks fail: by an AssertionError that says what was expected and what was found."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def require(condition: object, message: str) -> None:
+    """Raise if a condition does not hold.
+
+    Raises:
+        AssertionError: With the message, also where Python leaves out assertions.
+    """
+    if not condition:
+        raise AssertionError(message)
+
+
+@contextmanager
+def refused(what: str, kind: type[Exception], pattern: str = "") -> Iterator[None]:
+    """In this context an exception of the kind must be raised whose text has the pattern.
+
+    Raises:
+        AssertionError: If there is none.
+    """
+    try:
+        yield
+    except kind as error:
+        require(
+            re.search(pattern, str(error)),
+            f"{what}: {kind.__name__} says '{error}', which does not have '{pattern}'",
+        )
+        return
+    raise AssertionError(f"{what}: must raise {kind.__name__}, and nothing was raised")

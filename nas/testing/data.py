@@ -1,0 +1,174 @@
+"""What every data set keeps to, whatever its images show: `CHECKS`, each of one by its name."""
+
+import functools
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from nas.data import DataSet, Split, load_data
+from nas.testing._expect import require
+
+NAMES = ("train", "search", "calibration", "test")
+NUM_CALIBRATION = 512
+
+
+class Load(Protocol):
+    """Loads a data set."""
+
+    def __call__(self, seed: int = 0, *, again: bool = False) -> DataSet:
+        """The data set for a seed; with `again` not one that was loaded before."""
+
+
+def check_images_are_square_uint8_and_of_one_shape(name: str, load: Load) -> None:
+    """Images are square, uint8, of one shape, and not all alike."""
+    data = load()
+    shape = (data.channels, data.resolution, data.resolution)
+    for split_name, split in _splits(data).items():
+        found = split.images_NCHW
+        what = f"{split_name}: {found.dtype} of shape {found.shape}"
+        require(found.dtype == np.uint8, f"{what}, not uint8")
+        require(found.shape == (len(split), *shape), f"{what}, not {(len(split), *shape)}")
+        require(found.flags.c_contiguous, f"{what}, not contiguous")
+        require(np.ptp(found) > 100, f"{what}: the pixels span {np.ptp(found)} of 255 values")
+
+
+def check_every_class_is_in_every_split_about_equally_often(name: str, load: Load) -> None:
+    """Every class is in every split about equally often."""
+    data = load()
+    for split_name, split in _splits(data).items():
+        require(split.labels_N.dtype == np.int64, f"{split_name}: labels are not int64")
+        counts = np.bincount(split.labels_N, minlength=data.num_classes)
+        what = f"{split_name} has {counts.min()} to {counts.max()} images of a class"
+        require(len(counts) == data.num_classes, f"{split_name} has labels that are no class")
+        require(counts.min() > 0, what)
+        require(counts.max() <= 1.2 * counts.min(), what)
+
+
+def check_no_image_is_in_two_of_train_search_and_test(name: str, load: Load) -> None:
+    """No image is in two of train, search and test."""
+    data = load()
+    train, search, test = (_image_bytes(part) for part in (data.train, data.search, data.test))
+    for pair, shared in (
+        ("train and search", train & search),
+        ("train and test", train & test),
+        ("search and test", search & test),
+    ):
+        require(not shared, f"{pair} have {len(shared)} images in common")
+
+
+def check_calibration_is_the_start_of_train(name: str, load: Load) -> None:
+    """Calibration is the start of train."""
+    data = load()
+    start = data.train.take(NUM_CALIBRATION)
+    require(
+        len(data.calibration) == NUM_CALIBRATION
+        and np.array_equal(data.calibration.images_NCHW, start.images_NCHW)
+        and np.array_equal(data.calibration.labels_N, start.labels_N),
+        f"calibration is not the first {NUM_CALIBRATION} images of train",
+    )
+
+
+def check_a_seed_gives_the_same_every_time(name: str, load: Load) -> None:
+    """A seed gives the same data set every time."""
+    first, second = _splits(load()), _splits(load(again=True))
+    for split_name, split in first.items():
+        require(
+            np.array_equal(split.images_NCHW, second[split_name].images_NCHW),
+            f"{split_name}: loaded again, its images are others",
+        )
+
+
+def check_another_seed_holds_out_other_images(name: str, load: Load) -> None:
+    """Another seed holds out other images."""
+    first, second = load(), load(1)
+    require(
+        _image_bytes(first.search) != _image_bytes(second.search),
+        "search has the same images with seeds 0 and 1",
+    )
+
+
+def check_normalised_training_images_have_mean_0_and_std_1(name: str, load: Load) -> None:
+    """Normalised training images have mean 0 and standard deviation 1."""
+    data = load()
+    pixels = data.train.images_NCHW[: len(data.train) // 4]
+    x_NCHW = data.normalised(pixels)
+    require(x_NCHW.dtype == np.float32, f"normalised images are {x_NCHW.dtype}")
+    require(x_NCHW.shape == pixels.shape, f"normalised images are {x_NCHW.shape}")
+    for what, found, wanted in (("mean", x_NCHW.mean, 0.0), ("deviation", x_NCHW.std, 1.0)):
+        values = found(axis=(0, 2, 3))
+        require(np.allclose(values, wanted, rtol=0.02 * wanted, atol=0.02), f"{what}: {values}")
+
+
+def check_mean_and_std_are_those_of_train(name: str, load: Load) -> None:
+    """Mean and deviation are those of train."""
+    data = load()
+    for channel in range(data.channels):
+        pixels = data.train.images_NCHW[:, channel]
+        found = pixels.mean() / 255, pixels.std(dtype=np.float32) / 255
+        said = data.mean[channel], data.std[channel]
+        is_close = (
+            math.isclose(*p, abs_tol=1e-4, rel_tol=0) for p in zip(said, found, strict=True)
+        )
+        require(all(is_close), f"channel {channel}: mean and deviation are {found}, not {said}")
+
+
+def check_it_has_names_and_a_small_shift(name: str, load: Load) -> None:
+    """Classes have different names, and images may be shifted by an eighth at most."""
+    data = load()
+    require(data.name == name, f"its name is '{data.name}', not '{name}'")
+    require(len(set(data.classes)) == len(data.classes), f"classes repeat: {data.classes}")
+    require(all(data.classes), f"a class has no name: {data.classes}")
+    most = data.resolution // 8
+    require(0 <= data.crop_padding <= most, f"crop_padding is {data.crop_padding}, over {most}")
+
+
+OF_LOADING: tuple[Callable[[str, Load], None], ...] = (
+    check_images_are_square_uint8_and_of_one_shape,
+    check_every_class_is_in_every_split_about_equally_often,
+    check_no_image_is_in_two_of_train_search_and_test,
+    check_calibration_is_the_start_of_train,
+    check_a_seed_gives_the_same_every_time,
+    check_another_seed_holds_out_other_images,
+    check_normalised_training_images_have_mean_0_and_std_1,
+    check_mean_and_std_are_those_of_train,
+    check_it_has_names_and_a_small_shift,
+)
+
+
+def _by_name(check: Callable[[str, Load], None]) -> Callable[[str], None]:
+    """The check of a data set that needs no folder."""
+
+    @functools.wraps(check)
+    def checked(name: str) -> None:
+        check(name, functools.partial(_loaded, name))
+
+    return checked
+
+
+CHECKS: tuple[Callable[[str], None], ...] = tuple(map(_by_name, OF_LOADING))
+
+
+def _loaded(name: str, seed: int = 0, *, again: bool = False) -> DataSet:
+    return _load(name, seed) if again else _remembered(name, seed)
+
+
+@functools.lru_cache(maxsize=2)
+def _remembered(name: str, seed: int) -> DataSet:
+    return _load(name, seed)
+
+
+def _load(name: str, seed: int) -> DataSet:
+    with tempfile.TemporaryDirectory(prefix="nas-") as cache:
+        return load_data(name, seed=seed, cache=Path(cache))
+
+
+def _splits(data: DataSet) -> dict[str, Split]:
+    return {name: getattr(data, name) for name in NAMES}
+
+
+def _image_bytes(split: Split) -> set[bytes]:
+    return {image.tobytes() for image in split.images_NCHW}

@@ -1,0 +1,124 @@
+"""All kinds of plug-ins, what each is checked for, and what there is of each."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from nas.controllers import CONTROLLERS
+from nas.data import DATA
+from nas.executors import EXECUTORS
+from nas.targets import TARGETS
+from nas.testing import controllers, data, methods, operators, optimizers, targets
+from search_spaces import (
+    SPACES,
+    Registry,
+    import_all_installed,
+    load_plugins,
+    load_space,
+    plugin_name,
+)
+from search_spaces._plugins import registered
+from search_spaces.operators import OPERATORS
+from supernets.blocks import BLOCKS
+from supernets.methods._base import METHODS
+from supernets.mixers import MIXERS
+from supernets.optimizers import OPTIMIZERS
+
+Check = Callable[[str], None]
+
+
+class Kind(NamedTuple):
+    """A kind of plug-in.
+
+    Attributes:
+        registry: Of its plug-ins.
+        checks: Of one by its name; none where another kind's checks cover it.
+    """
+
+    registry: Registry
+    checks: tuple[Check, ...] = ()
+
+
+def check_it_builds(name: str) -> None:
+    """It builds a space for images of 32 px."""
+    load_space(name, resolution=32, channels=3, num_classes=10)
+
+
+KINDS = (
+    Kind(SPACES, (check_it_builds,)),
+    Kind(OPERATORS, operators.CHECKS),
+    Kind(MIXERS),
+    Kind(BLOCKS),
+    Kind(METHODS, methods.CHECKS),
+    Kind(OPTIMIZERS, optimizers.CHECKS),
+    Kind(CONTROLLERS, controllers.CHECKS),
+    Kind(EXECUTORS),
+    Kind(TARGETS, targets.CHECKS),
+    Kind(DATA, data.CHECKS),
+)
+"""A new registry needs a line here."""
+
+
+class Finding(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        kind: Of the plug-in.
+        name: Of the plug-in.
+        check: What it must keep to.
+        failure: What it does instead; "" if it keeps to it.
+    """
+
+    kind: str
+    name: str
+    check: str
+    failure: str
+
+
+def check_plugin(file: Path) -> Iterator[Finding]:
+    """Load a plug-in file and run all checks of all that it registers.
+
+    Raises:
+        UserError: If it cannot be loaded.
+    """
+    load_plugins([file])
+    name = plugin_name(file)
+    kinds = {id(registry) for registry, _ in registered(name)}
+    public = name.replace("_", "-")
+    for kind in KINDS:
+        if id(kind.registry) in kinds:
+            for check in kind.checks:
+                failure = _failure(check, public)
+                yield Finding(kind.registry.kind, public, _first_line(check), failure)
+
+
+def listing() -> dict[str, dict[str, str]]:
+    """By kind and name, the first line of what every plug-in says of itself, or why it fails."""
+    broken = import_all_installed()
+    found = {
+        kind.registry.kind: {name: _about(kind.registry, name) for name in kind.registry.names()}
+        for kind in KINDS
+    }
+    return found | ({"installed plug-in that fails": broken} if broken else {})
+
+
+def _about(registry: Registry, name: str) -> str:
+    try:
+        return _first_line(registry.get(name))
+    except ImportError as error:
+        return f"cannot be used: {error}"
+
+
+def _failure(check: Check, name: str) -> str:
+    try:
+        check(name)
+    except AssertionError as error:
+        return str(error) or "an assertion failed"
+    except Exception as error:  # a plug-in may raise anything
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _first_line(described: object) -> str:
+    text = (described.__doc__ or "").strip().partition("\n")[0]
+    return text.rstrip(".")

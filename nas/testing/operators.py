@@ -1,0 +1,236 @@
+"""What every operator keeps to: declared == counted == extracted, whatever it computes.
+
+`OF_SIGNATURE` and `OF_FAMILY` check one signature, or a largest one and a smaller one of the same
+weights; `CHECKS` check an operator by its name, over seeded draws.
+"""
+
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.testing._drawn import draw_family, draw_signature, options_of, seeded, signature
+from nas.testing._expect import require
+from nas.testing._tensors import noise, randomise_
+from search_spaces import (
+    CandidateError,
+    Options,
+    Shape,
+    Signature,
+    declaration,
+    is_mixer,
+    signature_cost,
+)
+from search_spaces.operators._fixed import FIXED
+from supernets._elastic import AbstractElastic
+from supernets.blocks import BLOCKS
+from supernets.mixers import MIXERS
+from supernets.network import plain_module
+from supernets.supernet import ElasticSlot, weights_name
+
+DRAWS = 20
+TOLERANCE = 1e-5
+
+UNTRAINABLE: dict[str, Callable[[int], slice]] = {
+    "qkv.bias": lambda n: slice(n // 3, 2 * n // 3),
+    "kv.bias": lambda n: slice(0, n // 2),
+}
+"""Keys' biases: softmax ignores what all keys share."""
+
+
+def check_it_is_declared_and_implemented(operator: str) -> None:
+    """Declaration and implementation have one name, which no stem, downsampling or head has."""
+    require(operator not in FIXED, f"operator '{operator}': stem, downsample and head are taken")
+    kind, registry = ("mixer", MIXERS) if is_mixer(operator) else ("block", BLOCKS)
+    require(
+        operator in registry.names(),
+        f"operator '{operator}' is declared as a {kind} and not implemented as one: the same file "
+        f"must register an implementation in {kind.upper()}S",
+    )
+
+
+def check_declared_multiply_adds_are_those_that_torch_counts(signature: Signature) -> None:
+    """Declared multiply-adds are those that torch counts."""
+    module = plain_module(signature).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(_image(signature, batch=1))
+    declared, counted = signature_cost(signature).macs, counter.get_total_flops() / 2
+    require(
+        declared == counted,
+        f"{signature} declares {declared} multiply-adds, and torch counts {counted:g}",
+    )
+
+
+def check_declared_parameters_are_those_of_the_module(signature: Signature) -> None:
+    """Declared parameters are those of the module."""
+    declared = signature_cost(signature).params
+    found = sum(p.numel() for p in plain_module(signature).parameters())
+    require(declared == found, f"{signature} declares {declared} parameters and has {found}")
+
+
+def check_the_output_has_the_declared_shape(signature: Signature) -> None:
+    """The output has the declared shape."""
+    shape = signature.shape
+    found = tuple(plain_module(signature)(_image(signature)).shape)
+    wanted = (4, shape.width, shape.size, shape.size)
+    require(found == wanted, f"{signature} gives {found}, not {wanted}")
+
+
+def check_normalising_twice_changes_nothing_more(drawn: Signature) -> None:
+    """Normalising a pick twice changes nothing more."""
+    rule = declaration(drawn.operator)
+    again = rule.normalise(Options({dim: drawn.pick[dim] for dim in rule.dims}), drawn.shape)
+    require(again == drawn.pick, f"{drawn.pick} becomes {again} when it is normalised once more")
+
+
+def check_sparsity_removes_the_declared_fraction(drawn: Signature) -> None:
+    """Sparsity removes the declared fraction, to the nearest multiple."""
+    dense = signature(drawn.operator, drawn.pick, drawn.shape)
+    for name, group in declaration(drawn.operator).groups(drawn.pick, drawn.shape).items():
+        kept = [group.kept(fraction) for fraction in (0.0, 0.25, 0.5, 0.9)]
+        what = f"group '{name}' of {drawn} keeps {kept} of {group.size}"
+        require(kept[0] == group.size == dense.kept[name], what)
+        require(kept == sorted(kept, reverse=True), what)
+        require(kept[-1] >= min(group.size, group.multiple), what)
+        for fraction, number in zip((0.25, 0.5, 0.9), kept[1:], strict=True):
+            require(number == group.size or number % group.multiple == 0, what)
+            require(abs(number - (1 - fraction) * group.size) < max(group.multiple, 1), what)
+
+
+def check_pruning_never_costs_more(drawn: Signature) -> None:
+    """Pruning a pick never costs more."""
+    dense = signature_cost(signature(drawn.operator, drawn.pick, drawn.shape))
+    for name, value in vars(signature_cost(drawn)).items():
+        most = getattr(dense, name)
+        require(value <= most, f"{drawn} has {name} {value}, and {most} without sparsity")
+
+
+def check_a_pick_uses_as_many_shared_weights_as_it_declares(
+    largest: Signature, small: Signature
+) -> None:
+    """A pick uses as many of the shared weights as it declares parameters."""
+    used = _used(_random_slot(largest), small)
+    found, declared = sum(int(mask.sum()) for mask in used.values()), signature_cost(small).params
+    require(found == declared, f"{small} uses {found} of the weights and declares {declared}")
+
+
+def check_every_weight_a_pick_uses_gets_a_gradient_and_no_other_does(
+    largest: Signature, small: Signature
+) -> None:
+    """Every weight that a pick uses gets a gradient, and no other does."""
+    slot = _random_slot(largest).double()
+    expected = _used(slot, small)
+    slot.zero_grad()
+    # The outermost tap of the widest kernel reaches one position of the smallest maps, and half of
+    # all activations are 0: with 64 images about one tap in 10 ** 8 sees nothing.
+    x = _image(small, batch=64 if small.shape.size <= 5 else 8).double()
+    output = slot(x, small)
+    (output * noise(*output.shape, seed=5)).sum().backward()
+    for name, parameter in slot.named_parameters():
+        wanted = expected.get(name, torch.zeros_like(parameter, dtype=torch.bool))
+        found = torch.zeros_like(wanted) if parameter.grad is None else parameter.grad != 0
+        untrainable = UNTRAINABLE.get(".".join(name.split(".")[-2:]))
+        if untrainable is not None:
+            found[untrainable(len(found))] = wanted[untrainable(len(found))]
+        require(
+            torch.equal(found, wanted),
+            f"weights '{name}' of {small}: {int(wanted.sum())} are used, {int(found.sum())} of all "
+            "get a gradient",
+        )
+
+
+def check_the_largest_pick_uses_all_weights(largest: Signature, small: Signature) -> None:
+    """The largest pick uses all weights."""
+    slot = _random_slot(largest)
+    used = _used(slot, largest)
+    unused = [
+        name for name, _ in slot.named_parameters() if name not in used or not used[name].all()
+    ]
+    require(not unused, f"{largest} leaves a part of {', '.join(unused)} unused")
+
+
+def check_shared_weights_compute_what_copies_do(largest: Signature, small: Signature) -> None:
+    """A pick that runs with shared weights equals the plain module with copies of them."""
+    slot = _random_slot(largest).eval()
+    for module in slot.modules():
+        if isinstance(module, AbstractElastic):
+            module.rank()
+    plain = plain_module(small).eval()
+    plain.load_state_dict({n: w.detach() for n, w in slot.weights(small).items()}, strict=False)
+    x = _image(small)
+    with torch.no_grad():
+        error = float((slot(x, small) - plain(x)).abs().max())
+    require(error <= TOLERANCE, f"{small} differs by {error:.2g} from its plain module")
+
+
+def check_an_odd_width_runs_or_is_refused(operator: str) -> None:
+    """An odd width runs, or is refused with what to offer instead."""
+    pick = Options({dim: options_of(dim)[0] for dim in declaration(operator).dims})
+    try:
+        odd = signature(operator, pick, Shape(8, 8, 9, 9, 0, 4))
+    except CandidateError as error:
+        require("Offer even widths" in str(error), f"'{error}' must end in 'Offer even widths.'")
+    else:
+        found = tuple(plain_module(odd)(_image(odd)).shape)
+        require(found == (4, 9, 8, 8), f"{odd} gives {found}, not (4, 9, 8, 8)")
+
+
+OF_SIGNATURE: tuple[Callable[[Signature], None], ...] = (
+    check_declared_multiply_adds_are_those_that_torch_counts,
+    check_declared_parameters_are_those_of_the_module,
+    check_the_output_has_the_declared_shape,
+    check_normalising_twice_changes_nothing_more,
+    check_sparsity_removes_the_declared_fraction,
+    check_pruning_never_costs_more,
+)
+OF_FAMILY: tuple[Callable[[Signature, Signature], None], ...] = (
+    check_a_pick_uses_as_many_shared_weights_as_it_declares,
+    check_every_weight_a_pick_uses_gets_a_gradient_and_no_other_does,
+    check_the_largest_pick_uses_all_weights,
+    check_shared_weights_compute_what_copies_do,
+)
+
+
+def _over_signatures(check: Callable[[Signature], None], operator: str) -> None:
+    for drawn in seeded(operator, draw_signature, DRAWS):
+        check(drawn)
+
+
+def _over_families(check: Callable[[Signature, Signature], None], operator: str) -> None:
+    for largest, small in seeded(operator, draw_family, DRAWS):
+        check(largest, small)
+
+
+def _by_name(over: Callable[..., None], check: Callable[..., None]) -> Callable[[str], None]:
+    """A check of an operator, called like the one of its signatures."""
+    found: Any = update_wrapper(partial(over, check), check)
+    return found
+
+
+CHECKS: tuple[Callable[[str], None], ...] = (
+    check_it_is_declared_and_implemented,
+    *(_by_name(_over_signatures, check) for check in OF_SIGNATURE),
+    *(_by_name(_over_families, check) for check in OF_FAMILY),
+    check_an_odd_width_runs_or_is_refused,
+)
+
+
+def _image(signature: Signature, *, batch: int = 4) -> torch.Tensor:
+    shape = signature.shape
+    return noise(batch, shape.in_width, shape.in_size, shape.in_size, seed=3)
+
+
+def _random_slot(largest: Signature) -> ElasticSlot:
+    slot = ElasticSlot({weights_name(largest): largest})
+    randomise_(slot, seed=2)
+    return slot
+
+
+def _used(slot: ElasticSlot, signature: Signature) -> dict[str, torch.Tensor]:
+    """1 for every shared number that this signature's plain module is made of."""
+    slot.zero_grad()
+    trained = [w for w in slot.weights(signature).values() if w.requires_grad]
+    torch.stack([weight.sum() for weight in trained]).sum().backward()
+    return {n: p.grad.bool() for n, p in slot.named_parameters() if p.grad is not None}

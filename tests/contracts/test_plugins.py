@@ -1,0 +1,91 @@
+"""The examples keep their contracts, and a plug-in that breaks its own is caught."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from nas.cli import app as cli
+from nas.testing.kinds import KINDS, check_plugin
+from search_spaces._registry import REGISTRIES
+
+EXAMPLES = Path(__file__).parents[2] / "examples/plugins"
+BROKEN = [
+    ("pool", "params=width", "params=2 * width", "declares .* parameters and has"),
+    ("pool", "@mixers.MIXERS.register\n", "", "is declared as a mixer and not implemented as one"),
+    ("single_path", "sample(rng,", "sample(np.random.default_rng(),", "planned otherwise"),
+    ("single_path", "tuple(rows_NC[place].tolist())", "(0, 1)", "which is no encoding"),
+    ("lion", "alpha=-group", "alpha=group", "the loss was .* and is"),
+    ("lion", 'mul_(1 - group["lr"]', 'mul_(1 - 9 * group["lr"]', "of its norm by decay"),
+    ("paes", "generator(self.seed, trials)", "np.random.default_rng()", "are proposed"),
+    ("onnxruntime_lean", "except Exception", "except KeyError", "model"),
+    (
+        "onnxruntime_lean",
+        "        call()\n",
+        '        (file.parent / "x").touch()\n',
+        "has changed",
+    ),
+    ("gratings", "default_rng(request.seed)", "default_rng(0)", "the same images with seeds 0"),
+]
+"""Example, what stands there and what then, and what the check says."""
+
+
+def test_there_is_a_check_for_every_registry() -> None:
+    of_packages = [r for r in REGISTRIES if r._package != "plug_ins"]  # which tests make
+    assert [id(kind.registry) for kind in KINDS if kind.registry not in of_packages] == []
+    assert len(KINDS) == len(of_packages)
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda file: file.stem)
+def test_an_example_is_short_and_keeps_its_contract(
+    file: Path, plugins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["plugin", "check", str(file)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.endswith(": ok")] == []
+    assert len(lines) >= 5
+    assert exit_.value.code == cli.OK
+    assert len(file.read_text().splitlines()) < 60
+
+
+@pytest.mark.parametrize(("name", "old", "new", "message"), BROKEN)
+def test_a_broken_plug_in_is_caught(
+    name: str, old: str, new: str, message: str, plugins: Path, tmp_path: Path
+) -> None:
+    text = (plugins / f"{name}.py").read_text()
+    assert old in text
+    file = tmp_path / f"broken_{name}.py"
+    file.write_text(text.replace(old, new).replace('"gratings"', '"broken-gratings"'))
+    failure = next((finding.failure for finding in check_plugin(file) if finding.failure), "")
+    assert re.search(message, failure)
+
+
+def test_what_fails_sets_the_exit_code_and_is_said_in_json(
+    plugins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "small_step.py"
+    text = (plugins / "lion.py").read_text()
+    file.write_text(text.replace("learning_rate: ClassVar[float] = 3e-3", "learning_rate = 0.0"))
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["plugin", "check", str(file), "--json"])
+    findings = json.loads(capsys.readouterr().out)
+    assert exit_.value.code == cli.FAILED
+    assert {f["kind"] for f in findings} == {"optimizer"}
+    assert "learning_rate is 0.0" in [f["failure"] for f in findings]
+
+
+def test_the_list_has_every_kind_and_what_a_file_adds(
+    plugins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["plugin", "list", "--plugin", str(plugins / "paes.py")]
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found)[: len(KINDS)] == [kind.registry.kind for kind in KINDS]
+    assert found["controller"]["paes"].startswith("Mutates members of the front")
+    assert found["operator"]["raft"]
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    assert "  paes " in capsys.readouterr().out

@@ -1,0 +1,169 @@
+"""Runs with plug-ins: their copies, and every process and command that needs them."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas.executors.processes import Processes
+from nas.prepare.reopen import reopened
+from nas.run.config import make_config
+from nas.run.directory import WEIGHTS
+from nas.search import search
+from nas.sweep.jobs import Job
+from nas.system.files import read_lines
+from nas.system.reporter import Silent
+from nas.targets import Timing, measure
+from nas.testing.targets import fp32_file
+from nas.train import train_supernet
+from search_spaces import load_plugins, loaded_plugins
+from tests.conftest import TOY
+
+TOY_SETTINGS = {field.name: getattr(TOY, field.name) for field in dataclasses.fields(TOY)}
+ROOT = Path(__file__).parents[2]
+SPACE = """
+from search_spaces import AbstractSpace, SearchSpace, Stage, Staged, pyramid
+
+class Pools(AbstractSpace):
+    def build(self, *, resolution, channels, num_classes):
+        stages = tuple(
+            Stage(
+                widths=(8 * 2**i, 16 * 2**i),
+                depths=(1,),
+                operators=("mbconv", "pool"),
+                options=(("kernel_size", (3, 5)), ("expand_ratio", (2, 3))),
+            )
+            for i in range(len(pyramid(resolution).sizes))
+        )
+        network = Staged(
+            resolution=resolution, channels=channels, num_classes=num_classes, stages=stages
+        )
+        return SearchSpace.of_network("pools", network)
+"""
+
+
+def nas(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own."""
+    program = "from nas.cli.app import main; main()"
+    words = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.usefixtures("two_timing_processes")
+def test_a_search_with_an_operator_and_a_controller_from_outside(
+    plugins: Path, tmp_path: Path
+) -> None:
+    own, run = tmp_path / "own", tmp_path / "run"
+    own.mkdir()
+    files = [Path(shutil.copy(plugins / name, own)) for name in ("pool.py", "paes.py")]
+    (own / "pools.py").write_text(SPACE)
+    config = make_config(
+        {
+            **TOY_SETTINGS,
+            "space": str(own / "pools.py"),
+            "plugins": tuple(map(str, files)),
+            "controller": "paes",
+            "method": "sandwich",
+            "executor": "processes",
+            "workers": 2,
+            "budget": (),
+            "set": {**TOY.set, "warm_up": 2},
+        }
+    )
+    search(config, run, Silent())
+    trials = read_lines(run / "trials.jsonl", dict)
+    assert any("pool" in trial["arch"].values() for trial in trials)
+    for file in files:
+        assert (run / "plugins" / file.name).read_text() == file.read_text()
+
+    command = ("search", "--config", run / "config.toml", "--out", run)
+    files[0].write_text(files[0].read_text() + "\n# changed\n")
+    changed = nas(*command)
+    assert changed.returncode == 2
+    assert "pool.py' is not the one that run" in changed.stderr
+    assert "kept in its plugins/pool.py" in changed.stderr
+
+    shutil.rmtree(own)
+    gone = nas(*command)
+    assert gone.returncode == 2
+    assert "pool.py' is no file" in gone.stderr
+    assert "keeps a copy in its folder plugins" in gone.stderr
+
+    cards = sorted(run.glob("*/*/card.json"), key=lambda card: '"pool"' not in card.read_text())
+    folder = cards[0].parent
+    for arguments in (("export", run, "--key", folder.name, "--json"), ("report", run, "--json")):
+        done = nas(*arguments)
+        assert done.returncode == 0, done.stderr
+    program = "import sys, nas; nas.load(sys.argv[1])"
+    loads = [sys.executable, "-c", program, str(folder / "model.safetensors")]
+    subprocess.run(loads, cwd=ROOT, check=True)
+    kept = [word for name in ("pool", "paes") for word in ("--plugin", run / f"plugins/{name}.py")]
+    again = nas(*command, "--space", run / "space.py", *kept)
+    assert again.returncode == 0, again.stderr
+    assert read_lines(run / "trials.jsonl", dict) == trials
+
+    reused = nas("search", "--supernet", run, "--out", tmp_path / "b", "--budget", "1kFLOPs")
+    assert reused.returncode == 2
+    assert "no network of this space is that small" in reused.stderr
+
+
+@pytest.mark.usefixtures("two_timing_processes")
+def test_a_supernet_learns_a_data_set_by_a_method_and_an_optimizer_from_outside(
+    plugins: Path, tmp_path: Path
+) -> None:
+    config = make_config(
+        {
+            **TOY_SETTINGS,
+            "plugins": [
+                str(plugins / f"{name}.py") for name in ("gratings", "single_path", "lion")
+            ],
+            "data": "gratings",
+            "method": "single-path",
+            "set": {**TOY.set, "optimizer": "lion"},
+        }
+    )
+    run = tmp_path / "run"
+    train_supernet(config, run, Silent())
+    assert (run / WEIGHTS).is_file()
+    assert len(list((run / "plugins").iterdir())) == 3
+    assert config.digest == dataclasses.replace(config, plugins=()).digest
+    first, *_, last = read_lines(run / "train_log.jsonl", dict)
+    assert last["loss"] < first["loss"]
+
+
+def test_timing_processes_know_a_target_from_outside(plugins: Path, tmp_path: Path) -> None:
+    load_plugins([plugins / "onnxruntime_lean.py"])
+    (timing,) = measure("onnxruntime-lean", [fp32_file(tmp_path)], processes=1)
+    assert isinstance(timing, Timing)
+    assert timing.runtime == "onnxruntime without arena"
+
+
+def test_workers_of_this_machine_score_with_an_optimizer_that_was_loaded(
+    plugins: Path, own_run: Path
+) -> None:
+    load_plugins([plugins / "lion.py"])
+    trained = reopened(own_run, Silent())
+    candidate = trained.problem.space.candidate([0] * len(trained.problem.space.choices))
+    with Processes(workers=1).session(trained.scoring) as session:
+        session.start(candidate)
+        assert session.finished() == (candidate.key, trained.scorer(candidate))
+    assert (own_run / "plugins/lion.py").exists()
+
+
+def test_a_job_of_a_sweep_takes_its_plug_ins_along(plugins: Path) -> None:
+    config = make_config({"plugins": (str(plugins / "paes.py"),), "controller": "paes"})
+    job = Job(name="a", config=config, out="b", is_supernet=False, plugins=loaded_plugins())
+    assert Job.from_text(job.to_text()) == job
+    assert job.plugins[0].name == "paes"
+
+
+def test_plug_ins_of_a_configuration_file_may_be_named_in_it(plugins: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f"plugins = [{json.dumps(str(plugins / 'gratings.py'))}]\ndata = 'gratings'\n")
+    done = nas("search", "--config", file, "--out", tmp_path / "run", "--budget", "1kFLOPs")
+    assert done.returncode == 2
+    assert "no network of this space is that small" in done.stderr
