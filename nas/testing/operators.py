@@ -9,6 +9,7 @@ from functools import partial, update_wrapper
 from typing import Any
 
 import torch
+from search_spaces.operators._fixed import FIXED
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.testing._drawn import draw_family, draw_signature, options_of, seeded, signature
@@ -23,7 +24,6 @@ from search_spaces import (
     is_mixer,
     signature_cost,
 )
-from search_spaces.operators._fixed import FIXED
 from supernets._elastic import AbstractElastic
 from supernets.blocks import BLOCKS
 from supernets.mixers import MIXERS

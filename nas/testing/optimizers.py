@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from nas.testing._expect import require
 from nas.testing._tensors import noise, randomise_
-from supernets.optimizers._base import OPTIMIZERS, SCALE
 from supernets.context import autocast
+from supernets.optimizers._base import OPTIMIZERS, SCALE
 from supernets.train import TrainPlan, TrainState, learning_rate
 
 STEPS = 3
