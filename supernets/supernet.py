@@ -85,10 +85,13 @@ class Supernet(nn.Module):
 
     def features(self, x_BCHW: Tensor, arch: Sequence[Slot]) -> dict[str, Tensor]:
         """What every slot of one member gives, by its name and in their order; last the logits."""
-        found = {}
-        for slot in arch:
-            x_BCHW = self(x_BCHW, (slot,))
-            found[slot.name] = x_BCHW
+        found: dict[str, Tensor] = {}
+
+        def fill(slot: Slot, x_BCHW: Tensor) -> Tensor:
+            found[slot.name] = self._slot(slot.name)(x_BCHW, slot.signature)
+            return found[slot.name]
+
+        walk(arch, x_BCHW, fill)
         return found
 
     def extract(self, arch: Sequence[Slot]) -> PlainNetwork:

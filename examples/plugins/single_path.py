@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from search_spaces import SearchSpace
-from supernets.methods._base import METHODS, RANDOM, AbstractMethod, Lesson
+from supernets.methods import METHODS, RANDOM, AbstractLessons, Lesson
 
 DRAWS = 64
 
@@ -19,7 +19,7 @@ DRAWS = 64
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class SinglePath(AbstractMethod):
+class SinglePath(AbstractLessons):
     """Uniform over encodings; `seed` is not needed, because every batch has its own generator."""
 
     space: SearchSpace

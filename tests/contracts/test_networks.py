@@ -121,7 +121,7 @@ def space_of(kind: str) -> SearchSpace:
 
 def members(space: SearchSpace) -> list[Candidate]:
     """Every option of every choice, and some more together."""
-    some = space.sample(np.random.default_rng(1), 24)
+    some = space.sample(np.random.default_rng(1), 64)
     return [*covering(space), *map(space.candidate, some.tolist())]
 
 

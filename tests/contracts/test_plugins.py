@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples/plugins"
 BROKEN = [
     ("pool", "params=width", "params=2 * width", "declares .* parameters and has"),
     ("pool", "@mixers.MIXERS.register\n", "", "is declared as a mixer and not implemented as one"),
-    ("single_path", "sample(rng,", "sample(np.random.default_rng(),", "planned otherwise"),
+    ("single_path", "sample(rng,", "sample(np.random.default_rng(),", "trained otherwise"),
     ("single_path", "tuple(rows_NC[place].tolist())", "(0, 1)", "which is no encoding"),
     ("lion", "alpha=-group", "alpha=group", "the loss was .* and is"),
     ("lion", 'mul_(1 - group["lr"]', 'mul_(1 - 9 * group["lr"]', "of its norm by decay"),
