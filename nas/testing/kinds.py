@@ -8,7 +8,7 @@ from nas.controllers import CONTROLLERS
 from nas.data import DATA
 from nas.executors import EXECUTORS
 from nas.targets import TARGETS
-from nas.testing import controllers, data, methods, operators, optimizers, targets
+from nas.testing import controllers, data, methods, operators, optimizers, targets, trunk
 from search_spaces import (
     SPACES,
     Registry,
@@ -18,11 +18,14 @@ from search_spaces import (
     plugin_name,
 )
 from search_spaces._plugins import registered
+from search_spaces.networks._base import NETWORKS
 from search_spaces.operators import OPERATORS
+from search_spaces.trunk._base import TRUNK
 from supernets.blocks import BLOCKS
 from supernets.methods._base import METHODS
 from supernets.mixers import MIXERS
 from supernets.optimizers import OPTIMIZERS
+from supernets.trunk._base import TRUNK_BLOCKS
 
 Check = Callable[[str], None]
 
@@ -49,6 +52,9 @@ KINDS = (
     Kind(OPERATORS, operators.CHECKS),
     Kind(MIXERS),
     Kind(BLOCKS),
+    Kind(TRUNK, trunk.CHECKS),
+    Kind(TRUNK_BLOCKS),
+    Kind(NETWORKS),
     Kind(METHODS, methods.CHECKS),
     Kind(OPTIMIZERS, optimizers.CHECKS),
     Kind(CONTROLLERS, controllers.CHECKS),

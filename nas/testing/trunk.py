@@ -1,0 +1,105 @@
+"""What every stem, downsampling and head keeps to: declared == counted == extracted."""
+
+import functools
+import itertools
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.testing._expect import require
+from nas.testing._tensors import noise, randomise_
+from search_spaces import Options, Shape, Signature, declaration, signature_cost
+from search_spaces.trunk._base import AbstractTrunk
+from supernets.network import plain_module
+from supernets.supernet import ElasticSlot, elementwise_largest, weights_name
+
+CHANNELS, WIDTHS, CLASSES = 3, (4, 6, 12), 7
+STRIDES, SIDES = (1, 2, 4), (8, 9, 16)
+TOLERANCE = 1e-5
+
+
+def check_declared_costs_are_those_that_torch_counts(name: str) -> None:
+    """Declared multiply-adds and parameters are those that torch counts."""
+    for signature in _signatures(name):
+        module = plain_module(signature).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            module(_image_of(signature)[:1])
+        cost, macs = signature_cost(signature), counter.get_total_flops() // 2
+        params = sum(p.numel() for p in module.parameters())
+        place = f"at {signature.shape}"
+        require(cost.macs == macs, f"{place} it declares {cost.macs} multiply-adds and has {macs}")
+        require(
+            cost.params == params, f"{place} it declares {cost.params} parameters and has {params}"
+        )
+
+
+def check_the_output_has_the_declared_shape(name: str) -> None:
+    """The output has the declared shape."""
+    for signature in _signatures(name):
+        shape = signature.shape
+        map_sides = () if _declared(name).place == "head" else (shape.size, shape.size)
+        wanted = (2, shape.width, *map_sides)
+        found = tuple(plain_module(signature)(_image_of(signature)).shape)
+        require(found == wanted, f"at {shape} its output is {found} instead of {wanted}")
+
+
+def check_members_with_shared_weights_are_plain_modules(name: str) -> None:
+    """A member that runs with shared weights is the plain module with copies of them."""
+    groups: dict[tuple[int, str], list[Signature]] = {}
+    for signature in _signatures(name):
+        groups.setdefault((signature.shape.in_size, weights_name(signature)), []).append(signature)
+    for (_, weights), members in groups.items():
+        slot = ElasticSlot({weights: functools.reduce(elementwise_largest, members)})
+        randomise_(slot, seed=2)
+        slot.eval()
+        for member in members:
+            plain = plain_module(member).eval()
+            state = {n: w.detach() for n, w in slot.weights(member).items()}
+            plain.load_state_dict(state, strict=False)
+            x = _image_of(member)
+            with torch.no_grad():
+                apart = float((slot(x, member) - plain(x)).abs().max())
+            require(apart <= TOLERANCE, f"at {member.shape} answers differ by {apart:.2g}")
+
+
+def check_nothing_of_it_can_be_pruned(name: str) -> None:
+    """Nothing of it can be pruned."""
+    for signature in _signatures(name):
+        groups = _declared(name).groups(signature.pick, signature.shape)
+        require(not groups, f"it declares groups {', '.join(groups)}")
+
+
+CHECKS: tuple[Callable[[str], None], ...] = (
+    check_declared_costs_are_those_that_torch_counts,
+    check_the_output_has_the_declared_shape,
+    check_members_with_shared_weights_are_plain_modules,
+    check_nothing_of_it_can_be_pruned,
+)
+
+
+def _declared(name: str) -> AbstractTrunk:
+    found = declaration(name)
+    assert isinstance(found, AbstractTrunk)
+    return found
+
+
+def _signatures(name: str) -> list[Signature]:
+    """Everything that it can be at a few places."""
+    operator = _declared(name)
+    strides = {"stem": STRIDES, "downsample": (2,), "head": (1,)}[operator.place]
+    in_widths = (CHANNELS,) if operator.place == "stem" else WIDTHS
+    widths = (CLASSES,) if operator.place == "head" else WIDTHS
+    found = []
+    for side, stride in itertools.product(SIDES, strides):
+        size = 1 if operator.place == "head" else -(-side // stride)
+        for in_width, width in itertools.product(in_widths, widths):
+            shape = Shape(side, size, in_width, width)
+            pick = operator.normalise(Options(dict.fromkeys(operator.dims, stride)), shape)
+            found.append(Signature(name, shape, pick, Options(), "fp32"))
+    return found
+
+
+def _image_of(signature: Signature) -> torch.Tensor:
+    shape = signature.shape
+    return noise(2, shape.in_width, shape.in_size, shape.in_size, seed=3)
