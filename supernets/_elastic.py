@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from search_spaces import Signature
+from supernets.criteria._base import AbstractCriterion, GroupWeights
 
 Index = int | Tensor
 """The first so many, or exactly these (1-D, ascending)."""
@@ -63,8 +64,8 @@ class AbstractElastic(nn.Module, ABC):
         """How much of each role the signature uses."""
 
     @abstractmethod
-    def importance(self) -> dict[str, Tensor]:
-        """Importance of every member of every prunable group, 1-D, from the weights as they are."""
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """The weights, as they are, by which the members of every prunable group are ranked."""
 
     def weights(self, signature: Signature) -> dict[str, Tensor]:
         """The slices that make up the plain module of this signature, by state name."""
@@ -86,10 +87,10 @@ class AbstractElastic(nn.Module, ABC):
         return best.sort().values
 
     @torch.no_grad()
-    def rank(self) -> None:
+    def rank(self, criterion: AbstractCriterion) -> None:
         """Records the importance of prunable members: from now on the least important go first."""
-        for group, scores in self.importance().items():
-            self.get_buffer(f"importance_{group}").copy_(scores)
+        for group, weights in self.group_weights().items():
+            self.get_buffer(f"importance_{group}").copy_(criterion.importance(weights))
 
 
 def _is_nothing(index: Index) -> bool:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from supernets._elastic import Index
-from supernets._modules import l1
+from supernets.criteria._base import GroupWeights
 
 
 def inner_channels(heads: Index, head_dim: int) -> Tensor:
@@ -18,12 +18,12 @@ def stacked(inner: Tensor, parts: int, size: int) -> Tensor:
     return (torch.arange(parts)[:, None] * size + inner).flatten()
 
 
-def head_importance(values: Tensor, project: Tensor, heads: int) -> Tensor:
-    """Size of each head's values times its columns of the projection, 1-D.
+def head_weights(values: Tensor, project: Tensor, heads: int) -> GroupWeights:
+    """What heads are ranked by.
 
     Args:
         values: (heads * head_dim, width), the matrix that makes values.
         project: (width, heads * head_dim), the matrix that reads them.
         heads: How many.
     """
-    return (l1(values, 0) * l1(project, 1)).reshape(heads, -1).sum(1)
+    return GroupWeights(values, project.transpose(0, 1), None, heads)

@@ -97,15 +97,6 @@ def norm_axes(name: str, role: str) -> dict[str, tuple[str | None, ...]]:
     return {f"{name}.weight": (role,), f"{name}.bias": (role,)}
 
 
-def l1(weight: Tensor, axis: int) -> Tensor:
-    """Mean absolute value of each slice along `axis`.
-
-    Source: Li et al., Pruning Filters for Efficient ConvNets (2017), with the mean instead of the
-    sum so that matrices of different sizes can be added up.
-    """
-    return weight.detach().abs().transpose(0, axis).flatten(1).mean(1)
-
-
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """In this context torch draws what it does on its own, such as a layer's first weights, from

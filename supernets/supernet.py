@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from search_spaces import Options, SearchSpace, Signature, Slot, is_mixer
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
+from supernets.criteria._base import CRITERIA, DEFAULT_CRITERION
 from supernets.mixers._mlp import MLP
 from supernets.network import (
     PlainNetwork,
@@ -107,11 +108,16 @@ class Supernet(nn.Module):
         assert all(name.endswith("num_batches_tracked") for name in missing), missing
         return network.eval()
 
-    def rank(self) -> None:
-        """Orders prunable channels and heads by the importance of their weights as they are."""
+    def rank(self, criterion: str = DEFAULT_CRITERION) -> None:
+        """Orders prunable channels and heads by the importance of their weights as they are.
+
+        Raises:
+            UserError: If there is no such criterion.
+        """
+        ranking = CRITERIA.get(criterion)()
         for module in self.modules():
             if isinstance(module, AbstractElastic):
-                module.rank()
+                module.rank(ranking)
 
     def _slot(self, name: str) -> ElasticSlot:
         slot = self.slots[module_name(name)]

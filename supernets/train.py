@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from search_spaces import UserError
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.criteria._base import DEFAULT_CRITERION
 from supernets.images import Images
 from supernets.optimizers._base import OPTIMIZERS, SCALE
 from supernets.team import AbstractBatches, Losses, State, Team
@@ -50,6 +51,7 @@ class TrainPlan:
         clip_norm: Largest norm of a step's gradient.
         ema_decay: Of the averaged weights that training returns.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
+        criterion: Name of what ranks them, "magnitude", "l1" or "bn-scale".
         precision: "fp32" or "bf16" (autocast).
         channels_last: Whether activations are stored so.
         checkpoint_s: Seconds between checkpoints, at least.
@@ -67,6 +69,7 @@ class TrainPlan:
     clip_norm: float = 1.0
     ema_decay: float = 0.99
     rank_at: float = 0.4
+    criterion: str = DEFAULT_CRITERION
     precision: str = "fp32"
     channels_last: bool = False
     checkpoint_s: float = 20.0

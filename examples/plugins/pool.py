@@ -54,5 +54,5 @@ class ElasticPool(mixers.AbstractMixer):
     def sizes(self, signature: Signature) -> dict[str, mixers.Index]:
         return {"width": signature.shape.width}
 
-    def importance(self) -> dict[str, Tensor]:
+    def group_weights(self) -> dict:
         return {}

@@ -23,6 +23,7 @@ from nas.run.config import Config, from_document
 from nas.scoring.scorer import CALIBRATION_IMAGES
 from nas.system.environment import has_bf16_products
 from nas.system.files import read_json, understood
+from search_spaces import UserError
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.supernet import Supernet
@@ -50,7 +51,7 @@ MIN_STEPS = 20
 FEW_STEPS = 150
 """With fewer training steps networks are poor."""
 
-KEPT_OF_DONOR = ("batch_size", "learning_rate", "precision", "channels_last")
+KEPT_OF_DONOR = ("batch_size", "learning_rate", "criterion", "precision", "channels_last")
 NUM_LARGEST = 2
 """References: the largest network in each precision."""
 FULL_PROFILE_S = 600.0
@@ -309,11 +310,34 @@ def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMe
     return method
 
 
+def check_criterion(config: Config) -> None:
+    """See that a given supernet was trained with the criterion that is asked for, if any is.
+
+    Its sparse members were trained with the channels that the criterion kept.
+
+    Raises:
+        UserError: If it was trained with another one.
+    """
+    donor, asked = _donor(config), config.set.get("criterion")
+    if donor and asked is not None and asked != donor.criterion:
+        raise UserError(
+            f"criterion '{asked}' is asked for, and supernet '{config.supernet}' was trained with "
+            f"'{donor.criterion}'. Leave out the setting, or leave out --supernet to train one."
+        )
+
+
 def _as_donor(config: Config) -> dict[str, Any]:
     """What of a given supernet's training its members' further training keeps."""
-    path = Path(config.supernet) / "plan.json"
-    if not path.exists():
+    donor = _donor(config)
+    if donor is None:
         return {}
+    return {name: getattr(donor, name) for name in KEPT_OF_DONOR if name not in config.set}
+
+
+def _donor(config: Config) -> TrainPlan | None:
+    """How a given supernet was trained; None if none is given, or it is not known."""
+    path = Path(config.supernet) / "plan.json"
+    if not config.supernet or not path.exists():
+        return None
     with understood(f"'{path}'"):
-        document = read_json(path)
-        return {name: document[name] for name in KEPT_OF_DONOR if name not in config.set}
+        return train_plan_of(read_json(path))

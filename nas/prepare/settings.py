@@ -14,6 +14,7 @@ from nas.executors import EXECUTORS, make_executor
 from nas.prepare.plan import PhasePlan
 from nas.run.config import TYPE_NAMES, Config, is_a
 from search_spaces import UserError, did_you_mean
+from supernets.criteria._base import CRITERIA
 from supernets.methods._base import GIVEN, METHODS
 from supernets.optimizers._base import OPTIMIZERS
 from supernets.train import TrainPlan
@@ -68,8 +69,9 @@ def check_settings(config: Config) -> None:
             raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
-    if "optimizer" in settings:
-        OPTIMIZERS.get(settings["optimizer"])
+    for name, registry in (("optimizer", OPTIMIZERS), ("criterion", CRITERIA)):
+        if name in settings:
+            registry.get(settings[name])
     controller(**config.settings_of(controller))
     make_executor(config)
 

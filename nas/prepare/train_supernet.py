@@ -18,7 +18,13 @@ from nas.prepare.inputs import (
     make_problem,
     prepare,
 )
-from nas.prepare.plan import make_method, plan_training, train_plan_of, training_images
+from nas.prepare.plan import (
+    check_criterion,
+    make_method,
+    plan_training,
+    train_plan_of,
+    training_images,
+)
 from nas.prepare.profile import profile
 from nas.prepare.reopen import read_supernet
 from nas.prepare.reuse import check_donor
@@ -81,6 +87,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     timer = make_timer(config)
     if run is None:
         check_donor(config, space, data)
+        check_criterion(config)
         check_smallest_latency(config, space, limits, timer)
         run = Run.open(out, config)
     reporter.note(f"run directory: {out}")
@@ -143,6 +150,10 @@ def trained_supernet(
         reporter.advance(round(100 * step / train_plan.steps), 100, f"{text}, {rate}")
         log_step(log, numbers, train_plan.steps)
 
+    def before_step(step: int) -> None:
+        if step == train_plan.rank_step:
+            supernet.rank(train_plan.criterion)
+
     train(
         supernet,
         training_images(data),
@@ -150,7 +161,7 @@ def trained_supernet(
         SupernetLessons(train_plan, make_method(config, problem, train_plan)),
         directory=run.folder("train_state"),
         on_step=on_step,
-        before_step=lambda step: supernet.rank() if step == train_plan.rank_step else None,
+        before_step=before_step,
         **shared_cores(train_plan),
     )
     write_tensors(own, supernet.state_dict(), {"space": space.name})

@@ -26,6 +26,7 @@ from search_spaces import (
 )
 from supernets._elastic import AbstractElastic
 from supernets.blocks import BLOCKS
+from supernets.criteria.magnitude import Magnitude
 from supernets.mixers import MIXERS
 from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, weights_name
@@ -156,7 +157,7 @@ def check_shared_weights_compute_what_copies_do(largest: Signature, small: Signa
     slot = _random_slot(largest).eval()
     for module in slot.modules():
         if isinstance(module, AbstractElastic):
-            module.rank()
+            module.rank(Magnitude())
     plain = plain_module(small).eval()
     plain.load_state_dict({n: w.detach() for n, w in slot.weights(small).items()}, strict=False)
     x = _image(small)

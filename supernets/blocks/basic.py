@@ -12,8 +12,10 @@ from search_spaces import Signature
 from search_spaces.operators.basic import KERNEL_SIZE
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import Axes, Index
-from supernets._modules import Add, ConvNorm, conv_norm_axes, l1
+from supernets._modules import Add, ConvNorm, conv_norm_axes
 from supernets.blocks._base import BLOCKS, AbstractBlock
+from supernets.blocks.mbconv import hidden_weights
+from supernets.criteria._base import GroupWeights
 
 
 class PlainBasic(nn.Module):
@@ -54,7 +56,6 @@ class Basic(AbstractBlock):
             "hidden": self.kept("hidden", shape.width, signature),
         }
 
-    def importance(self) -> dict[str, Tensor]:
-        """What each hidden channel contributes to the second convolution, scaled by its norm."""
-        scale = self.full.get_parameter("expand.norm.weight").detach().abs()
-        return {"hidden": scale * l1(self.full.get_parameter("project.conv.weight"), 1)}
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """Each hidden channel's kernels in the first convolution and in the second."""
+        return {"hidden": hidden_weights(self.full, "expand")}

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import KERNEL, Axes, Index
-from supernets._modules import Add, ChannelAttention, ConvNorm, conv_norm_axes, l1
+from supernets._modules import Add, ChannelAttention, ConvNorm, conv_norm_axes
 from supernets.blocks._base import BLOCKS, AbstractBlock
+from supernets.criteria._base import GroupWeights
 
 
 class PlainMBConv(nn.Module):
@@ -61,9 +62,9 @@ class MBConv(AbstractBlock):
         largest = signature.shape.in_width * signature.pick.number("expand_ratio")
         return conv_sizes(self.kept("hidden", largest, signature), signature)
 
-    def importance(self) -> dict[str, Tensor]:
-        """What each hidden channel contributes to the projection, scaled by its batch norm."""
-        return {"hidden": hidden_importance(self.full)}
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """Each hidden channel's kernel, and what reads it in the projection."""
+        return {"hidden": hidden_weights(self.full, "depthwise")}
 
 
 def conv_sizes(hidden: Index, signature: Signature) -> dict[str, Index]:
@@ -79,7 +80,14 @@ def conv_sizes(hidden: Index, signature: Signature) -> dict[str, Index]:
     }
 
 
-def hidden_importance(block: nn.Module) -> Tensor:
-    """Importance of a plain block's hidden channels, 1-D."""
-    scale = block.get_parameter("depthwise.norm.weight").detach().abs()
-    return scale * l1(block.get_parameter("project.conv.weight"), 1)
+def hidden_weights(block: nn.Module, maker: str) -> GroupWeights:
+    """What the hidden channels of a plain block are ranked by.
+
+    Args:
+        block: Its `project` reads them.
+        maker: Name of the `ConvNorm` that makes them.
+    """
+    made_by = block.get_parameter(f"{maker}.conv.weight")
+    read_by = block.get_parameter("project.conv.weight").transpose(0, 1)
+    scale = block.get_parameter(f"{maker}.norm.weight")
+    return GroupWeights(made_by, read_by, scale, len(made_by))

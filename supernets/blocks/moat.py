@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
 from supernets.blocks._base import BLOCKS, AbstractBlock
-from supernets.blocks.mbconv import MBConv, PlainMBConv, conv_sizes, hidden_importance
-from supernets.mixers.window import PlainWindow, Window, window_importance, window_sizes
+from supernets.blocks.mbconv import MBConv, PlainMBConv, conv_sizes, hidden_weights
+from supernets.criteria._base import GroupWeights
+from supernets.mixers.window import PlainWindow, Window, window_sizes, window_weights
 
 
 class PlainMOAT(nn.Module):
@@ -53,10 +54,10 @@ class MOAT(AbstractBlock):
             **window_sizes(heads, self.full.attention),
         }
 
-    def importance(self) -> dict[str, Tensor]:
+    def group_weights(self) -> dict[str, GroupWeights]:
         """Hidden channels as in `mbconv`, heads as in `window`."""
         assert isinstance(self.full, PlainMOAT)
         return {
-            "hidden": hidden_importance(self.full.conv),
-            "heads": window_importance(self.full.attention),
+            "hidden": hidden_weights(self.full.conv, "depthwise"),
+            "heads": window_weights(self.full.attention),
         }

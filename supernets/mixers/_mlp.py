@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import AbstractElastic, Axes, Index
-from supernets._modules import NORM_EPS, l1, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS
 
 
@@ -65,8 +66,8 @@ class MLP(AbstractElastic):
         hidden = width * signature.pick.number("expand_ratio")
         return {"width": width, "hidden": self.kept("hidden", hidden, signature)}
 
-    def importance(self) -> dict[str, Tensor]:
-        """Size of each hidden channel's two weight vectors."""
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """Each hidden channel's row of the first matrix and column of the second."""
         expand = self.full.get_parameter("expand.weight")
         project = self.full.get_parameter("project.weight")
-        return {"hidden": l1(expand, 0) * l1(project, 1)}
+        return {"hidden": GroupWeights(expand, project.transpose(0, 1), None, len(expand))}

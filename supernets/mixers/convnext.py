@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import KERNEL, Axes, Index
+from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractMixer
 
 
@@ -42,6 +43,6 @@ class ConvNeXt(AbstractMixer):
         """The first channels, the centre of the kernel."""
         return {"width": signature.shape.width, KERNEL: signature.pick.number("kernel_size")}
 
-    def importance(self) -> dict[str, Tensor]:
+    def group_weights(self) -> dict[str, GroupWeights]:
         """Nothing can be pruned."""
         return {}

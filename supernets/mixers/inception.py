@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.inception import SQUARE
 from supernets._elastic import Axes, Index
+from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractMixer
 
 
@@ -54,6 +55,6 @@ class Inception(AbstractMixer):
         pick = signature.pick
         return {"branch": pick.number("branch"), "kernel_band": pick.number("band")}
 
-    def importance(self) -> dict[str, Tensor]:
+    def group_weights(self) -> dict[str, GroupWeights]:
         """Nothing can be pruned."""
         return {}

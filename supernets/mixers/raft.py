@@ -13,6 +13,7 @@ from search_spaces import Signature
 from search_spaces.operators.raft import TOKEN_EXPANSION
 from supernets._elastic import Axes, Index
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractMixer
 
 
@@ -76,6 +77,6 @@ class Raft(AbstractMixer):
         """The first channels."""
         return {"width": signature.shape.width}
 
-    def importance(self) -> dict[str, Tensor]:
+    def group_weights(self) -> dict[str, GroupWeights]:
         """Nothing can be pruned."""
         return {}

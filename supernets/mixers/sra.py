@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
-from supernets._heads import head_importance, inner_channels, stacked
+from supernets._heads import head_weights, inner_channels, stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractMixer
 
 
@@ -88,8 +89,8 @@ class SRA(AbstractMixer):
             "kernel_reduce": ratio if ratio > 1 else 0,
         }
 
-    def importance(self) -> dict[str, Tensor]:
-        """Size of each head's values times its columns of the projection."""
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """Each head's rows of the values and columns of the projection."""
         assert isinstance(self.full, PlainSRA)
         values = self.full.kv.weight[self.full.heads * self.full.head_dim :]
-        return {"heads": head_importance(values, self.full.project.weight, self.full.heads)}
+        return {"heads": head_weights(values, self.full.project.weight, self.full.heads)}

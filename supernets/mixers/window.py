@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
-from supernets._heads import head_importance, inner_channels, stacked
+from supernets._heads import head_weights, inner_channels, stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractMixer
 
 MASKED = -100.0
@@ -126,10 +127,10 @@ class Window(AbstractMixer):
         heads = self.kept("heads", signature.pick.number("num_heads"), signature)
         return {"width": signature.shape.width, **window_sizes(heads, self.full)}
 
-    def importance(self) -> dict[str, Tensor]:
-        """Size of each head's values times its columns of the projection."""
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """Each head's rows of the values and columns of the projection."""
         assert isinstance(self.full, PlainWindow)
-        return {"heads": window_importance(self.full)}
+        return {"heads": window_weights(self.full)}
 
 
 def window_sizes(heads: Index, full: PlainWindow) -> dict[str, Index]:
@@ -142,7 +143,7 @@ def window_sizes(heads: Index, full: PlainWindow) -> dict[str, Index]:
     }
 
 
-def window_importance(full: PlainWindow) -> Tensor:
-    """Importance of every head, 1-D."""
+def window_weights(full: PlainWindow) -> GroupWeights:
+    """What heads are ranked by."""
     values = full.qkv.weight[2 * full.heads * full.head_dim :]
-    return head_importance(values, full.project.weight, full.heads)
+    return head_weights(values, full.project.weight, full.heads)

@@ -1,10 +1,9 @@
 """The contract of a stem's, a downsampling's or a head's implementation."""
 
-from torch import Tensor
-
 from search_spaces import Registry, Signature
 from supernets._elastic import Index
 from supernets.blocks._base import AbstractBlock
+from supernets.criteria._base import GroupWeights
 
 TRUNK_BLOCKS = Registry("supernets.trunk", "stem, downsampling or head")
 
@@ -16,6 +15,6 @@ class AbstractTrunkBlock(AbstractBlock):
         """The two widths."""
         return {"in_width": signature.shape.in_width, "width": signature.shape.width}
 
-    def importance(self) -> dict[str, Tensor]:
+    def group_weights(self) -> dict[str, GroupWeights]:
         """Nothing can be pruned."""
         return {}

@@ -9,6 +9,7 @@ from search_spaces.trunk.stem import stem_kernel_size
 from supernets._elastic import KERNEL, Axes, Index
 from supernets._modules import ConvNorm, conv_norm_axes
 from supernets.blocks._base import AbstractBlock
+from supernets.criteria._base import GroupWeights
 from supernets.trunk._base import TRUNK_BLOCKS
 
 
@@ -40,6 +41,6 @@ class Stem(AbstractBlock):
         kernel_size = stem_kernel_size(signature.pick.number("stride"))
         return {"width": signature.shape.width, KERNEL: kernel_size}
 
-    def importance(self) -> dict[str, Tensor]:
+    def group_weights(self) -> dict[str, GroupWeights]:
         """Nothing can be pruned."""
         return {}

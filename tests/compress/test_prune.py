@@ -9,6 +9,7 @@ from torch import nn
 from search_spaces import Options, Shape, Signature
 from supernets._elastic import AbstractElastic
 from supernets.blocks.mbconv import MBConv
+from supernets.criteria.magnitude import Magnitude
 from supernets.mixers._mlp import MLP
 from supernets.network import plain_module
 from tests.strategies import noise, randomise_, signature
@@ -55,7 +56,7 @@ def test_an_inverted_residual_without_hidden_channels_is_what_the_dependency_gra
 ) -> None:
     block, spec = MBConv(member("mbconv", 0.0)), member("mbconv", sparsity)
     randomise_(block, seed=seed)
-    block.rank()
+    block.rank(Magnitude())
     x = noise(4, WIDTH, 8, 8)
     mine = ours(block, plain_module(spec), spec)
     other = theirs(block, spec, x)
@@ -70,7 +71,7 @@ def test_a_channel_mlp_without_hidden_channels_is_what_the_dependency_graph_says
 ) -> None:
     mlp, spec = MLP(member("convnext", 0.0)), member("convnext", sparsity)
     randomise_(mlp, seed=seed)
-    mlp.rank()
+    mlp.rank(Magnitude())
     x = noise(4, 8, 8, WIDTH)
     mine = ours(mlp, MLP.plain(spec), spec)
     other = theirs(mlp, spec, x)
@@ -84,5 +85,5 @@ def test_the_oracle_can_tell_other_channels_apart() -> None:
     randomise_(block, seed=0)
     x = noise(4, WIDTH, 8, 8)
     mine = ours(block, plain_module(spec), spec)(x)
-    block.rank()
+    block.rank(Magnitude())
     assert (mine - theirs(block, spec, x)(x)).abs().max() > 0.01

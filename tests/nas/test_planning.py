@@ -249,12 +249,14 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     found = plan_search(config, Supernet(mini), digits, problem(mini), Inline(), remaining_s=600.0)
     available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"]
     assert found["finetune_s"] == pytest.approx(found["finetune_share"] * available_s, abs=0.1)
-    write_json(tmp_path / "plan.json", asdict(TrainPlan(steps=9, precision="bf16", batch_size=5)))
+    donor = TrainPlan(steps=9, precision="bf16", batch_size=5, criterion="l1")
+    write_json(tmp_path / "plan.json", asdict(donor))
     plan = train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1.0))
     assert (plan.steps, plan.precision, plan.batch_size) == (1, "fp32", 8), "as set"
     config = replace(config, set={})
     plan = train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1.0))
     assert (plan.steps, plan.precision, plan.batch_size) == (1, "bf16", 5), "as the donor's"
+    assert plan.criterion == "l1"
 
 
 def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:

@@ -9,6 +9,7 @@ from search_spaces import Options, Shape
 from supernets._elastic import KERNEL, cut
 from supernets._modules import initialise
 from supernets.blocks.mbconv import MBConv
+from supernets.criteria.magnitude import Magnitude
 from supernets.mixers._mlp import MLP
 from supernets.mixers.window import Window
 from tests.strategies import noise, randomise_, signature
@@ -82,7 +83,7 @@ def test_after_ranking_the_channels_with_the_largest_weights_are_kept() -> None:
     ]
     with torch.no_grad():
         block.full.project.conv.weight[:, large] *= 100
-    block.rank()
+    block.rank(Magnitude())
     assert block.kept("hidden", 48, mbconv(sparsity=0.5)).tolist() == sorted(large)
 
 
@@ -91,7 +92,7 @@ def test_a_narrower_member_keeps_the_best_of_its_own_channels() -> None:
     randomise_(block, seed=0)
     with torch.no_grad():
         block.full.project.conv.weight[:, 16:] *= 100
-    block.rank()
+    block.rank(Magnitude())
     kept = block.kept("hidden", 16, mbconv(width=8, expand_ratio=2, sparsity=0.5))
     assert len(kept) == 8
     assert kept.max() < 16
@@ -102,7 +103,7 @@ def test_batch_norm_that_silences_a_channel_makes_it_unimportant() -> None:
     randomise_(block, seed=0)
     with torch.no_grad():
         block.full.depthwise.norm.weight[:24] = 0
-    block.rank()
+    block.rank(Magnitude())
     assert block.kept("hidden", 48, mbconv(sparsity=0.5)).tolist() == list(range(24, 48))
 
 
@@ -111,7 +112,7 @@ def test_a_silent_output_column_makes_a_hidden_channel_of_the_mlp_unimportant() 
     randomise_(mlp, seed=0)
     with torch.no_grad():
         mlp.full.project.weight[:, ::2] = 0
-    mlp.rank()
+    mlp.rank(Magnitude())
     assert mlp.kept("hidden", 32, window(sparsity=0.5)).tolist() == list(range(1, 32, 2))
 
 
@@ -124,7 +125,7 @@ def test_a_head_without_effect_is_pruned_first(silenced: str) -> None:
             mixer.full.qkv.weight[32 + 4 : 32 + 8] = 0
         else:
             mixer.full.project.weight[:, 4:8] = 0
-    mixer.rank()
+    mixer.rank(Magnitude())
     assert mixer.kept("heads", 4, window(sparsity=0.25)).tolist() == [0, 2, 3]
 
 
@@ -144,11 +145,11 @@ def test_kept_heads_bring_their_queries_keys_values_and_columns(heads: set[int])
 def test_ranking_is_recorded_once_and_weights_may_move_on() -> None:
     block = MBConv(mbconv())
     randomise_(block, seed=0)
-    block.rank()
+    block.rank(Magnitude())
     before = block.kept("hidden", 48, mbconv(sparsity=0.5)).tolist()
     randomise_(block, seed=1)
     assert block.kept("hidden", 48, mbconv(sparsity=0.5)).tolist() == before
-    block.rank()
+    block.rank(Magnitude())
     assert block.kept("hidden", 48, mbconv(sparsity=0.5)).tolist() != before
 
 
