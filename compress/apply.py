@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from compress.plan import Plan, plan_compression
 from compress.quantize._apply import quantized
-from compress.quantize.int8 import REDUCED_WEIGHT_MAX, WEIGHT_MAX
+from compress.quantize._base import QUANTIZATIONS
 from search_spaces import Slot, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
@@ -47,7 +47,7 @@ def compress(
         network: As extracted, or trained further since; it is changed.
         arch: Its slots, which carry widths, what pruning keeps, and precisions.
         calibration: Normalised images, (B, C, H, W) each, from the training split.
-        needs_reduced_range: Whether weights keep to 7 bits (processors without VNNI).
+        needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
     """
     check_realised_size(network, arch)
     return quantize(
@@ -70,17 +70,16 @@ def quantize(
     plan = plan_compression(arch)
     if not plan.is_quantized:
         return Compressed(plan, network, network)
-    integer = {
-        name(slot.slot)
+    of_slots = {
+        name(slot.slot): QUANTIZATIONS.get(slot.precision)()
         for slot in plan.slots
-        if slot.precision != "fp32"
         for name in (module_name, join_name)
     }
     deployed = quantized(
         network,
-        lambda module: module.partition(".")[0] in integer,
+        lambda module: of_slots[module.partition(".")[0]],
         calibration,
-        weight_max=REDUCED_WEIGHT_MAX if needs_reduced_range else WEIGHT_MAX,
+        needs_reduced_range=needs_reduced_range,
     )
     return Compressed(plan, network, deployed)
 

@@ -1,18 +1,17 @@
 """Where quantizers go. Decided once, on the traced network; simulation and export follow it.
 
-Rules, for slots of an integer precision (measured on onnxruntime; see docs/decisions):
+Every module follows the format of its slot, which says what it replaces and what it puts on an
+integer grid (`compress/quantize/`). Rules for modules on a grid:
 
-1. Convolutions and linear layers take inputs on the integer grid and put their outputs on it, so
-   that the runtime has an integer kernel for them. Input, weight and output must all be quantized.
+1. They take inputs on the grid and put their outputs on it, so that the runtime has an integer
+   kernel for them. Input, weight and output must all be quantized (measured on onnxruntime).
 2. A ReLU that alone reads a convolution's output is folded into the output's range.
-3. `Add` modules (the shortcuts of convolution blocks), `Scale` modules (channel attention) and
-   average pooling stay on the grid.
-   Shortcuts of transformer-like blocks are plain additions and stay in fp32.
-4. Everything else (norms, softmax, GELU, attention products) computes in fp32. Copies, permutations
-   and reshapes keep the grid their input is on.
+3. Copies, permutations and reshapes keep the grid their input is on. Everything else computes in
+   fp32.
 
-A value has at most one quantizer. If it was made on the grid, all its readers see the quantized
-value; if it comes from fp32, only readers that need the grid do.
+A value has at most one quantizer: that of the format that made it or, if it comes from fp32, of its
+first reader on a grid. If it was made on the grid, all its readers see the quantized value; if it
+comes from fp32, only readers that need the grid do.
 """
 
 from collections.abc import Callable
@@ -20,13 +19,29 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
+from compress.quantize._base import AbstractQuantization, QuantizationOf
 from supernets._modules import Add, Scale
 
-LAYERS = (nn.Conv2d, nn.Linear)
 WHOLE = (Add, Scale)
-ON_GRID = (*WHOLE, nn.AdaptiveAvgPool2d)
 FOLDABLE = (nn.ReLU, nn.ReLU6)
 MOVES = frozenset({"permute", "reshape", "flatten", "transpose", "contiguous"})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module that its format replaces.
+
+    Attributes:
+        name: Of its node.
+        quantization: The format.
+        is_on_grid: Whether its input and output are quantized.
+        activation: Name of the node folded into it, if any.
+    """
+
+    name: str
+    quantization: AbstractQuantization
+    is_on_grid: bool
+    activation: str | None
 
 
 @dataclass(frozen=True)
@@ -35,26 +50,22 @@ class Point:
 
     Attributes:
         value: Name of the node that makes it (the activation, where one is folded).
+        quantization: The format whose quantizer it gets.
         for_all: Whether all readers see the quantized value, or only those in `readers`.
         readers: Names of nodes that need the grid, where `for_all` is false.
     """
 
     value: str
+    quantization: AbstractQuantization
     for_all: bool
     readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Everything that is quantized in a network.
+    """Everything that is quantized in a network."""
 
-    Attributes:
-        layers: Names of nodes whose weights become integers, and of the activation folded into
-            each, if any.
-        points: Values with quantizers.
-    """
-
-    layers: tuple[tuple[str, str | None], ...]
+    layers: tuple[Layer, ...]
     points: tuple[Point, ...]
 
 
@@ -71,18 +82,18 @@ def trace(network: nn.Module) -> fx.GraphModule:
     return fx.GraphModule(network, Tracer().trace(network))
 
 
-def place(graph: fx.GraphModule, is_integer: Callable[[str], bool]) -> Placement:
+def place(graph: fx.GraphModule, quantization_of: QuantizationOf) -> Placement:
     """Decide for every node of a traced, folded network.
 
     Args:
         graph: From `trace`.
-        is_integer: Whether the slot that a module (by qualified name) belongs to is integer.
+        quantization_of: What the slot of a module is quantized by.
     """
     modules = dict(graph.named_modules())
     on_grid: set[fx.Node] = set()
-    layers: list[tuple[str, str | None]] = []
-    made: list[fx.Node] = []
-    wanted: dict[fx.Node, list[str]] = {}
+    layers: list[Layer] = []
+    made: list[tuple[fx.Node, AbstractQuantization]] = []
+    wanted: dict[fx.Node, tuple[AbstractQuantization, list[str]]] = {}
     folded: set[fx.Node] = set()
 
     def kind(node: fx.Node) -> nn.Module | None:
@@ -90,23 +101,30 @@ def place(graph: fx.GraphModule, is_integer: Callable[[str], bool]) -> Placement
 
     for node in graph.graph.nodes:
         module = kind(node)
-        integer = module is not None and is_integer(str(node.target))
         if node in folded or _keeps_grid(node, module):
             if node in folded or node.all_input_nodes[0] in on_grid:
                 on_grid.add(node)
-        elif integer and isinstance(module, LAYERS + ON_GRID):
+            continue
+        if module is None:
+            continue
+        own = quantization_of(str(node.target))
+        is_on_grid = isinstance(module, own.on_grid)
+        activation: fx.Node | None = None
+        if is_on_grid:
             for value in node.all_input_nodes:
                 if value not in on_grid:
-                    wanted.setdefault(value, []).append(node.name)
+                    wanted.setdefault(value, (own, []))[1].append(node.name)
             activation = _only_reader(node, kind) if isinstance(module, nn.Conv2d) else None
-            if isinstance(module, LAYERS):
-                layers.append((node.name, activation.name if activation else None))
             if activation:
                 folded.add(activation)
-            made.append(activation or node)
+            made.append((activation or node, own))
             on_grid.add(node)
-    points = [Point(node.name, for_all=True) for node in made]
-    points += [Point(node.name, False, tuple(readers)) for node, readers in wanted.items()]
+        if isinstance(module, own.layers):
+            name = activation.name if activation else None
+            layers.append(Layer(node.name, own, is_on_grid, activation=name))
+    points = [Point(node.name, own, for_all=True) for node, own in made]
+    for node, (own, readers) in wanted.items():
+        points.append(Point(node.name, own, for_all=False, readers=tuple(readers)))
     return Placement(tuple(layers), tuple(points))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_spaces import Slot, declaration, one_precision
+from search_spaces import Slot, declaration, format_of, one_precision
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Plan:
 
     @property
     def is_quantized(self) -> bool:
-        """Whether any slot leaves fp32."""
-        return any(slot.precision != "fp32" for slot in self.slots)
+        """Whether any slot leaves full precision."""
+        return any(format_of(slot.precision).is_quantized for slot in self.slots)
 
     @property
     def precision(self) -> str:

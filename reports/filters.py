@@ -11,9 +11,7 @@ from typing import Any
 from reports import operators, text
 from reports.markup import Html, element, join
 from reports.records import RunTables
-from search_spaces import MIXED, PRECISIONS, precision_of
-
-FORMATS = (*PRECISIONS, MIXED)
+from search_spaces import MIXED, precision_of
 
 
 def tags(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> list[str]:
@@ -32,7 +30,7 @@ def bar(run: RunTables) -> Html | None:
     decided = [(m.arch, m.policy) for m in run.members]
     decided += [(trial.arch, trial.policy) for trial in run.trials]
     found = {precision_of(policy) for _, policy in decided}
-    formats = [name for name in FORMATS if name in found] + sorted(found - {*FORMATS})
+    formats = sorted(found, key=lambda name: (name == MIXED, name))
     groups = [
         ("Precision", "precision", formats),
         ("Uses", "operator", operators.used(run)),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from reports import filters
 from reports.axes import SHAPES, Json, axis
 from reports.records import Member, RunTables, TrialRow
+from search_spaces import is_quantized
 
 LARGEST_RADIUS, SMALLEST_RADIUS = 13.0, 4.0  # pixels
 
@@ -50,17 +51,18 @@ def axes(points: list[Json], dots: list[Json], *, limits: list[Json]) -> Json:
 
 
 def kind(member: Member) -> str:
-    """The class of marker: front, largest-fp32, largest-int8, random or other."""
+    """The class of marker: front, largest-full, largest-quantized, random or other."""
     if not member.is_reference:
         return "front"
-    if member.name in ("largest fp32", "largest int8"):
-        return member.name.replace(" ", "-")
+    size, _, precision = member.name.partition(" ")
+    if size == "largest":
+        return "largest-quantized" if is_quantized(precision) else "largest-full"
     return "random" if member.name.startswith("random") else "other"
 
 
 def shape(member_kind: str) -> str:
     """The name of the marker's shape in SHAPES."""
-    shapes = {"front": "circle", "largest-fp32": "diamond", "largest-int8": "square"}
+    shapes = {"front": "circle", "largest-full": "diamond", "largest-quantized": "square"}
     return shapes.get(member_kind, "triangle" if member_kind == "random" else "pentagon")
 
 

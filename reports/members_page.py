@@ -138,7 +138,7 @@ def _chip(stage: text.StageText) -> Html | None:
     removed = stage.sparsity if stage.sparsity != "0" else ""
     if not stage.precision and not removed:
         return None
-    tone = "chip" if stage.precision in ("fp32", "") else "chip low"
+    tone = "chip low" if stage.is_quantized else "chip"
     share = element("small", removed, title="share of channels removed") if removed else None
     return element("span", stage.precision, share, class_=tone)
 

@@ -2,7 +2,7 @@
 
 A box is as high as its stage is wide (channels); the part that sparsity removed is empty. Colour
 and letter say which operator it is, the pattern how it mixes positions, a bold frame that the
-stage's numbers are 8-bit. Everything drawn is also said in words beside it.
+stage is quantized. Everything drawn is also said in words beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ def legend(ink: Ink) -> Html:
     items = [
         element("li", _swatch(ink, name), f"{name} ({_families(name)})") for name in ink.letters
     ]
-    rules = "Height: width of the stage. Empty part: removed by sparsity. Bold frame: int8."
+    rules = "Height: width of the stage. Empty part: removed by sparsity. Bold frame: quantized."
     return join(
         element("ul", *items, class_="legend"),
         element("p", rules, class_="note"),
@@ -142,7 +142,7 @@ def _stage_width(stage: text.StageText) -> int:
 
 def _stage(stage: text.StageText, side: int | None, ink: Ink, x: int) -> Html:
     width = _stage_width(stage)
-    tone = "stage-box" if stage.precision in ("fp32", "") else "stage-box low"
+    tone = "stage-box low" if stage.is_quantized else "stage-box"
     channels = "" if stage.width is None else f"width {stage.width:g}"
     removed = f"−{100 * stage.removed:.0f} %" if stage.removed else ""
     captions = [

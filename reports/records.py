@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.intervals import wilson
-from search_spaces import Option
+from search_spaces import Option, is_quantized
 
 Interval = tuple[float, float]
 DEPLOYED = "model.onnx"
@@ -117,11 +117,13 @@ class Member:
 
     @property
     def unquantized(self) -> ModelFile:
-        """The same pruned network before quantization: the deployed file when all is fp32."""
+        """The same pruned network before quantization; the deployed file if none is quantized."""
         precisions = {
-            v for name, v in self.policy.items() if name.rpartition(".")[2] == "precision"
+            str(v) for name, v in self.policy.items() if name.rpartition(".")[2] == "precision"
         }
-        alone = self.deployed if precisions <= {"fp32"} else ModelFile(name=UNQUANTIZED)
+        alone = ModelFile(name=UNQUANTIZED)
+        if not any(map(is_quantized, precisions)):
+            alone = self.deployed
         return self.file(UNQUANTIZED) or alone
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from nas.problem.budget import format_value
 from reports.documents import as_number
 from reports.records import Interval
+from search_spaces import is_quantized
 
 MISSING = "-"
 SHORT_OPTIONS = {"kernel_size": "k", "expand_ratio": "e", "num_heads": "h", "window_size": "w"}
@@ -99,6 +100,11 @@ class StageText:
     blocks: tuple[tuple[str, str], ...]  # (operator, its options): ("mbconv", "k3 e4")
     width: float | None = None  # channels
     removed: float = 0.0  # the sparsity as a number
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether its format is known to have fewer bits than trained weights."""
+        return bool(self.precision) and is_quantized(self.precision)
 
     @property
     def line(self) -> str:

@@ -26,9 +26,10 @@ from search_spaces._plugins import load_plugin as load_plugin
 from search_spaces._plugins import load_plugins as load_plugins
 from search_spaces._plugins import loaded_plugins as loaded_plugins
 from search_spaces._plugins import plugin_name as plugin_name
+from search_spaces._precision import FULL_PRECISION as FULL_PRECISION
 from search_spaces._precision import MIXED as MIXED
-from search_spaces._precision import PRECISIONS as PRECISIONS
 from search_spaces._precision import check_precisions as check_precisions
+from search_spaces._precision import is_quantized as is_quantized
 from search_spaces._precision import one_precision as one_precision
 from search_spaces._precision import precision_of as precision_of
 from search_spaces._registry import Registry as Registry
@@ -44,6 +45,9 @@ from search_spaces._tables import Additive as Additive
 from search_spaces._tables import SlotTable as SlotTable
 from search_spaces._tables import is_policy as is_policy
 from search_spaces._user_files import read_source as read_source
+from search_spaces.formats._base import FORMATS as FORMATS
+from search_spaces.formats._base import AbstractFormat as AbstractFormat
+from search_spaces.formats._base import format_of as format_of
 from search_spaces.networks._base import AbstractNetwork as AbstractNetwork
 from search_spaces.networks._base import SlotRule as SlotRule
 from search_spaces.networks.staged import Stage as Stage

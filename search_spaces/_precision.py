@@ -1,36 +1,20 @@
-"""Named formats and what they weigh in a file.
-
-`fp32` keeps every value in four bytes. `int8` keeps kernels and matrices in one byte with one scale
-per output channel, and biases in four bytes with a scale of their own.
-"""
+"""Names of formats: those of whole networks, and what is known of one by its name alone."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
-from search_spaces._errors import UserError, did_you_mean
-from search_spaces._slot import Cost
+from search_spaces.formats._base import FORMATS, format_of
 
-PRECISIONS = ("fp32", "int8")
+FULL_PRECISION = "fp32"
+"""The format of trained weights, of networks before quantization and where a policy says none."""
+
 MIXED = "mixed"
-
-CALL_BYTES = {"fp32": 150, "int8": 420}
-"""Graph bytes per kernel launched: its node, names, and for int8 its (de)quantizers. Measured."""
-
-INT8_CHANNEL_BYTES = 9
-"""Scale and zero point of the weight, scale of the bias: 4 + 1 + 4 bytes per output channel."""
-
-
-def size_bytes(cost: Cost, precision: str) -> float:
-    """Predicted bytes of one slot in an exported file."""
-    graph = cost.calls * CALL_BYTES[precision]
-    if precision == "fp32":
-        return 4 * (cost.weights + cost.vectors) + graph
-    return cost.weights + 4 * cost.vectors + INT8_CHANNEL_BYTES * cost.channels + graph
 
 
 def one_precision(names: Iterable[str]) -> str:
-    """The one format of these, "mixed" if they are several, "fp32" if there are none."""
+    """The one format of these, "mixed" if they are several, full precision if there are none."""
     distinct = set(names)
-    return MIXED if len(distinct) > 1 else next(iter(distinct), "fp32")
+    return MIXED if len(distinct) > 1 else next(iter(distinct), FULL_PRECISION)
 
 
 def precision_of(policy: Mapping[str, object]) -> str:
@@ -38,12 +22,20 @@ def precision_of(policy: Mapping[str, object]) -> str:
     return one_precision(str(v) for name, v in policy.items() if name.endswith(".precision"))
 
 
-def check_precisions(names: tuple[str, ...]) -> None:
+@cache
+def is_quantized(name: str) -> bool:
+    """Whether a format has fewer bits than trained weights.
+
+    Records may name a format that this installation lacks: only quantized ones can be lacking.
+    """
+    return name not in FORMATS.names() or format_of(name).is_quantized
+
+
+def check_precisions(names: Iterable[str]) -> None:
     """Refuse names that are no format.
 
     Raises:
         UserError: Naming the first unknown one.
     """
     for name in names:
-        if name not in PRECISIONS:
-            raise UserError(f"unknown precision '{name}'. {did_you_mean(name, PRECISIONS)}")
+        FORMATS.get(name)

@@ -65,7 +65,7 @@ class Signature:
         shape: Where it sits.
         pick: The options it reads, normalised, with what follows from them (window side, ...).
         kept: Prunable groups and how many of each remain.
-        precision: A named format such as "int8".
+        precision: Name of the format of its numbers, such as "int8".
     """
 
     operator: str
@@ -136,9 +136,9 @@ class Cost:
         depthwise: Multiply-adds of depthwise convolutions.
         attention: Multiply-adds of query-key and attention-value products.
         params: Parameters as trained, batch norm's two per channel included.
-        weights: Values that an integer format stores in integers: kernels and matrices.
+        weights: Values that a format with fewer bits stores in them: kernels and matrices.
         vectors: Values that stay in four bytes once batch norm is folded: biases, norms, tables.
-        channels: Output channels of all weights: one scale each in an integer format.
+        channels: Output channels of all weights: one scale each where weights are integers.
         elements: Activation values written by all kernels.
         calls: Kernels launched.
     """

@@ -21,9 +21,9 @@ from search_spaces._candidate import Candidate
 from search_spaces._choice import Choice, Option, Options
 from search_spaces._declarations import signature_cost
 from search_spaces._errors import UserError, did_you_mean
-from search_spaces._precision import size_bytes
 from search_spaces._slot import Signature, Slot
 from search_spaces._tables import Additive, Factor, SlotTable, SlotTables, count, is_policy
+from search_spaces.formats._base import format_of
 from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
 
 SCHEMA = 1
@@ -331,7 +331,7 @@ def _costs(signature: Signature) -> dict[str, float]:
     return {
         "macs": cost.macs,
         "params": cost.params,
-        "size_bytes": size_bytes(cost, signature.precision),
+        "size_bytes": format_of(signature.precision).size_bytes(cost),
     }
 
 

@@ -12,7 +12,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Options, SearchSpace, Signature, Slot, is_mixer
+from search_spaces import FULL_PRECISION, Options, SearchSpace, Signature, Slot, is_mixer
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
 from supernets.criteria._base import CRITERIA, DEFAULT_CRITERION
@@ -155,7 +155,7 @@ def elementwise_largest(a: Signature, b: Signature) -> Signature:
     )
     pick = Options({name: _larger(a.pick, b.pick, name) for name in {**a.pick, **b.pick}})
     kept = Options({name: _larger(a.kept, b.kept, name) for name in {**a.kept, **b.kept}})
-    return replace(a, shape=shape, pick=pick, kept=kept, precision="fp32")
+    return replace(a, shape=shape, pick=pick, kept=kept, precision=FULL_PRECISION)
 
 
 def _larger(a: Options, b: Options, name: str) -> int:

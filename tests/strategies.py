@@ -11,7 +11,7 @@ from nas.testing._drawn import signature as signature
 from nas.testing._tensors import noise as noise
 from nas.testing._tensors import randomise_ as randomise_
 from search_spaces import (
-    PRECISIONS,
+    FORMATS,
     Candidate,
     Option,
     SearchSpace,
@@ -26,7 +26,7 @@ from search_spaces.operators._base import OPERATORS
 
 def policies() -> st.SearchStrategy[tuple[tuple[str, ...], tuple[float, ...]]]:
     """Precisions and sparsities that a space may offer."""
-    return st.tuples(_subset(PRECISIONS), _subset(SPARSITIES))
+    return st.tuples(_subset(tuple(FORMATS.names())), _subset(SPARSITIES))
 
 
 @st.composite

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from compress.quantize._base import QUANTIZATIONS
+from search_spaces import FORMATS
 from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks._base import BLOCKS
@@ -62,7 +64,12 @@ PRINTS = ("nas/cli/app.py", "_worker.py")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
-TESTED_THROUGH = {"BLOCKS": "OPERATORS", "MIXERS": "OPERATORS", "TRUNK_BLOCKS": "TRUNK"}
+TESTED_THROUGH = {
+    "BLOCKS": "OPERATORS",
+    "MIXERS": "OPERATORS",
+    "TRUNK_BLOCKS": "TRUNK",
+    "QUANTIZATIONS": "FORMATS",
+}
 """Implementations have the names of declarations, whose contract tests both."""
 
 FILES = sorted(
@@ -248,6 +255,25 @@ def test_every_operator_is_declared_and_implemented_under_one_name() -> None:
     assert OPERATORS.names() == sorted(BLOCKS.names() + MIXERS.names())
     assert TRUNK.names() == TRUNK_BLOCKS.names()
     assert not set(TRUNK.names()) & set(OPERATORS.names())
+
+
+def test_every_format_is_declared_and_implemented_under_one_name() -> None:
+    assert FORMATS.names() == QUANTIZATIONS.names()
+
+
+def test_no_format_is_known_by_its_name_outside_of_its_own_files() -> None:
+    """Formats are asked what they are."""
+    own = {f"{stem}.py" for stem in FORMATS.names()}
+    compared = [
+        f"{file}:{node.lineno}"
+        for file in FILES
+        if Path(file).name not in own
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Compare)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and part.value in FORMATS.names()
+    ]
+    assert not compared
 
 
 def test_tests_mirror_the_packages() -> None:

@@ -1,1 +1,3 @@
-"""Integer formats: one file per named precision."""
+"""How formats compute: one file per format, of the name of its declaration in
+`search_spaces/formats/`; `_base.py` is the contract.
+"""

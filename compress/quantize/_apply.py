@@ -1,39 +1,52 @@
 """Carrying out a placement: quantizers and integer layers put into the traced network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, fx, nn
 
-from compress.placement import Placement, Point, place, trace
+from compress.placement import Layer, Placement, Point, place, trace
+from compress.quantize._base import LayerStats, QuantizationOf
 from compress.quantize._ranges import Range, observe
-from compress.quantize.int8 import QuantizedConv2d, QuantizedLinear, Quantizer
 
 
 def quantized(
     network: nn.Module,
-    is_integer: Callable[[str], bool],
+    quantization_of: QuantizationOf,
     batches: Sequence[Tensor],
     *,
-    weight_max: int,
+    needs_reduced_range: bool,
 ) -> fx.GraphModule:
-    """A network whose integer slots compute on integer grids.
+    """A network whose slots compute in their formats.
 
     Args:
         network: Folded, in evaluation mode.
-        is_integer: Whether a module, by qualified name, belongs to an integer slot.
+        quantization_of: What a module, by qualified name, is quantized by.
         batches: Calibration images, normalised, (B, C, H, W) each.
-        weight_max: Largest weight: 127, or 63 where the processor needs a reduced range.
+        needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
     """
     graph = trace(network)
-    placement = place(graph, is_integer)
-    layer_inputs = [_node(graph, name).all_input_nodes[0].name for name, _ in placement.layers]
-    values = {*(point.value for point in placement.points), *layer_inputs}
-    seen = observe(graph, values, batches)
-    quantizers = {point.value: Quantizer(seen[point.value]) for point in placement.points}
-    for name, activation in placement.layers:
-        # A folded activation's quantizer belongs to the layer, whose node stays in the graph.
-        quantizers[name] = quantizers[activation or name]
-        _replace_layer(graph, name, activation, seen, quantizers, weight_max)
+    placement = place(graph, quantization_of)
+    sources = {
+        layer.name: _node(graph, layer.name).all_input_nodes[0]
+        for layer in placement.layers
+        if layer.is_on_grid
+    }
+    values = {point.value for point in placement.points} | {n.name for n in sources.values()}
+    seen = observe(graph, values, batches) if values else {}
+    quantizers = {point.value: _quantizer(point, seen) for point in placement.points}
+    for layer in placement.layers:
+        stats = None
+        if layer.is_on_grid:
+            source = sources[layer.name]
+            # A folded activation's quantizer belongs to the layer, whose node stays in the graph.
+            quantizers[layer.name] = quantizers[layer.activation or layer.name]
+            stats = LayerStats(
+                input=quantizers[_grid_of(source, quantizers)],
+                output=quantizers[layer.name],
+                inner_shape=seen[source.name].inner_shape,
+                needs_reduced_range=needs_reduced_range,
+            )
+        _replace_layer(graph, layer, stats)
     for point in placement.points:
         _insert_quantizer(graph, point, placement, quantizers[point.value])
     graph.graph.eliminate_dead_code()
@@ -42,38 +55,25 @@ def quantized(
     return graph.eval()
 
 
-def _replace_layer(
-    graph: fx.GraphModule,
-    name: str,
-    activation: str | None,
-    seen: dict[str, Range],
-    quantizers: dict[str, Quantizer],
-    weight_max: int,
-) -> None:
-    node = _node(graph, name)
-    layer = graph.get_submodule(str(node.target))
-    source = node.all_input_nodes[0]
-    in_scale = quantizers[_grid_of(source, quantizers)].scale
-    assert isinstance(in_scale, Tensor)
-    output = quantizers[name]
-    integer: nn.Module
-    if isinstance(layer, nn.Conv2d):
-        integer = QuantizedConv2d(layer, in_scale, output, weight_max)
-    else:
-        assert isinstance(layer, nn.Linear)
-        inner_shape = seen[source.name].inner_shape
-        integer = QuantizedLinear(layer, in_scale, output, weight_max, inner_shape)
-    graph.set_submodule(str(node.target), integer)
-    if activation:
-        folded = _node(graph, activation)
+def _quantizer(point: Point, seen: Mapping[str, Range]) -> nn.Module:
+    assert point.quantization.quantizer is not None, "a format with a grid has a quantizer"
+    return point.quantization.quantizer(seen[point.value])
+
+
+def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats | None) -> None:
+    node = _node(graph, layer.name)
+    target = str(node.target)
+    graph.set_submodule(target, layer.quantization.layer(graph.get_submodule(target), stats))
+    if layer.activation:
+        folded = _node(graph, layer.activation)
         folded.replace_all_uses_with(node)
         graph.graph.erase_node(folded)
 
 
 def _insert_quantizer(
-    graph: fx.GraphModule, point: Point, placement: Placement, quantizer: Quantizer
+    graph: fx.GraphModule, point: Point, placement: Placement, quantizer: nn.Module
 ) -> None:
-    of_layers = {activation or name for name, activation in placement.layers}
+    of_layers = {layer.activation or layer.name for layer in placement.layers if layer.is_on_grid}
     if point.value in of_layers:
         return
     node = _node(graph, point.value)
@@ -86,7 +86,7 @@ def _insert_quantizer(
             user.replace_input_with(node, inserted)
 
 
-def _grid_of(node: fx.Node, quantizers: dict[str, Quantizer]) -> str:
+def _grid_of(node: fx.Node, quantizers: Mapping[str, nn.Module]) -> str:
     """The quantized value that `node` is a copy, permutation or reshape of."""
     while node.name not in quantizers:
         node = node.all_input_nodes[0]

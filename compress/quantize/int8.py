@@ -4,24 +4,36 @@ Source: Krishnamoorthi, Quantizing deep convolutional networks for efficient inf
 sections 2 and 3. The modules below compute in fp32 on values that lie on the integer grid, and
 export themselves as QuantizeLinear / DequantizeLinear pairs: what is scored and what is exported is
 one module. Runtimes replace the pairs around a layer by an integer kernel.
+
+On the grid are convolutions, linear layers, average pooling, `Add` (the shortcuts of convolution
+blocks) and `Scale` (channel attention). Shortcuts of transformer-like blocks are plain additions
+and stay in fp32, as norms, softmax, GELU and attention products do.
 """
 
-from typing import Any
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from compress.quantize._base import QUANTIZATIONS, AbstractQuantization, LayerStats
 from compress.quantize._ranges import Range
-from search_spaces import CandidateError
+from compress.quantize._weights import (
+    SMALLEST_SCALE,
+    WEIGHT_MAX,
+    Dequantize,
+    channel_scale,
+    conv_options,
+    integers,
+    weight_and_bias,
+)
+from supernets._modules import Add, Scale
 
 ACTIVATION_MAX = 255
-WEIGHT_MAX = 127
 REDUCED_WEIGHT_MAX = 63
 """Without VNNI, pairs of products saturate in 16 bits unless weights keep to 7 bits."""
 
 BIAS_MAX = 2**30
-SMALLEST_SCALE = 1e-8
 
 
 class _QuantizeDequantize(torch.autograd.Function):
@@ -38,21 +50,6 @@ class _QuantizeDequantize(torch.autograd.Function):
         quantized = g.op("QuantizeLinear", x, scale, zero_point)
         output = g.op("DequantizeLinear", quantized, scale, zero_point)
         output.setType(x.type())
-        return output
-
-
-class _Dequantize(torch.autograd.Function):
-    """Integers times the scale of their first axis."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
-        return values.float() * scale.reshape(-1, *[1] * (values.ndim - 1))
-
-    @staticmethod
-    def symbolic(g: Any, values: Any, scale: Any, zero_point: Any) -> Any:
-        inputs = [values, scale] if zero_point is None else [values, scale, zero_point]
-        output = g.op("DequantizeLinear", *inputs, axis_i=0)
-        output.setType(scale.type().with_sizes(values.type().sizes()))
         return output
 
 
@@ -79,25 +76,22 @@ class _QuantizedLayer(nn.Module):
         self, layer: nn.Conv2d | nn.Linear, in_scale: Tensor, output: Quantizer, weight_max: int
     ) -> None:
         super().__init__()
-        weight, bias = layer.weight.detach(), layer.bias
-        assert bias is not None, "fold batch norm before quantizing"
-        scale = weight.abs().flatten(1).amax(1) / weight_max
-        scale = torch.maximum(scale, bias.detach().abs() / (in_scale * BIAS_MAX))
+        weight, bias = weight_and_bias(layer)
+        scale = channel_scale(weight, weight_max)
+        scale = torch.maximum(scale, bias.abs() / (in_scale * BIAS_MAX))
         scale = scale.clamp_min(SMALLEST_SCALE)
-        column = scale.reshape(-1, *[1] * (weight.ndim - 1))
-        rounded = torch.round(weight / column).clamp(-weight_max, weight_max)
         bias_scale = in_scale * scale
-        self.register_buffer("weight", rounded.to(torch.int8))
+        self.register_buffer("weight", integers(weight, scale, weight_max))
         self.register_buffer("weight_scale", scale)
         self.register_buffer("weight_zero_point", torch.zeros_like(scale, dtype=torch.int8))
-        self.register_buffer("bias", torch.round(bias.detach() / bias_scale).to(torch.int32))
+        self.register_buffer("bias", torch.round(bias / bias_scale).to(torch.int32))
         self.register_buffer("bias_scale", bias_scale)
         self.output = output
 
     def parameters_fp32(self) -> tuple[Tensor, Tensor]:
         """Weight and bias as the integers stand for them."""
-        weight = _Dequantize.apply(self.weight, self.weight_scale, self.weight_zero_point)
-        bias = _Dequantize.apply(self.bias, self.bias_scale, None)
+        weight = Dequantize.apply(self.weight, self.weight_scale, self.weight_zero_point)
+        bias = Dequantize.apply(self.bias, self.bias_scale, None)
         return weight, bias
 
 
@@ -112,19 +106,12 @@ class QuantizedConv2d(_QuantizedLayer):
         self, layer: nn.Conv2d, in_scale: Tensor, output: Quantizer, weight_max: int
     ) -> None:
         super().__init__(layer, in_scale, output, weight_max)
-        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-            raise CandidateError(
-                f"a convolution pads '{layer.padding}' with '{layer.padding_mode}'. In int8 it can "
-                "pad with zeros, by a number of pixels."
-            )
-        self.stride, self.padding = layer.stride, layer.padding
-        self.dilation, self.groups = layer.dilation, layer.groups
+        self.options = conv_options(layer)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, width, H / stride, W / stride)."""
         weight, bias = self.parameters_fp32()
-        y = F.conv2d(x_BCHW, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-        output: Tensor = self.output(y)
+        output: Tensor = self.output(F.conv2d(x_BCHW, weight, bias, **self.options))
         return output
 
 
@@ -151,3 +138,24 @@ class QuantizedLinear(_QuantizedLayer):
             return output
         rows = self.output(F.linear(x.reshape(-1, self.in_features), weight, bias))
         return rows.reshape(-1, *self.inner_shape, self.out_features)
+
+
+@final
+@QUANTIZATIONS.register
+class Int8Quantization(AbstractQuantization):
+    """Whatever has an integer kernel is on the grid."""
+
+    layers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Conv2d, nn.Linear)
+    on_grid: ClassVar[tuple[type[nn.Module], ...]] = (*layers, Add, Scale, nn.AdaptiveAvgPool2d)
+    quantizer: ClassVar[type[nn.Module] | None] = Quantizer
+
+    def layer(self, layer: nn.Module, stats: LayerStats | None) -> nn.Module:
+        """The layer with integer weight and bias, and the quantizer of its output."""
+        assert stats is not None, "convolutions and linear layers are on the grid"
+        assert isinstance(stats.output, Quantizer)
+        in_scale = stats.input.get_buffer("scale")
+        weight_max = REDUCED_WEIGHT_MAX if stats.needs_reduced_range else WEIGHT_MAX
+        if isinstance(layer, nn.Conv2d):
+            return QuantizedConv2d(layer, in_scale, stats.output, weight_max)
+        assert isinstance(layer, nn.Linear)
+        return QuantizedLinear(layer, in_scale, stats.output, weight_max, stats.inner_shape)

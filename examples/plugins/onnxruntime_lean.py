@@ -18,6 +18,8 @@ PROVIDERS = ["CPUExecutionProvider"]
 class OnnxRuntimeLean(AbstractTarget):
     """One session without memory arena and memory pattern."""
 
+    kernels = TARGETS.get("onnxruntime").kernels
+
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

@@ -17,7 +17,7 @@ from nas.prepare.plan import REFERENCE_IMAGES
 from nas.problem.problem import Problem
 from nas.system.files import read_json, understood
 from nas.targets import TARGETS, Timing
-from search_spaces import Candidate, CandidateError, precision_of
+from search_spaces import FULL_PRECISION, Candidate, CandidateError, precision_of
 
 CHANNEL_NAMES = {1: "grey", 3: "RGB"}
 
@@ -65,18 +65,20 @@ class CardMaker:
         verified = verify(folder, card_input, names, splits, with_argmax=True)
         files: dict[str, Any] = {}
         for file in names:
+            is_deployed = file == DEPLOYED
+            precision = precision_of(candidate.policy) if is_deployed else FULL_PRECISION
             timing = timings[f"{folder.name}/{file}"]
             if isinstance(timing, CandidateError):
                 raise timing
             answered = {n: facts.pop("argmax") for n, facts in verified[file]["accuracy"].items()}
             files[file] = {
                 **verified[file],
-                "precision": precision_of(candidate.policy) if file == DEPLOYED else "fp32",
+                "precision": precision,
                 "integer_kernels": TARGETS.get(self.target)().integer_kernels(folder / file),
                 "latency": timing.to_json(),
-                "latency_predicted_ms": self._predicted(candidate, is_fp32=file != DEPLOYED),
+                "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
             }
-            if file == DEPLOYED:
+            if is_deployed:
                 files[file]["parity"] = parity(expected, answered["search"])
         checkpoint = folder / CHECKPOINT
         files[CHECKPOINT] = {"sha256": digest_of(checkpoint), "bytes": checkpoint.stat().st_size}
@@ -97,15 +99,16 @@ class CardMaker:
             files=files,
         )
 
-    def _predicted(self, candidate: Candidate, *, is_fp32: bool) -> float | None:
+    def _predicted(self, candidate: Candidate, *, is_deployed: bool) -> float | None:
         if "latency_ms" not in self.problem.model.metrics:
             return None
         encoding = np.array([candidate.encoding])
-        if is_fp32:
+        if not is_deployed:
             space = self.problem.space
-            if not all("fp32" in space.choices[i].options for i in space.columns("precision")):
+            offered = (space.choices[column].options for column in space.columns("precision"))
+            if not all(FULL_PRECISION in options for options in offered):
                 return None
-            encoding = space.in_precision(encoding, "fp32")
+            encoding = space.in_precision(encoding, FULL_PRECISION)
         return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
 
 

@@ -3,8 +3,8 @@
 The time of a slot is a non-negative combination of its kernels' count, multiply-adds (dense,
 depthwise, attention) and activation values written, with slopes of its own per kind of slot
 (operator, precision, shifted or not). Two terms say what sums miss (measured on onnxruntime: mixed
-precision is not additive): the number of changes of precision, and fp32 convolutions in a network
-that also has integer ones, which lose their blocked layout.
+precision is not additive): the number of changes of precision, and floating-point convolutions in a
+network that also has integer ones, which lose their blocked layout.
 
 One regression of relative errors over single slots and whole networks finds all of it. Most kinds
 have a handful of rows, so their slopes are drawn towards those that all rows of their precision
@@ -22,7 +22,14 @@ from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
 from nas.latency._rows import OVERHEAD, Row, kind_of
-from search_spaces import Additive, SearchSpace, Signature, declaration, signature_cost
+from search_spaces import (
+    Additive,
+    SearchSpace,
+    Signature,
+    declaration,
+    format_of,
+    signature_cost,
+)
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
 RIDGE = 3.0
@@ -58,7 +65,7 @@ class LatencyModel:
     Args:
         space: With its policy choices.
         slopes: Kind of slot -> milliseconds per unit of each of `FEATURES`.
-        mixed_slopes: The same for fp32 convolutions, in addition, beside integer ones.
+        mixed_slopes: The same for floating-point convolutions, in addition, beside integer ones.
         change_ms: Milliseconds per change of precision.
         overhead_ms: Milliseconds that calling the runtime takes by itself.
     """
@@ -129,8 +136,8 @@ class LatencyModel:
         values_F = features(signature)
         return {
             "own": float(values_F @ np.array(self.slopes[kind_of(signature)])),
-            "integer": float(signature.precision != "fp32"),
-            "if_mixed": float(values_F @ np.array(self.mixed_slopes)) * _is_fp32_conv(signature),
+            "integer": float(format_of(signature.precision).is_integer),
+            "if_mixed": float(values_F @ np.array(self.mixed_slopes)) * _is_float_conv(signature),
         }
 
 
@@ -155,13 +162,14 @@ def fit(space: SearchSpace, rows: Sequence[Row]) -> tuple[LatencyModel, HeldOut]
     *flat, shared_change_ms = _regression(columns, np.zeros(len(columns)), SHARED_RIDGE)
     shared_PF = np.reshape(flat, (len(shared), len(FEATURES)))
 
-    fp32_F = shared_PF[shared.index("fp32")] if "fp32" in shared else np.zeros(len(FEATURES))
-    columns = [*design_RKF.reshape(len(rows_seen), -1).T, if_mixed_RF @ fp32_F, changes_R]
+    float_PF = shared_PF[[not format_of(name).is_integer for name in shared]]
+    float_F = float_PF.mean(axis=0) if len(float_PF) else np.zeros(len(FEATURES))
+    columns = [*design_RKF.reshape(len(rows_seen), -1).T, if_mixed_RF @ float_F, changes_R]
     prior = [*(membership_PK.T @ shared_PF).ravel(), 0.0, shared_change_ms]
     *flat, mixed, change_ms = _regression(columns, prior, RIDGE)
     slopes_KF = np.reshape(flat, (len(kinds), len(FEATURES)))
     slopes = dict(zip(kinds, slopes_KF.tolist(), strict=True))
-    model = LatencyModel(space, slopes, (mixed * fp32_F).tolist(), float(change_ms), overhead_ms)
+    model = LatencyModel(space, slopes, (mixed * float_F).tolist(), float(change_ms), overhead_ms)
     return model, held_out_error(model, [row for row in rows if row.is_held_out])
 
 
@@ -187,8 +195,8 @@ def _design(
     """What each row consists of, as shares of its time less the call's overhead.
 
     Returns:
-        Features per kind, shape (R, K, F); those of fp32 convolutions beside integer ones, (R, F);
-        changes of precision, (R,).
+        Features per kind, shape (R, K, F); those of floating-point convolutions beside integer
+        ones, (R, F); changes of precision, (R,).
     """
     design_RKF = np.zeros((len(rows), len(kinds), len(FEATURES)))
     if_mixed_RF, changes_R = np.zeros((len(rows), len(FEATURES))), np.zeros(len(rows))
@@ -198,11 +206,11 @@ def _design(
         if row.encoding:
             formats = [row.encoding[column] for column in space.columns("precision")]
             changes_R[number] = sum(a != b for a, b in pairwise(formats)) / own_ms
-        is_mixed = any(slot.signature.precision != "fp32" for slot in slots)
+        is_mixed = any(format_of(slot.signature.precision).is_integer for slot in slots)
         for signature in (slot.signature for slot in slots):
             share_F = features(signature) / own_ms
             design_RKF[number, kinds.index(kind_of(signature))] += share_F
-            if_mixed_RF[number] += share_F * (is_mixed and _is_fp32_conv(signature))
+            if_mixed_RF[number] += share_F * (is_mixed and _is_float_conv(signature))
     return design_RKF, if_mixed_RF, changes_R
 
 
@@ -224,6 +232,6 @@ def _regression(
     return solution
 
 
-def _is_fp32_conv(signature: Signature) -> bool:
+def _is_float_conv(signature: Signature) -> bool:
     is_convolution = "convolution" in declaration(signature.operator).mixing
-    return signature.precision == "fp32" and is_convolution
+    return is_convolution and not format_of(signature.precision).is_integer

@@ -125,7 +125,7 @@ def kind_of(signature: Signature) -> str:
 def choose_networks(
     space: SearchSpace, pool_NC: np.ndarray, n: int, rng: np.random.Generator
 ) -> list[tuple[int, ...]]:
-    """`n` of these networks over their range of MACs: uniform fp32, uniform int8, mixed in turn."""
+    """`n` of these networks over their range of MACs: uniform in each format or mixed, in turn."""
     assert space.costs is not None
     precision = space.columns("precision")
     order = np.argsort(space.costs.of("macs", pool_NC), kind="stable")

@@ -19,7 +19,14 @@ from nas.run.config import Config, differences
 from nas.run.directory import WEIGHTS, Run
 from nas.system.reporter import Reporter
 from nas.targets import TARGETS, Timer
-from search_spaces import SearchSpace, UserError, check_precisions, load_space
+from search_spaces import (
+    FORMATS,
+    SearchSpace,
+    UserError,
+    check_precisions,
+    format_of,
+    load_space,
+)
 from supernets.methods._base import METHODS
 
 OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
@@ -124,6 +131,7 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
     check_precisions(config.precision)
     check_settings(config)
     TARGETS.get(config.target)().describe()
+    check_kernels(config)
     space = load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
     method = METHODS.get(config.method)
     method(**config.settings_of(method), space=space)
@@ -133,6 +141,24 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
             f"supernet '{config.supernet}' has no {WEIGHTS}. Name the directory of a run whose "
             "training is finished, or leave out --supernet to train one."
         )
+
+
+def check_kernels(config: Config) -> None:
+    """Refuse formats for which the target has no kernels.
+
+    Raises:
+        UserError: Naming the first one, what it lacks, and the formats that run there.
+    """
+    target = TARGETS.get(config.target)()
+    for name in config.precision:
+        if not target.offers(name):
+            lacking = ", ".join(sorted(format_of(name).kernels - target.kernels))
+            offered = [known for known in FORMATS.names() if target.offers(known)]
+            raise UserError(
+                f"precision '{name}' needs kernels that target '{config.target}' does not have: "
+                f"{lacking}. Formats that run there: {', '.join(offered)}. "
+                f"Give --precision {','.join(offered)} or another --target."
+            )
 
 
 def check_smallest_latency(

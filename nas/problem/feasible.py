@@ -56,7 +56,7 @@ def largest_member(problem: Problem) -> Candidate:
 def fits_in_some_format(problem: Problem, encodings_NC: np.ndarray) -> np.ndarray:
     """Which rows are within the modelled limits in one format throughout: booleans, (N,).
 
-    Training is in fp32; the weights of a network that fits as int8 only are trained too.
+    Training is in full precision; weights of a network that fits in a smaller format are trained.
     """
     space = problem.space
     fits_N = np.zeros(len(encodings_NC), dtype=bool)

@@ -10,15 +10,23 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, final
 
-from search_spaces import CandidateError, Registry, UserError
+from search_spaces import CandidateError, Registry, UserError, format_of
 
 TARGETS = Registry(package="nas.targets", kind="target")
 
 
 class AbstractTarget(abc.ABC):
     """A runtime on which files are timed. Plug-ins have no state."""
+
+    kernels: ClassVar[frozenset[str]]
+    """Kinds of kernels that it has: see `AbstractFormat.kernels`."""
+
+    @final
+    def offers(self, precision: str) -> bool:
+        """Whether it has all kinds of kernels that networks of this format need."""
+        return format_of(precision).kernels <= self.kernels
 
     @abc.abstractmethod
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -19,6 +19,8 @@ _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 @final
 class OnnxRuntime(AbstractTarget):
     """onnxruntime's CPU execution provider, nodes run one after the other."""
+
+    kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "dequantize"})
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         """See `AbstractTarget.prepare`. Inputs are float32, from N(0, 1) with a fixed seed."""

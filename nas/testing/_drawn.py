@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import CandidateError, Option, Options, Shape, Signature, declaration
+from search_spaces import (
+    FULL_PRECISION,
+    CandidateError,
+    Option,
+    Options,
+    Shape,
+    Signature,
+    declaration,
+)
 
 DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "kernel_size": (3, 5, 7, 9),
@@ -40,7 +48,7 @@ def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0)
     normal = rule.normalise(Options({**rule.defaults, **pick}), shape)
     groups = rule.groups(normal, shape)
     kept = Options({name: group.kept(sparsity) for name, group in groups.items()})
-    return Signature(operator, shape, normal, kept, "fp32")
+    return Signature(operator, shape, normal, kept, FULL_PRECISION)
 
 
 def options_of(dim: str) -> tuple[Option, ...]:

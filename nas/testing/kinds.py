@@ -4,12 +4,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from compress.quantize._base import QUANTIZATIONS
 from nas.controllers import CONTROLLERS
 from nas.data import DATA
 from nas.executors import EXECUTORS
 from nas.targets import TARGETS
-from nas.testing import controllers, data, methods, operators, optimizers, targets, trunk
+from nas.testing import (
+    controllers,
+    criteria,
+    data,
+    methods,
+    operators,
+    optimizers,
+    targets,
+    trunk,
+)
 from search_spaces import (
+    FORMATS,
     SPACES,
     Registry,
     import_all_installed,
@@ -22,6 +33,7 @@ from search_spaces.networks._base import NETWORKS
 from search_spaces.operators import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks import BLOCKS
+from supernets.criteria._base import CRITERIA
 from supernets.methods._base import METHODS
 from supernets.mixers import MIXERS
 from supernets.optimizers import OPTIMIZERS
@@ -55,6 +67,9 @@ KINDS = (
     Kind(TRUNK, trunk.CHECKS),
     Kind(TRUNK_BLOCKS),
     Kind(NETWORKS),
+    Kind(FORMATS),
+    Kind(QUANTIZATIONS),
+    Kind(CRITERIA, criteria.CHECKS),
     Kind(METHODS, methods.CHECKS),
     Kind(OPTIMIZERS, optimizers.CHECKS),
     Kind(CONTROLLERS, controllers.CHECKS),

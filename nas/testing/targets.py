@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nas.targets import TARGETS, AbstractTarget
 from nas.targets._worker import Samples, time_calls
 from nas.testing._expect import refused, require
-from search_spaces import CandidateError
+from search_spaces import FULL_PRECISION, CandidateError, format_of
 
 BUSY_MS = 2.0
 
@@ -24,6 +24,12 @@ def check_it_says_which_runtime_and_version_it_is(name: str) -> None:
     about = _target(name).describe()
     require(set(about) == {"runtime", "version"}, f"describe() gives {sorted(about)}")
     require(about["version"][:1].isdigit(), f"the version is '{about['version']}'")
+
+
+def check_full_precision_runs_on_it(name: str) -> None:
+    """It has the kernels for networks in full precision."""
+    lacking = format_of(FULL_PRECISION).kernels - _target(name).kernels
+    require(not lacking, f"it has no kernels {', '.join(sorted(lacking))}")
 
 
 def check_an_added_wait_is_what_the_timing_grows_by(name: str) -> None:
@@ -100,6 +106,7 @@ def check_a_model_of_one_batch_size_is_refused_for_another(name: str) -> None:
 
 CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_says_which_runtime_and_version_it_is,
+    check_full_precision_runs_on_it,
     check_an_added_wait_is_what_the_timing_grows_by,
     check_the_model_file_stays_as_it_is,
     check_integer_kernels_are_found_in_a_quantized_model_only,

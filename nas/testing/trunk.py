@@ -9,7 +9,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas.testing._expect import require
 from nas.testing._tensors import noise, randomise_
-from search_spaces import Options, Shape, Signature, declaration, signature_cost
+from search_spaces import (
+    FULL_PRECISION,
+    Options,
+    Shape,
+    Signature,
+    declaration,
+    signature_cost,
+)
 from search_spaces.trunk._base import AbstractTrunk
 from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, elementwise_largest, weights_name
@@ -96,7 +103,7 @@ def _signatures(name: str) -> list[Signature]:
         for in_width, width in itertools.product(in_widths, widths):
             shape = Shape(side, size, in_width, width)
             pick = operator.normalise(Options(dict.fromkeys(operator.dims, stride)), shape)
-            found.append(Signature(name, shape, pick, Options(), "fp32"))
+            found.append(Signature(name, shape, pick, Options(), FULL_PRECISION))
     return found
 
 

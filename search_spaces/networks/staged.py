@@ -13,13 +13,13 @@ from typing import Any, ClassVar, NamedTuple, final
 from search_spaces._choice import Choice, Option, Options, OptionTable
 from search_spaces._declarations import declaration
 from search_spaces._errors import UserError
+from search_spaces._precision import FULL_PRECISION
 from search_spaces._resolution import Pyramid, pyramid
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 
-DEFAULT_PRECISION = "fp32"
 UNREAD = 0
 STEM_STRIDE, STEM_STRIDES = "stem.stride", (1, 2, 4)
 STEM, DOWNSAMPLE, HEAD = "stem", "downsample", "head"
@@ -200,7 +200,7 @@ class Staged(AbstractNetwork):
             options[f"{prefix}.width"],
             tuple(options.get(f"{slot}.{name}", UNREAD) for name in names),
             options.get(f"{prefix}.sparsity", 0.0),
-            options.get(f"{prefix}.precision", DEFAULT_PRECISION),
+            options.get(f"{prefix}.precision", FULL_PRECISION),
             self.maps(options).sizes[number - 1],
         )
 
@@ -286,7 +286,7 @@ class Staged(AbstractNetwork):
         operator = declaration(name)
         known: dict[str, Option] = {"stride": maps.stem_stride}
         pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
-        precision = str(options.get(f"stage{number}.precision", DEFAULT_PRECISION))
+        precision = str(options.get(f"stage{number}.precision", FULL_PRECISION))
         return Signature(name, shape, pick, Options(), precision)
 
 

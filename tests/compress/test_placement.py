@@ -5,6 +5,9 @@ import torch
 from torch import fx, nn
 
 from compress.placement import Placement, place, trace
+from compress.quantize.fp32 import NoQuantization
+from compress.quantize.int8 import Int8Quantization
+from compress.quantize.int8w import Int8WeightQuantization
 from search_spaces import SearchSpace
 from search_spaces.operators._base import OPERATORS
 from supernets._modules import Add
@@ -14,9 +17,16 @@ from tests.strategies import slots_of
 
 
 def placed(network: nn.Module, integer: str = "") -> tuple[fx.GraphModule, Placement]:
-    """Slots whose name starts with `integer` are integer."""
+    """Slots whose name starts with `integer` are int8, the others fp32."""
     graph = trace(network.eval())
-    return graph, place(graph, lambda name: name.startswith(integer))
+    return graph, place(
+        graph, lambda name: Int8Quantization() if name.startswith(integer) else NoQuantization()
+    )
+
+
+def folds(placement: Placement) -> list[tuple[str, str | None]]:
+    """Every layer, and what is folded into it."""
+    return [(layer.name, layer.activation) for layer in placement.layers]
 
 
 def kinds(graph: fx.GraphModule, names: list[str]) -> list[str]:
@@ -122,13 +132,13 @@ class Chain(nn.Module):
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6()])
 def test_a_relu_that_alone_reads_a_convolution_is_folded_into_it(activation: nn.Module) -> None:
     _, placement = placed(Chain(activation))
-    assert placement.layers == (("conv", "activation"), ("last", None))
+    assert folds(placement) == [("conv", "activation"), ("last", None)]
     assert [point.value for point in placement.points] == ["activation", "last", "x"]
 
 
 def test_a_relu_is_not_folded_where_something_else_reads_the_convolution() -> None:
     _, placement = placed(Chain(nn.ReLU6(), is_read_twice=True))
-    assert placement.layers[0] == ("conv", None)
+    assert folds(placement)[0] == ("conv", None)
 
 
 def test_channel_attention_stays_on_the_grid_but_for_its_gates(
@@ -145,7 +155,7 @@ def test_channel_attention_stays_on_the_grid_but_for_its_gates(
 
 def test_an_activation_that_is_not_linear_in_pieces_is_not_folded() -> None:
     _, placement = placed(Chain(nn.GELU()))
-    assert placement.layers == (("conv", None), ("last", None))
+    assert folds(placement) == [("conv", None), ("last", None)]
     points = {point.value: point for point in placement.points}
     assert points["activation"].readers == ("last",)
 
@@ -168,3 +178,21 @@ def test_no_value_has_two_quantizers(random_supernet: Supernet, mini: SearchSpac
             _, placement = placed(network, integer)
             values = [point.value for point in placement.points]
             assert len(values) == len(set(values))
+
+
+def test_a_format_without_a_grid_replaces_layers_and_quantizes_no_value() -> None:
+    graph = trace(Chain(nn.ReLU()).eval())
+    placement = place(graph, lambda name: Int8WeightQuantization())
+    assert folds(placement) == [("conv", None), ("last", None)]
+    assert not any(layer.is_on_grid for layer in placement.layers)
+    assert not placement.points
+
+
+def test_what_a_format_without_a_grid_makes_is_quantized_for_readers_on_one() -> None:
+    graph = trace(Chain(nn.ReLU()).eval())
+    placement = place(
+        graph, lambda name: Int8Quantization() if name == "last" else Int8WeightQuantization()
+    )
+    outside = [point for point in placement.points if not point.for_all]
+    assert [(point.value, point.readers) for point in outside] == [("activation", ("last",))]
+    assert isinstance(outside[0].quantization, Int8Quantization)

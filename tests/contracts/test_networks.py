@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compress.store import load_network, save_network
 from search_spaces import (
-    PRECISIONS,
+    FORMATS,
     AbstractNetwork,
     Candidate,
     Choice,
@@ -116,7 +116,7 @@ pytestmark = pytest.mark.parametrize("kind", sorted(examples()))
 
 def space_of(kind: str) -> SearchSpace:
     space = SearchSpace.of_network(kind, examples()[kind])
-    return space.with_policy(PRECISIONS, (0.0, 0.5))
+    return space.with_policy(FORMATS.names(), (0.0, 0.5))
 
 
 def members(space: SearchSpace) -> list[Candidate]:

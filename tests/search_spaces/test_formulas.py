@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import (
-    PRECISIONS,
+    FORMATS,
     Cost,
     Options,
     Shape,
     Signature,
     UserError,
     check_precisions,
+    format_of,
     signature_cost,
 )
-from search_spaces._precision import size_bytes
 from tests.strategies import signature
 
 sides, widths, ratios = st.integers(4, 56), st.sampled_from([8, 16, 24, 64]), st.integers(1, 6)
@@ -78,11 +78,16 @@ def test_stem_downsampling_and_head_are_convolutions_and_a_classifier() -> None:
 
 def test_eight_bits_take_a_quarter_of_the_weights_and_scales_per_channel() -> None:
     cost = Cost(weights=4000, vectors=40, channels=20)
-    assert size_bytes(cost, "fp32") == 4 * 4040
-    assert size_bytes(cost, "int8") == 4000 + 4 * 40 + 9 * 20
+    assert format_of("fp32").size_bytes(cost) == 4 * 4040
+    assert format_of("int8").size_bytes(cost) == 4000 + 4 * 40 + 9 * 20
+
+
+def test_eight_bit_weights_alone_need_a_scale_per_channel_and_nothing_for_biases() -> None:
+    cost = Cost(weights=4000, vectors=40, channels=20)
+    assert format_of("int8w").size_bytes(cost) == 4000 + 4 * 40 + 4 * 20
 
 
 def test_unknown_precisions_are_told_the_known_ones() -> None:
-    check_precisions(PRECISIONS)
+    check_precisions(FORMATS.names())
     with pytest.raises(UserError, match=r"unknown precision 'int7'. Known: .*Did you mean 'int8'"):
         check_precisions(("fp32", "int7"))

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces import SearchSpace, declaration, load_space, signature_cost
-from search_spaces._precision import size_bytes
+from search_spaces import SearchSpace, declaration, format_of, load_space, signature_cost
 from tests.strategies import encodings, everything, mini_space, spaces
 
 METRICS = ("macs", "params", "size_bytes")
@@ -26,7 +25,7 @@ def test_costs_are_sums_of_the_slots_costs(data: st.DataObject) -> None:
             "macs": sum(cost.macs for cost in costs),
             "params": sum(cost.params for cost in costs),
             "size_bytes": sum(
-                size_bytes(cost, signature.precision)
+                format_of(signature.precision).size_bytes(cost)
                 for cost, signature in zip(costs, signatures, strict=True)
             ),
         }

@@ -1,0 +1,61 @@
+"""The contract of a format's implementation: which modules it replaces, and by what."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from search_spaces import Registry
+
+QUANTIZATIONS = Registry("compress.quantize", "quantization")
+
+
+@dataclass(frozen=True)
+class LayerStats:
+    """What is known of a layer on a grid.
+
+    Attributes:
+        input: Quantizer of what the layer reads.
+        output: Quantizer of what it makes, behind a folded activation.
+        inner_shape: Sizes of its input between the batch and the last axis.
+        needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
+    """
+
+    input: nn.Module
+    output: nn.Module
+    inner_shape: tuple[int, ...]
+    needs_reduced_range: bool
+
+
+class AbstractQuantization(ABC):
+    """How slots of a format compute. Plug-ins have no state.
+
+    Modules that are neither replaced nor on the grid compute in fp32.
+    """
+
+    layers: ClassVar[tuple[type[nn.Module], ...]]
+    """Modules with weights, which `layer` replaces."""
+
+    on_grid: ClassVar[tuple[type[nn.Module], ...]]
+    """Modules whose inputs and outputs go through a quantizer; see `compress/placement.py`."""
+
+    quantizer: ClassVar[type[nn.Module] | None]
+    """Puts values on the grid; built from a `Range` alone. None if nothing is on it."""
+
+    @abstractmethod
+    def layer(self, layer: nn.Module, stats: LayerStats | None) -> nn.Module:
+        """What computes, and is exported, in place of a layer.
+
+        Args:
+            layer: One of `layers`, with batch norm folded; not changed.
+            stats: None if it is not on the grid.
+
+        Raises:
+            CandidateError: If the format has no such layer.
+        """
+
+
+QuantizationOf = Callable[[str], AbstractQuantization]
+"""The implementation for a module, by its qualified name."""
