@@ -216,7 +216,7 @@ class SearchSpace:
         assert self.tables is not None
         filled = []
         row = np.array([encoding])
-        before, handed_on = "", {}
+        before, handed_on = "", dict[str, tuple[str, ...]]()
         for slot in self.tables.slots:
             signature = self.tables.signatures[self.tables.ids(slot, row)[0]]
             inputs = slot.inputs and tuple(

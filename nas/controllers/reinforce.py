@@ -55,19 +55,19 @@ class Reinforce(AbstractFolding[Policy]):
 
     Attributes:
         seed: Of all random draws.
-        learning_rate: Of the logits.
+        step_size: Of the logits, per unit of reward.
         forget: Weight of a new reward in the baseline.
         explore: Probability that a choice is drawn uniformly.
     """
 
     seed: int = 0
-    learning_rate: float = 0.5
+    step_size: float = 0.5
     forget: float = 0.1
     explore: float = 0.05
 
     def __post_init__(self) -> None:
         check_ranges(
-            self, "controller 'reinforce'", learning_rate=(0, np.inf), forget=(0, 1), explore=(0, 1)
+            self, "controller 'reinforce'", step_size=(0, np.inf), forget=(0, 1), explore=(0, 1)
         )
 
     def begin(self, problem: Problem) -> Policy:
@@ -85,7 +85,7 @@ class Reinforce(AbstractFolding[Policy]):
         is_active_C = problem.space.is_active(encoding_1C)[0]
         is_chosen_CO = np.arange(state.logits_CO.shape[1]) == encoding_1C.T
         gradient_CO = np.where(is_active_C[:, None], is_chosen_CO - state.likelihood_CO, 0.0)
-        step = self.learning_rate * (reward - state.baseline)
+        step = self.step_size * (reward - state.baseline)
         return Policy(
             state.logits_CO + step * gradient_CO,
             state.baseline + self.forget * (reward - state.baseline),

@@ -9,7 +9,6 @@ from functools import partial, update_wrapper
 from typing import Any
 
 import torch
-from search_spaces.operators._fixed import FIXED
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.testing._drawn import draw_family, draw_signature, options_of, seeded, signature
@@ -24,6 +23,7 @@ from search_spaces import (
     is_mixer,
     signature_cost,
 )
+from search_spaces.trunk._base import TRUNK
 from supernets._elastic import AbstractElastic
 from supernets.blocks import BLOCKS
 from supernets.criteria.magnitude import Magnitude
@@ -43,7 +43,7 @@ UNTRAINABLE: dict[str, Callable[[int], slice]] = {
 
 def check_it_is_declared_and_implemented(operator: str) -> None:
     """Declaration and implementation have one name, which no stem, downsampling or head has."""
-    require(operator not in FIXED, f"operator '{operator}': stem, downsample and head are taken")
+    require(operator not in TRUNK.names(), f"'{operator}' is a stem, downsampling or head, too")
     kind, registry = ("mixer", MIXERS) if is_mixer(operator) else ("block", BLOCKS)
     require(
         operator in registry.names(),

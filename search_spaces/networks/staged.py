@@ -242,7 +242,7 @@ class Staged(AbstractNetwork):
         sizes = {name: document[name] for name in ("resolution", "channels", "num_classes")}
         strides = tuple(map(int, document.get("stem_strides", ())))
         places = (f"{place}s" for place in (STEM, DOWNSAMPLE, HEAD))
-        trunk = {name: tuple(document[name]) for name in places if name in document}
+        trunk: dict[str, Any] = {n: tuple(document[n]) for n in places if n in document}
         return cls(stages=stages, stem_strides=strides, **trunk, **sizes)
 
     @property

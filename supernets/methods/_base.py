@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from search_spaces import Registry
+from search_spaces import Registry, SearchSpace
 from supernets.context import Context
 from supernets.team import Losses, State
 
@@ -25,6 +25,8 @@ class AbstractMethod(ABC):
     its `Context` alone, and the state on the reports alone. Gradients of a step's batches are
     averaged.
     """
+
+    space: SearchSpace
 
     def initial_state(self) -> State:
         """Named arrays before the first step. They are part of the checkpoint."""
