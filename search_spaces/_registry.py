@@ -13,11 +13,13 @@ imported only when its own name, the last part of the module's, is asked for and
 import importlib
 import importlib.util
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from search_spaces._errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Plugin = TypeVar("Plugin", bound=type)
 
@@ -126,8 +128,10 @@ class Registry:
 
 
 @cache
-def installed() -> dict[str, EntryPoint]:
+def installed() -> dict[str, "EntryPoint"]:
     """Entry points of installed packages, by the last part of their module's name."""
+    from importlib.metadata import entry_points  # which takes a while, and is seldom needed
+
     return {_stem(point.module.rpartition(".")[2]): point for point in entry_points(group=GROUP)}
 
 

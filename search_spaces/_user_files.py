@@ -3,11 +3,12 @@
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.abc import ExecutionLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from search_spaces._errors import UserError
 
@@ -29,7 +30,7 @@ def executed(name: str, text: str, place: str) -> ModuleType:
         text: Of its file, which need not be there.
         place: Of the file, for tracebacks.
     """
-    spec = importlib.util.spec_from_loader(name, _Text(text, place))
+    spec = importlib.util.spec_from_loader(name, _Text(name, text, place))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -67,16 +68,17 @@ def blamed(what: str, place: str, remedy: str) -> Iterator[None]:
         ) from error
 
 
-class _Text(ExecutionLoader):
-    """Loads a module from text."""
+class _Text(SourceFileLoader):
+    """Loads a module from text instead of its file, without bytecode of it."""
 
-    def __init__(self, text: str, place: str) -> None:
-        self._text, self._place = text, place
+    def __init__(self, name: str, text: str, place: str) -> None:
+        super().__init__(name, place)
+        self._text = text
 
-    def get_source(self, fullname: str) -> str:
+    def get_data(self, path: str) -> bytes:
         """The text."""
-        return self._text
+        return self._text.encode()
 
-    def get_filename(self, fullname: str) -> str:
-        """Where it was read."""
-        return self._place
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        """There is no file whose bytecode could be used."""
+        raise OSError

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from nas.executors.processes import Processes
+from nas.executors import EXECUTORS
 from nas.prepare.reopen import reopened
 from nas.run.config import make_config
 from nas.run.directory import WEIGHTS
 from nas.search import search
+from nas.sweep.file import read_sweep
 from nas.sweep.jobs import Job
 from nas.system.files import read_lines
 from nas.system.reporter import Silent
@@ -142,16 +143,26 @@ def test_timing_processes_know_a_target_from_outside(plugins: Path, tmp_path: Pa
     assert timing.runtime == "onnxruntime without arena"
 
 
-def test_workers_of_this_machine_score_with_an_optimizer_that_was_loaded(
-    plugins: Path, own_run: Path
+@pytest.mark.parametrize(("executor", "processes"), [("inline", 1), ("processes", 2), ("ray", 2)])
+def test_every_process_that_scores_runs_the_plug_ins_once(
+    executor: str, processes: int, plugins: Path, own_run: Path, tmp_path: Path
 ) -> None:
-    load_plugins([plugins / "lion.py"])
+    marker, file = tmp_path / "pids", tmp_path / "marking.py"
+    mark = f"\nimport os\nwith open({str(marker)!r}, 'a') as file:\n    print(os.getpid(), file=file)\n"
+    file.write_text((plugins / "lion.py").read_text() + mark)
+    load_plugins([file])
+    file.unlink()
     trained = reopened(own_run, Silent())
-    candidate = trained.problem.space.candidate([0] * len(trained.problem.space.choices))
-    with Processes(workers=1).session(trained.scoring) as session:
-        session.start(candidate)
-        assert session.finished() == (candidate.key, trained.scorer(candidate))
-    assert (own_run / "plugins/lion.py").exists()
+    sizes = trained.problem.space.cardinalities
+    wanted = [trained.problem.space.candidate([i % n for n in sizes]) for i in range(2)]
+    with EXECUTORS.get(executor)(workers=1).session(trained.scoring) as session:
+        for candidate in wanted:
+            session.start(candidate)
+        found = dict(session.finished() for _ in wanted)
+    assert found == {candidate.key: trained.scorer(candidate) for candidate in wanted}
+    pids = marker.read_text().split()
+    assert len(pids) == len(set(pids)) == processes
+    assert (own_run / "plugins/marking.py").exists()
 
 
 def test_a_job_of_a_sweep_takes_its_plug_ins_along(plugins: Path) -> None:
@@ -159,6 +170,19 @@ def test_a_job_of_a_sweep_takes_its_plug_ins_along(plugins: Path) -> None:
     job = Job(name="a", config=config, out="b", is_supernet=False, plugins=loaded_plugins())
     assert Job.from_text(job.to_text()) == job
     assert job.plugins[0].name == "paes"
+
+
+def test_plug_ins_of_a_sweep_are_those_of_all_its_searches(plugins: Path, tmp_path: Path) -> None:
+    files = [str(plugins / f"{name}.py") for name in ("gratings", "paes")]
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text(
+        f"plugins = {json.dumps(files)}\nspace = 'toy'\ndata = 'gratings'\n"
+        "controller = ['paes', 'random']\n"
+    )
+    found = read_sweep(sweep)
+    assert [search.settings["controller"] for search in found.searches] == ["paes", "random"]
+    assert [search.settings["plugins"] for search in found.searches] == [files, files]
+    assert [settings["plugins"] for settings in found.supernets.values()] == [files]
 
 
 def test_plug_ins_of_a_configuration_file_may_be_named_in_it(plugins: Path, tmp_path: Path) -> None:
