@@ -13,7 +13,7 @@ from reports.documents import (
     read_json,
     table_at,
 )
-from reports.records import Finetuned, Latency, Member, ModelFile, Parity, Quality
+from reports.records import FinetuneFacts, Latency, Member, ModelFile, Parity, SplitQuality
 from search_spaces import UserError
 
 
@@ -82,10 +82,10 @@ def _parity(row: Json) -> Parity | None:
     return None if same is None else Parity(same_answer=same, images=as_whole(row.get("images")))
 
 
-def _finetuned(row: Json) -> Finetuned | None:
+def _finetuned(row: Json) -> FinetuneFacts | None:
     if not row:
         return None
-    return Finetuned(
+    return FinetuneFacts(
         source=as_text(row.get("from")),
         steps=as_whole(row.get("steps")),
         epochs=as_number(row.get("epochs")),
@@ -94,8 +94,8 @@ def _finetuned(row: Json) -> Finetuned | None:
     )
 
 
-def _quality(row: Json) -> Quality:
-    return Quality(
+def _quality(row: Json) -> SplitQuality:
+    return SplitQuality(
         fraction=as_number(row.get("fraction")),
         correct=as_whole(row.get("correct")),
         total=as_whole(row.get("total")),

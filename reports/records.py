@@ -18,7 +18,7 @@ UNQUANTIZED = "model.fp32.onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quality:
+class SplitQuality:
     """What one file answered on one split."""
 
     fraction: float | None = None
@@ -67,15 +67,15 @@ class ModelFile:
     bytes: int | None = None
     precision: str = ""
     integer_kernels: int | None = None
-    search: Quality = Quality()
-    test: Quality = Quality()
+    search: SplitQuality = SplitQuality()
+    test: SplitQuality = SplitQuality()
     latency: Latency = Latency()
     latency_predicted_ms: float | None = None
     parity: Parity | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finetuned:
+class FinetuneFacts:
     """How a network of the front was trained further, on its own."""
 
     source: str  # key of the network whose weights it started from
@@ -102,7 +102,7 @@ class Member:
     classes: tuple[str, ...]
     input: Mapping[str, Any]
     data: str = ""
-    finetuned: Finetuned | None = None
+    finetuned: FinetuneFacts | None = None
     is_knee: bool = False
     tied_with: tuple[str, ...] = ()
 

@@ -66,7 +66,7 @@ class SweepRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class ComparableRuns:
     """Finished runs whose numbers compare: same data, resolution, classes and target.
 
     Attributes:
@@ -102,7 +102,7 @@ class Setting:
 
     values: Mapping[str, Any]
     runs: tuple[SweepRun, ...]
-    group: Group | None
+    group: ComparableRuns | None
 
     @property
     def finished(self) -> tuple[SweepRun, ...]:
@@ -132,7 +132,7 @@ class SweepTables:
     folder: Path
     varying: tuple[str, ...]
     runs: tuple[SweepRun, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[ComparableRuns, ...]
     settings: tuple[Setting, ...]
 
     @property
@@ -213,7 +213,7 @@ def _run(folder: Path, name: str, settings: Json, outcome: Json) -> SweepRun:
     return SweepRun(name=name, settings=settings, status=FINISHED, tables=tables)
 
 
-def _groups(runs: Iterable[SweepRun]) -> tuple[Group, ...]:
+def _groups(runs: Iterable[SweepRun]) -> tuple[ComparableRuns, ...]:
     found: dict[tuple[str, ...], list[tuple[SweepRun, Mapping[str, str]]]] = {}
     for run in runs:
         if run.tables is not None:
@@ -221,7 +221,7 @@ def _groups(runs: Iterable[SweepRun]) -> tuple[Group, ...]:
             found.setdefault(tuple(terms[name] for name in SAME), []).append((run, terms))
     names = _names(list(found))
     return tuple(
-        Group(
+        ComparableRuns(
             name=name,
             same=dict(zip(SAME, key, strict=True)),
             runs=tuple(run for run, _ in own),
@@ -264,7 +264,7 @@ def _reference(runs: Sequence[SweepRun]) -> Reference | None:
 
 
 def _settings(
-    varying: Iterable[str], runs: Iterable[SweepRun], groups: Sequence[Group]
+    varying: Iterable[str], runs: Iterable[SweepRun], groups: Sequence[ComparableRuns]
 ) -> tuple[Setting, ...]:
     names = [name for name in varying if name != SEED]
     found: dict[str, list[SweepRun]] = {}
@@ -278,6 +278,8 @@ def _settings(
     )
 
 
-def _groups_of(runs: Iterable[SweepRun], groups: Iterable[Group]) -> Sequence[Group | None]:
+def _groups_of(
+    runs: Iterable[SweepRun], groups: Iterable[ComparableRuns]
+) -> Sequence[ComparableRuns | None]:
     names = {run.name for run in runs}
     return [g for g in groups if not names.isdisjoint(run.name for run in g.runs)] or [None]

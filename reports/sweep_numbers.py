@@ -13,7 +13,7 @@ from typing import Any
 
 from reports import text
 from reports.records import Member
-from reports.sweep import Group, Setting, SweepRun, SweepTables, load_sweep
+from reports.sweep import ComparableRuns, Setting, SweepRun, SweepTables, load_sweep
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -158,7 +158,7 @@ def _reason(run: SweepRun) -> str:
     return " ".join(run.error.split()) or text.MISSING
 
 
-def notes(group: Group) -> list[str]:
+def notes(group: ComparableRuns) -> list[str]:
     """On which terms the runs of a group compare."""
     found = ["the hypervolume is not known: the networks do not say how many classes there are"]
     if group.reference is not None:
@@ -194,7 +194,7 @@ def sweep_json(folder: Path) -> dict[str, Any]:
     }
 
 
-def _group_json(group: Group) -> dict[str, Any]:
+def _group_json(group: ComparableRuns) -> dict[str, Any]:
     point = group.reference
     return {
         "name": group.name,

@@ -8,7 +8,7 @@ from reports.axes import SHAPES, Json, axis
 from reports.document import document
 from reports.markup import Html, element, join, numbers, section
 from reports.records import Member
-from reports.sweep import FINISHED, SEED, Group, Setting, SweepRun, SweepTables
+from reports.sweep import FINISHED, SEED, ComparableRuns, Setting, SweepRun, SweepTables
 from reports.sweep_numbers import (
     best_table,
     failed_table,
@@ -58,7 +58,7 @@ def _header(sweep: SweepTables) -> Html:
     )
 
 
-def _settings_of(sweep: SweepTables, group: Group) -> dict[str, Setting]:
+def _settings_of(sweep: SweepTables, group: ComparableRuns) -> dict[str, Setting]:
     """The settings of a group, by the names of their plots."""
     return {f"sweep{i}": s for i, s in enumerate(sweep.settings) if s.group is group}
 
@@ -171,7 +171,7 @@ def _group(sweep: SweepTables, place: int) -> Html:
     )
 
 
-def _legend(sweep: SweepTables, group: Group) -> Html:
+def _legend(sweep: SweepTables, group: ComparableRuns) -> Html:
     drawn = {_seed(run) for run in group.runs}
     items = [
         legends.marker(_shape(place), f"mark {_kind(place)}", f"seed {seed}")

@@ -46,7 +46,7 @@ class PlainPool(nn.Module):
 
 @final
 @mixers.MIXERS.register
-class ElasticPool(mixers.AbstractMixer):
+class ElasticPool(mixers.AbstractElasticMixer):
     has_shortcut: ClassVar = True
     plain: ClassVar = PlainPool
     axes: ClassVar = {"norm.weight": ("width",)}

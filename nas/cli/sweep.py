@@ -96,15 +96,15 @@ def _shown(settings: Any, name: str) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _watcher(as_json: bool) -> "Table | Lines":
+def _watcher(as_json: bool) -> "LiveTable | PlainLines":
     from rich.console import Console
 
     console = Console(stderr=as_json)
-    return Table(console) if console.is_terminal else Lines(console)
+    return LiveTable(console) if console.is_terminal else PlainLines(console)
 
 
 @final
-class Lines:
+class PlainLines:
     """A line for all that happens."""
 
     def __init__(self, console: Any) -> None:
@@ -133,7 +133,7 @@ class Lines:
 
 
 @final
-class Table:
+class LiveTable:
     """A table that changes as jobs do; as many rows as fit the terminal."""
 
     def __init__(self, console: Any) -> None:
@@ -166,7 +166,7 @@ class Table:
 
     def _draw(self) -> None:
         from rich.markup import escape
-        from rich.table import Table as RichTable
+        from rich.table import LiveTable as RichTable
 
         counts = Counter(status for status, _ in self._rows.values())
         title = ", ".join(f"{number} {status}" for status, number in counts.items())

@@ -51,7 +51,7 @@ class Npz(AbstractData):
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """An array in the file, before it is read.
 
     Attributes:
@@ -113,7 +113,7 @@ class NpzSource(AbstractSource):
                         yield f"{self._path}' ('{name}', image {number})", image
                         number += 1
 
-    def _pairs(self, members: dict[str, Member]) -> dict[str, tuple[str, str]]:
+    def _pairs(self, members: dict[str, ArchiveMember]) -> dict[str, tuple[str, str]]:
         """The names of images and labels of each split, train first."""
         pairs = {TRAIN: ("images", "labels")} if {"images", "labels"} <= members.keys() else {}
         for word, split in SPLIT_OF_WORD.items():
@@ -129,12 +129,12 @@ class NpzSource(AbstractSource):
         return pairs
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, Member]:
+def _members(archive: zipfile.ZipFile) -> dict[str, ArchiveMember]:
     found = {}
     for file in archive.namelist():
         with archive.open(file) as stream:
             name = file.removesuffix(".npy")
-            found[name] = Member(name, *_header(stream))
+            found[name] = ArchiveMember(name, *_header(stream))
     return found
 
 
@@ -148,14 +148,14 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     return shape, dtype, is_fortran
 
 
-def _whole(archive: zipfile.ZipFile, member: Member) -> Array:
+def _whole(archive: zipfile.ZipFile, member: ArchiveMember) -> Array:
     _check_plain(member)
     with archive.open(f"{member.name}.npy") as stream:
         values: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return np.atleast_1d(values)
 
 
-def _in_pieces(archive: zipfile.ZipFile, member: Member) -> Iterator[Array]:
+def _in_pieces(archive: zipfile.ZipFile, member: ArchiveMember) -> Iterator[Array]:
     """An array some rows at a time."""
     if member.is_fortran:
         yield _whole(archive, member)
@@ -170,12 +170,12 @@ def _in_pieces(archive: zipfile.ZipFile, member: Member) -> Iterator[Array]:
             yield np.frombuffer(content, member.dtype).reshape(count, *member.shape[1:])
 
 
-def _check_plain(member: Member) -> None:
+def _check_plain(member: ArchiveMember) -> None:
     if member.dtype.hasobject:
         raise ValueError(f"'{member.name}' is an array of Python objects, which is not opened")
 
 
-def _check_images(member: Member, path: Path) -> None:
+def _check_images(member: ArchiveMember, path: Path) -> None:
     """Refuse arrays that are no images."""
     shape, dtype = member.shape, member.dtype
     if dtype not in (np.uint8, np.uint16):

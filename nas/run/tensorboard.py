@@ -36,7 +36,7 @@ class Display(Reporter, Protocol):
         """Nothing comes after."""
 
 
-class Point(NamedTuple):
+class Scalar(NamedTuple):
     """The numbers of one step, or of one trial."""
 
     step: int
@@ -117,7 +117,7 @@ class _Follower:
         run_dir: Path,
         records: str,
         events: str,
-        point_of: Callable[[Any], Point],
+        point_of: Callable[[Any], Scalar],
         make_writer: Callable[..., Any],
     ) -> None:
         self._records = run_dir / records
@@ -148,7 +148,7 @@ class _Follower:
         if self._writer is not None:
             self._writer.close()
 
-    def _appended(self) -> list[Point]:
+    def _appended(self) -> list[Scalar]:
         """The points of the whole lines that were not read before."""
         if not self._records.exists():
             return []
@@ -170,15 +170,15 @@ class _Follower:
         self._writer = self._make_writer(str(self._events), purge_step=0)
 
 
-def of_step(line: Any) -> Point:
+def of_step(line: Any) -> Scalar:
     """What a line of train_log.jsonl says."""
-    return Point(int(line["step"]), {name: line[name] for name in OF_A_STEP if name in line})
+    return Scalar(int(line["step"]), {name: line[name] for name in OF_A_STEP if name in line})
 
 
-def of_trial(line: Any) -> Point:
+def of_trial(line: Any) -> Scalar:
     """What a line of trials.jsonl says; a trial that failed has its prediction only."""
     metrics, predicted = line["metrics"], line["predicted"]
-    return Point(
+    return Scalar(
         int(line["number"]),
         {
             "accuracy": metrics.get("accuracy"),
@@ -188,9 +188,9 @@ def of_trial(line: Any) -> Point:
     )
 
 
-def advancing(points: Iterable[Point]) -> list[Point]:
+def advancing(points: Iterable[Scalar]) -> list[Scalar]:
     """The points without those that a later one goes back behind: steps only grow."""
-    kept: list[Point] = []
+    kept: list[Scalar] = []
     for point in points:
         while kept and kept[-1].step >= point.step:
             kept.pop()

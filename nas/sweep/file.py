@@ -64,7 +64,7 @@ OF_SUPERNET = ("space", "plugins", "data", "data_dir", "cache", "resolution", "m
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class SweepOptions:
     """The table [sweep].
 
     Attributes:
@@ -131,7 +131,7 @@ class Sweep:
         supernets: Settings of each supernet that is trained, by name.
     """
 
-    options: Options
+    options: SweepOptions
     varying: tuple[str, ...]
     searches: tuple[Search, ...]
     supernets: Mapping[str, Mapping[str, Any]]
@@ -150,7 +150,7 @@ class Sweep:
     def from_json(document: Mapping[str, Any]) -> "Sweep":
         """The inverse of `to_json`."""
         return Sweep(
-            options=Options(**document["options"]),
+            options=SweepOptions(**document["options"]),
             varying=tuple(document["varying"]),
             searches=tuple(Search(**run) for run in document["runs"]),
             supernets=document["supernets"],
@@ -202,8 +202,8 @@ def read_sweep(path: Path) -> Sweep:
     )
 
 
-def _options(table: Any, where: str) -> Options:
-    known = {field.name: field for field in fields(Options)}
+def _options(table: Any, where: str) -> SweepOptions:
+    known = {field.name: field for field in fields(SweepOptions)}
     if not isinstance(table, Mapping):
         raise UserError(f"{where}: sweep is {table!r}. It must be a table, [sweep].")
     for name, value in table.items():
@@ -212,7 +212,7 @@ def _options(table: Any, where: str) -> Options:
         kind: Any = known[name].type
         if not is_a(value, kind):
             raise UserError(f"{where}: {name} is {value!r}. It must be {TYPE_NAMES[kind]}.")
-    return Options(**table)
+    return SweepOptions(**table)
 
 
 def _values(document: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -292,13 +292,13 @@ def _is_fixed(values: Any) -> bool:
     return isinstance(values, list) and len(values) == 1
 
 
-def _num_combinations(values: Mapping[str, Any], options: Options) -> int:
+def _num_combinations(values: Mapping[str, Any], options: SweepOptions) -> int:
     listed = [found for found in values.values() if isinstance(found, list)]
     return math.prod(map(len, listed)) * (options.samples if len(listed) < len(values) else 1)
 
 
 def _combinations(
-    values: Mapping[str, Any], options: Options, where: str
+    values: Mapping[str, Any], options: SweepOptions, where: str
 ) -> Iterator[dict[str, Any]]:
     """The settings of every search."""
     listed = {name: found for name, found in values.items() if isinstance(found, list)}
@@ -336,7 +336,7 @@ def _training(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: v for name, v in settings.get("set", {}).items() if name in known}
 
 
-def _supernet(group: Sequence[Mapping[str, Any]], options: Options) -> dict[str, Any]:
+def _supernet(group: Sequence[Mapping[str, Any]], options: SweepOptions) -> dict[str, Any]:
     """Settings of the supernet that all these searches can use.
 
     Its budgets are the loosest of those that all of them have: within them lie all their networks.

@@ -32,7 +32,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SweepJob:
     """What one Tune trial does.
 
     Attributes:
@@ -54,12 +54,12 @@ class Job:
         return json.dumps({**vars(self), "config": asdict(self.config)})
 
     @staticmethod
-    def from_text(text: str) -> "Job":
+    def from_text(text: str) -> "SweepJob":
         """The inverse of `to_text`."""
         document = json.loads(text)
         document["config"] = Config(**with_tuples(document["config"]))
         document["plugins"] = tuple(PluginFile(*row) for row in document["plugins"])
-        return Job(**document)
+        return SweepJob(**document)
 
 
 def with_tuples(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,8 +31,8 @@ from nas.sweep.jobs import (
     PLAN,
     RUNS,
     SUPERNETS,
-    Job,
     Outcomes,
+    SweepJob,
     Watcher,
     with_tuples,
 )
@@ -110,7 +110,7 @@ def run_sweep(sweep: Sweep, out: Path, *, ray_address: str, watcher: Watcher) ->
 
         resources = tune.resources_of(nodes(ray), options.cores, [*supernets, *searches.values()])
 
-        def do(outcomes: Outcomes, jobs: Sequence[Job]) -> None:
+        def do(outcomes: Outcomes, jobs: Sequence[SweepJob]) -> None:
             tune.run_jobs(
                 outcomes, jobs, options, resources, deadline, folder=out / TUNE / outcomes.stage
             )
@@ -140,9 +140,9 @@ def fetch_runs(sweep: Sweep, out: Path, names: Iterable[str]) -> None:
         fetch(_place(sweep, out, RUNS, name), out / RUNS / name)
 
 
-def _supernet_job(name: str, sweep: Sweep, out: Path) -> Job:
+def _supernet_job(name: str, sweep: Sweep, out: Path) -> SweepJob:
     config = _config(sweep.supernets[name], sweep, out)
-    return Job(
+    return SweepJob(
         name=name,
         config=config,
         out=_place(sweep, out, SUPERNETS, name),
@@ -151,10 +151,10 @@ def _supernet_job(name: str, sweep: Sweep, out: Path) -> Job:
     )
 
 
-def _search_job(search: Search, sweep: Sweep, out: Path) -> Job:
+def _search_job(search: Search, sweep: Sweep, out: Path) -> SweepJob:
     supernet = _place(sweep, out, SUPERNETS, search.supernet)
     config = _config({**search.settings, "supernet": supernet}, sweep, out)
-    return Job(
+    return SweepJob(
         name=search.name,
         config=config,
         out=_place(sweep, out, RUNS, search.name),

@@ -19,8 +19,8 @@ from typing import Any
 from ray import tune
 
 from nas.run.directory import read_front
-from nas.sweep.file import Options
-from nas.sweep.jobs import FAILED, FINISHED, PLAN, Job, Outcomes
+from nas.sweep.file import SweepOptions
+from nas.sweep.jobs import FAILED, FINISHED, PLAN, Outcomes, SweepJob
 from nas.sweep.storage import is_url, working_copy
 from nas.system.reporter import Silent
 from search_spaces import UserError, load_plugin
@@ -35,7 +35,7 @@ _listeners: list[Outcomes] = []
 
 
 def resources_of(
-    nodes: Sequence[Mapping[str, float]], cores: int, jobs: Iterable[Job]
+    nodes: Sequence[Mapping[str, float]], cores: int, jobs: Iterable[SweepJob]
 ) -> dict[str, dict[str, float]]:
     """What a job takes of a node, by its target: so much that no second one fits beside it.
 
@@ -68,8 +68,8 @@ def resources_of(
 
 def run_jobs(
     outcomes: Outcomes,
-    jobs: Sequence[Job],
-    options: Options,
+    jobs: Sequence[SweepJob],
+    options: SweepOptions,
     resources: Mapping[str, Mapping[str, float]],
     deadline: float,
     *,
@@ -98,7 +98,7 @@ def run_jobs(
         tune.with_resources(
             run_job,
             lambda config: tune.PlacementGroupFactory(
-                [dict(resources[Job.from_text(config["job"]).config.target])]
+                [dict(resources[SweepJob.from_text(config["job"]).config.target])]
             ),
         ),
         param_space={"job": tune.grid_search([job.to_text() for job in waiting])},
@@ -123,13 +123,13 @@ def run_jobs(
 def run_job(settings: Mapping[str, Any]) -> None:
     """One Tune trial: a supernet or a search, continued where it was interrupted."""
     try:
-        tune.report({"members": _members(Job.from_text(settings["job"]))})
+        tune.report({"members": _members(SweepJob.from_text(settings["job"]))})
     except Exception as error:
         tune.report({"error": str(error) or type(error).__name__})
         raise
 
 
-def _members(job: Job) -> int:
+def _members(job: SweepJob) -> int:
     """Does the job; how many networks are on the front that it leaves."""
     from nas.prepare.train_supernet import begin
     from nas.search import search
@@ -156,7 +156,7 @@ def _members(job: Job) -> int:
 
 def name_of(trial: Any) -> str:
     """A Tune trial is called like its run."""
-    return Job.from_text(trial.config["job"]).name
+    return SweepJob.from_text(trial.config["job"]).name
 
 
 @contextmanager

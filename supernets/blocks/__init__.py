@@ -1,6 +1,6 @@
 """Operators that bring their own channel part. One file per operator."""
 
 from supernets._elastic import KERNEL, Axes, Index
-from supernets.blocks._base import BLOCKS, AbstractBlock
+from supernets.blocks._base import BLOCKS, AbstractElasticBlock
 
-__all__ = ["BLOCKS", "KERNEL", "AbstractBlock", "Axes", "Index"]
+__all__ = ["BLOCKS", "KERNEL", "AbstractElasticBlock", "Axes", "Index"]

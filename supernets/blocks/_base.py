@@ -6,5 +6,5 @@ from supernets._elastic import AbstractElastic
 BLOCKS = Registry("supernets.blocks", "block")
 
 
-class AbstractBlock(AbstractElastic):
+class AbstractElasticBlock(AbstractElastic):
     """An elastic module that fills its slot alone: (B, in_width, H, W) to (B, width, H', W')."""

@@ -13,7 +13,7 @@ from search_spaces.operators.basic import KERNEL_SIZE
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import Axes, Index
 from supernets._modules import Add, ConvNorm, conv_norm_axes
-from supernets.blocks._base import BLOCKS, AbstractBlock
+from supernets.blocks._base import BLOCKS, AbstractElasticBlock
 from supernets.blocks.mbconv import hidden_weights
 from supernets.criteria._base import GroupWeights
 
@@ -37,7 +37,7 @@ class PlainBasic(nn.Module):
 
 @final
 @BLOCKS.register
-class Basic(AbstractBlock):
+class ElasticBasic(AbstractElasticBlock):
     """Elastic width; channels between the convolutions can be pruned."""
 
     plain: ClassVar[type[nn.Module]] = PlainBasic

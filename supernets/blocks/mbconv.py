@@ -12,7 +12,7 @@ from search_spaces import Signature
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import KERNEL, Axes, Index
 from supernets._modules import Add, ChannelAttention, ConvNorm, conv_norm_axes
-from supernets.blocks._base import BLOCKS, AbstractBlock
+from supernets.blocks._base import BLOCKS, AbstractElasticBlock
 from supernets.criteria._base import GroupWeights
 
 
@@ -45,7 +45,7 @@ class PlainMBConv(nn.Module):
 
 @final
 @BLOCKS.register
-class MBConv(AbstractBlock):
+class ElasticMBConv(AbstractElasticBlock):
     """Elastic width, kernel and expansion; expanded channels can be pruned."""
 
     plain: ClassVar[type[nn.Module]] = PlainMBConv

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
-from supernets.blocks._base import BLOCKS, AbstractBlock
-from supernets.blocks.mbconv import MBConv, PlainMBConv, conv_sizes, hidden_weights
+from supernets.blocks._base import BLOCKS, AbstractElasticBlock
+from supernets.blocks.mbconv import ElasticMBConv, PlainMBConv, conv_sizes, hidden_weights
 from supernets.criteria._base import GroupWeights
-from supernets.mixers.window import PlainWindow, Window, window_sizes, window_weights
+from supernets.mixers.window import ElasticWindow, PlainWindow, window_sizes, window_weights
 
 
 class PlainMOAT(nn.Module):
@@ -32,15 +32,15 @@ class PlainMOAT(nn.Module):
 
 @final
 @BLOCKS.register
-class MOAT(AbstractBlock):
+class ElasticMOAT(AbstractElasticBlock):
     """Elastic width, kernel, expansion and heads; expanded channels and heads can be pruned."""
 
     plain: ClassVar[type[nn.Module]] = PlainMOAT
     is_sized: ClassVar[bool] = True
     prunable: ClassVar[tuple[str, ...]] = ("hidden", "heads")
     axes: ClassVar[Axes] = {
-        **{f"conv.{n}": roles for n, roles in MBConv.axes.items()},
-        **{f"attention.{n}": roles for n, roles in Window.axes.items()},
+        **{f"conv.{n}": roles for n, roles in ElasticMBConv.axes.items()},
+        **{f"attention.{n}": roles for n, roles in ElasticWindow.axes.items()},
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:

@@ -1,6 +1,6 @@
 """Token mixers. One file per operator; the slot's channel MLP in `_mlp.py` follows each of them."""
 
 from supernets._elastic import KERNEL, Axes, Index
-from supernets.mixers._base import MIXERS, AbstractMixer
+from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
-__all__ = ["KERNEL", "MIXERS", "AbstractMixer", "Axes", "Index"]
+__all__ = ["KERNEL", "MIXERS", "AbstractElasticMixer", "Axes", "Index"]

@@ -8,7 +8,7 @@ from supernets._elastic import AbstractElastic
 MIXERS = Registry("supernets.mixers", "mixer")
 
 
-class AbstractMixer(AbstractElastic):
+class AbstractElasticMixer(AbstractElastic):
     """An elastic module that mixes positions: (B, H, W, C) to the same shape."""
 
     has_shortcut: ClassVar[bool]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from supernets._elastic import KERNEL, Axes, Index
 from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractMixer
+from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
 class PlainConvNeXt(nn.Module):
@@ -29,7 +29,7 @@ class PlainConvNeXt(nn.Module):
 
 @final
 @MIXERS.register
-class ConvNeXt(AbstractMixer):
+class ElasticConvNeXt(AbstractElasticMixer):
     """Elastic width and kernel."""
 
     has_shortcut: ClassVar[bool] = False

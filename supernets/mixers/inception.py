@@ -13,7 +13,7 @@ from search_spaces import Signature
 from search_spaces.operators.inception import SQUARE
 from supernets._elastic import Axes, Index
 from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractMixer
+from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
 class PlainInception(nn.Module):
@@ -38,7 +38,7 @@ class PlainInception(nn.Module):
 
 @final
 @MIXERS.register
-class Inception(AbstractMixer):
+class ElasticInception(AbstractElasticMixer):
     """Elastic width; a narrower member uses the first channels of every branch."""
 
     has_shortcut: ClassVar[bool] = False

@@ -14,7 +14,7 @@ from search_spaces.operators.raft import TOKEN_EXPANSION
 from supernets._elastic import Axes, Index
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractMixer
+from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
 class AxialMLP(nn.Module):
@@ -57,7 +57,7 @@ class PlainRaft(nn.Module):
 
 @final
 @MIXERS.register
-class Raft(AbstractMixer):
+class ElasticRaft(AbstractElasticMixer):
     """Elastic width; token weights belong to the map's side and are shared by all widths."""
 
     has_shortcut: ClassVar[bool] = True

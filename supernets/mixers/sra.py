@@ -14,7 +14,7 @@ from supernets._elastic import Axes, Index
 from supernets._heads import head_weights, inner_channels, stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractMixer
+from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
 class PlainSRA(nn.Module):
@@ -59,7 +59,7 @@ class PlainSRA(nn.Module):
 
 @final
 @MIXERS.register
-class SRA(AbstractMixer):
+class ElasticSRA(AbstractElasticMixer):
     """Elastic width, heads and reduction; whole heads can be pruned."""
 
     has_shortcut: ClassVar[bool] = True

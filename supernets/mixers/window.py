@@ -15,7 +15,7 @@ from supernets._elastic import Axes, Index
 from supernets._heads import head_weights, inner_channels, stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractMixer
+from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 MASKED = -100.0
 
@@ -107,7 +107,7 @@ def shift_mask(grid: int, window: int, shift: int) -> Tensor:
 
 @final
 @MIXERS.register
-class Window(AbstractMixer):
+class ElasticWindow(AbstractElasticMixer):
     """Elastic width and heads; whole heads can be pruned."""
 
     has_shortcut: ClassVar[bool] = True

@@ -2,13 +2,13 @@
 
 from search_spaces import Registry, Signature
 from supernets._elastic import Index
-from supernets.blocks._base import AbstractBlock
+from supernets.blocks._base import AbstractElasticBlock
 from supernets.criteria._base import GroupWeights
 
-TRUNK_BLOCKS = Registry("supernets.trunk", "stem, downsampling or head")
+TRUNK_BLOCKS = Registry("supernets.trunk", "trunk block")
 
 
-class AbstractTrunkBlock(AbstractBlock):
+class AbstractTrunkBlock(AbstractElasticBlock):
     """A block in which only widths are elastic."""
 
     def sizes(self, signature: Signature) -> dict[str, Index]:

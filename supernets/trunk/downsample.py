@@ -25,7 +25,7 @@ class PlainDownsample(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class Downsample(AbstractTrunkBlock):
+class ElasticDownsample(AbstractTrunkBlock):
     """Elastic widths."""
 
     plain: ClassVar[type[nn.Module]] = PlainDownsample

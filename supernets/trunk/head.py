@@ -28,7 +28,7 @@ class PlainHead(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class Head(AbstractTrunkBlock):
+class ElasticHead(AbstractTrunkBlock):
     """Elastic input width; the classes are fixed."""
 
     plain: ClassVar[type[nn.Module]] = PlainHead

@@ -31,7 +31,7 @@ class PlainPatch(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class Patch(AbstractTrunkBlock):
+class ElasticPatch(AbstractTrunkBlock):
     """Elastic output width; the images' channels are fixed."""
 
     plain: ClassVar[type[nn.Module]] = PlainPatch

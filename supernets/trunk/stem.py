@@ -8,7 +8,7 @@ from search_spaces import Signature
 from search_spaces.trunk.stem import stem_kernel_size
 from supernets._elastic import KERNEL, Axes, Index
 from supernets._modules import ConvNorm, conv_norm_axes
-from supernets.blocks._base import AbstractBlock
+from supernets.blocks._base import AbstractElasticBlock
 from supernets.criteria._base import GroupWeights
 from supernets.trunk._base import TRUNK_BLOCKS
 
@@ -30,7 +30,7 @@ class PlainStem(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class Stem(AbstractBlock):
+class ElasticStem(AbstractElasticBlock):
     """Elastic output width and kernel, which follows the stride; the images' channels are fixed."""
 
     plain: ClassVar[type[nn.Module]] = PlainStem

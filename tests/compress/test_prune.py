@@ -8,7 +8,7 @@ from torch import nn
 
 from search_spaces import Options, Shape, Signature
 from supernets._elastic import AbstractElastic
-from supernets.blocks.mbconv import MBConv
+from supernets.blocks.mbconv import ElasticMBConv
 from supernets.criteria.magnitude import Magnitude
 from supernets.mixers._mlp import MLP
 from supernets.network import plain_module
@@ -36,7 +36,7 @@ def ours(elastic: AbstractElastic, plain: nn.Module, spec: Signature) -> nn.Modu
 def theirs(elastic: AbstractElastic, spec: Signature, example: torch.Tensor) -> nn.Module:
     """The largest module after torch-pruning removed the hidden channels that we do not keep."""
     module = elastic.full.eval()
-    first = module.expand.conv if isinstance(elastic, MBConv) else module.expand
+    first = module.expand.conv if isinstance(elastic, ElasticMBConv) else module.expand
     kept = elastic.kept("hidden", HIDDEN, spec).tolist()
     removed = [channel for channel in range(HIDDEN) if channel not in kept]
     graph = torch_pruning.DependencyGraph().build_dependency(module, example_inputs=example)
@@ -54,7 +54,7 @@ def theirs(elastic: AbstractElastic, spec: Signature, example: torch.Tensor) -> 
 def test_an_inverted_residual_without_hidden_channels_is_what_the_dependency_graph_says(
     sparsity: float, seed: int
 ) -> None:
-    block, spec = MBConv(member("mbconv", 0.0)), member("mbconv", sparsity)
+    block, spec = ElasticMBConv(member("mbconv", 0.0)), member("mbconv", sparsity)
     randomise_(block, seed=seed)
     block.rank(Magnitude())
     x = noise(4, WIDTH, 8, 8)
@@ -81,7 +81,7 @@ def test_a_channel_mlp_without_hidden_channels_is_what_the_dependency_graph_says
 
 def test_the_oracle_can_tell_other_channels_apart() -> None:
     """Keeping as many, but not the most important ones, gives other outputs."""
-    block, spec = MBConv(member("mbconv", 0.0)), member("mbconv", 0.5)
+    block, spec = ElasticMBConv(member("mbconv", 0.0)), member("mbconv", 0.5)
     randomise_(block, seed=0)
     x = noise(4, WIDTH, 8, 8)
     mine = ours(block, plain_module(spec), spec)(x)

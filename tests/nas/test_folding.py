@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from tests.toy_problem import search, toy_problem, trial_of
 
 from nas.controllers._folding import AbstractFolding
 from nas.controllers.reinforce import Policy, Reinforce
 from nas.problem.problem import Limit, Problem
 from nas.problem.trial import Trial
+from nas.testing.toy_problem import search, toy_problem, trial_of
 
 FOLDED: list[int] = []
 

@@ -15,7 +15,7 @@ from nas.run.config import make_config
 from nas.run.directory import WEIGHTS
 from nas.search import search
 from nas.sweep.file import read_sweep
-from nas.sweep.jobs import Job
+from nas.sweep.jobs import SweepJob
 from nas.system.files import read_lines
 from nas.system.reporter import Silent
 from nas.targets import Timing, measure
@@ -167,8 +167,8 @@ def test_every_process_that_scores_runs_the_plug_ins_once(
 
 def test_a_job_of_a_sweep_takes_its_plug_ins_along(plugins: Path) -> None:
     config = make_config({"plugins": (str(plugins / "paes.py"),), "controller": "paes"})
-    job = Job(name="a", config=config, out="b", is_supernet=False, plugins=loaded_plugins())
-    assert Job.from_text(job.to_text()) == job
+    job = SweepJob(name="a", config=config, out="b", is_supernet=False, plugins=loaded_plugins())
+    assert SweepJob.from_text(job.to_text()) == job
     assert job.plugins[0].name == "paes"
 
 

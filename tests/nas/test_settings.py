@@ -98,7 +98,7 @@ def test_a_setting_belongs_to_one_kind_of_plug_in() -> None:
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
     names = {f.name for owner in (TrainPlan, PhasePlan) for f in fields(owner)}
     measured_or_flags = {*FLAGS, "seconds_per_score", "channels_last"}
-    assert names - measured_or_flags == {*RANGES, *WORDS, "optimizer"}
+    assert names - measured_or_flags == {*RANGES, *WORDS, "optimizer", "criterion"}
 
 
 def test_defaults_are_within_the_ranges() -> None:

@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from nas.cli.sweep import Lines, Table
+from nas.cli.sweep import PlainLines, LiveTable
 from nas.sweep.jobs import FAILED, FINISHED
 
 
-def told(watcher: Table | Lines) -> None:
+def told(watcher: LiveTable | PlainLines) -> None:
     watcher.begin("runs", ["waits", "runs now", "ends [well]", "ends badly"])
     for name in ("runs now", "ends [well]", "ends badly"):
         watcher.started(name)
@@ -20,7 +20,7 @@ def told(watcher: Table | Lines) -> None:
 
 def test_the_table_shows_every_job_and_how_many_are_where() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
-    told(Table(console))
+    told(LiveTable(console))
     assert isinstance(console.file, io.StringIO)
     last = console.file.getvalue().rsplit("runs: ", 1)[1]
     title, *rows = [line.strip(" │┃") for line in last.splitlines()]
@@ -40,7 +40,7 @@ def test_a_table_of_more_jobs_than_lines_shows_those_that_run(
     monkeypatch.setenv("LINES", "14")
     monkeypatch.setenv("COLUMNS", "80")
     console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
-    table = Table(console)
+    table = LiveTable(console)
     table.begin("runs", [f"job {i}" for i in range(40)])
     table.started("job 39")
     table.close()
@@ -52,7 +52,7 @@ def test_a_table_of_more_jobs_than_lines_shows_those_that_run(
 
 def test_lines_say_how_many_are_left() -> None:
     console = Console(file=io.StringIO(), width=80)
-    told(Lines(console))
+    told(PlainLines(console))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
         "runs: 4",

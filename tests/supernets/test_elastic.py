@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from search_spaces import Options, Shape
 from supernets._elastic import KERNEL, cut
 from supernets._modules import initialise
-from supernets.blocks.mbconv import MBConv
+from supernets.blocks.mbconv import ElasticMBConv
 from supernets.criteria.magnitude import Magnitude
 from supernets.mixers._mlp import MLP
-from supernets.mixers.window import Window
+from supernets.mixers.window import ElasticWindow
 from tests.strategies import noise, randomise_, signature
 
 PLACE = Shape(8, 8, 16, 16, 0, 4)
@@ -47,13 +47,13 @@ def test_a_list_takes_exactly_these() -> None:
 
 
 def test_before_ranking_the_first_channels_are_kept() -> None:
-    block = MBConv(mbconv())
+    block = ElasticMBConv(mbconv())
     randomise_(block, seed=0)
     assert block.kept("hidden", 48, mbconv(sparsity=0.5)).tolist() == list(range(24))
 
 
 def test_after_ranking_the_channels_with_the_largest_weights_are_kept() -> None:
-    block = MBConv(mbconv())
+    block = ElasticMBConv(mbconv())
     randomise_(block, seed=0)
     large = [
         1,
@@ -88,7 +88,7 @@ def test_after_ranking_the_channels_with_the_largest_weights_are_kept() -> None:
 
 
 def test_a_narrower_member_keeps_the_best_of_its_own_channels() -> None:
-    block = MBConv(mbconv())
+    block = ElasticMBConv(mbconv())
     randomise_(block, seed=0)
     with torch.no_grad():
         block.full.project.conv.weight[:, 16:] *= 100
@@ -99,7 +99,7 @@ def test_a_narrower_member_keeps_the_best_of_its_own_channels() -> None:
 
 
 def test_batch_norm_that_silences_a_channel_makes_it_unimportant() -> None:
-    block = MBConv(mbconv())
+    block = ElasticMBConv(mbconv())
     randomise_(block, seed=0)
     with torch.no_grad():
         block.full.depthwise.norm.weight[:24] = 0
@@ -118,7 +118,7 @@ def test_a_silent_output_column_makes_a_hidden_channel_of_the_mlp_unimportant() 
 
 @pytest.mark.parametrize("silenced", ["values", "projection"])
 def test_a_head_without_effect_is_pruned_first(silenced: str) -> None:
-    mixer = Window(window())
+    mixer = ElasticWindow(window())
     randomise_(mixer, seed=0)
     with torch.no_grad():
         if silenced == "values":
@@ -131,7 +131,7 @@ def test_a_head_without_effect_is_pruned_first(silenced: str) -> None:
 
 @given(st.sets(st.integers(0, 3), min_size=1))
 def test_kept_heads_bring_their_queries_keys_values_and_columns(heads: set[int]) -> None:
-    mixer = Window(window())
+    mixer = ElasticWindow(window())
     randomise_(mixer, seed=0)
     mixer.importance_heads.copy_(torch.tensor([float(i in heads) for i in range(4)]))
     part = mixer.weights(window(sparsity=1 - len(heads) / 4))
@@ -143,7 +143,7 @@ def test_kept_heads_bring_their_queries_keys_values_and_columns(heads: set[int])
 
 
 def test_ranking_is_recorded_once_and_weights_may_move_on() -> None:
-    block = MBConv(mbconv())
+    block = ElasticMBConv(mbconv())
     randomise_(block, seed=0)
     block.rank(Magnitude())
     before = block.kept("hidden", 48, mbconv(sparsity=0.5)).tolist()
@@ -154,7 +154,7 @@ def test_ranking_is_recorded_once_and_weights_may_move_on() -> None:
 
 
 def test_fresh_convolutions_keep_the_size_of_activations() -> None:
-    block = MBConv(mbconv(width=32))
+    block = ElasticMBConv(mbconv(width=32))
     initialise(block, torch.Generator().manual_seed(0))
     std = block.full.expand.conv.weight.std().item()
     # 3,072 weights of standard deviation (2 / 32) ** 0.5: 4 sigma is 5 %.
