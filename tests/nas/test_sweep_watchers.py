@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from nas.cli.sweep import PlainLines, LiveTable
+from nas.cli.sweep import LiveTable, PlainLines
 from nas.sweep.jobs import FAILED, FINISHED
 
 
