@@ -166,11 +166,11 @@ class LiveTable:
 
     def _draw(self) -> None:
         from rich.markup import escape
-        from rich.table import LiveTable as RichTable
+        from rich.table import Table
 
         counts = Counter(status for status, _ in self._rows.values())
         title = ", ".join(f"{number} {status}" for status, number in counts.items())
-        table = RichTable("name", "status", "", title=f"{self._stage}: {title}")
+        table = Table("name", "status", "", title=f"{self._stage}: {title}")
         most = max(5, shutil.get_terminal_size().lines - 8)
         order = sorted(self._rows.items(), key=lambda row: row[1][0] != RUNNING)
         for name, (status, text) in order[:most]:
