@@ -322,7 +322,7 @@ def checked_setting(name: str, value: Any, where: str) -> Any:
     """
     fields = {f.name: f for f in dataclasses.fields(Config)}
     if name not in fields:
-        raise UserError(f"{where}: unknown '{name}'. {did_you_mean(name, fields)}")
+        raise UserError(f"{where}: unknown {name!r}. {did_you_mean(name, fields)}")
     given, default = value, getattr(Config(), name)
     if name == "set":
         is_right, wanted = isinstance(value, Mapping), "a table"
