@@ -41,7 +41,10 @@ class OnnxRuntimeLean(AbstractTarget):
         def call() -> None:
             session.run(None, feed)
 
-        call()
+        try:
+            call()
+        except Exception as error:
+            raise CandidateError(f"file '{file}' cannot be run: {error}") from error
         return call
 
     def describe(self) -> dict[str, str]:

@@ -11,9 +11,15 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers import CONTROLLERS, AbstractController
-from nas.controllers._base import generator
-from nas.controllers._variation import encodings_of, mutate, propose, spread
+from nas.controllers import (
+    CONTROLLERS,
+    AbstractController,
+    encodings_of,
+    generator,
+    mutate,
+    propose,
+    spread,
+)
 from nas.problem.feasible import repair
 from nas.problem.pareto import non_dominated
 from nas.problem.problem import Problem

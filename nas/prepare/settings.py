@@ -6,7 +6,7 @@ Defaults and meanings are in the dataclasses that own the settings: `supernets.t
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from nas.controllers import CONTROLLERS
@@ -42,6 +42,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 """Lowest and highest value; a plug-in checks its own."""
 
 WORDS = {"precision": ("fp32", "bf16")}
+BY_NAME = {kind.__name__: kind for kind in TYPE_NAMES}
 FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address"}
 """Fields of the same dataclasses that have a flag of their own and are no settings."""
 
@@ -54,13 +55,24 @@ def check_settings(config: Config) -> None:
     """
     settings: Mapping[str, Any] = config.set
     controller = CONTROLLERS.get(config.controller)
-    plugins = controller, EXECUTORS.get(config.executor), METHODS.get(config.method)
-    kinds: dict[str, Any] = {}
-    for owner in (*plugins, PhasePlan, TrainPlan):
-        kinds |= {f.name: f.type for f in fields(owner) if f.name not in FLAGS | GIVEN}
+    kinds = _kinds(
+        {
+            "the plan of training": TrainPlan,
+            "the plan of the search": PhasePlan,
+            f"controller '{config.controller}'": controller,
+            f"executor '{config.executor}'": EXECUTORS.get(config.executor),
+            f"training method '{config.method}'": METHODS.get(config.method),
+        }
+    )
     for name, value in settings.items():
         if name not in kinds:
             raise UserError(f"unknown setting '{name}'. {_instead(name, kinds)}")
+        if kinds[name] not in TYPE_NAMES:
+            allowed = ", ".join(TYPE_NAMES.values())
+            raise UserError(
+                f"setting '{name}' is declared as {kinds[name]}. What --set gives is {allowed}. "
+                "Declare it so, or give it its value in the file."
+            )
         if not is_a(value, kinds[name]):
             raise UserError(f"setting '{name}' is {value!r}. It must be {TYPE_NAMES[kinds[name]]}.")
         low, high = RANGES.get(name, (-math.inf, math.inf))
@@ -74,6 +86,37 @@ def check_settings(config: Config) -> None:
             registry.get(settings[name])
     controller(**config.settings_of(controller))
     make_executor(config)
+
+
+def _kinds(owners: Mapping[str, type]) -> dict[str, Any]:
+    """Types of all settings, by name.
+
+    Args:
+        owners: Dataclasses whose fields they are, by what they are called in messages.
+
+    Raises:
+        UserError: If one is no dataclass, or two have a field of one name.
+    """
+    kinds: dict[str, Any] = {}
+    owner_of: dict[str, str] = {}
+    for what, owner in owners.items():
+        if not is_dataclass(owner):
+            raise UserError(
+                f"{what} is no dataclass. Make it a frozen one; its fields are settings."
+            )
+        for field in fields(owner):
+            name = field.name
+            if name in FLAGS | GIVEN:
+                continue
+            if name in kinds:
+                raise UserError(
+                    f"setting '{name}' belongs to {owner_of[name]} and to {what}. "
+                    "Rename the field of the plug-in."
+                )
+            is_text = isinstance(field.type, str)  # from __future__ import annotations
+            kinds[name] = BY_NAME.get(str(field.type)) if is_text else field.type
+            owner_of[name] = what
+    return kinds
 
 
 def _instead(name: str, known: Iterable[str]) -> str:

@@ -225,7 +225,7 @@ def _values(document: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name, value in document.items():
         if name in NOT_HERE:
             raise UserError(f"{where}: '{name}' has no place here: {NOT_HERE[name]}.")
-        if name in found and name == "plugins":
+        if name == "plugins":
             continue
         if name == "set" and isinstance(value, Mapping):
             for inner, given in value.items():

@@ -118,16 +118,16 @@ def check_a_fresh_process_proposes_the_same(name: str) -> None:
     """A fresh process proposes the same."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    output = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "nas.testing._worker"],
         env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "77"},
         input=json.dumps({"controller": name, "plugins": loaded_plugins()}),
         capture_output=True,
         text=True,
-        check=True,
-    ).stdout
-    here = proposed_by(name)
-    require(output.split() == here, f"here {here} are proposed, elsewhere {output.split()}")
+    )
+    require(done.returncode == 0, f"a fresh process fails: {done.stderr.strip()}")
+    here, there = proposed_by(name), done.stdout.split()
+    require(there == here, f"here {here} are proposed, elsewhere {there}")
 
 
 def check_where_failures_stand_does_not_matter(name: str) -> None:

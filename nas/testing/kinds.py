@@ -47,7 +47,7 @@ class Kind(NamedTuple):
 
     Attributes:
         registry: Of its plug-ins.
-        checks: Of one by its name; none where another kind's checks cover it.
+        checks: Of one by its name; none where another kind's cover it, or there are none yet.
     """
 
     registry: Registry

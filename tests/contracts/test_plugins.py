@@ -31,7 +31,7 @@ BROKEN = [
 """Example, what stands there and what then, and what the check says."""
 
 
-def test_there_is_a_check_for_every_registry() -> None:
+def test_every_registry_is_a_kind_of_plug_in() -> None:
     of_packages = [r for r in REGISTRIES if r._package != "plug_ins"]  # which tests make
     assert [id(kind.registry) for kind in KINDS if kind.registry not in of_packages] == []
     assert len(KINDS) == len(of_packages)

@@ -1,6 +1,7 @@
 """`--set`: unknown names, wrong types and values out of range are refused before any work."""
 
-from dataclasses import fields
+from dataclasses import fields, make_dataclass
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,29 @@ def test_a_setting_belongs_to_one_kind_of_plug_in() -> None:
     owners += [{f.name for f in fields(plan)} for plan in (TrainPlan, PhasePlan)]
     names = [name for own in owners for name in own - FLAGS - GIVEN]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("field", "settings", "message"),
+    [
+        (("steps", int, 5), {}, "'steps' belongs to the plan of training and to controller 'own'"),
+        (("sizes", tuple[int, ...], (1, 2)), {"sizes": 3}, "'sizes' is declared as tuple"),
+        (("rate", "float", 0.5), {"rate": "much"}, "'rate' is 'much'. It must be a number"),
+    ],
+)
+def test_fields_of_a_plug_in_are_settings_or_refused(
+    field: tuple[str, Any, Any], settings: dict[str, Any], message: str, monkeypatch: Any
+) -> None:
+    own = make_dataclass("Own", [("seed", int, 0), field], frozen=True)
+    monkeypatch.setattr(CONTROLLERS, "get", lambda name: own)
+    with pytest.raises(UserError, match=message):
+        check_settings(Config(space="toy", controller="own", set=settings))
+
+
+def test_a_plug_in_with_settings_is_a_dataclass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CONTROLLERS, "get", lambda name: object)
+    with pytest.raises(UserError, match="controller 'own' is no dataclass"):
+        check_settings(Config(space="toy", controller="own"))
 
 
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
