@@ -22,7 +22,7 @@ from nas.system.environment import has_bf16_products
 from search_spaces import load_space
 from supernets.context import autocast
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.task import distillation_loss, label_loss
 from supernets.train import TrainPlan
@@ -46,8 +46,8 @@ def main() -> None:
         fast, base = make(space, channels_last), make(space, False)
         ratios, seconds = [], []
         for turn in range(rounds + 1):
-            a = timed(SupernetLessons(plan, method), fast, images, turn, {})
-            b = timed(SupernetLessons(plain, method), base, images, turn, {})
+            a = timed(SupernetBatches(plan, method), fast, images, turn, {})
+            b = timed(SupernetBatches(plain, method), base, images, turn, {})
             if turn:
                 ratios.append(b / a)
                 seconds.append(a)
@@ -69,7 +69,7 @@ def static_ratio(space, images, plan, method, rounds: int) -> None:
         if plan.channels_last:
             networks = [n.to(memory_format=torch.channels_last) for n in networks]
         alone = timed(train_alone, networks, images, turn, plan)
-        shared = timed(SupernetLessons(plan, method), supernet, images, turn, {})
+        shared = timed(SupernetBatches(plan, method), supernet, images, turn, {})
         supernet.zero_grad(set_to_none=True)
         if turn:
             ratios.append(shared / alone)

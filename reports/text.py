@@ -129,10 +129,10 @@ def stages(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[StageTex
         stage = parts[0] if len(parts) > 1 else "network"
         own.setdefault(stage, {})
         blocks.setdefault(stage, {})
-        if len(parts) > 2:
+        if len(parts) > 2 and parts[1].startswith("block"):
             blocks[stage].setdefault(parts[1], {})[".".join(parts[2:])] = value
         else:
-            own[stage][parts[-1]] = value
+            own[stage][".".join(parts[1:]) or name] = value
     return tuple(_stage(name, own[name], blocks[name]) for name in own)
 
 

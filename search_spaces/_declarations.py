@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from search_spaces._errors import UserError
 from search_spaces._slot import Cost, Signature
 from search_spaces.operators._base import OPERATORS, AbstractMixer, AbstractOperator
 from search_spaces.trunk._base import TRUNK
@@ -12,8 +13,13 @@ def declaration(name: str) -> AbstractOperator:
     """The torch-free declaration of what fills a slot.
 
     Raises:
-        UserError: If nothing has this name.
+        UserError: If nothing has this name, or two things.
     """
+    if name in TRUNK and name in OPERATORS:
+        raise UserError(
+            f"'{name}' is an operator and a stem, downsampling or head. Give the plug-in's file "
+            "another name."
+        )
     operator = (TRUNK if name in TRUNK else OPERATORS).get(name)()
     assert isinstance(operator, AbstractOperator)
     return operator

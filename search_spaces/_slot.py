@@ -95,6 +95,10 @@ class Slot:
     inputs: tuple[str, ...] | None = None
     join: Join = "sum"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Slot":
+        """Itself: it never changes, and networks that are copied have many."""
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs."""
         signature = self.signature

@@ -25,6 +25,7 @@ from search_spaces._slot import Signature, Slot
 from search_spaces._tables import Additive, Factor, SlotTable, SlotTables, count, is_policy
 from search_spaces.formats._base import format_of
 from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
+from search_spaces.trunk._base import TRUNK
 
 SCHEMA = 1
 ENUMERABLE = 200_000
@@ -131,7 +132,8 @@ class SearchSpace:
     @cached_property
     def operators(self) -> tuple[str, ...]:
         """The operators that some block may have, in order."""
-        return self._offered("operator")
+        trunk = TRUNK.names()
+        return tuple(name for name in self._offered("operator") if name not in trunk)
 
     def with_operator(self, name: str) -> dict[int, int]:
         """By position of every choice that offers an operator, the option that is it."""
@@ -216,17 +218,21 @@ class SearchSpace:
         assert self.tables is not None
         filled = []
         row = np.array([encoding])
-        before, handed_on = "", dict[str, tuple[str, ...]]()
-        for slot in self.tables.slots:
-            signature = self.tables.signatures[self.tables.ids(slot, row)[0]]
-            inputs = slot.inputs and tuple(
-                feeding for name in slot.inputs for feeding in handed_on.get(name, (name,))
-            )
+        handed_on: dict[str, tuple[str, ...]] = {}
+        previous: tuple[str, ...] = ("",)
+        for rule, table in self.tables.rules:
+            inputs = previous
+            if rule.inputs is not None:
+                inputs = tuple(x for name in rule.inputs for x in handed_on.get(name, (name,)))
+            number = 0 if table is None else self.tables.ids(table, row)[0]
+            signature = self.tables.signatures[number]
             if signature is None:
-                handed_on[slot.name] = inputs or (before,)
+                handed_on[rule.name] = previous = inputs
             else:
-                filled.append(Slot(slot.name, signature, inputs, slot.join))
-                before = slot.name
+                before = filled[-1].name if filled else ""
+                own = None if inputs == (before,) else inputs
+                filled.append(Slot(rule.name, signature, own, rule.join))
+                previous = (rule.name,)
         return tuple(filled)
 
     def to_json(self) -> dict[str, Any]:

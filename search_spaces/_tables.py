@@ -15,7 +15,7 @@ import numpy as np
 
 from search_spaces._choice import Choice, Option
 from search_spaces._errors import CandidateError, UserError
-from search_spaces._slot import Join, Signature
+from search_spaces._slot import Signature
 from search_spaces.networks._base import AbstractNetwork, SlotRule
 
 MACHINE_INTEGER = 2**62
@@ -42,8 +42,6 @@ class SlotTable:
         starts: Where the combinations of each operator begin.
         strides_PC: By operator and choice (shared ones, then own ones), how far neighbouring
             options are apart in `ids`; 0 for what is not read.
-        inputs: As `SlotRule.inputs`.
-        join: As `SlotRule.join`.
     """
 
     name: str
@@ -54,8 +52,6 @@ class SlotTable:
     options_KO: np.ndarray
     starts: np.ndarray
     strides_PC: np.ndarray
-    inputs: tuple[str, ...] | None
-    join: Join
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -105,15 +101,24 @@ class SlotTable:
 
 
 class SlotTables:
-    """The tables of all slots of a space, over one numbering of signatures."""
+    """The tables of all slots of a space, over one numbering of signatures.
+
+    Attributes:
+        signatures: By number; None for 0.
+        slots: Of the slots that can exist.
+        rules: Of all slots, each with its table or None if trimming has left it out for good.
+    """
 
     def __init__(self, choices: Sequence[Choice], network: AbstractNetwork) -> None:
         self.signatures: list[Signature | None] = [None]
         self._numbers: dict[Signature | None, int] = {None: 0}
         self._positions = {choice.name: i for i, choice in enumerate(choices)}
         self._choices = choices
-        rules = [rule for rule in network.slot_rules() if self._exists(rule)]
-        self.slots = tuple(self._table(rule, network) for rule in rules)
+        self.rules = tuple(
+            (rule, self._table(rule, network) if self._exists(rule) else None)
+            for rule in network.slot_rules()
+        )
+        self.slots = tuple(table for _, table in self.rules if table is not None)
 
     def gather(self, encodings_NC: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Sum over slots of `values[signature number]` for every encoding."""
@@ -162,8 +167,6 @@ class SlotTables:
             options_KO=np.array(options, np.int16).reshape(len(ids), len(own)),
             starts=np.array(starts),
             strides_PC=np.array(strides, int).reshape(len(starts), len(shared) + len(own)),
-            inputs=rule.inputs,
-            join=rule.join,
         )
 
     def _options(self, name: str) -> tuple[Option, ...]:

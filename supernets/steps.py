@@ -23,7 +23,7 @@ from supernets.train import TrainPlan
 
 @final
 @dataclass(frozen=True)
-class SupernetLessons(AbstractBatches):
+class SupernetBatches(AbstractBatches):
     """What a training method does with a supernet.
 
     Attributes:
@@ -65,7 +65,7 @@ class SupernetLessons(AbstractBatches):
 
 @final
 @dataclass(frozen=True)
-class AloneLessons(AbstractBatches):
+class AloneBatches(AbstractBatches):
     """One network on the labels, and on a teacher's answers if there is one.
 
     Attributes:

@@ -12,7 +12,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from search_spaces import FULL_PRECISION, Options, SearchSpace, Signature, Slot, is_mixer
+from search_spaces import FULL_PRECISION, Option, Options, SearchSpace, Signature, Slot, is_mixer
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
 from supernets.criteria._base import CRITERIA, DEFAULT_CRITERION
@@ -158,5 +158,12 @@ def elementwise_largest(a: Signature, b: Signature) -> Signature:
     return replace(a, shape=shape, pick=pick, kept=kept, precision=FULL_PRECISION)
 
 
-def _larger(a: Options, b: Options, name: str) -> int:
-    return max(options.number(name) for options in (a, b) if name in options)
+def _larger(a: Options, b: Options, name: str) -> Option:
+    """The larger number; of words the first: they do not decide about the shapes of weights."""
+    found = [options[name] for options in (a, b) if name in options]
+    return found[0] if isinstance(found[0], str) else max(map(_number, found))
+
+
+def _number(option: Option) -> int | float:
+    assert not isinstance(option, str)
+    return option

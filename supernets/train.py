@@ -334,7 +334,19 @@ def _advance(state: "TrainState", plan: TrainPlan, step: int, losses: Losses) ->
 
 
 def _arrays(state: State) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in state.items()}
+    """What batches keep, as a checkpoint can hold it.
+
+    Raises:
+        UserError: If something of it is no number and no array of numbers.
+    """
+    arrays = {name: np.asarray(value) for name, value in state.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise UserError(
+                f"the training method keeps '{name}' of type {array.dtype}. "
+                "What it keeps must be arrays of numbers or booleans."
+            )
+    return arrays
 
 
 def _layout(state: State) -> str:

@@ -17,7 +17,7 @@ from nas.system.reporter import Silent
 from search_spaces import SearchSpace, _plugins, declaration
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, train, turns_of
 from tests.small_run import SmallRun
@@ -108,7 +108,7 @@ def trained(
     folder: Path = tmp_path_factory.mktemp("trained")
     supernet = Supernet(mini)
     train(
-        supernet, digit_images, plan, SupernetLessons(plan, method), directory=folder,
+        supernet, digit_images, plan, SupernetBatches(plan, method), directory=folder,
         before_step=lambda step: supernet.rank() if step == plan.rank_step else None,
     )  # fmt: skip
     return supernet

@@ -42,7 +42,8 @@ class AbstractQuantization(ABC):
     """Modules whose inputs and outputs go through a quantizer; see `compress/placement.py`."""
 
     quantizer: ClassVar[type[nn.Module] | None]
-    """Puts values on the grid; built from a `Range` alone. None if nothing is on it."""
+    """Puts values on the grid and clips them to the range that it is built from, so that a ReLU
+    before it need not be computed. None if nothing is on a grid."""
 
     @abstractmethod
     def layer(self, layer: nn.Module, stats: LayerStats | None) -> nn.Module:
@@ -50,7 +51,7 @@ class AbstractQuantization(ABC):
 
         Args:
             layer: One of `layers`, with batch norm folded; not changed.
-            stats: None if it is not on the grid.
+            stats: None if it is not on the grid; else the module ends with `stats.output`.
 
         Raises:
             CandidateError: If the format has no such layer.

@@ -60,12 +60,12 @@ class AbstractFolding(AbstractController, Generic[State]):
         is_measured_N = np.isfinite(problem.losses(trials)).all(axis=1)
         measured = list(itertools.compress(trials, is_measured_N))
         known = _known(self)
-        if known.problem is not problem or measured[: len(known.trials)] != known.trials:
-            known.problem, known.trials, known.state = problem, [], self.begin(problem)
-        for trial in measured[len(known.trials) :]:
-            known.state = self.fold(problem, known.state, trial)
-        known.trials = measured
-        state: State = known.state
+        done, state = known.trials, known.state
+        if known.problem is not problem or measured[: len(done)] != done:
+            done, state = [], self.begin(problem)
+        for trial in measured[len(done) :]:
+            state = self.fold(problem, state, trial)
+        known.problem, known.trials, known.state = problem, measured, state
         return state
 
 

@@ -1,4 +1,4 @@
-"""Policy gradient: options of good trials become likelier, those of bad ones rarer.
+"""Learnt gradient: options of good trials become likelier, those of bad ones rarer.
 
 Williams, Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning
 (1992); one independent softmax per choice as in Bender et al., Can Weight Sharing Outperform Random
@@ -6,7 +6,7 @@ Architecture Search? (TuNAS, CVPR 2020), and for formats in Dotzel et al., FLIQS
 depart:
 
 - A front has no single reward: a trial's is the share of earlier ones that it dominates less the
-  share that dominates it, so that all of the front is rewarded alike, whatever it costs.
+  share that dominates it: better than many is what counts, whatever it costs.
 - Proposals over a modelled limit are repaired, and the gradient is that of what was measured.
 """
 
@@ -27,7 +27,7 @@ BROOD, ROUNDS = 8, 16
 """Encodings drawn at a time, and how often before `propose` has to help itself."""
 
 
-class Policy(NamedTuple):
+class Learnt(NamedTuple):
     """What was learnt: C choices of at most O options, N measured trials, M objectives.
 
     Attributes:
@@ -50,7 +50,7 @@ class Policy(NamedTuple):
 @final
 @CONTROLLERS.register
 @dataclass(frozen=True, kw_only=True)
-class Reinforce(AbstractFolding[Policy]):
+class Reinforce(AbstractFolding[Learnt]):
     """REINFORCE with a moving baseline.
 
     Attributes:
@@ -70,14 +70,14 @@ class Reinforce(AbstractFolding[Policy]):
             self, "controller 'reinforce'", step_size=(0, np.inf), forget=(0, 1), explore=(0, 1)
         )
 
-    def begin(self, problem: Problem) -> Policy:
+    def begin(self, problem: Problem) -> Learnt:
         """Every option is equally likely."""
         cardinality_C = np.array(problem.space.cardinalities)
         is_option_CO = np.arange(cardinality_C.max()) < cardinality_C[:, None]
         logits_CO = np.where(is_option_CO, 0.0, -np.inf)
-        return Policy(logits_CO, 0.0, np.zeros((0, len(problem.objectives))))
+        return Learnt(logits_CO, 0.0, np.zeros((0, len(problem.objectives))))
 
-    def fold(self, problem: Problem, state: Policy, trial: Trial) -> Policy:
+    def fold(self, problem: Problem, state: Learnt, trial: Trial) -> Learnt:
         """One step along the gradient of the expected reward."""
         losses_1M = problem.within_limits(problem.losses([trial]), [trial])
         reward = _reward(losses_1M[0], state.losses_NM)
@@ -86,16 +86,16 @@ class Reinforce(AbstractFolding[Policy]):
         is_chosen_CO = np.arange(state.logits_CO.shape[1]) == encoding_1C.T
         gradient_CO = np.where(is_active_C[:, None], is_chosen_CO - state.likelihood_CO, 0.0)
         step = self.step_size * (reward - state.baseline)
-        return Policy(
+        return Learnt(
             state.logits_CO + step * gradient_CO,
             state.baseline + self.forget * (reward - state.baseline),
             np.concatenate([state.losses_NM, losses_1M]),
         )
 
     def draws(
-        self, problem: Problem, state: Policy, rng: np.random.Generator
+        self, problem: Problem, state: Learnt, rng: np.random.Generator
     ) -> Iterator[np.ndarray]:
-        """Encodings as likely as the policy says, repaired."""
+        """Encodings as likely as was learnt, repaired."""
         threshold_CO = state.likelihood_CO.cumsum(axis=1)
         for _ in range(ROUNDS):
             uniform_NC = problem.space.sample(rng, BROOD)

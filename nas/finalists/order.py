@@ -17,7 +17,7 @@ MARGIN = 0.1
 """Of a front's span: so far beyond its worst losses is the reference point."""
 
 MOST = 64
-"""Networks whose order matters; more are never finalists."""
+"""Networks whose order matters: more are hardly ever measured."""
 
 
 def finalist_order(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
@@ -42,7 +42,7 @@ def covering_order(losses_FM: np.ndarray, most: int = MOST) -> list[int]:
     First the best in the second objective and in the first one (with the usual objectives: the
     fastest and the most accurate), then always the row that adds most hypervolume to those before
     it, on logarithmic scales where all losses are positive: halving a latency is worth the same
-    everywhere. That is never worse than 0.63 of the best choice of so many rows.
+    everywhere. That is never worse than 0.63 of the best choice of two rows fewer.
 
     Args:
         losses_FM: Lower is better, finite.

@@ -52,8 +52,6 @@ FEW_STEPS = 150
 """With fewer training steps networks are poor."""
 
 KEPT_OF_DONOR = ("batch_size", "learning_rate", "criterion", "precision", "channels_last")
-NUM_LARGEST = 2
-"""References: the largest network in each precision."""
 FULL_PROFILE_S = 600.0
 """A search of this time or more times a full profile."""
 FINALISTS_SHARE = 0.2
@@ -239,7 +237,9 @@ def precisions_of(config: Config, plan: TrainPlan) -> list[str]:
     return ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
 
 
-def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) -> float:
+def time_finalists(
+    phases: PhasePlan, data: DataSet, speeds: Sequence[Speed], num_largest: int
+) -> float:
     """Estimated seconds of the last phase: exports, timing, and verification of every file.
 
     The exported module itself answers the images of a score, to be compared with its file.
@@ -248,6 +248,7 @@ def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) ->
         phases: How many networks.
         data: They answer the images of two splits, references only some.
         speeds: As `time_score` gives them: the last is that of the largest references.
+        num_largest: How many of those there are, one per format.
     """
     sizes = [len(data.search.labels_N), len(data.test.labels_N)]
 
@@ -261,7 +262,7 @@ def time_finalists(phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]) ->
     return (
         phases.finalists * seconds(usual, sum(sizes))
         + phases.random_references * seconds(usual, few)
-        + NUM_LARGEST * seconds(speeds[-1], few)
+        + num_largest * seconds(speeds[-1], few)
     )
 
 
@@ -274,7 +275,7 @@ def affordable(
     """
     least = {"random_references": MIN_REFERENCES, "finalists": MIN_FINALISTS}
     while True:
-        finalists_s = time_finalists(phases, data, speeds)
+        finalists_s = time_finalists(phases, data, speeds, len(config.precision))
         if finalists_s <= FINALISTS_SHARE * config.seconds:
             return phases, finalists_s
         for name, number in least.items():

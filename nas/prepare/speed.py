@@ -19,7 +19,7 @@ from nas.scoring.scorer import Scorer
 from search_spaces import Candidate, CandidateError, UserError
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, seconds_per_step
 
@@ -61,7 +61,7 @@ def time_steps(
         supernet,
         images,
         plan,
-        SupernetLessons(plan, method),
+        SupernetBatches(plan, method),
         steps=CYCLE * cycles,
         processes=processes or cores["processes"],
         threads=cores["threads"],

@@ -40,7 +40,7 @@ from nas.system.files import understood
 from nas.system.reporter import Reporter
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, train
 
@@ -158,7 +158,7 @@ def trained_supernet(
         supernet,
         training_images(data),
         train_plan,
-        SupernetLessons(train_plan, make_method(config, problem, train_plan)),
+        SupernetBatches(train_plan, make_method(config, problem, train_plan)),
         directory=run.folder("train_state"),
         on_step=on_step,
         before_step=before_step,

@@ -25,7 +25,7 @@ from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
-from supernets.steps import AloneLessons
+from supernets.steps import AloneBatches
 from supernets.train import Progress, TrainPlan, train
 from supernets.train import seconds_per_step as time_steps
 
@@ -83,7 +83,7 @@ def trained_alone(
         log_step(log, numbers, plan.steps)
         on_step(numbers, plan.steps)
 
-    train(network, images, plan, AloneLessons(plan, teacher), directory=state, on_step=logged)
+    train(network, images, plan, AloneBatches(plan, teacher), directory=state, on_step=logged)
     write_tensors(weights, network.state_dict(), {})
     shutil.rmtree(state)
     return plan
@@ -102,7 +102,7 @@ def seconds_per_step(
 ) -> float:
     """Seconds per step of a network's own training on one thread; the network ends as it was."""
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    lessons = AloneLessons(plan, teacher)
+    lessons = AloneBatches(plan, teacher)
     seconds = time_steps(network, images, plan, lessons, steps=SPEED_STEPS, threads=1)
     network.load_state_dict(before)
     return seconds

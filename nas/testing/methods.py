@@ -21,7 +21,7 @@ from search_spaces import SearchSpace, Signature, Slot, load_space
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
 from supernets.methods._base import GIVEN, METHODS, AbstractMethod
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import ElasticSlot, Supernet, weights_name
 from supernets.train import CHECKPOINT_FILE, Progress, TrainPlan, train, turns_of
 
@@ -214,7 +214,7 @@ def _trained(
             supernet,
             _images(),
             PLAN,
-            SupernetLessons(PLAN, _fresh(method)),
+            SupernetBatches(PLAN, _fresh(method)),
             directory=folder,
             processes=processes,
             threads=1,
@@ -236,7 +236,7 @@ def _batch(
     """Losses, report and gradients of one batch of a fresh supernet."""
     supernet = supernet or Supernet(method.space).train()
     state = method.initial_state() if state is None else state
-    losses, report = SupernetLessons(PLAN, method)(supernet, _images(), turn, state)
+    losses, report = SupernetBatches(PLAN, method)(supernet, _images(), turn, state)
     gradients = {n: p.grad for n, p in supernet.named_parameters() if p.grad is not None}
     return losses, {name: np.asarray(array).tolist() for name, array in report.items()}, gradients
 

@@ -7,7 +7,7 @@ sent to another process; everything after it knows slots and signatures alone.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from search_spaces._choice import Choice, Option
 from search_spaces._registry import Registry
@@ -37,9 +37,6 @@ class SlotRule(NamedTuple):
 
 class AbstractNetwork(ABC):
     """A family of networks; subclasses are frozen dataclasses, their file's name is their kind."""
-
-    kind: ClassVar[str]
-    """The name of its file."""
 
     resolution: int
     """Side of the images, pixels."""
@@ -93,8 +90,8 @@ DEFAULT_KIND = "staged"
 
 def network_to_json(network: AbstractNetwork) -> dict[str, Any]:
     """The network's numbers, and its kind unless it is the usual one."""
-    kind = {} if network.kind == DEFAULT_KIND else {"kind": network.kind}
-    return kind | network.to_json()
+    kind = type(network).__module__.rpartition(".")[2]
+    return ({} if kind == DEFAULT_KIND else {"kind": kind}) | network.to_json()
 
 
 def network_from_json(document: Mapping[str, Any]) -> AbstractNetwork:

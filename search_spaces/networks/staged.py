@@ -8,7 +8,7 @@ Slots are called "stem", "stage2.downsample", "stage2.block1" and "head".
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from search_spaces._choice import Choice, Option, Options, OptionTable
 from search_spaces._declarations import declaration
@@ -93,8 +93,6 @@ class Staged(AbstractNetwork):
         downsamples: Names of downsamplings; likewise, for each stage.
         heads: Names of heads; likewise.
     """
-
-    kind: ClassVar[str] = "staged"
 
     resolution: int
     channels: int
@@ -250,7 +248,7 @@ class Staged(AbstractNetwork):
         return {STEM: self.stems, DOWNSAMPLE: self.downsamples, HEAD: self.heads}
 
     def _trunk_choice(self, slot: str) -> list[Choice]:
-        names = self._trunk[slot.rpartition(".")[2]]
+        names = self._trunk[Where.of(slot, len(self.stages)).place]
         return [Choice(f"{slot}.operator", names)] if len(names) > 1 else []
 
     def _trunk_rule(self, slot: str, shared: tuple[str, ...]) -> SlotRule:
@@ -284,7 +282,7 @@ class Staged(AbstractNetwork):
             shape = Shape(maps.sizes[number - 2], size, in_width, width)
         name = str(options.get(f"{slot}.operator", self._trunk[place][0]))
         operator = declaration(name)
-        known: dict[str, Option] = {"stride": maps.stem_stride}
+        known = {**operator.defaults, **({"stride": maps.stem_stride} if place == STEM else {})}
         pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
         precision = str(options.get(f"stage{number}.precision", FULL_PRECISION))
         return Signature(name, shape, pick, Options(), precision)
@@ -297,10 +295,16 @@ def _check_trunk(place: str, names: tuple[str, ...]) -> None:
         UserError: Naming the first one.
     """
     for name in names:
-        found = TRUNK.get(name).place
-        if found != place:
+        found = TRUNK.get(name)
+        if found.place != place:
             raise UserError(
-                f"a network offers '{name}' as {place}, which is a {found}. Offer a {place}."
+                f"a network offers '{name}' as {place}, which is a {found.place}. Offer a {place}."
+            )
+        known = {*found.defaults, *(["stride"] if place == STEM else [])}
+        if unknown := [dim for dim in found.dims if dim not in known]:
+            raise UserError(
+                f"{place} '{name}' reads {', '.join(unknown)}, which nothing decides. A stem may "
+                "read stride; all else needs a default."
             )
     if not names:
         raise UserError(f"a network offers no {place}. Offer one or more.")

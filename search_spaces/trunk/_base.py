@@ -16,8 +16,8 @@ class AbstractTrunk(AbstractOperator):
     """Takes its place in every network of a space; only its widths are elastic."""
 
     place: ClassVar[Place]
-    """Where it may stand. A stem reads "stride" and has no other map than that stride leaves, a
-    downsampling halves the map, a head makes logits of it."""
+    """Where it may stand. A stem may read "stride" and leaves the map that it says, a downsampling
+    halves the map, a head makes logits of it."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
     dims: ClassVar[tuple[str, ...]] = ()

@@ -21,20 +21,15 @@ def test_any_criterion(name: str, check: Callable[[str], None]) -> None:
 
 
 @pytest.mark.parametrize("operator", OPERATORS.names())
-@pytest.mark.parametrize("name", CRITERIA.names())
 @torch.no_grad()
-def test_members_of_every_operator_are_ranked_by_it(name: str, operator: str) -> None:
+def test_every_operator_gives_the_weights_of_its_groups(operator: str) -> None:
     space = mini_space(operators=(operator,)).with_policy(("fp32",), (0, 0.5))
     supernet = Supernet(space)
     randomise_(supernet, seed=1)
-    supernet.rank(name)
-    criterion = CRITERIA.get(name)()
+    supernet.rank()
     for module in supernet.modules():
         if isinstance(module, AbstractElastic):
             assert set(module.group_weights()) == set(module.prunable)
-            for group, weights in module.group_weights().items():
-                recorded = module.get_buffer(f"importance_{group}")
-                assert torch.equal(recorded, criterion.importance(weights))
     slots = slots_of(space, sparsity=0.5)
     images = noise(2, 1, 16, 16)
     difference = supernet.eval()(images, slots) - supernet.extract(slots)(images)

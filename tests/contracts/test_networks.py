@@ -1,9 +1,10 @@
 """What every kind of network keeps to: from choices to an exported file, whatever feeds whatever."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -41,7 +42,6 @@ class Streams(AbstractNetwork):
     reads it, and the head both side by side.
     """
 
-    kind: ClassVar[str] = "streams"
     resolution: int = 16
     channels: int = 1
     num_classes: int = 10
@@ -140,9 +140,10 @@ def test_every_kind_has_an_example_here(kind: str) -> None:
     assert set(NETWORKS.names()) <= set(examples())
 
 
-def test_it_is_the_same_after_json(kind: str) -> None:
-    network = examples()[kind]
-    assert type(network).from_json(network.to_json()) == network
+def test_its_space_is_the_same_after_json(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS._classes, "test_networks", Streams)
+    space = space_of(kind)
+    assert SearchSpace.from_json(json.loads(json.dumps(space.to_json()))) == space
 
 
 def test_slots_come_after_what_feeds_them_and_are_the_same_after_json(kind: str) -> None:
@@ -157,6 +158,17 @@ def test_slots_come_after_what_feeds_them_and_are_the_same_after_json(kind: str)
 
 
 @torch.no_grad()
+def test_it_can_be_trimmed_to_one_option_of_any_choice(kind: str) -> None:
+    """Choices that can then never be active are dropped, and their slots with them."""
+    space = space_of(kind)
+    for choice in space.choices:
+        for option in choice.options:
+            trimmed = space.restricted({choice.name: (option,)})
+            supernet = Supernet(trimmed).eval()
+            slots = trimmed.slots([0] * len(trimmed.choices))
+            assert supernet(image(), slots).shape == (3, 10)
+
+
 def test_declared_costs_are_those_of_the_extracted_network(kind: str) -> None:
     space = space_of(kind)
     assert space.costs is not None
@@ -203,3 +215,18 @@ def test_it_is_compressed_stored_and_exported(kind: str, tmp_path: Path) -> None
         save_network(found.network, slots, tmp_path / "a.safetensors")
         loaded = load_network(tmp_path / "a.safetensors")
         assert np.array_equal(loaded(images).numpy(), expected)
+
+
+def test_a_left_out_slot_hands_on_what_it_was_fed(kind: str) -> None:
+    """In `Streams`, `middle` reads what is left; a slot behind one that is left out reads its inputs."""
+    if kind != "streams":
+        pytest.skip("chains have one input each")
+    space = SearchSpace.of_network("streams", Streams())
+    for exists, inputs in ((1, ("left", "right", "stem")), (0, ("left", "stem", "stem"))):
+        options = {"width": 8, "right.exists": exists, "right.operator": "mbconv"}
+        slots = {slot.name: slot for slot in space.slots(space.encode(options))}
+        assert slots["middle"].inputs == inputs
+        assert slots["wide"].inputs is None
+        assert slots["head"].inputs == ("middle", "wide")
+        assert slots["left"].inputs is None, "the stem is the slot before it"
+        assert ("right" in slots) == exists

@@ -14,7 +14,7 @@ import torch
 
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, train, turns_of
 from tests.strategies import mini_space
@@ -52,7 +52,7 @@ def losses(folder: Path) -> list[dict[str, float]]:
     names = ("loss", "loss_largest", "loss_smallest")
     supernet = Supernet(space)
     train(
-        supernet, images, plan, SupernetLessons(plan, method), directory=folder,
+        supernet, images, plan, SupernetBatches(plan, method), directory=folder,
         before_step=lambda step: supernet.rank() if step == plan.rank_step else None,
         on_step=lambda numbers: seen.append({name: round(numbers[name], 6) for name in names}),
     )  # fmt: skip

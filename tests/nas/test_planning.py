@@ -268,8 +268,8 @@ def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:
 def test_the_largest_references_take_the_time_of_the_largest(digits: DataSet) -> None:
     phases = PhasePlan(trials=1, finalists=1, random_references=0)
     fast, slow = Speed(1.0, 0.0, 0.0), Speed(5.0, 0.0, 0.0)
-    spared_s = time_finalists(phases, digits, [fast] * 3 + [slow]) - time_finalists(
-        phases, digits, [fast] * 4
+    spared_s = time_finalists(phases, digits, [fast] * 3 + [slow], 2) - time_finalists(
+        phases, digits, [fast] * 4, 2
     )
     assert spared_s == pytest.approx(2 * 2 * (5.0 - 1.0)), "two networks are compressed twice"
 

@@ -1,11 +1,22 @@
 """Staged networks: what a space file may get wrong, and where slots sit."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import final
 
 import pytest
 
-from search_spaces import SearchSpace, Stage, Staged, UserError, load_space
+from search_spaces import (
+    Cost,
+    SearchSpace,
+    Signature,
+    Stage,
+    Staged,
+    UserError,
+    declaration,
+    load_space,
+)
+from search_spaces.trunk import TRUNK, AbstractTrunk
 from tests.strategies import mini_space
 
 STAGE = Stage(
@@ -107,6 +118,38 @@ def test_what_cannot_stand_in_a_place_is_refused() -> None:
         replace(staged(STAGE, STAGE), heads=("mbconv",))
     with pytest.raises(UserError, match="offers no downsample"):
         replace(staged(STAGE, STAGE), downsamples=())
+
+
+@final
+@dataclass(frozen=True)
+class Odd(AbstractTrunk):
+    """Reads what nothing decides."""
+
+    place = "stem"
+    dims = ("stride", "kernel_size")
+
+    def cost(self, signature: Signature) -> Cost:
+        return Cost()
+
+
+def test_a_stem_that_reads_what_nothing_decides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRUNK._classes, "odd", Odd)
+    with pytest.raises(UserError, match="stem 'odd' reads kernel_size, which nothing decides"):
+        replace(staged(STAGE, STAGE), stems=("stem", "odd"))
+
+
+def test_a_name_of_two_things_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRUNK._classes, "raft", Odd)
+    declaration.cache_clear()
+    with pytest.raises(UserError, match="'raft' is an operator and a stem"):
+        declaration("raft")
+    monkeypatch.undo()
+    declaration.cache_clear()
+
+
+def test_stems_are_no_operators_of_blocks() -> None:
+    network = replace(staged(STAGE, STAGE), stems=("stem", "patch"))
+    assert SearchSpace.of_network("own", network).operators == ("mbconv",)
 
 
 def test_several_stems_are_a_choice_and_one_is_none() -> None:

@@ -13,7 +13,7 @@ from search_spaces import SearchSpace
 from supernets.context import Context
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import Losses, State
 from supernets.train import TrainPlan
@@ -172,7 +172,7 @@ def test_halves_of_a_batch_are_two_small_batches(context: Context) -> None:
 
 
 def test_the_state_decides_which_operator_comes_next(space: SearchSpace, images: Images) -> None:
-    lessons = SupernetLessons(PLAN, Balanced(space))
+    lessons = SupernetBatches(PLAN, Balanced(space))
     supernet = Supernet(space).train()
     start = lessons.initial_state()
     for operator, name in enumerate(space.operators):
@@ -202,6 +202,6 @@ class Careless(AbstractMethod):
 
 
 def test_a_step_cannot_write_into_the_state(space: SearchSpace, images: Images) -> None:
-    lessons = SupernetLessons(PLAN, Careless(space))
+    lessons = SupernetBatches(PLAN, Careless(space))
     with pytest.raises(ValueError, match="read-only"):
         lessons(Supernet(space).train(), images, 0, lessons.initial_state())

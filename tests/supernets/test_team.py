@@ -16,7 +16,7 @@ from search_spaces import SearchSpace, UserError
 from supernets._worker import Worker, WorkerDiedError, answered
 from supernets.images import Images
 from supernets.methods.sortednet import SortedNet
-from supernets.steps import SupernetLessons
+from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import Team, share, unshare, views
 from supernets.train import (
@@ -57,9 +57,9 @@ def images() -> Images:
     )
 
 
-def lessons(space: SearchSpace, plan: TrainPlan) -> SupernetLessons:
+def lessons(space: SearchSpace, plan: TrainPlan) -> SupernetBatches:
     method = SortedNet(space=space, sparse_from=turns_of(plan.rank_step, plan)[0])
-    return SupernetLessons(plan, method)
+    return SupernetBatches(plan, method)
 
 
 def trained(

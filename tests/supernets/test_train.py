@@ -15,7 +15,7 @@ from supernets.checkpoint import read_tensors, write_tensors
 from supernets.images import Images
 from supernets.methods._lessons import LARGEST, AbstractLessons, Lesson
 from supernets.methods.sandwich import Sandwich
-from supernets.steps import AloneLessons, SupernetLessons
+from supernets.steps import AloneBatches, SupernetBatches
 from supernets.supernet import Supernet
 from supernets.task import distillation_loss, label_loss
 from supernets.train import (
@@ -84,7 +84,7 @@ def trained(space: SearchSpace, images: Images, folder: Path, **options) -> Supe
     method = options.pop("method", None) or sandwich(space, plan)
     supernet = Supernet(space)
     train(
-        supernet, images, plan, SupernetLessons(plan, method), directory=folder,
+        supernet, images, plan, SupernetBatches(plan, method), directory=folder,
         before_step=lambda step: supernet.rank() if step == plan.rank_step else None, **options,
     )  # fmt: skip
     return supernet
@@ -247,7 +247,7 @@ def test_the_first_loss_is_the_label_loss_of_the_extracted_member(
     supernet = Supernet(space).train()
     batch = images.batch(0, 8, 0)
     encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
-    losses, _ = SupernetLessons(PLAN, Plain(tuple(encoding)))(supernet, images, 0, {})
+    losses, _ = SupernetBatches(PLAN, Plain(tuple(encoding)))(supernet, images, 0, {})
     network = supernet.extract(space.slots(encoding)).train()
     expected = label_loss(network(batch[0]), batch[1], smoothing=PLAN.label_smoothing)
     assert losses == [(LARGEST, pytest.approx(expected.item(), rel=1e-5))]
@@ -263,7 +263,7 @@ def test_a_network_alone_learns_from_labels_and_from_its_teacher(
     found = {}
     for share in (0.0, 0.5, 1.0):
         network = supernet.extract(space.slots(encoding)).train()
-        lessons = AloneLessons(PLAN, lambda _: logits, teacher_share=share)
+        lessons = AloneBatches(PLAN, lambda _: logits, teacher_share=share)
         [(_, found[share])], _ = lessons(network, images, 0, {})
     network = supernet.extract(space.slots(encoding)).train()
     answers = network(batch[0])
@@ -287,7 +287,7 @@ def test_a_network_alone_continues_to_the_very_same_weights(
             on_step = kill_after(stop) if stop else lambda numbers: None
             with pytest.raises(KilledError) if stop else nullcontext():
                 train(
-                    network, images, PLAN, AloneLessons(PLAN), directory=folder, on_step=on_step
+                    network, images, PLAN, AloneBatches(PLAN), directory=folder, on_step=on_step
                 )  # fmt: skip
         ends.append(network)
     assert_equal(*ends)
@@ -300,7 +300,7 @@ def test_the_weight_of_a_lesson_is_a_factor_of_its_gradient(
     gradients = []
     for weight in (1.0, 0.25):
         supernet = Supernet(space).train()
-        SupernetLessons(PLAN, Plain(encoding, weight=weight))(supernet, images, 0, {})
+        SupernetBatches(PLAN, Plain(encoding, weight=weight))(supernet, images, 0, {})
         gradients.append(supernet.get_parameter("slots.stem.operators.stem.full.layer.conv.weight"))
     assert gradients[0].grad.abs().max() > 0
     torch.testing.assert_close(gradients[1].grad, 0.25 * gradients[0].grad)
