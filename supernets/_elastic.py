@@ -49,6 +49,10 @@ class AbstractElastic(nn.Module, ABC):
     axes: ClassVar[Axes]
     """Roles of the axes of `plain`'s parameters and buffers; a missing tensor is not shared."""
 
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    """Biases of which a part never gets a gradient, such as keys' (softmax ignores what all keys
+    share): by state name which part, from 0, of how many equal ones."""
+
     def __init__(self, largest: Signature) -> None:
         super().__init__()
         self.full = self.plain(largest)

@@ -34,12 +34,6 @@ from supernets.supernet import ElasticSlot, weights_name
 DRAWS = 20
 TOLERANCE = 1e-5
 
-UNTRAINABLE: dict[str, Callable[[int], slice]] = {
-    "qkv.bias": lambda n: slice(n // 3, 2 * n // 3),
-    "kv.bias": lambda n: slice(0, n // 2),
-}
-"""Keys' biases: softmax ignores what all keys share."""
-
 
 def check_it_is_declared_and_implemented(operator: str) -> None:
     """Declaration and implementation have one name, which no stem, downsampling or head has."""
@@ -127,14 +121,22 @@ def check_every_weight_a_pick_uses_gets_a_gradient_and_no_other_does(
     # The outermost tap of the widest kernel reaches one position of the smallest maps, and half of
     # all activations are 0: with 64 images about one tap in 10 ** 8 sees nothing.
     x = _image(small, batch=64 if small.shape.size <= 5 else 8).double()
+    without_gradient = {
+        f"{name}.full.{tensor}": part
+        for name, module in slot.named_modules()
+        if isinstance(module, AbstractElastic)
+        for tensor, part in module.without_gradient.items()
+    }
     output = slot(x, small)
     (output * noise(*output.shape, seed=5)).sum().backward()
     for name, parameter in slot.named_parameters():
         wanted = expected.get(name, torch.zeros_like(parameter, dtype=torch.bool))
         found = torch.zeros_like(wanted) if parameter.grad is None else parameter.grad != 0
-        untrainable = UNTRAINABLE.get(".".join(name.split(".")[-2:]))
-        if untrainable is not None:
-            found[untrainable(len(found))] = wanted[untrainable(len(found))]
+        if name in without_gradient:
+            place, parts = without_gradient[name]
+            length = len(found) // parts
+            part = slice(place * length, (place + 1) * length)
+            found[part] = wanted[part]
         require(
             torch.equal(found, wanted),
             f"weights '{name}' of {small}: {int(wanted.sum())} are used, {int(found.sum())} of all "

@@ -4,6 +4,7 @@ Source: Yang et al., MOAT (2022), section 3.2; declaration and departures in
 search_spaces/operators/moat.py.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 from torch import Tensor, nn
@@ -41,6 +42,9 @@ class ElasticMOAT(AbstractElasticBlock):
     axes: ClassVar[Axes] = {
         **{f"conv.{n}": roles for n, roles in ElasticMBConv.axes.items()},
         **{f"attention.{n}": roles for n, roles in ElasticWindow.axes.items()},
+    }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
+        f"attention.{n}": part for n, part in ElasticWindow.without_gradient.items()
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:

@@ -5,6 +5,7 @@ search_spaces/operators/sra.py. Shapes: B batch, S side of the map, R reduction,
 of a head, C channels.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 from torch import Tensor, nn
@@ -74,6 +75,7 @@ class ElasticSRA(AbstractElasticMixer):
         **linear_axes("kv", "kv", "width"),
         **linear_axes("project", "width", "inner"),
     }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"kv.bias": (0, 2)}
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""

@@ -5,6 +5,7 @@ search_spaces/operators/window.py. Shapes: B batch, S side of the map, M side of
 along a side, T = M * M tokens of a window, N heads, D channels of a head, C channels.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch
@@ -120,6 +121,7 @@ class ElasticWindow(AbstractElasticMixer):
         **linear_axes("project", "width", "inner"),
         "bias_table": ("heads", None),
     }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"qkv.bias": (1, 3)}
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
