@@ -11,15 +11,7 @@ from typing import final
 
 import numpy as np
 
-from nas.controllers import (
-    CONTROLLERS,
-    AbstractController,
-    encodings_of,
-    generator,
-    mutate,
-    propose,
-    spread,
-)
+from nas import controllers
 from nas.problem.feasible import repair
 from nas.problem.pareto import non_dominated
 from nas.problem.problem import Problem
@@ -30,9 +22,9 @@ AT_ONCE, ROUNDS = 8, 16
 
 
 @final
-@CONTROLLERS.register
+@controllers.CONTROLLERS.register
 @dataclass(frozen=True, kw_only=True)
-class PAES(AbstractController):
+class PAES(controllers.AbstractController):
     """Mutates members of the front; `warm_up` measured trials come before the first mutation."""
 
     seed: int = 0
@@ -40,21 +32,22 @@ class PAES(AbstractController):
     mutations: float = 1.5
 
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
-        rng = generator(self.seed, trials)
+        rng = controllers.generator(self.seed, trials)
         losses_NM = problem.losses(trials)
         if np.isfinite(losses_NM).all(axis=1).sum() < self.warm_up:
-            return propose(problem, trials, n, source=spread(problem, AT_ONCE, rng), rng=rng)
+            source = controllers.spread(problem, AT_ONCE, rng)
+            return controllers.propose(problem, trials, n, source=source, rng=rng)
         front = np.flatnonzero(non_dominated(problem.within_limits(losses_NM, trials)))
-        front_PC = encodings_of(problem.space, [trials[i] for i in front])
-        return propose(problem, trials, n, source=self._mutants(problem, front_PC, rng), rng=rng)
+        front_PC = controllers.encodings_of(problem.space, [trials[i] for i in front])
+        source = self._mutants(problem, front_PC, rng)
+        return controllers.propose(problem, trials, n, source=source, rng=rng)
 
     def _mutants(
         self, problem: Problem, front_PC: np.ndarray, rng: np.random.Generator
     ) -> Iterator[np.ndarray]:
         for _ in range(ROUNDS):
             parents_NC = front_PC[rng.integers(len(front_PC), size=AT_ONCE)]
+            changes = {"expected": self.mutations, "ordinal": 0.5}
             yield repair(
-                problem,
-                mutate(problem.space, parents_NC, rng, expected=self.mutations, ordinal=0.5),
-                rng,
+                problem, controllers.mutate(problem.space, parents_NC, rng, **changes), rng
             )

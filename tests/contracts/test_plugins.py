@@ -18,13 +18,20 @@ BROKEN = [
     ("single_path", "tuple(rows_NC[place].tolist())", "(0, 1)", "which is no encoding"),
     ("lion", "alpha=-group", "alpha=group", "the loss was .* and is"),
     ("lion", 'mul_(1 - group["lr"]', 'mul_(1 - 9 * group["lr"]', "of its norm by decay"),
-    ("paes", "generator(self.seed, trials)", "np.random.default_rng()", "are proposed"),
+    ("paes", "controllers.generator(self.seed, trials)", "np.random.default_rng()", "are proposed"),
     ("onnxruntime_lean", "except Exception", "except KeyError", "model"),
     (
         "onnxruntime_lean",
         "        call()\n",
         '        (file.parent / "x").touch()\n',
         "has changed",
+    ),
+    ("l2", ".detach()", "", "keeps a graph of gradients"),
+    (
+        "deep_stem",
+        "shape.width, 3)\n\n\nclass",
+        "shape.width, 1)\n\n\nclass",
+        "multiply-adds and has",
     ),
     ("gratings", "default_rng(request.seed)", "default_rng(0)", "the same images with seeds 0"),
 ]

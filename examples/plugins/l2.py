@@ -1,0 +1,21 @@
+"""A pruning criterion: the L2 norm of what makes a channel.
+
+Source: He et al., Soft Filter Pruning for Accelerating Deep Convolutional Neural Networks (2018),
+section 3.2. Departure: the norm is divided by the root of the number of weights, so that matrices
+of different sizes can be compared.
+"""
+
+from typing import final
+
+from torch import Tensor
+
+from supernets.criteria import CRITERIA, AbstractCriterion, GroupWeights
+
+
+@final
+@CRITERIA.register
+class L2(AbstractCriterion):
+    """Root mean square of each channel's weights."""
+
+    def channel_scores(self, weights: GroupWeights) -> Tensor:
+        return weights.made_by.detach().flatten(1).square().mean(1).sqrt()
