@@ -34,6 +34,8 @@ from search_spaces._precision import one_precision as one_precision
 from search_spaces._precision import precision_of as precision_of
 from search_spaces._registry import Registry as Registry
 from search_spaces._registry import import_all_installed as import_all_installed
+from search_spaces._registry import public_name as public_name
+from search_spaces._registry import stem_of as stem_of
 from search_spaces._resolution import pyramid as pyramid
 from search_spaces._slot import Cost as Cost
 from search_spaces._slot import Group as Group

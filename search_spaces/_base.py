@@ -7,7 +7,7 @@ from types import ModuleType
 from search_spaces._errors import UserError
 from search_spaces._registry import Registry
 from search_spaces._space import SearchSpace
-from search_spaces._user_files import blamed, executed, read_source
+from search_spaces._user_files import as_user_error, execute, read_source
 
 SPACES = Registry("search_spaces", "space")
 
@@ -59,8 +59,8 @@ def _built(file: Path, sizes: dict[str, int]) -> SearchSpace:
             f"search_spaces.AbstractSpace, or a space: {', '.join(SPACES.names())}. "
             "A run that used a space file keeps a copy, its space.py."
         )
-    with blamed(what, str(file), "Mend the file; `nas space check` runs it alone."):
-        module = executed(f"space_file_{file.stem}", read_source(file), str(file))
+    with as_user_error(what, str(file), "Mend the file; `nas space check` runs it alone."):
+        module = execute(f"space_file_{file.stem}", read_source(file), str(file))
         space = _class_of(module)().build(**sizes)
     if not isinstance(space, SearchSpace) or space.network is None:
         raise UserError(

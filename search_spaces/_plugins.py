@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces._errors import UserError
-from search_spaces._registry import REGISTRIES, Registry, forget
-from search_spaces._user_files import blamed, executed, read_source
+from search_spaces._registry import REGISTRIES, Registry, forget, stem_of
+from search_spaces._user_files import as_user_error, execute, read_source
 
 EXAMPLE = "decorate a class with `@CONTROLLERS.register`, for example"
 CHECK = "Mend the file; `nas plugin check` runs it alone."
@@ -60,14 +60,14 @@ def load_plugin(plugin: PluginFile) -> None:
         _check_same(known, plugin)
         return
     module = _module(plugin.name)
-    with blamed(f"plug-in '{plugin.place}'", plugin.place, CHECK):
+    with as_user_error(f"plug-in '{plugin.place}'", plugin.place, CHECK):
         if not plugin.name.isidentifier() or plugin.name.startswith("_"):
             raise UserError(
                 f"'{plugin.name}' is no name. Call the file by letters, digits, '-' and '_', "
                 "a letter first."
             )
         try:
-            executed(module, plugin.text, plugin.place)
+            execute(module, plugin.text, plugin.place)
             if not registered(plugin.name):
                 raise UserError(f"it registers nothing. In it, {EXAMPLE}.")
         except BaseException:
@@ -84,7 +84,7 @@ def registered(name: str) -> list[tuple[Registry, type]]:
 
 def plugin_name(file: Path) -> str:
     """What a plug-in file's classes are called: its name without ".py", with "_" for "-"."""
-    return file.stem.replace("-", "_")
+    return stem_of(file.stem)
 
 
 def _read(file: Path) -> PluginFile:
@@ -95,7 +95,7 @@ def _read(file: Path) -> PluginFile:
             f"{what} {fact}. Name a Python file: in it, {EXAMPLE}. A run that used a plug-in keeps "
             "a copy in its folder plugins."
         )
-    with blamed(what, str(file), CHECK):
+    with as_user_error(what, str(file), CHECK):
         return PluginFile(plugin_name(file), read_source(file), str(file))
 
 

@@ -7,7 +7,8 @@ nobody else.
 
 From outside, files register by the same decorators (`search_spaces/_plugins.py`), and so do modules
 of installed packages that the entry-point group `pareto_nas.plugins` names. Such a module is
-imported only when its own name, the last part of the module's, is asked for and no file has it.
+imported only when its own name, the last part of the module's, is asked for and no file of ours has
+it, whatever its kind.
 """
 
 import importlib
@@ -53,14 +54,16 @@ class Registry:
 
     def names(self) -> list[str]:
         """Names of the folder's files and of what was registered from outside, sorted."""
-        return sorted(_name(stem) for stem in {*self._own, *self._classes})
+        return sorted(public_name(stem) for stem in {*self._own, *self._classes})
 
     def __contains__(self, name: str) -> bool:
         """Whether there is such a plug-in; an installed one of that name is imported for it."""
-        stem = _stem(name)
-        if stem not in self._own and stem not in self._classes and stem.isidentifier():
+        stem = stem_of(name)
+        if stem in self._own or stem in self._classes:
+            return True
+        if stem.isidentifier() and not _is_ours(stem):
             import_installed(stem)
-        return stem in self._own or stem in self._classes
+        return stem in self._classes
 
     def get(self, name: str) -> Any:
         """The class registered in the file called `name`.
@@ -68,7 +71,7 @@ class Registry:
         Raises:
             UserError: If there is no such file, or it belongs to an installed package and fails.
         """
-        stem = _stem(name)
+        stem = stem_of(name)
         if name not in self:
             raise self._unknown(name)
         if stem not in self._classes:
@@ -83,7 +86,7 @@ class Registry:
     def outside(self) -> list[str]:
         """Names of what was registered from outside."""
         return [
-            _name(stem)
+            public_name(stem)
             for stem, cls in self._classes.items()
             if cls.__module__ != f"{self._package}.{stem}"
         ]
@@ -106,11 +109,11 @@ class Registry:
         taken = self._classes[stem].__module__ if stem in self._classes else own
         if taken == module:
             raise UserError(
-                f"it registers two classes as {self.kind} '{_name(stem)}'. Register one."
+                f"it registers two classes as {self.kind} '{public_name(stem)}'. Register one."
             )
         if taken:
             raise UserError(
-                f"there is a {self.kind} '{_name(stem)}' already, in {taken}. Give the file "
+                f"there is a {self.kind} '{public_name(stem)}' already, in {taken}. Give the file "
                 "another name: that is the plug-in's."
             )
 
@@ -120,7 +123,7 @@ class Registry:
         plugins = f"Plug-ins loaded: {', '.join(outside)}. " if outside else ""
         if failures:
             plugins += f"Installed plug-ins that fail: {', '.join(failures)}. "
-        place = f"{self._package.replace('.', '/')}/{_stem(name)}.py"
+        place = f"{self._package.replace('.', '/')}/{stem_of(name)}.py"
         return UserError(
             f"unknown {self.kind} '{name}'. {did_you_mean(name, self.names())} {plugins}"
             f"To add one, write {place}, or name a plug-in file with --plugin FILE.py."
@@ -128,41 +131,49 @@ class Registry:
 
 
 @cache
-def installed() -> dict[str, "EntryPoint"]:
-    """Entry points of installed packages, by the last part of their module's name."""
+def installed_modules() -> dict[str, list["EntryPoint"]]:
+    """Entry points of installed packages, one per module, by the last part of its name."""
     from importlib.metadata import entry_points  # which takes a while, and is seldom needed
 
-    return {_stem(point.module.rpartition(".")[2]): point for point in entry_points(group=GROUP)}
+    found: dict[str, list[EntryPoint]] = {}
+    for point in {point.module: point for point in entry_points(group=GROUP)}.values():
+        found.setdefault(stem_of(point.module.rpartition(".")[2]), []).append(point)
+    return found
 
 
 def import_installed(stem: str) -> None:
     """Import the module of that name that an installed package declares, if one does.
 
     Raises:
-        UserError: If its code fails.
+        UserError: If its code fails, or several packages declare one.
     """
-    point = installed().get(stem)
-    if point is None:
-        return
-    try:
-        importlib.import_module(point.module)
-    except (Exception, SystemExit) as error:  # others' code may raise anything
-        forget(point.module)
-        package = f" of package '{point.dist.name}'" if point.dist else ""
+    points = installed_modules().get(stem, [])
+    if len(points) > 1:
+        places = " and ".join(sorted(point.module + _package_of(point) for point in points))
         raise UserError(
-            f"installed plug-in '{_name(stem)}'{package} failed with {type(error).__name__}: "
-            f"{error}. Mend or uninstall the package."
-        ) from error
+            f"installed plug-in '{public_name(stem)}' is {places}. Uninstall all packages but one."
+        )
+    for point in points:
+        try:
+            importlib.import_module(point.module)
+        except (Exception, SystemExit) as error:  # others' code may raise anything
+            forget(point.module)
+            raise UserError(
+                f"installed plug-in '{public_name(stem)}'{_package_of(point)} failed with "
+                f"{type(error).__name__}: {error}. Mend or uninstall the package."
+            ) from error
 
 
 def import_all_installed() -> dict[str, str]:
-    """Import what all installed packages declare, for lists; what failed, by name."""
+    """Import what all installed packages declare, for lists; what cannot be used, by name."""
     failures = {}
-    for stem in installed():
+    for stem in installed_modules():
         try:
+            if _is_ours(stem):
+                raise UserError("it has the name of one of ours, and so is never imported")
             import_installed(stem)
         except UserError as error:
-            failures[_name(stem)] = str(error)
+            failures[public_name(stem)] = str(error)
     return failures
 
 
@@ -172,9 +183,19 @@ def forget(module: str) -> None:
         registry.forget(module)
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
+    """The file of a plug-in's name, without ".py": "digit_pairs" of "digit-pairs"."""
     return name.replace("-", "_")
 
 
-def _name(stem: str) -> str:
+def public_name(stem: str) -> str:
+    """The inverse of `stem_of`: a plug-in's name as lists and messages have it."""
     return stem.replace("_", "-")
+
+
+def _is_ours(stem: str) -> bool:
+    return any(stem in registry._own for registry in REGISTRIES)
+
+
+def _package_of(point: "EntryPoint") -> str:
+    return f" of package '{point.dist.name}'" if point.dist else ""

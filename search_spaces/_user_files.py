@@ -1,4 +1,4 @@
-"""Python files of the user's, a space or a plug-in: read, executed, and blamed for what they do."""
+"""Python files of the user's, a space or a plug-in: read, executed, their errors one message."""
 
 import importlib.util
 import sys
@@ -22,8 +22,8 @@ def read_source(file: Path) -> str:
     return file.read_text(encoding="utf-8-sig")
 
 
-def executed(name: str, text: str, place: str) -> ModuleType:
-    """The module of that name that a text makes; known by it unless its code raises.
+def execute(name: str, text: str, place: str) -> ModuleType:
+    """Make the module of that name from a text; it is known by it unless its code raises.
 
     Args:
         name: Of the module.
@@ -44,7 +44,7 @@ def executed(name: str, text: str, place: str) -> ModuleType:
 
 
 @contextmanager
-def blamed(what: str, place: str, remedy: str) -> Iterator[None]:
+def as_user_error(what: str, place: str, remedy: str) -> Iterator[None]:
     """Turns all that the user's code raises in this context into one message.
 
     Args:

@@ -28,7 +28,7 @@ import numpy as np
 
 from nas.system.environment import cpu_model, instruction_set, now
 from nas.targets._base import TARGETS, Timing
-from search_spaces import CandidateError, PluginFile, loaded_plugins
+from search_spaces import CandidateError, PluginFile, loaded_plugins, stem_of
 
 _WORKER_COMMAND = (sys.executable, "-m", "nas.targets._worker")
 _DEFAULT_BUDGET_S = 120.0
@@ -115,7 +115,7 @@ def measure(
 
 def _plugins_of(target_name: str) -> list[PluginFile]:
     """The plug-in file that has a target, if one does: others would disturb what is timed."""
-    return [plugin for plugin in loaded_plugins() if plugin.name == target_name.replace("-", "_")]
+    return [plugin for plugin in loaded_plugins() if plugin.name == stem_of(target_name)]
 
 
 def _time_once(

@@ -1,6 +1,7 @@
 """Plug-ins from outside: files that are named, and modules of installed packages."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,24 +107,27 @@ def test_an_unknown_name_is_told_the_plug_ins_that_are_loaded(tmp_path: Path) ->
         SPACES.get("my-plugi")
 
 
+def declare(folder: Path, package: str, entry_points: str) -> None:
+    """What an installer writes."""
+    about = folder / f"{package}-1.0.dist-info"
+    about.mkdir(exist_ok=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[pareto_nas.plugins]\n{entry_points}")
+
+
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An installed package with the plug-ins `extra` and `broken`."""
     folder = tmp_path / "acme"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "extra.py").write_text(GOOD)
     (folder / "broken.py").write_text(GOOD + "\n1 / 0")
-    about = tmp_path / "acme-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        "[pareto_nas.plugins]\nextra = acme.extra\nany-name = acme.broken\n"
-    )
+    declare(tmp_path, "acme", "extra = acme.extra\nany-name = acme.broken\n")
     monkeypatch.syspath_prepend(tmp_path)
-    registry.installed.cache_clear()
+    registry.installed_modules.cache_clear()
     yield folder
-    registry.installed.cache_clear()
+    registry.installed_modules.cache_clear()
     for name in ("acme", "acme.extra", "acme.broken"):
         sys.modules.pop(name, None)
         registry.forget(name)
@@ -149,3 +153,22 @@ def test_a_broken_installed_plug_in_is_named_when_it_is_asked_for(package: Path)
 def test_an_unknown_name_is_told_all_installed_plug_ins(package: Path) -> None:
     with pytest.raises(UserError, match=r"Known: .*extra.*Installed plug-ins that fail: broken\."):
         SPACES.get("extr")
+
+
+def test_an_installed_plug_in_never_has_the_name_of_one_of_ours(package: Path) -> None:
+    (package / "mbconv.py").write_text(GOOD)
+    declare(package.parent, "acme", "mbconv = acme.mbconv\n")
+    assert "mbconv" not in SPACES, "it is an operator"
+    assert registry.import_all_installed()["mbconv"].startswith("it has the name of one of ours")
+    assert "acme" not in sys.modules
+
+
+def test_a_name_that_two_packages_declare_is_refused_when_it_is_asked_for(package: Path) -> None:
+    declare(package.parent, "second", "extra = second.extra\n")
+    assert SPACES.get("toy")
+    with pytest.raises(
+        UserError,
+        match="'extra' is acme.extra of package 'acme' and second.extra of package 'second'",
+    ):
+        SPACES.get("extra")
+    assert set(registry.import_all_installed()) == {"broken", "extra"}

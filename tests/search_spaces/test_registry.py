@@ -1,11 +1,13 @@
 """Plug-ins are files."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from search_spaces import Registry, UserError
+from search_spaces._registry import REGISTRIES
 
 PLUGIN = """
 from plug_ins import REGISTRY
@@ -17,7 +19,7 @@ class {name}:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """A package with the plug-ins "one" and "two-words", a broken one, and plumbing."""
     folder = tmp_path / "plug_ins"
     folder.mkdir()
@@ -33,7 +35,8 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
         monkeypatch.delitem(sys.modules, name)
     from plug_ins import REGISTRY
 
-    return REGISTRY
+    yield REGISTRY
+    REGISTRIES.remove(REGISTRY)
 
 
 def test_names_are_files_without_underscore_in_front(registry: Registry) -> None:
