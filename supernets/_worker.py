@@ -12,7 +12,7 @@ from typing import Any
 
 import torch.multiprocessing
 
-from search_spaces import UserError, load_plugin, loaded_plugins
+from search_spaces import PluginFile, UserError, load_plugin, loaded_plugins
 
 STARTED_BY_CHECKED_S = 5.0
 TIDIED_UP_S = 2.0
@@ -34,7 +34,7 @@ class WorkerDiedError(UserError):
 class Worker:
     """A process that answers messages, one after the other; it ends with whoever started it.
 
-    It is given this one's plug-in files first.
+    It is given this one's plug-in files first; if one fails there, that is the answer to all.
 
     Args:
         work: Called in the process with every message; goes there by pickle, tensors in shared
@@ -141,21 +141,36 @@ def is_orphan() -> bool:
 
 def _serve(pipe: Connection) -> None:
     try:
-        for plugin in pipe.recv():
-            load_plugin(plugin)
-        work = pipe.recv()
+        failure = _loaded(pipe.recv())
+        work = pipe.recv_bytes() if failure else pipe.recv()  # its class may be a plug-in's
         while True:
             while not pipe.poll(STARTED_BY_CHECKED_S):
                 if is_orphan():
                     return
-            message = pipe.recv()
-            try:
-                answer = (True, work(message))
-            except Exception as error:
-                answer = (False, error)
-            pipe.send(answer)
+            if failure:
+                pipe.recv_bytes()
+                pipe.send((False, failure))
+            else:
+                pipe.send(_answer(work, pipe.recv()))
     except (EOFError, OSError):
         return  # whoever started this has ended
+
+
+def _loaded(plugins: Sequence[PluginFile]) -> UserError | None:
+    """Loads plug-ins; why one cannot be."""
+    try:
+        for plugin in plugins:
+            load_plugin(plugin)
+    except UserError as error:
+        return error
+    return None
+
+
+def _answer(work: Callable[[Any], Any], message: Any) -> tuple[bool, Any]:
+    try:
+        return True, work(message)
+    except Exception as error:
+        return False, error
 
 
 @contextlib.contextmanager

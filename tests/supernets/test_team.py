@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search_spaces import SearchSpace, UserError
+from search_spaces import SPACES, SearchSpace, UserError, load_plugins
 from supernets._worker import Worker, WorkerDiedError, answered
 from supernets.images import Images
 from supernets.methods.sortednet import SortedNet
@@ -32,6 +32,21 @@ from tests.strategies import mini_space, noise
 
 PLAN = TrainPlan(steps=20, batch_size=4, shards=3, rank_at=0.3, checkpoint_s=0.0)
 """Three batches: with two processes, one of them is alone in the second round."""
+
+
+FAILS_ELSEWHERE = """
+import multiprocessing
+from search_spaces import SPACES, AbstractSpace
+assert multiprocessing.parent_process() is None, "elsewhere"
+
+def work(message):
+    return message
+
+@SPACES.register
+class Mine(AbstractSpace):
+    def build(self, **sizes):
+        raise NotImplementedError
+"""
 
 
 class StoppedError(Exception):
@@ -205,6 +220,22 @@ def _fail_or_echo(message: object) -> object:
     if not isinstance(message, int):
         raise UserError(f"{message!r} is no number.")
     return message
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_plug_in_that_fails_in_another_process_is_the_answer_to_all(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FAILS_ELSEWHERE)
+    load_plugins([file])
+    mine = sys.modules[SPACES.get("mine").__module__]
+    worker = Worker(mine.work)
+    try:
+        for _ in range(2):
+            worker.send(mine.Mine())
+            with pytest.raises(UserError, match=r"mine.py' failed with AssertionError: .*line 4"):
+                worker.receive()
+    finally:
+        worker.close()
 
 
 def test_no_process_outlives_the_one_that_started_it() -> None:
