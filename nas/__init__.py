@@ -4,6 +4,7 @@
 model.safetensors.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from typing import Any
 def load(path: str | Path) -> Any:
     """The network in a `model.safetensors` of a front member, as a torch module.
 
-    Its outputs equal those of the `model.onnx` beside it. Where it lies in its run, operators of
-    plug-ins are those that the run keeps; elsewhere `search_spaces.load_plugins` loads them before.
+    Its outputs equal those of the `model.onnx` beside it. Where it lies in its run, the plug-ins
+    that it names are those that the run keeps; elsewhere `search_spaces.load_plugins` loads them
+    before. In a folder that is no run, nothing is executed.
 
     Raises:
         UserError: If the file is no such checkpoint.
     """
     from compress.store import load_network
-    from nas.run.own_files import kept_plugins
-    from search_spaces import load_plugins
+    from nas.run.own_files import load_named
+    from supernets.checkpoint import read_tensors
 
     for run in Path(path).resolve().parents[2:3]:
-        load_plugins(kept_plugins(run))
+        _, document = read_tensors(Path(path))
+        load_named(run, json.dumps(document.get("slots"), ensure_ascii=False))
     return load_network(Path(path))

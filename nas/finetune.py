@@ -1,6 +1,7 @@
 """`nas finetune`: one network of a finished run, trained further and added to its front."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ from nas.system.reporter import Reporter
 from search_spaces import Candidate, UserError
 
 
-def finetune(path: Path, key: str, recipe: Recipe, reporter: Reporter) -> dict[str, Any]:
+def finetune(
+    path: Path,
+    key: str,
+    recipe: Recipe,
+    reporter: Reporter,
+    *,
+    plugins: Sequence[str | Path] = (),
+) -> dict[str, Any]:
     """Train a network further, export, measure and verify it, and choose the front anew.
 
     The whole front is timed again with it. The same call continues an interrupted one.
@@ -25,6 +33,7 @@ def finetune(path: Path, key: str, recipe: Recipe, reporter: Reporter) -> dict[s
         key: Of a trial or a reference; its first characters are enough.
         recipe: How.
         reporter: Told how far it is.
+        plugins: Files that register what the recipe names; the run keeps them.
 
     Returns:
         `key` of the new network, `on_front`, and `reason` if it is not on it.
@@ -33,7 +42,7 @@ def finetune(path: Path, key: str, recipe: Recipe, reporter: Reporter) -> dict[s
         UserError: If the run, the key, the data or the teacher is not what it should be.
     """
     recipe = with_teacher(recipe)
-    trained = reopened(path, reporter)
+    trained = reopened(path, reporter, plugins=plugins)
     candidate = named(trained, key)
     finetuning = make_finetuning(trained, recipe, reporter)
     new = recipe.key(candidate)

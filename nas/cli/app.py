@@ -263,7 +263,7 @@ def finetune(
     )
     reporter = make_reporter(as_json)
     try:
-        found = run_finetune(run, key, recipe, reporter)
+        found = run_finetune(run, key, recipe, reporter, plugins=plugin or ())
     finally:
         reporter.close()
     report = build_report(run)

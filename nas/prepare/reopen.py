@@ -1,6 +1,7 @@
 """A run whose supernet is trained: what the search and the commands after it work with."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from nas.run.own_files import keep_own_files, with_kept_files
 from nas.scoring.scorer import Scorer
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
-from search_spaces import UserError
+from search_spaces import UserError, load_plugins
 from supernets.checkpoint import read_tensors, same_shapes
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
@@ -53,13 +54,16 @@ class Trained:
         return Scoring(scorer=self.scorer, data=self.data)
 
 
-def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Trained:
+def reopened(
+    path: Path, reporter: Reporter, *, needs_front: bool = True, plugins: Sequence[str | Path] = ()
+) -> Trained:
     """A finished run, locked for this process.
 
     Args:
         path: The run.
         reporter: Told how far reading is.
         needs_front: Whether it must be searched to the end, and not only have a trained supernet.
+        plugins: Further files that register, which the run keeps from now on.
 
     Raises:
         UserError: If it is no run, not finished, damaged, or its data has gone.
@@ -78,6 +82,8 @@ def reopened(path: Path, reporter: Reporter, *, needs_front: bool = True) -> Tra
         )
     config = read_config_of(path)
     with_kept = with_kept_files(path, config)
+    with_kept = replace(with_kept, plugins=(*with_kept.plugins, *map(str, plugins)))
+    load_plugins(with_kept.plugins)
     data, _, limits = prepare(with_kept, reporter, is_trained=True)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     run = Run.open(path, config)

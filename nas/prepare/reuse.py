@@ -12,11 +12,10 @@ from typing import Any
 from nas.data import DataSet, identity
 from nas.run.config import Config, differences
 from nas.run.directory import read_config_of, read_space
-from nas.run.own_files import with_kept_files
+from nas.run.own_files import CONFIG, with_unchanged_files
 from nas.system.files import read_json
 from search_spaces import SearchSpace, UserError, is_policy, plugin_name
 
-CONFIG = "config.toml"
 INHERITED = ("space", "data", "data_dir", "cache", "resolution", "precision", "sparsity")
 
 
@@ -35,25 +34,34 @@ def with_inherited(settings: Mapping[str, Any], out: Path | None = None) -> dict
     begun = read_config_of(out) if supernet and out and (out / CONFIG).is_file() else None
     if begun and begun.supernet:
         assert out is not None
-        return _inherited(with_kept_files(out, begun), settings, (*INHERITED, "data_seed"))
+        return _inherited(out, begun, settings, (*INHERITED, "data_seed"))
     if not supernet or not Path(supernet, CONFIG).is_file():
         return dict(settings)
-    donor = with_kept_files(Path(supernet), read_config_of(Path(supernet)))
-    found = _inherited(donor, settings, INHERITED)
+    donor = read_config_of(Path(supernet))
+    found = _inherited(Path(supernet), donor, settings, INHERITED)
     if "data_seed" not in settings and settings.get("seed", 0) != donor.split_seed:
         found["data_seed"] = donor.split_seed
     return found
 
 
 def _inherited(
-    donor: Config, settings: Mapping[str, Any], names: tuple[str, ...]
+    run: Path, config: Config, settings: Mapping[str, Any], names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Settings, with those of the donor that are not given, and all of its plug-ins."""
-    found = {name: getattr(donor, name) for name in names} | dict(settings)
-    given = tuple(settings.get("plugins", ()))
+    """Settings, with those of a run that are not given, and all of its plug-ins.
+
+    Of one that is given as where the run had it, and has gone, the run's copy.
+    """
+    found = with_unchanged_files(run, config)
+    places = {plugin_name(Path(file)): file for file in found.plugins}
+    gone = {file for file in config.plugins if not Path(file).is_file()}
+    given = [
+        places.get(plugin_name(Path(file)), file) if file in gone else file
+        for file in settings.get("plugins", ())
+    ]
     own = {plugin_name(Path(file)) for file in given}
-    more = (file for file in donor.plugins if plugin_name(Path(file)) not in own)
-    return {**found, "plugins": (*more, *given)}
+    more = (file for name, file in places.items() if name not in own)
+    inherited = {name: getattr(found, name) for name in names}
+    return {**inherited, **settings, "plugins": (*more, *given)}
 
 
 def donor_space(config: Config, space: SearchSpace) -> SearchSpace:

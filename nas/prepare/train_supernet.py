@@ -35,7 +35,7 @@ from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
 from nas.run.directory import WEIGHTS, Run, log_step
 from nas.run.growth import as_begun, has_front
-from nas.run.own_files import keep_own_files
+from nas.run.own_files import keep_own_files, with_space_at_hand
 from nas.system.files import understood
 from nas.system.reporter import Reporter
 from supernets._worker import import_ahead
@@ -81,8 +81,9 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     if not has_front(out):
         import_ahead()
     is_begun = (out / "config.toml").exists()
+    found = with_space_at_hand(out, config)  # before the run records where its files are now
     run = Run.open(out, config, may_grow=not is_all) if is_begun else None
-    data, space, limits = prepare(config, reporter, is_trained=(out / WEIGHTS).exists())
+    data, space, limits = prepare(found, reporter, is_trained=(out / WEIGHTS).exists())
     torch.set_num_threads(config.threads or torch.get_num_threads())
     timer = make_timer(config)
     if run is None:
@@ -93,7 +94,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     reporter.note(f"run directory: {out}")
     reporter.note(describe_data(data))
     keep_data_facts(run, data)
-    keep_own_files(run.path, config)
+    keep_own_files(run.path, found)
     with run.phase("size"):
         sizes = decide_sizes(run, config, space, limits, data, reporter, is_all=is_all)
     user_limits = limits

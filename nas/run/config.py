@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nas.data._load import absolute_if_path, is_name, label_of
+from nas.data._load import absolute_if_path, label_of
 from nas.system.files import OtherVersionError
 from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
 
@@ -247,7 +247,7 @@ def may_change(name: str, old: Any, new: Any) -> bool:
     if name == "space":
         return is_space_file(old) and is_space_file(new)
     if name == "data":
-        return not is_name(old) and not is_name(new)
+        return Path(old).is_absolute() and Path(new).is_absolute()  # others may be names
     return name == "supernet" and bool(old) and bool(new)
 
 

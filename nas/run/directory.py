@@ -57,7 +57,7 @@ from typing import Any, BinaryIO
 from nas.problem.trial import Score, Trial, text_or_none
 from nas.run.config import Config, differences, may_change, read_config, with_defaults
 from nas.run.growth import grow, only_grows
-from nas.run.own_files import kept_plugins, load_named
+from nas.run.own_files import load_named
 from nas.system.environment import environment, load_average, now, said_of_load, this_host
 from nas.system.files import (
     SCHEMA,
@@ -69,7 +69,7 @@ from nas.system.files import (
     write_json,
     write_text,
 )
-from search_spaces import SearchSpace, UserError, load_plugins
+from search_spaces import SearchSpace, UserError
 
 WEIGHTS = "supernet.safetensors"
 LOG_LINES = 100
@@ -270,6 +270,5 @@ def read_space(path: Path) -> SearchSpace:
 
 
 def read_config_of(path: Path) -> Config:
-    """The configuration that a run was started with; the plug-ins that the run keeps are loaded."""
-    load_plugins(kept_plugins(path))
+    """The configuration that a run was started with; its plug-ins are not loaded."""
     return Config(**read_config(path / "config.toml"))

@@ -6,6 +6,7 @@ Ray Tune decides what runs where and when, and tries again what failed. A search
 its node, so that no other is scored while its files are timed.
 
     sweep.toml      what was asked; a sweep continues only with the same
+    plugins/        its plug-ins, likewise
     sweep.json      the searches and supernets that it comes to, decided once
     outcomes.json   how each ended
     supernets/      runs up to their trained supernet
@@ -24,6 +25,7 @@ from typing import Any
 from nas.executors._cluster import connected, nodes
 from nas.run.config import DEFAULT_TIME, Config, make_config, parse_time
 from nas.run.directory import locked
+from nas.run.own_files import keep_plugins
 from nas.sweep.file import Search, Sweep, read_sweep
 from nas.sweep.jobs import (
     FAILED,
@@ -59,7 +61,8 @@ def opened(path: Path, out: Path, *, must_exist: bool = False) -> Sweep:
         must_exist: Whether to refuse to begin one.
 
     Raises:
-        UserError: If the file has a mistake, or the folder belongs to another sweep.
+        UserError: If the file has a mistake, a plug-in has changed, or the folder belongs to
+            another sweep.
     """
     kept = out / SWEEP_FILE
     if must_exist and not kept.exists():
@@ -79,6 +82,8 @@ def opened(path: Path, out: Path, *, must_exist: bool = False) -> Sweep:
     make_folder(out)
     if not kept.exists():
         write_text(kept, text)
+    plugins = {file for search in sweep.searches for file in search.settings.get("plugins", ())}
+    keep_plugins(out, plugins, "sweep")
     if not (out / PLAN).exists():
         write_json(out / PLAN, sweep.to_json())
     return Sweep.from_json(read_json(out / PLAN))

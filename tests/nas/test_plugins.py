@@ -150,9 +150,8 @@ def test_every_process_that_scores_runs_the_plug_ins_once(
     marker, file = tmp_path / "pids", tmp_path / "marking.py"
     mark = f"\nimport os\nwith open({str(marker)!r}, 'a') as file:\n    print(os.getpid(), file=file)\n"
     file.write_text((plugins / "lion.py").read_text() + mark)
-    load_plugins([file])
+    trained = reopened(own_run, Silent(), plugins=[file])
     file.unlink()
-    trained = reopened(own_run, Silent())
     sizes = trained.problem.space.cardinalities
     wanted = [trained.problem.space.candidate([i % n for n in sizes]) for i in range(2)]
     with EXECUTORS.get(executor)(workers=1).session(trained.scoring) as session:

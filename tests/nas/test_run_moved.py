@@ -72,6 +72,9 @@ def test_places_may_change(old: dict[str, str], new: dict[str, str], tmp_path: P
     ("old", "new"),
     [
         ({"data": "/a/pets"}, {"data": "digits"}),
+        ({"data": "/a/pets"}, {"data": "of-a-plug-in"}),
+        ({"data": "of-a-plug-in"}, {"data": "/a/pets"}),
+        ({"data": "of-a-plug-in"}, {"data": "of-another"}),
         ({"supernet": ""}, {"supernet": "/b"}),
         ({"space": "/a/mine.py"}, {"space": "toy"}),
     ],
@@ -82,6 +85,7 @@ def test_a_place_is_no_name_and_nothing_is_no_place(
     Run.open(tmp_path, Config(**old))  # type: ignore[arg-type]
     with pytest.raises(UserError, match=f"differs .*{next(iter(old))} "):
         Run.open(tmp_path, Config(**new))  # type: ignore[arg-type]
+    assert read_config_of(tmp_path) == Config(**old)  # type: ignore[arg-type]
 
 
 def test_a_supernet_that_moved_is_found_and_one_that_is_gone_is_not_needed(
