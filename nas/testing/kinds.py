@@ -27,6 +27,7 @@ from search_spaces import (
     load_plugins,
     load_space,
     plugin_name,
+    public_name,
 )
 from search_spaces._plugins import registered
 from search_spaces.networks._base import NETWORKS
@@ -105,7 +106,7 @@ def check_plugin(file: Path) -> Iterator[Finding]:
     load_plugins([file])
     name = plugin_name(file)
     kinds = {id(registry) for registry, _ in registered(name)}
-    public = name.replace("_", "-")
+    public = public_name(name)
     for kind in KINDS:
         if id(kind.registry) in kinds:
             for check in kind.checks:
