@@ -216,7 +216,7 @@ class SearchSpace:
     def slots(self, encoding: Sequence[int]) -> tuple[Slot, ...]:
         """What fills every slot of the encoded network, in the order data flows."""
         assert self.tables is not None
-        filled = []
+        filled: list[Slot] = []
         row = np.array([encoding])
         handed_on: dict[str, tuple[str, ...]] = {}
         previous: tuple[str, ...] = ("",)

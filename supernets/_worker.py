@@ -142,7 +142,7 @@ def is_orphan() -> bool:
 def _serve(pipe: Connection) -> None:
     try:
         failure = _loaded(pipe.recv())
-        work = pipe.recv_bytes() if failure else pipe.recv()  # its class may be a plug-in's
+        work: Any = pipe.recv_bytes() if failure else pipe.recv()  # its class may be a plug-in's
         while True:
             while not pipe.poll(STARTED_BY_CHECKED_S):
                 if is_orphan():
