@@ -14,9 +14,10 @@ from nas.data import DataSet, load_data
 from nas.run.config import Config
 from nas.search import search
 from nas.system.reporter import Silent
-from search_spaces import SearchSpace, _plugins, declaration
+from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
+from supernets.network import elastic_class
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, train, turns_of
@@ -139,7 +140,8 @@ def plugins() -> Iterator[Path]:
         _plugins.forget(_plugins._module(name))
         sys.modules.pop(_plugins._module(name))
     _plugins._loaded.clear()
-    declaration.cache_clear()
+    for cached in (declaration, is_mixer, elastic_class, format_of):
+        cached.cache_clear()
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ FLAGS = {
         "--json",
     ],
     "plugin list": ["--plugin", "--json"],
-    "plugin check": ["--json"],
+    "plugin check": ["--plugin", "--json"],
     "space check": ["--plugin", "--resolution", "--classes", "--channels", "--json"],
 }
 """A flag is forever: a new one needs a line here, and a reason why `--set` is not enough."""
