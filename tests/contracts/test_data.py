@@ -14,7 +14,7 @@ import pytest
 
 from nas.data import DATA, DataSet, MissingDataError, load_data
 from nas.data.cifar10 import CLASSES
-from nas.testing.data import OF_LOADING, Load
+from nas.testing.data import NUM_CALIBRATION, OF_LOADING, Load
 from tests.own_data import write_classes, write_parquet
 
 
@@ -55,3 +55,14 @@ def test_any_data_set(name: str, check: Callable[[str, Load], None]) -> None:
         return loaded.__wrapped__(name, seed) if again else loaded(name, seed)
 
     check(name, load)
+
+
+@pytest.mark.parametrize("name", DATA.names())
+def test_splits_of_ours_have_every_class_about_equally_often(name: str) -> None:
+    data = loaded(name)
+    assert len(data.calibration) == NUM_CALIBRATION
+    for split in (data.train, data.search, data.calibration, data.test):
+        counts = np.bincount(split.labels_N, minlength=data.num_classes)
+        assert len(counts) == data.num_classes
+        assert counts.min() > 0
+        assert counts.max() <= 1.2 * counts.min()
