@@ -177,14 +177,15 @@ def small_space() -> SearchSpace:
 
 
 @cache
-def _images() -> Images:
+def small_images(*, is_augmented: bool = True) -> Images:
+    """40 grey images of 16 px in 10 classes."""
     return Images(
         images_NCHW=(50 * noise(NUM_IMAGES, 1, SIDE, SIDE).abs()).clamp(0, 255).to(torch.uint8),
         labels_N=torch.arange(NUM_IMAGES) % CLASSES,
         mean=(0.3,),
         std=(0.2,),
-        can_flip=True,
-        crop_padding=1,
+        can_flip=is_augmented,
+        crop_padding=int(is_augmented),
     )
 
 
@@ -212,7 +213,7 @@ def _trained(
     with patch("supernets.train.CHECKPOINT_SHARE", 1e12):
         train(
             supernet,
-            _images(),
+            small_images(),
             PLAN,
             SupernetBatches(PLAN, _fresh(method)),
             directory=folder,
@@ -236,7 +237,7 @@ def _batch(
     """Losses, report and gradients of one batch of a fresh supernet."""
     supernet = supernet or Supernet(method.space).train()
     state = method.initial_state() if state is None else state
-    losses, report = SupernetBatches(PLAN, method)(supernet, _images(), turn, state)
+    losses, report = SupernetBatches(PLAN, method)(supernet, small_images(), turn, state)
     gradients = {n: p.grad for n, p in supernet.named_parameters() if p.grad is not None}
     return losses, {name: np.asarray(array).tolist() for name, array in report.items()}, gradients
 

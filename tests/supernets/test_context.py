@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nas.testing.methods import small_images
 from search_spaces import SearchSpace
 from supernets.context import Context
 from supernets.images import Images
@@ -30,14 +31,7 @@ def space() -> SearchSpace:
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return Images(
-        images_NCHW=(50 * noise(40, 1, 16, 16).abs()).clamp(0, 255).to(torch.uint8),
-        labels_N=torch.arange(40) % 10,
-        mean=(0.3,),
-        std=(0.2,),
-        can_flip=False,
-        crop_padding=0,
-    )
+    return small_images(is_augmented=False)
 
 
 def context_of(supernet: Supernet, images: Images, turn: int = 0) -> Context:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nas.testing.methods import small_images
 from search_spaces import SPACES, SearchSpace, UserError, load_plugins
 from supernets._worker import Worker, WorkerDiedError, answered
 from supernets.images import Images
@@ -62,14 +63,7 @@ def space() -> SearchSpace:
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return Images(
-        images_NCHW=(50 * noise(40, 1, 16, 16).abs()).clamp(0, 255).to(torch.uint8),
-        labels_N=torch.arange(40) % 10,
-        mean=(0.3,),
-        std=(0.2,),
-        can_flip=True,
-        crop_padding=1,
-    )
+    return small_images()
 
 
 def lessons(space: SearchSpace, plan: TrainPlan) -> SupernetBatches:
