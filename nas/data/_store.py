@@ -16,7 +16,6 @@ Shape suffixes: N images, C channels, H W pixels, V the 256 pixel values.
 """
 
 import errno
-import fcntl
 import hashlib
 import itertools
 import json
@@ -33,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import PIL
+from filelock import Timeout
 
 from nas.data._base import (
     NUM_CALIBRATION_IMAGES,
@@ -50,7 +50,7 @@ from nas.data._load import label_of
 from nas.data._parallel import Named, in_parallel
 from nas.data._resize import choose_resolution, crop_rule
 from nas.data._source import AbstractSource, check_index, deal, splits_note
-from nas.system.files import write_json
+from nas.system.files import file_lock, write_json
 
 SCHEMA = 1
 """Goes up when the same files give other pixels, labels or splits than before."""
@@ -314,10 +314,13 @@ def _check_space(folder: Path, needed_bytes: int) -> None:
 
 @contextmanager
 def _locked(path: Path, name: str) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.warning("data '%s': another process is reading it; waiting for that.", name)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = file_lock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        _log.warning("data '%s': another process is reading it; waiting for that.", name)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()

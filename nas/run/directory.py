@@ -42,7 +42,6 @@ Versions: every document has a schema number, and one with another number is ref
 default; a field that this version does not know is refused.
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -52,7 +51,9 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from filelock import BaseFileLock, Timeout
 
 from nas.problem.trial import Score, Trial, text_or_none
 from nas.run.config import Config, differences, may_change, read_config, with_defaults
@@ -62,6 +63,7 @@ from nas.system.environment import environment, load_average, now, said_of_load,
 from nas.system.files import (
     SCHEMA,
     append_line,
+    file_lock,
     make_folder,
     read_json,
     read_lines,
@@ -72,15 +74,18 @@ from nas.system.files import (
 from search_spaces import SearchSpace, UserError
 
 WEIGHTS = "supernet.safetensors"
+LOCK, LOCK_HOLDER = ".lock", ".lock_holder"
+"""Two files, because Windows lets nobody read a locked one."""
+
 LOG_LINES = 100
 
 
 class Run:
     """One run directory, locked for this process."""
 
-    def __init__(self, path: Path, lock: BinaryIO) -> None:
+    def __init__(self, path: Path, lock: BaseFileLock) -> None:
         self.path = path
-        weakref.finalize(self, lock.close)
+        weakref.finalize(self, lock.release)
 
     @staticmethod
     def open(path: Path, config: Config, *, may_grow: bool = False) -> "Run":
@@ -211,27 +216,31 @@ class Run:
 
 
 def _foreign(path: Path) -> list[Path]:
-    ours = {".lock", ".config.toml.part"}
+    ours = {LOCK, LOCK_HOLDER, ".config.toml.part"}
     return [entry for entry in path.iterdir() if entry.name not in ours]
 
 
-def locked(path: Path) -> BinaryIO:
-    """An exclusive lock on a folder; the operating system releases it however the process ends."""
-    with understood(f"'{path / '.lock'}'"):
-        lock = (path / ".lock").open("ab+", buffering=0)
+def locked(path: Path) -> BaseFileLock:
+    """The lock of a folder, held until it is released; the system does so when the process ends.
+
+    Raises:
+        UserError: If another process has it.
+    """
+    lock, holder = file_lock(path / LOCK), path / LOCK_HOLDER
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read().decode(errors="replace").strip() or "unknown"
-        lock.close()
+        with understood(f"'{path / LOCK}'"):
+            lock.acquire(blocking=False)
+    except Timeout as error:
+        text = "unknown"
+        with suppress(OSError):
+            text = holder.read_text(encoding="utf-8", errors="replace").strip() or text
         raise UserError(
-            f"run '{path}': process {holder} is at work on it. "
+            f"run '{path}': process {text} is at work on it. "
             "Wait for it, or name another folder with --out."
         ) from error
-    lock.truncate(0)
     with suppress(OSError):  # on a full disk the lock holds all the same
-        lock.write(f"{os.getpid()} (on '{socket.gethostname()}', since {now()})\n".encode())
+        text = f"{os.getpid()} (on '{socket.gethostname()}', since {now()})\n"
+        holder.write_text(text, encoding="utf-8")
     return lock
 
 

@@ -18,7 +18,7 @@ its node, so that no other is scored while its files are timed.
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,9 @@ def run_sweep(sweep: Sweep, out: Path, *, ray_address: str, watcher: Watcher) ->
     deadline = time.monotonic() + parse_time(options.time_limit) if options.time_limit else math.inf
     supernets = [_supernet_job(name, sweep, out) for name in sweep.supernets]
     searches = {search.name: _search_job(search, sweep, out) for search in sweep.searches}
-    with closing(locked(out)), connected(ray_address, num_cpus=num_cores()) as ray:
+    with ExitStack() as stack:
+        stack.callback(locked(out).release)
+        ray = stack.enter_context(connected(ray_address, num_cpus=num_cores()))
         from nas.sweep import tune  # imports Ray
 
         resources = tune.resources_of(nodes(ray), options.cores, [*supernets, *searches.values()])

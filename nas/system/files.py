@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import BaseFileLock, FileLock
+
 from search_spaces import UserError
 from supernets.files import replacing
 
@@ -195,6 +197,17 @@ def cut_torn_line(path: Path) -> None:
         if end and file.read(1) != b"\n":
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def file_lock(path: Path) -> BaseFileLock:
+    """A lock for one process and thread at a time, not held yet.
+
+    The operating system releases it however the process ends; the file stays. Any thread may
+    release it.
+    """
+    # NOTE: where a file system has no locks, the library would make do with a file's existence,
+    # which outlives a process that is killed.
+    return FileLock(path, thread_local=False, fallback_to_soft=False)
 
 
 def _naming(path: Path, error: OSError) -> OSError | UserError:

@@ -17,6 +17,7 @@ from tests.small_run import SmallRun, results
 
 PAGE = 4096
 DISK_BYTES = 32 << 20
+LOCKS = (".lock", ".lock_holder")
 
 
 class Disk:
@@ -67,7 +68,7 @@ def nas(*arguments: str) -> int:
 
 def records(run: Path) -> dict[str, bytes]:
     """Every file of a run but the lock."""
-    files = (path for path in run.rglob("*") if path.is_file() and path.name != ".lock")
+    files = (path for path in run.rglob("*") if path.is_file() and path.name not in LOCKS)
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 

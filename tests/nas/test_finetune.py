@@ -48,7 +48,15 @@ pytestmark = pytest.mark.usefixtures("two_timing_processes")
 
 def files(run: Path) -> dict[str, bytes]:
     """What must not differ after an interruption: all but clocks, locks and timings."""
-    volatile = ("events.jsonl", ".lock", "timings", "card.json", "front.json", "report")
+    volatile = (
+        "events.jsonl",
+        ".lock",
+        ".lock_holder",
+        "timings",
+        "card.json",
+        "front.json",
+        "report",
+    )
     return {
         str(p.relative_to(run)): p.read_bytes()
         for p in sorted(run.rglob("*"))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nas.run.config import Config
+from nas.run.directory import LOCK_HOLDER
 from reports import build_report
 from tests.small_run import SmallRun, results
 
@@ -64,7 +65,7 @@ def test_the_second_process_is_refused_at_once_and_the_report_is_not(
         assert (report.returncode, report.stderr) == (0, "")
         assert results(run) == before
         first.send_signal(signal.SIGKILL)
-    assert str(first.pid) in (run / ".lock").read_text()
+    assert str(first.pid) in (run / LOCK_HOLDER).read_text()
     with small_run.remembering():
         small_run.continued(run)
     assert results(run) == results(small_run.path)
