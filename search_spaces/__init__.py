@@ -22,7 +22,7 @@ from search_spaces._errors import UserError as UserError
 from search_spaces._errors import check_ranges as check_ranges
 from search_spaces._errors import did_you_mean as did_you_mean
 from search_spaces._plugins import PluginFile as PluginFile
-from search_spaces._plugins import load_plugin as load_plugin
+from search_spaces._plugins import load_plugin_texts as load_plugin_texts
 from search_spaces._plugins import load_plugins as load_plugins
 from search_spaces._plugins import loaded_plugins as loaded_plugins
 from search_spaces._plugins import plugin_name as plugin_name

@@ -2,10 +2,10 @@
 
 A plug-in file decorates classes with `@CONTROLLERS.register` and its like, one of a kind; its name
 is theirs, as inside of the packages. Its code is run once per process. Processes that work for this
-one are handed the text (`loaded_plugins`), and so need no file.
+one are handed the text (`loaded_plugins`, `load_plugin_texts`), and so need no file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,20 +41,28 @@ def load_plugins(files: Iterable[str | Path]) -> None:
         UserError: If a file is missing, fails, registers nothing, or takes a name that is taken.
     """
     for file in map(Path, files):
-        load_plugin(_read(file))
+        _load(_read(file))
 
 
 def loaded_plugins() -> tuple[PluginFile, ...]:
-    """The plug-in files that were run in this process, for another one's `load_plugin`."""
+    """The plug-in files that were run in this process, for another one's `load_plugin_texts`."""
     return tuple(_loaded.values())
 
 
-def load_plugin(plugin: PluginFile) -> None:
-    """Run a plug-in's text, unless it has been in this process.
+def load_plugin_texts(plugins: Iterable[Sequence[str]]) -> None:
+    """Run what another process has loaded, unless it has been run in this one.
+
+    Args:
+        plugins: Its `loaded_plugins`; JSON's lists of their fields will do.
 
     Raises:
         UserError: As `load_plugins`.
     """
+    for plugin in plugins:
+        _load(PluginFile(*plugin))
+
+
+def _load(plugin: PluginFile) -> None:
     known = _loaded.get(plugin.name)
     if known is not None:
         _check_same(known, plugin)
@@ -68,7 +76,7 @@ def load_plugin(plugin: PluginFile) -> None:
             )
         try:
             execute(module, plugin.text, plugin.place)
-            if not registered(plugin.name):
+            if not registrations(plugin.name):
                 raise UserError(f"it registers nothing. In it, {EXAMPLE}.")
         except BaseException:
             forget(module)
@@ -76,8 +84,8 @@ def load_plugin(plugin: PluginFile) -> None:
     _loaded[plugin.name] = plugin
 
 
-def registered(name: str) -> list[tuple[Registry, type]]:
-    """What a plug-in file has registered, and where."""
+def registrations(name: str) -> list[tuple[Registry, type]]:
+    """The classes that a plug-in file has registered, each with its registry."""
     found = ((registry, registry.from_module(_module(name))) for registry in REGISTRIES)
     return [(registry, cls) for registry, cls in found if cls is not None]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch.multiprocessing
 
-from search_spaces import PluginFile, UserError, load_plugin, loaded_plugins
+from search_spaces import PluginFile, UserError, load_plugin_texts, loaded_plugins
 
 STARTED_BY_CHECKED_S = 5.0
 TIDIED_UP_S = 2.0
@@ -159,8 +159,7 @@ def _serve(pipe: Connection) -> None:
 def _loaded(plugins: Sequence[PluginFile]) -> UserError | None:
     """Loads plug-ins; why one cannot be."""
     try:
-        for plugin in plugins:
-            load_plugin(plugin)
+        load_plugin_texts(plugins)
     except UserError as error:
         return error
     return None

@@ -14,7 +14,7 @@ from nas.data import DataSet
 from nas.scoring.scorer import Scorer
 from nas.system.environment import this_host
 from nas.targets import measure
-from search_spaces import CandidateError, PluginFile, SearchSpace, load_plugin
+from search_spaces import CandidateError, PluginFile, SearchSpace, load_plugin_texts
 from supernets.supernet import Supernet
 
 STDERR = 2
@@ -80,8 +80,7 @@ def _scorer(reference: Any) -> tuple[Scorer, float]:
     if name not in _scorers:
         _scorers.clear()
         bundle: Bundle = ray.get(reference)
-        for plugin in bundle.plugins:
-            load_plugin(plugin)
+        load_plugin_texts(bundle.plugins)
         supernet = Supernet(SearchSpace.from_json(bundle.space))
         weights = {name: torch.tensor(array) for name, array in bundle.weights.items()}
         supernet.load_state_dict(weights)
@@ -109,8 +108,7 @@ def time_files(
         options: Further arguments of `measure`.
         plugins: Of the driver.
     """
-    for plugin in plugins:
-        load_plugin(plugin)
+    load_plugin_texts(plugins)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         files = [Path(folder, f"{number}.onnx") for number in range(len(contents))]
         for file, content in zip(files, contents, strict=True):

@@ -23,7 +23,7 @@ from nas.sweep.file import SweepOptions
 from nas.sweep.jobs import FAILED, FINISHED, PLAN, Outcomes, SweepJob
 from nas.sweep.storage import is_url, working_copy
 from nas.system.reporter import Silent
-from search_spaces import UserError, load_plugin
+from search_spaces import UserError, load_plugin_texts
 
 TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends this process like any other
@@ -134,8 +134,7 @@ def _members(job: SweepJob) -> int:
     from nas.prepare.train_supernet import begin
     from nas.search import search
 
-    for plugin in job.plugins:
-        load_plugin(plugin)
+    load_plugin_texts(job.plugins)
     config = job.config
     if not is_url(job.out) and not (Path(job.out).parents[1] / PLAN).exists():
         raise UserError(

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nas.targets._base import TARGETS, AbstractTarget
-from search_spaces import CandidateError, PluginFile, load_plugin
+from search_spaces import CandidateError, load_plugin_texts
 
 _MIN_ROUNDS = 3
 _MIN_SAMPLE_NS = 100_000
@@ -201,8 +201,7 @@ def main() -> None:
     results = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = json.load(sys.stdin)
-    for plugin in job["plugins"]:
-        load_plugin(PluginFile(*plugin))
+    load_plugin_texts(job["plugins"])
     target = TARGETS.get(job["target"])()
     gc.disable()
     outcomes = time_calls(

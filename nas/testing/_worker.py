@@ -7,14 +7,13 @@ import json
 import sys
 
 from nas.testing.controllers import proposed_by
-from search_spaces import PluginFile, load_plugin
+from search_spaces import load_plugin_texts
 
 
 def main() -> None:
-    """Answers what is asked on stdin."""
+    """Runs the job on stdin."""
     job = json.load(sys.stdin)
-    for plugin in job["plugins"]:
-        load_plugin(PluginFile(*plugin))
+    load_plugin_texts(job["plugins"])
     print(*proposed_by(job["controller"]))
 
 

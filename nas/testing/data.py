@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from nas.data import DataSet, Split, load_data
+from nas.testing._by_name import by_name
 from nas.testing._expect import require
 
 NAMES = ("train", "search", "calibration", "test")
@@ -146,17 +147,12 @@ OF_LOADING: tuple[Callable[[str, Load], None], ...] = (
 )
 
 
-def _by_name(check: Callable[[str, Load], None]) -> Callable[[str], None]:
-    """The check of a data set that needs no folder."""
-
-    @functools.wraps(check)
-    def checked(name: str) -> None:
-        check(name, functools.partial(_loaded, name))
-
-    return checked
+def _loading(name: str) -> list[tuple[str, Load]]:
+    """A data set that needs no folder."""
+    return [(name, functools.partial(_loaded, name))]
 
 
-CHECKS: tuple[Callable[[str], None], ...] = tuple(map(_by_name, OF_LOADING))
+CHECKS: tuple[Callable[[str], None], ...] = tuple(by_name(c, _loading) for c in OF_LOADING)
 
 
 def _loaded(name: str, seed: int = 0, *, again: bool = False) -> DataSet:

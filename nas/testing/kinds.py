@@ -29,7 +29,7 @@ from search_spaces import (
     plugin_name,
     public_name,
 )
-from search_spaces._plugins import registered
+from search_spaces._plugins import registrations
 from search_spaces.networks._base import NETWORKS
 from search_spaces.operators import OPERATORS
 from search_spaces.trunk._base import TRUNK
@@ -105,7 +105,7 @@ def check_plugin(file: Path) -> Iterator[Finding]:
     """
     load_plugins([file])
     name = plugin_name(file)
-    kinds = {id(registry) for registry, _ in registered(name)}
+    kinds = {id(registry) for registry, _ in registrations(name)}
     public = public_name(name)
     for kind in KINDS:
         if id(kind.registry) in kinds:

@@ -5,7 +5,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache, partial, update_wrapper
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.run.config import TYPE_NAMES
+from nas.testing._by_name import by_name
 from nas.testing._expect import refused, require
 from nas.testing._tensors import noise
 from search_spaces import SearchSpace, Signature, Slot, load_space
@@ -157,16 +158,13 @@ def example(name: str) -> AbstractMethod:
     return method
 
 
-def _on_the_example(check: Callable[[AbstractMethod], None], name: str) -> None:
-    check(example(name))
+def _examples(name: str) -> list[tuple[AbstractMethod]]:
+    return [(example(name),)]
 
 
-def _by_name(check: Callable[[AbstractMethod], None]) -> Callable[[str], None]:
-    found: Any = update_wrapper(partial(_on_the_example, check), check)
-    return found
-
-
-CHECKS: tuple[Callable[[str], None], ...] = tuple(map(_by_name, OF_FIELDS + OF_BATCHES))
+CHECKS: tuple[Callable[[str], None], ...] = tuple(
+    by_name(check, _examples) for check in OF_FIELDS + OF_BATCHES
+)
 
 
 @cache

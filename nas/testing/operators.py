@@ -4,13 +4,12 @@
 weights; `CHECKS` check an operator by its name, over seeded draws.
 """
 
-from collections.abc import Callable
-from functools import partial, update_wrapper
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas.testing._by_name import by_name
 from nas.testing._drawn import draw_family, draw_signature, options_of, seeded, signature
 from nas.testing._expect import require
 from nas.testing._tensors import noise, randomise_
@@ -196,26 +195,18 @@ OF_FAMILY: tuple[Callable[[Signature, Signature], None], ...] = (
 )
 
 
-def _over_signatures(check: Callable[[Signature], None], operator: str) -> None:
-    for drawn in seeded(operator, draw_signature, DRAWS):
-        check(drawn)
+def _signatures(operator: str) -> Iterator[tuple[Signature]]:
+    return ((drawn,) for drawn in seeded(operator, draw_signature, DRAWS))
 
 
-def _over_families(check: Callable[[Signature, Signature], None], operator: str) -> None:
-    for largest, small in seeded(operator, draw_family, DRAWS):
-        check(largest, small)
-
-
-def _by_name(over: Callable[..., None], check: Callable[..., None]) -> Callable[[str], None]:
-    """A check of an operator, called like the one of its signatures."""
-    found: Any = update_wrapper(partial(over, check), check)
-    return found
+def _families(operator: str) -> Iterator[tuple[Signature, Signature]]:
+    return seeded(operator, draw_family, DRAWS)
 
 
 CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_is_declared_and_implemented,
-    *(_by_name(_over_signatures, check) for check in OF_SIGNATURE),
-    *(_by_name(_over_families, check) for check in OF_FAMILY),
+    *(by_name(check, _signatures) for check in OF_SIGNATURE),
+    *(by_name(check, _families) for check in OF_FAMILY),
     check_an_odd_width_runs_or_is_refused,
 )
 

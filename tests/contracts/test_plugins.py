@@ -9,7 +9,7 @@ import pytest
 from nas.cli import app as cli
 from nas.testing.kinds import KINDS, check_plugin
 from search_spaces import plugin_name
-from search_spaces._plugins import registered
+from search_spaces._plugins import registrations
 from search_spaces._registry import REGISTRIES
 
 EXAMPLES = Path(__file__).parents[2] / "examples/plugins"
@@ -54,7 +54,7 @@ def test_an_example_is_short_and_keeps_its_contract(
         cli.main(["plugin", "check", str(file)])
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.endswith(": ok")] == []
-    kinds = {id(registry) for registry, _ in registered(plugin_name(file))}
+    kinds = {id(registry) for registry, _ in registrations(plugin_name(file))}
     assert len(lines) == sum(len(kind.checks) for kind in KINDS if id(kind.registry) in kinds) > 0
     assert exit_.value.code == cli.OK
     assert len(file.read_text().splitlines()) < 60

@@ -8,9 +8,8 @@ import pytest
 
 from search_spaces import (
     SPACES,
-    PluginFile,
     UserError,
-    load_plugin,
+    load_plugin_texts,
     load_plugins,
     load_space,
     loaded_plugins,
@@ -47,7 +46,7 @@ def test_a_file_is_run_once_and_another_of_its_name_is_refused(tmp_path: Path) -
     file = written(tmp_path, GOOD + "\nprint('running')")
     load_plugins([file, file])
     before = SPACES.get("my-plugin")
-    load_plugin(PluginFile("my_plugin", file.read_text(), "elsewhere"))
+    load_plugin_texts([["my_plugin", file.read_text(), "elsewhere"]])
     assert SPACES.get("my-plugin") is before
     file.write_text(GOOD)
     with pytest.raises(UserError, match=r"my_plugin.py' differs from .*Restore the file, rename"):
