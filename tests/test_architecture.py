@@ -279,4 +279,6 @@ def test_no_format_is_known_by_its_name_outside_of_its_own_files() -> None:
 def test_tests_mirror_the_packages() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     assert folders - {"__pycache__"} == {*ALLOWED, "contracts", "golden"}
+    rooms = {path.name for path in (ROOT / "tests/nas").iterdir() if path.is_dir()}
+    assert rooms - {"__pycache__"} <= set(ROOMS) - {FLOWS}
     assert not list((ROOT / "tests").rglob("__init__.py")), "would shadow the real packages"

@@ -20,7 +20,7 @@ from nas.front.verify import verify
 from nas.targets import Timing
 from search_spaces import Candidate, Options, UserError
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "verify_card.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "verify_card.py"
 INPUT: dict[str, Any] = {
     "name": "images",
     "shape": ["batch", 1, 2, 2],

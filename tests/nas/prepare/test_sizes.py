@@ -56,7 +56,7 @@ def test_a_file_gives_the_limit_and_the_operators(tmp_path: Path, toy: SearchSpa
 
 def test_stages_that_offer_none_of_the_operators_keep_their_own() -> None:
     """In the example space attention begins in the second stage."""
-    example = str(Path(__file__).parents[2] / "examples/my_space.py")
+    example = str(Path(__file__).parents[3] / "examples/my_space.py")
     space = load_space(example, resolution=32, channels=1, num_classes=10)
     found = Sizes(operators=("window",)).space(space)
     offered = [found.choices[column].options for column in found.columns("operator")]

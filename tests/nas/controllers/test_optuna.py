@@ -27,7 +27,7 @@ from nas.run.config import Config
 from nas.testing.toy_problem import NOTHING_KNOWN, search, toy_problem, trial_of
 from search_spaces import Candidate, Choice, SearchSpace, UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHOICES, OPTIONS, TRIALS, POPULATION = 20, 4, 150, 20
 SEEDS = range(5)
 BOTH = pytest.mark.parametrize("controller", [NSGA2(seed=3), TPE(seed=3)], ids=["nsga2", "tpe"])

@@ -168,9 +168,9 @@ def descendants(pid: int) -> set[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 def test_a_kill_of_whoever_started_them_ends_trainings(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from tests.nas.test_beside import endless; "
+    code = "import sys, pathlib; from tests.nas.standalone.test_beside import endless; "
     code += "endless(pathlib.Path(sys.argv[1]))"
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=root) as process:
         wait_until(lambda: (tmp_path / "train_state/state.safetensors").exists(), 120)
         found = descendants(process.pid)

@@ -35,7 +35,7 @@ from nas.system.files import read_json, write_json
 from nas.system.reporter import Silent
 from search_spaces import SearchSpace
 from tests.conftest import TOY
-from tests.nas.test_sizes import DOCUMENT, SIZES
+from tests.nas.prepare.test_sizes import DOCUMENT, SIZES
 
 CONFIG = replace(TOY, budget=(), set={"batch_size": 8, "shards": 1, "precision": "fp32"})
 
