@@ -24,6 +24,13 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console.print(table)
 
 
+def print_front(run_dir: Path) -> None:
+    """The front of a finished run."""
+    from reports import front_table
+
+    print_table(*front_table(run_dir))
+
+
 def make_reporter(as_json: bool, events_of: Path | None = None) -> Any:
     """Bars or lines; with `events_of`, a run directory, TensorBoard's event files too."""
     from rich.console import Console

@@ -1,0 +1,62 @@
+"""The command `nas finetune`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.console import make_reporter, print_front
+from nas.cli.options import AsJson, Plugins
+
+
+def finetune(
+    run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
+    key: Annotated[
+        str, typer.Option(help="Which network: its key in the report, or how that begins.")
+    ],
+    epochs: Annotated[
+        float, typer.Option(min=0.01, help="Passes over the training images.")
+    ] = 10.0,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="What it learns from besides labels: none, largest (member of the supernet), or "
+            "the path of an ONNX file."
+        ),
+    ] = "none",
+    data: Annotated[
+        str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
+    ] = "",
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
+    ] = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one network further, alone, and add it to the front: exported, measured, verified."""
+    from nas.data._load import absolute_if_path
+    from nas.finalists.recipe import Recipe
+    from nas.finetune import finetune as run_finetune
+    from reports import build_report
+    from search_spaces import load_plugins
+
+    load_plugins(plugin or ())
+    recipe = Recipe(
+        epochs=epochs,
+        teacher=teacher,
+        data=absolute_if_path(data) if data else "",
+        learning_rate=learning_rate or 0.0,
+    )
+    reporter = make_reporter(as_json)
+    try:
+        found = run_finetune(run, key, recipe, reporter, plugins=plugin or ())
+    finally:
+        reporter.close()
+    report = build_report(run)
+    if as_json:
+        typer.echo(json.dumps({**found, "report": str(report)}))
+        return
+    print_front(run)
+    place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
+    typer.echo(f"{found['key']} {place}\nreport: {report}")
