@@ -18,7 +18,7 @@ def fidelity(
 ) -> None:
     """Measure how far shared weights rank networks as training each alone does."""
     from nas.fidelity import fidelity as run_fidelity
-    from nas.run.config import parse_time
+    from nas.system.text import parse_time
     from reports import build_report
 
     seconds = parse_time(time)

@@ -13,7 +13,7 @@ from nas.cli.console import print_table
 from nas.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from nas.sweep.file import Sweep
+    from nas.sweep.plan import Sweep
 
 WAITING, RUNNING = "waiting", "running"
 

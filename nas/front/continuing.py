@@ -29,10 +29,11 @@ from nas.front.measure import Exporter
 from nas.front.members import entry_of
 from nas.prepare.plan import PhasePlan
 from nas.prepare.reopen import Trained
-from nas.run.config import Config, parse_time
+from nas.run.config import Config
 from nas.run.directory import Run, read_front
 from nas.run.growth import as_begun, asked, extension, has_front
 from nas.system.files import read_json, read_lines, understood, write_json
+from nas.system.text import parse_time
 from search_spaces import UserError
 
 PLAN = "search_plan.json"

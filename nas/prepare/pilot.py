@@ -27,12 +27,13 @@ from nas.prepare.sizes import Sizes
 from nas.prepare.speed import with_batch
 from nas.problem.feasible import sample_within
 from nas.problem.problem import Limit
-from nas.run.config import Config, from_document
+from nas.run.config import Config
 from nas.run.directory import Run
 from nas.standalone.beside import Job, Planning, num_beside, train_beside
 from nas.standalone.train import NETWORK, PLAN, alone_plan, fresh_network, seconds_per_step
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
+from nas.system.typed import from_document
 from search_spaces import Candidate, SearchSpace
 from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors

@@ -19,10 +19,11 @@ from nas.executors import AbstractExecutor
 from nas.prepare.speed import SUPERNET_STEPS, Speed, time_score, time_steps, typical, with_batch
 from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import Problem
-from nas.run.config import Config, from_document
+from nas.run.config import Config
 from nas.scoring.scorer import CALIBRATION_IMAGES
 from nas.system.environment import has_bf16_products
 from nas.system.files import read_json, understood
+from nas.system.typed import from_document
 from search_spaces import UserError
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod

@@ -12,7 +12,8 @@ from typing import Any
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS, make_executor
 from nas.prepare.plan import PhasePlan
-from nas.run.config import TYPE_NAMES, Config, is_a
+from nas.run.config import Config
+from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import GIVEN, METHODS

@@ -12,21 +12,18 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nas.data._load import absolute_if_path, label_of
 from nas.system.files import OtherVersionError
+from nas.system.text import parse_time
+from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
 
-Plan = TypeVar("Plan")
-
 DEFAULT_TIME = "5m"
-UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_THREADS = 1024
 WITHOUT_EFFECT = {"plugins", "data_dir", "cache", "threads", "workers", "executor", "ray_address"}
 """Fields that say where and how; what is searched for names plug-ins, wherever they lie."""
-
-TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,54 +256,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for name in names
         if old.get(name) != new.get(name)
     ]
-
-
-def parse_time(text: str) -> float:
-    """Seconds of a duration such as "90s", "20m" or "1.5h".
-
-    Raises:
-        UserError: If it is not one.
-    """
-    unit = UNITS_S.get(text[-1:])
-    try:
-        value = float(text[:-1])
-    except ValueError:
-        value = -1.0
-    if unit is None or not 0 < value < 1e6:
-        raise UserError(
-            f"time '{text}' is not a duration. "
-            "Write a number and s, m or h, such as 90s, 20m or 1.5h."
-        )
-    return value * unit
-
-
-def is_a(value: Any, kind: type) -> bool:
-    """Whether a value from a file or the command line is of this type; 3 is a number, true is not.
-
-    Args:
-        value: As TOML or JSON gave it.
-        kind: int, float, str or bool.
-    """
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    return isinstance(value, int | float if kind is float else kind)
-
-
-def from_document(cls: type[Plan], document: Mapping[str, Any]) -> Plan:
-    """The plan in a document; fields that its version did not have get their default.
-
-    Raises:
-        KeyError: If a field is missing that has no default.
-        ValueError: If a field is of the wrong type.
-    """
-    values = {}
-    for known in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if known.name in document or known.default is dataclasses.MISSING:
-            values[known.name] = value = document[known.name]
-            kind: Any = known.type
-            if kind in TYPE_NAMES and not is_a(value, kind):
-                raise ValueError(f"{known.name} is {value!r:.40}. It must be {TYPE_NAMES[kind]}")
-    return cls(**values)
 
 
 def checked_setting(name: str, value: Any, where: str) -> Any:

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.run.config import Config, parse_time
+from nas.run.config import Config
 from nas.system.files import append_line, read_json, read_lines, understood
+from nas.system.text import parse_time
 from search_spaces import UserError
 
 CONFIG, GROWN = "config.toml", "grown.jsonl"

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.run.config import from_document
 from nas.run.directory import log_step
 from nas.system.files import read_json, understood, write_json
+from nas.system.typed import from_document
 from search_spaces import Candidate, SearchSpace, UserError
 from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.executors._cluster import connected, nodes
-from nas.run.config import DEFAULT_TIME, Config, make_config, parse_time
+from nas.run.config import DEFAULT_TIME, Config, make_config
 from nas.run.directory import locked
 from nas.run.own_files import keep_plugins
-from nas.sweep.file import Search, Sweep, read_sweep
+from nas.sweep.file import read_sweep
 from nas.sweep.jobs import (
     FAILED,
     OUTCOMES,
@@ -38,9 +38,11 @@ from nas.sweep.jobs import (
     Watcher,
     with_tuples,
 )
+from nas.sweep.plan import Search, Sweep
 from nas.sweep.storage import fetch
 from nas.system.environment import num_cores
 from nas.system.files import make_folder, read_json, write_json, write_text
+from nas.system.text import parse_time
 from search_spaces import UserError, loaded_plugins
 
 SWEEP_FILE, TUNE = "sweep.toml", "tune"

@@ -19,8 +19,8 @@ from typing import Any
 from ray import tune
 
 from nas.run.directory import read_front
-from nas.sweep.file import SweepOptions
 from nas.sweep.jobs import FAILED, FINISHED, PLAN, Outcomes, SweepJob
+from nas.sweep.plan import SweepOptions
 from nas.sweep.storage import is_url, working_copy
 from nas.system.reporter import Silent
 from search_spaces import UserError, load_plugin_texts

@@ -1,6 +1,8 @@
-"""Lists and settings that a user writes as text."""
+"""Lists, durations and settings that a user writes as text."""
 
 import json
+
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
@@ -24,6 +26,27 @@ def fractions(text: str | None) -> tuple[float, ...] | None:
         raise UserError(
             f"sparsity '{text}' is not a list of fractions. Write them with commas: 0,0.25,0.5"
         ) from error
+
+
+def parse_time(text: str) -> float:
+    """Seconds of a duration such as "90s", "20m" or "1.5h".
+
+    Raises:
+        UserError: If it is not one.
+    """
+    from search_spaces import UserError
+
+    unit = UNITS_S.get(text[-1:])
+    try:
+        value = float(text[:-1])
+    except ValueError:
+        value = -1.0
+    if unit is None or not 0 < value < 1e6:
+        raise UserError(
+            f"time '{text}' is not a duration. "
+            "Write a number and s, m or h, such as 90s, 20m or 1.5h."
+        )
+    return value * unit
 
 
 def setting(text: str) -> tuple[str, float | int | str]:

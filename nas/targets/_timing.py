@@ -83,6 +83,8 @@ def measure(
     measured_at = now()
     total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
     deadline = time.monotonic() + total_s
+    job: dict[str, Any] = {"target": target_name, "threads": threads, "batch": batch}
+    job["plugins"] = _plugins_of(target_name)
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     for process in range(processes + spares):
@@ -91,10 +93,7 @@ def measure(
         share_s = total_s / processes
         if process < processes:
             share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
-        job: dict[str, Any] = {"target": target_name, "threads": threads, "batch": batch}
-        job["plugins"] = _plugins_of(target_name)
-        job |= {"seed": process, "budget_s": share_s}
-        _time_once(job, files, rows, errors)
+        _time_once({**job, "seed": process, "budget_s": share_s}, files, rows, errors)
         if progress is not None:
             progress(min(process + 1, processes), processes)
     kept = _fastest(rows, processes)

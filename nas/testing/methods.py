@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.run.config import TYPE_NAMES
+from nas.system.typed import TYPE_NAMES
 from nas.testing._by_name import by_name
 from nas.testing._expect import refused, require
 from nas.testing._tensors import noise

@@ -15,8 +15,9 @@ import pytest
 
 from nas.cli import app as cli
 from nas.run.directory import read_config_of, read_front
-from nas.sweep.file import Sweep, read_sweep
+from nas.sweep.file import read_sweep
 from nas.sweep.jobs import Outcomes
+from nas.sweep.plan import Sweep
 from nas.sweep.storage import fetch, put_back, working_copy
 from nas.sweep.sweep import fetch_runs, opened, run_sweep
 from nas.sweep.tune import resources_of

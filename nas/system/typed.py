@@ -1,0 +1,38 @@
+"""Values of files and of the command line against the types of dataclass fields."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def is_a(value: Any, kind: type) -> bool:
+    """Whether a value from a file or the command line is of this type; 3 is a number, true is not.
+
+    Args:
+        value: As TOML or JSON gave it.
+        kind: int, float, str or bool.
+    """
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def from_document(cls: type[Record], document: Mapping[str, Any]) -> Record:
+    """The record in a document; fields that its version did not have get their default.
+
+    Raises:
+        KeyError: If a field is missing that has no default.
+        ValueError: If a field is of the wrong type.
+    """
+    values = {}
+    for known in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if known.name in document or known.default is dataclasses.MISSING:
+            values[known.name] = value = document[known.name]
+            kind: Any = known.type
+            if kind in TYPE_NAMES and not is_a(value, kind):
+                raise ValueError(f"{known.name} is {value!r:.40}. It must be {TYPE_NAMES[kind]}")
+    return cls(**values)
