@@ -58,8 +58,8 @@ ROOMS = [
 
 NEVER_NAMES_TORCH = ("search_spaces", "reports")
 STARTS_WITHOUT_TORCH = ("search_spaces", "nas", "reports")
-PRINTS = ("nas/cli/app.py", "_worker.py")
-"""Files that end like this talk to a person, or to the process that started them, by printing."""
+PRINTS = "_worker.py"
+"""Files that end like this answer the process that started them by printing."""
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec"}
@@ -144,6 +144,15 @@ def dotted(node: ast.expr) -> str:
     return ""
 
 
+def num_lines(node: ast.stmt) -> int:
+    assert node.end_lineno is not None
+    return node.end_lineno - node.lineno + 1
+
+
+def num_lines_of_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return 0 if ast.get_docstring(function) is None else num_lines(function.body[0])
+
+
 def test_every_package_has_files_to_look_at() -> None:
     assert {package_of(file) for file in FILES} == set(ALLOWED)
 
@@ -203,13 +212,13 @@ def test_files_are_short() -> None:
 
 
 def test_functions_are_short() -> None:
-    """Lines from the first statement on: a command's list of flags is no code to follow."""
+    """Signature and statements: what a docstring explains does not count."""
     assert not [
         f"{file}:{node.lineno} {node.name}"
         for file in FILES
         for node in ast.walk(tree(file))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno - node.body[0].lineno >= LONGEST_FUNCTION
+        and num_lines(node) - num_lines_of_docstring(node) > LONGEST_FUNCTION
     ]
 
 
@@ -218,7 +227,7 @@ def test_every_module_says_what_it_is_for() -> None:
     assert not silent
 
 
-def test_only_the_command_line_and_workers_print() -> None:
+def test_only_workers_print() -> None:
     files = [file for file in FILES if not file.endswith(PRINTS)]
     assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name == "print"]
 
