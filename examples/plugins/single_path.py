@@ -1,7 +1,7 @@
 """A training method: one uniformly drawn member per batch, on labels.
 
 Source: Guo et al., Single Path One-Shot Neural Architecture Search with Uniform Sampling (2020),
-section 3.2. Departure: members beyond the budgets are drawn again.
+section 3.2. Departure: it is the first of 64 draws that is within the budgets, if one is.
 """
 
 from collections.abc import Callable

@@ -87,7 +87,7 @@ class AbstractExecutor(ABC):
         """Ready to score; at its end nothing that it started runs any more."""
 
     def timer(self, target: str, threads: int) -> Timer:
-        """What times files where this executor's scores do not run at the same time.
+        """Times files on a machine where none of this executor's scores runs meanwhile.
 
         Args:
             target: Name of the runtime.

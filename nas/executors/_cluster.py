@@ -27,7 +27,7 @@ ENVIRONMENT = {
 PASSED_ON = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "NAS_DATA")
 """Of the driver's environment, to processes on other nodes."""
 
-INSTALL = "pip install 'pareto-nas[ray]'"
+INSTALL = "pip install -e '.[ray]' in the checkout of pareto-nas"
 
 
 def check_address(address: str) -> None:

@@ -36,7 +36,7 @@ WIDTHS = (4, 6, 8, 12, 16, 24)
 HEAD_DIMS = (4, 8)
 SPARSITIES = (0.0, 0.25, 0.5, 0.9)
 TRIES = 20
-"""Draws for each that is wanted; so many may be refused."""
+"""Draws per wanted one: more refusals than that are the operator's mistake."""
 
 Choose = Callable[[Sequence[Any]], Any]
 """Draws one of several."""
@@ -73,7 +73,7 @@ def draw_family(operator: str, choose: Choose) -> tuple[Signature, Signature]:
 
 
 def seeded(operator: str, draw: Callable[[str, Choose], Any], number: int) -> Iterator[Any]:
-    """So many seeded draws, without those that the operator refuses.
+    """`number` seeded draws, without those that the operator refuses.
 
     Raises:
         AssertionError: If it refuses nearly all.

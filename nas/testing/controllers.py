@@ -33,7 +33,7 @@ YARDSTICK = "random"
 """Every other controller is better."""
 
 FEW_TRIALS: Mapping[str, int] = {"gp": 30}
-"""Of a comparison with the yardstick, for those that take a quarter of a second each."""
+"""Of the comparison with the yardstick, for controllers that take a quarter of a second per ask."""
 
 TINY: tuple[tuple[tuple[Choice, ...], int], ...] = (
     ((Choice("width", (8,)),), 1),

@@ -141,13 +141,13 @@ OF_BATCHES: tuple[Callable[[AbstractMethod], None], ...] = (
     check_a_stopped_training_continues,
     check_two_processes_learn_what_one_learns,
 )
-"""Of any method."""
+"""Of methods, whoever makes them."""
 
 OF_FIELDS: tuple[Callable[[AbstractMethod], None], ...] = (
     check_members_are_of_the_space,
     check_further_fields_are_settings,
 )
-"""Of a method that training can make."""
+"""Of registered methods, which training makes from their name and `--set`."""
 
 
 def example(name: str) -> AbstractMethod:

@@ -21,6 +21,9 @@ OPERATORS = ("conv", "attention", "mixer")
 REFERENCE_M = np.array([60_000.0, 2_000.0])
 """Worse than any network worth having: log-loss, multiply-adds."""
 
+NOTHING_KNOWN = NothingKnown()
+"""The model of a problem whose costs only an evaluation says."""
+
 
 def toy_space(blocks: Sequence[int] = BLOCKS) -> SearchSpace:
     """The space with at most `len(blocks)` blocks."""
@@ -95,6 +98,3 @@ def search(
             break
         trials += [trial_of(len(trials) + i, candidate) for i, candidate in enumerate(candidates)]
     return trials
-
-
-NOTHING_KNOWN = NothingKnown()
