@@ -1,6 +1,7 @@
 """A run *is* a directory: everything a search knows is in its files, nothing in memory matters.
 
     config.toml           the resolved configuration; a run continues only with the same one
+    .lock, .lock_holder   one process at a time works on a run, and which one it is
     space.py, plugins/    the user's own space file and plug-ins, where some were given
     space.json            choices and network, after trimming to the budget
     env.json              interpreter, versions, processor
