@@ -3,6 +3,7 @@
     config.toml           the resolved configuration; a run continues only with the same one
     space.py, plugins/    the user's own space file and plug-ins, where some were given
     space.json            choices and network, after trimming to the budget
+    trained_space.json    what training left of them, where the method gave some up
     env.json              interpreter, versions, processor
     data.json             what identifies the images: classes, sizes, mean and deviation
     sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
@@ -72,6 +73,7 @@ from nas.system.files import (
 from search_spaces import SearchSpace, UserError
 
 WEIGHTS = "supernet.safetensors"
+SPACE, TRAINED_SPACE = "space.json", "trained_space.json"
 LOG_LINES = 100
 
 
@@ -257,13 +259,23 @@ def read_front(path: Path) -> dict[str, Any]:
 
 
 def read_space(path: Path) -> SearchSpace:
-    """The recorded space of a run: its choices after trimming.
+    """The space that a run searches: trimmed, and without what its training gave up.
 
     Operators of plug-ins are those that the run keeps.
     """
-    document = read_json(path / "space.json")
-    load_named(path, json.dumps(document, ensure_ascii=False))
-    with understood(f"'{path}/space.json'"):
+    is_shrunk = (path / TRAINED_SPACE).exists() and (path / WEIGHTS).exists()
+    return _space_in(path / (TRAINED_SPACE if is_shrunk else SPACE))
+
+
+def read_begun_space(path: Path) -> SearchSpace:
+    """The space that a run's training begins with."""
+    return _space_in(path / SPACE)
+
+
+def _space_in(file: Path) -> SearchSpace:
+    document = read_json(file)
+    load_named(file.parent, json.dumps(document, ensure_ascii=False))
+    with understood(f"'{file}'"):
         space = SearchSpace.from_json(document)
         space.candidate([0] * len(space.choices))  # what is wrong in it would show only later
         return space

@@ -59,3 +59,11 @@ class AbstractMethod(ABC):
             Arrays of the same names, shapes and types as before.
         """
         return state
+
+    def remaining(self, state: State) -> SearchSpace:
+        """What of the space is trained to the end: all that a search is offered.
+
+        Args:
+            state: After the last step.
+        """
+        return self.space
