@@ -6,7 +6,7 @@
 A method is named with its settings. Each is given the steps, batch and precision that a search
 would plan for it in `--time` seconds, and is trained from fresh weights, with as many processes as
 a search uses; seconds are those that training took. Multiply-adds are those of forward passes of
-members, in 1e12. Judged is a fixed sample of unpruned fp32 networks within the budget, the same
+members, in 1e9. Judged is a fixed sample of unpruned fp32 networks within the budget, the same
 for all methods and seeds, by log-loss on `--images` of the search split after batch-norm
 recalibration. `remaining` is the mean of a sample of what the method still trains at its end.
 """
@@ -46,7 +46,7 @@ from supernets.train import TrainPlan, train
 
 METHODS = "sandwich,sandwich:num_random=0,sortednet,delayed,shrinking"
 MACS = "benchmark_macs"
-HEADER = ["method", "steps x batch", "seconds", "1e12 MACs", "mean", "best", "remaining"]
+HEADER = ["method", "steps x batch", "seconds", "1e9 MACs", "mean", "best", "remaining"]
 
 
 @final
@@ -176,7 +176,7 @@ def row(text: str, results: Sequence[Result]) -> list[str]:
         text,
         " ".join(f"{r.plan.steps}x{r.plan.images_per_step}" for r in results),
         shown([r.seconds for r in results], ".0f"),
-        shown([r.macs / 1e12 for r in results], ".2f"),
+        shown([r.macs / 1e9 for r in results], ".1f"),
         f"{shown(means)} ({mean(means):.3f})",
         shown([min(r.losses) for r in results]),
         shown([mean(r.remaining) for r in results]),
