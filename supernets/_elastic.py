@@ -81,6 +81,14 @@ class AbstractElastic(nn.Module, ABC):
             if all(role is None or not _is_nothing(sizes[role]) for role in roles)
         }
 
+    def restricted_state(self, largest: Signature) -> dict[str, Tensor]:
+        """State of the family whose largest member is this one, which is not pruned."""
+        state = {f"full.{name}": tensor for name, tensor in self.weights(largest).items()}
+        for group in self.prunable:
+            name = f"importance_{group}"
+            state[name] = self.get_buffer(name)[: largest.kept.number(group)]
+        return state
+
     def kept(self, group: str, size: int, signature: Signature) -> Index:
         """Which of the first `size` members of a group remain in this signature."""
         num_kept = signature.kept.number(group)

@@ -32,6 +32,7 @@ class Context:
         supernet: In training mode.
         plan: How it is trained.
         turn: Number of the batch, from 0; a step of the optimizer takes one or several.
+        share_done: Of the steps, those before this batch's, in [0, 1).
         images_BCHW: Augmented and normalised.
         labels_B: Their classes.
         rng: Belongs to this batch alone, as does all randomness of a step.
@@ -42,6 +43,7 @@ class Context:
     supernet: Supernet
     plan: TrainPlan
     turn: int
+    share_done: float
     images_BCHW: Tensor
     labels_B: Tensor
     rng: np.random.Generator

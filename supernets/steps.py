@@ -29,10 +29,12 @@ class SupernetBatches(AbstractBatches):
     Attributes:
         plan: Precision, memory format, smoothing, seed.
         method: Trains members on a batch.
+        share_done: Of the training, before any batch; None for what the batch's number says.
     """
 
     plan: TrainPlan
     method: AbstractMethod
+    share_done: float | None = None
 
     def initial_state(self) -> State:
         """The method's."""
@@ -43,12 +45,15 @@ class SupernetBatches(AbstractBatches):
     ) -> tuple[Losses, State]:
         """Adds gradients; the losses in the method's order, and its report."""
         assert isinstance(network, Supernet)
-        plan = self.plan
+        plan, share_done = self.plan, self.share_done
+        if share_done is None:
+            share_done = turn // plan.shards / plan.steps
         images_BCHW, labels_B = _laid_out(images.batch(turn, plan.batch_size, plan.seed), plan)
         context = Context(
             supernet=network,
             plan=plan,
             turn=turn,
+            share_done=share_done,
             images_BCHW=images_BCHW,
             labels_B=labels_B,
             rng=np.random.default_rng([plan.seed, 3, turn]),

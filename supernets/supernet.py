@@ -53,6 +53,19 @@ class ElasticSlot(nn.Module):
         mlp = self.mlp.weights(signature)
         return state | {f"mlp.{name}": tensor for name, tensor in mlp.items()}
 
+    def restricted_state(self, largest: dict[str, Signature]) -> dict[str, Tensor]:
+        """State of the slot whose largest signatures are these; they are not pruned."""
+        families = {f"operators.{name}": s for name, s in largest.items()}
+        if mixers := [s for s in largest.values() if is_mixer(s.operator)]:
+            families["mlp"] = reduce(elementwise_largest, mixers)
+        state: dict[str, Tensor] = {}
+        for place, signature in families.items():
+            family = self.get_submodule(place)
+            assert isinstance(family, AbstractElastic)
+            own = family.restricted_state(signature)
+            state |= {f"{place}.{name}": tensor for name, tensor in own.items()}
+        return state
+
     def forward(self, x_BCHW: Tensor, signature: Signature) -> Tensor:
         """What the plain module of this signature computes with the shared weights."""
         plain = plain_class(signature.operator)
@@ -107,6 +120,18 @@ class Supernet(nn.Module):
         assert not unexpected, unexpected
         assert all(name.endswith("num_batches_tracked") for name in missing), missing
         return network.eval()
+
+    def restricted(self, space: SearchSpace) -> "Supernet":
+        """The supernet of a part of the space, in which members are what they are in this one.
+
+        Args:
+            space: This one's with fewer options; it has members that are not pruned.
+        """
+        found = Supernet(space)
+        for name, largest in largest_signatures(space).items():
+            state = self._slot(name).restricted_state(largest)
+            found._slot(name).load_state_dict(state, strict=False)
+        return found.train(self.training)
 
     def rank(self, criterion: str = DEFAULT_CRITERION) -> None:
         """Orders prunable channels and heads by the importance of their weights as they are.

@@ -11,27 +11,23 @@ process). How many processes share the batches changes nothing (`supernets.team`
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from search_spaces import UserError
-from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.criteria._base import DEFAULT_CRITERION
 from supernets.images import Images
-from supernets.optimizers._base import OPTIMIZERS, SCALE
+from supernets.optimizers._base import OPTIMIZERS
+from supernets.state import NOTHING, TrainState
 from supernets.team import AbstractBatches, Losses, State, Team
 
 CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
 """At most this share of the time goes into writing checkpoints."""
-
-NOTHING: State = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +108,7 @@ def train(
     before_step: Callable[[int], None] = lambda step: None,
     processes: int = 1,
     threads: int = 0,
-) -> None:
+) -> State:
     """Train a network in place; it ends with averaged weights after `plan.steps` steps.
 
     Continues from the checkpoint in `directory` if there is one.
@@ -128,12 +124,15 @@ def train(
         processes: Share the batches of a step; more than `plan.shards` are of no use.
         threads: Of each process; 0 for as many as this one has.
 
+    Returns:
+        What batches keep after the last step.
+
     Raises:
         DivergedError: If the loss stops being a finite number.
         UserError: If the checkpoint does not fit, or a process ends.
     """
     _lay_out(network, plan)
-    state = TrainState(network, plan, batches.initial_state())
+    state = fresh_state(network, plan, batches.initial_state())
     path = directory / CHECKPOINT_FILE
     if path.exists():
         state.load(path)
@@ -166,6 +165,7 @@ def train(
                 write_s = saved_at - write_started
     state.apply_average()
     network.eval()
+    return state.kept
 
 
 def seconds_per_step(
@@ -184,7 +184,7 @@ def seconds_per_step(
     With several processes the first step waits until all of them have begun.
     """
     _lay_out(network, plan)
-    state = TrainState(network, plan, batches.initial_state())
+    state = fresh_state(network, plan, batches.initial_state())
     seconds = []
     processes = min(processes, plan.shards)
     with Team(network, images, batches, processes=processes, threads=threads) as team:
@@ -202,113 +202,26 @@ def turns_of(step: int, plan: TrainPlan) -> range:
     return range(step * plan.shards, (step + 1) * plan.shards)
 
 
+def fresh_state(network: nn.Module, plan: TrainPlan, kept: State = NOTHING) -> TrainState:
+    """The state before the first step.
+
+    Args:
+        network: To be trained.
+        plan: How.
+        kept: What batches keep.
+    """
+    return TrainState(
+        network,
+        optimizer=plan.optimizer,
+        weight_decay=plan.weight_decay,
+        ema_decay=plan.ema_decay,
+        kept=kept,
+    )
+
+
 def _lay_out(network: nn.Module, plan: TrainPlan) -> None:
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     network.to(memory_format=layout).train()  # type: ignore[call-overload]
-
-
-class TrainState:
-    """What a checkpoint holds: weights, their average, optimizers' moments, the next step, and what
-    batches keep.
-    """
-
-    def __init__(self, network: nn.Module, plan: TrainPlan, kept: State = NOTHING) -> None:
-        self.network = network
-        self.names, self.parameters = zip(*network.named_parameters(), strict=True)
-        self.average = [parameter.detach().clone() for parameter in self.parameters]
-        self.optimizers = OPTIMIZERS.get(plan.optimizer)().build(
-            network, weight_decay=plan.weight_decay
-        )
-        self.step = 0
-        self.kept = _arrays(kept)
-        self._ema_decay = plan.ema_decay
-
-    def advance(self, rate: float) -> None:
-        """One step along the gradients at this learning rate."""
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group[SCALE]
-            optimizer.step()
-        self.step += 1
-        self.update_average()
-
-    def update_average(self) -> None:
-        """Moves the averaged weights towards the current ones; early averages forget faster."""
-        decay = min(self._ema_decay, (1 + self.step) / (10 + self.step))
-        current = [parameter.detach() for parameter in self.parameters]
-        torch._foreach_lerp_(self.average, current, 1 - decay)
-
-    @torch.no_grad()
-    def apply_average(self) -> None:
-        """Gives the network the averaged weights."""
-        for parameter, average in zip(self.parameters, self.average, strict=True):
-            parameter.copy_(average)
-
-    def keep(self, kept: State) -> None:
-        """Replaces what batches keep.
-
-        Raises:
-            UserError: If its names, shapes or types are others, which no checkpoint could continue.
-        """
-        new = _arrays(kept)
-        if _layout(new) != _layout(self.kept):
-            raise UserError(
-                f"the training method keeps {_layout(new)} after step {self.step}, and before it "
-                f"{_layout(self.kept)}. Its `fold` must leave names, shapes and types as they are."
-            )
-        self.kept = new
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        tensors = {f"model.{n}": t for n, t in self.network.state_dict().items()}
-        tensors |= {f"average.{n}": t for n, t in zip(self.names, self.average, strict=True)}
-        for name, parameter in zip(self.names, self.parameters, strict=True):
-            for key, value in self._moments(parameter).items():
-                tensors[f"{key}.{name}"] = value
-        tensors |= {f"method.{name}": torch.tensor(value) for name, value in self.kept.items()}
-        write_tensors(path, tensors, {"step": self.step})
-
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint.
-
-        Raises:
-            UserError: If it belongs to another network, or what its batches kept to other batches.
-        """
-        tensors, document = read_tensors(path)
-        model = _under("model.", tensors)
-        if not same_shapes(model, self.network):
-            raise UserError(
-                f"checkpoint '{path}' belongs to another network. "
-                "Delete it to train from the start, or use the space it was trained with."
-            )
-        kept = {name: tensor.numpy() for name, tensor in _under("method.", tensors).items()}
-        if _layout(kept) != _layout(self.kept):
-            raise UserError(
-                f"checkpoint '{path}' belongs to another training method: it keeps "
-                f"{_layout(kept)}, and this one keeps {_layout(self.kept)}. "
-                "Delete it to train from the start, or use the method it was trained with."
-            )
-        self.kept = kept
-        self.network.load_state_dict(model)
-        average = _under("average.", tensors)
-        by_name = dict(zip(self.names, self.parameters, strict=True))
-        owners = {p: o for o in self.optimizers for g in o.param_groups for p in g["params"]}
-        for i, name in enumerate(self.names):
-            self.average[i].copy_(average[name])
-        for key, tensor in tensors.items():
-            moment, _, name = key.partition(".")
-            if moment in ("model", "average", "method"):
-                continue
-            parameter = by_name[name]
-            is_like = tensor.shape == parameter.shape
-            value = torch.empty_like(parameter).copy_(tensor) if is_like else tensor
-            owners[parameter].state[parameter][moment] = value
-        self.step = document["step"]
-
-    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
-        """What the optimizers keep of a parameter, by name."""
-        found = (o.state[parameter] for o in self.optimizers if parameter in o.state)
-        return next(found, {})
 
 
 def learning_rate(step: int, plan: TrainPlan) -> float:
@@ -320,7 +233,7 @@ def learning_rate(step: int, plan: TrainPlan) -> float:
     return plan.peak_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _advance(state: "TrainState", plan: TrainPlan, step: int, losses: Losses) -> float:
+def _advance(state: TrainState, plan: TrainPlan, step: int, losses: Losses) -> float:
     """Steps along the gradients that are there; the learning rate."""
     rate = learning_rate(step, plan)
     norm = torch.nn.utils.clip_grad_norm_(state.parameters, plan.clip_norm)
@@ -331,33 +244,3 @@ def _advance(state: "TrainState", plan: TrainPlan, step: int, losses: Losses) ->
         )
     state.advance(rate)
     return rate
-
-
-def _arrays(state: State) -> dict[str, np.ndarray]:
-    """What batches keep, as a checkpoint can hold it.
-
-    Raises:
-        UserError: If something of it is no number and no array of numbers.
-    """
-    arrays = {name: np.asarray(value) for name, value in state.items()}
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf":
-            raise UserError(
-                f"the training method keeps '{name}' of type {array.dtype}. "
-                "What it keeps must be arrays of numbers or booleans."
-            )
-    return arrays
-
-
-def _layout(state: State) -> str:
-    """Names, types and shapes, such as "loss float64 (3,)"."""
-    found = (f"{name} {array.dtype} {array.shape}" for name, array in sorted(state.items()))
-    return ", ".join(found) or "nothing"
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in _items(prefix, tensors)}
-
-
-def _items(prefix: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    return ((n, t) for n, t in tensors.items() if n.startswith(prefix))

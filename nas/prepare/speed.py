@@ -1,5 +1,6 @@
 """Short speed tests, from which plans are made: how long steps, scores and answers take here."""
 
+import itertools
 import statistics
 import tempfile
 import time
@@ -48,25 +49,32 @@ def time_steps(
 ) -> float:
     """Mean seconds per step of the supernet's training: members differ, and so do their steps.
 
+    The mean over a method's phases, by how long they are; each is timed in its middle.
+
     Args:
         supernet: Trained a little by it.
         images: To train on.
         plan: Precision and memory format.
         method: Which members.
         processes: That share a step; 0 for as many as will train it.
-        cycles: That are timed.
+        cycles: That are timed, of each phase.
     """
     cores = shared_cores(plan)
-    return seconds_per_step(
-        supernet,
-        images,
-        plan,
-        SupernetBatches(plan, method),
-        steps=CYCLE * cycles,
-        processes=processes or cores["processes"],
-        threads=cores["threads"],
-        average=statistics.mean,
-    )
+    step_s = 0.0
+    for begin, end in itertools.pairwise((*method.phases, 1.0)):
+        if begin == end:
+            continue
+        step_s += (end - begin) * seconds_per_step(
+            supernet,
+            images,
+            plan,
+            SupernetBatches(plan, method, share_done=(begin + end) / 2),
+            steps=CYCLE * cycles,
+            processes=processes or cores["processes"],
+            threads=cores["threads"],
+            average=statistics.mean,
+        )
+    return step_s
 
 
 def with_batch(

@@ -33,11 +33,12 @@ from nas.prepare.speed import shared_cores
 from nas.prepare.trim import announce, limit_rows, run_space
 from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
-from nas.run.directory import WEIGHTS, Run, log_step
+from nas.run.directory import TRAINED_SPACE, WEIGHTS, Run, log_step
 from nas.run.growth import as_begun, has_front
 from nas.run.own_files import keep_own_files, with_space_at_hand
-from nas.system.files import understood
+from nas.system.files import understood, write_json
 from nas.system.reporter import Reporter
+from search_spaces import SearchSpace
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
 from supernets.steps import SupernetBatches
@@ -119,6 +120,9 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         announce(document, reporter, is_trained=bool(config.supernet))
     with run.phase("train"):
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
+    if supernet.space is not problem.space:
+        space = supernet.space
+        problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))
     return Begun(run=run, data=data, problem=problem, train_plan=train_plan, supernet=supernet)
 
 
@@ -130,7 +134,10 @@ def trained_supernet(
     train_plan: TrainPlan,
     reporter: Reporter,
 ) -> Supernet:
-    """The supernet with trained weights: recorded, given, or trained now."""
+    """The supernet with trained weights: recorded, given, or trained now.
+
+    Its space is that of the problem, without what training gave up.
+    """
     space = problem.space
     supernet = Supernet(space, seed=config.seed)
     own = run.path / WEIGHTS
@@ -155,15 +162,33 @@ def trained_supernet(
         if step == train_plan.rank_step:
             supernet.rank(train_plan.criterion)
 
-    train(
+    method = make_method(config, problem, train_plan)
+    kept = train(
         supernet,
         training_images(data),
         train_plan,
-        SupernetBatches(train_plan, make_method(config, problem, train_plan)),
+        SupernetBatches(train_plan, method),
         directory=run.folder("train_state"),
         on_step=on_step,
         before_step=before_step,
         **shared_cores(train_plan),
     )
+    remaining = method.remaining(kept)
+    if remaining != space:
+        supernet = supernet.restricted(remaining)
+        write_json(run.path / TRAINED_SPACE, remaining.to_json())
+        run.event("train", "message", text=f"lost in training: {given_up(space, remaining)}")
+        lost = sum(space.cardinalities) - sum(remaining.cardinalities)
+        reporter.note(
+            f"options that lost in training, and are left out of the search: {lost}; "
+            f"{TRAINED_SPACE} has the rest"
+        )
     write_tensors(own, supernet.state_dict(), {"space": space.name})
     return supernet
+
+
+def given_up(space: SearchSpace, remaining: SearchSpace) -> str:
+    """The options of a space that a part of it has not, for people."""
+    left = {choice.name: choice.options for choice in remaining.choices}
+    lost = {c.name: [o for o in c.options if o not in left.get(c.name, ())] for c in space.choices}
+    return "; ".join(f"{name} {options}" for name, options in lost.items() if options)

@@ -11,7 +11,7 @@ from nas.prepare.reuse import donor_space
 from nas.problem.budget import format_value
 from nas.problem.problem import KnownMetrics, Limit
 from nas.run.config import Config
-from nas.run.directory import Run, read_space
+from nas.run.directory import SPACE, TRAINED_SPACE, Run, read_begun_space, read_space
 from nas.system.files import write_json
 from nas.system.reporter import Reporter
 from search_spaces import Choice, SearchSpace
@@ -31,17 +31,18 @@ def run_space(
 ) -> SearchSpace:
     """The recorded space: without options that fit no network within the limits.
 
-    With a given supernet it has the architectures of that one instead, whatever the limits are.
+    Once the supernet is trained, also without those that training gave up. With a given supernet
+    it has the architectures of that one instead, whatever the limits are.
     """
-    if not (run.path / "space.json").exists():
+    if not (run.path / SPACE).exists():
         trimmed, dropped = (
             (donor_space(config, space), {}) if config.supernet else trim(space, limits, model)
         )
         if dropped:
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())
             run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
-        write_json(run.path / "space.json", trimmed.to_json())
-    recorded = read_space(run.path)
+        write_json(run.path / SPACE, trimmed.to_json())
+    recorded = read_begun_space(run.path)
     fewer = len(space.choices) - len(recorded.choices)
     options = sum(space.cardinalities) - sum(recorded.cardinalities)
     if options and config.supernet:
@@ -51,7 +52,7 @@ def run_space(
             f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
             "the budget; space.json has the rest"
         )
-    return recorded
+    return read_space(run.path) if (run.path / TRAINED_SPACE).exists() else recorded
 
 
 def trim(

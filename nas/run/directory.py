@@ -4,6 +4,7 @@
     .lock, .lock_holder   one process at a time works on a run, and which one it is
     space.py, plugins/    the user's own space file and plug-ins, where some were given
     space.json            choices and network, after trimming to the budget
+    trained_space.json    what training left of them, where the method gave some up
     env.json              interpreter, versions, processor
     data.json             what identifies the images: classes, sizes, mean and deviation
     sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
@@ -78,6 +79,7 @@ WEIGHTS = "supernet.safetensors"
 LOCK, LOCK_HOLDER = ".lock", ".lock_holder"
 """Two files, because Windows lets nobody read a locked one."""
 
+SPACE, TRAINED_SPACE = "space.json", "trained_space.json"
 LOG_LINES = 100
 
 
@@ -267,13 +269,23 @@ def read_front(path: Path) -> dict[str, Any]:
 
 
 def read_space(path: Path) -> SearchSpace:
-    """The recorded space of a run: its choices after trimming.
+    """The space that a run searches: trimmed, and without what its training gave up.
 
     Operators of plug-ins are those that the run keeps.
     """
-    document = read_json(path / "space.json")
-    load_named(path, json.dumps(document, ensure_ascii=False))
-    with understood(f"'{path}/space.json'"):
+    is_shrunk = (path / TRAINED_SPACE).exists() and (path / WEIGHTS).exists()
+    return _space_in(path / (TRAINED_SPACE if is_shrunk else SPACE))
+
+
+def read_begun_space(path: Path) -> SearchSpace:
+    """The space that a run's training begins with."""
+    return _space_in(path / SPACE)
+
+
+def _space_in(file: Path) -> SearchSpace:
+    document = read_json(file)
+    load_named(file.parent, json.dumps(document, ensure_ascii=False))
+    with understood(f"'{file}'"):
         space = SearchSpace.from_json(document)
         space.candidate([0] * len(space.choices))  # what is wrong in it would show only later
         return space

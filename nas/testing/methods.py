@@ -29,8 +29,8 @@ from supernets.train import CHECKPOINT_FILE, Progress, TrainPlan, train, turns_o
 PLAN = TrainPlan(steps=6, batch_size=8, shards=3, rank_at=0.5, channels_last=True, checkpoint_s=0.0)
 """Three batches a step: with two processes, one of them is alone in the second round."""
 
-TURNS = range(8)
-"""As many batches as every method of ours needs to come round."""
+TURNS = range(0, PLAN.steps * PLAN.shards, 2)
+"""Over the whole training, and as many as every method of ours needs to come round."""
 
 SIDE, NUM_IMAGES, CLASSES = 16, 40, 10
 
@@ -53,6 +53,15 @@ def check_members_are_of_the_space(method: AbstractMethod) -> None:
         pruned.append(bool(np.array(members)[:, columns].any()))
     require(not any(pruned[:4]), "members of a batch before `sparse_from` are pruned")
     require(any(pruned[4:]), "no member is pruned from batch `sparse_from` on")
+
+
+def check_phases_divide_the_training(method: AbstractMethod) -> None:
+    """Phases follow each other from the beginning of the training."""
+    begins = [*method.phases, 1.0]
+    require(
+        begins[0] == 0.0 and begins == sorted(begins),
+        f"phases begin at {method.phases}; the first must begin at 0, and all before 1",
+    )
 
 
 def check_further_fields_are_settings(method: AbstractMethod) -> None:
@@ -145,6 +154,7 @@ OF_BATCHES: tuple[Callable[[AbstractMethod], None], ...] = (
 
 OF_FIELDS: tuple[Callable[[AbstractMethod], None], ...] = (
     check_members_are_of_the_space,
+    check_phases_divide_the_training,
     check_further_fields_are_settings,
 )
 """Of registered methods, which training makes from their name and `--set`."""

@@ -13,7 +13,8 @@ from nas.testing._expect import require
 from nas.testing._tensors import noise, randomise_
 from supernets.context import autocast
 from supernets.optimizers._base import OPTIMIZERS, SCALE
-from supernets.train import TrainPlan, TrainState, learning_rate
+from supernets.state import TrainState
+from supernets.train import TrainPlan, fresh_state, learning_rate
 
 STEPS = 3
 
@@ -42,7 +43,7 @@ class Small(nn.Module):
 def check_a_step_lowers_the_loss(name: str) -> None:
     """A step at a tenth of its rate lowers the loss."""
     network, plan = _small(), _plan(name)
-    state = TrainState(network, plan)
+    state = fresh_state(network, plan)
     before = _lesson(network)
     state.advance(0.1 * plan.peak_rate)
     after = _lesson(network)
@@ -54,7 +55,7 @@ def check_steps_at_its_own_rate_solve_least_squares(name: str) -> None:
     network = nn.Linear(6, 4)
     randomise_(network, seed=1)
     plan = TrainPlan(steps=60, optimizer=name, weight_decay=0.0)
-    state = TrainState(network, plan)
+    state = fresh_state(network, plan)
     x = noise(32, 6)
     with torch.no_grad():
         target = network(x) + 0.1 * x @ noise(6, 4, seed=1)
@@ -81,7 +82,7 @@ def check_every_parameter_is_stepped_exactly_once(name: str) -> None:
         f"a parameter group has no '{SCALE}' above 0: make groups with `group`",
     )
     before = [parameter.clone() for parameter in network.parameters()]
-    state = TrainState(network, _plan(name))
+    state = fresh_state(network, _plan(name))
     _lesson(network)
     state.advance(0.01)
     for (n, after), old in zip(network.named_parameters(), before, strict=True):
@@ -94,7 +95,7 @@ def check_a_network_of_one_kind_of_weights_is_stepped_too(name: str) -> None:
     for network in (nn.Linear(3, 3, bias=False), nn.LayerNorm(3)):
         randomise_(network, seed=1)
         before = next(network.parameters()).clone()
-        state = TrainState(network, _plan(name))
+        state = fresh_state(network, _plan(name))
         network(noise(4, 3)).square().mean().backward()
         state.advance(0.01)
         is_stepped = not torch.equal(next(network.parameters()), before)
@@ -104,7 +105,7 @@ def check_a_network_of_one_kind_of_weights_is_stepped_too(name: str) -> None:
 def check_what_has_no_gradient_stays_as_it_is(name: str) -> None:
     """What has no gradient stays as it is."""
     network = _small()
-    state = TrainState(network, _plan(name))
+    state = fresh_state(network, _plan(name))
     _lesson(network)
     state.advance(0.01)
     before = {n: parameter.clone() for n, parameter in network.named_parameters()}
@@ -123,7 +124,7 @@ def check_matrices_and_kernels_decay_and_norms_and_biases_do_not(name: str) -> N
     ends = []
     for weight_decay in (0.0, 0.5):
         network = _small()
-        state = TrainState(network, _plan(name, weight_decay=weight_decay))
+        state = fresh_state(network, _plan(name, weight_decay=weight_decay))
         _lesson(network)
         state.advance(0.1)
         ends.append(dict(network.named_parameters()))
@@ -145,7 +146,7 @@ def check_it_continues_from_a_checkpoint_to_the_very_same_weights(name: str) -> 
         ends = []
         for is_interrupted in (False, True):
             network = _small(channels_last=channels_last)
-            state = TrainState(network, plan)
+            state = fresh_state(network, plan)
             for step in range(2 * STEPS):
                 if is_interrupted and step == STEPS:
                     network, state = _continued(state, plan, channels_last=channels_last)
@@ -212,7 +213,7 @@ def _continued(
         file = Path(folder, "state.safetensors")
         state.save(file)
         network = _laid_out(Small(), channels_last=channels_last)
-        state = TrainState(network, plan)
+        state = fresh_state(network, plan)
         state.load(file)
     require(state.step == STEPS, f"after {STEPS} steps a checkpoint says {state.step}")
     return network, state

@@ -4,7 +4,14 @@ One file per method; `_base.py` is the contract, `_lessons.py` helps those that 
 """
 
 from supernets.methods._base import METHODS, AbstractMethod
-from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, AbstractLessons, Lesson
+from supernets.methods._lessons import (
+    LARGEST,
+    RANDOM,
+    SMALLEST,
+    AbstractLessons,
+    Lesson,
+    teach,
+)
 
 __all__ = [
     "LARGEST",
@@ -14,4 +21,5 @@ __all__ = [
     "AbstractLessons",
     "AbstractMethod",
     "Lesson",
+    "teach",
 ]

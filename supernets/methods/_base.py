@@ -28,6 +28,14 @@ class AbstractMethod(ABC):
 
     space: SearchSpace
 
+    @property
+    def phases(self) -> tuple[float, ...]:
+        """Where phases of training begin whose steps take differently long, the first at 0.
+
+        Shares of the steps, as in `Context.share_done`; each phase is timed in its middle.
+        """
+        return (0.0,)
+
     def initial_state(self) -> State:
         """Named arrays before the first step. They are part of the checkpoint."""
         return {}
@@ -51,3 +59,11 @@ class AbstractMethod(ABC):
             Arrays of the same names, shapes and types as before.
         """
         return state
+
+    def remaining(self, state: State) -> SearchSpace:
+        """What of the space is trained to the end: all that a search is offered.
+
+        Args:
+            state: After the last step.
+        """
+        return self.space

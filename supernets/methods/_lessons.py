@@ -1,6 +1,7 @@
-"""Methods whose batches are lists of members, taught by labels and by the batch's first one."""
+"""Batches that are lists of members, taught by labels and by the batch's first one."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import numpy as np
@@ -46,16 +47,21 @@ class AbstractLessons(AbstractMethod):
     @final
     def step(self, context: Context) -> Losses:
         """Adds gradients; the losses of the members in their order."""
-        teacher_BK: Tensor | None = None
-        losses = []
-        for lesson in self.plan(context.turn, context.rng):
-            logits_BK = context.logits(lesson.encoding, context.images_BCHW)
-            loss = context.label_loss(logits_BK, context.labels_B)
-            if teacher_BK is None:
-                teacher_BK = logits_BK.detach()
-            elif lesson.teacher_share:
-                distilled = context.distillation_loss(logits_BK, teacher_BK)
-                loss = torch.lerp(loss, distilled, lesson.teacher_share)
-            (loss * lesson.weight).backward()
-            losses.append((lesson.role, float(loss.detach())))
-        return losses
+        return teach(context, self.plan(context.turn, context.rng))
+
+
+def teach(context: Context, lessons: Sequence[Lesson]) -> Losses:
+    """Adds the gradients of a batch's lessons; the losses of the members in their order."""
+    teacher_BK: Tensor | None = None
+    losses = []
+    for lesson in lessons:
+        logits_BK = context.logits(lesson.encoding, context.images_BCHW)
+        loss = context.label_loss(logits_BK, context.labels_B)
+        if teacher_BK is None:
+            teacher_BK = logits_BK.detach()
+        elif lesson.teacher_share:
+            distilled = context.distillation_loss(logits_BK, teacher_BK)
+            loss = torch.lerp(loss, distilled, lesson.teacher_share)
+        (loss * lesson.weight).backward()
+        losses.append((lesson.role, float(loss.detach())))
+    return losses

@@ -9,18 +9,21 @@ batch is one of the many largest that the budget allows. The smallest sizes are 
 whatever operators they are dealt. Sparsity is sampled once channels have been ranked.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import final
 
 import numpy as np
 
 from search_spaces import Choice, SearchSpace
-from supernets.methods._lessons import LARGEST, SMALLEST
+from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 
 MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
 """Choices of which more leaves less to compute."""
+
+TURNS = (LARGEST, LARGEST, RANDOM, RANDOM, SMALLEST, SMALLEST, RANDOM, RANDOM)
+"""In pairs, so that two processes which share a step have about equally long work."""
 
 
 @final
@@ -32,11 +35,29 @@ class Members:
         space: What members there are.
         seed: Of the operators' decks.
         is_within: Which rows of encodings (N, C) the limits allow; None if they allow all.
+        options: Those that members have, by column and in order; all of columns that are not there.
     """
 
     space: SearchSpace
     seed: int = 0
     is_within: Callable[[np.ndarray], np.ndarray] | None = None
+    options: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def in_turn(
+        self, turn: int, rng: np.random.Generator, *, is_dense: bool, opened: float = 1.0
+    ) -> Lesson:
+        """One member, on labels: roles and operators take turns over batches.
+
+        Args:
+            turn: Number of the batch.
+            rng: Draws sizes.
+            is_dense: Whether nothing of it may be pruned.
+            opened: As in `draw`; at 0 all are largest ones.
+        """
+        card, place = divmod(turn, len(TURNS))
+        role = TURNS[place] if opened else LARGEST
+        encoding = self.draw(role, card, rng, place=place, is_dense=is_dense, opened=opened)
+        return Lesson(role, encoding)
 
     def draw(
         self,
@@ -46,6 +67,7 @@ class Members:
         *,
         place: int = 0,
         is_dense: bool = False,
+        opened: float = 1.0,
     ) -> tuple[int, ...]:
         """One member, by option indices.
 
@@ -55,31 +77,52 @@ class Members:
             rng: Draws sizes.
             place: Among members that are dealt at the same time, which have other operators each.
             is_dense: Whether nothing of it may be pruned.
+            opened: Share of the range of sizes, from the largest on, that they are drawn from.
         """
         encoding = self._sizes(role, rng)
+        if opened < 1.0:
+            self._raise(encoding, opened)
         if is_dense:
             encoding[self._sparsity] = 0
-        for column, deck in self._decks:
+        for column in self._dealt:
+            offered = self._offered(column)
+            deck = len(offered)
             order = _shuffled(self.seed, column, deck, card // deck)
-            encoding[column] = order[(card + place) % deck]
-        if role != SMALLEST:
+            encoding[column] = offered[order[(card + place) % deck]]
+        if role != SMALLEST or opened < 1.0:
             encoding = self._fitted(encoding, rng)
         return tuple(encoding.tolist())
 
     @cached_property
-    def _decks(self) -> tuple[tuple[int, int], ...]:
-        """Columns of what is dealt, and how many options each has."""
-        dealt = [*self.space.columns("operator"), *self.space.columns("stride")]
-        return tuple((column, len(self.space.choices[column].options)) for column in dealt)
+    def _dealt(self) -> list[int]:
+        return [*self.space.columns("operator"), *self.space.columns("stride")]
+
+    def _offered(self, column: int) -> tuple[int, ...]:
+        """Options of a column that members have."""
+        return self.options.get(column) or tuple(range(self.space.cardinalities[column]))
 
     @cached_property
     def _sparsity(self) -> list[int]:
         return self.space.columns("sparsity")
 
     def _sizes(self, role: str, rng: np.random.Generator) -> np.ndarray:
-        if role not in (LARGEST, SMALLEST):
-            return self.space.sample(rng, 1)[0]
-        return np.array([_extreme(x, largest=role == LARGEST) for x in self.space.choices])
+        if role in (LARGEST, SMALLEST):
+            extremes = [self._offered(column)[0] for column in range(len(self.space.choices))]
+            for column, upwards in self._sized.items():
+                extremes[column] = upwards[-1 if role == LARGEST else 0]
+            return np.array(extremes)
+        encoding = self.space.sample(rng, 1)[0]
+        for column, offered in self.options.items():
+            number = encoding[column] * len(offered) // self.space.cardinalities[column]
+            encoding[column] = offered[number]
+        return encoding
+
+    def _raise(self, encoding: np.ndarray, opened: float) -> None:
+        """Moves all sizes into the upper part of their range, in place."""
+        for column, upwards in self._sized.items():
+            lowest = round((1.0 - opened) * (len(upwards) - 1))
+            rank = upwards.index(encoding[column])
+            encoding[column] = upwards[lowest + rank * (len(upwards) - lowest) // len(upwards)]
 
     def _fitted(self, encoding: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The encoding, with random sizes reduced one by one until it is within the limits."""
@@ -97,11 +140,16 @@ class Members:
     @cached_property
     def _sizes_upwards(self) -> dict[int, list[int]]:
         """Of every column of sizes but sparsity: its options, from the smallest network's."""
-        fixed = {*self._sparsity, *(column for column, _ in self._decks)}
+        fixed = {*self._sparsity, *self._dealt}
+        return {c: upwards for c, upwards in self._sized.items() if c not in fixed}
+
+    @cached_property
+    def _sized(self) -> dict[int, list[int]]:
+        """Of every column whose options have an order: they, from the smallest network's."""
         return {
-            column: _upwards(choice)
+            column: [option for option in _upwards(choice) if option in self._offered(column)]
             for column, choice in enumerate(self.space.choices)
-            if column not in fixed and not _is_named(choice)
+            if not _is_named(choice)
         }
 
 
@@ -109,11 +157,6 @@ class Members:
 def _shuffled(seed: int, column: int, deck: int, round_number: int) -> tuple[int, ...]:
     rng = np.random.default_rng([seed, column, round_number])
     return tuple(rng.permutation(deck).tolist())
-
-
-def _extreme(choice: Choice, *, largest: bool) -> int:
-    """Option that makes the network largest or smallest; the first one where there is no size."""
-    return 0 if _is_named(choice) else _upwards(choice)[-1 if largest else 0]
 
 
 def _is_named(choice: Choice) -> bool:

@@ -20,11 +20,8 @@ import numpy as np
 
 from search_spaces import SearchSpace
 from supernets.methods._base import METHODS
-from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, AbstractLessons, Lesson
+from supernets.methods._lessons import AbstractLessons, Lesson
 from supernets.methods._members import Members
-
-TURNS = (LARGEST, LARGEST, RANDOM, RANDOM, SMALLEST, SMALLEST, RANDOM, RANDOM)
-"""In pairs, so that two processes which share a step have about equally long work."""
 
 
 @final
@@ -47,11 +44,7 @@ class SortedNet(AbstractLessons):
 
     def plan(self, turn: int, rng: np.random.Generator) -> list[Lesson]:
         """One member, on labels."""
-        round_number, place = divmod(turn, len(TURNS))
-        role = TURNS[place]
-        is_dense = turn < self.sparse_from
-        encoding = self._members.draw(role, round_number, rng, place=place, is_dense=is_dense)
-        return [Lesson(role, encoding)]
+        return [self._members.in_turn(turn, rng, is_dense=turn < self.sparse_from)]
 
     @cached_property
     def _members(self) -> Members:

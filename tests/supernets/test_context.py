@@ -40,6 +40,7 @@ def context_of(supernet: Supernet, images: Images, turn: int = 0) -> Context:
         supernet=supernet,
         plan=PLAN,
         turn=turn,
+        share_done=turn / PLAN.shards / PLAN.steps,
         images_BCHW=images_BCHW,
         labels_B=labels_B,
         rng=np.random.default_rng([PLAN.seed, 3, turn]),
@@ -199,3 +200,25 @@ def test_a_step_cannot_write_into_the_state(space: SearchSpace, images: Images) 
     lessons = SupernetBatches(PLAN, Careless(space))
     with pytest.raises(ValueError, match="read-only"):
         lessons(Supernet(space).train(), images, 0, lessons.initial_state())
+
+
+@dataclass(frozen=True)
+class Watching(AbstractMethod):
+    """Reports how far training is."""
+
+    space: SearchSpace
+
+    def step(self, context: Context) -> Losses:
+        context.report["share_done"] = context.share_done
+        return []
+
+
+def test_a_batch_knows_how_far_training_is(space: SearchSpace, images: Images) -> None:
+    """The batches of a step alike; a speed test says it."""
+    supernet = Supernet(space).train()
+    told = SupernetBatches(PLAN, Watching(space))
+    turns = range(PLAN.steps * PLAN.shards)
+    found = [float(told(supernet, images, turn, {})[1]["share_done"]) for turn in turns]
+    assert found == [0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75]
+    timed = SupernetBatches(PLAN, Watching(space), share_done=0.3)
+    assert timed(supernet, images, 7, {})[1]["share_done"] == 0.3

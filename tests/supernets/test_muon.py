@@ -13,7 +13,7 @@ from supernets.optimizers.muon import (
     Orthogonal,
     orthogonal,
 )
-from supernets.train import TrainPlan, TrainState
+from supernets.train import TrainPlan, fresh_state
 from tests.strategies import noise
 
 BAND = (0.68, 1.14)
@@ -149,6 +149,6 @@ def test_linear_layers_take_a_part_of_the_rate() -> None:
     for parameter in network.parameters():
         nn.init.zeros_(parameter)
         parameter.grad = torch.eye(4).reshape(parameter.shape)
-    TrainState(network, TrainPlan(steps=1)).advance(0.1)
+    fresh_state(network, TrainPlan(steps=1)).advance(0.1)
     convolution, linear = (parameter.flatten(1).detach() for parameter in network.parameters())
     torch.testing.assert_close(linear, LINEAR_SCALE * convolution)

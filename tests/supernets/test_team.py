@@ -24,7 +24,7 @@ from supernets.train import (
     CHECKPOINT_FILE,
     Progress,
     TrainPlan,
-    TrainState,
+    fresh_state,
     seconds_per_step,
     train,
     turns_of,
@@ -164,7 +164,7 @@ def test_a_killed_process_is_one_message_and_what_was_recorded_continues(
     monkeypatch.setattr(Worker, "__init__", start)
     with pytest.raises(UserError, match="has ended with code -9.*the same command continues"):
         trained(space, images, tmp_path, processes=2, on_step=kill)
-    state = TrainState(Supernet(space), PLAN)
+    state = fresh_state(Supernet(space), PLAN)
     state.load(tmp_path / CHECKPOINT_FILE)
     assert state.step == 6
     assert_equal(trained(space, images, tmp_path, processes=1), alone)

@@ -176,7 +176,7 @@ def test_a_checkpoint_of_another_method_is_refused(
         trained(space, images, tmp_path)
     assert (tmp_path / CHECKPOINT_FILE).read_bytes() == before
     more = mini_space(operators=("mbconv", "window", "raft"))
-    state = training.TrainState(Supernet(space), plan, Balanced(more).initial_state())
+    state = training.fresh_state(Supernet(space), plan, Balanced(more).initial_state())
     with pytest.raises(UserError, match=r"keeps loss float64 \(3,\)"):
         state.load(tmp_path / CHECKPOINT_FILE)
 
@@ -194,7 +194,7 @@ def test_a_checkpoint_without_a_state_continues_only_without_one(
 
 
 def test_a_state_that_no_checkpoint_could_continue_is_refused(space: SearchSpace) -> None:
-    state = training.TrainState(Supernet(space), PLAN, {"loss": np.zeros(2)})
+    state = training.fresh_state(Supernet(space), PLAN, {"loss": np.zeros(2)})
     state.keep({"loss": np.ones(2)})
     for other in ({}, {"loss": np.ones(3)}, {"loss": np.ones(2, int)}, {"lost": np.ones(2)}):
         with pytest.raises(UserError, match=r"before it loss float64 \(2,\). Its `fold` must"):
@@ -321,7 +321,7 @@ def test_without_forgetting_the_average_is_the_last_weights(
 ) -> None:
     found = trained(space, images, tmp_path, plan=replace(PLAN, ema_decay=0.0))
     current = Supernet(space)
-    state = training.TrainState(current, PLAN)
+    state = training.fresh_state(current, PLAN)
     state.load(tmp_path / CHECKPOINT_FILE)
     assert_equal(found, current)
 
@@ -331,7 +331,7 @@ def test_the_average_lags_behind_the_weights(
 ) -> None:
     found = trained(space, images, tmp_path)
     current = Supernet(space)
-    training.TrainState(current, PLAN).load(tmp_path / CHECKPOINT_FILE)
+    training.fresh_state(current, PLAN).load(tmp_path / CHECKPOINT_FILE)
     assert not torch.equal(
         found.slots["stem"].operators["stem"].full.layer.conv.weight,
         current.slots["stem"].operators["stem"].full.layer.conv.weight,
@@ -350,7 +350,7 @@ def test_the_rate_rises_to_its_peak_once_and_falls_to_nothing() -> None:
 
 def test_only_matrices_and_kernels_decay(space: SearchSpace) -> None:
     supernet = Supernet(space)
-    optimizers = training.TrainState(supernet, PLAN).optimizers
+    optimizers = training.fresh_state(supernet, PLAN).optimizers
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     assert {group["weight_decay"] for group in groups} == {PLAN.weight_decay, 0.0}
     for group in groups:

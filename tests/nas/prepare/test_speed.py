@@ -1,8 +1,12 @@
-"""The batch that suits a time: it grows while many steps remain."""
+"""Speed tests of training: a method's phases, and the batch that suits a time."""
 
 import pytest
 
-from nas.prepare.speed import MANY_STEPS, with_batch
+from nas.prepare.speed import MANY_STEPS, time_steps, with_batch
+from nas.testing.methods import small_images, small_space
+from supernets.methods.delayed import Delayed
+from supernets.steps import SupernetBatches
+from supernets.supernet import Supernet
 from supernets.train import TrainPlan
 
 STEP_S = 0.01
@@ -59,3 +63,23 @@ def test_a_batch_is_timed_only_if_it_could_be_taken() -> None:
         TrainPlan(steps=1), (MANY_STEPS - 1) * STEP_S, timing, num_images=10_000, is_fixed=False
     )
     assert timed == [32]
+
+
+def test_every_phase_of_a_method_is_timed_in_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a plan of one step, as in all speed tests."""
+
+    def seconds_per_step(
+        _: object, __: object, ___: object, batches: SupernetBatches, **____: object
+    ) -> float:
+        assert batches.share_done is not None
+        return {0.25: 1.0, 0.55: 3.0, 0.8: 5.0, 0.75: 7.0}[round(batches.share_done, 9)]
+
+    monkeypatch.setattr("nas.prepare.speed.seconds_per_step", seconds_per_step)
+    space = small_space()
+    for opening, expected in (
+        (0.1, 0.5 * 1.0 + 0.1 * 3.0 + 0.4 * 5.0),
+        (0.0, 0.5 * 1.0 + 0.5 * 7.0),
+    ):
+        method = Delayed(space=space, largest_share=0.5, opening_share=opening)
+        found = time_steps(Supernet(space), small_images(), TrainPlan(steps=1), method)
+        assert found == pytest.approx(expected)
