@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from nas.data import DataSet
     from nas.scoring.scorer import Scorer  # which imports torch
 
-EXECUTORS = Registry("nas.executors", "executor")
 TRIES = 2
 """Of a score whose process dies or is stuck; then its candidate is a failed one."""
 
@@ -94,6 +93,9 @@ class AbstractExecutor(ABC):
             threads: Of the runtime.
         """
         return partial(measure, target, threads=threads)
+
+
+EXECUTORS = Registry("nas.executors", "executor", AbstractExecutor)
 
 
 def check_limit(executor: str, score_limit_s: float) -> None:
