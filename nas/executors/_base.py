@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from nas.problem.trial import Score
 from nas.run.config import Config
 from nas.system.environment import num_cores
-from nas.targets import Timer, measure
+from nas.targets import TARGETS, AbstractDevice, Timer, measure
 from search_spaces import Candidate, Registry, UserError
 
 if TYPE_CHECKING:
@@ -133,4 +133,7 @@ def make_executor(config: Config) -> AbstractExecutor:
 
 def make_timer(config: Config) -> Timer:
     """What times files on the target that the configuration names, beside no score."""
+    target = TARGETS.get(config.target)()
+    if isinstance(target, AbstractDevice):
+        return partial(target.time, threads=config.timing_threads)
     return make_executor(config).timer(config.target, config.timing_threads)
