@@ -125,7 +125,7 @@ def make_executor(config: Config) -> AbstractExecutor:
             "Ray. Give --executor ray, or leave out --ray-address."
         )
     flags = {name: getattr(config, name) for name in ("workers", "ray_address") if name in names}
-    if cls.is_local:
+    if cls.is_local and "workers" in names:
         flags["workers"] = config.workers or config.threads
     executor: AbstractExecutor = cls(**config.settings_of(cls), **flags)
     return executor

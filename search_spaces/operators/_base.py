@@ -31,6 +31,10 @@ class AbstractOperator(ABC):
     defaults: ClassVar[Mapping[str, Option]] = {}
     """Those of `dims` that a stage need not offer, and what they are then."""
 
+    words: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Those of `dims` whose options are words, and which there are; all others are numbers. Weights
+    have the same shapes whatever the word."""
+
     @abstractmethod
     def normalise(self, pick: Options, shape: Shape) -> Options:
         """The pick as this shape sees it: equal results are equal computations.
