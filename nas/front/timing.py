@@ -47,7 +47,7 @@ def timed(
     ]
     waiting = [file for file in files if not (run.path / _record(file, call)).exists()]
     if waiting:
-        progress(f"timing {len(waiting)} files in {TIMING_PROCESSES} fresh processes")
+        progress(f"timing {len(waiting)} files, {TIMING_PROCESSES} times each")
         timings = timer(waiting, processes=TIMING_PROCESSES, spares=SPARE_PROCESSES)
         for file, timing in zip(waiting, timings, strict=True):
             document = (

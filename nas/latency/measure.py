@@ -1,4 +1,4 @@
-"""Timing the files of a profile: export, time in fresh processes, record, delete."""
+"""Timing the files of a profile: export, time, record, delete."""
 
 import statistics
 import tempfile

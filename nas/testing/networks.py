@@ -138,7 +138,7 @@ def network_of(name: str) -> AbstractNetwork:
     """The network of the space of a kind's name, for grey images of 32 px in 10 classes."""
     require(
         name in SPACES,
-        f"kind of network '{name}' has no space of its name, by which it could be searched: the "
+        f"kind of network '{name}' has no space of its name, which is what is checked: the "
         "same file must register one in SPACES",
     )
     network = load_space(name, resolution=SIDE, channels=1, num_classes=10).network
