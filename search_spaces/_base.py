@@ -9,8 +9,6 @@ from search_spaces._registry import Registry
 from search_spaces._space import SearchSpace
 from search_spaces._user_files import as_user_error, execute, read_source
 
-SPACES = Registry("search_spaces", "space")
-
 
 class AbstractSpace(ABC):
     """A named family of networks, for any image size it supports."""
@@ -22,6 +20,9 @@ class AbstractSpace(ABC):
         Raises:
             UserError: If the family has no network for that resolution.
         """
+
+
+SPACES = Registry("search_spaces", "space", AbstractSpace)
 
 
 def is_space_file(name: str) -> bool:

@@ -32,11 +32,18 @@ REGISTRIES: list["Registry"] = []
 
 
 class Registry:
-    """The plug-ins of one package folder, and those from outside that register here."""
+    """The plug-ins of one package folder, and those from outside that register here.
 
-    def __init__(self, package: str, kind: str) -> None:
+    Args:
+        package: Of the folder.
+        kind: What a plug-in is called in messages.
+        bases: Its class derives from one of these.
+    """
+
+    def __init__(self, package: str, kind: str, *bases: type) -> None:
         self.kind = kind
         self._package = package
+        self._bases = bases
         self._classes: dict[str, type] = {}
         REGISTRIES.append(self)
 
@@ -44,9 +51,11 @@ class Registry:
         """Class decorator: makes `cls` the plug-in of the file it stands in.
 
         Raises:
-            UserError: If it is one from outside and its name is taken.
+            UserError: If it is no complete class of this kind, or it is one from outside and its
+                name is taken.
         """
         package, _, stem = cls.__module__.rpartition(".")
+        self._check_kind(cls, public_name(stem))
         if package != self._package:
             self._check_is_new(stem, cls.__module__)
         self._classes[stem] = cls
@@ -103,6 +112,20 @@ class Registry:
         folder = Path(spec.submodule_search_locations[0])
         stems = (file.stem for file in folder.glob("*.py"))
         return frozenset(stem for stem in stems if not stem.startswith("_"))
+
+    def _check_kind(self, cls: type, name: str) -> None:
+        what = f"class '{cls.__name__}' is registered as {self.kind} '{name}'"
+        if not issubclass(cls, self._bases):
+            kinds = [r.kind for r in REGISTRIES if issubclass(cls, r._bases)]
+            found = f"is of the kind '{kinds[0]}'" if kinds else "is none"
+            bases = " or ".join(base.__name__ for base in self._bases)
+            raise UserError(
+                f"{what} and {found}. It must derive from {bases}. Change the decorator or the "
+                "base class."
+            )
+        missing = sorted(getattr(cls, "__abstractmethods__", ()))
+        if missing:
+            raise UserError(f"{what} and lacks {', '.join(missing)}. Define what is missing.")
 
     def _check_is_new(self, stem: str, module: str) -> None:
         own = f"{self._package}.{stem}" if stem in self._own else ""

@@ -1,21 +1,18 @@
 """Looking into exported files: what they answer, and what a runtime makes of their graphs."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from onnx import numpy_helper
-from torch import nn
 
-from compress import Compressed, compress, export_onnx
-from nas.system.environment import int8_products_saturate
-from search_spaces import SearchSpace, Slot
-from supernets.network import PlainNetwork
+from nas.testing._exported import answers as answers
+from nas.testing._exported import compress_for_here as compress_for_here
+from nas.testing._exported import export as export
+from nas.testing._exported import one_thread
 
 INTEGER_KERNELS = (
     "QLinearConv",
@@ -26,31 +23,9 @@ INTEGER_KERNELS = (
 )
 
 
-def compress_for_here(
-    network: PlainNetwork, slots: Sequence[Slot], calibration: Sequence[torch.Tensor]
-) -> Compressed:
-    """Compressed so that this processor's integer kernels give the answers of the simulation."""
-    return compress(network, slots, calibration, needs_reduced_range=int8_products_saturate())
-
-
-def export(network: nn.Module, space: SearchSpace, path: Path) -> Path:
-    """Writes the network of a space as ONNX."""
-    assert space.network is not None
-    size = space.network
-    export_onnx(network, path, channels=size.channels, resolution=size.resolution)
-    return path
-
-
-def answers(path: Path, images: torch.Tensor) -> np.ndarray:
-    """Logits of a file on one thread."""
-    session = onnxruntime.InferenceSession(path, _one_thread())
-    logits: np.ndarray = session.run(["logits"], {"images": images.numpy()})[0]
-    return logits
-
-
 def kernels(path: Path) -> Counter[str]:
     """How often each operator is in the graph that onnxruntime runs."""
-    options = _one_thread()
+    options = one_thread()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     optimised = path.with_suffix(".optimised.onnx")
     options.optimized_model_filepath = str(optimised)
@@ -84,11 +59,3 @@ def integer_layers(path: Path) -> list[Scales]:
             scales.append(values[source.input[1]])
         layers.append(Scales(*scales))
     return layers
-
-
-def _one_thread() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return options

@@ -22,7 +22,7 @@ from nas.standalone.beside import Job
 from nas.standalone.train import trained_alone
 from nas.system.files import CHECKSUM, read_json, read_lines
 from nas.system.reporter import Silent
-from nas.targets import Timing
+from nas.targets import Artefact, Timing
 from search_spaces import CandidateError
 from supernets.train import DivergedError
 
@@ -118,9 +118,11 @@ class SmallRun:
         folders = {path.parent.name: path.parent for path in self.path.rglob("card.json")}
         rows = read_lines(self.path / "profile/rows.jsonl", Row.from_json)
 
-        def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer) -> None:
+        def export(
+            entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: Artefact
+        ) -> None:
             if not exports:
-                return really_export(entry, folder, answers, scorer)
+                return really_export(entry, folder, answers, scorer, artefact)
             if entry.key not in folders:
                 raise CandidateError("nobody remembers it")
             for file in read_card(folders[entry.key] / "card.json")["files"]:

@@ -1,24 +1,25 @@
 """Hypothesis strategies and small examples: shapes, picks, signatures, spaces, candidates, policies."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
 
 from nas.testing._drawn import DIMENSIONS, SPARSITIES, draw_family, draw_signature
 from nas.testing._drawn import signature as signature
+from nas.testing._spaces import covering as covering
+from nas.testing._spaces import mini_space as space_of
+from nas.testing._spaces import slots_of as slots_of
+from nas.testing._spaces import small_space
+from nas.testing._spaces import uniform as uniform
 from nas.testing._tensors import noise as noise
 from nas.testing._tensors import randomise_ as randomise_
 from search_spaces import (
     FORMATS,
     Candidate,
-    Option,
     SearchSpace,
     Signature,
-    Slot,
     Stage,
-    Staged,
     declaration,
 )
 from search_spaces.operators._base import OPERATORS
@@ -58,9 +59,8 @@ def spaces(draw: st.DrawFn, *, max_encodings: int = 20_000) -> SearchSpace:
                 head_dim=4,
             )
         )
-    space = _small_network(
-        "drawn", 16, tuple(stages), draw(st.sampled_from(((), (2, 1))))
-    ).with_policy(*draw(policies()))
+    strides = draw(st.sampled_from(((), (2, 1))))
+    space = small_space("drawn", 16, stages, strides).with_policy(*draw(policies()))
     for choice in reversed(space.choices):
         if math.prod(space.cardinalities) <= max_encodings:
             break
@@ -84,72 +84,12 @@ def everything(space: SearchSpace) -> np.ndarray:
     return np.indices(space.cardinalities).reshape(len(space.choices), -1).T
 
 
-def covering(space: SearchSpace, *, seed: int = 0, samples: int = 500) -> list[Candidate]:
-    """Few candidates in which every option of every choice is active at least once."""
-    rng = np.random.default_rng(seed)
-    found = [space.candidate(row) for row in space.sample(rng, samples).tolist()]
-    options = {
-        candidate: {*candidate.arch.items(), *candidate.policy.items()} for candidate in found
-    }
-    missing = set().union(*options.values())
-    chosen = []
-    while missing:
-        best = max(found, key=lambda candidate: len(options[candidate] & missing))
-        chosen.append(best)
-        missing -= options[best]
-    return chosen
-
-
 def mini_space(
     *, resolution: int = 16, operators: tuple[str, ...] | None = None, classes: int = 10
 ) -> SearchSpace:
-    """All operators in narrow stages: trains in seconds."""
+    """All operators, or these, in narrow stages."""
     names = tuple(OPERATORS.names()) if operators is None else operators
-    dims = {dim for name in names for dim in declaration(name).dims}
-    stage = Stage(
-        widths=(8, 16),
-        depths=(1, 2),
-        operators=names,
-        options=tuple((dim, DIMENSIONS[dim][:2]) for dim in DIMENSIONS if dim in dims),
-        head_dim=8,
-    )
-    second = replace(stage, widths=(16, 32))
-    return _small_network("mini", resolution, (stage, second, second), classes=classes)
-
-
-def uniform(space: SearchSpace, **options: Option) -> tuple[int, ...]:
-    """The canonical encoding in which every choice ending in a given name has that option.
-
-    Choices that are not named have their last option.
-    """
-    row = []
-    for choice in space.choices:
-        wanted = options.get(choice.name.rpartition(".")[2])
-        row.append(len(choice.options) - 1 if wanted is None else choice.options.index(wanted))
-    return space.canonical(row)
-
-
-def slots_of(space: SearchSpace, **options: Option) -> tuple[Slot, ...]:
-    """The slots of `uniform`."""
-    return space.slots(uniform(space, **options))
-
-
-def _small_network(
-    name: str,
-    resolution: int,
-    stages: tuple[Stage, ...],
-    strides: tuple[int, ...] = (),
-    *,
-    classes: int = 10,
-) -> SearchSpace:
-    network = Staged(
-        resolution=resolution,
-        channels=1,
-        num_classes=classes,
-        stages=stages[: 2 if resolution < 32 else 3],
-        stem_strides=strides,
-    )
-    return SearchSpace.of_network(name, network)
+    return space_of(names, resolution=resolution, classes=classes)
 
 
 def _subset(options: tuple, *, most: int | None = None) -> st.SearchStrategy[tuple]:

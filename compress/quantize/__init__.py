@@ -3,5 +3,12 @@
 """
 
 from compress.quantize._base import QUANTIZATIONS, AbstractQuantization, LayerStats
+from compress.quantize._weights import conv_options, weight_and_bias
 
-__all__ = ["QUANTIZATIONS", "AbstractQuantization", "LayerStats"]
+__all__ = [
+    "QUANTIZATIONS",
+    "AbstractQuantization",
+    "LayerStats",
+    "conv_options",
+    "weight_and_bias",
+]

@@ -9,8 +9,6 @@ from torch import nn
 
 from search_spaces import Registry
 
-QUANTIZATIONS = Registry("compress.quantize", "quantization")
-
 
 @dataclass(frozen=True)
 class LayerStats:
@@ -57,6 +55,8 @@ class AbstractQuantization(ABC):
             CandidateError: If the format has no such layer.
         """
 
+
+QUANTIZATIONS = Registry("compress.quantize", "quantization", AbstractQuantization)
 
 QuantizationOf = Callable[[str], AbstractQuantization]
 """The implementation for a module, by its qualified name."""

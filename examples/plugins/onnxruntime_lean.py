@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 import onnxruntime as ort
 
-from nas.targets import TARGETS, AbstractTarget
+from nas.targets import TARGETS, AbstractRuntime
 from search_spaces import CandidateError
 
 PROVIDERS = ["CPUExecutionProvider"]
@@ -15,7 +15,7 @@ PROVIDERS = ["CPUExecutionProvider"]
 
 @final
 @TARGETS.register
-class OnnxRuntimeLean(AbstractTarget):
+class OnnxRuntimeLean(AbstractRuntime):
     """One session without memory arena and memory pattern."""
 
     kernels = TARGETS.get("onnxruntime").kernels

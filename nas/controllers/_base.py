@@ -17,8 +17,6 @@ from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from search_spaces import Candidate, Registry
 
-CONTROLLERS = Registry("nas.controllers", "controller")
-
 
 class AbstractController(ABC):
     """Proposes candidates. Subclasses are frozen dataclasses with a field `seed`."""
@@ -37,6 +35,9 @@ class AbstractController(ABC):
             Up to n distinct canonical candidates within the modelled limits, none of them in
             `trials`. Fewer, down to none, only when no more such candidates exist or can be found.
         """
+
+
+CONTROLLERS = Registry("nas.controllers", "controller", AbstractController)
 
 
 @runtime_checkable

@@ -39,8 +39,6 @@ Accept = Callable[[int, int, int], object]
 NUM_CALIBRATION_IMAGES = 512
 PIXELS_AT_ONCE = 1 << 22
 
-DATA = Registry(package="nas.data", kind="data set")
-
 
 class MissingDataError(UserError):
     """The files of a data set are not on this machine."""
@@ -219,6 +217,9 @@ class AbstractData(abc.ABC):
             MissingDataError: If the files are not on this machine.
             UserError: If a file is not what it should be.
         """
+
+
+DATA = Registry("nas.data", "data set", AbstractData)
 
 
 def stratified_order(labels_N: npt.NDArray[Any], rng: np.random.Generator) -> Int64Array:

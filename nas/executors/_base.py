@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from nas.problem.trial import Score
 from nas.run.config import Config
 from nas.system.environment import num_cores
-from nas.targets import Timer, measure
+from nas.targets import TARGETS, AbstractDevice, Timer, measure
 from search_spaces import Candidate, Registry, UserError
 
 if TYPE_CHECKING:
     from nas.data import DataSet
     from nas.scoring.scorer import Scorer  # which imports torch
 
-EXECUTORS = Registry("nas.executors", "executor")
 TRIES = 2
 """Of a score whose process dies or is stuck; then its candidate is a failed one."""
 
@@ -96,6 +95,9 @@ class AbstractExecutor(ABC):
         return partial(measure, target, threads=threads)
 
 
+EXECUTORS = Registry("nas.executors", "executor", AbstractExecutor)
+
+
 def check_limit(executor: str, score_limit_s: float) -> None:
     """Refuse a limit in which nothing can be scored.
 
@@ -123,7 +125,7 @@ def make_executor(config: Config) -> AbstractExecutor:
             "Ray. Give --executor ray, or leave out --ray-address."
         )
     flags = {name: getattr(config, name) for name in ("workers", "ray_address") if name in names}
-    if cls.is_local:
+    if cls.is_local and "workers" in names:
         flags["workers"] = config.workers or config.threads
     executor: AbstractExecutor = cls(**config.settings_of(cls), **flags)
     return executor
@@ -131,4 +133,7 @@ def make_executor(config: Config) -> AbstractExecutor:
 
 def make_timer(config: Config) -> Timer:
     """What times files on the target that the configuration names, beside no score."""
+    target = TARGETS.get(config.target)()
+    if isinstance(target, AbstractDevice):
+        return partial(target.time, threads=config.timing_threads)
     return make_executor(config).timer(config.target, config.timing_threads)

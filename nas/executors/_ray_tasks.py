@@ -13,7 +13,7 @@ import torch
 from nas.data import DataSet
 from nas.scoring.scorer import Scorer
 from nas.system.environment import this_host
-from nas.targets import measure
+from nas.targets import TARGETS, measure
 from search_spaces import CandidateError, PluginFile, SearchSpace, load_plugin_texts
 from supernets.supernet import Supernet
 
@@ -110,7 +110,8 @@ def time_files(
     """
     load_plugin_texts(plugins)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        files = [Path(folder, f"{number}.onnx") for number in range(len(contents))]
+        ending = TARGETS.get(target).artefact
+        files = [Path(folder, f"{number}{ending}") for number in range(len(contents))]
         for file, content in zip(files, contents, strict=True):
             file.write_bytes(content)
         return [

@@ -11,12 +11,13 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own).
 - `macs`, `params`: of the network as exported, exact.
-- `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (integer
-  nodes in the graph that the runtime optimised), `accuracy` per split (`fraction`, `correct`,
-  `total`, `log_loss`), `latency` (the fields of `nas.targets.Timing`) and `latency_predicted_ms`
-  (null if nobody predicted it); the deployed file also `parity`: on how many `images` of the search
-  split it gives the `same_answer` (a fraction) as the module that was scored. One file less if the
-  policy is all fp32: then `model.onnx` is the fp32 network.
+- `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
+  the target runs), `accuracy` per split (`fraction`, `correct`, `total`, `log_loss`), `latency`
+  (the fields of `nas.targets.Timing`) and `latency_predicted_ms` (null if nobody predicted it); the
+  deployed file also `parity`: on how many `images` of the search split it gives the `same_answer`
+  (a fraction) as the module that was scored. One file less if the policy is all fp32: then
+  `model.onnx` is the fp32 network. Where the target takes other files than ONNX, `timed` names the
+  one that stands for this: `latency` and `integer_kernels` are its.
 """
 
 import dataclasses

@@ -1,17 +1,22 @@
 """Writing the files of a network, and what its module answers, for parity with them."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from compress.export import export_onnx
-from compress.store import save_network
+from torch import nn
+
+from compress.artefact import write_artefact
 from nas.finalists.entry import Entry, trained_network
-from nas.front.folders import CHECKPOINT, DEPLOYED, UNQUANTIZED
+from nas.front.folders import DEPLOYED, UNQUANTIZED
 from nas.scoring.scorer import Scorer
 from nas.system.files import make_folder, write_json
+from nas.targets import ONNX, TORCH_CHECKPOINT, Artefact
+from search_spaces import FULL_PRECISION, Signature, Slot
 from supernets.files import replacing
 
 
-def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer) -> None:
+def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: Artefact) -> None:
     """Write the files of a network.
 
     Args:
@@ -19,19 +24,29 @@ def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer) -> None:
         folder: Where they go.
         answers: Where the answers of its module go.
         scorer: Cuts out and compresses.
+        artefact: What the target takes.
 
     Raises:
         CandidateError: If the network cannot be exported.
     """
     space = scorer.supernet.space
-    assert space.network is not None
-    size = {"channels": space.network.channels, "resolution": space.network.resolution}
+    slots = space.slots(entry.candidate.encoding)
     compressed = scorer.compressed(entry.candidate, trained_network(space, entry))
     if compressed.plan.is_quantized:
-        with replacing(folder / UNQUANTIZED) as file:
-            export_onnx(compressed.fp32, file, **size)
-    save_network(compressed.network, space.slots(entry.candidate.encoding), folder / CHECKPOINT)
-    with replacing(folder / DEPLOYED) as file:
-        export_onnx(compressed.network, file, **size)
+        before = [replace(slot, signature=_unquantized(slot)) for slot in slots]
+        _write(folder / UNQUANTIZED, compressed.fp32, before, {ONNX, artefact})
+    _write(folder / DEPLOYED, compressed.network, slots, {ONNX, TORCH_CHECKPOINT, artefact})
     make_folder(answers.parent)
     write_json(answers, {"search": scorer.answers(compressed.network)})
+
+
+def _write(
+    path: Path, network: nn.Module, slots: Sequence[Slot], artefacts: Iterable[Artefact]
+) -> None:
+    for artefact in artefacts:
+        with replacing(path.with_suffix(artefact)) as file:
+            write_artefact(artefact, network, slots, file)
+
+
+def _unquantized(slot: Slot) -> Signature:
+    return replace(slot.signature, precision=FULL_PRECISION)

@@ -11,7 +11,7 @@ from compress.export import INPUT
 from nas.data._base import DataSet
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
-from nas.front.folders import CHECKPOINT, DEPLOYED, digest_of, onnx_files
+from nas.front.folders import CHECKPOINT, DEPLOYED, digest_of, onnx_files, timed_file
 from nas.front.verify import verify
 from nas.prepare.plan import REFERENCE_IMAGES
 from nas.problem.problem import Problem
@@ -63,25 +63,30 @@ class CardMaker:
         splits = verification_splits(data, REFERENCE_IMAGES if entry.is_reference else None)
         names = onnx_files(folder)
         verified = verify(folder, card_input, names, splits, with_argmax=True)
+        target = TARGETS.get(self.target)()
         files: dict[str, Any] = {}
+        others = [CHECKPOINT]
         for file in names:
             is_deployed = file == DEPLOYED
             precision = precision_of(candidate.policy) if is_deployed else FULL_PRECISION
-            timing = timings[f"{folder.name}/{file}"]
+            timed = timed_file(file, target.artefact)
+            timing = timings[f"{folder.name}/{timed}"]
             if isinstance(timing, CandidateError):
                 raise timing
             answered = {n: facts.pop("argmax") for n, facts in verified[file]["accuracy"].items()}
             files[file] = {
                 **verified[file],
                 "precision": precision,
-                "integer_kernels": TARGETS.get(self.target)().integer_kernels(folder / file),
+                "integer_kernels": target.integer_kernels(folder / timed),
                 "latency": timing.to_json(),
                 "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
             }
+            if timed != file:
+                files[file]["timed"] = timed
+                others.append(timed)
             if is_deployed:
                 files[file]["parity"] = parity(expected, answered["search"])
-        checkpoint = folder / CHECKPOINT
-        files[CHECKPOINT] = {"sha256": digest_of(checkpoint), "bytes": checkpoint.stat().st_size}
+        files |= {name: content(folder / name) for name in others}
         assert space.costs is not None
         row = np.array([candidate.encoding])
         return build_card(
@@ -110,6 +115,11 @@ class CardMaker:
                 return None
             encoding = space.in_precision(encoding, FULL_PRECISION)
         return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
+
+
+def content(path: Path) -> dict[str, Any]:
+    """What the card says of a file that is not verified."""
+    return {"sha256": digest_of(path), "bytes": path.stat().st_size}
 
 
 def verification_splits(

@@ -3,7 +3,8 @@
     front/<key>/  finalists/<key>/  references/<key>/  exports/<key>/
 
 A folder has `model.onnx` as deployed, `model.fp32.onnx` before quantization (where that is another
-file), `model.safetensors` and, once they are measured, `card.json`.
+file), `model.safetensors` and, once they are measured, `card.json`. For a target that takes other
+files than ONNX, also what stands for each of the two there, such as `model.fp32.safetensors`.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from nas.finalists.entry import Entry
 from nas.front.card import read_card
 from nas.run.directory import Run
 from nas.system.files import make_folder
+from nas.targets import Artefact
 
 DEPLOYED, UNQUANTIZED, CHECKPOINT = "model.onnx", "model.fp32.onnx", "model.safetensors"
 CARD = "card.json"
@@ -68,6 +70,11 @@ def is_whole(folder: Path) -> bool:
 def onnx_files(folder: Path) -> list[str]:
     """Names of the ONNX files of an exported candidate."""
     return [name for name in (DEPLOYED, UNQUANTIZED) if (folder / name).exists()]
+
+
+def timed_file(name: str, artefact: Artefact) -> str:
+    """The file that stands for an ONNX file on a target: the same network as what that takes."""
+    return Path(name).with_suffix(artefact).name
 
 
 def without_folder(text: str, folder: Path) -> str:

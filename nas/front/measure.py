@@ -19,13 +19,13 @@ from nas.finalists.entry import Entry
 from nas.front.card import read_card, write_card
 from nas.front.exporting import export
 from nas.front.facts import CardMaker
-from nas.front.folders import CARD, DEPLOYED, FINALISTS, folder_of, is_finished
+from nas.front.folders import CARD, DEPLOYED, FINALISTS, folder_of, is_finished, timed_file
 from nas.front.timing import call_of, timed
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
-from nas.targets import Timer, Timing
+from nas.targets import TARGETS, Artefact, Timer, Timing
 from search_spaces import Candidate, CandidateError
 
 
@@ -71,14 +71,15 @@ class Exporter:
         for i in waiting:
             progress(f"exporting {entries[i].key}")
             try:
-                export(entries[i], folders[i], self._answers(entries[i]), self.scorer)
+                answers = self._answers(entries[i])
+                export(entries[i], folders[i], answers, self.scorer, self.artefact)
             except CandidateError as error:
                 failures[i] = error
         waiting = [i for i in waiting if i not in failures]
         chosen = range(len(entries)) if self.times_again else waiting
         call = call_of([e.key for e in entries]) if self.times_again else ""
         able = [folders[i] for i in chosen if i not in failures]
-        timings = timed(self.run, able, call, self.timer, progress)
+        timings = timed(self.run, able, call, self.timer, self.artefact, progress)
         new = [i for i in waiting if i not in failures]
         for i, card in self._verified({i: (entries[i], folders[i]) for i in new}, timings):
             progress(f"verified {entries[i].key}")
@@ -88,7 +89,8 @@ class Exporter:
                 write_card(card, folders[i] / CARD)
         for i in set(chosen).difference(new, failures):
             try:
-                write_card(_timed_again(read_card(folders[i] / CARD), timings), folders[i] / CARD)
+                card = _timed_again(read_card(folders[i] / CARD), timings, self.artefact)
+                write_card(card, folders[i] / CARD)
             except CandidateError as error:
                 failures[i] = error
         for i in failures:
@@ -111,6 +113,12 @@ class Exporter:
             "params": float(card["params"]),
         }
         return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
+
+    @property
+    def artefact(self) -> Artefact:
+        """What the target takes."""
+        found: Artefact = TARGETS.get(self.target).artefact
+        return found
 
     def has_card(self, entry: Entry) -> bool:
         """Whether the network is measured already."""
@@ -151,11 +159,13 @@ class Exporter:
 
 
 def _timed_again(
-    card: dict[str, Any], timings: Mapping[str, Timing | CandidateError]
+    card: dict[str, Any], timings: Mapping[str, Timing | CandidateError], artefact: Artefact
 ) -> dict[str, Any]:
     """The card with the latencies of another call."""
     for name, facts in card["files"].items():
-        timing = timings.get(f"{card['key']}/{name}")
+        if "latency" not in facts:
+            continue
+        timing = timings.get(f"{card['key']}/{timed_file(name, artefact)}")
         if isinstance(timing, CandidateError):
             raise timing
         if timing is not None:

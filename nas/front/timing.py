@@ -1,6 +1,8 @@
 """Latencies of exported files: measured together, recorded before they are used.
 
 timings/<key>.<file>.json    of one file; in a folder of its own where all were timed again
+
+The files are ONNX files, or what stands for them where the target takes something else.
 """
 
 import hashlib
@@ -8,10 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from nas.front.folders import onnx_files, without_folder
+from nas.front.folders import onnx_files, timed_file, without_folder
 from nas.run.directory import Run
 from nas.system.files import read_json, understood
-from nas.targets import Timer, Timing
+from nas.targets import Artefact, Timer, Timing
 from search_spaces import CandidateError
 
 TIMING_PROCESSES, SPARE_PROCESSES = 5, 5
@@ -27,21 +29,25 @@ def timed(
     folders: Sequence[Path],
     call: str,
     timer: Timer,
+    artefact: Artefact,
     progress: Callable[[str], None],
 ) -> dict[str, Timing | CandidateError]:
-    """Latency of every ONNX file of the folders, by "key/file".
+    """Latency of every network of the folders, by "key/file" of the file that was timed.
 
     Args:
         run: Where it is recorded.
         folders: Of networks.
         call: As `call_of` names it; "" for the first timing of each file.
         timer: Times files.
+        artefact: What it takes.
         progress: Told that timing begins.
     """
-    files = [folder / name for folder in folders for name in onnx_files(folder)]
+    files = [
+        folder / timed_file(name, artefact) for folder in folders for name in onnx_files(folder)
+    ]
     waiting = [file for file in files if not (run.path / _record(file, call)).exists()]
     if waiting:
-        progress(f"timing {len(waiting)} files in {TIMING_PROCESSES} fresh processes")
+        progress(f"timing {len(waiting)} files, {TIMING_PROCESSES} times each")
         timings = timer(waiting, processes=TIMING_PROCESSES, spares=SPARE_PROCESSES)
         for file, timing in zip(waiting, timings, strict=True):
             document = (

@@ -4,7 +4,8 @@ The time of a slot is a non-negative combination of its kernels' count, multiply
 depthwise, attention) and activation values written, with slopes of its own per kind of slot
 (operator, precision, shifted or not). Two terms say what sums miss (measured on onnxruntime: mixed
 precision is not additive): the number of changes of precision, and floating-point convolutions in a
-network that also has integer ones, which lose their blocked layout.
+network that also has integer ones, which lose their blocked layout. A target names further ones
+(`AbstractTarget.context_terms`).
 
 One regression of relative errors over single slots and whole networks finds all of it. Most kinds
 have a handful of rows, so their slopes are drawn towards those that all rows of their precision
@@ -13,8 +14,6 @@ share (ridge; docs/decisions/0019).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
 from nas.latency._rows import OVERHEAD, Row, kind_of
+from nas.targets import TARGETS
 from search_spaces import (
     Additive,
     SearchSpace,
@@ -64,10 +64,12 @@ class LatencyModel:
 
     Args:
         space: With its policy choices.
+        target: Whose latency it is.
         slopes: Kind of slot -> milliseconds per unit of each of `FEATURES`.
         mixed_slopes: The same for floating-point convolutions, in addition, beside integer ones.
         change_ms: Milliseconds per change of precision.
         overhead_ms: Milliseconds that calling the runtime takes by itself.
+        context_ms: Milliseconds per unit of each of the target's own terms, by name.
     """
 
     metrics = ("latency_ms",)
@@ -75,16 +77,20 @@ class LatencyModel:
     def __init__(
         self,
         space: SearchSpace,
+        *,
+        target: str,
         slopes: Mapping[str, Sequence[float]],
         mixed_slopes: Sequence[float],
         change_ms: float,
         overhead_ms: float,
+        context_ms: Mapping[str, float],
     ) -> None:
         assert space.tables is not None
-        self.space = space
+        self.space, self.target = space, target
         self.slopes = {name: tuple(values) for name, values in slopes.items()}
         self.mixed_slopes = tuple(mixed_slopes)
         self.change_ms, self.overhead_ms = change_ms, overhead_ms
+        self.context_ms = {name: context_ms[name] for name in TARGETS.get(target).context_terms}
         self._sums = Additive(space.tables, self._slot_terms, ("own", "integer", "if_mixed"))
 
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
@@ -94,16 +100,18 @@ class LatencyModel:
         own_N, integer_N, if_mixed_N = (
             self._sums.of(name, encodings_NC) for name in self._sums.metrics
         )
-        formats_NS = encodings_NC[:, self._precision_columns]
-        changes_N = (formats_NS[:, 1:] != formats_NS[:, :-1]).sum(axis=1)
         slots_N = own_N + if_mixed_N * (integer_N > 0)
-        predicted_N: np.ndarray = self.overhead_ms + slots_N + self.change_ms * changes_N
+        predicted_N: np.ndarray = self.overhead_ms + slots_N
+        context_TN = _context(self.space, self.target, encodings_NC)
+        context_ms = (self.change_ms, *self.context_ms.values())
+        for ms, units_N in zip(context_ms, context_TN, strict=True):
+            predicted_N = predicted_N + ms * units_N
         return predicted_N
 
     def least(self, fixed: Mapping[int, int]) -> float:
         """Milliseconds that no network with these options is predicted to fall below.
 
-        Exact but for what mixing precisions costs, which is left out.
+        Exact but for what mixing precisions and the target's own terms cost, which is left out.
 
         Args:
             fixed: Option indices, by index of the choice.
@@ -113,23 +121,22 @@ class LatencyModel:
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs besides the space."""
         return {
+            "target": self.target,
             "slopes": self.slopes,
             "mixed_slopes": self.mixed_slopes,
             "change_ms": self.change_ms,
             "overhead_ms": self.overhead_ms,
+            "context_ms": self.context_ms,
         }
 
     @staticmethod
     def from_json(document: Mapping[str, Any], space: SearchSpace) -> "LatencyModel":
-        """The inverse of `to_json`."""
-        names = ("slopes", "mixed_slopes", "change_ms", "overhead_ms")
-        model = LatencyModel(space, **{name: document[name] for name in names})
+        """The inverse of `to_json`; documents of older versions have no `context_ms`."""
+        names = ("target", "slopes", "mixed_slopes", "change_ms", "overhead_ms")
+        known = {name: document[name] for name in names}
+        model = LatencyModel(space, **known, context_ms=document.get("context_ms", {}))
         model.of("latency_ms", np.zeros((1, len(space.choices)), int))  # what is wrong shows now
         return model
-
-    @cached_property
-    def _precision_columns(self) -> list[int]:
-        return self.space.columns("precision")
 
     def _slot_terms(self, signature: Signature) -> dict[str, float]:
         """One slot's part of the sums."""
@@ -141,35 +148,45 @@ class LatencyModel:
         }
 
 
-def fit(space: SearchSpace, rows: Sequence[Row]) -> tuple[LatencyModel, HeldOut]:
+def fit(space: SearchSpace, rows: Sequence[Row], target: str) -> tuple[LatencyModel, HeldOut]:
     """The model of the rows that are not held out, and its error on those that are.
 
     Args:
         space: With its policy choices.
         rows: At one speed.
+        target: On which they were timed.
     """
     assert space.tables is not None
     precisions = {kind_of(s): s.precision for s in space.tables.signatures if s is not None}
     kinds = sorted(precisions)
     rows_seen = [row for row in rows if row.name != OVERHEAD and not row.is_held_out]
     overhead_ms = next((row.latency_ms for row in rows if row.name == OVERHEAD), 0.0)
-    design_RKF, if_mixed_RF, changes_R = _design(space, kinds, rows_seen, overhead_ms)
+    design_RKF, if_mixed_RF, context_TR = _design(space, kinds, rows_seen, overhead_ms, target)
 
     shared = sorted(set(precisions.values()))
     membership_PK = np.array([[precisions[kind] == p for kind in kinds] for p in shared], float)
     pooled_RPF = np.einsum("rkf,pk->rpf", design_RKF, membership_PK)
-    columns = [*pooled_RPF.reshape(len(rows_seen), -1).T, changes_R]
-    *flat, shared_change_ms = _regression(columns, np.zeros(len(columns)), SHARED_RIDGE)
+    columns = [*pooled_RPF.reshape(len(rows_seen), -1).T, *context_TR]
+    found = _regression(columns, np.zeros(len(columns)), SHARED_RIDGE)
+    flat, shared_context_T = np.split(found, [-len(context_TR)])
     shared_PF = np.reshape(flat, (len(shared), len(FEATURES)))
 
     float_PF = shared_PF[[not format_of(name).is_integer for name in shared]]
     float_F = float_PF.mean(axis=0) if len(float_PF) else np.zeros(len(FEATURES))
-    columns = [*design_RKF.reshape(len(rows_seen), -1).T, if_mixed_RF @ float_F, changes_R]
-    prior = [*(membership_PK.T @ shared_PF).ravel(), 0.0, shared_change_ms]
-    *flat, mixed, change_ms = _regression(columns, prior, RIDGE)
+    columns = [*design_RKF.reshape(len(rows_seen), -1).T, if_mixed_RF @ float_F, *context_TR]
+    prior = [*(membership_PK.T @ shared_PF).ravel(), 0.0, *shared_context_T]
+    found = _regression(columns, prior, RIDGE)
+    flat, (mixed, change_ms, *own_ms) = np.split(found, [len(kinds) * len(FEATURES)])
     slopes_KF = np.reshape(flat, (len(kinds), len(FEATURES)))
-    slopes = dict(zip(kinds, slopes_KF.tolist(), strict=True))
-    model = LatencyModel(space, slopes, (mixed * float_F).tolist(), float(change_ms), overhead_ms)
+    model = LatencyModel(
+        space,
+        target=target,
+        slopes=dict(zip(kinds, slopes_KF.tolist(), strict=True)),
+        mixed_slopes=(mixed * float_F).tolist(),
+        change_ms=float(change_ms),
+        overhead_ms=overhead_ms,
+        context_ms=dict(zip(TARGETS.get(target).context_terms, map(float, own_ms), strict=True)),
+    )
     return model, held_out_error(model, [row for row in rows if row.is_held_out])
 
 
@@ -190,28 +207,37 @@ def features(signature: Signature) -> np.ndarray:
 
 
 def _design(
-    space: SearchSpace, kinds: Sequence[str], rows: Sequence[Row], overhead_ms: float
+    space: SearchSpace, kinds: Sequence[str], rows: Sequence[Row], overhead_ms: float, target: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What each row consists of, as shares of its time less the call's overhead.
 
     Returns:
         Features per kind, shape (R, K, F); those of floating-point convolutions beside integer
-        ones, (R, F); changes of precision, (R,).
+        ones, (R, F); context, (T, R), none of single slots.
     """
     design_RKF = np.zeros((len(rows), len(kinds), len(FEATURES)))
-    if_mixed_RF, changes_R = np.zeros((len(rows), len(FEATURES))), np.zeros(len(rows))
+    if_mixed_RF = np.zeros((len(rows), len(FEATURES)))
+    context_TR = np.zeros((1 + len(TARGETS.get(target).context_terms), len(rows)))
     for number, row in enumerate(rows):
         own_ms = max(row.latency_ms - overhead_ms, LEAST_OWN_SHARE * row.latency_ms)
         slots = space.slots(row.encoding) if row.encoding else [row.slot] if row.slot else []
         if row.encoding:
-            formats = [row.encoding[column] for column in space.columns("precision")]
-            changes_R[number] = sum(a != b for a, b in pairwise(formats)) / own_ms
+            encoding = np.array([row.encoding])
+            context_TR[:, number] = _context(space, target, encoding)[:, 0] / own_ms
         is_mixed = any(format_of(slot.signature.precision).is_integer for slot in slots)
         for signature in (slot.signature for slot in slots):
             share_F = features(signature) / own_ms
             design_RKF[number, kinds.index(kind_of(signature))] += share_F
             if_mixed_RF[number] += share_F * (is_mixed and _is_float_conv(signature))
-    return design_RKF, if_mixed_RF, changes_R
+    return design_RKF, if_mixed_RF, context_TR
+
+
+def _context(space: SearchSpace, target: str, encodings_NC: np.ndarray) -> np.ndarray:
+    """Changes of precision and the target's own terms of every encoding, (T, N)."""
+    formats_NS = encodings_NC[:, space.columns("precision")]
+    changes_N = (formats_NS[:, 1:] != formats_NS[:, :-1]).sum(axis=1)
+    own = [term(space, encodings_NC) for term in TARGETS.get(target).context_terms.values()]
+    return np.array([changes_N, *own], float)
 
 
 def _regression(

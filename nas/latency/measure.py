@@ -1,4 +1,4 @@
-"""Timing the files of a profile: export, time in fresh processes, record, delete."""
+"""Timing the files of a profile: export, time, record, delete."""
 
 import statistics
 import tempfile
@@ -11,9 +11,10 @@ import onnx
 import torch
 
 from compress.apply import quantize
-from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT, export_onnx
+from compress.artefact import write_artefact
+from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
-from nas.targets import Timer, Timing
+from nas.targets import ONNX, Artefact, Timer, Timing
 from search_spaces import CandidateError, SearchSpace, Slot
 from supernets.fold import folded
 from supernets.network import PlainNetwork
@@ -29,6 +30,7 @@ def measure_rows(
     networks: Sequence[tuple[int, ...]],
     *,
     timer: Timer,
+    artefact: Artefact = ONNX,
     known: Sequence[Row],
     record: Callable[[Row], None],
     progress: Callable[[int, int], None] = lambda done, of: None,
@@ -44,11 +46,14 @@ def measure_rows(
         signatures: Slots to time alone.
         networks: Encodings to time whole.
         timer: Times files on the target.
+        artefact: What it takes. Without ONNX files nothing says what a call costs by itself.
         known: Rows of an earlier, interrupted call; they are not measured again.
         record: Called with each new row, before this function uses it.
         progress: Called with files done and files in all.
     """
     jobs = _jobs(signatures, networks, space)
+    if artefact != ONNX:
+        jobs = [job for job in jobs if job[0] != OVERHEAD]
     rows = list(known)
     done = {row.name for row in rows}
     waiting = [job for job in jobs if job[0] not in done]
@@ -57,12 +62,12 @@ def measure_rows(
     for start in range(0, len(waiting), FILES_PER_BATCH):
         batch = waiting[start : start + FILES_PER_BATCH]
         with tempfile.TemporaryDirectory() as folder:
-            files = [Path(folder) / f"{i}.onnx" for i in range(len(batch) + 1)]
-            export_random(anchor, files[-1])
+            files = [Path(folder) / f"{i}{artefact}" for i in range(len(batch) + 1)]
+            export_random(anchor, files[-1], artefact)
             for (_, slots, _, _), file in zip(batch, files[:-1], strict=True):
                 with suppress(CandidateError):  # no file, no timing
                     if slots:
-                        export_random(slots, file)
+                        export_random(slots, file, artefact)
                     else:
                         export_nothing(file)
             *timings, beside = timer(files, processes=PROCESSES, budget_s=BATCH_BUDGET_S)
@@ -93,26 +98,29 @@ def _ratio(a: Timing, b: Timing) -> float:
 
 
 def time_networks(
-    space: SearchSpace, encodings: Sequence[tuple[int, ...]], timer: Timer
+    space: SearchSpace,
+    encodings: Sequence[tuple[int, ...]],
+    timer: Timer,
+    artefact: Artefact = ONNX,
 ) -> list[Timing]:
     """The latency of whole networks with random weights; those that cannot run are left out."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / f"{i}.onnx" for i in range(len(encodings))]
+        files = [Path(folder) / f"{i}{artefact}" for i in range(len(encodings))]
         for encoding, file in zip(encodings, files, strict=True):
             with suppress(CandidateError):
-                export_random(space.slots(encoding), file)
+                export_random(space.slots(encoding), file, artefact)
         timings = timer(files, processes=PROCESSES, budget_s=2.0)
     return [timing for timing in timings if isinstance(timing, Timing)]
 
 
-def export_random(slots: Sequence[Slot], file: Path) -> None:
+def export_random(slots: Sequence[Slot], file: Path, artefact: Artefact = ONNX) -> None:
     """Write a network of these slots with random weights, quantized as they say."""
     shape = slots[0].signature.shape
     generator = torch.Generator().manual_seed(0)
     network = folded(PlainNetwork(slots).eval())
     images = torch.rand(2, shape.in_width, shape.in_size, shape.in_size, generator=generator)
     deployed = quantize(network, slots, [images]).network
-    export_onnx(deployed, file, channels=shape.in_width, resolution=shape.in_size)
+    write_artefact(artefact, deployed, slots, file)
 
 
 def export_nothing(file: Path) -> None:

@@ -23,7 +23,7 @@ from nas.run.config import Config
 from nas.run.directory import Run
 from nas.system.files import append_line, read_lines, understood
 from nas.system.reporter import Reporter
-from nas.targets import Timer
+from nas.targets import TARGETS, Timer
 from search_spaces import SearchSpace
 
 POOL = 400
@@ -54,6 +54,7 @@ def profile(
         signatures,
         networks,
         timer=timer,
+        artefact=TARGETS.get(config.target).artefact,
         known=read_lines(path, Row.from_json),
         record=lambda row: append_line(path, row.to_json()),
         progress=lambda done, of: reporter.advance(done, of, "files"),
@@ -71,12 +72,11 @@ def profile(
 
 
 def _fitted(config: Config, space: SearchSpace, rows: list[Row]) -> dict[str, Any]:
-    model, error = fit(space, rows)
+    model, error = fit(space, rows, config.target)
     whole = [row for row in rows if row.encoding is not None]
     predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
     return {
         "schema": 1,
-        "target": config.target,
         "threads": config.timing_threads,
         "held_out": vars(error),
         "rows": [

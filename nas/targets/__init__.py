@@ -1,6 +1,29 @@
 """Where latency is measured: one file per runtime, and the one protocol that times them all."""
 
-from nas.targets._base import TARGETS, AbstractTarget, Timer, Timing
+from nas.targets._base import (
+    ONNX,
+    TARGETS,
+    TORCH_CHECKPOINT,
+    AbstractDevice,
+    AbstractRuntime,
+    AbstractTarget,
+    Artefact,
+    Timer,
+    Timing,
+)
 from nas.targets._timing import is_tie, measure, timed_together
 
-__all__ = ["TARGETS", "AbstractTarget", "Timer", "Timing", "is_tie", "measure", "timed_together"]
+__all__ = [
+    "ONNX",
+    "TARGETS",
+    "TORCH_CHECKPOINT",
+    "AbstractDevice",
+    "AbstractRuntime",
+    "AbstractTarget",
+    "Artefact",
+    "Timer",
+    "Timing",
+    "is_tie",
+    "measure",
+    "timed_together",
+]

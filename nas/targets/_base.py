@@ -1,8 +1,9 @@
 """What a target is, and what timing a file on it yields.
 
-A target is one runtime on one kind of device. Its file says only how a model file becomes a call
-that takes no argument; warm-up, repeats, order, grouping and units are in `_timing.py` and
-`_worker.py`, once, so that the numbers of all targets are comparable.
+A target is one runtime on one kind of device. Of a runtime of this machine its file says only how a
+model file becomes a call that takes no argument; warm-up, repeats, order, grouping and units are in
+`_timing.py` and `_worker.py`, once, so that the numbers of all targets are comparable. A device
+that is reached otherwise times files itself.
 """
 
 import abc
@@ -10,15 +11,32 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, final
+from typing import Any, ClassVar, Literal, Protocol, Self, final
 
-from search_spaces import CandidateError, Registry, UserError, format_of
+import numpy as np
 
-TARGETS = Registry(package="nas.targets", kind="target")
+from search_spaces import CandidateError, Registry, SearchSpace, UserError, format_of
+
+Artefact = Literal[".onnx", ".safetensors"]
+"""How the files end that a target takes: exported ones, or checkpoints, of which `nas.load` makes
+torch modules."""
+
+ONNX: Artefact = ".onnx"
+TORCH_CHECKPOINT: Artefact = ".safetensors"
+
+ContextTerm = Callable[[SearchSpace, np.ndarray], np.ndarray]
+"""By encoding (N, C) of a space how much a network pays for: (N,), at least 0, in units near 1."""
 
 
 class AbstractTarget(abc.ABC):
-    """A runtime on which files are timed. Plug-ins have no state."""
+    """Where files are timed. Plug-ins have no state, and are runtimes or devices: see below."""
+
+    artefact: ClassVar[Artefact] = ONNX
+    """What it takes."""
+
+    context_terms: ClassVar[Mapping[str, ContextTerm]] = {}
+    """What networks pay for here besides their slots and changes of precision, by name; the latency
+    model learns how much from whole networks."""
 
     kernels: ClassVar[frozenset[str]]
     """Kinds of kernels that it has: see `AbstractFormat.kernels`."""
@@ -27,6 +45,26 @@ class AbstractTarget(abc.ABC):
     def offers(self, precision: str) -> bool:
         """Whether it has all kinds of kernels that networks of this format need."""
         return format_of(precision).kernels <= self.kernels
+
+    @abc.abstractmethod
+    def describe(self) -> dict[str, str]:
+        """What runs here: `{"runtime": name, "version": version}`.
+
+        Raises:
+            UserError: If the runtime is not installed; says which command installs it.
+        """
+
+    @abc.abstractmethod
+    def integer_kernels(self, file: Path) -> int:
+        """How many kernels of this file compute on integers here; 0 where formats are simulated.
+
+        Raises:
+            CandidateError: If the file cannot be loaded.
+        """
+
+
+class AbstractRuntime(AbstractTarget):
+    """A runtime of this machine or of a node: files are timed in fresh processes there."""
 
     @abc.abstractmethod
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
@@ -44,25 +82,31 @@ class AbstractTarget(abc.ABC):
             CandidateError: If this runtime cannot load or run this file.
         """
 
-    @abc.abstractmethod
-    def describe(self) -> dict[str, str]:
-        """What runs here: `{"runtime": name, "version": version}`.
 
-        Raises:
-            UserError: If the runtime is not installed; says which command installs it.
-        """
+class AbstractDevice(AbstractTarget):
+    """A device that processes of this machine do not reach."""
 
     @abc.abstractmethod
-    def integer_kernels(self, file: Path) -> int:
-        """How many nodes compute on integers once this runtime has optimised the graph.
+    def time(
+        self,
+        files: Sequence[Path],
+        *,
+        threads: int,
+        processes: int,
+        spares: int = 0,
+        budget_s: float | None = None,
+    ) -> "list[Timing | CandidateError]":
+        """As `nas.targets.measure`: files that are compared are timed in one call.
 
-        Raises:
-            CandidateError: If this runtime cannot load this file.
+        A process is whatever a repetition is there that draws the conditions anew.
         """
+
+
+TARGETS = Registry("nas.targets", "target", AbstractTarget)
 
 
 class Timer(Protocol):
-    """Times files on one target, somewhere; `nas.targets.measure` does so on this machine."""
+    """Times files on one target: `nas.targets.measure` on this machine, or a device itself."""
 
     def __call__(
         self,

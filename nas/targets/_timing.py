@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from nas.system.environment import cpu_model, instruction_set, now
-from nas.targets._base import TARGETS, Timing
+from nas.targets._base import TARGETS, TORCH_CHECKPOINT, Timing
 from search_spaces import CandidateError, PluginFile, loaded_plugins, stem_of
 
 _WORKER_COMMAND = (sys.executable, "-m", "nas.targets._worker")
@@ -113,7 +113,12 @@ def measure(
 
 
 def _plugins_of(target_name: str) -> list[PluginFile]:
-    """The plug-in file that has a target, if one does: others would disturb what is timed."""
+    """The plug-in file that has a target, if one does: others would disturb what is timed.
+
+    All where checkpoints are loaded, which name operators and formats.
+    """
+    if TARGETS.get(target_name).artefact == TORCH_CHECKPOINT:
+        return list(loaded_plugins())
     return [plugin for plugin in loaded_plugins() if plugin.name == stem_of(target_name)]
 
 

@@ -1,7 +1,7 @@
 """One timing process: times calls in interleaved rounds. Started by `_timing.py`.
 
 Reads one job as JSON from stdin: `target`, `files`, `threads`, `batch`, `seed`, `budget_s`, and
-`plugins`, the plug-in file that has the target. Writes JSON lines to stdout: `{"opening": i}` and
+`plugins`, the plug-in files that it takes. Writes JSON lines to stdout: `{"opening": i}` and
 `{"opened": i}` around the loading of file i (so that the parent knows which file brought the
 process down), and last `{"files": [...]}`, per file either `median_ms`, `iqr_ms` and `runs`, or
 `error`. Whatever libraries print goes to stderr.
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from nas.targets._base import TARGETS, AbstractTarget
+from nas.targets._base import TARGETS, AbstractRuntime
 from search_spaces import CandidateError, load_plugin_texts
 
 _MIN_ROUNDS = 3
@@ -220,7 +220,7 @@ def main() -> None:
     print(json.dumps({"files": rows}), file=results)
 
 
-def _open(target: AbstractTarget, number: int, job: dict[str, Any], results: TextIO) -> Call:
+def _open(target: AbstractRuntime, number: int, job: dict[str, Any], results: TextIO) -> Call:
     print(json.dumps({"opening": number}), file=results)
     file = Path(job["files"][number])
     call = target.prepare(file, threads=job["threads"], batch=job["batch"])

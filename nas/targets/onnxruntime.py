@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nas.targets._base import TARGETS, AbstractTarget
+from nas.targets._base import TARGETS, AbstractRuntime
 from search_spaces import CandidateError, UserError
 
 _SEVERITY_ERROR = 3
@@ -17,13 +17,13 @@ _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 @TARGETS.register
 @final
-class OnnxRuntime(AbstractTarget):
+class OnnxRuntime(AbstractRuntime):
     """onnxruntime's CPU execution provider, nodes run one after the other."""
 
     kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "dequantize"})
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
-        """See `AbstractTarget.prepare`. Inputs are float32, from N(0, 1) with a fixed seed."""
+        """See `AbstractRuntime.prepare`. Inputs are float32, from N(0, 1) with a fixed seed."""
         session = _open(file, _options(threads))
         rng = np.random.default_rng(_INPUT_SEED)
         feed = {

@@ -29,7 +29,8 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
 """What our operators read."""
 
 OTHER_DIMENSION: tuple[Option, ...] = (1, 2, 3, 4)
-"""Options of any other dimension; a plug-in refuses with `CandidateError` what it cannot do."""
+"""Options of any other dimension of numbers. A plug-in refuses with `CandidateError` what it cannot
+do."""
 
 SIDES = (4, 5, 7, 8, 9, 12, 16)
 WIDTHS = (4, 6, 8, 12, 16, 24)
@@ -51,9 +52,9 @@ def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0)
     return Signature(operator, shape, normal, kept, FULL_PRECISION)
 
 
-def options_of(dim: str) -> tuple[Option, ...]:
-    """What may be drawn for a dimension."""
-    return DIMENSIONS.get(dim, OTHER_DIMENSION)
+def options_of(operator: str, dim: str) -> tuple[Option, ...]:
+    """What may be drawn for a dimension that an operator reads."""
+    return declaration(operator).words.get(dim) or DIMENSIONS.get(dim, OTHER_DIMENSION)
 
 
 def draw_signature(operator: str, choose: Choose) -> Signature:
@@ -66,7 +67,7 @@ def draw_family(operator: str, choose: Choose) -> tuple[Signature, Signature]:
     """The largest member of a family at one place, and a smaller or equal one."""
     place = _place(choose)
     small, other = _pick(operator, choose), _pick(operator, choose)
-    large = Options({name: max(small.number(name), other.number(name)) for name in small})
+    large = Options({name: _larger(other[name], option) for name, option in small.items()})
     width = choose([width for width in WIDTHS if width <= place.width])
     narrow = replace(place, in_width=width, width=width)
     return signature(operator, large, place), signature(operator, small, narrow, choose(SPARSITIES))
@@ -101,4 +102,10 @@ def _place(choose: Choose) -> Shape:
 
 def _pick(operator: str, choose: Choose) -> Options:
     """One option for every dimension that the operator reads."""
-    return Options({dim: choose(options_of(dim)) for dim in declaration(operator).dims})
+    dims = declaration(operator).dims
+    return Options({dim: choose(options_of(operator, dim)) for dim in dims})
+
+
+def _larger(one: Option, other: Option) -> Option:
+    """The larger number; of words the first."""
+    return one if isinstance(one, str) or isinstance(other, str) else max(one, other)

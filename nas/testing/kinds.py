@@ -13,7 +13,10 @@ from nas.testing import (
     controllers,
     criteria,
     data,
+    executors,
+    formats,
     methods,
+    networks,
     operators,
     optimizers,
     targets,
@@ -48,7 +51,7 @@ class Kind(NamedTuple):
 
     Attributes:
         registry: Of its plug-ins.
-        checks: Of one by its name; none where another kind's cover it, or there are none yet.
+        checks: Of one by its name; none where another kind's cover it.
     """
 
     registry: Registry
@@ -67,14 +70,14 @@ KINDS = (
     Kind(BLOCKS),
     Kind(TRUNK, trunk.CHECKS),
     Kind(TRUNK_BLOCKS),
-    Kind(NETWORKS),
-    Kind(FORMATS),
+    Kind(NETWORKS, networks.CHECKS),
+    Kind(FORMATS, formats.CHECKS),
     Kind(QUANTIZATIONS),
     Kind(CRITERIA, criteria.CHECKS),
     Kind(METHODS, methods.CHECKS),
     Kind(OPTIMIZERS, optimizers.CHECKS),
     Kind(CONTROLLERS, controllers.CHECKS),
-    Kind(EXECUTORS),
+    Kind(EXECUTORS, executors.CHECKS),
     Kind(TARGETS, targets.CHECKS),
     Kind(DATA, data.CHECKS),
 )

@@ -169,7 +169,8 @@ def check_shared_weights_compute_what_copies_do(largest: Signature, small: Signa
 
 def check_an_odd_width_runs_or_is_refused(operator: str) -> None:
     """An odd width runs, or is refused with what to offer instead."""
-    pick = Options({dim: options_of(dim)[0] for dim in declaration(operator).dims})
+    dims = declaration(operator).dims
+    pick = Options({dim: options_of(operator, dim)[0] for dim in dims})
     try:
         odd = signature(operator, pick, Shape(8, 8, 9, 9, 0, 4))
     except CandidateError as error:

@@ -1,27 +1,33 @@
-"""What every target keeps to: it prepares calls that are timed right, and leaves files alone."""
+"""What every target keeps to: what it takes is timed right, and left alone."""
 
 import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from nas.targets import TARGETS, AbstractTarget
+from nas.latency.measure import export_random
+from nas.targets import ONNX, TARGETS, AbstractDevice, AbstractRuntime, AbstractTarget
 from nas.targets._worker import Samples, time_calls
+from nas.testing._drawn import signature
 from nas.testing._expect import refused, require
-from search_spaces import FULL_PRECISION, CandidateError, format_of
+from search_spaces import FULL_PRECISION, CandidateError, Options, Shape, Slot, format_of
 
 BUSY_MS = 2.0
 
 
-def check_it_says_which_runtime_and_version_it_is(name: str) -> None:
-    """It says which runtime and version it is."""
-    about = _target(name).describe()
+def check_it_says_what_it_is(name: str) -> None:
+    """It is a runtime or a device, and says its name and version."""
+    target = _target(name)
+    is_either = isinstance(target, AbstractRuntime | AbstractDevice)
+    require(is_either, "it derives neither from AbstractRuntime nor from AbstractDevice")
+    about = target.describe()
     require(set(about) == {"runtime", "version"}, f"describe() gives {sorted(about)}")
     require(about["version"][:1].isdigit(), f"the version is '{about['version']}'")
 
@@ -33,10 +39,12 @@ def check_full_precision_runs_on_it(name: str) -> None:
 
 
 def check_an_added_wait_is_what_the_timing_grows_by(name: str) -> None:
-    """A wait of known duration is what the timing grows by."""
+    """A wait of known duration is what the timing grows by, where calls are timed here."""
     target = _target(name)
-    with _models() as folder:
-        file = fp32_file(folder)
+    if not isinstance(target, AbstractRuntime):
+        return
+    with _folder() as folder:
+        file = _network(target, folder)
 
         def plain() -> Callable[[], None]:
             return target.prepare(file, threads=1, batch=1)
@@ -54,7 +62,7 @@ def check_an_added_wait_is_what_the_timing_grows_by(name: str) -> None:
         clock = time.process_time_ns
         fast, slow = time_calls([plain, slowed], seed=0, budget_s=2.0, clock=clock)
     if not isinstance(fast, Samples) or not isinstance(slow, Samples):
-        raise AssertionError(f"a model of one convolution is refused: {fast}, {slow}")
+        raise AssertionError(f"a network of one convolution is refused: {fast}, {slow}")
     grown_ms = float(np.median(slow.sample_ms) - np.median(fast.sample_ms))
     require(
         abs(grown_ms - BUSY_MS) <= 0.1 * BUSY_MS,
@@ -62,43 +70,47 @@ def check_an_added_wait_is_what_the_timing_grows_by(name: str) -> None:
     )
 
 
-def check_the_model_file_stays_as_it_is(name: str) -> None:
-    """Preparing, calling and counting leave the file and its folder as they are."""
+def check_the_file_stays_as_it_is(name: str) -> None:
+    """Timing and counting leave the file and its folder as they are."""
     target = _target(name)
-    with _models() as folder:
-        file = int8_file(folder) if target.offers("int8") else fp32_file(folder)
+    with _folder() as folder:
+        file = _network(target, folder, "int8" if target.offers("int8") else FULL_PRECISION)
         before = _content(folder)
-        target.prepare(file, threads=1, batch=2)()
+        _run(target, file)
         target.integer_kernels(file)
-        require(_content(folder) == before, "the model's folder has changed")
+        require(_content(folder) == before, "the file's folder has changed")
 
 
-def check_integer_kernels_are_found_in_a_quantized_model_only(name: str) -> None:
-    """Integer kernels are found in a quantized model, if it has such, and in no other."""
+def check_integer_kernels_are_found_in_a_quantized_network_only(name: str) -> None:
+    """Integer kernels are found in a quantized network, if it has such, and in no other."""
     target = _target(name)
-    with _models() as folder:
-        plain = target.integer_kernels(fp32_file(folder))
-        require(plain == 0, f"a model in fp32 has {plain} integer kernels")
+    with _folder() as folder:
+        plain = target.integer_kernels(_network(target, folder))
+        require(plain == 0, f"a network in {FULL_PRECISION} has {plain} integer kernels")
         if target.offers("int8"):
-            require(target.integer_kernels(int8_file(folder)) > 0, "a quantized model has none")
+            found = target.integer_kernels(_network(target, folder, "int8"))
+            require(found > 0, "a quantized network has none")
 
 
 def check_a_corrupt_file_is_a_failure_of_the_candidate(name: str) -> None:
     """A corrupt file is a failure of the candidate, and named."""
     target = _target(name)
-    with _models() as folder:
-        file = folder / "corrupt.onnx"
-        file.write_bytes(b"\x08\x07this is no model")
-        with refused("prepare of a corrupt file", CandidateError, r"corrupt\.onnx"):
-            target.prepare(file, threads=1, batch=1)
-        with refused("integer_kernels of a corrupt file", CandidateError, r"corrupt\.onnx"):
-            target.integer_kernels(file)
+    with _folder() as folder:
+        file = folder / f"corrupt{target.artefact}"
+        file.write_bytes(b"\x08\x07this is no network")
+        with refused("timing a corrupt file", CandidateError, r"corrupt\."):
+            _run(target, file)
+        if target.offers("int8"):
+            with refused("integer_kernels of a corrupt file", CandidateError, r"corrupt\."):
+                target.integer_kernels(file)
 
 
 def check_a_model_of_one_batch_size_is_refused_for_another(name: str) -> None:
-    """A model that was exported for one batch size is refused for another."""
+    """An ONNX file for one batch size is refused for another by a runtime that takes such."""
     target = _target(name)
-    with _models() as folder:
+    if not isinstance(target, AbstractRuntime) or target.artefact != ONNX:
+        return
+    with _folder() as folder:
         file = fp32_file(folder, batch=1)
         target.prepare(file, threads=1, batch=1)()
         with refused("prepare with 4 images", CandidateError, "batches of 4"):
@@ -106,11 +118,11 @@ def check_a_model_of_one_batch_size_is_refused_for_another(name: str) -> None:
 
 
 CHECKS: tuple[Callable[[str], None], ...] = (
-    check_it_says_which_runtime_and_version_it_is,
+    check_it_says_what_it_is,
     check_full_precision_runs_on_it,
     check_an_added_wait_is_what_the_timing_grows_by,
-    check_the_model_file_stays_as_it_is,
-    check_integer_kernels_are_found_in_a_quantized_model_only,
+    check_the_file_stays_as_it_is,
+    check_integer_kernels_are_found_in_a_quantized_network_only,
     check_a_corrupt_file_is_a_failure_of_the_candidate,
     check_a_model_of_one_batch_size_is_refused_for_another,
 )
@@ -118,48 +130,42 @@ CHECKS: tuple[Callable[[str], None], ...] = (
 
 def fp32_file(folder: Path, batch: str | int = "batch") -> Path:
     """A model of one convolution, (batch, 3, 8, 8) to (batch, 8, 6, 6)."""
-    weight = np.full((8, 3, 3, 3), 0.1, np.float32)
+    weight = numpy_helper.from_array(np.full((8, 3, 3, 3), 0.1, np.float32), "weight")
     conv = helper.make_node("Conv", ["images", "weight"], ["logits"])
-    constants = [numpy_helper.from_array(weight, "weight")]
-    return _saved([conv], constants, folder / "fp32.onnx", batch)
-
-
-def int8_file(folder: Path) -> Path:
-    """A convolution whose input, weight and output are quantized, which runtimes fuse."""
-    constants = {
-        "scale": np.float32(0.05),
-        "zero": np.uint8(128),
-        "weight": np.full((8, 3, 3, 3), 7, np.int8),
-        "weight_scale": np.float32(0.01),
-        "weight_zero": np.int8(0),
-    }
-    nodes = [
-        helper.make_node("QuantizeLinear", ["images", "scale", "zero"], ["q1"]),
-        helper.make_node("DequantizeLinear", ["q1", "scale", "zero"], ["x"]),
-        helper.make_node("DequantizeLinear", ["weight", "weight_scale", "weight_zero"], ["w"]),
-        helper.make_node("Conv", ["x", "w"], ["y"]),
-        helper.make_node("QuantizeLinear", ["y", "scale", "zero"], ["q2"]),
-        helper.make_node("DequantizeLinear", ["q2", "scale", "zero"], ["logits"]),
-    ]
-    tensors = [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()]
-    return _saved(nodes, tensors, folder / "int8.onnx", "batch")
-
-
-def _saved(
-    nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], path: Path, batch: str | int
-) -> Path:
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, 8, 8])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 8, 6, 6])
-    graph = helper.make_graph(nodes, "model", [images], [logits], constants)
+    graph = helper.make_graph([conv], "model", [images], [logits], [weight])
     opset = helper.make_opsetid("", 20)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    return path
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), folder / "fp32.onnx")
+    return folder / "fp32.onnx"
+
+
+def _network(target: AbstractTarget, folder: Path, precision: str = FULL_PRECISION) -> Path:
+    """What the target takes of a network of one convolution, for images of 8 px in 3 channels."""
+    stem = signature("stem", Options({"stride": 1}), Shape(8, 8, 3, 8))
+    file = folder / f"{precision}{target.artefact}"
+    export_random([Slot("stem", replace(stem, precision=precision))], file, target.artefact)
+    return file
+
+
+def _run(target: AbstractTarget, file: Path) -> None:
+    """Has a target run a file.
+
+    Raises:
+        CandidateError: If it cannot.
+    """
+    if isinstance(target, AbstractRuntime):
+        target.prepare(file, threads=1, batch=2)()
+        return
+    assert isinstance(target, AbstractDevice)
+    (found,) = target.time([file], threads=1, processes=1)
+    if isinstance(found, CandidateError):
+        raise found
+    require(found.median_ms > 0, f"its latency is {found.median_ms} ms")
 
 
 @contextmanager
-def _models() -> Iterator[Path]:
+def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         yield Path(folder)
 

@@ -10,7 +10,6 @@ from typing import ClassVar
 from search_spaces._registry import Registry
 from search_spaces._slot import Cost
 
-FORMATS = Registry("search_spaces.formats", "precision")
 TRAINED_BITS = 32
 
 
@@ -37,6 +36,9 @@ class AbstractFormat(ABC):
     @abstractmethod
     def size_bytes(self, cost: Cost) -> float:
         """Predicted bytes of one slot in an exported file."""
+
+
+FORMATS = Registry("search_spaces.formats", "precision", AbstractFormat)
 
 
 @cache

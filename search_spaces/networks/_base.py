@@ -13,8 +13,6 @@ from search_spaces._choice import Choice, Option
 from search_spaces._registry import Registry
 from search_spaces._slot import Join, Signature
 
-NETWORKS = Registry("search_spaces.networks", "kind of network")
-
 
 class SlotRule(NamedTuple):
     """A slot: which choices decide about it, and what feeds it.
@@ -85,6 +83,7 @@ class AbstractNetwork(ABC):
         """The inverse of `to_json`."""
 
 
+NETWORKS = Registry("search_spaces.networks", "kind of network", AbstractNetwork)
 DEFAULT_KIND = "staged"
 
 

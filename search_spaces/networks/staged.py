@@ -259,13 +259,21 @@ class Staged(AbstractNetwork):
             operator = OPERATORS.get(name)
         except UserError as error:
             raise UserError(f"{place} offers '{name}'. {error}") from error
-        known = {*stage.dims, *operator.defaults}
-        missing = [dim for dim in operator.dims if dim not in known]
+        given = {*stage.dims, *operator.defaults}
+        missing = [dim for dim in operator.dims if dim not in given]
         if missing:
             raise UserError(
                 f"{place} offers operator '{name}' but no options for {', '.join(missing)}. "
                 f"It reads {', '.join(operator.dims)}. Add them to the stage's options."
             )
+        for dim, options in stage.options:
+            known = operator.words.get(dim, options) if dim in operator.dims else options
+            unknown = [option for option in options if option not in known]
+            if unknown:
+                raise UserError(
+                    f"{place} offers operator '{name}' with {dim} {unknown[0]!r}, which it does "
+                    f"not have. It has {', '.join(map(str, known))}. Offer these."
+                )
 
     def _trunk_signature(
         self, slot: str, place: str, number: int, options: Mapping[str, Option]

@@ -13,7 +13,6 @@ from search_spaces._choice import Option, Options
 from search_spaces._registry import Registry
 from search_spaces._slot import Cost, Group, Shape, Signature
 
-OPERATORS = Registry("search_spaces.operators", "operator")
 HIDDEN_MULTIPLE = 8
 
 Mixing = Literal["convolution", "attention", "mixer"]
@@ -31,6 +30,10 @@ class AbstractOperator(ABC):
 
     defaults: ClassVar[Mapping[str, Option]] = {}
     """Those of `dims` that a stage need not offer, and what they are then."""
+
+    words: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Those of `dims` whose options are words, and which there are; all others are numbers. Weights
+    have the same shapes whatever the word."""
 
     @abstractmethod
     def normalise(self, pick: Options, shape: Shape) -> Options:
@@ -80,6 +83,9 @@ class AbstractMixer(AbstractOperator):
         shape = signature.shape
         mlp = layers.channel_mlp(shape.pixels, shape.width, signature.kept.number("hidden"))
         return self.mixer_cost(signature) + mlp
+
+
+OPERATORS = Registry("search_spaces.operators", "operator", AbstractBlock, AbstractMixer)
 
 
 def hidden_group(pick: Options, shape: Shape) -> Group:

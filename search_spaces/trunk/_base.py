@@ -7,8 +7,6 @@ from search_spaces._registry import Registry
 from search_spaces._slot import Group, Shape
 from search_spaces.operators._base import AbstractOperator, Mixing
 
-TRUNK = Registry("search_spaces.trunk", "stem, downsampling or head")
-
 Place = Literal["stem", "downsample", "head"]
 
 
@@ -29,3 +27,6 @@ class AbstractTrunk(AbstractOperator):
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """Nothing can be pruned."""
         return {}
+
+
+TRUNK = Registry("search_spaces.trunk", "stem, downsampling or head", AbstractTrunk)

@@ -3,8 +3,9 @@
 from search_spaces import Registry
 from supernets._elastic import AbstractElastic
 
-BLOCKS = Registry("supernets.blocks", "block")
-
 
 class AbstractElasticBlock(AbstractElastic):
     """An elastic module that fills its slot alone: (B, in_width, H, W) to (B, width, H', W')."""
+
+
+BLOCKS = Registry("supernets.blocks", "block", AbstractElasticBlock)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from search_spaces import Registry
 
-CRITERIA = Registry("supernets.criteria", "criterion")
 DEFAULT_CRITERION = "magnitude"
 
 
@@ -43,6 +42,9 @@ class AbstractCriterion(ABC):
         """Importance of every member, 1-D: the sum of its channels'."""
         scores = self.channel_scores(weights)
         return scores.reshape(weights.num_members, -1).sum(1)
+
+
+CRITERIA = Registry("supernets.criteria", "criterion", AbstractCriterion)
 
 
 def l1(weight: Tensor) -> Tensor:

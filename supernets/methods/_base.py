@@ -7,8 +7,6 @@ from search_spaces import Registry, SearchSpace
 from supernets.context import Context
 from supernets.team import Losses, State
 
-METHODS = Registry("supernets.methods", "training method")
-
 GIVEN = frozenset({"space", "seed", "sparse_from", "is_within"})
 """Fields of a method that training gives; all others are hyper-parameters, for `--set`."""
 
@@ -67,3 +65,6 @@ class AbstractMethod(ABC):
             state: After the last step.
         """
         return self.space
+
+
+METHODS = Registry("supernets.methods", "training method", AbstractMethod)

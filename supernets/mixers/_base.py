@@ -5,11 +5,12 @@ from typing import ClassVar
 from search_spaces import Registry
 from supernets._elastic import AbstractElastic
 
-MIXERS = Registry("supernets.mixers", "mixer")
-
 
 class AbstractElasticMixer(AbstractElastic):
     """An elastic module that mixes positions: (B, H, W, C) to the same shape."""
 
     has_shortcut: ClassVar[bool]
     """Whether a shortcut goes around the mixer alone; if not, one goes around mixer and MLP."""
+
+
+MIXERS = Registry("supernets.mixers", "mixer", AbstractElasticMixer)

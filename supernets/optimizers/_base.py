@@ -14,8 +14,6 @@ from torch.optim import Optimizer
 
 from search_spaces import Registry
 
-OPTIMIZERS = Registry("supernets.optimizers", "optimizer")
-
 SCALE = "rate_scale"
 """Entry of a parameter group: its rate, as a multiple of the training's."""
 
@@ -37,6 +35,9 @@ class AbstractOptimizer(ABC):
             network: Whose parameters.
             weight_decay: Decoupled, per step and unit of rate; of matrices and kernels only.
         """
+
+
+OPTIMIZERS = Registry("supernets.optimizers", "optimizer", AbstractOptimizer)
 
 
 def matrices(network: nn.Module) -> list[nn.Parameter]:

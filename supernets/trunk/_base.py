@@ -5,7 +5,7 @@ from supernets._elastic import Index
 from supernets.blocks._base import AbstractElasticBlock
 from supernets.criteria._base import GroupWeights
 
-TRUNK_BLOCKS = Registry("supernets.trunk", "trunk block")
+TRUNK_BLOCKS = Registry("supernets.trunk", "trunk block", AbstractElasticBlock)
 
 
 class AbstractTrunkBlock(AbstractElasticBlock):

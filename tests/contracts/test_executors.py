@@ -1,7 +1,5 @@
-"""What every executor keeps: run over the registry, on a real trained supernet.
-
-Scores are those of the scorer in this process, whatever the order; a worker that is killed or stuck
-costs one retry, then its candidate has failed; nothing outlives the session.
+"""Every executor keeps its contract; in processes, a worker that is killed or stuck costs one retry,
+then its candidate has failed.
 """
 
 import copy
@@ -11,17 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
-from nas.executors import EXECUTORS, AbstractExecutor
+from nas.executors import EXECUTORS
 from nas.executors.processes import Processes
 from nas.prepare.reopen import Trained, reopened
-from nas.search import score_candidates
 from nas.system.reporter import Silent
+from nas.testing.executors import CHECKS
 from search_spaces import Candidate
 
 
@@ -30,53 +29,16 @@ def trained(own_run: Path) -> Trained:
     return reopened(own_run, Silent())
 
 
-@pytest.fixture(params=EXECUTORS.names())
-def executor(request: pytest.FixtureRequest) -> AbstractExecutor:
-    found = EXECUTORS.get(request.param)(workers=2)
-    assert isinstance(found, AbstractExecutor)
-    return found
+@pytest.mark.parametrize("check", CHECKS, ids=attrgetter("__name__"))
+@pytest.mark.parametrize("name", EXECUTORS.names())
+def test_any_executor(name: str, check: Callable[[str], None]) -> None:
+    check(name)
 
 
 def candidates(trained: Trained, num: int) -> list[Candidate]:
     space = trained.problem.space
     encodings = [[i % n for n in space.cardinalities] for i in range(num)]
     return list({c.key: c for c in map(space.candidate, encodings)}.values())
-
-
-def children() -> list[int]:
-    """Processes that this one has started and that are still there."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
-    ).stdout
-    of_ray = [int(line.split()[0]) for line in listed.splitlines() if "ray" in line]
-    return of_ray + [int(process.pid or 0) for process in multiprocessing.active_children()]
-
-
-def test_scores_are_those_of_this_process(executor: AbstractExecutor, trained: Trained) -> None:
-    wanted = candidates(trained, 4)
-    with executor.session(trained.scoring) as session:
-        for candidate in wanted:
-            session.start(candidate)
-        found = dict(session.finished() for _ in wanted)
-    assert found == {candidate.key: trained.scorer(candidate) for candidate in wanted}
-    assert children() == []
-
-
-def test_the_records_do_not_depend_on_the_executor(
-    executor: AbstractExecutor, trained: Trained, own_run: Path
-) -> None:
-    """Same seed, same lag: the same trials.jsonl as in this process."""
-    name = EXECUTORS.names()[[EXECUTORS.get(n) for n in EXECUTORS.names()].index(type(executor))]
-    written = []
-    for kind in ("inline", name):
-        for path in [own_run / "trials.jsonl", *own_run.glob("measurements/*")]:
-            path.unlink(missing_ok=True)
-        config = replace(trained.config, executor=kind, workers=2, trials=8)
-        phases = replace(trained.phases, trials=8, lag=2)
-        score_candidates(replace(trained, config=config, phases=phases), Silent())
-        written.append((own_run / "trials.jsonl").read_bytes())
-    assert written[0] == written[1]
-    assert written[0].count(b"\n") == 8
 
 
 @pytest.fixture
@@ -117,7 +79,7 @@ def test_a_defect_in_a_score_is_not_taken_for_a_failed_candidate(trained: Traine
         session.start(candidates(trained, 1)[0])
         with pytest.raises((RuntimeError, ValueError), match="cat"):
             session.finished()
-    assert children() == []
+    assert multiprocessing.active_children() == []
 
 
 def test_workers_end_with_the_process_that_started_them(own_run: Path) -> None:

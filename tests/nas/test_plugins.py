@@ -55,12 +55,13 @@ def nas(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.usefixtures("two_timing_processes")
-def test_a_search_with_an_operator_and_a_controller_from_outside(
+def test_a_search_with_an_operator_a_controller_and_a_target_from_outside(
     plugins: Path, tmp_path: Path
 ) -> None:
     own, run = tmp_path / "own", tmp_path / "run"
     own.mkdir()
-    files = [Path(shutil.copy(plugins / name, own)) for name in ("pool.py", "paes.py")]
+    names = ("pool", "paes", "torch_eager")
+    files = [Path(shutil.copy(plugins / f"{name}.py", own)) for name in names]
     (own / "pools.py").write_text(SPACE)
     config = make_config(
         {
@@ -68,6 +69,8 @@ def test_a_search_with_an_operator_and_a_controller_from_outside(
             "space": str(own / "pools.py"),
             "plugins": tuple(map(str, files)),
             "controller": "paes",
+            "target": "torch-eager",
+            "precision": ("fp32", "int8w"),
             "method": "sandwich",
             "executor": "processes",
             "workers": 2,
@@ -102,7 +105,12 @@ def test_a_search_with_an_operator_and_a_controller_from_outside(
     program = "import sys, nas; nas.load(sys.argv[1])"
     loads = [sys.executable, "-c", program, str(folder / "model.safetensors")]
     subprocess.run(loads, cwd=ROOT, check=True)
-    kept = [word for name in ("pool", "paes") for word in ("--plugin", run / f"plugins/{name}.py")]
+    deployed = json.loads(cards[0].read_text())["files"]["model.onnx"]
+    assert deployed["timed"] == "model.safetensors"
+    assert deployed["latency"]["runtime"] == "torch"
+    assert (run / f"timings/{folder.name}.model.safetensors.json").is_file()
+    assert read_lines(run / "profile/rows.jsonl", dict)
+    kept = [word for name in names for word in ("--plugin", run / f"plugins/{name}.py")]
     again = nas(*command, "--space", run / "space.py", *kept)
     assert again.returncode == 0, again.stderr
     assert read_lines(run / "trials.jsonl", dict) == trials
@@ -138,7 +146,7 @@ def test_a_supernet_learns_a_data_set_by_a_method_and_an_optimizer_from_outside(
 
 def test_timing_processes_know_a_target_from_outside(plugins: Path, tmp_path: Path) -> None:
     load_plugins([plugins / "onnxruntime_lean.py"])
-    (timing,) = measure("onnxruntime-lean", [fp32_file(tmp_path)], processes=1)
+    (timing,) = measure("onnxruntime-lean", [fp32_file(tmp_path)], processes=1, budget_s=0.1)
     assert isinstance(timing, Timing)
     assert timing.runtime == "onnxruntime without arena"
 

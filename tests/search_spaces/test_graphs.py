@@ -1,9 +1,20 @@
 """Slots that feed others: what stands in place of one that is left out."""
 
+from pathlib import Path
+
 import pytest
 
-from search_spaces import SearchSpace, SlotRule
-from tests.streams import Streams
+from search_spaces import AbstractNetwork, SearchSpace, SlotRule, load_plugins
+from search_spaces.networks import NETWORKS
+
+
+@pytest.fixture
+def streams(plugins: Path) -> AbstractNetwork:
+    """A stem, two streams of which the right one may be left out, a sum, two maps side by side."""
+    load_plugins([plugins / "streams.py"])
+    network = NETWORKS.get("streams")(resolution=16, channels=1, num_classes=10)
+    assert isinstance(network, AbstractNetwork)
+    return network
 
 
 def inputs_of(space: SearchSpace, exists: int) -> dict[str, tuple[str, ...] | None]:
@@ -14,20 +25,21 @@ def inputs_of(space: SearchSpace, exists: int) -> dict[str, tuple[str, ...] | No
 @pytest.mark.parametrize(
     ("exists", "feeding"), [(1, ("left", "right", "stem")), (0, ("left", "stem", "stem"))]
 )
-def test_a_left_out_slot_hands_on_what_it_was_fed(exists: int, feeding: tuple[str, ...]) -> None:
-    inputs = inputs_of(SearchSpace.of_network("streams", Streams()), exists)
+def test_a_left_out_slot_hands_on_what_it_was_fed(
+    exists: int, feeding: tuple[str, ...], streams: AbstractNetwork
+) -> None:
+    inputs = inputs_of(SearchSpace.of_network("streams", streams), exists)
     assert inputs["middle"] == feeding
-    assert inputs["wide"] is None
-    assert inputs["head"] == ("middle", "wide")
+    assert inputs["head"] == ("middle", "left")
     assert inputs["left"] is None, "the stem is the slot before it"
     assert ("right" in inputs) == exists
 
 
 class Behind:
-    """As `Streams`, but `middle` reads the slot before it, which may be left out."""
+    """As a network, but `middle` reads the slot before it, which may be left out."""
 
-    def __init__(self) -> None:
-        self.inner = Streams()
+    def __init__(self, inner: AbstractNetwork) -> None:
+        self.inner = inner
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -39,7 +51,9 @@ class Behind:
         )
 
 
-def test_behind_a_left_out_slot_stands_what_fed_it_and_not_what_ran_last() -> None:
-    space = SearchSpace("behind", Streams().arch_choices(), Behind())  # type: ignore[arg-type]
+def test_behind_a_left_out_slot_stands_what_fed_it_and_not_what_ran_last(
+    streams: AbstractNetwork,
+) -> None:
+    space = SearchSpace("behind", streams.arch_choices(), Behind(streams))  # type: ignore[arg-type]
     assert inputs_of(space, 1)["middle"] is None
     assert inputs_of(space, 0)["middle"] == ("stem",)

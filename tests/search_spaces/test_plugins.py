@@ -27,6 +27,7 @@ class Mine(AbstractSpace):
     def build(self, **sizes):
         return Toy().build(**sizes)
 """
+MISPLACED = GOOD.replace("@SPACES", "from search_spaces.operators import OPERATORS\n@OPERATORS")
 pytestmark = pytest.mark.usefixtures("plugins")
 
 
@@ -70,6 +71,9 @@ def test_text_is_enough_for_another_process(tmp_path: Path) -> None:
         ("a.py", "import nothing_of_the_kind", "failed with ModuleNotFoundError"),
         ("hybrid.py", GOOD, "there is a space 'hybrid' already, in search_spaces.hybrid"),
         ("a.py", GOOD + GOOD.replace("Mine", "Two"), "it registers two classes as space 'a'"),
+        ("a.py", MISPLACED, "class 'Mine' .* operator 'a' and is of the kind 'space'. .* from Abs"),
+        ("a.py", GOOD.replace("build", "make"), "class 'Mine' .* space 'a' and lacks build"),
+        ("a.py", GOOD.replace("AbstractSpace):", "dict):"), "and is none. .* from AbstractSpace"),
         ("_a.py", GOOD, "'_a' is no name"),
         ("1a.py", GOOD, "'1a' is no name"),
         ("a.txt", GOOD, "does not end in .py. Name a Python file"),

@@ -24,7 +24,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     folder = tmp_path / "plug_ins"
     folder.mkdir()
     (folder / "__init__.py").write_text(
-        "from search_spaces import Registry\nREGISTRY = Registry('plug_ins', 'gadget')\n"
+        "from search_spaces import Registry\nREGISTRY = Registry('plug_ins', 'gadget', object)\n"
     )
     (folder / "one.py").write_text(PLUGIN.format(name="One"))
     (folder / "two_words.py").write_text(PLUGIN.format(name="TwoWords"))

@@ -21,9 +21,11 @@ from nas.latency import (
 )
 from nas.latency._model import held_out_error
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, kind_of
+from nas.targets import Artefact
 from nas.targets import measure as measure_on
 from search_spaces import CandidateError, SearchSpace, Slot, signature_cost
 
+TARGET = "onnxruntime"
 OVERHEAD_MS = 0.02
 SPEED = {"fp32": 2.0, "int8": 5.0}
 """Billions of multiply-adds per second of the imagined machine."""
@@ -116,7 +118,7 @@ def test_what_is_timed_depends_on_the_seed_only(mini: SearchSpace, pool_NC: np.n
 
 
 def test_the_fit_recovers_an_additive_machine(mini: SearchSpace, rows: list[Row]) -> None:
-    model, error = fit(mini, rows)
+    model, error = fit(mini, rows, TARGET)
     assert error.mape < 0.08
     assert error.kendall_tau > 0.9
     unseen = mini.sample(np.random.default_rng(7), 200)
@@ -128,7 +130,7 @@ def test_the_fit_recovers_an_additive_machine(mini: SearchSpace, rows: list[Row]
 def test_no_network_is_predicted_to_be_faster_than_the_least_of_its_options(
     mini: SearchSpace, rows: list[Row]
 ) -> None:
-    model, _ = fit(mini, rows)
+    model, _ = fit(mini, rows, TARGET)
     rows_NC = mini.sample(np.random.default_rng(5), 2000)
     predicted_N = model.of("latency_ms", rows_NC)
     for column, number in enumerate(mini.cardinalities):
@@ -149,21 +151,21 @@ def test_a_network_that_cannot_be_exported_has_no_latency(
     asked: list[object] = []
     really = measure.export_random
 
-    def export(slots: Sequence[Slot], file: Path) -> None:
+    def export(slots: Sequence[Slot], file: Path, artefact: Artefact) -> None:
         asked.append(slots)
         if len(asked) == 1:
             raise CandidateError("no such operator")
-        really(slots, file)
+        really(slots, file, artefact)
 
     monkeypatch.setattr(measure, "export_random", export)
     encodings = [(0,) * len(mini.choices)] * 2
-    found = measure.time_networks(mini, encodings, partial(measure_on, "onnxruntime"))
+    found = measure.time_networks(mini, encodings, partial(measure_on, TARGET))
     assert len(asked) == 2
     assert len(found) == 1
 
 
 def test_predictions_are_those_of_the_canonical_form(mini: SearchSpace, rows: list[Row]) -> None:
-    model, _ = fit(mini, rows)
+    model, _ = fit(mini, rows, TARGET)
     raw_NC = mini.sample(np.random.default_rng(3), 100)
     predicted_N = model.of("latency_ms", raw_NC)
     np.testing.assert_allclose(predicted_N, model.of("latency_ms", mini.canonical_many(raw_NC)))
@@ -174,8 +176,8 @@ def test_held_out_networks_do_not_influence_the_fit(mini: SearchSpace, rows: lis
         dataclasses.replace(row, latency_ms=2 * row.latency_ms) if row.is_held_out else row
         for row in rows
     ]
-    model, error = fit(mini, rows)
-    same, spoilt_error = fit(mini, spoilt)
+    model, error = fit(mini, rows, TARGET)
+    same, spoilt_error = fit(mini, spoilt, TARGET)
     assert same.to_json() == model.to_json()
     assert spoilt_error.networks == error.networks == sum(row.is_held_out for row in rows)
     assert spoilt_error.mape == pytest.approx(0.5, abs=0.05)
@@ -188,7 +190,7 @@ def test_the_error_is_that_of_the_held_out_rows_alone(mini: SearchSpace, rows: l
         else dataclasses.replace(row, latency_ms=1.5 * row.latency_ms)
         for row in rows
     ]
-    model, error = fit(mini, spoilt)
+    model, error = fit(mini, spoilt, TARGET)
     assert error == held_out_error(model, [row for row in rows if row.is_held_out])
 
 
@@ -203,13 +205,13 @@ def test_mixed_precision_may_cost_more_than_its_slots(mini: SearchSpace, rows: l
         changes = sum(a != b for a, b in itertools.pairwise(formats))
         return dataclasses.replace(row, latency_ms=row.latency_ms + change_ms * changes)
 
-    model, _ = fit(mini, [slower(row) for row in imagined_rows(mini, num_networks=60)])
-    plain, _ = fit(mini, imagined_rows(mini, num_networks=60))
+    model, _ = fit(mini, [slower(row) for row in imagined_rows(mini, num_networks=60)], TARGET)
+    plain, _ = fit(mini, imagined_rows(mini, num_networks=60), TARGET)
     assert model.change_ms > plain.change_ms + change_ms / 4
 
 
 def test_a_model_survives_json(mini: SearchSpace, rows: list[Row]) -> None:
-    model, _ = fit(mini, rows)
+    model, _ = fit(mini, rows, TARGET)
     again = LatencyModel.from_json(json.loads(json.dumps(model.to_json())), mini)
     encodings_NC = mini.sample(np.random.default_rng(0), 50)
     found_N = again.of("latency_ms", encodings_NC)

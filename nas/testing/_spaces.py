@@ -1,0 +1,85 @@
+"""Small spaces with random weights, and members that have every option of theirs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nas.testing._drawn import DIMENSIONS
+from nas.testing._tensors import randomise_
+from search_spaces import Candidate, Option, SearchSpace, Slot, Stage, Staged, declaration
+from supernets.supernet import Supernet
+
+
+def mini_space(operators: Sequence[str], *, resolution: int = 16, classes: int = 10) -> SearchSpace:
+    """These operators in narrow stages, for images of one channel: trains in seconds."""
+    dims = {dim for name in operators for dim in declaration(name).dims}
+    stage = Stage(
+        widths=(8, 16),
+        depths=(1, 2),
+        operators=tuple(operators),
+        options=tuple((dim, DIMENSIONS[dim][:2]) for dim in DIMENSIONS if dim in dims),
+        head_dim=8,
+    )
+    second = replace(stage, widths=(16, 32))
+    return small_space("mini", resolution, (stage, second, second), classes=classes)
+
+
+def small_space(
+    name: str,
+    resolution: int,
+    stages: Sequence[Stage],
+    strides: tuple[int, ...] = (),
+    *,
+    classes: int = 10,
+) -> SearchSpace:
+    """The first two of these stages, or from 32 px on three."""
+    network = Staged(
+        resolution=resolution,
+        channels=1,
+        num_classes=classes,
+        stages=tuple(stages[: 2 if resolution < 32 else 3]),
+        stem_strides=strides,
+    )
+    return SearchSpace.of_network(name, network)
+
+
+def random_supernet(space: SearchSpace) -> Supernet:
+    """Every number random, so that nothing is zero or equal by luck; ranked, in evaluation mode."""
+    supernet = Supernet(space)
+    randomise_(supernet, seed=1)
+    supernet.rank()
+    return supernet.eval()
+
+
+def covering(space: SearchSpace, *, seed: int = 0, samples: int = 500) -> list[Candidate]:
+    """Few candidates in which every option of every choice is active at least once."""
+    rng = np.random.default_rng(seed)
+    found = [space.candidate(row) for row in space.sample(rng, samples).tolist()]
+    options = {
+        candidate: {*candidate.arch.items(), *candidate.policy.items()} for candidate in found
+    }
+    missing = set().union(*options.values())
+    chosen = []
+    while missing:
+        best = max(found, key=lambda candidate: len(options[candidate] & missing))
+        chosen.append(best)
+        missing -= options[best]
+    return chosen
+
+
+def uniform(space: SearchSpace, **options: Option) -> tuple[int, ...]:
+    """The canonical encoding in which every choice ending in a given name has that option.
+
+    Choices that are not named have their last option.
+    """
+    row = []
+    for choice in space.choices:
+        wanted = options.get(choice.name.rpartition(".")[2])
+        row.append(len(choice.options) - 1 if wanted is None else choice.options.index(wanted))
+    return space.canonical(row)
+
+
+def slots_of(space: SearchSpace, **options: Option) -> tuple[Slot, ...]:
+    """The slots of `uniform`."""
+    return space.slots(uniform(space, **options))

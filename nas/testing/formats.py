@@ -1,0 +1,219 @@
+"""What every format keeps to: it exports, it weighs what it declares, it computes what it says."""
+
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from compress import Compressed, compress
+from compress.artefact import write_artefact
+from compress.quantize._base import QUANTIZATIONS
+from nas.targets import TARGETS, AbstractTarget
+from nas.testing._expect import require
+from nas.testing._exported import compress_for_here, export, require_shipped_as_simulated
+from nas.testing._spaces import mini_space, random_supernet, slots_of, uniform
+from nas.testing._tensors import noise
+from search_spaces import (
+    FORMATS,
+    FULL_PRECISION,
+    Option,
+    SearchSpace,
+    UserError,
+    format_of,
+    load_space,
+)
+from supernets.supernet import Supernet
+
+SIDE = 32
+OPERATORS = ("convnext", "mbconv")
+LEAST_SAME = 0.98
+MOST_ERROR = 0.05
+"""Of the logits' variance, in a network with random weights."""
+
+GRAPH_SHARE = 0.25
+"""Of a file in full precision: what scales and nodes add to a file of fewer bits at most."""
+
+BYTES_TOLERANCE = 0.1
+EXTREMES = ("depth", "kernel_size", "expand_ratio", "num_heads")
+
+
+def check_it_is_declared_and_implemented(precision: str) -> None:
+    """It is declared and implemented under one name."""
+    require(
+        precision in QUANTIZATIONS,
+        f"format '{precision}' is declared and not implemented: the same file must register an "
+        "implementation in QUANTIZATIONS",
+    )
+
+
+def check_some_target_has_the_kernels_that_it_needs(precision: str) -> None:
+    """Some target has the kernels that it needs."""
+    needed = ", ".join(sorted(format_of(precision).kernels))
+    found = any(TARGETS.get(name)().offers(precision) for name in TARGETS.names())
+    require(found, f"no target that is loaded has all of the kernels {needed}")
+
+
+def check_it_runs_exported_and_stored_as_simulated(precision: str) -> None:
+    """Its networks answer alike as modules, ONNX files and checkpoints."""
+    for operator in OPERATORS:
+        slots = slots_of(_supernet().space, operator=operator, precision=precision)
+        require_shipped_as_simulated(_supernet(), slots, least_same=LEAST_SAME)
+
+
+def check_it_runs_beside_every_other_format(precision: str) -> None:
+    """So do networks that have it in the first stage, and another format behind it."""
+    space = _supernet().space
+    largest = space.candidate([n - 1 for n in space.cardinalities]).arch
+    arch = {n: "mbconv" if n.endswith("operator") else o for n, o in largest.items()}
+    for other in FORMATS.names():
+        policy = {f"stage{n}.precision": other for n in (2, 3)} | {"stage1.precision": precision}
+        slots = space.slots(space.encode({**arch, **policy}))
+        require_shipped_as_simulated(_supernet(), slots, least_same=LEAST_SAME)
+
+
+@torch.no_grad()
+def check_the_identity_changes_no_bit_and_every_other_little(precision: str) -> None:
+    """A network that is not quantized keeps every bit, and any other nearly its answers."""
+    found, images = _compressed(precision), _images()
+    before, after = found.fp32(images), found.network(images)
+    if not format_of(precision).is_quantized:
+        require(torch.equal(before, after), "it is not quantized, and answers otherwise")
+        return
+    error = float((before - after).square().mean() / before.var())
+    require(0 < error < MOST_ERROR, f"the error is {error:.2g} of the logits' variance")
+
+
+def check_it_errs_less_than_formats_of_fewer_bits(precision: str) -> None:
+    """It errs less than formats of fewer bits."""
+    own = format_of(precision)
+    many = (own.weight_bits, own.activation_bits)
+    for name in FORMATS.names():
+        few = (format_of(name).weight_bits, format_of(name).activation_bits)
+        if few != many and all(a <= b for a, b in zip(few, many, strict=True)):
+            errors = _mean_error(precision), _mean_error(name)
+            what = f"with {many} bits it errs by {errors[0]:.2g}"
+            require(errors[0] < errors[1], f"{what}, '{name}' with {few} by {errors[1]:.2g}")
+
+
+def check_integer_kernels_run_where_it_multiplies_integers(precision: str) -> None:
+    """Integer kernels run where it multiplies integers, and else none."""
+    slots = slots_of(_supernet().space, operator="mbconv", precision=precision)
+    network = compress_for_here(_supernet().extract(slots), slots, [_images()[:2]]).network
+    for name in TARGETS.names():
+        target: AbstractTarget = TARGETS.get(name)()
+        if not target.offers(precision) or not _is_installed(target):
+            continue
+        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+            file = Path(folder, f"a{target.artefact}")
+            write_artefact(target.artefact, network, slots, file)
+            found = target.integer_kernels(file)
+        is_integer = format_of(precision).is_integer
+        what = f"it says is_integer {is_integer}, and {found} integer kernels run on '{name}'"
+        require((found > 0) == is_integer, what)
+
+
+def check_declared_bytes_are_those_of_the_file(precision: str) -> None:
+    """Declared bytes are those of the ONNX file, to a tenth."""
+    for operator in OPERATORS:
+        require_declared_bytes(_supernet(), operator, precision)
+
+
+def check_fewer_bits_of_weights_take_less_room(precision: str) -> None:
+    """A file is smaller than in full precision by what its weights have fewer bits."""
+    space = load_space("mobile", resolution=SIDE, channels=1, num_classes=100)
+    space = space.with_policy(tuple(dict.fromkeys((precision, FULL_PRECISION))), (0.0,))
+    assert space.costs is not None
+    own, full = (
+        space.costs.of("size_bytes", np.array([uniform(space, precision=name)]))[0]
+        for name in (precision, FULL_PRECISION)
+    )
+    share = format_of(precision).weight_bits / format_of(FULL_PRECISION).weight_bits
+    most = min(1.0, share + GRAPH_SHARE)
+    require(
+        share <= own / full <= most,
+        f"a file has {own / full:.2f} of the bytes of one in {FULL_PRECISION}; with so many bits "
+        f"it must be {share:.2f} to {most:.2f}",
+    )
+
+
+CHECKS: tuple[Callable[[str], None], ...] = (
+    check_it_is_declared_and_implemented,
+    check_some_target_has_the_kernels_that_it_needs,
+    check_it_runs_exported_and_stored_as_simulated,
+    check_it_runs_beside_every_other_format,
+    check_the_identity_changes_no_bit_and_every_other_little,
+    check_it_errs_less_than_formats_of_fewer_bits,
+    check_integer_kernels_run_where_it_multiplies_integers,
+    check_declared_bytes_are_those_of_the_file,
+    check_fewer_bits_of_weights_take_less_room,
+)
+
+
+def require_declared_bytes(supernet: Supernet, operator: str, precision: str) -> None:
+    """The smallest and largest networks of one operator weigh what they declare."""
+    space = supernet.space
+    assert space.costs is not None
+    for end in (0, -1):
+        sizes = _extreme_sizes(space, end)
+        encoding = uniform(space, operator=operator, precision=precision, **sizes)
+        slots = space.slots(encoding)
+        network = compress(supernet.extract(slots), slots, [_images()[:2]]).network
+        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+            measured = export(network, space, Path(folder, "a.onnx")).stat().st_size
+        declared = space.costs.of("size_bytes", np.array([encoding]))[0]
+        what = f"of '{operator}' a file of {declared:.0f} bytes is declared"
+        is_close = abs(declared - measured) <= BYTES_TOLERANCE * measured
+        require(is_close, f"{what}, and one of {measured} is written")
+
+
+def _extreme_sizes(space: SearchSpace, end: int) -> dict[str, Option]:
+    """First or last options of depth, kernels and so on, by the last part of their names.
+
+    Widths are the largest: declared bytes are for networks whose weights outweigh their graph. The
+    stem has stride 2: masks of shifted windows are not declared, and at full resolution they are a
+    fifth of a file.
+    """
+    found: dict[str, Option] = {"sparsity": 0, "stride": 2}
+    for dim in EXTREMES:
+        offered = {space.choices[column].options for column in space.columns(dim)}
+        if len(offered) == 1:
+            found[dim] = offered.pop()[end]
+    return found
+
+
+def _compressed(precision: str) -> Compressed:
+    slots = slots_of(_supernet().space, operator="mbconv", precision=precision, sparsity=0)
+    return compress(_supernet().extract(slots), slots, [noise(32, 1, SIDE, SIDE)])
+
+
+@torch.no_grad()
+def _mean_error(precision: str) -> float:
+    """Mean squared error of logits against those before quantization."""
+    found = _compressed(precision)
+    return (found.fp32(_images()) - found.network(_images())).square().mean().item()
+
+
+def _supernet() -> Supernet:
+    """Narrow networks in all formats that there are, with random weights."""
+    return _of_formats(tuple(FORMATS.names()))
+
+
+@functools.lru_cache(maxsize=1)
+def _of_formats(formats: tuple[str, ...]) -> Supernet:
+    space = mini_space(OPERATORS, resolution=SIDE)
+    return random_supernet(space.with_policy(formats, (0, 0.25, 0.5)))
+
+
+def _images() -> torch.Tensor:
+    return noise(32, 1, SIDE, SIDE, seed=2)
+
+
+def _is_installed(target: AbstractTarget) -> bool:
+    try:
+        target.describe()
+    except UserError:
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""What every kind of network keeps to: from choices to a file, whatever feeds whatever.
+
+`OF_NETWORK` check a network for images of 32 px at most; `CHECKS` check a kind by its name, with
+the network of the space of that name.
+"""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache, partial, update_wrapper
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.testing._expect import require
+from nas.testing._exported import require_shipped_as_simulated
+from nas.testing._spaces import covering, random_supernet
+from nas.testing._tensors import noise
+from search_spaces import (
+    FORMATS,
+    SPACES,
+    AbstractNetwork,
+    Candidate,
+    SearchSpace,
+    Slot,
+    load_space,
+)
+from search_spaces.networks._base import NETWORKS
+from supernets.supernet import Supernet
+
+SIDE, SAMPLES = 32, 64
+TOLERANCE = 1e-5
+
+
+def check_its_space_is_the_same_after_json(network: AbstractNetwork) -> None:
+    """Its space is the same after JSON."""
+    space = _space(network)
+    again = SearchSpace.from_json(json.loads(json.dumps(space.to_json())))
+    require(again == space, f"{again.network} is made of the JSON of {space.network}")
+
+
+def check_slots_come_after_what_feeds_them(network: AbstractNetwork) -> None:
+    """Slots come after what feeds them, and are the same after JSON."""
+    space = _space(network)
+    for candidate in _members(space):
+        known = {""}
+        for slot in space.slots(candidate.encoding):
+            unknown = set(slot.inputs or ()) - known
+            require(not unknown, f"'{slot.name}' reads {', '.join(unknown)} before it is filled")
+            require(slot.name not in known, f"two slots are called '{slot.name}'")
+            known.add(slot.name)
+            require(Slot.from_json(slot.to_json()) == slot, f"{slot} is another after JSON")
+
+
+@torch.no_grad()
+def check_it_can_be_trimmed_to_one_option_of_any_choice(network: AbstractNetwork) -> None:
+    """It can be trimmed to one option of any choice."""
+    space = _space(network)
+    wanted = (3, network.num_classes)
+    for choice in space.choices:
+        for option in choice.options:
+            trimmed = space.restricted({choice.name: (option,)})
+            slots = trimmed.slots([0] * len(trimmed.choices))
+            found = tuple(Supernet(trimmed).eval()(_images(network), slots).shape)
+            what = f"with {choice.name} {option!r}"
+            require(found == wanted, f"{what} it gives {found}, not {wanted}")
+
+
+def check_declared_costs_are_those_of_the_extracted_network(network: AbstractNetwork) -> None:
+    """Declared costs are those of the extracted network."""
+    space = _space(network)
+    assert space.costs is not None
+    supernet = random_supernet(space)
+    for candidate in _members(space):
+        plain = supernet.extract(space.slots(candidate.encoding))
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            plain(_images(network)[:1])
+        row = np.array([candidate.encoding])
+        for metric, found in (
+            ("macs", counter.get_total_flops() / 2),
+            ("params", sum(p.numel() for p in plain.parameters())),
+        ):
+            declared = space.costs.of(metric, row)[0]
+            what = f"{candidate.arch} declares {declared:g} {metric}"
+            require(declared == found, f"{what}, and has {found:g}")
+
+
+@torch.no_grad()
+def check_a_member_equals_its_extraction(network: AbstractNetwork) -> None:
+    """A member that runs with shared weights equals its extraction."""
+    space = _space(network)
+    supernet = random_supernet(space)
+    images = _images(network)
+    for candidate in _members(space):
+        slots = space.slots(candidate.encoding)
+        apart = float((supernet(images, slots) - supernet.extract(slots)(images)).abs().max())
+        require(apart <= TOLERANCE, f"{candidate.arch} differs by {apart:.2g}")
+
+
+def check_every_shared_weight_gets_a_gradient(network: AbstractNetwork) -> None:
+    """Every shared weight gets a gradient from some member."""
+    space = _space(network)
+    supernet = random_supernet(space).train()
+    for candidate in _members(space):
+        logits = supernet(_images(network), space.slots(candidate.encoding))
+        (logits * noise(*logits.shape, seed=7)).sum().backward()
+    without = [name for name, p in supernet.named_parameters() if p.grad is None]
+    require(not without, f"no member uses {', '.join(without)}")
+
+
+def check_it_is_compressed_stored_and_exported(network: AbstractNetwork) -> None:
+    """Members in all formats answer alike as modules, ONNX files and checkpoints."""
+    space = _space(network)
+    supernet = random_supernet(space)
+    for candidate in covering(space):
+        slots = space.slots(candidate.encoding)
+        require_shipped_as_simulated(supernet, slots, least_same=0.95)
+
+
+OF_NETWORK: tuple[Callable[[AbstractNetwork], None], ...] = (
+    check_its_space_is_the_same_after_json,
+    check_slots_come_after_what_feeds_them,
+    check_it_can_be_trimmed_to_one_option_of_any_choice,
+    check_declared_costs_are_those_of_the_extracted_network,
+    check_a_member_equals_its_extraction,
+    check_every_shared_weight_gets_a_gradient,
+    check_it_is_compressed_stored_and_exported,
+)
+
+
+def check_a_space_of_its_name_is_such_a_network(name: str) -> None:
+    """A space of its name is a network of this kind."""
+    network_of(name)
+
+
+def network_of(name: str) -> AbstractNetwork:
+    """The network of the space of a kind's name, for grey images of 32 px in 10 classes."""
+    require(
+        name in SPACES,
+        f"kind of network '{name}' has no space of its name, which is what is checked: the "
+        "same file must register one in SPACES",
+    )
+    network = load_space(name, resolution=SIDE, channels=1, num_classes=10).network
+    wanted = NETWORKS.get(name)
+    require(type(network) is wanted, f"space '{name}' is no {wanted.__name__}, but {network}")
+    assert network is not None
+    return network
+
+
+def _with_network_of(check: Callable[[AbstractNetwork], None], name: str) -> None:
+    check(network_of(name))
+
+
+def _by_name(check: Callable[[AbstractNetwork], None]) -> Callable[[str], None]:
+    """A check of a kind, called like the one of a network."""
+    found: Any = update_wrapper(partial(_with_network_of, check), check)
+    return found
+
+
+CHECKS: tuple[Callable[[str], None], ...] = (
+    check_a_space_of_its_name_is_such_a_network,
+    *map(_by_name, OF_NETWORK),
+)
+
+
+@lru_cache(maxsize=4)
+def _of_formats(network: AbstractNetwork, formats: tuple[str, ...]) -> SearchSpace:
+    return SearchSpace.of_network("checked", network).with_policy(formats, (0.0, 0.5))
+
+
+def _space(network: AbstractNetwork) -> SearchSpace:
+    """The space of a network, with all formats that there are."""
+    return _of_formats(network, tuple(FORMATS.names()))
+
+
+def _members(space: SearchSpace) -> list[Candidate]:
+    """Every option of every choice, words like numbers, and some more together."""
+    some = space.sample(np.random.default_rng(1), SAMPLES)
+    return [*covering(space), *map(space.candidate, some.tolist())]
+
+
+def _images(network: AbstractNetwork) -> torch.Tensor:
+    return noise(3, network.channels, network.resolution, network.resolution, seed=3)
