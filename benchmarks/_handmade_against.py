@@ -88,8 +88,8 @@ def compare(document: Mapping[str, Any], folder: Path, runs: Sequence[Path]) -> 
                     "side": side,
                     "name": member.key,
                     "precision": deployed.precision,
-                    "search": deployed.search.fraction,
-                    "test": deployed.test.fraction,
+                    "search": deployed.search.shown,
+                    "test": deployed.test.shown,
                     "size_bytes": deployed.bytes,
                     "macs": member.macs,
                 }

@@ -28,9 +28,9 @@ from nas.run.config import Config
 from nas.scoring.scorer import CALIBRATION_IMAGES
 from nas.standalone.train import alone_plan, trained_alone
 from nas.system.environment import has_bf16_products, int8_products_saturate
+from search_spaces import task_of
 from supernets.calibrate import recalibrated
 from supernets.images import Images
-from supernets.task import quality
 from supernets.train import TrainPlan
 
 FILES = {"fp32": "fp32.onnx", "int8": "int8.onnx"}
@@ -258,10 +258,6 @@ def answers(session: Any, split: Split) -> dict[str, float]:
         session.run(None, {INPUT: _data.normalised(split.images_NCHW[i : i + ANSWERS_AT_ONCE])})[0]
         for i in range(0, len(split), ANSWERS_AT_ONCE)
     ]
-    found = quality(np.concatenate(logits), split.labels_N)
-    return {
-        "fraction": found.accuracy,
-        "correct": found.correct,
-        "total": found.total,
-        "log_loss": found.log_loss,
-    }
+    task = task_of(_data.task)
+    losses_N, is_right_N = task.judge(np.concatenate(logits), split.labels_N)
+    return task.record(losses_N.tolist(), is_right_N.tolist())

@@ -97,7 +97,7 @@ def row(trained: Trained, candidate: Candidate, of: Job) -> list[str]:
     macs = space.costs.of("macs", np.array([candidate.encoding]))[0]
     plan = of.planned()
     shown = [f"{macs / 1e6:.1f}", str(plan.batch_size), str(plan.steps)]
-    return [candidate.key, *shown, f"{found.log_loss:.3f}", f"{100 * found.accuracy:.1f}"]
+    return [candidate.key, *shown, f"{found['log_loss']:.3f}", f"{100 * found['accuracy']:.1f}"]
 
 
 if __name__ == "__main__":

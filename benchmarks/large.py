@@ -31,7 +31,7 @@ def main() -> None:
     print(f"largest network {costs.maximum('macs')[0] / 1e9:.2f} GMACs")
     print(f"share of 100,000 uniform candidates within 4.5 GFLOPs: {(macs <= 4.5e9).mean():.4f}")
     problem = Problem(
-        space=space, objectives=(Objective.of("macs"),), limits=tuple(limits), model=costs
+        space=space, objectives=(Objective("macs", "minimize"),), limits=tuple(limits), model=costs
     )
     started = time.perf_counter()
     asked = [

@@ -58,7 +58,8 @@ def main() -> None:
             judge = Scorer(supernet, replace(trained.data, search=images), len(images))
             found = {"shared": judge.quality(shared), "alone": judge.quality(alone)}
             text = ", ".join(
-                f"{kind} {q.accuracy:.1%} (log-loss {q.log_loss:.4f})" for kind, q in found.items()
+                f"{kind} {quality['accuracy']:.1%} (log-loss {quality['log_loss']:.4f})"
+                for kind, quality in found.items()
             )
             print(f"{name}, {macs / 1e6:.1f} MMACs, {split}: {text}")
 

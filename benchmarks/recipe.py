@@ -68,7 +68,7 @@ class Recipe:
             decide = partial(alone_plan, plan, steps=self.steps)
             trained_alone(network, images, Path(folder), decide)
         found = judged(network, data, images, num_images=IMAGES)
-        return found.accuracy, found.log_loss
+        return found["accuracy"], found["log_loss"]
 
 
 def network_of(space: SearchSpace, operator: str) -> Candidate:

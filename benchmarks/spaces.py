@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reports.comparison import best_accuracy, compare, hypervolume
+from reports.comparison import best_score, compare, hypervolume
 
 SPACES = ("hybrid", "mobile", "vit", "mixer")
 
@@ -41,7 +41,7 @@ def main() -> None:
             SPACES, hypervolume(comparison), comparison.runs, strict=True
         ):
             volumes[space].append(found or 0.0)
-            best = best_accuracy(tables, float("inf")) or 0.0
+            best = best_score(tables, float("inf")) or 0.0
             print(
                 f"  {space:7} {100 * volumes[space][-1]:.2f} %, {len(tables.front)} members, "
                 f"best {best:.1%}",

@@ -24,7 +24,7 @@ from supernets.context import autocast
 from supernets.methods.sandwich import Sandwich
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.task import distillation_loss, label_loss
+from supernets.tasks._base import losses_of
 from supernets.train import TrainPlan
 
 BATCH_SIZE = 64
@@ -81,15 +81,15 @@ def train_alone(networks, images, turn: int, plan) -> None:
     images_BCHW, labels = images.batch(turn, plan.batch_size, plan.seed)
     if plan.channels_last:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
-    teacher = None
+    teacher, losses = None, losses_of(images.task)
     for network in networks:
         with autocast(plan.precision):
             logits = network(images_BCHW)
-        loss = label_loss(logits, labels, smoothing=plan.label_smoothing)
+        loss = losses.label_loss(logits, labels, smoothing=plan.label_smoothing)
         if teacher is None:
             teacher = logits.detach()
         else:
-            loss = torch.lerp(loss, distillation_loss(logits, teacher), 0.5)
+            loss = torch.lerp(loss, losses.distillation_loss(logits, teacher), 0.5)
         loss.backward()
         float(loss.detach())
 

@@ -29,6 +29,8 @@ def main() -> int:
     parser.add_argument("--split", default="test", help="whose numbers to compare (default: test)")
     arguments = parser.parse_args()
     card = json.loads(arguments.card.read_text(encoding="utf-8"))
+    if "task" in card:
+        parser.error(f"the card is of task '{card['task']}', and only classes are counted here")
     with np.load(arguments.images) as arrays:
         images_NCHW, labels_N = arrays["images"], arrays["labels"]
     is_same = True

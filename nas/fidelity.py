@@ -2,7 +2,7 @@
 
 Random networks within the limits, uncompressed, are each trained alone from fresh weights for the
 same number of steps, and judged on the whole search split, as they are with the supernet's weights.
-Kendall's tau-b of the two log-losses is the answer (as in Yu et al., Evaluating the Search Phase of
+Kendall's tau-b of the two losses is the answer (as in Yu et al., Evaluating the Search Phase of
 Neural Architecture Search, 2020), with a percentile bootstrap over networks. All that was measured
 is kept in `fidelity/` of the run, so the same command continues.
 """
@@ -72,7 +72,7 @@ def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> di
             "schema": 1,
             "subnets": subnets,
             **fitting,
-            **agreement(rows),
+            **agreement(rows, scorer.task.loss.name),
             "rows": rows,
         }
         write_json(path / FOLDER / RESULT, document)
@@ -89,9 +89,9 @@ def chosen(problem: Problem, n: int, seed: int) -> list[Candidate]:
     return [space.candidate(row) for row in rows[np.sort(first)[:n]].tolist()]
 
 
-def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Kendall's tau-b between inherited and stand-alone log-losses, and its 95 % interval."""
-    losses_N2 = np.array([[r[kind]["log_loss"] for kind in KINDS] for r in rows])
+def agreement(rows: Sequence[dict[str, Any]], loss: str) -> dict[str, Any]:
+    """Kendall's tau-b between inherited and stand-alone losses, and its 95 % interval."""
+    losses_N2 = np.array([[r[kind][loss] for kind in KINDS] for r in rows])
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(rows), (RESAMPLES, len(rows)))
     taus = np.array([_tau(losses_N2[draw]) for draw in draws])
@@ -183,9 +183,8 @@ def _row(trained: Trained, scorer: Scorer, candidate: Candidate, job: Job) -> di
     scores = trained.run.decided(
         f"{FOLDER}/{candidate.key}/scores.json",
         lambda: {
-            kind: {"log_loss": found.log_loss, "accuracy": found.accuracy}
+            kind: scorer.quality(scorer.compressed(candidate, own).network)
             for kind, own in zip(KINDS, (None, network), strict=True)
-            for found in [scorer.quality(scorer.compressed(candidate, own).network)]
         },
     )
     costs = trained.problem.space.costs

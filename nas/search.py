@@ -34,7 +34,7 @@ from nas.system.files import understood
 from nas.system.hosts import unlike
 from nas.system.reporter import Reporter
 from nas.train import refuse_supernet_run
-from search_spaces import Candidate, UserError
+from search_spaces import Candidate, Metric, UserError
 
 
 def search(config: Config, out: Path, reporter: Reporter) -> None:
@@ -119,7 +119,7 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
             trials.append(trial)
             if isinstance(controller, Predicts):
                 run.append_beliefs(len(trials), controller.evidence(problem, trials))
-            reporter.advance(len(trials), number, _best(trials))
+            reporter.advance(len(trials), number, _best(trials, trained.scorer.task.shown))
     if not trials:
         raise UserError(
             f"no network of space '{problem.space.name}' was found within all limits "
@@ -184,7 +184,7 @@ def make_controller(config: Config) -> Any:
     return cls(**config.settings_of(cls), seed=config.seed)
 
 
-def _best(trials: list[Trial]) -> str:
+def _best(trials: list[Trial], shown: Metric) -> str:
     """What the search has so far, for the progress line."""
-    accuracies = [t.metrics["accuracy"] for t in trials if "accuracy" in t.metrics]
-    return f"best accuracy so far {max(accuracies):.1%}" if accuracies else "no score yet"
+    best = shown.best_of(trial.metrics.get(shown.name) for trial in trials)
+    return "no score yet" if best is None else f"best {shown.title} so far {shown.text(best)}"

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from search_spaces import Metric
+
 Json = dict[str, Any]
 LOG_FROM_RATIO = 5.0  # below it a linear axis is easier to read
 # Unit shapes around the origin; plots.js scales them.
@@ -36,6 +38,12 @@ def axis(
     is_log = may_be_log and min(values) > 0 and max(values) / min(values) > LOG_FROM_RATIO
     domain = padded(values, is_log=is_log, low=low, high=high)
     return {"domain": domain, "log": is_log, "label": label}
+
+
+def score_axis(metric: Metric, values: Sequence[float], where: str = "") -> Json:
+    """An axis of a task's metric, whose values are as people read them."""
+    label = f"{metric.axis}{where}, {metric.unit}".rstrip(", ")
+    return axis(label, values, low=0.0, high=100.0 if metric.is_share else None)
 
 
 def padded(

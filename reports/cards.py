@@ -14,15 +14,18 @@ from reports.documents import (
     table_at,
 )
 from reports.records import FinetuneFacts, Latency, Member, ModelFile, Parity, SplitQuality
-from search_spaces import UserError
+from search_spaces import AbstractTask, UserError
 
 
-def read_member(run_dir: Path, front: Json, *, key: str, reference: str | None = None) -> Member:
+def read_member(
+    run_dir: Path, front: Json, task: AbstractTask, *, key: str, reference: str | None = None
+) -> Member:
     """One network from its card.
 
     Args:
         run_dir: A run directory.
         front: Its front.json.
+        task: What was learnt.
         key: Which network; the name of its folder.
         reference: What it is called if it is not on the front.
 
@@ -52,25 +55,26 @@ def read_member(run_dir: Path, front: Json, *, key: str, reference: str | None =
         encoding=tuple(as_whole(index) or 0 for index in list_at(card, "encoding")),
         macs=as_whole(card.get("macs")),
         params=as_whole(card.get("params")),
-        files=tuple(_file(name, row) for name, row in files.items()),
+        files=tuple(_file(name, row, task) for name, row in files.items()),
         classes=tuple(as_text(name) for name in list_at(card, "classes")),
         input=table_at(card, "input"),
         data=as_text(card.get("data")),
+        task=task,
         finetuned=_finetuned(table_at(card, "finetuned")),
         is_knee=reference is None and front.get("knee") == key,
         tied_with=tuple(dict.fromkeys(tied)),
     )
 
 
-def _file(name: str, row: Json) -> ModelFile:
+def _file(name: str, row: Json, task: AbstractTask) -> ModelFile:
     accuracy = table_at(row, "accuracy")
     return ModelFile(
         name=name,
         bytes=as_whole(row.get("bytes")),
         precision=as_text(row.get("precision")),
         integer_kernels=as_whole(row.get("integer_kernels")),
-        search=_quality(table_at(accuracy, "search")),
-        test=_quality(table_at(accuracy, "test")),
+        search=_quality(table_at(accuracy, "search"), task),
+        test=_quality(table_at(accuracy, "test"), task),
         latency=_latency(table_at(row, "latency")),
         latency_predicted_ms=as_number(row.get("latency_predicted_ms")),
         parity=_parity(table_at(row, "parity")),
@@ -94,12 +98,14 @@ def _finetuned(row: Json) -> FinetuneFacts | None:
     )
 
 
-def _quality(row: Json) -> SplitQuality:
+def _quality(row: Json, task: AbstractTask) -> SplitQuality:
+    found = task.metrics_of(row)
     return SplitQuality(
-        fraction=as_number(row.get("fraction")),
+        shown=as_number(found[task.shown.name]),
+        loss=as_number(found[task.loss.name]),
         correct=as_whole(row.get("correct")),
+        deviation=as_number(row.get("deviation")),
         total=as_whole(row.get("total")),
-        log_loss=as_number(row.get("log_loss")),
     )
 
 

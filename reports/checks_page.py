@@ -7,8 +7,8 @@ from reports.records import Member, RunTables
 
 HEAD = ("Network", "Same answers", "Test fp32", "Deployed", "Change", "Integer kernels", "Latency")
 FRESH = (
-    "Accuracy and log-loss are those of the exported files, measured again in a fresh process that "
-    "imports only onnxruntime and numpy."
+    " are those of the exported files: of what they answer in a fresh process that imports only "
+    "onnxruntime and numpy."
 )
 
 
@@ -21,12 +21,13 @@ def checks(run: RunTables, plots: Json) -> Html | None:
         for name, value in summary.checks(run)
         for part in (element("dt", name), element("dd", value))
     ]
-    rows = [_row(member) for member in run.members]
+    rows, shown = [_row(member) for member in run.members], run.task.shown
+    difference = "in percentage points" if shown.is_share else f"in {shown.unit}"
     head = element("tr", *(element("th", name, scope="col") for name in HEAD))
     table = element("table", element("thead", head), element("tbody", *rows), class_="checks")
     return section(
         "Checks",
-        element("p", FRESH),
+        element("p", f"{shown.axis} and {run.task.loss.title}{FRESH}"),
         element("dl", *facts, class_="pairs"),
         element(
             "div",
@@ -39,8 +40,8 @@ def checks(run: RunTables, plots: Json) -> Html | None:
         element(
             "p",
             "Same answers: images to which the network that was scored and its exported file give "
-            "the same class. Change: accuracy on test, deployed minus fp32 before quantization, in "
-            "percentage points.",
+            f"the same class. Change: {shown.title} on test, deployed minus fp32 before "
+            f"quantization, {difference}.",
             class_="note",
         ),
     )
@@ -51,8 +52,8 @@ def _row(member: Member) -> Html:
     is_bimodal = deployed.latency.is_bimodal
     cells: list[object] = [
         same_answers(member),
-        text.percent(unquantized.test.fraction),
-        text.percent(deployed.test.fraction),
+        text.score(unquantized.test.shown, member.task.shown),
+        text.score(deployed.test.shown, member.task.shown),
         change(member),
         text.count(deployed.integer_kernels),
         element("span", "bimodal", class_="warning") if is_bimodal else "one mode",
@@ -78,11 +79,13 @@ def same_answers(member: Member) -> str:
 
 
 def change(member: Member) -> str:
-    """What quantization did to the accuracy on test, in percentage points, with its sign."""
-    before, after = member.unquantized.test.fraction, member.deployed.test.fraction
+    """What quantization did to the task's metric on test, with its sign; points of percent."""
+    before, after = member.unquantized.test.shown, member.deployed.test.shown
     if before is None or after is None:
         return text.MISSING
     if member.unquantized is member.deployed:
         return "not quantized"
+    if not member.task.shown.is_share:
+        return f"{after - before:+.3g}"
     points = round(100 * (after - before), 1)
     return f"{points:+.1f}" if points else "0.0"

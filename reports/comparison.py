@@ -1,6 +1,6 @@
 """Finished runs on the same problem side by side.
 
-Accuracies are those of the search split, latencies those of exported files. Runs whose data,
+Metrics are those of the search split, latencies those of exported files. Runs whose data,
 resolution, classes, splits or target differ are refused: their numbers do not compare.
 """
 
@@ -14,7 +14,7 @@ from reports import hypervolumes, text
 from reports.hypervolumes import Reference
 from reports.load import load_run
 from reports.records import RunTables
-from search_spaces import UserError
+from search_spaces import AbstractTask, UserError
 
 MAX_RUNS = 6
 NUM_LATENCIES = 6
@@ -31,13 +31,18 @@ class Comparison:
         names: Of the runs, distinct.
         runs: In the order given.
         reference: One point for the hypervolume of every front.
-        latencies_ms: Up to which the best accuracy is looked for.
+        latencies_ms: Up to which the best network is looked for.
     """
 
     names: tuple[str, ...]
     runs: tuple[RunTables, ...]
     reference: Reference
     latencies_ms: tuple[float, ...]
+
+    @property
+    def task(self) -> AbstractTask:
+        """What the networks of all runs learnt."""
+        return self.runs[0].task
 
 
 def compare(folders: Sequence[Path]) -> Comparison:
@@ -63,13 +68,13 @@ def compare(folders: Sequence[Path]) -> Comparison:
     for name, run in zip(names[1:], runs[1:], strict=True):
         _refuse_differences(names[0], first, name, identity(run))
     latencies = [value for run in runs for value in _latencies(run)]
-    losses = [m.deployed.search.log_loss or 0.0 for run in runs for m in run.front]
-    num_classes = len(runs[0].front[0].classes)
-    worst = hypervolumes.guessing(num_classes) if num_classes else max(losses) or 1.0
+    losses = [m.deployed.search.loss or 0.0 for run in runs for m in run.front]
+    num_classes, task = len(runs[0].front[0].classes), runs[0].task
+    worst = hypervolumes.guessing(task, num_classes) if num_classes else max(losses) or 1.0
     return Comparison(
         names=names,
         runs=runs,
-        reference=Reference(log_loss=worst, latency_ms=max(latencies)),
+        reference=Reference(loss=worst, latency_ms=max(latencies), task=task),
         latencies_ms=_ladder(min(latencies), max(latencies)),
     )
 
@@ -136,15 +141,14 @@ def _ladder(low: float, high: float) -> tuple[float, ...]:
     return tuple(within[::stride])
 
 
-def best_accuracy(run: RunTables, latency_ms: float) -> float | None:
-    """The highest accuracy on the search split of a front member that is fast enough."""
-    found = [
-        member.deployed.search.fraction
+def best_score(run: RunTables, latency_ms: float) -> float | None:
+    """The best of the task's metric on the search split of front members that are fast enough."""
+    return run.task.shown.best_of(
+        member.deployed.search.shown
         for member in run.front
         if member.deployed.latency.median_ms is not None
         and member.deployed.latency.median_ms <= latency_ms
-    ]
-    return max((share for share in found if share is not None), default=None)
+    )
 
 
 def seconds(run: RunTables) -> float:
@@ -168,7 +172,7 @@ def _settings(run: RunTables) -> dict[str, str]:
 
 def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """One row per quantity, one column per run, as a terminal and the page show it."""
-    runs = comparison.runs
+    runs, shown = comparison.runs, comparison.task.shown
     rows = [
         ["networks on the front", *(str(len(run.front)) for run in runs)],
         [
@@ -177,10 +181,10 @@ def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]
         ],
     ]
     for latency in comparison.latencies_ms:
-        best = [text.percent(best_accuracy(run, latency)) for run in runs]
-        rows.append([f"best accuracy % within {text.significant(latency)} ms", *best])
-    highest = [text.percent(best_accuracy(run, math.inf)) for run in runs]
-    rows.append(["best accuracy % at any latency", *highest])
+        best = [text.score(best_score(run, latency), shown) for run in runs]
+        rows.append([f"best {shown.head} within {text.significant(latency)} ms", *best])
+    best = [text.score(best_score(run, math.inf), shown) for run in runs]
+    rows.append([f"best {shown.head} at any latency", *best])
     rows.append(["time", *(text.seconds(seconds(run)) for run in runs)])
     settings = differing_settings(comparison)
     return ["", *comparison.names], rows + [[name, *values] for name, values in settings.items()]
@@ -193,11 +197,11 @@ def hypervolume(comparison: Comparison) -> list[float | None]:
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The same for machines."""
-    settings = differing_settings(comparison)
+    settings, task = differing_settings(comparison), comparison.task
     rows = zip(comparison.names, comparison.runs, hypervolume(comparison), strict=True)
     return {
         "reference": {
-            "log_loss": comparison.reference.log_loss,
+            task.loss.name: comparison.reference.loss,
             "latency_ms": comparison.reference.latency_ms,
         },
         "runs": [
@@ -206,8 +210,8 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
                 "name": name,
                 "members": len(run.front),
                 "hypervolume": volume,
-                "best_accuracy": [
-                    {"latency_ms": latency, "accuracy": best_accuracy(run, latency)}
+                f"best_{task.shown.name}": [
+                    {"latency_ms": latency, task.shown.name: best_score(run, latency)}
                     for latency in comparison.latencies_ms
                 ],
                 "seconds": seconds(run),

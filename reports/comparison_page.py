@@ -1,6 +1,6 @@
 """comparison.html: the fronts of several runs in one plot, and what they come to in one table."""
 
-from reports import front_plot, legends, summary
+from reports import front_plot, legends, summary, text
 from reports.axes import SHAPES, Json
 from reports.comparison import Comparison, comparison_table
 from reports.document import document
@@ -43,14 +43,14 @@ def plots(comparison: Comparison) -> Json:
             if front_plot.position(member) is not None
         ]
         points += own
-        steps = front_plot.stairs([(point["x"], point["y"]) for point in own])
+        steps = front_plot.stairs([(point["x"], point["y"]) for point in own], run.task.shown)
         stairs.append({"kind": f"run{place}", "points": steps})
     if not points:
         return {"front": None}
     return {
         "front": {
             "type": "front",
-            **front_plot.axes(points, [], limits=[]),
+            **front_plot.axes(points, [], comparison.task.shown, limits=[]),
             "points": points,
             "trials": [],
             "stairs": stairs,
@@ -75,6 +75,7 @@ def _point(name: str, place: int, member: Member) -> Json:
 
 
 def _fronts(comparison: Comparison) -> Html:
+    shown = comparison.task.shown
     items = [
         legends.marker(RUN_SHAPES[place], f"mark run{place}", name)
         for place, name in enumerate(comparison.names)
@@ -85,8 +86,8 @@ def _fronts(comparison: Comparison) -> Html:
         element("div", id="plot-front", class_="plot"),
         element(
             "p",
-            "Bars: 95 % Wilson interval of the accuracy on the search split; interval of the "
-            "median latency over fresh processes. Ring: the knee.",
+            f"Bars: {text.interval_of(shown)} of the {shown.title} on the search split; interval "
+            "of the median latency over fresh processes. Ring: the knee.",
             class_="note",
         ),
     )
@@ -96,9 +97,9 @@ def _table(comparison: Comparison) -> Html:
     header, rows = comparison_table(comparison)
     drawn = numbers(header, rows)
     note = (
-        "Accuracy: search split. Hypervolume: share of the box between zero and the reference "
-        f"point ({comparison.reference.words}) that the measured front dominates. Below the time: "
-        "settings that differ."
+        f"{comparison.task.shown.axis}: search split. Hypervolume: share of the box between zero "
+        f"and the reference point ({comparison.reference.words}) that the measured front "
+        "dominates. Below the time: settings that differ."
     )
     return section(
         "Numbers",

@@ -33,9 +33,10 @@ def growth_plot(growth: Growth | None) -> Json | None:
     """Hypervolume over the trials, as a share of the box up to the reference point."""
     if growth is None:
         return None
+    loss = growth.reference.task.loss.title
     named: Mapping[str, Sequence[tuple[int, float]]] = {
-        "log-loss and latency": growth.quality_latency,
-        "log-loss, latency and size": growth.with_size,
+        f"{loss} and latency": growth.quality_latency,
+        f"{loss}, latency and size": growth.with_size,
     }
     series = [
         line(name, place, [(number, 100 * share) for number, share in points])

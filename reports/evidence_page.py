@@ -6,7 +6,7 @@ from reports.curves import LOSSES
 from reports.markup import Html, element, section
 from reports.records import RunTables
 
-TAU = "Tau, with its 95 % interval, compares log-losses on the search split; the plot accuracies."
+TAU = "Tau, with its 95 % interval, compares {} on the search split; the plot {}."
 
 
 def search_progress(run: RunTables, plots: Json) -> Html:
@@ -47,7 +47,7 @@ def _operator_mix(run: RunTables, plots: Json) -> Html:
 
 
 def predictions(run: RunTables, plots: Json) -> Html:
-    """How far predicted latency, inherited accuracy and the controller can be trusted."""
+    """How far predicted latency, inherited weights and the controller can be trusted."""
     pair = element("div", _latency(run, plots), _fidelity(run, plots), class_="pair")
     return pair if plots["beliefs"] is None else element("div", pair, _beliefs(plots))
 
@@ -84,12 +84,13 @@ def _latency(run: RunTables, plots: Json) -> Html:
 
 
 def _fidelity(run: RunTables, plots: Json) -> Html:
-    question = "How far accuracy with shared weights ranks networks like training them alone: "
+    shown, loss = run.task.shown.title, run.task.loss.title
+    question = f"How far {shown} with shared weights ranks networks like training them alone: "
     return section(
         "Rank fidelity",
         element("p", question, element("b", summary.fidelity(run)), "."),
         _plot(plots, "fidelity", "") if plots["fidelity"] else None,
-        element("p", TAU, class_="note") if run.fidelity else None,
+        element("p", TAU.format(loss, shown), class_="note") if run.fidelity else None,
     )
 
 

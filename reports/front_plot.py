@@ -1,24 +1,24 @@
-"""The main plot: accuracy on the search split against latency.
+"""The main plot: the task's metric on the search split against latency.
 
-x is latency in ms, y is accuracy in percent. Front members and references stand at their measured
-latency; trials stand at the predicted one, because only exported files are timed.
+x is latency in ms, y is the metric as people read it. Front members and references stand at their
+measured latency; trials stand at the predicted one, because only exported files are timed.
 """
 
 from collections.abc import Callable, Iterable
 
 from reports import filters
-from reports.axes import SHAPES, Json, axis
+from reports.axes import SHAPES, Json, axis, score_axis
 from reports.records import Member, RunTables, TrialRow
-from search_spaces import is_quantized
+from search_spaces import Metric, is_quantized
 
 LARGEST_RADIUS, SMALLEST_RADIUS = 13.0, 4.0  # pixels
 
 
 def front_plot(run: RunTables) -> Json | None:
-    """Accuracy on the search split against measured latency; None when nothing can be drawn."""
+    """The metric on the search split against measured latency; None when nothing can be drawn."""
     members = [member for member in run.members if position(member) is not None]
     numbered = enumerate(run.trials, start=len(run.members))
-    dots = [_dot(trial, tip) for tip, trial in numbered if _is_drawn(trial)]
+    dots = [_dot(trial, tip, run.task.shown) for tip, trial in numbered if _is_drawn(trial)]
     if not members and not dots:
         return None
     radius = radius_of([member.deployed.bytes for member in members])
@@ -28,9 +28,10 @@ def front_plot(run: RunTables) -> Json | None:
         for limit in run.limits
         if limit.metric == "latency_ms" and limit.max is not None
     ]
-    steps = stairs([(p["x"], p["y"]) for p in points if p["kind"] == "front"])
+    shown = run.task.shown
+    steps = stairs([(p["x"], p["y"]) for p in points if p["kind"] == "front"], shown)
     return {
-        **axes(points, dots, limits=limits),
+        **axes(points, dots, shown, limits=limits),
         "points": points,
         "trials": dots,
         "stairs": [{"kind": "front", "points": steps}],
@@ -39,14 +40,14 @@ def front_plot(run: RunTables) -> Json | None:
     }
 
 
-def axes(points: list[Json], dots: list[Json], *, limits: list[Json]) -> Json:
+def axes(points: list[Json], dots: list[Json], shown: Metric, *, limits: list[Json]) -> Json:
     """Both axes, wide enough for every marker and interval, and for limits that lie near."""
     xs = [value for p in points for value in (p["x"], *p["xRange"])] + [dot["x"] for dot in dots]
     ys = [value for p in points for value in (p["y"], *p["yRange"])] + [dot["y"] for dot in dots]
     near = [limit["value"] for limit in limits if limit["value"] <= 1.5 * max(xs)]
     return {
         "x": axis("Measured latency, ms", [*xs, *near], may_be_log=True),
-        "y": axis("Accuracy on search, %", ys, low=0.0, high=100.0),
+        "y": score_axis(shown, ys, " on search"),
     }
 
 
@@ -67,9 +68,11 @@ def shape(member_kind: str) -> str:
 
 
 def position(member: Member) -> tuple[float, float] | None:
-    """Where a member stands: (ms, percent)."""
-    latency, share = member.deployed.latency.median_ms, member.deployed.search.fraction
-    return None if latency is None or share is None else (latency, 100 * share)
+    """Where a member stands: latency in ms, and the metric as people read it."""
+    latency, score = member.deployed.latency.median_ms, member.deployed.search.shown
+    if latency is None or score is None:
+        return None
+    return latency, member.task.shown.factor * score
 
 
 def radius_of(sizes: Iterable[int | None]) -> Callable[[int | None], float]:
@@ -92,12 +95,13 @@ def place(member: Member) -> Json:
     found = position(member)
     assert found is not None
     x, y = found
-    low, high = member.deployed.search.interval or (y / 100, y / 100)
+    factor = member.task.shown.factor
+    low, high = member.deployed.search.interval or (y / factor, y / factor)
     return {
         "x": x,
         "y": y,
         "xRange": member.deployed.latency.interval_ms or (x, x),
-        "yRange": (100 * low, 100 * high),
+        "yRange": (factor * low, factor * high),
     }
 
 
@@ -123,15 +127,15 @@ def _label(member: Member) -> str:
 
 
 def _is_drawn(trial: TrialRow) -> bool:
-    known = trial.accuracy is not None and trial.latency_predicted_ms is not None
+    known = trial.shown is not None and trial.latency_predicted_ms is not None
     return known and trial.failure is None
 
 
-def _dot(trial: TrialRow, tip: int) -> Json:
-    assert trial.accuracy is not None
+def _dot(trial: TrialRow, tip: int, shown: Metric) -> Json:
+    assert trial.shown is not None
     return {
         "x": trial.latency_predicted_ms,
-        "y": 100 * trial.accuracy,
+        "y": shown.factor * trial.shown,
         "tip": tip,
         "tags": filters.tags(trial.arch, trial.policy),
     }
@@ -148,14 +152,14 @@ def _ties(members: list[Member]) -> list[list[int]]:
     ]
 
 
-def stairs(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other one beats in both latency (lower) and accuracy (higher).
+def stairs(points: Iterable[tuple[float, float]], shown: Metric) -> list[tuple[float, float]]:
+    """The points that no other one beats in both latency and the metric.
 
-    The front may hold more: its members also compete on file size, and on log-loss instead of
-    accuracy.
+    The front may hold more: its members also compete on file size, and on the loss instead of the
+    metric.
     """
     steps: list[tuple[float, float]] = []
-    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not steps or y > steps[-1][1]:
+    for x, y in sorted(points, key=lambda point: (point[0], shown.signed(point[1]))):
+        if not steps or shown.signed(y) < shown.signed(steps[-1][1]):
             steps.append((x, y))
     return steps

@@ -4,15 +4,15 @@ The box reaches from nothing (no loss, no time, no bytes) to the reference point
 some network dominates has no unit and stays comparable while the reference point stays the same.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from nas.problem.pareto import hypervolume, non_dominated
 from reports import text
 from reports.records import Member, RunTables, TrialRow
+from search_spaces import DEFAULT_TASK, AbstractTask, task_of
 
 MAX_POINTS = 60
 
@@ -21,16 +21,17 @@ MAX_POINTS = 60
 class Reference:
     """A point that is worse than what should count."""
 
-    log_loss: float
+    loss: float
     latency_ms: float
     size_bytes: float | None = None
+    task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))
 
     @property
     def words(self) -> str:
         """As people read it."""
         size = "" if self.size_bytes is None else f", {text.size(self.size_bytes)}"
         latency = text.significant(self.latency_ms)
-        return f"log-loss {text.significant(self.log_loss)}, {latency} ms{size}"
+        return f"{self.task.loss.title} {text.significant(self.loss)}, {latency} ms{size}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +43,15 @@ class Growth:
     with_size: tuple[tuple[int, float], ...]
 
 
-def guessing(num_classes: int) -> float:
-    """The log-loss of calling all classes equally likely."""
-    return math.log(max(num_classes, 2))
+def guessing(task: AbstractTask, num_classes: int) -> float:
+    """The loss of a network that has learnt nothing."""
+    return task.guessing(max(num_classes, 2))[0]
 
 
 def growth(run: RunTables) -> Growth | None:
     """The hypervolume of predicted costs over the trials; None when no trial has them.
 
-    The reference point is the log-loss of guessing, the latency limit (the slowest trial where
+    The reference point is the loss of guessing, the latency limit (the slowest trial where
     there is none) and the largest trial. None of them depends on how good the search is.
     """
     known = [trial for trial in run.trials if _is_known(trial)]
@@ -60,14 +61,17 @@ def growth(run: RunTables) -> Growth | None:
     highest = losses_NM.max(axis=0).tolist()
     limits = [limit.max for limit in run.limits if limit.metric == "latency_ms" and limit.max]
     classes = next((len(member.classes) for member in run.members if member.classes), 0)
-    point = (guessing(classes) if classes else highest[0], min([*limits, highest[1]]))
+    point = (guessing(run.task, classes) if classes else highest[0], min([*limits, highest[1]]))
     if min(point) <= 0:
         return None
     numbers = [trial.number for trial in known]
     has_sizes = bool((losses_NM[:, 2] > 0).all())
     return Growth(
         reference=Reference(
-            log_loss=point[0], latency_ms=point[1], size_bytes=highest[2] if has_sizes else None
+            loss=point[0],
+            latency_ms=point[1],
+            size_bytes=highest[2] if has_sizes else None,
+            task=run.task,
         ),
         quality_latency=_over_trials(numbers, losses_NM[:, :2], point),
         with_size=_over_trials(numbers, losses_NM, (*point, highest[2])) if has_sizes else (),
@@ -75,13 +79,13 @@ def growth(run: RunTables) -> Growth | None:
 
 
 def _is_known(trial: TrialRow) -> bool:
-    known = None not in (trial.log_loss, trial.latency_predicted_ms)
+    known = None not in (trial.loss, trial.latency_predicted_ms)
     return known and trial.failure is None
 
 
 def _losses(trial: TrialRow) -> tuple[float, float, float]:
     """A size that is not known is 0."""
-    return trial.log_loss or 0.0, trial.latency_predicted_ms or 0.0, trial.size_predicted_bytes or 0
+    return trial.loss or 0.0, trial.latency_predicted_ms or 0.0, trial.size_predicted_bytes or 0
 
 
 def _over_trials(
@@ -106,11 +110,9 @@ def share(losses_NM: np.ndarray, point: Sequence[float]) -> float:
 
 
 def of_front(members: Sequence[Member], reference: Reference) -> float | None:
-    """The share that measured networks dominate in log-loss and latency; None if none is known."""
-    rows = [
-        (member.deployed.search.log_loss, member.deployed.latency.median_ms) for member in members
-    ]
+    """The share that measured networks dominate in loss and latency; None if none is known."""
+    rows = [(member.deployed.search.loss, member.deployed.latency.median_ms) for member in members]
     known = [row for row in rows if None not in row]
     if not known:
         return None
-    return share(np.array(known, float), (reference.log_loss, reference.latency_ms))
+    return share(np.array(known, float), (reference.loss, reference.latency_ms))

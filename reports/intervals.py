@@ -1,4 +1,4 @@
-"""How sure a measured accuracy is."""
+"""How sure a mean over images is."""
 
 import math
 
@@ -32,3 +32,16 @@ def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
     low = (centre - spread) / denominator if correct > 0 else 0.0
     high = (centre + spread) / denominator if correct < total else 1.0
     return low, high
+
+
+def normal(mean: float, deviation: float, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Interval of a mean by its standard error; `z` as in `wilson`.
+
+    Args:
+        mean: Over images.
+        deviation: Standard deviation over them.
+        total: How many they are.
+        z: Quantile of the standard normal.
+    """
+    spread = z * deviation / math.sqrt(total)
+    return mean - spread, mean + spread

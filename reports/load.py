@@ -5,10 +5,12 @@ unreadable is an error that names the file. The last line of a .jsonl file may b
 killed while writing it) and is then ignored.
 """
 
+import json
 import math
 from pathlib import Path
 
 from nas.run.directory import read_space
+from nas.run.own_files import load_named
 from reports.cards import read_member
 from reports.documents import (
     Json,
@@ -33,7 +35,7 @@ from reports.logs import (
     read_training,
 )
 from reports.records import LimitRow, Member, RunTables, TrialRow
-from search_spaces import SearchSpace, UserError
+from search_spaces import AbstractTask, SearchSpace, UserError, task_in
 
 _Found = tuple[SearchSpace | None, list[Member], tuple[TrialRow, ...]]
 
@@ -56,13 +58,11 @@ def load_run(run_dir: Path) -> RunTables:
     config = read_toml(run_dir / "config.toml")
     plan = {**read_json(run_dir / "plan.json"), **read_json(run_dir / "search_plan.json")}
     events = read_lines(run_dir / "events.jsonl")
-    space = _space(run_dir / "space.json")
-    trials = tuple(_trial(line) for line in read_lines(run_dir / "trials.jsonl"))
-    members = [read_member(run_dir, front, key=as_text(key)) for key in list_at(front, "members")]
-    references = [
-        read_member(run_dir, front, key=as_text(row.get("key")), reference=as_text(row.get("name")))
-        for row in tables_at(front, "references")
-    ]
+    space, task = _space(run_dir / "space.json"), _task(run_dir)
+    trials = tuple(_trial(line, task) for line in read_lines(run_dir / "trials.jsonl"))
+    keys = map(as_text, list_at(front, "members"))
+    members = [read_member(run_dir, front, task, key=key) for key in keys]
+    references = [_reference(run_dir, front, task, row) for row in tables_at(front, "references")]
     replaced = tables_at(front, "replaced")
     return RunTables(
         folder=run_dir,
@@ -80,10 +80,23 @@ def load_run(run_dir: Path) -> RunTables:
         training=read_training(read_lines(run_dir / "train_log.jsonl")),
         finetunes=read_finetunes(run_dir / "finetunes"),
         profile=read_profile(read_json(run_dir / "profile" / "profile.json")),
-        fidelity=read_fidelity(read_json(run_dir / "fidelity" / "fidelity.json")),
+        fidelity=read_fidelity(read_json(run_dir / "fidelity" / "fidelity.json"), task.shown.name),
         beliefs=read_beliefs(read_lines(run_dir / "beliefs.jsonl")),
         sizes=read_json(run_dir / "sizes.json"),
+        task=task,
     )
+
+
+def _task(run_dir: Path) -> AbstractTask:
+    """What was learnt; that of a plug-in is the one that the run keeps."""
+    data = read_json(run_dir / "data.json")
+    load_named(run_dir, json.dumps(data.get("task")))
+    return task_in(data)
+
+
+def _reference(run_dir: Path, front: Json, task: AbstractTask, row: Json) -> Member:
+    key, name = as_text(row.get("key")), as_text(row.get("name"))
+    return read_member(run_dir, front, task, key=key, reference=name)
 
 
 def _space(path: Path) -> SearchSpace | None:
@@ -95,7 +108,7 @@ def _by_latency(member: Member) -> tuple[float, str]:
     return (math.inf if latency is None else latency, member.key)
 
 
-def _trial(line: Json) -> TrialRow:
+def _trial(line: Json, task: AbstractTask) -> TrialRow:
     metrics, predicted = table_at(line, "metrics"), table_at(line, "predicted")
     failure = line.get("failure")
     return TrialRow(
@@ -103,8 +116,8 @@ def _trial(line: Json) -> TrialRow:
         key=as_text(line.get("key")),
         arch=options_at(line, "arch"),
         policy=options_at(line, "policy"),
-        accuracy=as_number(metrics.get("accuracy")),
-        log_loss=as_number(metrics.get("log_loss")),
+        shown=as_number(metrics.get(task.shown.name)),
+        loss=as_number(metrics.get(task.loss.name)),
         macs=as_number(predicted.get("macs")),
         params=as_number(predicted.get("params")),
         latency_predicted_ms=as_number(predicted.get("latency_ms")),

@@ -90,8 +90,13 @@ def read_profile(profile: Json) -> Profile | None:
     )
 
 
-def read_fidelity(document: Json) -> Fidelity | None:
-    """How well inherited accuracy ranks; None where `nas fidelity` has not measured it."""
+def read_fidelity(document: Json, shown: str) -> Fidelity | None:
+    """How well inherited weights rank; None where `nas fidelity` has not measured it.
+
+    Args:
+        document: fidelity.json.
+        shown: Name of the metric that its networks are shown with.
+    """
     if not document:
         return None
     return Fidelity(
@@ -100,13 +105,15 @@ def read_fidelity(document: Json) -> Fidelity | None:
         batch_size=as_whole(document.get("batch_size")),
         kendall_tau=as_number(document.get("kendall_tau")),
         interval=as_interval(document.get("interval")),
-        rows=tuple(row for line in tables_at(document, "rows") if (row := _fidelity_row(line))),
+        rows=tuple(
+            row for line in tables_at(document, "rows") if (row := _fidelity_row(line, shown))
+        ),
     )
 
 
-def _fidelity_row(line: Json) -> FidelityRow | None:
-    inherited = as_number(table_at(line, "inherited").get("accuracy"))
-    alone = as_number(table_at(line, "alone").get("accuracy"))
+def _fidelity_row(line: Json, shown: str) -> FidelityRow | None:
+    inherited = as_number(table_at(line, "inherited").get(shown))
+    alone = as_number(table_at(line, "alone").get(shown))
     if inherited is None or alone is None:
         return None
     return FidelityRow(

@@ -8,10 +8,10 @@ from reports.axes import SHAPES
 from reports.front_plot import kind, shape
 from reports.markup import Html, element, join
 from reports.records import Member
+from search_spaces import Metric
 
-GROUPS = (  # (head, columns below it)
+GROUPS = (  # (head, columns below it); that of the task's metric comes second
     ("Network", ("Key",)),
-    ("Accuracy, %", ("search", "test", "test fp32")),
     ("Latency, ms", ("measured", "fp32", "predicted")),
     ("File", ("size", "size fp32")),
     ("Cost", ("MACs", "params")),
@@ -30,10 +30,12 @@ def anchor(member: Member) -> str:
     return quote(member.folder.replace("/", "-"), safe="")
 
 
-def table(members: Sequence[Member]) -> Html:
+def table(members: Sequence[Member], shown: Metric) -> Html:
     """One row per network; a list of cards on a narrow screen. Buttons of the head sort it."""
-    top = [element("th", head, colspan=len(columns), scope="colgroup") for head, columns in GROUPS]
-    names = [(head, name) for head, columns in GROUPS for name in columns]
+    of_metric = (f"{shown.axis}, {shown.unit}".rstrip(", "), ("search", "test", "test fp32"))
+    groups = (*GROUPS[:1], of_metric, *GROUPS[1:])
+    top = [element("th", head, colspan=len(columns), scope="colgroup") for head, columns in groups]
+    names = [(head, name) for head, columns in groups for name in columns]
     below = [_sorter(head, name, place) for place, (head, name) in enumerate(names)]
     files = element("th", "Files", scope="col", rowspan=2)
     head = element("thead", element("tr", *top, files), element("tr", *below, class_="sorters"))
@@ -57,14 +59,15 @@ def _row(member: Member) -> Html:
     search, test, timing = deployed.search, deployed.test, deployed.latency
     flag = element("small", "bimodal", class_="warning") if timing.is_bimodal else None
     latency = _measured(text.significant(timing.median_ms), text.span(timing.interval_ms))
-    accuracy = _measured(text.percent(search.fraction), text.percent_range(search.interval))
-    tested = _measured(text.percent(test.fraction), text.percent_range(test.interval))
-    fp32, fp32_ms = unquantized.test.fraction, unquantized.latency.median_ms
+    metric = member.task.shown
+    scored = _measured(text.score(search.shown, metric), text.score_range(search.interval, metric))
+    tested = _measured(text.score(test.shown, metric), text.score_range(test.interval, metric))
+    fp32, fp32_ms = unquantized.test.shown, unquantized.latency.median_ms
     predicted = deployed.latency_predicted_ms
     cells: list[tuple[str, object, float | None]] = [
-        ("search %", accuracy, search.fraction),
-        ("test %", tested, test.fraction),
-        ("test fp32 %", text.percent(fp32), fp32),
+        (f"search {metric.unit}", scored, search.shown),
+        (f"test {metric.unit}", tested, test.shown),
+        (f"test fp32 {metric.unit}", text.score(fp32, metric), fp32),
         ("latency ms", join(latency, flag), timing.median_ms),
         ("fp32 ms", text.significant(fp32_ms), fp32_ms),
         ("predicted ms", text.significant(predicted), predicted),

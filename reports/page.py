@@ -47,10 +47,10 @@ def header(run: RunTables, plots: Json) -> Html:
 def tiles(run: RunTables, plots: Json) -> Html | None:
     """The members that people ask for first."""
     timed = [m for m in run.front if m.deployed.latency.median_ms is not None]
-    scored = [m for m in run.front if m.deployed.search.fraction is not None]
+    scored = [m for m in run.front if m.deployed.search.shown is not None]
     sized = [m for m in run.front if m.deployed.bytes is not None]
     picks = [
-        ("most accurate", max(scored, key=lambda m: m.deployed.search.fraction or 0, default=None)),
+        ("most accurate", min(scored, key=_badness, default=None)),
         ("knee", next((m for m in run.front if m.is_knee), None)),
         ("fastest", timed[0] if timed else None),
         ("smallest file", min(sized, key=lambda m: m.deployed.bytes or 0, default=None)),
@@ -64,14 +64,19 @@ def tiles(run: RunTables, plots: Json) -> Html | None:
     return element("div", *cards, class_="tiles") if cards else None
 
 
+def _badness(member: Member) -> float:
+    return member.task.shown.signed(member.deployed.search.shown or 0.0)
+
+
 def _tile(name: str, member: Member) -> Html:
-    deployed = member.deployed
+    deployed, shown = member.deployed, member.task.shown
+    score = text.score(deployed.search.shown, shown)
     return element(
         "div",
         element("p", name.capitalize(), class_="tile-name"),
         element(
             "p",
-            element("b", text.with_unit(text.percent(deployed.search.fraction), "%")),
+            element("b", text.with_unit(score, shown.unit)),
             element("b", text.with_unit(text.significant(deployed.latency.median_ms), "ms")),
             element("b", text.size(deployed.bytes)),
         ),
@@ -82,11 +87,12 @@ def _tile(name: str, member: Member) -> Html:
 
 def front(run: RunTables, plots: Json) -> Html:
     """The main plot with its legend and what it does not show."""
+    title = f"{run.task.shown.axis} against measured latency"
     if plots["front"] is None:
         plot = element("p", "No network has a measured or predicted latency yet.", class_="empty")
-        return section("Accuracy against measured latency", plot)
+        return section(title, plot)
     return section(
-        "Accuracy against measured latency",
+        title,
         filters.bar(run),
         _legend(run),
         element("div", id="plot-front", class_="plot"),
@@ -114,17 +120,20 @@ def _legend(run: RunTables) -> Html:
 
 
 def _plot_notes(run: RunTables) -> list[str]:
+    shown = run.task.shown
     notes = [
-        "Bars: 95 % Wilson interval of the accuracy on the search split; interval of the median "
-        "latency over fresh processes. Marker size: bytes of the deployed file. "
+        f"Bars: {text.interval_of(shown)} of the {shown.title} on the search split; interval of "
+        "the median latency over fresh processes. Marker size: bytes of the deployed file. "
     ]
     images = run.plan.get("images_per_score")
     if run.trials:
-        scored = f" and their accuracy is that of {images} images" if images else ""
+        scored = f" and their {shown.title} is that of {images} images" if images else ""
         notes.append(f"Trials stand at their predicted latency{scored}. ")
     if len(run.front) > 1:
+        side = "below" if shown.goal == "maximize" else "above"
         notes.append(
-            "Front members below the line are there for their size or their log-loss. "
+            f"Front members {side} the line are there for their size or their "
+            f"{run.task.loss.title}. "
             "≈ joins members whose paired latencies cannot be told apart. "
         )
     if any(member.finetuned for member in run.front):
@@ -142,7 +151,7 @@ def table(run: RunTables, plots: Json) -> Html:
         return section("Front and references", empty)
     return section(
         "Front and references",
-        members_page.table(run.members),
+        members_page.table(run.members, run.task.shown),
         element(
             "p",
             "Selection used the search split and measured latency only; test stands beside it and "

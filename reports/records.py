@@ -1,7 +1,7 @@
 """What a report is made of: the typed, frozen tables of one run.
 
 Every number that a run may lack is `None` here, never NaN; text shows it as "-" (`reports.text`).
-Units are in the names; accuracies and sparsities are fractions in [0, 1].
+Units are in the names; shares and sparsities are fractions in [0, 1].
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reports.intervals import wilson
-from search_spaces import Option, is_quantized
+from reports.intervals import normal, wilson
+from search_spaces import DEFAULT_TASK, AbstractTask, Option, is_quantized, task_of
 
 Interval = tuple[float, float]
 DEPLOYED = "model.onnx"
@@ -19,19 +19,24 @@ UNQUANTIZED = "model.fp32.onnx"
 
 @dataclass(frozen=True, kw_only=True)
 class SplitQuality:
-    """What one file answered on one split."""
+    """What one file answered on one split, judged by the task's two metrics."""
 
-    fraction: float | None = None
-    correct: int | None = None
+    shown: float | None = None
+    loss: float | None = None
+    correct: int | None = None  # where the metric is a share
+    deviation: float | None = None  # over images, where it is none
     total: int | None = None
-    log_loss: float | None = None
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % Wilson interval of the accuracy."""
-        if self.correct is None or not self.total or not 0 <= self.correct <= self.total:
+        """The 95 % interval of the shown metric."""
+        if not self.total:
             return None
-        return wilson(self.correct, self.total)
+        if self.correct is not None and 0 <= self.correct <= self.total:
+            return wilson(self.correct, self.total)
+        if self.shown is not None and self.deviation is not None:
+            return normal(self.shown, self.deviation, self.total)
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +107,7 @@ class Member:
     classes: tuple[str, ...]
     input: Mapping[str, Any]
     data: str = ""
+    task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))
     finetuned: FinetuneFacts | None = None
     is_knee: bool = False
     tied_with: tuple[str, ...] = ()
@@ -129,14 +135,14 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
-    """One line of trials.jsonl: accuracy is measured, latency and size are predicted."""
+    """One line of trials.jsonl: the task's metrics are measured, latency and size predicted."""
 
     number: int
     key: str
     arch: Mapping[str, Option]
     policy: Mapping[str, Option]
-    accuracy: float | None
-    log_loss: float | None
+    shown: float | None
+    loss: float | None
     macs: float | None
     params: float | None
     latency_predicted_ms: float | None
@@ -179,14 +185,14 @@ class FidelityRow:
     """One network: with the supernet's weights, and trained alone."""
 
     key: str
-    inherited: float  # accuracy, fraction
+    inherited: float  # the shown metric
     alone: float
     macs: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """How far inherited accuracy ranks networks as training them alone does."""
+    """How far inherited weights rank networks as training them alone does."""
 
     num_subnets: int | None
     steps: int | None
@@ -250,6 +256,7 @@ class RunTables:
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
+    task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reports import operators, summary, text, tips
-from reports.axes import SHAPES, Json, axis
+from reports.axes import SHAPES, Json, axis, score_axis
 from reports.records import RunTables
 
 FAMILY_SHAPES = {
@@ -55,24 +55,25 @@ def latency_plot(run: RunTables) -> Json | None:
 
 
 def fidelity_plot(run: RunTables) -> Json | None:
-    """Accuracy with shared weights against accuracy after training alone."""
+    """The task's metric with shared weights against that after training alone."""
     if run.fidelity is None or not run.fidelity.rows:
         return None
-    rows = run.fidelity.rows
+    rows, shown = run.fidelity.rows, run.task.shown
+    factor = shown.factor
     return {
         "type": "dots",
-        "x": axis("Trained alone, accuracy %", [100 * row.alone for row in rows]),
-        "y": axis("Inherited weights, accuracy %", [100 * row.inherited for row in rows]),
+        "x": axis(f"Trained alone, {shown.head}", [factor * row.alone for row in rows]),
+        "y": axis(f"Inherited weights, {shown.head}", [factor * row.inherited for row in rows]),
         "hasDiagonal": False,
         "dots": [
             {
-                "x": 100 * row.alone,
-                "y": 100 * row.inherited,
+                "x": factor * row.alone,
+                "y": factor * row.inherited,
                 **_style("dot exported", "circle", True),
                 "title": row.key,
                 "facts": [
-                    ("Trained alone", tips.share(row.alone)),
-                    ("Inherited weights", tips.share(row.inherited)),
+                    ("Trained alone", tips.score(shown, row.alone)),
+                    ("Inherited weights", tips.score(shown, row.inherited)),
                     ("MACs", text.count(row.macs)),
                 ],
                 "network": [],
@@ -83,23 +84,23 @@ def fidelity_plot(run: RunTables) -> Json | None:
 
 
 def operator_mix_plot(run: RunTables) -> Json | None:
-    """Accuracy of the trials against MACs, by the family that most of their blocks belong to."""
+    """The metric of the trials against MACs, by the family that most of their blocks belong to."""
     dots: list[Json] = [
         {
             "x": trial.macs / 1e6,
-            "y": 100 * trial.accuracy,
+            "y": run.task.shown.factor * trial.shown,
             **_family_style(operators.family(text.operators(trial.arch))),
             "tip": tip,
         }
         for tip, trial in enumerate(run.trials, start=len(run.members))
-        if trial.macs is not None and trial.accuracy is not None and trial.failure is None
+        if trial.macs is not None and trial.shown is not None and trial.failure is None
     ]
     if not dots:
         return None
     return {
         "type": "dots",
         "x": axis("MACs, millions", [dot["x"] for dot in dots], may_be_log=True),
-        "y": axis("Accuracy on search, %", [dot["y"] for dot in dots], low=0.0, high=100.0),
+        "y": score_axis(run.task.shown, [dot["y"] for dot in dots], " on search"),
         "hasDiagonal": False,
         "dots": dots,
     }

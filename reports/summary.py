@@ -22,9 +22,10 @@ def title(run: RunTables) -> str:
 def headline(run: RunTables) -> str:
     """One or two sentences: how many networks, and over which range."""
     times = _span([m.deployed.latency.median_ms for m in run.front], text.significant)
-    shares = _span([m.deployed.search.fraction for m in run.front], text.percent)
+    shown = run.task.shown
+    scores = _span([m.deployed.search.shown for m in run.front], shown.number)
     reach = [f"{times} ms"] if times else []
-    reach += [f"{shares} % accuracy on search"] if shares else []
+    reach += [f"{text.with_unit(scores, shown.unit)} {shown.title} on search"] if scores else []
     where = f": {', '.join(reach)}" if reach else ""
     return f"{plural(len(run.front), 'network')} on the front{where}. {trial_count(run)}."
 
@@ -63,7 +64,7 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         *planned(run),
         ("latency prediction, networks held out", profile_error(run)),
         ("latency prediction, exported files", files_error(run)),
-        ("rank fidelity of inherited accuracy", fidelity(run)),
+        (f"rank fidelity of inherited {run.task.shown.title}", fidelity(run)),
         *checks(run),
     ]
 
@@ -78,10 +79,15 @@ def planned(run: RunTables) -> list[tuple[str, str]]:
     names = ", ".join(map(str, operators))
     sizes = f"networks {size}, {len(operators)} of {plural(len(offered), 'operator')}: {names}"
     expected = as_number(run.sizes.get("expected"))
-    scored = [trial.accuracy for trial in run.trials if trial.accuracy is not None]
-    hope = "nothing expected" if expected is None else f"expected {text.percent(expected)} %"
-    came = f"best of {len(scored)} scored {text.percent(max(scored))} %" if scored else NOT_MEASURED
-    return [("planned sizes", sizes), ("accuracy with shared weights", f"{hope}; {came}")]
+    shown = run.task.shown
+    scored = [trial.shown for trial in run.trials if trial.shown is not None]
+    hope, came = "nothing expected", NOT_MEASURED
+    if expected is not None:
+        hope = f"expected {text.with_unit(text.score(expected, shown), shown.unit)}"
+    if scored:
+        best = text.with_unit(text.score(shown.best_of(scored), shown), shown.unit)
+        came = f"best of {len(scored)} scored {best}"
+    return [("planned sizes", sizes), (f"{shown.title} with shared weights", f"{hope}; {came}")]
 
 
 def checks(run: RunTables) -> list[tuple[str, str]]:
@@ -111,7 +117,7 @@ def _parity(run: RunTables) -> str:
 
 
 def fidelity(run: RunTables) -> str:
-    """How well inherited log-loss ranks: "Kendall tau 0.71 (0.42 to 0.88), 15 subnets"."""
+    """How well the inherited loss ranks: "Kendall tau 0.71 (0.42 to 0.88), 15 subnets"."""
     found = run.fidelity
     if found is None:
         return NO_FIDELITY

@@ -16,7 +16,7 @@ from reports.documents import Json, as_text, list_at, read_json, table_at, table
 from reports.hypervolumes import Reference
 from reports.load import load_run
 from reports.records import Member, RunTables
-from search_spaces import UserError
+from search_spaces import DEFAULT_TASK, AbstractTask, UserError, task_of
 
 FINISHED, FAILED, OPEN, UNREADABLE = STATUSES = ("finished", "failed", "open", "unreadable")
 SEED = "seed"
@@ -85,6 +85,13 @@ class ComparableRuns:
     processors: tuple[str, ...]
     split_seeds: tuple[str, ...]
 
+    @property
+    def task(self) -> AbstractTask:
+        """What the networks of its runs learnt."""
+        found = self.runs[0].tables
+        assert found is not None
+        return found.task
+
     def hypervolume(self, run: SweepRun) -> float | None:
         """The share of the box up to the reference point that the run's front dominates."""
         return None if self.reference is None else hypervolumes.of_front(run.front, self.reference)
@@ -103,6 +110,11 @@ class Setting:
     values: Mapping[str, Any]
     runs: tuple[SweepRun, ...]
     group: ComparableRuns | None
+
+    @property
+    def task(self) -> AbstractTask:
+        """What is learnt, as far as a run says."""
+        return task_of(DEFAULT_TASK) if self.group is None else self.group.task
 
     @property
     def finished(self) -> tuple[SweepRun, ...]:
@@ -251,15 +263,16 @@ def _short(value: str) -> str:
 
 
 def _reference(runs: Sequence[SweepRun]) -> Reference | None:
-    """The log-loss of guessing, and the slowest network of any front."""
+    """The loss of guessing, and the slowest network of any front."""
     members = [member for run in runs for member in run.front]
     times = [member.deployed.latency.median_ms for member in members]
-    num_classes = len(members[0].classes)
+    num_classes, task = len(members[0].classes), members[0].task
     if not num_classes:
         return None
     return Reference(
-        log_loss=hypervolumes.guessing(num_classes),
+        loss=hypervolumes.guessing(task, num_classes),
         latency_ms=max(time for time in times if time is not None),
+        task=task,
     )
 
 

@@ -9,15 +9,10 @@ from reports import tables, text
 from reports.records import Member
 from reports.sweep import SweepRun, SweepTables
 from reports.sweep_numbers import hypervolumes_by_run
+from search_spaces import DEFAULT_TASK, AbstractTask, task_of
 
-COLUMNS = {
-    "run": "string",
-    "status": "string",
-    "key": "string",
-    "role": "string",
-    "accuracy_search": "float64",
-    "log_loss_search": "float64",
-    "accuracy_test": "float64",
+FIRST = {"run": "string", "status": "string", "key": "string", "role": "string"}
+LAST = {
     "latency_ms": "float64",
     "latency_ms_low": "float64",
     "latency_ms_high": "float64",
@@ -26,6 +21,7 @@ COLUMNS = {
     "params": "Int64",
     "hypervolume": "float64",
 }
+"""Columns before and after those of the tasks' metrics."""
 
 
 def sweep_frame(sweep: SweepTables) -> pd.DataFrame:
@@ -33,7 +29,10 @@ def sweep_frame(sweep: SweepTables) -> pd.DataFrame:
     volumes = hypervolumes_by_run(sweep)
     pairs = [(run, member) for run in sweep.runs for member in run.front]
     rows = [_row(run, member, volumes[run.name]) for run, member in pairs]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    metrics = [name for group in sweep.groups for name in _metrics(group.task)]
+    names = dict.fromkeys(metrics or _metrics(task_of(DEFAULT_TASK)), "float64")
+    columns = {**FIRST, **names, **LAST}
+    frame = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     for place, name in enumerate(sweep.varying, start=1):
         values = [run.setting(name) for run, _ in pairs]
         frame.insert(place, name, _column(values))
@@ -46,17 +45,21 @@ def sweep_parquet(sweep: SweepTables) -> bytes:
     return content
 
 
+def _metrics(task: AbstractTask) -> list[str]:
+    shown, loss = task.shown.name, task.loss.name
+    return [f"{shown}_search", f"{loss}_search", f"{shown}_test"]
+
+
 def _row(run: SweepRun, member: Member, volume: float | None) -> dict[str, object]:
     deployed = member.deployed
+    values = (deployed.search.shown, deployed.search.loss, deployed.test.shown)
     low, high = deployed.latency.interval_ms or (None, None)
     return {
         "run": run.name,
         "status": run.status,
         "key": member.key,
         "role": tables.role(member),
-        "accuracy_search": deployed.search.fraction,
-        "log_loss_search": deployed.search.log_loss,
-        "accuracy_test": deployed.test.fraction,
+        **dict(zip(_metrics(member.task), values, strict=True)),
         "latency_ms": deployed.latency.median_ms,
         "latency_ms_low": low,
         "latency_ms_high": high,

@@ -6,7 +6,7 @@ the sample standard deviation over its seeds.
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from typing import Any
 from reports import text
 from reports.records import Member
 from reports.sweep import ComparableRuns, Setting, SweepRun, SweepTables, load_sweep
+from search_spaces import DEFAULT_TASK, AbstractTask, task_of
 
 Table = tuple[str, list[str], list[list[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The network of highest accuracy on the search split within a budget."""
+    """The network with the best of the task's metric on the search split within a budget."""
 
     budget: list[str]
     data: str
@@ -58,12 +59,13 @@ def _settings_of_all_groups(sweep: SweepTables) -> Table:
 def setting_table(settings: Sequence[Setting]) -> tuple[list[str], list[list[str]]]:
     """Header and one row of text per setting."""
     names = list(settings[0].values) if settings else []
+    title = _title(setting.task for setting in settings)
     header = [
         *names,
         "runs finished",
         "hypervolume %",
         "spread over seeds %",
-        "best accuracy %",
+        f"best {title}",
         "fastest ms",
     ]
     rows = [
@@ -72,7 +74,7 @@ def setting_table(settings: Sequence[Setting]) -> tuple[list[str], list[list[str
             f"{len(setting.finished)} of {len(setting.runs)}",
             text.percent(mean(setting)),
             spread_text(setting),
-            text.percent(best_accuracy(setting)),
+            text.score(best_score(setting), setting.task.shown),
             text.significant(fastest_ms(setting)),
         ]
         for setting in settings
@@ -96,10 +98,17 @@ def spread_text(setting: Setting) -> str:
     return text.MISSING if found is None else text.significant(100 * found, digits=2)
 
 
-def best_accuracy(setting: Setting) -> float | None:
-    """The highest on the search split of any of its fronts."""
-    shares = [m.deployed.search.fraction for run in setting.finished for m in run.front]
-    return max((share for share in shares if share is not None), default=None)
+def _title(tasks: Iterable[AbstractTask]) -> str:
+    """Of a column of metrics; "metric" if they are not the same."""
+    heads = {task.shown.head for task in tasks} or {task_of(DEFAULT_TASK).shown.head}
+    return heads.pop() if len(heads) == 1 else "metric"
+
+
+def best_score(setting: Setting) -> float | None:
+    """The best of the task's metric on the search split of any of its fronts."""
+    return setting.task.shown.best_of(
+        m.deployed.search.shown for run in setting.finished for m in run.front
+    )
 
 
 def fastest_ms(setting: Setting) -> float | None:
@@ -116,7 +125,7 @@ def best_per_budget(sweep: SweepTables) -> list[Best]:
             for member in run.front:
                 key = (group.same["data"], *run.budget)
                 candidate = Best(budget=run.budget, data=group.same["data"], run=run, member=member)
-                is_known = member.deployed.search.fraction is not None
+                is_known = member.deployed.search.shown is not None
                 if is_known and (key not in found or _rank(candidate) < _rank(found[key])):
                     found[key] = candidate
     return list(found.values())
@@ -124,26 +133,30 @@ def best_per_budget(sweep: SweepTables) -> list[Best]:
 
 def _rank(best: Best) -> tuple[float, float]:
     """Lower is better."""
-    deployed = best.member.deployed
+    deployed, shown = best.member.deployed, best.member.task.shown
     latency = deployed.latency.median_ms
-    return -(deployed.search.fraction or 0.0), math.inf if latency is None else latency
+    score = shown.signed(deployed.search.shown or 0.0)
+    return score, math.inf if latency is None else latency
 
 
 def best_table(sweep: SweepTables) -> tuple[list[str], list[list[str]]]:
     """Header and one row of text per pair of budget and data."""
-    header = ["budget", "data", "run", "network", "accuracy % (search)", "test %", "latency ms"]
+    found = best_per_budget(sweep)
+    title = _title(best.member.task for best in found)
+    test = f"test {title.rpartition(' ')[2]}"
+    header = ["budget", "data", "run", "network", f"{title} (search)", test, "latency ms"]
     rows = [
         [
             text.shown(best.budget),
             best.data,
             best.run.name,
             best.member.key,
-            text.percent(best.member.deployed.search.fraction),
-            text.percent(best.member.deployed.test.fraction),
+            text.score(best.member.deployed.search.shown, best.member.task.shown),
+            text.score(best.member.deployed.test.shown, best.member.task.shown),
             text.significant(best.member.deployed.latency.median_ms),
             text.size(best.member.deployed.bytes),
         ]
-        for best in best_per_budget(sweep)
+        for best in found
     ]
     return [*header, "size"], rows
 
@@ -201,7 +214,7 @@ def _group_json(group: ComparableRuns) -> dict[str, Any]:
         "same": dict(group.same),
         "reference": None
         if point is None
-        else {"log_loss": point.log_loss, "latency_ms": point.latency_ms},
+        else {group.task.loss.name: point.loss, "latency_ms": point.latency_ms},
         "processors": list(group.processors),
         "notes": notes(group),
         "runs": [run.name for run in group.runs],
@@ -216,20 +229,20 @@ def _setting_json(setting: Setting) -> dict[str, Any]:
         "finished": [run.name for run in setting.finished],
         "hypervolume_mean": mean(setting),
         "hypervolume_spread": spread(setting),
-        "best_accuracy": best_accuracy(setting),
+        f"best_{setting.task.shown.name}": best_score(setting),
         "fastest_ms": fastest_ms(setting),
     }
 
 
 def _best_json(best: Best) -> dict[str, Any]:
-    deployed = best.member.deployed
+    deployed, shown = best.member.deployed, best.member.task.shown.name
     return {
         "budget": best.budget,
         "data": best.data,
         "run": best.run.name,
         "key": best.member.key,
-        "accuracy_search": deployed.search.fraction,
-        "accuracy_test": deployed.test.fraction,
+        f"{shown}_search": deployed.search.shown,
+        f"{shown}_test": deployed.test.shown,
         "latency_ms": deployed.latency.median_ms,
         "size_bytes": deployed.bytes,
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from reports import front_plot, legends, summary, text
-from reports.axes import SHAPES, Json, axis
+from reports.axes import SHAPES, Json, axis, score_axis
 from reports.document import document
 from reports.markup import Html, element, join, numbers, section
 from reports.records import Member
@@ -19,13 +19,14 @@ from reports.sweep_numbers import (
     spread_text,
 )
 from reports.tips import member_tip
+from search_spaces import Metric
 
 RUN_SHAPES = ("circle", "square", "triangle", "diamond", "pentagon", "cross")
 RADIUS, HEIGHT = 4.5, 230  # pixels
 NOTE = (
     "All plots of this section have the same axes. ± and spread: sample standard deviation over "
     "seeds. Hypervolume: share of the box between zero and the reference point that the measured "
-    "front dominates, in log-loss and latency."
+    "front dominates, in {} and latency."
 )
 ALL = "all-runs"  # the line of the best networks of a group
 
@@ -90,20 +91,20 @@ def plots(sweep: SweepTables) -> Json:
         known = [place for place in places if place is not None]
         if not known:
             continue
-        xs, ys = zip(*known, strict=True)
+        (xs, ys), shown = zip(*known, strict=True), group.task.shown
         shared = {
             "type": "dots",
             "height": HEIGHT,
             "x": axis("Latency, ms", xs, may_be_log=True),
-            "y": axis("Accuracy on search, %", ys, low=0.0, high=100.0),
+            "y": score_axis(shown, ys, " on search"),
         }
-        best = {"kind": ALL, "points": front_plot.stairs(known)}
+        best = {"kind": ALL, "points": front_plot.stairs(known, shown)}
         for name, setting in _settings_of(sweep, group).items():
             drawn = [(run, marks[_seed(run)]) for run in setting.finished]
             found[name] = {
                 **shared,
                 "dots": [_dot(run, m, place) for run, place in drawn for m in _drawn(run)],
-                "stairs": [best, *(_stairs(run, place) for run, place in drawn)],
+                "stairs": [best, *(_stairs(run, place, shown) for run, place in drawn)],
             }
     return found
 
@@ -122,9 +123,9 @@ def _drawn(run: SweepRun) -> list[Member]:
     return [member for member in run.front if _position(member) is not None]
 
 
-def _stairs(run: SweepRun, place: int) -> Json:
+def _stairs(run: SweepRun, place: int, shown: Metric) -> Json:
     points = [found for member in run.front if (found := _position(member)) is not None]
-    return {"kind": _kind(place), "points": front_plot.stairs(points)}
+    return {"kind": _kind(place), "points": front_plot.stairs(points, shown)}
 
 
 def _dot(run: SweepRun, member: Member, place: int) -> Json:
@@ -157,7 +158,8 @@ def _group(sweep: SweepTables, place: int) -> Html:
     captions = _captions(named)
     tables = group.runs[0].tables
     assert tables is not None
-    sentences = [*(f"{note[0].upper()}{note[1:]}." for note in notes(group)), NOTE]
+    sentences = [f"{note[0].upper()}{note[1:]}." for note in notes(group)]
+    sentences.append(NOTE.format(group.task.loss.title))
     return section(
         f"Fronts: {group.name}",
         _legend(sweep, group),

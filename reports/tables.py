@@ -6,6 +6,7 @@ so that the files cannot disagree. Selection used the `search` split; `test` sta
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pandas as pd
 
 from reports import summary, text
 from reports.load import load_run
-from reports.records import Interval, Member, RunTables
+from reports.records import Member, RunTables
 
 
 def pareto_frame(run: RunTables) -> pd.DataFrame:
     """One row per front member, by latency, then one per reference; missing numbers are NaN."""
-    return pd.DataFrame([_row(member) for member in run.members], columns=list(_row(_EMPTY)))
+    columns = list(_row(replace(_EMPTY, task=run.task)))
+    return pd.DataFrame([_row(member) for member in run.members], columns=columns)
 
 
 def pareto_csv(run: RunTables) -> str:
@@ -28,6 +30,7 @@ def pareto_csv(run: RunTables) -> str:
 
 def _row(member: Member) -> dict[str, object]:
     deployed, unquantized = member.deployed, member.unquantized
+    shown, loss = member.task.shown.name, member.task.loss.name
     low, high = deployed.search.interval or (None, None)
     test_low, test_high = deployed.test.interval or (None, None)
     fast, slow = deployed.latency.interval_ms or (None, None)
@@ -40,14 +43,14 @@ def _row(member: Member) -> dict[str, object]:
         "finetuned_from": member.finetuned.source if member.finetuned else "",
         "macs": _integer(member.macs),
         "params": _integer(member.params),
-        "accuracy_search": deployed.search.fraction,
-        "accuracy_search_low": low,
-        "accuracy_search_high": high,
-        "log_loss_search": deployed.search.log_loss,
-        "accuracy_test": deployed.test.fraction,
-        "accuracy_test_low": test_low,
-        "accuracy_test_high": test_high,
-        "accuracy_test_fp32": unquantized.test.fraction,
+        f"{shown}_search": deployed.search.shown,
+        f"{shown}_search_low": low,
+        f"{shown}_search_high": high,
+        f"{loss}_search": deployed.search.loss,
+        f"{shown}_test": deployed.test.shown,
+        f"{shown}_test_low": test_low,
+        f"{shown}_test_high": test_high,
+        f"{shown}_test_fp32": unquantized.test.shown,
         "latency_ms": deployed.latency.median_ms,
         "latency_ms_low": fast,
         "latency_ms_high": slow,
@@ -109,13 +112,14 @@ def front_rows(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the short table; accuracies in percent."""
+    """Header and rows of the short table."""
+    shown = run.task.shown
     header = [
         "network",
         "key",
-        "accuracy % (search)",
-        "test %",
-        "test fp32 %",
+        f"{shown.head} (search)",
+        f"test {shown.unit}",
+        f"test fp32 {shown.unit}",
         "latency ms",
         "fp32 ms",
         "predicted ms",
@@ -130,16 +134,15 @@ def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
 
 
 def _texts(member: Member) -> list[str]:
-    deployed, unquantized = member.deployed, member.unquantized
+    deployed, unquantized, shown = member.deployed, member.unquantized, member.task.shown
+    score, latency = text.score(deployed.search.shown, shown), deployed.latency
     return [
         role(member),
         member.key,
-        _with_interval(
-            text.percent(deployed.search.fraction), deployed.search.interval, is_share=True
-        ),
-        text.percent(deployed.test.fraction),
-        text.percent(unquantized.test.fraction),
-        _with_interval(text.significant(deployed.latency.median_ms), deployed.latency.interval_ms),
+        _with_range(score, text.score_range(deployed.search.interval, shown)),
+        text.score(deployed.test.shown, shown),
+        text.score(unquantized.test.shown, shown),
+        _with_range(text.significant(latency.median_ms), text.span(latency.interval_ms)),
         text.significant(unquantized.latency.median_ms),
         text.significant(deployed.latency_predicted_ms),
         text.size(deployed.bytes),
@@ -160,23 +163,22 @@ def role(member: Member) -> str:
     return ", ".join(["front", *(["knee"] if member.is_knee else []), *tuned, *ties])
 
 
-def _with_interval(value: str, interval: Interval | None, *, is_share: bool = False) -> str:
-    if interval is None or value == text.MISSING:
-        return value
-    return f"{value} ({text.percent_range(interval) if is_share else text.span(interval)})"
+def _with_range(value: str, bounds: str) -> str:
+    return f"{value} ({bounds})" if bounds and value != text.MISSING else value
 
 
 def markdown(run: RunTables) -> str:
     """report.md: what was run, the table, and what is known about how far to trust it."""
     header, rows = table_texts(run)
+    shown = run.task.shown
     table = [header, ["---"] * len(header), *rows]
     parts = [
         f"# {_plain(summary.title(run))}",
         _plain(summary.headline(run)),
         "## Front and references",
         "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",
-        "Accuracy: 95 % Wilson interval. Selection used the `search` split and measured latency "
-        "only; `test` decides nothing. fp32: the same pruned network before quantization.",
+        f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
+        "latency only; `test` decides nothing. fp32: the same pruned network before quantization.",
         "## What was run",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),
     ]

@@ -12,7 +12,7 @@ from typing import Any
 from nas.problem.budget import format_value
 from reports.documents import as_number
 from reports.records import Interval
-from search_spaces import is_quantized
+from search_spaces import Metric, is_quantized
 
 MISSING = "-"
 SHORT_OPTIONS = {"kernel_size": "k", "expand_ratio": "e", "num_heads": "h", "window_size": "w"}
@@ -29,9 +29,21 @@ def percent_at_least(fraction: float) -> str:
     return f"{math.floor(1000 * fraction + 1e-9) / 10:.1f}"
 
 
-def percent_range(interval: Interval | None) -> str:
+def score(value: float | None, metric: Metric) -> str:
+    """A task's metric, 0.6123 -> "61.2"; the unit is in the column's head."""
+    return MISSING if value is None else metric.number(value)
+
+
+def score_range(interval: Interval | None, metric: Metric) -> str:
     """(0.58, 0.641) -> "58.0-64.1" with an en dash."""
-    return "" if interval is None else f"{percent(interval[0])}–{percent(interval[1])}"
+    if interval is None:
+        return ""
+    return f"{metric.number(interval[0])}–{metric.number(interval[1])}"
+
+
+def interval_of(metric: Metric) -> str:
+    """Which interval is shown with a metric."""
+    return f"95 % {'Wilson ' if metric.is_share else ''}interval"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -46,7 +58,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 def with_unit(value: str, unit: str) -> str:
     """ "0.812" and "ms" -> "0.812 ms"; a missing value has no unit."""
-    return value if value == MISSING else f"{value} {unit}"
+    return value if value == MISSING else f"{value} {unit}".rstrip()
 
 
 def span(interval: Interval | None) -> str:

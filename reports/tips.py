@@ -6,20 +6,22 @@ Stated once per network: plots refer to a tip by its place in the list, members 
 from reports import text
 from reports.axes import Json
 from reports.records import Interval, Member, RunTables, TrialRow
+from search_spaces import Metric
 
 
 def tips(run: RunTables) -> list[Json]:
     """One tip per member, then one per trial."""
-    return [*map(member_tip, run.members), *map(trial_tip, run.trials)]
+    trials = [trial_tip(trial, run.task.shown) for trial in run.trials]
+    return [*map(member_tip, run.members), *trials]
 
 
 def member_tip(member: Member) -> Json:
     """A measured network."""
-    deployed = member.deployed
+    deployed, shown = member.deployed, member.task.shown
     name = f"{member.name}, knee" if member.is_knee else member.name
     facts = [
-        ("Accuracy, search", share(deployed.search.fraction, deployed.search.interval)),
-        ("Accuracy, test", share(deployed.test.fraction, deployed.test.interval)),
+        (f"{shown.axis}, search", score(shown, deployed.search.shown, deployed.search.interval)),
+        (f"{shown.axis}, test", score(shown, deployed.test.shown, deployed.test.interval)),
         ("Latency, measured", time(deployed.latency.median_ms, deployed.latency.interval_ms)),
         ("Latency, predicted", time(deployed.latency_predicted_ms)),
         ("Size", text.size(deployed.bytes)),
@@ -36,12 +38,12 @@ def member_tip(member: Member) -> Json:
     }
 
 
-def trial_tip(trial: TrialRow) -> Json:
-    """A trial: accuracy is measured, costs are predicted."""
+def trial_tip(trial: TrialRow, shown: Metric) -> Json:
+    """A trial: the metric is measured, costs are predicted."""
     return {
         "title": f"{trial.key} · trial {trial.number}",
         "facts": [
-            ("Accuracy, search", share(trial.accuracy)),
+            (f"{shown.axis}, search", score(shown, trial.shown)),
             ("Latency, predicted", time(trial.latency_predicted_ms)),
             ("Size, predicted", text.size(trial.size_predicted_bytes)),
             ("MACs", text.count(trial.macs)),
@@ -50,10 +52,10 @@ def trial_tip(trial: TrialRow) -> Json:
     }
 
 
-def share(fraction: float | None, interval: Interval | None = None) -> str:
+def score(metric: Metric, value: float | None, interval: Interval | None = None) -> str:
     """ "61.2 % (58.0-64.1)"."""
-    bounds = f" ({text.percent_range(interval)})" if interval is not None else ""
-    return text.with_unit(text.percent(fraction), "%") + bounds
+    bounds = f" ({text.score_range(interval, metric)})" if interval is not None else ""
+    return text.with_unit(text.score(value, metric), metric.unit) + bounds
 
 
 def time(ms: float | None, interval_ms: Interval | None = None) -> str:

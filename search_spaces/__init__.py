@@ -54,3 +54,11 @@ from search_spaces.networks._base import AbstractNetwork as AbstractNetwork
 from search_spaces.networks._base import SlotRule as SlotRule
 from search_spaces.networks.staged import Stage as Stage
 from search_spaces.networks.staged import Staged as Staged
+from search_spaces.tasks._base import DEFAULT_TASK as DEFAULT_TASK
+from search_spaces.tasks._base import TASKS as TASKS
+from search_spaces.tasks._base import AbstractTask as AbstractTask
+from search_spaces.tasks._base import Goal as Goal
+from search_spaces.tasks._base import Metric as Metric
+from search_spaces.tasks._base import naming_task as naming_task
+from search_spaces.tasks._base import task_in as task_in
+from search_spaces.tasks._base import task_of as task_of

@@ -1,6 +1,6 @@
 """What a training method works with: one batch, members of the supernet on images, gradients.
 
-Shapes: B batch, C channels, H W space, K classes.
+Shapes: B batch, C channels, H W space, K outputs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from search_spaces import DEFAULT_TASK
 from supernets.supernet import Supernet
-from supernets.task import distillation_loss, label_loss
+from supernets.tasks._base import losses_of
 from supernets.team import State
 from supernets.train import TrainPlan
 
@@ -34,10 +35,11 @@ class Context:
         turn: Number of the batch, from 0; a step of the optimizer takes one or several.
         share_done: Of the steps, those before this batch's, in [0, 1).
         images_BCHW: Augmented and normalised.
-        labels_B: Their classes.
+        labels_B: Of the images.
         rng: Belongs to this batch alone, as does all randomness of a step.
         state: What the method's `fold` made of earlier steps; read only.
         report: To be filled by the step: arrays or numbers for `fold`.
+        task: What is learnt of the images.
     """
 
     supernet: Supernet
@@ -49,6 +51,7 @@ class Context:
     rng: np.random.Generator
     state: State
     report: dict[str, Any] = field(default_factory=dict)
+    task: str = DEFAULT_TASK
 
     def logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
         """What a member answers, (B, K)."""
@@ -62,11 +65,12 @@ class Context:
 
     def label_loss(self, logits_BK: Tensor, labels_B: Tensor) -> Tensor:
         """Of the task, a scalar."""
-        return label_loss(logits_BK, labels_B, smoothing=self.plan.label_smoothing)
+        smoothing = self.plan.label_smoothing
+        return losses_of(self.task).label_loss(logits_BK, labels_B, smoothing=smoothing)
 
     def distillation_loss(self, logits_BK: Tensor, teacher_BK: Tensor) -> Tensor:
         """Of the task, towards a teacher's logits; a scalar."""
-        return distillation_loss(logits_BK, teacher_BK)
+        return losses_of(self.task).distillation_loss(logits_BK, teacher_BK)
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...]:

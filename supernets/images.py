@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from search_spaces import DEFAULT_TASK
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -24,6 +26,7 @@ class Images:
         std: Per channel.
         can_flip: Whether a mirrored image keeps its label.
         crop_padding: Pixels of padding from which random crops are cut.
+        task: What is learnt of them.
     """
 
     images_NCHW: Tensor
@@ -32,6 +35,7 @@ class Images:
     std: tuple[float, ...]
     can_flip: bool
     crop_padding: int
+    task: str = DEFAULT_TASK
 
     def batch(self, step: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
         """Augmented, normalised images and labels of one step; each epoch is a new permutation."""

@@ -1,7 +1,7 @@
 """What one batch teaches: the members of a supernet, or one network alone.
 
 Both go to other processes by pickle, so they hold no network. Shapes: B batch, C channels, H W
-space, K classes.
+space, K outputs.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from supernets.context import Context, autocast
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.supernet import Supernet
-from supernets.task import distillation_loss, label_loss
+from supernets.tasks._base import losses_of
 from supernets.team import AbstractBatches, Losses, State
 from supernets.train import TrainPlan
 
@@ -58,6 +58,7 @@ class SupernetBatches(AbstractBatches):
             labels_B=labels_B,
             rng=np.random.default_rng([plan.seed, 3, turn]),
             state={name: _read_only(array) for name, array in state.items()},
+            task=images.task,
         )
         losses = self.method.step(context)
         # Copied, as if it had come from another process.
@@ -91,11 +92,13 @@ class AloneBatches(AbstractBatches):
         images_BCHW, labels_B = _laid_out(images.batch(turn, plan.batch_size, plan.seed), plan)
         with autocast(plan.precision):
             logits_BK = network(images_BCHW)
-        loss = label_loss(logits_BK, labels_B, smoothing=plan.label_smoothing)
+        losses = losses_of(images.task)
+        loss = losses.label_loss(logits_BK, labels_B, smoothing=plan.label_smoothing)
         if self.teacher is not None:
             with torch.no_grad(), autocast(plan.precision):
                 teacher_BK = self.teacher(images_BCHW)
-            loss = torch.lerp(loss, distillation_loss(logits_BK, teacher_BK), self.teacher_share)
+            distilled = losses.distillation_loss(logits_BK, teacher_BK)
+            loss = torch.lerp(loss, distilled, self.teacher_share)
         loss.backward()
         return [("network", float(loss.detach()))], {}
 

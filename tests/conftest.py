@@ -14,12 +14,13 @@ from nas.data import DataSet, load_data
 from nas.run.config import Config
 from nas.search import search
 from nas.system.reporter import Silent
-from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer
+from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer, task_of
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
 from supernets.network import elastic_class
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
+from supernets.tasks._base import losses_of
 from supernets.train import TrainPlan, train, turns_of
 from tests.small_run import SmallRun
 from tests.strategies import mini_space, randomise_
@@ -140,7 +141,7 @@ def plugins() -> Iterator[Path]:
         _plugins.forget(_plugins._module(name))
         sys.modules.pop(_plugins._module(name))
     _plugins._loaded.clear()
-    for cached in (declaration, is_mixer, elastic_class, format_of):
+    for cached in (declaration, is_mixer, elastic_class, format_of, task_of, losses_of):
         cached.cache_clear()
 
 

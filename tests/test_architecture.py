@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from compress.quantize._base import QUANTIZATIONS
-from search_spaces import FORMATS
+from search_spaces import FORMATS, TASKS, task_of
 from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks._base import BLOCKS
 from supernets.mixers._base import MIXERS
+from supernets.tasks._base import LOSSES
 from supernets.trunk._base import TRUNK_BLOCKS
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +70,7 @@ TESTED_THROUGH = {
     "MIXERS": "OPERATORS",
     "TRUNK_BLOCKS": "TRUNK",
     "QUANTIZATIONS": "FORMATS",
+    "LOSSES": "TASKS",
 }
 """Implementations have the names of declarations, whose contract tests both."""
 
@@ -268,6 +270,24 @@ def test_every_operator_is_declared_and_implemented_under_one_name() -> None:
 
 def test_every_format_is_declared_and_implemented_under_one_name() -> None:
     assert FORMATS.names() == QUANTIZATIONS.names()
+
+
+def test_every_task_is_declared_and_implemented_under_one_name() -> None:
+    assert TASKS.names() == LOSSES.names()
+
+
+def test_metrics_of_a_task_are_named_in_its_own_file_alone() -> None:
+    """The rest asks the task; a plug-in's metrics are shown as ours are."""
+    own = {f"{stem}.py" for stem in TASKS.names()}
+    names = {task_of(name).loss.name for name in TASKS.names()}
+    named = [
+        f"{file}:{node.lineno}"
+        for file in FILES
+        if Path(file).name not in own and room_of(file) != "testing"
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    assert not named
 
 
 def test_no_format_is_known_by_its_name_outside_of_its_own_files() -> None:

@@ -75,14 +75,19 @@ def read_options(text: str) -> dict[str, Any]:
 def _table(card: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """A row per file."""
     from nas.problem.budget import format_value
+    from search_spaces import task_in
 
-    rows = []
+    task, rows = task_in(card), []
     for name, facts in card["files"].items():
         shown = [name, format_value("size_bytes", facts["bytes"])]
         if "latency" in facts:
             splits = [facts["accuracy"].get(split) for split in ("search", "test")]
             shown.append(facts["precision"])
-            shown += [format_value("accuracy", s["fraction"]) if s else "" for s in splits]
+            values = [
+                task.metrics_of(split)[task.shown.name] if split else None for split in splits
+            ]
+            shown += ["" if value is None else task.shown.text(value) for value in values]
             shown.append(format_value("latency_ms", facts["latency"]["median_ms"]))
         rows.append(shown + [""] * (6 - len(shown)))
-    return ["file", "size", "precision", "accuracy (search)", "test", "latency"], rows
+    title = f"{task.shown.title} (search)"
+    return ["file", "size", "precision", title, "test", "latency"], rows

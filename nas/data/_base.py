@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search_spaces import Registry, UserError
+from search_spaces import DEFAULT_TASK, Registry, UserError, naming_task, task_of
 
 UInt8Array = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ Progress = Callable[[int, int, str], None]
 """Told how many are done, of how many, and of what."""
 
 Accept = Callable[[int, int, int], object]
-"""Told the resolution, the channels and the number of classes."""
+"""Told the resolution, the channels and the number of outputs."""
 
 NUM_CALIBRATION_IMAGES = 512
 PIXELS_AT_ONCE = 1 << 22
@@ -46,7 +46,7 @@ class MissingDataError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (N, C, H, W) as uint8 and their class indices (N,) as int64, one each per image."""
+    """Images (N, C, H, W) as uint8 and their labels (N,), indices of classes as int64."""
 
     images_NCHW: UInt8Array
     labels_N: Int64Array
@@ -84,13 +84,14 @@ class DataSet:
 
     Attributes:
         name: As in `--data`.
-        classes: What each class index means.
+        classes: What each label means.
         mean: Per channel, of pixels / 255 over train.
         std: Per channel, of pixels / 255 over train; 1.0 for a channel that is constant.
         can_flip: A mirrored image still belongs to its class.
         crop_padding: Pixels by which training may shift an image in each direction.
         resize: In words, how images were brought to this resolution; "none" if untouched.
         note: What else its user should know, such as which split was held out; may be empty.
+        task: Name of what is to be learnt of the labels.
         train: Weights are fitted on it.
         search: Held out of train; candidates are ranked on it.
         calibration: The first images of train.
@@ -109,6 +110,7 @@ class DataSet:
     calibration: Split
     test: Split
     note: str = ""
+    task: str = DEFAULT_TASK
 
     @classmethod
     def of_splits(
@@ -122,6 +124,7 @@ class DataSet:
         train: Split,
         search: Split,
         test: Split,
+        task: str = DEFAULT_TASK,
     ) -> "DataSet":
         """Derive what follows from the splits: mean, std and the calibration images.
 
@@ -141,6 +144,7 @@ class DataSet:
             search=search,
             calibration=train.take(NUM_CALIBRATION_IMAGES),
             test=test,
+            task=task,
         )
 
     @property
@@ -158,6 +162,11 @@ class DataSet:
         """Number of classes; labels are 0 <= label < num_classes."""
         return len(self.classes)
 
+    @property
+    def num_outputs(self) -> int:
+        """Of the networks that learn it."""
+        return task_of(self.task).num_outputs(self.num_classes)
+
     def normalised(self, images_NCHW: UInt8Array) -> FloatArray:
         """What the network sees: (pixel / 255 - mean) / std per channel, in float32."""
         x_NCHW = images_NCHW.astype(np.float32)
@@ -174,6 +183,7 @@ def identity(data: DataSet) -> dict[str, Any]:
     """
     splits = {"train": data.train, "search": data.search, "test": data.test}
     return {
+        **naming_task(data.task),
         "classes": list(data.classes),
         "channels": data.channels,
         "resolution": data.resolution,
@@ -194,7 +204,7 @@ class Request:
         seed: Decides what is held out, the order of images and all that is generated.
         cache: Folder for decoded images; created when it is needed.
         progress: Told how far reading is.
-        accept: Told resolution, channels and number of classes as soon as they are known, before
+        accept: Told resolution, channels and number of outputs as soon as they are known, before
             images are decoded; raises what speaks against them.
     """
 
@@ -203,7 +213,7 @@ class Request:
     seed: int
     cache: Path
     progress: Progress
-    accept: Accept = lambda resolution, channels, num_classes: None
+    accept: Accept = lambda resolution, channels, num_outputs: None
 
 
 class AbstractData(abc.ABC):

@@ -31,7 +31,7 @@ def load_data(
     seed: int = 0,
     cache: Path | None = None,
     progress: Progress = lambda done, of, text: None,
-    accept: Accept = lambda resolution, channels, num_classes: None,
+    accept: Accept = lambda resolution, channels, num_outputs: None,
 ) -> DataSet:
     """Read or generate a data set.
 
@@ -42,7 +42,7 @@ def load_data(
         seed: Decides what is held out, the order of images and all that is generated.
         cache: Folder for decoded images; None for `DEFAULT_CACHE`.
         progress: Told how far reading is.
-        accept: Told resolution, channels and number of classes of the user's own images before they
+        accept: Told resolution, channels and number of outputs of the user's own images before they
             are decoded; raises what speaks against them.
 
     Raises:

@@ -31,7 +31,7 @@ from nas.standalone.beside import Job
 from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, seconds_per_step, trained_alone
 from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
-from search_spaces import Candidate, SearchSpace, UserError
+from search_spaces import DEFAULT_TASK, Candidate, SearchSpace, UserError
 from supernets.images import Images
 from supernets.train import DivergedError, Progress, TrainPlan
 
@@ -132,10 +132,10 @@ class Finetuning:
         Both are judged as scored: compressed, on the same images of the search split. If training
         diverges, shared weights stay.
         """
-        name = f"{FOLDER}/{self.key(trial.candidate)}/{SCORE}"
+        name, loss = f"{FOLDER}/{self.key(trial.candidate)}/{SCORE}", self.scorer.task.loss.name
         score = self.run.decided(name, lambda: self._score(trial.candidate))
         with understood(f"'{self.run.path}/{name}'"):
-            is_better = not score["failure"] and score["log_loss"] < trial.metrics["log_loss"]
+            is_better = not score["failure"] and score[loss] < trial.metrics[loss]
         return self(trial.candidate) if is_better else inherited(trial)
 
     def is_over(self, candidate: Candidate) -> bool:
@@ -150,12 +150,7 @@ class Finetuning:
             return {"schema": 1, "failure": str(error)}
         own = trained_network(self.scorer.supernet.space, entry)
         found = self.scorer.quality(self.scorer.compressed(candidate, own).network)
-        return {
-            "schema": 1,
-            "failure": "",
-            "log_loss": found.log_loss,
-            "accuracy": found.accuracy,
-        }
+        return {"schema": 1, "failure": "", **found}
 
     def seconds_per_step(self, candidate: Candidate, plan: TrainPlan) -> float:
         """How long a step of this candidate's training takes here, by a short test."""
@@ -233,7 +228,7 @@ def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
         trained.config, data=recipe.data, resolution=trained.data.resolution
     )
     other = read_data(config, reporter)
-    if (other.classes, other.channels) != (trained.data.classes, trained.data.channels):
+    if _facts(other) != _facts(trained.data):
         raise UserError(
             f"data '{recipe.data}' has {_kind(other)}; run '{trained.run.path}' has "
             f"{_kind(trained.data)}. Give images of the same classes and colours."
@@ -260,6 +255,11 @@ def unseen(split: Split, judged_on: Sequence[Split]) -> np.ndarray:
     return np.array([hash(image.tobytes()) not in known for image in split.images_NCHW])
 
 
+def _facts(data: DataSet) -> tuple[object, ...]:
+    return data.task, data.classes, data.channels
+
+
 def _kind(data: DataSet) -> str:
     first = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
-    return f"{data.num_classes} classes ({first}) in {data.channels} channels"
+    task = "" if data.task == DEFAULT_TASK else f" for {data.task}"
+    return f"{data.num_classes} classes ({first}) in {data.channels} channels{task}"

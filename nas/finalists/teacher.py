@@ -54,7 +54,7 @@ class OnnxTeacher:
                 f"teacher '{path}' is not there. Give the path of an ONNX file, '{LARGEST}' or "
                 f"'{NO_TEACHER}'."
             )
-        side, classes = network.resolution, network.num_classes
+        side, outputs = network.resolution, network.num_classes
         images = np.zeros((2, network.channels, side, side), np.float32)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -70,14 +70,14 @@ class OnnxTeacher:
                 f"teacher '{path}' does not run on two images of shape {images.shape[1:]}: "
                 f"{error}. Give an ONNX file made for this data, for batches of any size."
             ) from error
-        if shape != (2, classes):
+        if shape != (2, outputs):
             raise UserError(
-                f"teacher '{path}' answers in shape {shape}, not (2, {classes}), one number for "
-                "each class. Give an ONNX file made for this data."
+                f"teacher '{path}' answers in shape {shape}, not (2, {outputs}), one number for "
+                "each output. Give an ONNX file made for this data."
             )
         return OnnxTeacher(session)
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
-        """Logits, (B, classes)."""
+        """Outputs, (B, outputs)."""
         images = images_BCHW.float().contiguous().numpy()
         return torch.from_numpy(self._session.run(None, {self._input: images})[0])

@@ -1,15 +1,17 @@
-"""Recomputes what a card claims, with onnxruntime, numpy and the standard library alone.
+"""Runs exported files on images, with onnxruntime, numpy and the standard library alone.
 
 Run by path (`python -I nas/front/_verify_worker.py`), so that nothing of this project can be
-imported: what it reports is what the exported files do for whoever gets them. `nas/front/verify.py`
-starts it.
+imported: what comes back is what the exported files answer to whoever gets them.
+`nas/front/verify.py` starts it and judges the answers.
 
-Reads from stdin one line of JSON and then, split after split, the raw uint8 images (NCHW). The line
-is `{"input": card's input, "files": {name: path}, "splits": {name: {"shape": [C, H, W], "labels":
-[...]}}, "with_argmax": false}`. Writes one line of JSON to stdout: `{"files": {name: {...} or
-{"error": ...}}, "modules": [top-level modules that were imported]}`.
+Reads from stdin one line of JSON: `{"input": card's input, "files": {name: path}, "splits": {name:
+{"images": N, "shape": [C, H, W]}}}`. Writes to stdout one line of JSON, per file `{"bytes",
+"sha256"}` or `{"error"}`. Then, split after split and batch after batch, it reads raw uint8 images
+(NCHW) and writes one line of JSON, per file `{"shape": [N, K]}` or `{"error"}` (after which the
+file is left out), followed by the outputs of the files in that order, raw float32. In the end it
+writes the list of top-level modules that were imported.
 
-Shapes: `N` images of a batch, `C` channels, `H W` pixels, `K` classes.
+Shapes: `N` images of a batch, `C` channels, `H W` pixels, `K` outputs.
 """
 
 import hashlib
@@ -23,45 +25,6 @@ import onnxruntime
 
 _BATCH = 64
 _SEVERITY_ERROR = 3
-
-
-class Tally:
-    """What one file has got right so far on one split."""
-
-    def __init__(self) -> None:
-        self.correct = 0
-        self.log_losses: list[float] = []
-        self.argmax: list[int] = []
-
-    def add(self, logits_NK: np.ndarray, labels_N: np.ndarray) -> None:
-        """Counts one batch.
-
-        Raises:
-            ValueError: If the logits are not one finite number per image and class.
-        """
-        if logits_NK.ndim != 2 or len(logits_NK) != len(labels_N):
-            raise ValueError(f"its output has shape {logits_NK.shape} for {len(labels_N)} images")
-        if labels_N.max() >= logits_NK.shape[1]:
-            raise ValueError(f"it has {logits_NK.shape[1]} classes, a label is {labels_N.max()}")
-        if not np.isfinite(logits_NK).all():
-            raise ValueError("its output is not finite")
-        argmax_N = logits_NK.argmax(axis=1)
-        self.correct += int((argmax_N == labels_N).sum())
-        self.argmax += argmax_N.tolist()
-        shifted_NK = logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True)
-        log_sums_N = np.log(np.exp(shifted_NK).sum(axis=1))
-        self.log_losses += (log_sums_N - shifted_NK[np.arange(len(labels_N)), labels_N]).tolist()
-
-    def to_json(self, *, with_argmax: bool) -> dict[str, Any]:
-        """Counts, fraction right and mean log loss (natural logarithm)."""
-        total = len(self.log_losses)
-        result = {
-            "fraction": self.correct / total,
-            "correct": self.correct,
-            "total": total,
-            "log_loss": sum(self.log_losses) / total,
-        }
-        return {**result, "argmax": self.argmax} if with_argmax else result
 
 
 def normalise(images_NCHW: np.ndarray, rule: dict[str, Any]) -> np.ndarray:
@@ -83,34 +46,40 @@ def load(path: str) -> tuple[dict[str, Any], Any]:
     return {"bytes": os.path.getsize(path), "sha256": digest}, session
 
 
-def verify(job: dict[str, Any], images: BinaryIO) -> dict[str, dict[str, Any]]:
-    """Per file its size, digest and results on each split, or an error."""
-    results: dict[str, dict[str, Any]] = {}
+def answer(job: dict[str, Any], images: BinaryIO, said: BinaryIO) -> None:
+    """Answers a job, as the module's docstring says."""
+    facts: dict[str, dict[str, Any]] = {}
     sessions = {}
     for name, path in job["files"].items():
         try:
-            facts, sessions[name] = load(path)
-            results[name] = {**facts, "accuracy": {}}
+            facts[name], sessions[name] = load(path)
         except Exception as error:  # onnxruntime raises a dozen unrelated classes
-            results[name] = {"error": str(error)}
-    for split, shape in job["splits"].items():
-        tallies = {name: Tally() for name in sessions}
-        labels_N = np.array(shape["labels"])
-        for start in range(0, len(labels_N), _BATCH):
-            batch_N = labels_N[start : start + _BATCH]
-            images_NCHW = read_images(images, (len(batch_N), *shape["shape"]))
-            x_NCHW = normalise(images_NCHW, job["input"])
+            facts[name] = {"error": str(error)}
+    say(said, facts)
+    for split in job["splits"].values():
+        for start in range(0, split["images"], _BATCH):
+            size = min(_BATCH, split["images"] - start)
+            x_NCHW = normalise(read_images(images, (size, *split["shape"])), job["input"])
+            heads: dict[str, dict[str, Any]] = {}
+            outputs = []
             for name in list(sessions):
                 try:
-                    (logits_NK,) = sessions[name].run(None, {job["input"]["name"]: x_NCHW})
-                    tallies[name].add(logits_NK, batch_N)
+                    (output_NK,) = sessions[name].run(None, {job["input"]["name"]: x_NCHW})
                 except Exception as error:
-                    results[name] = {"error": str(error)}
+                    heads[name] = {"error": str(error)}
                     del sessions[name]
-        for name in sessions:
-            tally = tallies[name].to_json(with_argmax=job["with_argmax"])
-            results[name]["accuracy"][split] = tally
-    return results
+                    continue
+                heads[name] = {"shape": output_NK.shape}
+                outputs.append(np.ascontiguousarray(output_NK, np.float32))
+            say(said, heads, outputs)
+
+
+def say(said: BinaryIO, document: Any, outputs: list[np.ndarray] | None = None) -> None:
+    """A line of JSON, and numbers after it."""
+    said.write(json.dumps(document).encode() + b"\n")
+    for output in outputs or ():
+        said.write(output.tobytes())
+    said.flush()
 
 
 def read_images(stream: BinaryIO, shape: tuple[int, ...]) -> np.ndarray:
@@ -124,10 +93,10 @@ def read_images(stream: BinaryIO, shape: tuple[int, ...]) -> np.ndarray:
 
 def main() -> None:
     """Runs the job on stdin."""
-    job = json.loads(sys.stdin.buffer.readline())
-    files = verify(job, sys.stdin.buffer)
-    modules = sorted({name.partition(".")[0] for name in sys.modules})
-    print(json.dumps({"files": files, "modules": modules}))
+    said = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    answer(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer, said)
+    say(said, sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   says; `mean` and `std` have one number per channel; `resize` says how other sizes are brought to
   `shape`.
 - `classes`: names, in the order of the output "logits" (batch, classes).
+- `task`: what is learnt; only where it is not classification.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own).
 - `macs`, `params`: of the network as exported, exact.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
-  the target runs), `accuracy` per split (`fraction`, `correct`, `total`, `log_loss`), `latency`
-  (the fields of `nas.targets.Timing`) and `latency_predicted_ms` (null if nobody predicted it); the
+  the target runs), `accuracy` per split (of a share `fraction`, `correct`, `total`, of another
+  metric its name, `deviation`, `total`; and the task's loss, such as `log_loss`), `latency` (the
+  fields of `nas.targets.Timing`) and `latency_predicted_ms` (null if nobody predicted it); the
   deployed file also `parity`: on how many `images` of the search split it gives the `same_answer`
   (a fraction) as the module that was scored. One file less if the policy is all fp32: then
   `model.onnx` is the fp32 network. Where the target takes other files than ONNX, `timed` names the
@@ -28,7 +30,7 @@ from typing import Any
 
 from nas.system.files import SCHEMA, check_schema, understood, unsealed, write_json
 from nas.targets import Timing
-from search_spaces import Candidate, UserError
+from search_spaces import DEFAULT_TASK, Candidate, UserError, naming_task, task_in
 
 _NUMBER = (int, float)
 _CARD_FIELDS: dict[str, Any] = {
@@ -68,12 +70,6 @@ _ONNX_FIELDS: dict[str, Any] = {
     },
     "latency_predicted_ms": (*_NUMBER, type(None)),
 }
-_ACCURACY_FIELDS: dict[str, Any] = {
-    "fraction": _NUMBER,
-    "correct": int,
-    "total": int,
-    "log_loss": _NUMBER,
-}
 
 
 def build_card(
@@ -90,6 +86,7 @@ def build_card(
     params: int,
     files: Mapping[str, Mapping[str, Any]],
     finetuned: Mapping[str, Any] | None = None,
+    task: str = DEFAULT_TASK,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
 
@@ -111,6 +108,7 @@ def build_card(
         "macs": macs,
         "params": params,
         "files": {file: dict(facts) for file, facts in files.items()},
+        **naming_task(task),
     }
     if finetuned is not None:
         card["finetuned"] = dict(finetuned)
@@ -170,7 +168,8 @@ def check_card(card: Any, *, place: str) -> None:
         accuracies = facts.get("accuracy", {})
         _check(accuracies, {}, place=place, path=f"files.{name}.accuracy.")
         for split, accuracy in accuracies.items():
-            _check(accuracy, _ACCURACY_FIELDS, place=place, path=f"files.{name}.accuracy.{split}.")
+            path = f"files.{name}.accuracy.{split}."
+            _check(accuracy, task_in(card).record_fields(), place=place, path=path)
 
 
 def _check(value: Any, fields: Mapping[str, Any], *, place: str, path: str) -> None:

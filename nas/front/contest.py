@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from nas.finalists.entry import Entry, inherited
 from nas.front.folders import DEPLOYED, without_folder
@@ -17,10 +17,13 @@ from nas.problem.pareto import ParetoFront
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing, is_tie, timed_together
-from search_spaces import CandidateError
+from search_spaces import CandidateError, Metric, task_in
 
 LUCK = 1e-3
 """A network that guesses is taken for one that has learnt this often."""
+
+LEAST_DEVIATION = 1e-9
+"""Of a metric that is the same for all images."""
 
 MAX_ROUNDS = 4
 """How often finalists over a measured limit are replaced by the next candidates."""
@@ -145,12 +148,23 @@ def _admit(
 def guesses(card: Mapping[str, Any]) -> str:
     """Why a network is no result, if its answers on the search split may be guesses; else ""."""
     found, num_classes = card["files"][DEPLOYED]["accuracy"]["search"], len(card["classes"])
-    if binom.sf(found["correct"] - 1, found["total"], 1 / num_classes) < LUCK:
+    shown = task_in(card).shown
+    _, guessing = task_in(card).guessing(num_classes)
+    if luck(found, shown, guessing) < LUCK:
         return ""
-    return (
-        f"no better than guessing: {found['correct']} of {found['total']} right, {num_classes} "
-        "classes"
-    )
+    if shown.is_share:
+        fact = f"{found['correct']} of {found['total']} right"
+    else:
+        fact = f"{shown.title} {shown.text(found[shown.name])}"
+    return f"no better than guessing: {fact}, {num_classes} classes"
+
+
+def luck(found: Mapping[str, Any], shown: Metric, guessing: float) -> float:
+    """How probable it is that guessing is as good as this record of a split; one-sided."""
+    if shown.is_share:
+        return float(binom.sf(found["correct"] - 1, found["total"], guessing))
+    gain = shown.signed(guessing) - shown.signed(found[shown.name])
+    return float(norm.sf(gain * found["total"] ** 0.5 / (found["deviation"] or LEAST_DEVIATION)))
 
 
 def over_limit(problem: Problem, trial: Trial) -> str | None:

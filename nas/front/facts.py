@@ -17,7 +17,7 @@ from nas.prepare.plan import REFERENCE_IMAGES
 from nas.problem.problem import Problem
 from nas.system.files import read_json, understood
 from nas.targets import TARGETS, Timing
-from search_spaces import FULL_PRECISION, Candidate, CandidateError, precision_of
+from search_spaces import FULL_PRECISION, Candidate, CandidateError, precision_of, task_of
 
 CHANNEL_NAMES = {1: "grey", 3: "RGB"}
 
@@ -57,23 +57,20 @@ class CardMaker:
             CandidateError: If a file cannot be timed or verified.
         """
         candidate, data, space = entry.candidate, self.data, self.problem.space
-        card_input = input_rule(data)
         with understood(f"'{answers}'"):
             expected = [int(answer) for answer in read_json(answers)["search"]]
-        splits = verification_splits(data, REFERENCE_IMAGES if entry.is_reference else None)
-        names = onnx_files(folder)
-        verified = verify(folder, card_input, names, splits, with_argmax=True)
+        verified = self._verified(folder, REFERENCE_IMAGES if entry.is_reference else None)
         target = TARGETS.get(self.target)()
         files: dict[str, Any] = {}
         others = [CHECKPOINT]
-        for file in names:
+        for file in verified:
             is_deployed = file == DEPLOYED
             precision = precision_of(candidate.policy) if is_deployed else FULL_PRECISION
             timed = timed_file(file, target.artefact)
             timing = timings[f"{folder.name}/{timed}"]
             if isinstance(timing, CandidateError):
                 raise timing
-            answered = {n: facts.pop("argmax") for n, facts in verified[file]["accuracy"].items()}
+            answered = {n: facts.pop("answers") for n, facts in verified[file]["accuracy"].items()}
             files[file] = {
                 **verified[file],
                 "precision": precision,
@@ -97,11 +94,24 @@ class CardMaker:
             candidate=candidate,
             space=space.name,
             data=data.name,
-            input=card_input,
+            task=data.task,
+            input=input_rule(data),
             classes=data.classes,
             macs=int(space.costs.of("macs", row)[0]),
             params=int(space.costs.of("params", row)[0]),
             files=files,
+        )
+
+    def _verified(self, folder: Path, num_images: int | None) -> dict[str, dict[str, Any]]:
+        """What the files answer, on so many images of each split; None for all."""
+        return verify(
+            folder,
+            input_rule(self.data),
+            onnx_files(folder),
+            verification_splits(self.data, num_images),
+            task=task_of(self.data.task),
+            num_outputs=self.data.num_outputs,
+            with_answers=True,
         )
 
     def _predicted(self, candidate: Candidate, *, is_deployed: bool) -> float | None:

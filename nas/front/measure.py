@@ -1,8 +1,8 @@
 """Making, timing and verifying the files of networks, as far as that is not done yet.
 
-A member's numbers are those of its files, measured again: accuracy and log-loss by a fresh process
-that sees onnxruntime and numpy only, latency by the target's timing protocol, bytes by the file
-system. `nas/front/contest.py` decides who is measured and who stays.
+A member's numbers are those of its files, measured again: the task's metrics from what they answer
+in a fresh process that sees onnxruntime and numpy only, latency by the target's timing protocol,
+bytes by the file system. `nas/front/contest.py` decides who is measured and who stays.
 """
 
 import shutil
@@ -26,7 +26,7 @@ from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
 from nas.targets import TARGETS, Artefact, Timer, Timing
-from search_spaces import Candidate, CandidateError
+from search_spaces import Candidate, CandidateError, task_in
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ class Exporter:
         """A card's measured numbers as a trial, for choosing the front."""
         deployed = card["files"][DEPLOYED]
         metrics = {
-            "log_loss": deployed["accuracy"]["search"]["log_loss"],
-            "accuracy": deployed["accuracy"]["search"]["fraction"],
+            **task_in(card).metrics_of(deployed["accuracy"]["search"]),
             "latency_ms": deployed["latency"]["median_ms"],
             "size_bytes": float(deployed["bytes"]),
             "macs": float(card["macs"]),

@@ -2,29 +2,64 @@
 
 The process (`_verify_worker.py`) imports onnxruntime, numpy and the standard library; it is started
 isolated (`python -I`: no environment variables, no user site, no current folder), and what it
-imported is checked afterwards.
+imported is checked afterwards. It answers; the task judges its answers, as it judges candidates.
 """
 
-import itertools
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from search_spaces import CandidateError, UserError
+from search_spaces import AbstractTask, CandidateError, UserError
 
 _WORKER = Path(__file__).with_name("_verify_worker.py")
 IMAGES_PER_PART = 64
+"""As many as the worker reads at a time."""
+
+FLOAT_BYTES = 4
 
 _FORBIDDEN = {"torch", "nas", "search_spaces", "supernets", "compress", "reports"}
 
 Split = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class Tally:
+    """What one file has answered so far on one split: both metrics of every image, and answers.
+
+    Attributes:
+        task: Judges.
+        num_outputs: That each image must have.
+    """
+
+    task: AbstractTask
+    num_outputs: int
+    losses: list[float] = field(default_factory=list)
+    shown: list[float] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+
+    def add(self, outputs: np.ndarray, labels_N: np.ndarray) -> None:
+        """Judges one batch.
+
+        Raises:
+            ValueError: If the outputs are not as many finite numbers per image as they should be.
+        """
+        shape = (len(labels_N), self.num_outputs)
+        if outputs.shape != shape:
+            raise ValueError(f"its output has shape {outputs.shape}, not {shape}")
+        if not np.isfinite(outputs).all():
+            raise ValueError("its output is not finite")
+        losses_N, shown_N = self.task.judge(outputs, labels_N)
+        self.losses += losses_N.tolist()
+        self.shown += shown_N.tolist()
+        self.answers += self.task.answers(outputs).tolist()
 
 
 def verify(
@@ -33,24 +68,27 @@ def verify(
     files: Sequence[str],
     splits: Mapping[str, Split],
     *,
-    with_argmax: bool = False,
+    task: AbstractTask,
+    num_outputs: int,
+    with_answers: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Measures size, digest, accuracy and log loss of ONNX files in a fresh process.
+    """Measures size, digest and the task's metrics of ONNX files by means of a fresh process.
 
     Args:
         folder: Where the files are.
         card_input: The card's `input`: how images become the network's input.
         files: Names of ONNX files in `folder`.
         splits: Name -> (images, uint8, NCHW; labels, integers, N).
-        with_argmax: Also return the predicted class of every image.
+        task: Judges the answers.
+        num_outputs: That each image must have.
+        with_answers: Also return what the file says of every image.
 
     Returns:
-        Per file `sha256`, `bytes` and `accuracy`, the latter per split `fraction`, `correct`,
-        `total`, `log_loss` (mean, natural logarithm) and, if asked for, `argmax`: fields of the
-        card.
+        Per file `sha256`, `bytes` and `accuracy`, the latter per split the task's record and, if
+        asked for, `answers`: fields of the card.
 
     Raises:
-        CandidateError: If a file is missing or corrupt, does not fit the images or the classes, or
+        CandidateError: If a file is missing or corrupt, does not fit the images or the task, or
             does not give finite numbers.
         UserError: If the interpreter imports torch or this project into every process.
     """
@@ -60,23 +98,57 @@ def verify(
         "input": dict(card_input),
         "files": {name: str((folder / name).resolve()) for name in files},
         "splits": {
-            split: {"shape": images_NCHW.shape[1:], "labels": labels_N.tolist()}
-            for split, (images_NCHW, labels_N) in splits.items()
+            split: {"images": len(images_NCHW), "shape": images_NCHW.shape[1:]}
+            for split, (images_NCHW, _) in splits.items()
         },
-        "with_argmax": with_argmax,
     }
-    images = itertools.chain.from_iterable(_in_parts(images) for images, _ in splits.values())
-    answer = _ask(itertools.chain([json.dumps(job).encode() + b"\n"], images))
-    foreign = sorted(_FORBIDDEN.intersection(answer["modules"]))
+    with _asking() as worker:
+        worker.send(json.dumps(job).encode() + b"\n")
+        results = worker.line()
+        for name, of_file in results.items():
+            _check(folder / name, of_file)
+            of_file["accuracy"] = {}
+        for split, images_and_labels in splits.items():
+            tallies = {folder / name: Tally(task, num_outputs) for name in files}
+            _judge(worker, images_and_labels, tallies)
+            for file, tally in tallies.items():
+                said = {"answers": tally.answers} if with_answers else {}
+                record = task.record(tally.losses, tally.shown)
+                results[file.name]["accuracy"][split] = {**record, **said}
+        modules = worker.line()
+    foreign = sorted(_FORBIDDEN.intersection(modules))
     if foreign:
         raise UserError(
             f"verification must not see '{foreign[0]}', but this interpreter imports it at start. "
             "Remove it from sitecustomize or from the .pth files of the environment."
         )
-    for name, result in answer["files"].items():
-        if "error" in result:
-            raise CandidateError(f"file '{folder / name}' fails verification: {result['error']}")
-    return answer["files"]
+    checked: dict[str, dict[str, Any]] = results
+    return checked
+
+
+def _judge(worker: "_Worker", split: Split, tallies: Mapping[Path, Tally]) -> None:
+    """Has all files answer a few images at a time: a split may be a file larger than memory."""
+    images_NCHW, labels_N = split
+    for start in range(0, len(labels_N), IMAGES_PER_PART):
+        batch = slice(start, start + IMAGES_PER_PART)
+        worker.send(images_NCHW[batch].tobytes())
+        heads = worker.line()
+        for file, tally in tallies.items():
+            _check(file, heads[file.name])
+            outputs = worker.numbers(heads[file.name]["shape"])
+            try:
+                tally.add(outputs, labels_N[batch])
+            except ValueError as error:
+                raise _failure(file, str(error)) from error
+
+
+def _check(file: Path, head: Mapping[str, Any]) -> None:
+    if "error" in head:
+        raise _failure(file, head["error"])
+
+
+def _failure(file: Path, fact: str) -> CandidateError:
+    return CandidateError(f"file '{file}' fails verification: {fact}")
 
 
 def _check_split(
@@ -89,37 +161,65 @@ def _check_split(
     assert labels_N.min() >= 0, f"{split}: labels must not be negative"
 
 
-def _in_parts(images_NCHW: np.ndarray) -> Iterator[bytes]:
-    """The images' bytes, a few images at a time: they may be a file that memory does not hold."""
-    for start in range(0, len(images_NCHW), IMAGES_PER_PART):
-        yield images_NCHW[start : start + IMAGES_PER_PART].tobytes()
+class _Worker:
+    """The fresh process, and what it says."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", complained: IO[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._complained = process, complained
+        self._stdin, self._stdout = process.stdin, process.stdout
+
+    def send(self, part: bytes) -> None:
+        """To its stdin; that it has died is found out when it is to answer."""
+        with suppress(BrokenPipeError):
+            self._stdin.write(part)
+            self._stdin.flush()
+
+    def line(self) -> Any:
+        """Its next line of JSON; what an interpreter says at start is no answer."""
+        for line in self._stdout:
+            with suppress(ValueError):
+                return json.loads(line)
+        raise self._death()
+
+    def numbers(self, shape: Sequence[int]) -> np.ndarray:
+        """Its next float32 numbers."""
+        data = self._stdout.read(FLOAT_BYTES * int(np.prod(shape)))
+        if len(data) != FLOAT_BYTES * np.prod(shape):
+            raise self._death()
+        return np.frombuffer(data, np.float32).reshape(shape)
+
+    def close(self) -> None:
+        """Waits for its end."""
+        with suppress(BrokenPipeError):
+            self._stdin.close()
+        self._stdout.close()
+        self._process.wait()
+
+    def _death(self) -> CandidateError:
+        self._process.wait()
+        self._complained.seek(0)
+        said = self._complained.read().decode(errors="replace").strip().splitlines()
+        return CandidateError(
+            f"the verifying process ended with code {self._process.returncode} and no answer: "
+            f"{said[-1] if said else 'no message'}"
+        )
 
 
-def _ask(message: Iterable[bytes]) -> Any:
-    """Runs the worker, which is killed if this process is interrupted."""
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
+@contextmanager
+def _asking() -> Iterator[_Worker]:
+    """The worker, which is killed if this process is interrupted or has heard enough."""
+    with tempfile.TemporaryFile() as complained:
         command = [sys.executable, "-I", str(_WORKER)]
-        worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=complained)
-        with worker:
-            assert worker.stdin is not None
-            try:
-                # NOTE: a worker that has died says why below.
-                with suppress(BrokenPipeError), worker.stdin as stdin:
-                    for part in message:
-                        stdin.write(part)
-            except BaseException:
-                worker.kill()
-                raise
-        answers, errors = _lines(said), _lines(complained)
-    try:
-        return json.loads(answers[-1])
-    except (IndexError, ValueError):
-        reason = errors[-1] if errors else "no message"
-        raise CandidateError(
-            f"the verifying process ended with code {worker.returncode} and no answer: {reason}"
-        ) from None
-
-
-def _lines(file: IO[bytes]) -> list[str]:
-    file.seek(0)
-    return file.read().decode(errors="replace").strip().splitlines()
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complained
+        )
+        worker = _Worker(process, complained)
+        try:
+            yield worker
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            worker.close()

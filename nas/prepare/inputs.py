@@ -20,16 +20,20 @@ from nas.run.directory import WEIGHTS, Run
 from nas.system.reporter import Reporter
 from nas.targets import TARGETS, Timer
 from search_spaces import (
+    DEFAULT_TASK,
     FORMATS,
     SearchSpace,
     UserError,
     check_precisions,
     format_of,
     load_space,
+    task_of,
 )
 from supernets.methods._base import METHODS
 
-OBJECTIVES = ("log_loss", "latency_ms", "size_bytes")
+COSTS = ("latency_ms", "size_bytes")
+"""To be minimised, beside the loss of the task."""
+
 SHOWN_SPLITS = ("train", "search", "test")
 
 
@@ -47,9 +51,9 @@ def prepare(
     check_names(config, is_trained=is_trained)
 
     def possible(
-        resolution: int, channels: int, num_classes: int
+        resolution: int, channels: int, num_outputs: int
     ) -> tuple[SearchSpace, list[Limit]]:
-        sizes = {"resolution": resolution, "channels": channels, "num_classes": num_classes}
+        sizes = {"resolution": resolution, "channels": channels, "num_classes": num_outputs}
         space = load_space(config.space, **sizes).with_policy(config.precision, config.sparsity)
         assert space.costs is not None
         limits = resolve(budgets, space.costs)
@@ -57,11 +61,15 @@ def prepare(
         return space, limits
 
     data = read_data(config, reporter, accept=possible)
-    return data, *possible(data.resolution, data.channels, data.num_classes)
+    return data, *possible(data.resolution, data.channels, data.num_outputs)
 
 
 def make_problem(
-    space: SearchSpace, limits: Sequence[Limit], model: LatencyModel | None = None
+    space: SearchSpace,
+    limits: Sequence[Limit],
+    model: LatencyModel | None = None,
+    *,
+    task: str = DEFAULT_TASK,
 ) -> Problem:
     """What the search is about: quality, latency and size, within the limits.
 
@@ -69,10 +77,13 @@ def make_problem(
         space: Its costs are known exactly.
         limits: What must hold.
         model: Predicts latency; without it only the other limits can be checked beforehand.
+        task: Whose loss is the quality; of no matter where only limits are asked about.
     """
     return Problem(
         space=space,
-        objectives=tuple(Objective.of(metric) for metric in OBJECTIVES),
+        objectives=tuple(
+            Objective(metric, "minimize") for metric in (task_of(task).loss.name, *COSTS)
+        ),
         limits=tuple(limits),
         model=KnownMetrics((space.costs, model) if model else (space.costs,)),
     )
@@ -81,7 +92,7 @@ def make_problem(
 def read_data(
     config: Config,
     reporter: Reporter | None = None,
-    accept: Callable[[int, int, int], object] = lambda resolution, channels, num_classes: None,
+    accept: Callable[[int, int, int], object] = lambda resolution, channels, num_outputs: None,
 ) -> DataSet:
     """The data set that the configuration names; reading is a phase if it takes a while.
 

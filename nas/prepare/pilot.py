@@ -10,7 +10,6 @@ the half). Equal seconds and not equal images: an operator that is dear here lea
 time.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -34,12 +33,11 @@ from nas.standalone.train import NETWORK, PLAN, alone_plan, fresh_network, secon
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
 from nas.system.typed import from_document
-from search_spaces import Candidate, SearchSpace
+from search_spaces import AbstractTask, Candidate, SearchSpace, task_of
 from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
-from supernets.task import Quality, quality
 from supernets.train import TrainPlan
 
 PILOT = "pilot"
@@ -90,7 +88,7 @@ class Pilots:
             remaining_s: Of the run's time, for this and all that follows.
 
         Returns:
-            Per operator its name, and its longest pilot's images, log_loss, accuracy and precision;
+            Per operator its name, and its longest pilot's images, task's metrics and precision;
             those of the first round as `before` where there was a second.
         """
         low, high = PILOT_S
@@ -107,8 +105,13 @@ class Pilots:
         longer = self._round(2, AGAIN * seconds, {name: self._longer(name) for name in again})
         return [*({**row, "before": before[row["operator"]]} for row in longer), *others]
 
+    @property
+    def _task(self) -> AbstractTask:
+        return task_of(self.data.task)
+
     def _learnt(self, row: dict[str, Any]) -> float:
-        return math.log(self.data.num_classes) - float(row["log_loss"])
+        guessing, _ = self._task.guessing(self.data.num_classes)
+        return guessing - float(row[self._task.loss.name])
 
     def _round(
         self, number: int, seconds: float, plans: Mapping[str, Planning]
@@ -124,7 +127,7 @@ class Pilots:
         self.reporter.advance(0, 1, f"{len(networks)} pilots of {seconds:.0f} s")
         train_beside(jobs, processes=num_beside(len(networks)))
         rows = [self._row(place, name, networks[name], images) for name in plans]
-        return sorted(rows, key=lambda row: float(row["log_loss"]))
+        return sorted(rows, key=lambda row: float(row[self._task.loss.name]))
 
     def _longer(self, operator: str) -> TrainPlan:
         """The first round's plan for more steps. Another speed test could favour any of them."""
@@ -150,18 +153,14 @@ class Pilots:
 
     def _row(self, place: str, name: str, network: PlainNetwork, images: Images) -> dict[str, Any]:
         folder = self.run.path / place / name
-        plan = read_json(folder / PLAN)
+        plan, task = read_json(folder / PLAN), self._task
         known = {"operator": name, "precision": plan["precision"], "images": 0}
-        known |= {"log_loss": math.log(self.data.num_classes), "accuracy": 0.0}
         if not (folder / NETWORK).exists():  # it diverged
-            return known
+            loss, shown = task.guessing(self.data.num_classes)
+            return known | {task.loss.name: loss, task.shown.name: shown}
         network.load_state_dict(read_tensors(folder / NETWORK)[0])
-        found = judged(network, self.data, images)
-        return known | {
-            "images": plan["steps"] * plan["batch_size"],
-            "log_loss": found.log_loss,
-            "accuracy": found.accuracy,
-        }
+        images_seen = {"images": plan["steps"] * plan["batch_size"]}
+        return known | images_seen | judged(network, self.data, images)
 
 
 @dataclass(frozen=True)
@@ -211,8 +210,8 @@ def pilot_of(
 
 def judged(
     network: PlainNetwork, data: DataSet, images: Images, *, num_images: int = PILOT_IMAGES
-) -> Quality:
-    """How good a network that was trained alone is on the first images of the search split.
+) -> dict[str, float]:
+    """The task's metrics, by name, of a network that was trained alone, on first images of search.
 
     Args:
         network: Its batch-norm statistics are made anew.
@@ -224,5 +223,5 @@ def judged(
     subset = data.search.take(num_images)
     recalibrated(network, images.normalised(calibration).split(128))
     with torch.no_grad():
-        logits_NK = network(images.normalised(torch.from_numpy(subset.images_NCHW))).numpy()
-    return quality(logits_NK, subset.labels_N)
+        outputs_NK = network(images.normalised(torch.from_numpy(subset.images_NCHW))).numpy()
+    return task_of(data.task).metrics(outputs_NK, subset.labels_N)

@@ -296,6 +296,7 @@ def training_images(data: DataSet) -> Images:
         std=data.std,
         can_flip=data.can_flip,
         crop_padding=data.crop_padding,
+        task=data.task,
     )
 
 

@@ -92,7 +92,7 @@ def reopened(
     space = read_space(path)
     with understood(f"'{path}/profile/profile.json'"):
         model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)
-    problem = make_problem(space, sizes_of(path).limits(limits), model)
+    problem = make_problem(space, sizes_of(path).limits(limits), model, task=data.task)
     with understood(f"'{path}/plan.json'"):
         train_plan = train_plan_of(read_json(path / "plan.json"))
     if needs_front or (path / "search_plan.json").exists():

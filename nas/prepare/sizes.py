@@ -9,7 +9,7 @@ from typing import Any
 from nas.problem.budget import format_value
 from nas.problem.problem import Limit
 from nas.system.files import read_json, understood
-from search_spaces import Option, SearchSpace
+from search_spaces import Metric, Option, SearchSpace
 
 FILE = "sizes.json"
 
@@ -22,7 +22,7 @@ class Sizes:
         max_macs: Largest multiply-adds of a member; infinite for no limit.
         operators: Names of those that take part; () for all.
         widths: Largest of the widths that take part, by the choice's name.
-        expected: Accuracy expected of the best member with shared weights; nan for not known.
+        expected: Of the shown metric of the best member with shared weights; nan if not known.
         trained: Limits within which the given supernet was trained; others were never taught.
     """
 
@@ -75,8 +75,8 @@ def sizes_of(path: Path) -> Sizes:
         )
 
 
-def sentence(document: Mapping[str, Any], space: SearchSpace) -> str:
-    """What was decided, for people."""
+def sentence(document: Mapping[str, Any], space: SearchSpace, shown: Metric) -> str:
+    """What was decided, for people; `shown` is the metric that is expected."""
     assert space.costs is not None
     largest = format_value("macs", space.costs.maximum("macs")[0])
     size = format_value("macs", document["max_macs"]) if document["max_macs"] else largest
@@ -85,6 +85,6 @@ def sentence(document: Mapping[str, Any], space: SearchSpace) -> str:
     if len(chosen) < len(offered):
         operators += f" ({len(chosen)} of {len(offered)} operators)"
     expected = document["expected"]
-    hope = f"; expected with shared weights: {expected:.0%}" if expected else ""
+    hope = f"; expected with shared weights: {shown.text(expected, 0)}" if expected else ""
     more = "; more --time offers more" if document["is_less"] else ""
     return f"sizes: networks up to {size} of {largest}, of {operators}{hope}{more}"

@@ -7,7 +7,7 @@ how many images they see per multiply-add and per operator. So, before the profi
     sizes.json    how well each learnt, how fast the supernet is at each size, and what
                   follows: operators, largest multiply-adds, and what is expected of them
 
-Operators are taken in the order of their pilots' log-loss, those that are near the best one and get
+Operators are taken in the order of their pilots' loss, those that are near the best one and get
 `IMAGES_PER_OPERATOR`; the largest size is that which still sees `IMAGES_PER_MMAC` images per
 million multiply-adds. As speed falls with size, that size grows like the square root of the time,
 as for language models (Hoffmann et al., Training Compute-Optimal Large Language Models, 2022,
@@ -36,7 +36,7 @@ from nas.run.config import Config
 from nas.run.directory import Run
 from nas.system.files import read_json
 from nas.system.reporter import Reporter
-from search_spaces import Candidate, SearchSpace
+from search_spaces import AbstractTask, Candidate, SearchSpace, task_of
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan
 
@@ -46,11 +46,11 @@ SUPERNET_SHARE = 0.2
 IMAGES_PER_MMAC = 5_000
 IMAGES_PER_OPERATOR = 300_000
 NEAR, NEARLY = 1.05, 0.85
-"""An operator takes part if its pilot's log-loss is at most this, and what it learnt at least this,
+"""An operator takes part if its pilot's loss is at most this, and what it learnt at least this,
 in those of the best one.
 
-As log-losses fall with the third or fourth root of the time, 5 % are a fifth of the time. While
-networks are close to guessing their log-losses are alike, and what they learnt tells them apart."""
+As losses fall with the third or fourth root of the time, 5 % are a fifth of the time. While
+networks are close to guessing their losses are alike, and what they learnt tells them apart."""
 
 PLAN = "plan.json"
 
@@ -64,7 +64,7 @@ PROCESS_GAIN = 0.5
 """What each further process adds to the speed of one, measured."""
 
 LEARNING_EXPONENT, LEAST_EXPONENT = 0.5, 0.1
-"""Log-loss falls with some power of the images seen, which both rounds of a pilot say once it has
+"""The loss falls with some power of the images seen, which both rounds of a pilot say once it has
 learnt half of what there is to learn. Before that, this one is supposed."""
 
 
@@ -107,7 +107,7 @@ def decide_sizes(
         reporter.phase("size", "finding the sizes and operators that the time can teach")
     decision = _Decision(run, config, space, limits, data, reporter, is_all)
     document = run.decided(FILE, decision.decide)
-    reporter.note(sentence(document, space))
+    reporter.note(sentence(document, space, task_of(data.task).shown))
     return sizes_of(run.path)
 
 
@@ -147,9 +147,13 @@ class _Decision:
             "operators": list(sizes.operators),
             "max_macs": None if max_macs >= largest else max_macs,
             "widths": sizes.widths,
-            "expected": expected_accuracy(ranked[0], seen / count, self.data.num_classes),
+            "expected": expected_metric(ranked[0], seen / count, self._task, self.data.num_classes),
             "is_less": max_macs < largest or count < len(offered),
         }
+
+    @property
+    def _task(self) -> AbstractTask:
+        return task_of(self.data.task)
 
     def _pilots(self, operators: Sequence[str], remaining_s: float) -> list[dict[str, Any]]:
         pilots = Pilots(
@@ -174,7 +178,7 @@ class _Decision:
             train_s: Seconds of the supernet's training.
             images: That it would see with the best operator alone.
         """
-        operators = chosen_operators(ranked, images, self.data.num_classes)
+        operators = chosen_operators(ranked, images, self._task, self.data.num_classes)
         while True:
             sizes = self._capped(Sizes(operators=tuple(operators), max_macs=max_macs))
             if len(operators) == 1:
@@ -240,7 +244,7 @@ class _Decision:
 
 
 def chosen_operators(
-    ranked: Sequence[Mapping[str, Any]], images: float, num_classes: int
+    ranked: Sequence[Mapping[str, Any]], images: float, task: AbstractTask, num_classes: int
 ) -> list[str]:
     """Operators that take part: those near the best of the pilots, if the images are enough.
 
@@ -250,12 +254,14 @@ def chosen_operators(
     Args:
         ranked: Pilots, the best first.
         images: That the supernet will see.
-        num_classes: For what guessing gives.
+        task: Says what guessing gives.
+        num_classes: Of the data.
     """
-    best = float(ranked[0]["log_loss"])
-    guessing = math.log(num_classes)
+    loss = task.loss.name
+    best = float(ranked[0][loss])
+    guessing, _ = task.guessing(num_classes)
     most = max(best, min(NEAR * best, guessing - NEARLY * (guessing - best)))
-    near = [row for row in ranked if float(row["log_loss"]) <= most]
+    near = [row for row in ranked if float(row[loss]) <= most]
     return [str(row["operator"]) for row in near[: max(1, int(images / IMAGES_PER_OPERATOR))]]
 
 
@@ -279,30 +285,41 @@ def smallest_of(space: SearchSpace, operator: str) -> Candidate:
     return space.candidate(space.costs.minimum("macs", fixed)[1])
 
 
-def expected_accuracy(pilot: Mapping[str, Any], images: float, num_classes: int) -> float | None:
-    """Of the best member with shared weights, by the best pilot; None if that has not learnt.
+def expected_metric(
+    pilot: Mapping[str, Any], images: float, task: AbstractTask, num_classes: int
+) -> float | None:
+    """What is shown of the best member with shared weights, by the best pilot.
 
-    Errors are proportional to log-losses, and log-losses fall with a power of the images seen.
+    Errors are proportional to losses, and losses fall with a power of the images seen.
 
     Args:
-        pilot: Images, log-loss and accuracy; those `before` if it was trained twice.
+        pilot: Images and metrics; those `before` if it was trained twice.
         images: That the supernet will see, per operator.
-        num_classes: For what guessing gives.
+        task: Says what guessing gives.
+        num_classes: Of the data.
+
+    Returns:
+        None if the pilot is not three times as good as guessing.
     """
-    if pilot["accuracy"] < 3 / num_classes or not pilot["images"]:
+    if not pilot["images"]:
         return None
-    fall = (max(1.0, images / pilot["images"])) ** -learning_exponent(pilot, num_classes)
-    return round(1 - (1 - float(pilot["accuracy"])) * fall, 4)
+    value, best = float(pilot[task.shown.name]), task.shown.best
+    _, guessing = task.guessing(num_classes)
+    better, worse = (value, guessing) if task.shown.goal == "maximize" else (guessing, value)
+    if round(better, 9) < round(3 * worse, 9):
+        return None
+    fall = (max(1.0, images / pilot["images"])) ** -learning_exponent(pilot, task, num_classes)
+    return round(best - (best - value) * fall, 4)
 
 
-def learning_exponent(pilot: Mapping[str, Any], num_classes: int) -> float:
-    """With which power of the images a pilot's log-loss falls."""
-    before = pilot.get("before")
-    if before is None or before["log_loss"] > math.log(num_classes) / 2:
+def learning_exponent(pilot: Mapping[str, Any], task: AbstractTask, num_classes: int) -> float:
+    """With which power of the images a pilot's loss falls."""
+    before, loss = pilot.get("before"), task.loss.name
+    if before is None or before[loss] > task.guessing(num_classes)[0] / 2:
         return LEARNING_EXPONENT
     if before["images"] >= pilot["images"]:
         return LEARNING_EXPONENT
-    fall = math.log(before["log_loss"] / pilot["log_loss"])
+    fall = math.log(before[loss] / pilot[loss])
     return max(LEAST_EXPONENT, fall / math.log(pilot["images"] / before["images"]))
 
 

@@ -104,7 +104,8 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         model = profile(run, as_begun(out, config), space, limits, timer, reporter)
     limit_facts = limit_rows(user_limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, config, space, limits, model, reporter)
-    problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))
+    predicts = LatencyModel.from_json(model.to_json(), space)
+    problem = make_problem(space, limits, predicts, task=data.task)
     with run.phase("plan"):
         document = run.decided(
             "plan.json",

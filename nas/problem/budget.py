@@ -177,8 +177,6 @@ def format_value(metric: str, value: float) -> str:
     """A metric's value for people, in three digits: "4.5 GMACs", "0.82 ms", "61.2 %"."""
     if not math.isfinite(value):
         return "unknown"
-    if metric == "accuracy":
-        return f"{100 * value:.1f} %"
     if metric not in SHOWN:
         return f"{value:.4g}"
     if metric == "latency_ms" and 0.01 <= abs(value) < 1000.0:

@@ -4,41 +4,16 @@ Everything behind this line sees losses, lower is better; the sign of a metric t
 maximised is flipped here and nowhere else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from nas.problem.trial import Trial
-from search_spaces import SearchSpace, UserError, did_you_mean
-
-Goal = Literal["minimize", "maximize"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What is understood about a metric's name.
-
-    Attributes:
-        goal: Which direction is better.
-        unit: Of the stored number; "" for a plain number.
-    """
-
-    goal: Goal
-    unit: str = ""
-
-
-METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric("maximize"),
-    "log_loss": Metric("minimize", "nats"),
-    "latency_ms": Metric("minimize", "ms"),
-    "size_bytes": Metric("minimize", "B"),
-    "macs": Metric("minimize", "MACs"),
-    "params": Metric("minimize", "params"),
-}
+from search_spaces import Goal, SearchSpace, UserError
 
 
 @dataclass(frozen=True)
@@ -48,27 +23,13 @@ class Objective:
     metric: str
     goal: Goal
 
-    @staticmethod
-    def of(metric: str) -> "Objective":
-        """The objective with the metric's usual goal.
-
-        Raises:
-            UserError: If the metric is not in `METRICS`.
-        """
-        if metric not in METRICS:
-            raise UserError(
-                f"objective '{metric}' is not a metric with a usual goal. "
-                f"{did_you_mean(metric, METRICS)}"
-            )
-        return Objective(metric, METRICS[metric].goal)
-
 
 @dataclass(frozen=True)
 class Limit:
     """What must hold: `metric <= max`.
 
     Attributes:
-        metric: One of `METRICS`, or a column of a table.
+        metric: Its name, or a column of a table.
         max: In the metric's unit; the value itself is allowed.
         text: The budget as the user wrote it; "" if nobody did.
     """

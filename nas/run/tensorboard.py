@@ -2,7 +2,7 @@
 
     tensorboard/train/    per logged step: loss, loss_largest, loss_smallest, learning_rate,
                           images_per_s
-    tensorboard/search/   per trial: accuracy, log_loss, latency_predicted_ms
+    tensorboard/search/   per trial: the task's metrics (accuracy, log_loss), latency_predicted_ms
 
 The records (train_log.jsonl and trials.jsonl) decide; nothing is read from an event file. A process
 writes all that is recorded into a file of its own, then follows what is appended. Steps that a
@@ -177,15 +177,8 @@ def of_step(line: Any) -> Scalar:
 
 def of_trial(line: Any) -> Scalar:
     """What a line of trials.jsonl says; a trial that failed has its prediction only."""
-    metrics, predicted = line["metrics"], line["predicted"]
-    return Scalar(
-        int(line["number"]),
-        {
-            "accuracy": metrics.get("accuracy"),
-            "log_loss": metrics.get("log_loss"),
-            "latency_predicted_ms": predicted.get("latency_ms"),
-        },
-    )
+    predicted = {"latency_predicted_ms": line["predicted"].get("latency_ms")}
+    return Scalar(int(line["number"]), {**line["metrics"], **predicted})
 
 
 def advancing(points: Iterable[Scalar]) -> list[Scalar]:

@@ -17,10 +17,9 @@ from compress.apply import Compressed, compress
 from nas.data._base import DataSet
 from nas.problem.trial import Score
 from nas.system.environment import int8_products_saturate
-from search_spaces import Candidate, CandidateError
+from search_spaces import Candidate, CandidateError, task_of
 from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
-from supernets.task import Quality, quality
 
 BATCH = 128
 CALIBRATION_BATCH = 128
@@ -48,6 +47,7 @@ class Scorer:
         needs_reduced_range: bool | None = None,
     ) -> None:
         self.supernet = supernet
+        self.task = task_of(data.task)
         subset = data.search.take(images_per_score)
         self._images = _batches(data.normalised(subset.images_NCHW), BATCH)
         self._labels_N = subset.labels_N
@@ -64,14 +64,15 @@ class Scorer:
         return len(self._labels_N)
 
     def __call__(self, candidate: Candidate) -> Score:
-        """Mean log-loss and accuracy, or why there are none."""
+        """The task's metrics, or why there are none."""
         try:
             found = self.quality(self.compressed(candidate).network)
         except CandidateError as error:
             return Score({}, failure=str(error))
-        if not math.isfinite(found.log_loss):
-            return Score({}, failure=f"log-loss is {found.log_loss}")
-        return Score({"log_loss": found.log_loss, "accuracy": found.accuracy})
+        loss = self.task.loss
+        if not math.isfinite(found[loss.name]):
+            return Score({}, failure=f"{loss.title} is {found[loss.name]}")
+        return Score(found)
 
     def compressed(self, candidate: Candidate, trained: PlainNetwork | None = None) -> Compressed:
         """The candidate's networks before and after quantization.
@@ -90,20 +91,20 @@ class Scorer:
                 needs_reduced_range=self.needs_reduced_range,
             )
 
-    def quality(self, network: nn.Module) -> Quality:
-        """How good the network's answers on the search split are."""
-        return quality(self._logits(network), self._labels_N)
+    def quality(self, network: nn.Module) -> dict[str, float]:
+        """The task's metrics, by name, of the network's answers on the search split."""
+        return self.task.metrics(self._outputs(network), self._labels_N)
 
     def answers(self, network: nn.Module) -> list[int]:
-        """The class that the network gives each of the images."""
-        answers: list[int] = self._logits(network).argmax(axis=1).tolist()
+        """What the network says of each of the images."""
+        answers: list[int] = self.task.answers(self._outputs(network)).tolist()
         return answers
 
     @torch.no_grad()
-    def _logits(self, network: nn.Module) -> np.ndarray:
+    def _outputs(self, network: nn.Module) -> np.ndarray:
         with _one_thread():
-            logits_NK: np.ndarray = torch.cat([network(images) for images in self._images]).numpy()
-        return logits_NK
+            outputs_NK: np.ndarray = torch.cat([network(images) for images in self._images]).numpy()
+        return outputs_NK
 
 
 @contextmanager

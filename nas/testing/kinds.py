@@ -20,11 +20,13 @@ from nas.testing import (
     operators,
     optimizers,
     targets,
+    tasks,
     trunk,
 )
 from search_spaces import (
     FORMATS,
     SPACES,
+    TASKS,
     Registry,
     import_all_installed,
     load_plugins,
@@ -41,6 +43,7 @@ from supernets.criteria._base import CRITERIA
 from supernets.methods._base import METHODS
 from supernets.mixers import MIXERS
 from supernets.optimizers import OPTIMIZERS
+from supernets.tasks._base import LOSSES
 from supernets.trunk._base import TRUNK_BLOCKS
 
 Check = Callable[[str], None]
@@ -74,6 +77,8 @@ KINDS = (
     Kind(FORMATS, formats.CHECKS),
     Kind(QUANTIZATIONS),
     Kind(CRITERIA, criteria.CHECKS),
+    Kind(TASKS, tasks.CHECKS),
+    Kind(LOSSES),
     Kind(METHODS, methods.CHECKS),
     Kind(OPTIMIZERS, optimizers.CHECKS),
     Kind(CONTROLLERS, controllers.CHECKS),

@@ -70,9 +70,9 @@ def test_too_few_subnets_are_refused(own_run: Path) -> None:
 
 def test_tau_is_one_for_equal_orders_and_minus_one_for_opposite_ones() -> None:
     pairs = [(float(i), float(i * i)) for i in range(8)]
-    found = agreement(rows(*pairs))
+    found = agreement(rows(*pairs), "log_loss")
     assert [found["kendall_tau"], *found["interval"]] == pytest.approx([1, 1, 1])
-    opposite = agreement(rows(*((a, -b) for a, b in pairs)))
+    opposite = agreement(rows(*((a, -b) for a, b in pairs)), "log_loss")
     assert opposite["kendall_tau"] == pytest.approx(-1)
 
 
@@ -80,7 +80,7 @@ def test_the_interval_holds_no_correlation_for_noise_and_narrows_with_more_netwo
     widths = []
     for n in (10, 100):
         a, b = noise(n, 1, 1, 2).reshape(n, 2).T.tolist()
-        low, high = agreement(rows(*zip(a, b, strict=True)))["interval"]
+        low, high = agreement(rows(*zip(a, b, strict=True)), "log_loss")["interval"]
         assert low < 0 < high
         widths.append(high - low)
     assert widths[1] < widths[0] / 2

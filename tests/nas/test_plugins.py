@@ -21,6 +21,7 @@ from nas.system.reporter import Silent
 from nas.targets import Timing, measure
 from nas.testing.targets import fp32_file
 from nas.train import train_supernet
+from reports import build_report
 from search_spaces import load_plugins, loaded_plugins
 from tests.conftest import TOY
 
@@ -55,12 +56,12 @@ def nas(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.usefixtures("two_timing_processes")
-def test_a_search_with_an_operator_a_controller_and_a_target_from_outside(
+def test_a_search_with_an_operator_a_controller_a_task_and_a_target_from_outside(
     plugins: Path, tmp_path: Path
 ) -> None:
     own, run = tmp_path / "own", tmp_path / "run"
     own.mkdir()
-    names = ("pool", "paes", "torch_eager")
+    names = ("pool", "paes", "ordinal", "torch_eager")
     files = [Path(shutil.copy(plugins / f"{name}.py", own)) for name in names]
     (own / "pools.py").write_text(SPACE)
     config = make_config(
@@ -68,6 +69,7 @@ def test_a_search_with_an_operator_a_controller_and_a_target_from_outside(
             **TOY_SETTINGS,
             "space": str(own / "pools.py"),
             "plugins": tuple(map(str, files)),
+            "data": "ordinal",
             "controller": "paes",
             "target": "torch-eager",
             "precision": ("fp32", "int8w"),
@@ -83,6 +85,7 @@ def test_a_search_with_an_operator_a_controller_and_a_target_from_outside(
     assert any("pool" in trial["arch"].values() for trial in trials)
     for file in files:
         assert (run / "plugins" / file.name).read_text() == file.read_text()
+    check_task(run)
 
     command = ("search", "--config", run / "config.toml", "--out", run)
     files[0].write_text(files[0].read_text() + "\n# changed\n")
@@ -118,6 +121,33 @@ def test_a_search_with_an_operator_a_controller_and_a_target_from_outside(
     reused = nas("search", "--supernet", run, "--out", tmp_path / "b", "--budget", "1kFLOPs")
     assert reused.returncode == 2
     assert "no network of this space is that small" in reused.stderr
+
+
+def check_task(run: Path) -> None:
+    """Trials, cards and front are those of a search for the least error in levels."""
+    metrics = {"threshold_loss", "mean_error"}
+    assert all(
+        trial["metrics"].keys() == metrics for trial in read_lines(run / "trials.jsonl", dict)
+    )
+    cards = [json.loads(path.read_text()) for path in run.glob("*/*/card.json")]
+    assert {card["task"] for card in cards} == {"ordinal"}
+    for card in cards:
+        deployed = card["files"]["model.onnx"]
+        assert deployed["accuracy"]["search"].keys() == {*metrics, "deviation", "total"}
+        assert 0 < deployed["accuracy"]["test"]["mean_error"] < 9
+        assert deployed["parity"]["same_answer"] > 0.9
+    front = json.loads((run / "front.json").read_text())
+    assert front["members"]
+    build_report(run)
+    header = (run / "report/pareto.csv").read_text().splitlines()[0].split(",")
+    assert {"mean_error_search", "mean_error_search_low", "threshold_loss_search"} <= {*header}
+    report = (run / "report/report.md").read_text()
+    assert "mean error levels (search)" in report
+    assert "Mean error: 95 % interval." in report
+    page = (run / "report/report.html").read_text()
+    assert "Mean error against measured latency" in page
+    for word in ("ccurac", "log-loss", "Wilson"):
+        assert word not in report + page.partition("<script")[0].partition("<body")[2]
 
 
 @pytest.mark.usefixtures("two_timing_processes")

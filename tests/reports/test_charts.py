@@ -10,6 +10,10 @@ from reports import axes, charts, curves, front_plot, load_run, scatters, tips
 from reports.cards import _quality
 from reports.document import as_script
 from reports.records import RunTables
+from search_spaces import task_of
+from tests.search_spaces.test_tasks import Steps
+
+TASK = task_of("classification")
 
 NewRun = Callable[..., Path]
 
@@ -21,8 +25,9 @@ def run(new_run: NewRun) -> RunTables:
 
 def test_stairs_hold_only_points_that_none_beats() -> None:
     points = [(3.0, 50.0), (1.0, 40.0), (2.0, 39.0), (1.0, 38.0), (4.0, 50.0), (5.0, 70.0)]
-    assert front_plot.stairs(points) == [(1.0, 40.0), (3.0, 50.0), (5.0, 70.0)]
-    assert front_plot.stairs([]) == []
+    assert front_plot.stairs(points, TASK.shown) == [(1.0, 40.0), (3.0, 50.0), (5.0, 70.0)]
+    assert front_plot.stairs([], TASK.shown) == []
+    assert front_plot.stairs(points, Steps.shown) == [(1.0, 38.0)]
 
 
 def test_the_plot_shows_measured_members_and_predicted_trials(run: RunTables) -> None:
@@ -32,7 +37,7 @@ def test_the_plot_shows_measured_members_and_predicted_trials(run: RunTables) ->
     assert len(plot["trials"]) == 58
     first = plot["points"][0]
     assert first["x"] == run.front[0].deployed.latency.median_ms
-    assert first["y"] == 100 * (run.front[0].deployed.search.fraction or 0)
+    assert first["y"] == 100 * (run.front[0].deployed.search.shown or 0)
     low, high = run.front[0].deployed.search.interval or (0, 0)
     assert first["yRange"] == pytest.approx((100 * low, 100 * high))
     told = tips.tips(run)
@@ -142,4 +147,4 @@ def test_trials_are_drawn_by_the_family_of_their_operators(run: RunTables) -> No
 
 
 def test_more_right_answers_than_images_have_no_interval() -> None:
-    assert _quality({"fraction": 1.2, "correct": 12, "total": 10}).interval is None
+    assert _quality({"fraction": 1.2, "correct": 12, "total": 10}, TASK).interval is None

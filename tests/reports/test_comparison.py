@@ -8,7 +8,7 @@ import pytest
 
 from nas.cli import app as cli
 from reports import build_comparison, compare, comparison_json, comparison_table
-from reports.comparison import best_accuracy
+from reports.comparison import best_score
 from search_spaces import UserError
 
 NewRun = Callable[..., Path]
@@ -51,10 +51,10 @@ def test_the_best_accuracy_grows_with_the_latency_allowed(pair: list[Path]) -> N
     comparison = compare(pair)
     assert len(comparison.latencies_ms) >= 3
     for run in comparison.runs:
-        best = [best_accuracy(run, latency) or 0.0 for latency in comparison.latencies_ms]
+        best = [best_score(run, latency) or 0.0 for latency in comparison.latencies_ms]
         assert best == sorted(best)
     fastest = min(m.deployed.latency.median_ms or 9.0 for m in comparison.runs[0].front)
-    assert best_accuracy(comparison.runs[0], fastest / 2) is None
+    assert best_score(comparison.runs[0], fastest / 2) is None
 
 
 def test_a_run_without_its_best_members_covers_less(pair: list[Path]) -> None:

@@ -28,7 +28,7 @@ def test_the_share_grows_with_every_trial_and_stays_within_the_box(new_run: NewR
 def test_the_reference_point_is_guessing_and_the_latency_limit(new_run: NewRun) -> None:
     growth = hypervolumes.growth(load_run(new_run()))
     assert growth is not None
-    assert growth.reference.log_loss == pytest.approx(math.log(100))
+    assert growth.reference.loss == pytest.approx(math.log(100))
     assert growth.reference.latency_ms == 1.2
     assert growth.reference.words.startswith("log-loss 4.61, 1.20 ms, ")
 
@@ -50,9 +50,9 @@ def test_without_sizes_only_quality_and_latency_are_shown(new_run: NewRun) -> No
 
 def test_a_front_is_measured_against_the_point_that_is_given(new_run: NewRun) -> None:
     front = load_run(new_run()).front
-    near = hypervolumes.of_front(front, Reference(log_loss=2.0, latency_ms=1.0))
-    far = hypervolumes.of_front(front, Reference(log_loss=4.0, latency_ms=2.0))
+    near = hypervolumes.of_front(front, Reference(loss=2.0, latency_ms=1.0))
+    far = hypervolumes.of_front(front, Reference(loss=4.0, latency_ms=2.0))
     assert near is not None
     assert far is not None
     assert 0 < near < far < 1
-    assert hypervolumes.of_front((), Reference(log_loss=2.0, latency_ms=1.0)) is None
+    assert hypervolumes.of_front((), Reference(loss=2.0, latency_ms=1.0)) is None

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import wilson
+from reports.intervals import normal
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,8 @@ def test_wilson_narrows_with_more_images_and_widens_with_more_confidence() -> No
 def test_wilson_refuses_counts_that_cannot_be(correct: int, total: int) -> None:
     with pytest.raises(ValueError, match="needs 0 <= correct <= total"):
         wilson(correct, total)
+
+
+def test_a_mean_of_many_images_is_nearly_sure() -> None:
+    assert normal(2.0, 1.0, 100) == pytest.approx((1.804, 2.196))
+    assert normal(2.0, 0.0, 100) == (2.0, 2.0)

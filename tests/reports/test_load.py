@@ -129,7 +129,7 @@ def test_numbers_that_are_not_numbers_are_missing(new_run: NewRun) -> None:
     edit(folder / "front" / key / "card.json", spoil)
     deployed = load_run(folder).front[0].deployed
     assert (deployed.latency.median_ms, deployed.latency.interval_ms) == (None, None)
-    assert (deployed.search.fraction, deployed.search.interval) == (None, None)
+    assert (deployed.search.shown, deployed.search.interval) == (None, None)
 
 
 def test_a_phase_that_was_cut_off_is_counted_and_the_running_one_is_not(new_run: NewRun) -> None:

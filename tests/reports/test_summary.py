@@ -40,7 +40,7 @@ def test_the_error_of_predictions_on_exported_files_is_their_mean(new_run: NewRu
 
 def test_quantization_is_a_difference_in_points(new_run: NewRun) -> None:
     member = load_run(new_run(precision="int8")).front[0]
-    fp32, int8 = member.unquantized.test.fraction, member.deployed.test.fraction
+    fp32, int8 = member.unquantized.test.shown, member.deployed.test.shown
     assert fp32 is not None
     assert int8 is not None
     assert float(change(member)) == round(100 * (int8 - fp32), 1)

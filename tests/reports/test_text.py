@@ -3,6 +3,7 @@
 import pytest
 
 from reports import text
+from search_spaces import task_of
 
 
 def test_a_stage_reads_as_one_line() -> None:
@@ -76,5 +77,8 @@ def test_sizes_are_decimal_and_counts_have_no_unit() -> None:
 def test_fractions_are_shown_as_percent_and_sparsity_as_a_fraction() -> None:
     assert (text.percent_at_least(0.9997), text.percent_at_least(1.0)) == ("99.9", "100.0")
     assert (text.percent(0.6123), text.percent(None)) == ("61.2", "-")
-    assert (text.percent_range((0.58, 0.641)), text.percent_range(None)) == ("58.0–64.1", "")
+    accuracy = task_of("classification").shown
+    assert (text.score(0.6123, accuracy), text.score(None, accuracy)) == ("61.2", "-")
+    shown = text.score_range((0.58, 0.641), accuracy), text.score_range(None, accuracy)
+    assert shown == ("58.0–64.1", "")
     assert (text.sparsity(0.25), text.sparsity(0), text.sparsity("high")) == (".25", "0", "high")

@@ -17,7 +17,7 @@ from supernets.methods._lessons import LARGEST, AbstractLessons, Lesson
 from supernets.methods.sandwich import Sandwich
 from supernets.steps import AloneBatches, SupernetBatches
 from supernets.supernet import Supernet
-from supernets.task import distillation_loss, label_loss
+from supernets.tasks._base import losses_of
 from supernets.train import (
     CHECKPOINT_FILE,
     Progress,
@@ -249,7 +249,9 @@ def test_the_first_loss_is_the_label_loss_of_the_extracted_member(
     encoding = space.sample(np.random.default_rng(0), 1)[0].tolist()
     losses, _ = SupernetBatches(PLAN, Plain(tuple(encoding)))(supernet, images, 0, {})
     network = supernet.extract(space.slots(encoding)).train()
-    expected = label_loss(network(batch[0]), batch[1], smoothing=PLAN.label_smoothing)
+    expected = losses_of(images.task).label_loss(
+        network(batch[0]), batch[1], smoothing=PLAN.label_smoothing
+    )
     assert losses == [(LARGEST, pytest.approx(expected.item(), rel=1e-5))]
 
 
@@ -267,9 +269,10 @@ def test_a_network_alone_learns_from_labels_and_from_its_teacher(
         [(_, found[share])], _ = lessons(network, images, 0, {})
     network = supernet.extract(space.slots(encoding)).train()
     answers = network(batch[0])
-    labels = label_loss(answers, batch[1], smoothing=PLAN.label_smoothing).item()
+    losses = losses_of(images.task)
+    labels = losses.label_loss(answers, batch[1], smoothing=PLAN.label_smoothing).item()
     assert found[0.0] == pytest.approx(labels, rel=1e-5)
-    assert found[1.0] == pytest.approx(distillation_loss(answers, logits).item(), rel=1e-5)
+    assert found[1.0] == pytest.approx(losses.distillation_loss(answers, logits).item(), rel=1e-5)
     assert found[0.5] == pytest.approx((found[0.0] + found[1.0]) / 2, rel=1e-5)
 
 

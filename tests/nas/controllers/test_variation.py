@@ -58,7 +58,7 @@ def test_fresh_gives_each_row_once_that_is_not_taken(space: SearchSpace, seed: i
     expected = dict.fromkeys(map(tuple, rows_NC.tolist()))
     for row in rows_NC[:3].tolist():
         expected.pop(tuple(row), None)
-    problem = Problem(space=space, objectives=(Objective.of("log_loss"),))
+    problem = Problem(space=space, objectives=(Objective("log_loss", "minimize"),))
     assert list(map(tuple, fresh(problem, rows_NC, taken).tolist())) == list(expected)
 
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from nas.front.card import build_card, check_card, read_card, write_card
 from nas.front.verify import verify
 from nas.targets import Timing
-from search_spaces import Candidate, Options, UserError
+from search_spaces import Candidate, Options, UserError, task_of
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "verify_card.py"
 INPUT: dict[str, Any] = {
@@ -246,7 +246,14 @@ def member(tmp_path: Path) -> Path:
     pixels = rng.integers(0, 256, (100, 1, 2, 2), dtype=np.uint8)
     labels = np.where(rng.random(100) < 0.7, pixels.reshape(100, 4).argmax(axis=1), 0)
     np.savez(tmp_path / "images.npz", images=pixels, labels=labels)
-    found = verify(tmp_path, INPUT, ["model.onnx"], {"test": (pixels, labels)})
+    found = verify(
+        tmp_path,
+        INPUT,
+        ["model.onnx"],
+        {"test": (pixels, labels)},
+        task=task_of("classification"),
+        num_outputs=4,
+    )
     write_card(
         a_card(files={"model.onnx": onnx_facts(**found["model.onnx"])}), tmp_path / "card.json"
     )

@@ -19,7 +19,9 @@ def space() -> SearchSpace:
 
 def problem(space: SearchSpace, *limits: Limit) -> Problem:
     model = KnownMetrics((space.costs,))
-    return Problem(space=space, objectives=(Objective.of("log_loss"),), limits=limits, model=model)
+    return Problem(
+        space=space, objectives=(Objective("log_loss", "minimize"),), limits=limits, model=model
+    )
 
 
 def of(space: SearchSpace, metric: str, encoding: tuple[int, ...]) -> float:

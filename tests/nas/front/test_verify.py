@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nas.front import verify as verify_module
-from nas.front.verify import verify
-from search_spaces import CandidateError, UserError
+from search_spaces import CandidateError, UserError, task_of
 
 CLASSES = 5
+verify = partial(verify_module.verify, task=task_of("classification"), num_outputs=CLASSES)
 INPUT: dict[str, Any] = {
     "name": "images",
     "shape": ["batch", 2, 2, 3],
@@ -67,7 +68,7 @@ def expected(weight: np.ndarray, images: np.ndarray, labels: np.ndarray) -> dict
     logits = ((images / 255.0 - mean) / std).reshape(len(images), -1) @ weight
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return {
-        "argmax": logits.argmax(axis=1).tolist(),
+        "answers": logits.argmax(axis=1).tolist(),
         "correct": int((logits.argmax(axis=1) == labels).sum()),
         "log_loss": -np.log(probabilities[np.arange(len(labels)), labels]).mean(),
     }
@@ -78,7 +79,7 @@ def test_size_digest_and_results_are_those_of_the_file(folder: Path, weight: np.
     # 150 images are more than two batches; the second file and split must not be mixed up.
     splits = {"search": draw(150), "test": draw(3, seed=1)}
     files = ["model.onnx", "negated.onnx"]
-    found = verify(folder, INPUT, files, splits, with_argmax=True)
+    found = verify(folder, INPUT, files, splits, with_answers=True)
     assert list(found) == files
     for name, sign in (("model.onnx", 1), ("negated.onnx", -1)):
         data = (folder / name).read_bytes()
@@ -90,7 +91,7 @@ def test_size_digest_and_results_are_those_of_the_file(folder: Path, weight: np.
             assert of_split["correct"] == true["correct"]
             assert of_split["total"] == len(labels)
             assert of_split["fraction"] == true["correct"] / len(labels)
-            assert of_split["argmax"] == true["argmax"]
+            assert of_split["answers"] == true["answers"]
             assert of_split["log_loss"] == pytest.approx(true["log_loss"], rel=1e-5)
 
 
@@ -111,14 +112,14 @@ def test_a_corrupt_or_missing_file_is_a_failure_of_the_candidate(folder: Path) -
             verify(folder, INPUT, ["model.onnx", name], {"test": draw(4)})
 
 
-def test_output_that_is_not_finite_or_has_too_few_classes_is_a_failure_of_the_candidate(
+def test_output_that_is_not_finite_or_has_too_few_outputs_is_a_failure_of_the_candidate(
     folder: Path, weight: np.ndarray
 ) -> None:
     save_linear(folder / "infinite.onnx", np.full_like(weight, np.inf))
     save_linear(folder / "few.onnx", weight[:, :2])
     with pytest.raises(CandidateError, match=r"infinite\.onnx.*not finite"):
         verify(folder, INPUT, ["infinite.onnx"], {"test": draw(4)})
-    with pytest.raises(CandidateError, match=r"few\.onnx.*2 classes, a label is 4"):
+    with pytest.raises(CandidateError, match=r"few\.onnx.*has shape \(1, 2\), not \(1, 5\)"):
         verify(folder, INPUT, ["few.onnx"], {"test": (draw(1)[0], np.array([4]))})
 
 

@@ -48,7 +48,9 @@ CONFIG = Config(
 
 def problem(space: SearchSpace, *limits: Limit) -> Problem:
     model = KnownMetrics((space.costs,))
-    return Problem(space=space, objectives=(Objective.of("log_loss"),), limits=limits, model=model)
+    return Problem(
+        space=space, objectives=(Objective("log_loss", "minimize"),), limits=limits, model=model
+    )
 
 
 def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:

@@ -10,8 +10,10 @@ from nas.prepare.sizes import FILE, Sizes, sentence, sizes_of
 from nas.prepare.sizing import smallest_of
 from nas.problem.problem import Limit
 from nas.system.files import write_json
-from search_spaces import SearchSpace, UserError, load_space
+from search_spaces import SearchSpace, UserError, load_space, task_of
 from tests.conftest import TOY
+
+TASK = task_of("classification")
 
 DOCUMENT = {
     "schema": 1,
@@ -91,13 +93,13 @@ def test_a_users_smaller_limit_stays_the_only_one(given: float, expected: list[f
 
 
 def test_the_note_says_what_was_decided(toy: SearchSpace) -> None:
-    text = sentence(DOCUMENT, toy)
+    text = sentence(DOCUMENT, toy, TASK.shown)
     assert text.startswith("sizes: networks up to 200 kMACs of ")
     assert "of mbconv (1 of 2 operators)" in text
     assert "expected with shared weights: 75%" in text
     assert text.endswith("; more --time offers more")
     everything = {**DOCUMENT, "operators": DOCUMENT["offered"], "max_macs": None, "expected": None}
-    text = sentence({**everything, "is_less": False}, toy)
+    text = sentence({**everything, "is_less": False}, toy, TASK.shown)
     assert "(" not in text
     assert "expected" not in text
     assert "more" not in text

@@ -23,7 +23,7 @@ from nas.prepare.sizing import (
     SUPERNET_SHARE,
     chosen_operators,
     decide_sizes,
-    expected_accuracy,
+    expected_metric,
     learning_exponent,
     offered_operators,
     smallest_of,
@@ -33,9 +33,12 @@ from nas.run.config import Config
 from nas.run.directory import Run
 from nas.system.files import read_json, write_json
 from nas.system.reporter import Silent
-from search_spaces import SearchSpace
+from search_spaces import SearchSpace, task_of
 from tests.conftest import TOY
 from tests.nas.prepare.test_sizes import DOCUMENT, SIZES
+from tests.search_spaces.test_tasks import Steps
+
+TASK = task_of("classification")
 
 CONFIG = replace(TOY, budget=(), set={"batch_size": 8, "shards": 1, "precision": "fp32"})
 
@@ -124,7 +127,7 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
     found = decide(reporter=listener)
     document = read_json(tmp_path / "run" / FILE)
     assert listener.phases == ["size"]
-    assert listener.notes == [sentence(document, toy)]
+    assert listener.notes == [sentence(document, toy, TASK.shown)]
     assert document["offered"] == ["mbconv", "window"]
     assert set(document["operators"]) <= set(document["offered"])
     assert document["seconds_per_image"]
@@ -177,8 +180,8 @@ def test_more_images_teach_more_operators_but_none_that_lags_behind() -> None:
         (2.5 * IMAGES_PER_OPERATOR, "ab"),
         (99 * IMAGES_PER_OPERATOR, "abc"),
     ):
-        assert chosen_operators(ranked, images, 100) == list(expected)
-    assert chosen_operators(ranked[-1:], 0, 100) == ["e"]
+        assert chosen_operators(ranked, images, TASK, 100) == list(expected)
+    assert chosen_operators(ranked[-1:], 0, TASK, 100) == ["e"]
 
 
 def test_close_to_guessing_only_what_learnt_nearly_as_much_is_taken() -> None:
@@ -188,7 +191,7 @@ def test_close_to_guessing_only_what_learnt_nearly_as_much_is_taken() -> None:
         losses = {"a": best, "b": best + 0.1 * abs(learnt), "c": best + 0.2 * abs(learnt)}
         assert losses["c"] < NEAR * best
         ranked = [{"operator": name, "log_loss": loss} for name, loss in losses.items()]
-        assert chosen_operators(ranked, 99 * IMAGES_PER_OPERATOR, 100) == list(expected)
+        assert chosen_operators(ranked, 99 * IMAGES_PER_OPERATOR, TASK, 100) == list(expected)
 
 
 def test_the_largest_size_still_sees_enough_images(
@@ -298,27 +301,34 @@ def test_the_smallest_network_of_an_operator_has_no_other_and_is_not_pruned(
 
 def test_more_images_promise_more_and_a_pilot_that_guesses_nothing() -> None:
     pilot = {"accuracy": 0.6, "images": 1000, "log_loss": 1.3}
-    assert expected_accuracy(pilot, 1000, 10) == 0.6
-    rising = [expected_accuracy(pilot, images, 10) for images in (500, 2000, 8000, 1e9)]
+    assert expected_metric(pilot, 1000, TASK, 10) == 0.6
+    rising = [expected_metric(pilot, images, TASK, 10) for images in (500, 2000, 8000, 1e9)]
     assert rising == sorted(rising)
     assert rising[0] == 0.6, "never less than the pilot"
     assert rising[1] == pytest.approx(1 - 0.4 / 2**0.5, abs=1e-4)
     assert rising[-1] <= 1.0
     guesses = {"accuracy": 0.2, "images": 1000, "log_loss": 2.2}
-    assert expected_accuracy(guesses, 1e6, 10) is None
-    assert expected_accuracy({"accuracy": 0.9, "images": 0}, 1e6, 10) is None
+    assert expected_metric(guesses, 1e6, TASK, 10) is None
+    assert expected_metric({"accuracy": 0.9, "images": 0}, 1e6, TASK, 10) is None
+
+
+def test_more_images_promise_a_smaller_error() -> None:
+    pilot = {"error": 0.6, "images": 1000, "square": 1.3}
+    found = [expected_metric(pilot, images, Steps(), 10) for images in (1000, 4000, 1e12)]
+    assert found == [0.6, 0.3, 0.0]
+    assert expected_metric(pilot | {"error": 1.0}, 1000, Steps(), 10) is None
 
 
 def test_both_rounds_of_a_pilot_say_how_fast_it_learns_once_it_has_learnt_half() -> None:
     before = {"images": 1000, "log_loss": 0.8, "accuracy": 0.5}
     pilot = {"images": 4000, "log_loss": 0.4, "accuracy": 0.6, "before": before}
-    assert learning_exponent(pilot, 10) == pytest.approx(0.5)
-    assert learning_exponent(pilot | {"log_loss": 0.2}, 10) == pytest.approx(1.0)
-    assert learning_exponent(pilot | {"log_loss": 0.8}, 10) == LEAST_EXPONENT
-    assert expected_accuracy(pilot | {"log_loss": 0.2}, 8000, 10) == pytest.approx(0.8)
+    assert learning_exponent(pilot, TASK, 10) == pytest.approx(0.5)
+    assert learning_exponent(pilot | {"log_loss": 0.2}, TASK, 10) == pytest.approx(1.0)
+    assert learning_exponent(pilot | {"log_loss": 0.8}, TASK, 10) == LEAST_EXPONENT
+    assert expected_metric(pilot | {"log_loss": 0.2}, 8000, TASK, 10) == pytest.approx(0.8)
     for unknown in (
         {name: value for name, value in pilot.items() if name != "before"},
         pilot | {"log_loss": 0.2, "before": before | {"log_loss": 1.2}},
         pilot | {"log_loss": 0.2, "before": before | {"images": 4000}},
     ):
-        assert learning_exponent(unknown, 10) == LEARNING_EXPONENT
+        assert learning_exponent(unknown, TASK, 10) == LEARNING_EXPONENT

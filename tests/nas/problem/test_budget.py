@@ -242,7 +242,6 @@ def test_a_limit_that_nobody_wrote_as_text_is_refused_all_the_same() -> None:
         ("latency_ms", 12.345, "12.3 ms"),
         ("latency_ms", 1234.0, "1.23 s"),
         ("latency_ms", 0.0031, "3.1 us"),
-        ("accuracy", 0.6123, "61.2 %"),
         ("log_loss", 1.93, "1.93"),
         ("macs", float("nan"), "unknown"),
     ],

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from nas.problem.problem import METRICS, Limit, Objective, Problem
+from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing
 from search_spaces import Choice, SearchSpace, UserError
@@ -85,14 +85,6 @@ def test_excesses_count_measured_values_before_predicted_ones() -> None:
         trial(),
     ]
     assert limited.excesses(trials).tolist() == [0.5, 1.0, math.inf]
-
-
-def test_the_usual_goal_of_every_metric_is_known_by_its_name() -> None:
-    goals = {metric: Objective.of(metric).goal for metric in METRICS}
-    assert goals.pop("accuracy") == "maximize"
-    assert set(goals.values()) == {"minimize"}
-    with pytest.raises(UserError, match=r"objective 'latency'.*Did you mean 'latency_ms'"):
-        Objective.of("latency")
 
 
 @pytest.mark.parametrize("objectives", [(), (OBJECTIVES[0], OBJECTIVES[0])])

@@ -1,4 +1,4 @@
-"""Losses and scores of classification."""
+"""Losses and metrics of classification, exactly."""
 
 import numpy as np
 import pytest
@@ -6,24 +6,31 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supernets.task import distillation_loss, label_loss, quality
+from search_spaces import task_of
+from supernets.tasks._base import losses_of
 from tests.strategies import noise
+
+TASK, LOSSES = task_of("classification"), losses_of("classification")
+label_loss, distillation_loss = LOSSES.label_loss, LOSSES.distillation_loss
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_numpys_log_loss_is_torchs(seed: int) -> None:
     logits, labels = noise(20, 7, seed=seed), torch.arange(20) % 7
-    found = quality(logits.numpy(), labels.numpy())
-    assert found.log_loss == pytest.approx(label_loss(logits, labels, smoothing=0).item(), rel=1e-5)
-    assert found.correct == int((logits.argmax(1) == labels).sum())
-    assert (found.accuracy, found.total) == (found.correct / 20, 20)
+    losses, is_right = TASK.judge(logits.numpy(), labels.numpy())
+    found = TASK.record(losses.tolist(), is_right.tolist())
+    loss = label_loss(logits, labels, smoothing=0).item()
+    assert found["log_loss"] == pytest.approx(loss, rel=1e-5)
+    assert found["correct"] == int((logits.argmax(1) == labels).sum())
+    assert list(found) == list(TASK.record_fields())
+    assert (found["fraction"], found["total"]) == (found["correct"] / 20, 20)
+    assert TASK.metrics_of(found) == pytest.approx(TASK.metrics(logits.numpy(), labels.numpy()))
 
 
 def test_huge_logits_have_a_finite_log_loss() -> None:
     logits = np.array([[1e4, 0.0], [0.0, 1e4]], dtype=np.float32)
-    found = quality(logits, np.array([0, 0]))
-    assert found.log_loss == pytest.approx(5000)
-    assert found.correct == 1
+    found = TASK.metrics(logits, np.array([0, 0]))
+    assert found == {"log_loss": pytest.approx(5000), "accuracy": 0.5}
 
 
 def test_a_student_equal_to_its_teacher_has_no_gradient() -> None:
@@ -45,9 +52,3 @@ def test_smoothing_moves_a_tenth_of_the_target_to_all_classes() -> None:
     even = -logits.log_softmax(1).mean()
     expected = 0.9 * label_loss(logits, labels, smoothing=0) + 0.1 * even
     torch.testing.assert_close(label_loss(logits, labels, smoothing=0.1), expected)
-
-
-def test_losses_of_half_precision_logits_are_fp32() -> None:
-    logits, labels = noise(6, 4).bfloat16(), torch.tensor([0, 1, 2, 3, 0, 1])
-    assert label_loss(logits, labels, smoothing=0).dtype == torch.float32
-    assert distillation_loss(logits, logits).dtype == torch.float32

@@ -1,0 +1,137 @@
+"""What every task keeps to: its losses teach what its judge measures, and its metrics add up.
+
+Networks are tables of free outputs here, which gradient descent fits. Shapes: N images, K outputs.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.testing._expect import require
+from nas.testing._tensors import noise
+from search_spaces import task_of
+from search_spaces.tasks._base import AbstractTask
+from supernets.tasks._base import LOSSES, AbstractLosses, losses_of
+
+CLASSES, IMAGES = 5, 40
+STEPS, RATE = 60, 0.5
+SMOOTHING = 0.1
+
+
+def check_it_is_declared_and_has_losses(name: str) -> None:
+    """It has losses of its name, and at least one output."""
+    require(name in LOSSES, f"no losses are registered as '{name}'")
+    require(isinstance(task_of(name), AbstractTask), "it is no AbstractTask")
+    require(isinstance(losses_of(name), AbstractLosses), "its losses are no AbstractLosses")
+    require(task_of(name).num_outputs(CLASSES) >= 1, "it has no output")
+
+
+def check_metrics_have_names_and_directions(name: str) -> None:
+    """Loss and metric have names of their own; a loss is minimised, a share maximised."""
+    task = task_of(name)
+    require(task.loss.name != task.shown.name, f"both metrics are called '{task.loss.name}'")
+    for metric in (task.loss, task.shown):
+        require(metric.name.isidentifier(), f"'{metric.name}' is no name for a record")
+        require(metric.title, f"metric '{metric.name}' has no title")
+    require(task.loss.goal == "minimize", "its loss is to be maximised")
+    require(not task.loss.is_share, "its loss is in percent")
+    is_maximised = task.shown.goal == "maximize"
+    require(task.shown.is_share == is_maximised, "a share is maximised, another metric is an error")
+
+
+def check_every_image_is_judged_by_itself(name: str) -> None:
+    """Images have finite metrics, the same ones alone, and a loss above 0; a share is 0 or 1."""
+    task, (outputs_NK, labels_N) = task_of(name), _drawn(name)
+    losses_N, shown_N = task.judge(outputs_NK, labels_N)
+    for metric, values_N in ((task.loss, losses_N), (task.shown, shown_N)):
+        what = f"{metric.name} is {values_N.dtype} of shape {values_N.shape}"
+        require(values_N.shape == (IMAGES,) and values_N.dtype == np.float64, what)
+        require(np.isfinite(values_N).all(), f"{metric.name} is not finite")
+    for i in range(IMAGES):
+        alone = task.judge(outputs_NK[i : i + 1], labels_N[i : i + 1])
+        together = losses_N[i], shown_N[i]
+        require(np.allclose(np.ravel(alone), together), f"alone {alone}, with others {together}")
+    require((losses_N > 0).all(), f"a loss is {losses_N.min()}")
+    if task.shown.is_share:
+        require(set(shown_N.tolist()) <= {0.0, 1.0}, "an image is neither right nor wrong")
+    answers_N = task.answers(outputs_NK)
+    require(answers_N.shape == (IMAGES,), f"answers have shape {answers_N.shape}")
+    require(np.issubdtype(answers_N.dtype, np.integer), f"answers are {answers_N.dtype}")
+
+
+def check_huge_outputs_are_judged(name: str) -> None:
+    """Outputs of 10,000 have a finite loss."""
+    outputs_NK, labels_N = _drawn(name)
+    losses_N, _ = task_of(name).judge(np.float32(1e4) * outputs_NK, labels_N)
+    require(np.isfinite(losses_N).all(), "the loss of an image is not finite")
+
+
+def check_its_loss_teaches_what_is_judged(name: str) -> None:
+    """Gradient descent on its loss leads from guessing to good metrics, smoothed or not."""
+    task, (outputs_NK, labels_N) = task_of(name), _drawn(name)
+    labels = torch.from_numpy(labels_N)
+    guessing = task.guessing(CLASSES)
+    for smoothing in (0.0, SMOOTHING):
+
+        def loss(outputs: Tensor, smoothing: float = smoothing) -> Tensor:
+            return losses_of(name).label_loss(outputs, labels, smoothing=smoothing)
+
+        fitted_NK = _fitted(torch.from_numpy(outputs_NK), loss)
+        found = task.metrics(fitted_NK, labels_N)
+        for metric, guessed in zip((task.loss, task.shown), guessing, strict=True):
+            value = found[metric.name]
+            is_better = metric.signed(value) < metric.signed(guessed)
+            require(is_better, f"{metric.name} is {value:.4g} after training, {guessed:.4g} before")
+
+
+def check_a_student_becomes_like_its_teacher(name: str) -> None:
+    """Gradient descent on its distillation loss leads to the teacher's answers."""
+    task, (outputs_NK, _) = task_of(name), _drawn(name)
+    teacher = 3 * noise(*outputs_NK.shape, seed=1)
+    student = _fitted(
+        torch.from_numpy(outputs_NK), lambda x: losses_of(name).distillation_loss(x, teacher)
+    )
+    same = (task.answers(student) == task.answers(teacher.numpy())).mean()
+    require(same >= 0.9, f"{same:.0%} of the answers are the teacher's")
+
+
+def check_losses_of_half_precision_are_fp32(name: str) -> None:
+    """Losses of bf16 outputs are fp32 scalars."""
+    outputs_NK, labels_N = _drawn(name)
+    outputs = torch.from_numpy(outputs_NK).bfloat16()
+    own = losses_of(name)
+    for loss in (
+        own.label_loss(outputs, torch.from_numpy(labels_N), smoothing=SMOOTHING),
+        own.distillation_loss(outputs, outputs),
+    ):
+        require(loss.dtype == torch.float32 and loss.ndim == 0, f"it is {loss.dtype}, {loss.shape}")
+
+
+CHECKS: tuple[Callable[[str], None], ...] = (
+    check_it_is_declared_and_has_losses,
+    check_metrics_have_names_and_directions,
+    check_every_image_is_judged_by_itself,
+    check_huge_outputs_are_judged,
+    check_its_loss_teaches_what_is_judged,
+    check_a_student_becomes_like_its_teacher,
+    check_losses_of_half_precision_are_fp32,
+)
+
+
+def _drawn(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs (N, K) and labels (N,)."""
+    outputs = noise(IMAGES, task_of(name).num_outputs(CLASSES))
+    return outputs.numpy(), np.arange(IMAGES) % CLASSES
+
+
+def _fitted(outputs: Tensor, loss: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """The outputs after gradient descent."""
+    outputs = outputs.clone().requires_grad_()
+    optimizer = torch.optim.Adam([outputs], lr=RATE)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss(outputs).backward()
+        optimizer.step()
+    return outputs.detach().numpy()

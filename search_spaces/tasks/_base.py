@@ -1,0 +1,183 @@
+"""The contract of a task's declaration: what networks answer, and how good answers are.
+
+`supernets/tasks/` has the losses for training, under the same names. Two numbers judge a network,
+both means over images: a loss, by which candidates are ranked, and a metric that people are shown.
+Labels are whole numbers, one per image, that index a data set's `classes`; what they mean to each
+other is the task's. Shapes: N images, K outputs.
+"""
+
+import statistics
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+
+from search_spaces._registry import Registry
+
+TASKS = Registry("search_spaces.tasks", "task")
+DEFAULT_TASK = "classification"
+"""Of data sets and records that name none."""
+
+Goal = Literal["minimize", "maximize"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A mean over images.
+
+    Attributes:
+        name: In records, and as an objective.
+        title: For people.
+        goal: Which direction is better.
+        unit: Of what people read; "" for a plain number. "%" is for the share of images that are
+            answered right: stored as a fraction, and to be maximised.
+    """
+
+    name: str
+    title: str
+    goal: Goal = "minimize"
+    unit: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether an image is right (1) or wrong (0)."""
+        return self.unit == "%"
+
+    @property
+    def factor(self) -> float:
+        """What people read, in stored numbers."""
+        return 100.0 if self.is_share else 1.0
+
+    @property
+    def best(self) -> float:
+        """Of a network that answers all right."""
+        return 1.0 if self.is_share else 0.0
+
+    @property
+    def head(self) -> str:
+        """Of a column of numbers: "accuracy %"."""
+        return f"{self.title} {self.unit}".rstrip()
+
+    @property
+    def axis(self) -> str:
+        """Of an axis or a group of columns, up to the unit: "Accuracy"."""
+        return self.title[:1].upper() + self.title[1:]
+
+    def number(self, value: float, digits: int = 1) -> str:
+        """Without its unit: percent with so many decimals, others in three digits."""
+        return f"{100 * value:.{digits}f}" if self.is_share else f"{value:.3g}"
+
+    def text(self, value: float, digits: int = 1) -> str:
+        """With its unit: "93.1%", "0.42 levels"."""
+        gap = "" if self.is_share or not self.unit else " "
+        return f"{self.number(value, digits)}{gap}{self.unit}"
+
+    def signed(self, value: float) -> float:
+        """The value or its negative, so that lower is better."""
+        return -value if self.goal == "maximize" else value
+
+    def best_of(self, values: Iterable[float | None]) -> float | None:
+        """The best one that is known; None if none is."""
+        return min((v for v in values if v is not None), key=self.signed, default=None)
+
+
+class AbstractTask(ABC):
+    """What networks learn, without torch. Plug-ins have no state."""
+
+    loss: ClassVar[Metric]
+    """Ranks candidates; positive, lower is better."""
+
+    shown: ClassVar[Metric]
+    """What people are shown beside it."""
+
+    @abstractmethod
+    def num_outputs(self, num_classes: int) -> int:
+        """Outputs of the head for data of so many classes."""
+
+    @abstractmethod
+    def judge(self, outputs_NK: np.ndarray, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both metrics of every image, float64, shape (N,) each: the loss, and what is shown.
+
+        Args:
+            outputs_NK: Floats as the network gives them.
+            labels_N: Integers.
+        """
+
+    @abstractmethod
+    def answers(self, outputs_NK: np.ndarray) -> np.ndarray:
+        """What the outputs say, integers (N,): networks agree where these are equal."""
+
+    @abstractmethod
+    def guessing(self, num_classes: int) -> tuple[float, float]:
+        """Both metrics of a network that has learnt nothing, on equally frequent classes."""
+
+    @final
+    def metrics(self, outputs_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float]:
+        """Both metrics over all images, by name."""
+        losses_N, shown_N = self.judge(outputs_NK, labels_N)
+        return {self.loss.name: float(losses_N.mean()), self.shown.name: float(shown_N.mean())}
+
+    @final
+    def record(self, losses: Sequence[float], shown: Sequence[float]) -> dict[str, Any]:
+        """What a card says of a split, from both metrics of its images.
+
+        A share is a `fraction`, `correct` of `total`; another metric has its own name and the
+        standard `deviation` over images.
+        """
+        total, name = len(losses), self.shown.name
+        said: dict[str, Any] = {
+            name: statistics.fmean(shown),
+            "deviation": statistics.pstdev(shown),
+        }
+        if self.shown.is_share:
+            correct = int(sum(shown))
+            said = {"fraction": correct / total, "correct": correct}
+        return {**said, "total": total, self.loss.name: sum(losses) / total}
+
+    @final
+    def metrics_of(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Both metrics, by name, from what `record` made; None for what it lacks."""
+        field = "fraction" if self.shown.is_share else self.shown.name
+        return {
+            self.loss.name: record.get(self.loss.name),
+            self.shown.name: record.get(field),
+        }
+
+    @final
+    def record_fields(self) -> dict[str, Any]:
+        """Names and types of what `record` makes."""
+        number = (int, float)
+        said: dict[str, Any] = {self.shown.name: number, "deviation": number}
+        if self.shown.is_share:
+            said = {"fraction": number, "correct": int}
+        return {**said, "total": int, self.loss.name: number}
+
+
+@cache
+def task_of(name: str) -> AbstractTask:
+    """The declaration of a named task.
+
+    Raises:
+        UserError: If there is no such task.
+    """
+    found = TASKS.get(name)()
+    assert isinstance(found, AbstractTask)
+    return found
+
+
+def task_in(document: Mapping[str, Any]) -> AbstractTask:
+    """The task that a record names.
+
+    Raises:
+        UserError: If there is no such task.
+    """
+    return task_of(str(document.get("task", DEFAULT_TASK)))
+
+
+def naming_task(task: str) -> dict[str, str]:
+    """What a record says so that `task_in` finds the task."""
+    return {} if task == DEFAULT_TASK else {"task": task}

@@ -1,0 +1,38 @@
+"""One of several classes: the largest output is the answer. Shapes: N images, K classes."""
+
+import math
+from typing import ClassVar, final
+
+import numpy as np
+
+from search_spaces.tasks._base import TASKS, AbstractTask, Metric
+
+
+@final
+@TASKS.register
+class Classification(AbstractTask):
+    """One class per image; outputs are logits, one per class."""
+
+    loss: ClassVar[Metric] = Metric(name="log_loss", title="log-loss", unit="nats")
+    shown: ClassVar[Metric] = Metric(name="accuracy", title="accuracy", goal="maximize", unit="%")
+
+    def num_outputs(self, num_classes: int) -> int:
+        """One per class."""
+        return num_classes
+
+    def judge(self, outputs_NK: np.ndarray, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Negative log-likelihoods, natural logarithm, and 1.0 where the answer is the label."""
+        shifted_NK = outputs_NK.astype(np.float64)
+        shifted_NK -= shifted_NK.max(axis=1, keepdims=True)
+        log_sums_N = np.log(np.exp(shifted_NK).sum(axis=1))
+        losses_N = log_sums_N - shifted_NK[np.arange(len(labels_N)), labels_N]
+        return losses_N, (self.answers(outputs_NK) == labels_N).astype(np.float64)
+
+    def answers(self, outputs_NK: np.ndarray) -> np.ndarray:
+        """The class of the largest logit."""
+        answers_N: np.ndarray = outputs_NK.argmax(axis=1)
+        return answers_N
+
+    def guessing(self, num_classes: int) -> tuple[float, float]:
+        """All classes are called equally likely."""
+        return math.log(num_classes), 1 / num_classes

@@ -1,0 +1,40 @@
+"""The contract of a task's losses. Shapes: B batch, K outputs."""
+
+from abc import ABC, abstractmethod
+from functools import cache
+
+from torch import Tensor
+
+from search_spaces import Registry
+
+LOSSES = Registry("supernets.tasks", "losses of a task")
+
+
+class AbstractLosses(ABC):
+    """What training minimises: scalars in fp32, with gradients. Plug-ins have no state."""
+
+    @abstractmethod
+    def label_loss(self, outputs_BK: Tensor, labels_B: Tensor, *, smoothing: float) -> Tensor:
+        """Of outputs against labels.
+
+        Args:
+            outputs_BK: As the network gives them, in any precision.
+            labels_B: int64.
+            smoothing: How much of every label is spread over all of them, in [0, 1).
+        """
+
+    @abstractmethod
+    def distillation_loss(self, outputs_BK: Tensor, teacher_BK: Tensor) -> Tensor:
+        """Of outputs against those of a teacher, which needs no gradients."""
+
+
+@cache
+def losses_of(task: str) -> AbstractLosses:
+    """The losses of a named task.
+
+    Raises:
+        UserError: If there is no such task.
+    """
+    found = LOSSES.get(task)()
+    assert isinstance(found, AbstractLosses)
+    return found
