@@ -145,7 +145,7 @@ def judged(
     """Log-losses of a sample of members with shared weights."""
     scorer = Scorer(supernet, data, num_images)
     members = chosen(problem, networks, seed=0)
-    return [scorer.quality(scorer.compressed(member).network).log_loss for member in members]
+    return [scorer.quality(scorer.compressed(member).network)["log_loss"] for member in members]
 
 
 def configured(asked: argparse.Namespace, text: str, seed: int) -> Config:
