@@ -5,7 +5,8 @@
 The finalists of a finished search, from the most expensive one, are trained further from its shared
 weights: with every batch for equally many seconds, of which a speed test says how many steps they
 are. One thread each, as many at the same time as there are cores. Scored as in the search.
-`--set` changes the training, such as `learning_rate`.
+`--set` changes the training, such as `learning_rate`, and `--shift` by how many pixels images are
+shifted at most.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from nas.system.reporter import Silent
 from nas.system.text import setting, words
 from search_spaces import Candidate
 from supernets.checkpoint import read_tensors
+from supernets.images import Images
 from supernets.network import PlainNetwork
 
 
@@ -38,14 +40,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=80.0)
     parser.add_argument("--networks", type=int, default=2)
     parser.add_argument("--batches", type=words, default=("32", "64", "128", "256"))
+    parser.add_argument("--shift", type=int, help="pixels; the data's own if left out")
     parser.add_argument("--set", action="append", default=[], type=setting, metavar="NAME=VALUE")
     asked = parser.parse_args()
     trained = reopened(asked.run, Silent())
     sizes = [int(batch) for batch in asked.batches]
+    images = training_images(trained.data)
+    if asked.shift is not None:
+        images = replace(images, crop_padding=asked.shift)
     chosen = list(product(finalists(trained)[: asked.networks], sizes))
     with tempfile.TemporaryDirectory() as folder:
         jobs = [
-            job(trained, candidate, batch, asked.seconds, dict(asked.set), Path(folder))
+            job(trained, images, candidate, batch, asked.seconds, dict(asked.set), Path(folder))
             for candidate, batch in chosen
         ]
         train_beside(iter(jobs), processes=num_beside(len(jobs)))
@@ -71,6 +77,7 @@ def extracted(trained: Trained, candidate: Candidate) -> PlainNetwork:
 
 def job(
     trained: Trained,
+    images: Images,
     candidate: Candidate,
     batch_size: int,
     seconds: float,
@@ -78,7 +85,6 @@ def job(
     folder: Path,
 ) -> Job:
     """The candidate's training with this batch, in a folder of its own."""
-    images = training_images(trained.data)
     plan = alone_plan(trained.train_plan, steps=1, batch_size=batch_size, **settings)
     network = extracted(trained, candidate)
     steps = max(1, int(seconds / seconds_per_step(network, images, plan)))

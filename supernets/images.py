@@ -10,7 +10,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from search_spaces import DEFAULT_TASK
 
@@ -25,7 +24,8 @@ class Images:
         mean: Per channel, of pixels divided by 255.
         std: Per channel.
         can_flip: Whether a mirrored image keeps its label.
-        crop_padding: Pixels of padding from which random crops are cut.
+        crop_padding: Pixels by which images are shifted at most, in each direction; what comes in
+            from beyond the border is the image's mirror image.
         task: What is learnt of them.
     """
 
@@ -56,18 +56,23 @@ class Images:
         batch, _, height, width = images_BCHW.shape
         pad = self.crop_padding
         if pad:
-            padded = F.pad(images_BCHW, (pad, pad, pad, pad))
-            rows = torch.from_numpy(rng.integers(0, 2 * pad + 1, batch))[:, None]
-            columns = torch.from_numpy(rng.integers(0, 2 * pad + 1, batch))[:, None]
-            rows_BH, columns_BW = rows + torch.arange(height), columns + torch.arange(width)
+            rows_BH = _shifted(rng.integers(-pad, pad + 1, batch), height)
+            columns_BW = _shifted(rng.integers(-pad, pad + 1, batch), width)
             which = torch.arange(batch)[:, None, None]
-            cropped = padded[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
+            cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
             images_BCHW = cropped.permute(0, 3, 1, 2)
         images_BCHW = self.normalised(images_BCHW)
         if self.can_flip:
             flipped = torch.from_numpy(rng.random(batch) < 0.5)
             images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
         return images_BCHW
+
+
+def _shifted(shifts_B: np.ndarray, size: int) -> Tensor:
+    """Places of pixels in a row that is shifted, (B, size); beyond its ends it is mirrored."""
+    places_BS = torch.from_numpy(shifts_B)[:, None] + torch.arange(size)
+    last = size - 1
+    return last - (last - places_BS.abs()).abs()
 
 
 @lru_cache(maxsize=4)

@@ -403,9 +403,9 @@ def coloured(**options: object) -> Images:
     )
 
 
-def test_crops_are_shifts_by_at_most_the_padding() -> None:
+def test_crops_are_shifts_of_the_mirrored_image_by_at_most_the_padding() -> None:
     images = coloured(crop_padding=2)
-    padded = torch.nn.functional.pad(images.images_NCHW, (2, 2, 2, 2)).float() / 255
+    padded = torch.nn.functional.pad(images.images_NCHW, (2, 2, 2, 2), mode="reflect").float() / 255
     found: set[tuple[int, int]] = set()
     for step in range(12):
         crops, labels = images.batch(step, 6, 0)
