@@ -6,13 +6,13 @@ the network of the space of that name.
 
 import json
 from collections.abc import Callable
-from functools import lru_cache, partial, update_wrapper
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas.testing._by_name import by_name
 from nas.testing._expect import require
 from nas.testing._exported import require_shipped_as_simulated
 from nas.testing._spaces import covering, random_supernet
@@ -148,19 +148,13 @@ def network_of(name: str) -> AbstractNetwork:
     return network
 
 
-def _with_network_of(check: Callable[[AbstractNetwork], None], name: str) -> None:
-    check(network_of(name))
-
-
-def _by_name(check: Callable[[AbstractNetwork], None]) -> Callable[[str], None]:
-    """A check of a kind, called like the one of a network."""
-    found: Any = update_wrapper(partial(_with_network_of, check), check)
-    return found
+def _networks(name: str) -> list[tuple[AbstractNetwork]]:
+    return [(network_of(name),)]
 
 
 CHECKS: tuple[Callable[[str], None], ...] = (
     check_a_space_of_its_name_is_such_a_network,
-    *map(_by_name, OF_NETWORK),
+    *(by_name(check, _networks) for check in OF_NETWORK),
 )
 
 
