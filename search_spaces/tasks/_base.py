@@ -17,7 +17,6 @@ import numpy as np
 
 from search_spaces._registry import Registry
 
-TASKS = Registry("search_spaces.tasks", "task")
 DEFAULT_TASK = "classification"
 """Of data sets and records that name none."""
 
@@ -155,6 +154,9 @@ class AbstractTask(ABC):
         if self.shown.is_share:
             said = {"fraction": number, "correct": int}
         return {**said, "total": int, self.loss.name: number}
+
+
+TASKS = Registry("search_spaces.tasks", "task", AbstractTask)
 
 
 @cache

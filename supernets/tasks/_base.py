@@ -7,8 +7,6 @@ from torch import Tensor
 
 from search_spaces import Registry
 
-LOSSES = Registry("supernets.tasks", "losses of a task")
-
 
 class AbstractLosses(ABC):
     """What training minimises: scalars in fp32, with gradients. Plug-ins have no state."""
@@ -26,6 +24,9 @@ class AbstractLosses(ABC):
     @abstractmethod
     def distillation_loss(self, outputs_BK: Tensor, teacher_BK: Tensor) -> Tensor:
         """Of outputs against those of a teacher, which needs no gradients."""
+
+
+LOSSES = Registry("supernets.tasks", "losses of a task", AbstractLosses)
 
 
 @cache
