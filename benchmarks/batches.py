@@ -6,7 +6,7 @@ The finalists of a finished search, from the most expensive one, are trained fur
 weights: with every batch for equally many seconds, of which a speed test says how many steps they
 are. One thread each, as many at the same time as there are cores. Scored as in the search.
 `--set` changes the training, such as `learning_rate`, and `--shift` by how many pixels images are
-shifted at most.
+shifted at most (half of them in trainings of few passes).
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=80.0)
     parser.add_argument("--networks", type=int, default=2)
     parser.add_argument("--batches", type=words, default=("32", "64", "128", "256"))
-    parser.add_argument("--shift", type=int, help="pixels; the data's own if left out")
+    parser.add_argument("--shift", type=int, help="at most; the data's if left out")
     parser.add_argument("--set", action="append", default=[], type=setting, metavar="NAME=VALUE")
     asked = parser.parse_args()
     trained = reopened(asked.run, Silent())

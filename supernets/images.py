@@ -37,14 +37,24 @@ class Images:
     crop_padding: int
     task: str = DEFAULT_TASK
 
-    def batch(self, step: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Augmented, normalised images and labels of one step; each epoch is a new permutation."""
+    def batch(
+        self, step: int, batch_size: int, seed: int, *, is_shift_halved: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Augmented, normalised images and labels of one step; each epoch is a new permutation.
+
+        Args:
+            step: From 0.
+            batch_size: Images of a step.
+            seed: Of everything random.
+            is_shift_halved: Whether images are shifted by half of `crop_padding` at most.
+        """
         per_epoch = max(1, len(self.labels_N) // batch_size)
         epoch, position = divmod(step, per_epoch)
         order_N = _order(len(self.labels_N), seed, epoch)
         chosen = torch.from_numpy(order_N[position * batch_size : (position + 1) * batch_size])
         rng = np.random.default_rng([seed, 2, step])
-        return self._augmented(self.images_NCHW[chosen], rng), self.labels_N[chosen]
+        shift = (self.crop_padding + 1) // 2 if is_shift_halved else self.crop_padding
+        return self._augmented(self.images_NCHW[chosen], shift, rng), self.labels_N[chosen]
 
     def normalised(self, images_NCHW: Tensor) -> Tensor:
         """(x / 255 - mean) / std, float32."""
@@ -52,12 +62,11 @@ class Images:
         std = torch.tensor(self.std).reshape(1, -1, 1, 1)
         return (images_NCHW.float() / 255 - mean) / std
 
-    def _augmented(self, images_BCHW: Tensor, rng: np.random.Generator) -> Tensor:
+    def _augmented(self, images_BCHW: Tensor, shift: int, rng: np.random.Generator) -> Tensor:
         batch, _, height, width = images_BCHW.shape
-        pad = self.crop_padding
-        if pad:
-            rows_BH = _shifted(rng.integers(-pad, pad + 1, batch), height)
-            columns_BW = _shifted(rng.integers(-pad, pad + 1, batch), width)
+        if shift:
+            rows_BH = _shifted(rng.integers(-shift, shift + 1, batch), height)
+            columns_BW = _shifted(rng.integers(-shift, shift + 1, batch), width)
             which = torch.arange(batch)[:, None, None]
             cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
             images_BCHW = cropped.permute(0, 3, 1, 2)

@@ -20,6 +20,10 @@ from supernets.tasks._base import losses_of
 from supernets.team import AbstractBatches, Losses, State
 from supernets.train import TrainPlan
 
+MANY_PASSES, SHARED_BY = 20, 4
+"""Passes over the images, as one network sees them, from which on these must be shifted as far as
+they may be; and how many different members share the passes of a supernet's training."""
+
 
 @final
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class SupernetBatches(AbstractBatches):
         plan, share_done = self.plan, self.share_done
         if share_done is None:
             share_done = turn // plan.shards / plan.steps
-        images_BCHW, labels_B = _laid_out(images.batch(turn, plan.batch_size, plan.seed), plan)
+        images_BCHW, labels_B = _batch(images, plan, turn, shared_by=SHARED_BY)
         context = Context(
             supernet=network,
             plan=plan,
@@ -89,7 +93,7 @@ class AloneBatches(AbstractBatches):
     ) -> tuple[Losses, State]:
         """Adds gradients; the one loss."""
         plan = self.plan
-        images_BCHW, labels_B = _laid_out(images.batch(turn, plan.batch_size, plan.seed), plan)
+        images_BCHW, labels_B = _batch(images, plan, turn)
         with autocast(plan.precision):
             logits_BK = network(images_BCHW)
         losses = losses_of(images.task)
@@ -103,8 +107,13 @@ class AloneBatches(AbstractBatches):
         return [("network", float(loss.detach()))], {}
 
 
-def _laid_out(batch: tuple[Tensor, Tensor], plan: TrainPlan) -> tuple[Tensor, Tensor]:
-    images_BCHW, labels_B = batch
+def _batch(
+    images: Images, plan: TrainPlan, turn: int, *, shared_by: int = 1
+) -> tuple[Tensor, Tensor]:
+    passes = plan.steps * plan.images_per_step / len(images.labels_N) / shared_by
+    images_BCHW, labels_B = images.batch(
+        turn, plan.batch_size, plan.seed, is_shift_halved=passes < MANY_PASSES
+    )
     if plan.channels_last:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
     return images_BCHW, labels_B

@@ -167,7 +167,7 @@ def _data_set(
         mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
         can_flip=True,
-        crop_padding=facts["resolution"] // 16,
+        crop_padding=facts["resolution"] // 8,
         resize=facts["resize"],
         note=facts["note"],
         train=train,

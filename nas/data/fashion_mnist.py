@@ -59,7 +59,7 @@ class FashionMnist(AbstractData):
             "fashion-mnist",
             CLASSES,
             can_flip=True,
-            crop_padding=size // 16,
+            crop_padding=size // 14,
             resize=resize_rule(RESOLUTION, size),
             train=published.between(NUM_SEARCH_IMAGES, None),
             search=published.take(NUM_SEARCH_IMAGES),

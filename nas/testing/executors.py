@@ -19,11 +19,12 @@ from nas.executors import EXECUTORS, AbstractExecutor, Scoring
 from nas.prepare.plan import PhasePlan
 from nas.prepare.reopen import Trained
 from nas.problem.problem import Objective, Problem
-from nas.run.config import TYPE_NAMES, Config
+from nas.run.config import Config
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
 from nas.search import score_candidates
 from nas.system.reporter import Silent
+from nas.system.typed import TYPE_NAMES
 from nas.testing._expect import refused, require
 from nas.testing._spaces import random_supernet
 from search_spaces import Candidate, load_space
@@ -124,7 +125,7 @@ def _records(name: str) -> bytes:
     assert space.costs is not None
     problem = Problem(
         space=space,
-        objectives=(Objective.of("log_loss"), Objective.of("macs")),
+        objectives=(Objective("log_loss", "minimize"), Objective("macs", "minimize")),
         model=space.costs,
     )
     config = Config(space="toy", controller=CONTROLLER, executor=name, workers=WORKERS)

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from search_spaces import SearchSpace, UserError
 from supernets import train as training
@@ -15,6 +17,7 @@ from supernets.checkpoint import read_tensors, write_tensors
 from supernets.images import Images
 from supernets.methods._lessons import LARGEST, AbstractLessons, Lesson
 from supernets.methods.sandwich import Sandwich
+from supernets.network import PlainNetwork
 from supernets.steps import AloneBatches, SupernetBatches
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
@@ -403,12 +406,13 @@ def coloured(**options: object) -> Images:
     )
 
 
-def test_crops_are_shifts_of_the_mirrored_image_by_at_most_the_padding() -> None:
-    images = coloured(crop_padding=2)
+@pytest.mark.parametrize("crop_padding", [2, 3, 4])
+def test_crops_are_shifts_of_the_mirrored_image_by_at_most_two_pixels(crop_padding: int) -> None:
+    images = coloured(crop_padding=crop_padding)
     padded = torch.nn.functional.pad(images.images_NCHW, (2, 2, 2, 2), mode="reflect").float() / 255
     found: set[tuple[int, int]] = set()
     for step in range(12):
-        crops, labels = images.batch(step, 6, 0)
+        crops, labels = images.batch(step, 6, 0, is_shift_halved=crop_padding > 2)
         for crop, label in zip(crops, labels, strict=True):
             shifts = [
                 (y, x)
@@ -419,6 +423,33 @@ def test_crops_are_shifts_of_the_mirrored_image_by_at_most_the_padding() -> None
             assert len(shifts) == 1
             found.update(shifts)
     assert {y for y, _ in found} == {x for _, x in found} == set(range(5))
+
+
+class Asked(Images):
+    """Remembers how its batches are asked for."""
+
+    def batch(self, *arguments: Any, is_shift_halved: bool = False) -> tuple[Tensor, Tensor]:
+        halved.append(is_shift_halved)
+        return super().batch(*arguments, is_shift_halved=is_shift_halved)
+
+
+halved: list[bool] = []
+
+
+@pytest.mark.parametrize(
+    ("steps", "alone", "shared"), [(1, True, True), (160, False, True), (640, False, False)]
+)
+def test_images_that_are_seen_often_are_shifted_as_far_as_they_may_be(
+    space: SearchSpace, images: Images, steps: int, alone: bool, shared: bool
+) -> None:
+    """64 images in batches of 8: 160 steps are 20 passes over them."""
+    asked = Asked(**vars(images))
+    halved.clear()
+    plan = replace(PLAN, steps=steps, shards=1)
+    encoding = (0,) * len(space.choices)
+    AloneBatches(plan)(PlainNetwork(space.slots(encoding)), asked, 0, {})
+    SupernetBatches(plan, Plain(encoding))(Supernet(space), asked, 0, {})
+    assert halved == [alone, shared]
 
 
 @pytest.mark.parametrize("can_flip", [False, True])

@@ -62,7 +62,7 @@ def test_class_folders_are_dealt_out_in_their_shares(
     assert np.bincount(data.test.labels_N).tolist() == [3, 6]
     assert np.bincount(data.train.labels_N).tolist() == [15, 30]
     assert data.note == "no test split: 9 images of train are held out for it"
-    assert (data.can_flip, data.crop_padding, data.resize) == (True, 1, "none")
+    assert (data.can_flip, data.crop_padding, data.resize) == (True, 2, "none")
     expected = {
         np.asarray(Image.open(file)).transpose(2, 0, 1).tobytes(): file.parent.name
         for file in (tmp_path / "pets").rglob("*.png")
