@@ -224,7 +224,9 @@ def test_plug_ins_of_a_sweep_are_those_of_all_its_searches(plugins: Path, tmp_pa
 
 def test_plug_ins_of_a_configuration_file_may_be_named_in_it(plugins: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text(f"plugins = [{json.dumps(str(plugins / 'gratings.py'))}]\ndata = 'gratings'\n")
+    file.write_text(
+        f"plugins = [{json.dumps(str(plugins / 'gratings.py'))}]\nspace = 'toy'\ndata = 'gratings'\n"
+    )
     done = nas("search", "--config", file, "--out", tmp_path / "run", "--budget", "1kFLOPs")
     assert done.returncode == 2
     assert "no network of this space is that small" in done.stderr

@@ -158,7 +158,9 @@ def test_the_run_directory_has_every_file_that_its_description_names(run: Path) 
     found = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     assert found >= FILES
     kinds = {"measurements", "timings", "answers", "front", "references"}
-    assert {name.split("/")[0] for name in found - FILES} - {".lock", ".lock_holder"} == kinds
+    off_the_front = {"finalists"}  # of a finalist that another one turned out to dominate
+    others = {name.split("/")[0] for name in found - FILES} - {".lock", ".lock_holder"}
+    assert kinds <= others <= kinds | off_the_front
     for line in lines(run / "trials.jsonl"):
         assert f"measurements/{line['key']}.json" in found
     for folder, card in cards(run).items():
