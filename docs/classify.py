@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 
 folder, photo = Path(sys.argv[1]), sys.argv[2]
 card = json.loads((folder / "card.json").read_text())
+if "task" in card:
+    sys.exit(f"the card is of task '{card['task']}', and only classes are named here")
 rule = card["input"]
 side = rule["shape"][-1]
 

@@ -100,6 +100,7 @@ def identity(run: RunTables) -> Mapping[str, str]:
         "data": member.data or str(run.config.get("data", "")),
         "resolution": f"{side} px",
         "classes": f"{len(member.classes)}: {', '.join(member.classes)}",
+        "task": f"{run.task.loss.title} and {run.task.shown.title}",
         "images of the search split": str(deployed.search.total),
         "images of the test split": str(deployed.test.total),
         "normalisation of the images": f"mean {image.get('mean')}, std {image.get('std')}",

@@ -20,7 +20,10 @@ from search_spaces import DEFAULT_TASK, AbstractTask, UserError, task_of
 
 FINISHED, FAILED, OPEN, UNREADABLE = STATUSES = ("finished", "failed", "open", "unreadable")
 SEED = "seed"
-SAME = ("data", "resolution", "target", "classes", "threads of the target", "batch of the target")
+SAME = (
+    *("data", "resolution", "target", "classes", "task"),
+    *("threads of the target", "batch of the target"),
+)
 NUM_NAMED = 3  # of SAME, that every group's name has
 LONGEST_WORD = 40
 

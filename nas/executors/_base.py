@@ -124,6 +124,11 @@ def make_executor(config: Config) -> AbstractExecutor:
             f"ray_address is '{config.ray_address}', and executor '{config.executor}' does not use "
             "Ray. Give --executor ray, or leave out --ray-address."
         )
+    if config.workers and "workers" not in names:
+        raise UserError(
+            f"workers is {config.workers}, and executor '{config.executor}' does not ask how many. "
+            "Leave out --workers, or give another --executor."
+        )
     flags = {name: getattr(config, name) for name in ("workers", "ray_address") if name in names}
     if cls.is_local and "workers" in names:
         flags["workers"] = config.workers or config.threads

@@ -6,8 +6,8 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `input`: `x = (image / scale - mean) / std`, with `image` the uint8 pixels, laid out as `layout`
   says; `mean` and `std` have one number per channel; `resize` says how other sizes are brought to
   `shape`.
-- `classes`: names, in the order of the output "logits" (batch, classes).
-- `task`: what is learnt; only where it is not classification.
+- `classes`: names, in the order of the output "logits" (batch, outputs) in classification.
+- `task`: what is learnt, and so what the outputs are; only where it is not classification.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own).

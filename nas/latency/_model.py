@@ -90,7 +90,8 @@ class LatencyModel:
         self.slopes = {name: tuple(values) for name, values in slopes.items()}
         self.mixed_slopes = tuple(mixed_slopes)
         self.change_ms, self.overhead_ms = change_ms, overhead_ms
-        self.context_ms = {name: context_ms[name] for name in TARGETS.get(target).context_terms}
+        terms = TARGETS.get(target).context_terms
+        self.context_ms = {name: context_ms.get(name, 0.0) for name in terms}
         self._sums = Additive(space.tables, self._slot_terms, ("own", "integer", "if_mixed"))
 
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
@@ -131,7 +132,7 @@ class LatencyModel:
 
     @staticmethod
     def from_json(document: Mapping[str, Any], space: SearchSpace) -> "LatencyModel":
-        """The inverse of `to_json`; documents of older versions have no `context_ms`."""
+        """The inverse of `to_json`; what a document does not say of a term is 0."""
         names = ("target", "slopes", "mixed_slopes", "change_ms", "overhead_ms")
         known = {name: document[name] for name in names}
         model = LatencyModel(space, **known, context_ms=document.get("context_ms", {}))

@@ -70,11 +70,11 @@ def measure_rows(
                         export_random(slots, file, artefact)
                     else:
                         export_nothing(file)
-            *timings, beside = timer(files, processes=PROCESSES, budget_s=BATCH_BUDGET_S)
-        if isinstance(beside, CandidateError):
+            *timings, beside = _timed(timer, files, BATCH_BUDGET_S)
+        if not isinstance(beside, Timing):
             raise RuntimeError(f"the latency profile's anchor cannot be timed: {beside}")
         for (name, slots, encoding, is_held_out), timing in zip(batch, timings, strict=True):
-            if isinstance(timing, CandidateError):
+            if not isinstance(timing, Timing):
                 continue
             alone = slots[0] if slots and encoding is None else None
             latency_ms = beside.median_ms * _ratio(timing, beside)
@@ -83,6 +83,16 @@ def measure_rows(
             rows.append(row)
         progress(len(jobs) - len(waiting) + start + len(batch), len(jobs))
     return rows
+
+
+def _timed(
+    timer: Timer, files: Sequence[Path], budget_s: float
+) -> list[Timing | CandidateError | None]:
+    """The timings of those files that are there; None of the others."""
+    there = [file for file in files if file.exists()]
+    timings = timer(there, processes=PROCESSES, budget_s=budget_s) if there else []
+    found = dict(zip(there, timings, strict=True))
+    return [found.get(file) for file in files]
 
 
 def middle_network(space: SearchSpace, networks: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -109,7 +119,7 @@ def time_networks(
         for encoding, file in zip(encodings, files, strict=True):
             with suppress(CandidateError):
                 export_random(space.slots(encoding), file, artefact)
-        timings = timer(files, processes=PROCESSES, budget_s=2.0)
+        timings = _timed(timer, files, 2.0)
     return [timing for timing in timings if isinstance(timing, Timing)]
 
 

@@ -18,7 +18,7 @@ from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config, differences
 from nas.run.directory import WEIGHTS, Run
 from nas.system.reporter import Reporter
-from nas.targets import TARGETS, Timer
+from nas.targets import TARGETS, AbstractDevice, Timer
 from search_spaces import (
     DEFAULT_TASK,
     FORMATS,
@@ -30,6 +30,7 @@ from search_spaces import (
     task_of,
 )
 from supernets.methods._base import METHODS
+from supernets.tasks._base import losses_of
 
 COSTS = ("latency_ms", "size_bytes")
 """To be minimised, beside the loss of the task."""
@@ -61,6 +62,7 @@ def prepare(
         return space, limits
 
     data = read_data(config, reporter, accept=possible)
+    losses_of(data.task)
     return data, *possible(data.resolution, data.channels, data.num_outputs)
 
 
@@ -141,9 +143,16 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
     """
     check_precisions(config.precision)
     check_settings(config)
-    TARGETS.get(config.target)().describe()
+    target = TARGETS.get(config.target)()
+    if not isinstance(target, AbstractDevice) and not hasattr(target, "prepare"):
+        raise UserError(
+            f"target '{config.target}' says neither how a file becomes a call nor how files are "
+            "timed. Derive it from AbstractRuntime or AbstractDevice of nas.targets."
+        )
+    target.describe()
     check_kernels(config)
     space = load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
+    space = space.with_policy(config.precision, config.sparsity)
     method = METHODS.get(config.method)
     method(**config.settings_of(method), space=space)
     weights = Path(config.supernet) / WEIGHTS

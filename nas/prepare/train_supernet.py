@@ -123,7 +123,8 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
     if supernet.space is not problem.space:
         space = supernet.space
-        problem = make_problem(space, limits, LatencyModel.from_json(model.to_json(), space))
+        predicts = LatencyModel.from_json(model.to_json(), space)
+        problem = make_problem(space, limits, predicts, task=data.task)
     return Begun(run=run, data=data, problem=problem, train_plan=train_plan, supernet=supernet)
 
 

@@ -17,7 +17,15 @@ from nas.targets import ONNX, TARGETS, AbstractDevice, AbstractRuntime, Abstract
 from nas.targets._worker import Samples, time_calls
 from nas.testing._drawn import signature
 from nas.testing._expect import refused, require
-from search_spaces import FULL_PRECISION, CandidateError, Options, Shape, Slot, format_of
+from search_spaces import (
+    FULL_PRECISION,
+    CandidateError,
+    Options,
+    Shape,
+    Slot,
+    format_of,
+    load_space,
+)
 
 BUSY_MS = 2.0
 
@@ -36,6 +44,18 @@ def check_full_precision_runs_on_it(name: str) -> None:
     """It has the kernels for networks in full precision."""
     lacking = format_of(FULL_PRECISION).kernels - _target(name).kernels
     require(not lacking, f"it has no kernels {', '.join(sorted(lacking))}")
+
+
+def check_its_own_terms_are_amounts_of_every_network(name: str) -> None:
+    """What it says networks pay for is a number of at least 0 for every one of several."""
+    space = load_space("toy", resolution=16, channels=1, num_classes=10)
+    space = space.with_policy((FULL_PRECISION,), (0.0,))
+    encodings_NC = np.array([[k % n for n in space.cardinalities] for k in range(3)])
+    for term, units in _target(name).context_terms.items():
+        found_N = np.asarray(units(space, encodings_NC))
+        require(found_N.shape == (3,), f"of 3 networks, '{term}' has the shape {found_N.shape}")
+        is_amount = bool(np.isfinite(found_N).all() and (found_N >= 0).all())
+        require(is_amount, f"'{term}' is {found_N.tolist()}")
 
 
 def check_an_added_wait_is_what_the_timing_grows_by(name: str) -> None:
@@ -120,6 +140,7 @@ def check_a_model_of_one_batch_size_is_refused_for_another(name: str) -> None:
 CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_says_what_it_is,
     check_full_precision_runs_on_it,
+    check_its_own_terms_are_amounts_of_every_network,
     check_an_added_wait_is_what_the_timing_grows_by,
     check_the_file_stays_as_it_is,
     check_integer_kernels_are_found_in_a_quantized_network_only,
@@ -158,10 +179,13 @@ def _run(target: AbstractTarget, file: Path) -> None:
         target.prepare(file, threads=1, batch=2)()
         return
     assert isinstance(target, AbstractDevice)
-    (found,) = target.time([file], threads=1, processes=1)
-    if isinstance(found, CandidateError):
-        raise found
-    require(found.median_ms > 0, f"its latency is {found.median_ms} ms")
+    found = target.time([file, file], threads=1, processes=2)
+    for timing in found:
+        if isinstance(timing, CandidateError):
+            raise timing
+        require(timing.median_ms > 0, f"its latency is {timing.median_ms} ms")
+        numbers = len(timing.process_medians_ms)
+        require(numbers == 2, f"a file that is timed twice has {numbers} medians")
 
 
 @contextmanager
