@@ -41,6 +41,7 @@ from nas.system.reporter import Reporter
 from search_spaces import SearchSpace
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
+from supernets.methods._base import remaining_of
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import TrainPlan, train
@@ -165,6 +166,7 @@ def trained_supernet(
             supernet.rank(train_plan.criterion)
 
     method = make_method(config, problem, train_plan)
+    remaining_of(method, method.initial_state())  # what cannot be kept is refused now
     kept = train(
         supernet,
         training_images(data),
@@ -175,7 +177,8 @@ def trained_supernet(
         before_step=before_step,
         **shared_cores(train_plan),
     )
-    remaining = method.remaining(kept)
+    remaining = remaining_of(method, kept)
+    (run.path / TRAINED_SPACE).unlink(missing_ok=True)
     if remaining != space:
         supernet = supernet.restricted(remaining)
         write_json(run.path / TRAINED_SPACE, remaining.to_json())

@@ -21,7 +21,7 @@ from nas.testing._tensors import noise
 from search_spaces import SearchSpace, Signature, Slot, load_space
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
-from supernets.methods._base import GIVEN, METHODS, AbstractMethod
+from supernets.methods._base import GIVEN, METHODS, AbstractMethod, remaining_of
 from supernets.steps import SupernetBatches
 from supernets.supernet import ElasticSlot, Supernet, weights_name
 from supernets.train import CHECKPOINT_FILE, Progress, TrainPlan, train, turns_of
@@ -62,6 +62,11 @@ def check_phases_divide_the_training(method: AbstractMethod) -> None:
         begins[0] == 0.0 and begins == sorted(begins),
         f"phases begin at {method.phases}; the first must begin at 0, and all before 1",
     )
+
+
+def check_what_remains_is_part_of_its_space(method: AbstractMethod) -> None:
+    """What it leaves to a search is part of its space, and has networks that are not pruned."""
+    remaining_of(method, method.initial_state())
 
 
 def check_further_fields_are_settings(method: AbstractMethod) -> None:
@@ -155,6 +160,7 @@ OF_BATCHES: tuple[Callable[[AbstractMethod], None], ...] = (
 OF_FIELDS: tuple[Callable[[AbstractMethod], None], ...] = (
     check_members_are_of_the_space,
     check_phases_divide_the_training,
+    check_what_remains_is_part_of_its_space,
     check_further_fields_are_settings,
 )
 """Of registered methods, which training makes from their name and `--set`."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from search_spaces import Registry, SearchSpace
+from search_spaces import Registry, SearchSpace, UserError
 from supernets.context import Context
 from supernets.team import Losses, State
 
@@ -62,9 +62,32 @@ class AbstractMethod(ABC):
         """What of the space is trained to the end: all that a search is offered.
 
         Args:
-            state: After the last step.
+            state: After the last step, or the initial one.
+
+        Returns:
+            The space, or what is left without some options; networks that are not pruned are.
         """
         return self.space
 
 
 METHODS = Registry("supernets.methods", "training method", AbstractMethod)
+
+
+def remaining_of(method: AbstractMethod, state: State) -> SearchSpace:
+    """What a method leaves of its space.
+
+    Raises:
+        UserError: If that is no part of the space that has networks which are not pruned.
+    """
+    remaining = method.remaining(state)
+    whole = {choice.name: choice.options for choice in method.space.choices}
+    for choice in remaining.choices:
+        given_up = [option for option in whole.get(choice.name, ()) if option not in choice.options]
+        is_unpruned_kept = 0.0 not in given_up or not choice.name.endswith("sparsity")
+        if not set(choice.options) <= set(whole.get(choice.name, ())) or not is_unpruned_kept:
+            raise UserError(
+                f"training method {type(method).__name__} leaves {list(choice.options)} of "
+                f"'{choice.name}', which offers {list(whole.get(choice.name, ()))}. What remains "
+                "must be some of these, and 0 of a sparsity."
+            )
+    return remaining

@@ -16,7 +16,7 @@ from typing import final
 
 import numpy as np
 
-from search_spaces import SearchSpace, UserError, check_ranges
+from search_spaces import SearchSpace, check_ranges
 from supernets.context import Context
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.methods._evidence import LOOKS, Evidence
@@ -56,13 +56,6 @@ class Shrinking(AbstractMethod):
         where = "training method 'shrinking'"
         ranges = {"certainty": (0.5, 0.9999), "margin": (0.0, 1.0), "evidence_from": (0.0, 0.9)}
         check_ranges(self, where, **ranges)
-        for column in self.space.columns("sparsity"):
-            choice = self.space.choices[column]
-            if 0.0 not in choice.options:
-                raise UserError(
-                    f"{where}: '{choice.name}' offers {list(choice.options)}. What remains needs "
-                    "networks that are not pruned. Add 0 to --sparsity, or use another method."
-                )
 
     def initial_state(self) -> State:
         """No evidence; every option is trained."""
@@ -88,12 +81,12 @@ class Shrinking(AbstractMethod):
             if "loss" in report:
                 features = report["features"] if counts else None
                 state = self._evidence.with_loss(state, float(report["loss"]), features)
-        due = LOOKS * (share_done - self.evidence_from) / (1.0 - self.evidence_from)
+        due = (LOOKS + 1) * (share_done - self.evidence_from) / (1.0 - self.evidence_from)
         if due < state["looks"][0] + 1:
             return state
-        trained = state["trained"] & ~self._evidence.losers(state)
-        if not self._is_possible(trained):
-            trained = state["trained"]
+        losers, trained = self._evidence.losers(state), state["trained"]
+        if losers.any() and self._is_possible(trained & ~losers):
+            trained = trained & ~losers
         return {**state, "trained": trained, "looks": state["looks"] + 1}
 
     def remaining(self, state: State) -> SearchSpace:
@@ -104,7 +97,10 @@ class Shrinking(AbstractMethod):
         return self.space.restricted(kept) if kept else self.space
 
     def _is_possible(self, trained: np.ndarray) -> bool:
-        """Whether small members with these options only are within the limits."""
+        """Whether small members of these options are within the limits, and unpruned ones are."""
+        sparsities = [self.space.choices[c].options for c in self.space.columns("sparsity")]
+        if any(0.0 not in options for options in sparsities):
+            return False
         if self.is_within is None:
             return True
         members, unused = self._members(trained), np.random.default_rng(0)

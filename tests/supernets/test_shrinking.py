@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from search_spaces import SearchSpace, UserError
+from search_spaces import SearchSpace
 from supernets.methods._evidence import LOOKS, Evidence
 from supernets.methods.shrinking import Shrinking
 from supernets.supernet import Supernet
@@ -114,7 +114,7 @@ def test_looks_are_few_and_what_lost_stays_out(
     assert method.remaining(state) is space
     for step in range(200):
         state = method.fold(state, [report(step / 200)] * 2)
-    assert len(asked) == state["looks"][0] == LOOKS - 1
+    assert len(asked) == state["looks"][0] == LOOKS
     assert state["trained"].tolist() == [False] + [True] * (len(state["trained"]) - 1)
     remaining = method.remaining(state)
     assert sum(remaining.cardinalities) < sum(space.cardinalities)
@@ -165,9 +165,13 @@ def test_members_have_no_option_that_has_lost(space: SearchSpace) -> None:
         assert set(rows[:, column]) == set(kept), space.choices[column].name
 
 
-def test_networks_that_are_not_pruned_must_remain(space: SearchSpace) -> None:
-    with pytest.raises(UserError, match=r"sparsity' offers \[0.5\].*Add 0 to --sparsity"):
-        Shrinking(space=space.with_policy(("fp32",), (0.5,)))
+def test_nobody_loses_where_all_networks_are_pruned(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a budget has trimmed unpruned stages away."""
+    method = Shrinking(space=space.with_policy(("fp32",), (0.5,)))
+    monkeypatch.setattr(Evidence, "losers", lambda _, state: np.arange(len(state["trained"])) == 0)
+    assert method.fold(method.initial_state(), [report(0.9)])["trained"].all()
 
 
 @torch.no_grad()
