@@ -112,9 +112,9 @@ def announce(document: Mapping[str, Any], reporter: Reporter, *, is_trained: boo
             reporter.note(f"budget {row['text']} does not bind: the largest network has {largest}")
     if is_trained:
         return
-    steps = document["steps"]
+    steps, images = document["steps"], document["batch_size"] * document["shards"]
     reporter.note(
-        f"plan: {steps} training steps of {document['batch_size']} images "
+        f"plan: {steps} training steps of {images} images "
         f"({document['precision']}{', channels last' if document['channels_last'] else ''})"
     )
     if steps < FEW_STEPS:
