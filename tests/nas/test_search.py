@@ -397,7 +397,13 @@ def test_a_trained_supernet_is_used_and_kept(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_three_times_ends_as_if_never_interrupted(tmp_path: Path) -> None:
+def test_killed_three_times_ends_as_if_never_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorter = {"--trials 16": "--trials 8", "steps=120": "steps=60", "finetune_s=4": "finetune_s=2"}
+    for long, short in shorter.items():
+        assert long in resume.SEARCH
+        monkeypatch.setattr(resume, "SEARCH", resume.SEARCH.replace(long, short))
     killed, whole = tmp_path / "killed" / "run", tmp_path / "whole" / "run"
     kills = list(resume.killed_search(killed, 3, seed=1))
     final = resume.records(killed)
