@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -89,11 +90,15 @@ CHECKS: tuple[Callable[[str], None], ...] = (
 
 
 def _made(name: str) -> AbstractExecutor:
-    cls = EXECUTORS.get(name)
-    names = {field.name for field in dataclasses.fields(cls)}
-    executor = cls(**({"workers": WORKERS} if "workers" in names else {}))
+    executor = EXECUTORS.get(name)(**_workers(name))
     assert isinstance(executor, AbstractExecutor)
     return executor
+
+
+def _workers(name: str) -> dict[str, Any]:
+    """How many an executor is asked for, if it asks."""
+    names = {field.name for field in dataclasses.fields(EXECUTORS.get(name))}
+    return {"workers": WORKERS} if "workers" in names else {}
 
 
 @functools.cache
@@ -128,7 +133,7 @@ def _records(name: str) -> bytes:
         objectives=(Objective("log_loss", "minimize"), Objective("macs", "minimize")),
         model=space.costs,
     )
-    config = Config(space="toy", controller=CONTROLLER, executor=name, workers=WORKERS)
+    config = Config(space="toy", controller=CONTROLLER, executor=name, **_workers(name))
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         run = Run.open(Path(folder, "run"), config)
         trained = Trained(

@@ -55,6 +55,7 @@ def nas(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_timing_processes")
 def test_a_search_with_an_operator_a_controller_a_task_and_a_target_from_outside(
     plugins: Path, tmp_path: Path

@@ -112,6 +112,7 @@ def test_a_score_that_is_stuck_twice_is_a_failure(executor: Ray, trained: Traine
     assert found[candidate.key].failure == reason
 
 
+@pytest.mark.slow
 def test_a_node_that_is_removed_costs_nothing(
     cluster: Any, executor: Ray, trained: Trained
 ) -> None:
