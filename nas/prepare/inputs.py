@@ -152,7 +152,6 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
     target.describe()
     check_kernels(config)
     space = load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
-    space = space.with_policy(config.precision, config.sparsity)
     method = METHODS.get(config.method)
     method(**config.settings_of(method), space=space)
     weights = Path(config.supernet) / WEIGHTS

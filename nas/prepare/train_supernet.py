@@ -105,8 +105,12 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         model = profile(run, as_begun(out, config), space, limits, timer, reporter)
     limit_facts = limit_rows(user_limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, config, space, limits, model, reporter)
-    predicts = LatencyModel.from_json(model.to_json(), space)
-    problem = make_problem(space, limits, predicts, task=data.task)
+
+    def asked_of(part: SearchSpace) -> Problem:
+        predicts = LatencyModel.from_json(model.to_json(), part)
+        return make_problem(part, limits, predicts, task=data.task)
+
+    problem = asked_of(space)
     with run.phase("plan"):
         document = run.decided(
             "plan.json",
@@ -123,9 +127,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     with run.phase("train"):
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
     if supernet.space is not problem.space:
-        space = supernet.space
-        predicts = LatencyModel.from_json(model.to_json(), space)
-        problem = make_problem(space, limits, predicts, task=data.task)
+        problem = asked_of(supernet.space)
     return Begun(run=run, data=data, problem=problem, train_plan=train_plan, supernet=supernet)
 
 
