@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from nas.problem.trial import Score
 from nas.run.config import Config
 from nas.system.environment import num_cores
-from nas.targets import TARGETS, AbstractDevice, Timer, measure
+from nas.targets import TARGETS, AbstractDevice, Timer, TimesFiles, measure
 from search_spaces import Candidate, Registry, UserError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class AbstractExecutor(ABC):
     def session(self, scoring: Scoring) -> AbstractContextManager[Session]:
         """Ready to score; at its end nothing that it started runs any more."""
 
-    def timer(self, target: str, threads: int) -> Timer:
+    def timer(self, target: str, threads: int) -> TimesFiles:
         """Times files on a machine where none of this executor's scores runs meanwhile.
 
         Args:
@@ -140,5 +140,7 @@ def make_timer(config: Config) -> Timer:
     """What times files on the target that the configuration names, beside no score."""
     target = TARGETS.get(config.target)()
     if isinstance(target, AbstractDevice):
-        return partial(target.time, threads=config.timing_threads)
-    return make_executor(config).timer(config.target, config.timing_threads)
+        times_files: TimesFiles = partial(target.time, threads=config.timing_threads)
+    else:
+        times_files = make_executor(config).timer(config.target, config.timing_threads)
+    return Timer(times_files, target.artefact)

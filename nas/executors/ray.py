@@ -20,7 +20,7 @@ from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Scoring, Ses
 from nas.problem.trial import Score
 from nas.scoring.scorer import CALIBRATION_IMAGES
 from nas.system.environment import num_cores
-from nas.targets import Timer, Timing
+from nas.targets import TimesFiles, Timing
 from search_spaces import Candidate, CandidateError, UserError, loaded_plugins
 
 
@@ -82,7 +82,7 @@ class Ray(AbstractExecutor):
             finally:
                 tasks.cancel()
 
-    def timer(self, target: str, threads: int) -> Timer:
+    def timer(self, target: str, threads: int) -> TimesFiles:
         """See `AbstractExecutor.timer`."""
         here = super().timer(target, threads)
         return partial(_timed, self, here, target, threads) if self.ray_address else here
@@ -176,13 +176,13 @@ class _Tasks:
 
 def _timed(
     executor: Ray,
-    here: Timer,
+    here: TimesFiles,
     target: str,
     threads: int,
     files: Sequence[Path],
     **options: Any,
 ) -> list[Timing | CandidateError]:
-    """Files timed where nothing else runs; see `Timer`.
+    """Files timed where nothing else runs; see `TimesFiles`.
 
     On a node that carries the target's resource, or else on this machine: as a task that takes all
     cores of the node, so that it waits for scores there, and they for it.

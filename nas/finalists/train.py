@@ -25,7 +25,6 @@ from nas.problem.trial import Trial
 from nas.standalone.beside import Job, num_beside, shown_by, train_beside
 from nas.system.files import understood
 from nas.system.reporter import Reporter, Silent
-from nas.targets import TARGETS
 from search_spaces import Candidate
 from supernets.train import TrainPlan
 
@@ -243,12 +242,11 @@ def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:
     problem = trained.problem
     limit = next((limit for limit in problem.limits if limit.metric == "latency_ms"), None)
     timer = make_timer(trained.config)
-    artefact = TARGETS.get(trained.config.target).artefact
 
     def misses(trial: Trial) -> bool:
         if limit is None or trial.predicted["latency_ms"] <= SURELY_WITHIN * limit.max:
             return False
-        timings = time_networks(problem.space, [trial.candidate.encoding], timer, artefact)
+        timings = time_networks(problem.space, [trial.candidate.encoding], timer)
         return not timings or timings[0].median_ms > limit.max
 
     return misses

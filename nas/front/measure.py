@@ -25,7 +25,7 @@ from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
-from nas.targets import TARGETS, Artefact, Timer, Timing
+from nas.targets import Artefact, Timer, Timing
 from search_spaces import Candidate, CandidateError, task_in
 
 
@@ -72,14 +72,14 @@ class Exporter:
             progress(f"exporting {entries[i].key}")
             try:
                 answers = self._answers(entries[i])
-                export(entries[i], folders[i], answers, self.scorer, self.artefact)
+                export(entries[i], folders[i], answers, self.scorer, self.timer.artefact)
             except CandidateError as error:
                 failures[i] = error
         waiting = [i for i in waiting if i not in failures]
         chosen = range(len(entries)) if self.times_again else waiting
         call = call_of([e.key for e in entries]) if self.times_again else ""
         able = [folders[i] for i in chosen if i not in failures]
-        timings = timed(self.run, able, call, self.timer, self.artefact, progress)
+        timings = timed(self.run, able, call, self.timer, progress)
         new = [i for i in waiting if i not in failures]
         for i, card in self._verified({i: (entries[i], folders[i]) for i in new}, timings):
             progress(f"verified {entries[i].key}")
@@ -89,7 +89,7 @@ class Exporter:
                 write_card(card, folders[i] / CARD)
         for i in set(chosen).difference(new, failures):
             try:
-                card = _timed_again(read_card(folders[i] / CARD), timings, self.artefact)
+                card = _timed_again(read_card(folders[i] / CARD), timings, self.timer.artefact)
                 write_card(card, folders[i] / CARD)
             except CandidateError as error:
                 failures[i] = error
@@ -112,12 +112,6 @@ class Exporter:
             "params": float(card["params"]),
         }
         return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
-
-    @property
-    def artefact(self) -> Artefact:
-        """What the target takes."""
-        found: Artefact = TARGETS.get(self.target).artefact
-        return found
 
     def has_card(self, entry: Entry) -> bool:
         """Whether the network is measured already."""

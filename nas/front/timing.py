@@ -13,7 +13,7 @@ from pathlib import Path
 from nas.front.folders import onnx_files, timed_file, without_folder
 from nas.run.directory import Run
 from nas.system.files import read_json, understood
-from nas.targets import Artefact, Timer, Timing
+from nas.targets import Timer, Timing
 from search_spaces import CandidateError
 
 TIMING_PROCESSES, SPARE_PROCESSES = 5, 5
@@ -29,7 +29,6 @@ def timed(
     folders: Sequence[Path],
     call: str,
     timer: Timer,
-    artefact: Artefact,
     progress: Callable[[str], None],
 ) -> dict[str, Timing | CandidateError]:
     """Latency of every network of the folders, by "key/file" of the file that was timed.
@@ -39,11 +38,12 @@ def timed(
         folders: Of networks.
         call: As `call_of` names it; "" for the first timing of each file.
         timer: Times files.
-        artefact: What it takes.
         progress: Told that timing begins.
     """
     files = [
-        folder / timed_file(name, artefact) for folder in folders for name in onnx_files(folder)
+        folder / timed_file(name, timer.artefact)
+        for folder in folders
+        for name in onnx_files(folder)
     ]
     waiting = [file for file in files if not (run.path / _record(file, call)).exists()]
     if waiting:

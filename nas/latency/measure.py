@@ -30,7 +30,6 @@ def measure_rows(
     networks: Sequence[tuple[int, ...]],
     *,
     timer: Timer,
-    artefact: Artefact = ONNX,
     known: Sequence[Row],
     record: Callable[[Row], None],
     progress: Callable[[int, int], None] = lambda done, of: None,
@@ -45,14 +44,14 @@ def measure_rows(
         space: Of the networks.
         signatures: Slots to time alone.
         networks: Encodings to time whole.
-        timer: Times files on the target.
-        artefact: What it takes. Without ONNX files nothing says what a call costs by itself.
+        timer: Times files on the target. Without ONNX files nothing says what a call costs by
+            itself.
         known: Rows of an earlier, interrupted call; they are not measured again.
         record: Called with each new row, before this function uses it.
         progress: Called with files done and files in all.
     """
     jobs = _jobs(signatures, networks, space)
-    if artefact != ONNX:
+    if timer.artefact != ONNX:
         jobs = [job for job in jobs if job[0] != OVERHEAD]
     rows = list(known)
     done = {row.name for row in rows}
@@ -62,12 +61,12 @@ def measure_rows(
     for start in range(0, len(waiting), FILES_PER_BATCH):
         batch = waiting[start : start + FILES_PER_BATCH]
         with tempfile.TemporaryDirectory() as folder:
-            files = [Path(folder) / f"{i}{artefact}" for i in range(len(batch) + 1)]
-            export_random(anchor, files[-1], artefact)
+            files = [Path(folder) / f"{i}{timer.artefact}" for i in range(len(batch) + 1)]
+            export_random(anchor, files[-1], timer.artefact)
             for (_, slots, _, _), file in zip(batch, files[:-1], strict=True):
                 with suppress(CandidateError):  # no file, no timing
                     if slots:
-                        export_random(slots, file, artefact)
+                        export_random(slots, file, timer.artefact)
                     else:
                         export_nothing(file)
             *timings, beside = _timed(timer, files, BATCH_BUDGET_S)
@@ -111,14 +110,13 @@ def time_networks(
     space: SearchSpace,
     encodings: Sequence[tuple[int, ...]],
     timer: Timer,
-    artefact: Artefact = ONNX,
 ) -> list[Timing]:
     """The latency of whole networks with random weights; those that cannot run are left out."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / f"{i}{artefact}" for i in range(len(encodings))]
+        files = [Path(folder) / f"{i}{timer.artefact}" for i in range(len(encodings))]
         for encoding, file in zip(encodings, files, strict=True):
             with suppress(CandidateError):
-                export_random(space.slots(encoding), file, artefact)
+                export_random(space.slots(encoding), file, timer.artefact)
         timings = _timed(timer, files, 2.0)
     return [timing for timing in timings if isinstance(timing, Timing)]
 

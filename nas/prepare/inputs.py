@@ -194,11 +194,10 @@ def check_smallest_latency(
     limit = next((limit for limit in limits if limit.metric == "latency_ms"), None)
     if limit is None:
         return
-    artefact = TARGETS.get(config.target).artefact
     fastest = math.inf
     of_all: list[dict[int, int]] = [{}]
     for given in (of_all, [space.with_operator(name) for name in space.operators]):
-        timings = time_networks(space, smallest_networks(space, given), timer, artefact)
+        timings = time_networks(space, smallest_networks(space, given), timer)
         fastest = min([fastest, *(timing.interval_ms[0] for timing in timings)])
         if fastest <= limit.max:
             return

@@ -23,7 +23,7 @@ from nas.run.config import Config
 from nas.run.directory import Run
 from nas.system.files import append_line, read_lines, understood
 from nas.system.reporter import Reporter
-from nas.targets import TARGETS, Timer
+from nas.targets import Timer
 from search_spaces import SearchSpace
 
 POOL = 400
@@ -54,7 +54,6 @@ def profile(
         signatures,
         networks,
         timer=timer,
-        artefact=TARGETS.get(config.target).artefact,
         known=read_lines(path, Row.from_json),
         record=lambda row: append_line(path, row.to_json()),
         progress=lambda done, of: reporter.advance(done, of, "files"),

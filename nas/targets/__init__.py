@@ -9,6 +9,7 @@ from nas.targets._base import (
     AbstractTarget,
     Artefact,
     Timer,
+    TimesFiles,
     Timing,
 )
 from nas.targets._timing import is_tie, measure, timed_together
@@ -22,6 +23,7 @@ __all__ = [
     "AbstractTarget",
     "Artefact",
     "Timer",
+    "TimesFiles",
     "Timing",
     "is_tie",
     "measure",

@@ -105,8 +105,8 @@ class AbstractDevice(AbstractTarget):
 TARGETS = Registry("nas.targets", "target", AbstractTarget)
 
 
-class Timer(Protocol):
-    """Times files on one target: `nas.targets.measure` on this machine, or a device itself."""
+class TimesFiles(Protocol):
+    """`nas.targets.measure` of one target, here or on another machine, or a device's `time`."""
 
     def __call__(
         self,
@@ -117,6 +117,31 @@ class Timer(Protocol):
         budget_s: float | None = None,
     ) -> "list[Timing | CandidateError]":
         """As `nas.targets.measure`."""
+
+
+@final
+@dataclass(frozen=True)
+class Timer:
+    """Times files on one target.
+
+    Attributes:
+        times_files: How.
+        artefact: How the files end that the target takes.
+    """
+
+    times_files: TimesFiles
+    artefact: Artefact = ONNX
+
+    def __call__(
+        self,
+        files: Sequence[Path],
+        *,
+        processes: int,
+        spares: int = 0,
+        budget_s: float | None = None,
+    ) -> "list[Timing | CandidateError]":
+        """As `nas.targets.measure`."""
+        return self.times_files(files, processes=processes, spares=spares, budget_s=budget_s)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from nas.latency import (
 )
 from nas.latency._model import held_out_error
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, kind_of
-from nas.targets import Artefact
+from nas.targets import Artefact, Timer
 from nas.targets import measure as measure_on
 from search_spaces import CandidateError, SearchSpace, Slot, signature_cost
 
@@ -159,7 +159,7 @@ def test_a_network_that_cannot_be_exported_has_no_latency(
 
     monkeypatch.setattr(measure, "export_random", export)
     encodings = [(0,) * len(mini.choices)] * 2
-    found = measure.time_networks(mini, encodings, partial(measure_on, TARGET))
+    found = measure.time_networks(mini, encodings, Timer(partial(measure_on, TARGET)))
     assert len(asked) == 2
     assert len(found) == 1
 

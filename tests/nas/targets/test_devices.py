@@ -88,7 +88,6 @@ def test_a_profile_is_measured_by_the_device_and_learns_what_it_pays_for(
         choose_signatures(space, pool_NC, 4, rng),
         choose_networks(space, pool_NC, 24, rng),
         timer=make_timer(Config(target="board")),
-        artefact=Board.artefact,
         known=(),
         record=recorded.append,
     )
