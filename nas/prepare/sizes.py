@@ -75,11 +75,22 @@ def sizes_of(path: Path) -> Sizes:
         )
 
 
-def sentence(document: Mapping[str, Any], space: SearchSpace, shown: Metric) -> str:
-    """What was decided, for people; `shown` is the metric that is expected."""
+def sentence(
+    document: Mapping[str, Any], space: SearchSpace, limits: Sequence[Limit], shown: Metric
+) -> str:
+    """What was decided, for people.
+
+    Args:
+        document: Of sizes.json.
+        space: Not trimmed.
+        limits: The user's.
+        shown: The metric that is expected.
+    """
     assert space.costs is not None
-    largest = format_value("macs", space.costs.maximum("macs")[0])
-    size = format_value("macs", document["max_macs"]) if document["max_macs"] else largest
+    allowed = [limit.max for limit in limits if limit.metric == "macs"]
+    size = format_value("macs", min([*allowed, space.costs.maximum("macs")[0]]))
+    if document["max_macs"]:
+        size = f"{format_value('macs', document['max_macs'])} of {size}"
     chosen, offered = document["operators"], document["offered"]
     operators = ", ".join(chosen)
     if len(chosen) < len(offered):
@@ -87,4 +98,4 @@ def sentence(document: Mapping[str, Any], space: SearchSpace, shown: Metric) -> 
     expected = document["expected"]
     hope = f"; expected with shared weights: {shown.text(expected, 0)}" if expected else ""
     more = "; more --time offers more" if document["is_less"] else ""
-    return f"sizes: networks up to {size} of {largest}, of {operators}{hope}{more}"
+    return f"sizes: networks up to {size}, of {operators}{hope}{more}"

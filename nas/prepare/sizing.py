@@ -16,6 +16,7 @@ problem: a limit and fewer options. More time offers more of the space.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def decide_sizes(
         reporter.phase("size", "finding the sizes and operators that the time can teach")
     decision = _Decision(run, config, space, limits, data, reporter, is_all)
     document = run.decided(FILE, decision.decide)
-    reporter.note(sentence(document, space, task_of(data.task).shown))
+    reporter.note(sentence(document, space, limits, task_of(data.task).shown))
     return sizes_of(run.path)
 
 
@@ -132,7 +133,7 @@ class _Decision:
         first = Sizes(operators=(ranked[0]["operator"],))
         speeds = self._speeds(first, train_s, str(ranked[0]["precision"]))
         images = {macs: train_s / seconds for macs, seconds in speeds.items()}
-        fitting = [macs for macs, seen in images.items() if seen >= IMAGES_PER_MMAC * macs / 1e6]
+        fitting = [macs for macs, seen in images.items() if seen >= wanted_images(macs)]
         max_macs = max(fitting, default=min(images))
         sizes, seen = self._with_operators(ranked, max_macs, train_s, images[max_macs])
         count = len(sizes.operators)
@@ -191,17 +192,21 @@ class _Decision:
     def _speeds(self, sizes: Sizes, train_s: float, precision: str) -> dict[float, float]:
         """Seconds per image of the supernet's training, by the largest multiply-adds.
 
-        Ends with the first size that the time is clearly too short for.
+        Of the sizes between which the time becomes too short, found by bisection.
         """
         low, high = self._range(sizes)
+        offered = [min(high, max(FIRST_MACS, low * GROWTH**2))]
+        while offered[-1] < high:
+            offered.append(min(high, offered[-1] * GROWTH))
         found: dict[float, float] = {}
-        macs = min(high, max(FIRST_MACS, low * GROWTH**2))
-        while True:
+
+        def is_too_large(macs: float) -> bool:
             capped = self._capped(replace(sizes, max_macs=macs))
             found[macs] = self._seconds_per_image(capped, precision)
-            if macs >= high or found[macs] * IMAGES_PER_MMAC * macs / 1e6 > GROWTH * train_s:
-                return found
-            macs = min(high, macs * GROWTH)
+            return train_s / found[macs] < wanted_images(macs)
+
+        bisect_left(offered, True, key=is_too_large)
+        return dict(sorted(found.items()))
 
     def _range(self, sizes: Sizes) -> tuple[float, float]:
         """Multiply-adds of the smallest network, and of the largest within the limits."""
@@ -241,6 +246,11 @@ class _Decision:
             used = [o for o, n in zip(options, shares, strict=True) if n >= LEAST_USE * len(rows)]
             widths[space.choices[column].name] = int(max(map(float, used)))
         return replace(sizes, widths=widths)
+
+
+def wanted_images(macs: float) -> float:
+    """So many images the supernet's training must see if its largest members are this large."""
+    return IMAGES_PER_MMAC * macs / 1e6
 
 
 def chosen_operators(

@@ -93,13 +93,15 @@ def test_a_users_smaller_limit_stays_the_only_one(given: float, expected: list[f
 
 
 def test_the_note_says_what_was_decided(toy: SearchSpace) -> None:
-    text = sentence(DOCUMENT, toy, TASK.shown)
+    text = sentence(DOCUMENT, toy, [], TASK.shown)
     assert text.startswith("sizes: networks up to 200 kMACs of ")
     assert "of mbconv (1 of 2 operators)" in text
     assert "expected with shared weights: 75%" in text
     assert text.endswith("; more --time offers more")
     everything = {**DOCUMENT, "operators": DOCUMENT["offered"], "max_macs": None, "expected": None}
-    text = sentence({**everything, "is_less": False}, toy, TASK.shown)
+    limits = [Limit("macs", 3e5, text="300kFLOPs")]
+    text = sentence({**everything, "is_less": False}, toy, limits, TASK.shown)
+    assert text.startswith("sizes: networks up to 300 kMACs, of mbconv")
     assert "(" not in text
     assert "expected" not in text
     assert "more" not in text

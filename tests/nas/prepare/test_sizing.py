@@ -15,6 +15,7 @@ from nas.prepare.inputs import prepare
 from nas.prepare.pilot import PILOT
 from nas.prepare.sizes import FILE, Sizes, sentence
 from nas.prepare.sizing import (
+    GROWTH,
     IMAGES_PER_MMAC,
     IMAGES_PER_OPERATOR,
     LEARNING_EXPONENT,
@@ -99,7 +100,7 @@ def no_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pilot_gives(
-    monkeypatch: pytest.MonkeyPatch, log_losses: Mapping[str, float], speeds: dict[float, float]
+    monkeypatch: pytest.MonkeyPatch, log_losses: Mapping[str, float], speeds: Mapping[float, float]
 ) -> None:
     """Pilots and speed tests that cost nothing."""
     monkeypatch.setattr(
@@ -112,8 +113,9 @@ def pilot_gives(
             for name in sorted(operators, key=lambda name: log_losses[name])
         ],
     )  # fmt: skip
-    monkeypatch.setattr(sizing._Decision, "_speeds", lambda *_: speeds)
-    monkeypatch.setattr(sizing._Decision, "_seconds_per_image", lambda *_: min(speeds.values()))
+    if speeds:
+        monkeypatch.setattr(sizing._Decision, "_speeds", lambda *_: speeds)
+        monkeypatch.setattr(sizing._Decision, "_seconds_per_image", lambda *_: min(speeds.values()))
 
 
 def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
@@ -127,7 +129,7 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
     found = decide(reporter=listener)
     document = read_json(tmp_path / "run" / FILE)
     assert listener.phases == ["size"]
-    assert listener.notes == [sentence(document, toy, TASK.shown)]
+    assert listener.notes == [sentence(document, toy, [], TASK.shown)]
     assert document["offered"] == ["mbconv", "window"]
     assert set(document["operators"]) <= set(document["offered"])
     assert document["seconds_per_image"]
@@ -151,6 +153,38 @@ def test_the_pilot_decides_once_and_its_trainings_are_not_repeated(
     monkeypatch.setattr(sizing._Decision, "_speeds", lambda *_: {1e5: 1e-3})
     decide()
     assert files() == before, "a kill after the pilots costs none of them"
+
+
+@pytest.mark.parametrize("enough_up_to", [0.0, 1e5, math.inf])
+def test_the_largest_size_that_sees_enough_images_is_found_in_few_speed_tests(
+    decide: Callable[..., Sizes],
+    toy: SearchSpace,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    enough_up_to: float,
+) -> None:
+    asked: list[float] = []
+
+    def seconds_per_image(_: object, sizes: Sizes, precision: str) -> float:
+        assert sizes.max_macs is not None
+        asked.append(sizes.max_macs)
+        return 1e-9 if sizes.max_macs <= enough_up_to else 1e9
+
+    pilot_gives(monkeypatch, {"mbconv": 1.0, "window": 3.0}, {})
+    monkeypatch.setattr(sizing._Decision, "_seconds_per_image", seconds_per_image)
+    monkeypatch.setattr(sizing, "FIRST_MACS", 1e4)
+    sizes = decide()
+    assert toy.costs is not None
+    high = toy.costs.maximum("macs", toy.with_operator("mbconv"))[0]
+    if enough_up_to == math.inf:
+        assert (max(asked), sizes.max_macs) == (high, None)
+    else:
+        largest = sizes.max_macs
+        assert largest is not None
+        assert largest <= enough_up_to < GROWTH * largest or largest == min(asked)
+    assert len(asked) <= math.log2(math.log(high / 1e4, GROWTH)) + 2
+    speeds = read_json(tmp_path / "run" / FILE)["seconds_per_image"]
+    assert list(speeds) == [f"{macs:.0f}" for macs in sorted(asked)]
 
 
 def test_operators_near_the_best_are_taken_in_the_order_of_their_pilots(
