@@ -1,9 +1,8 @@
 """Batch-norm recalibration of extracted networks.
 
 A member's batch-norm statistics are not those of the supernet, so every extracted network measures
-its own before it is judged (Yu and Huang, Universally Slimmable Networks, 2019, section 3). Exact
-population statistics: the variance between batch means counts, unlike in an average of batch
-variances.
+its own before it is judged (Yu and Huang, Universally Slimmable Networks, 2019, section 3). The
+variance between batch means counts, unlike in an average of batch variances.
 """
 
 from collections.abc import Iterable
@@ -13,22 +12,28 @@ from torch import Tensor, nn
 
 
 class _Moments:
-    """Sum and sum of squares per channel, in float64."""
+    """The statistics of batches together, from those that a norm has worked out for each."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         self.count = 0
-        self.sum_C = torch.zeros(width, dtype=torch.float64)
-        self.squares_C = torch.zeros(width, dtype=torch.float64)
+        self.mean_C = torch.zeros((), dtype=torch.float64)
+        self.squares_C = torch.zeros((), dtype=torch.float64)
+        """Sum of squared distances from the mean."""
 
-    def add(self, x_BCHW: Tensor) -> None:
-        self.count += x_BCHW.numel() // x_BCHW.shape[1]
-        self.sum_C += x_BCHW.double().sum((0, 2, 3))
-        self.squares_C += x_BCHW.double().square().sum((0, 2, 3))
+    def add(self, count: int, mean_C: Tensor, variance_C: Tensor) -> None:
+        """Adds a batch of `count` values per channel (Chan et al., Updating Formulae, 1979)."""
+        total = self.count + count
+        apart_C = mean_C.double() - self.mean_C
+        self.squares_C = (
+            self.squares_C
+            + variance_C.double() * (count - 1)
+            + apart_C.square() * (self.count * count / total)
+        )
+        self.mean_C = self.mean_C + apart_C * (count / total)
+        self.count = total
 
-    def mean_and_variance(self) -> tuple[Tensor, Tensor]:
-        mean_C = self.sum_C / self.count
-        variance_C = (self.squares_C / self.count - mean_C.square()).clamp_min(0.0)
-        return mean_C.float(), (variance_C * self.count / max(1, self.count - 1)).float()
+    def variance_C(self) -> Tensor:
+        return self.squares_C / max(1, self.count - 1)
 
 
 @torch.no_grad()
@@ -43,15 +48,20 @@ def recalibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
         batches: Normalised images, (B, C, H, W) each.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    moments = {norm: _Moments(norm.num_features) for norm in norms}
-    hooks = [
-        norm.register_forward_pre_hook(lambda norm, args: moments[norm].add(args[0]))
-        for norm in norms
-    ]
+    moments = {norm: _Moments() for norm in norms}
+
+    def add(norm: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        count = inputs[0].numel() // norm.num_features
+        moments[norm].add(count, norm.running_mean, norm.running_var)
+
+    hooks = [norm.register_forward_hook(add) for norm in norms]
     network.eval()
     for norm in norms:
         norm.train()
-        norm.momentum = 0.0
+        norm.momentum = 1.0  # running statistics are those of the last batch
     for images_BCHW in batches:
         network(images_BCHW)
     for hook in hooks:
@@ -59,8 +69,7 @@ def recalibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     for norm in norms:
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        mean_C, variance_C = moments[norm].mean_and_variance()
-        norm.running_mean.copy_(mean_C)
-        norm.running_var.copy_(variance_C)
+        norm.running_mean.copy_(moments[norm].mean_C)
+        norm.running_var.copy_(moments[norm].variance_C())
         norm.momentum = 0.1
     return network.eval()
