@@ -23,10 +23,12 @@ import logging
 import math
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -268,11 +270,11 @@ def _write_images(
     shape = (len(order_N), look.channels, look.resolution, look.resolution)
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))
-    with path.open("wb") as file:
+    with path.open("wb", buffering=0) as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        file.flush()
         start_of_images, image_bytes = file.tell(), math.prod(shape[1:])
+        writing = threading.Lock()
 
         def work(start: int, images: list[Named]) -> Int64Array:
             places_B = place_N[start : start + len(images)]
@@ -283,7 +285,8 @@ def _write_images(
                 image_CHW[:] = decode(
                     content, where, is_grey=look.channels == 1, resolution=look.resolution
                 )
-                _write_at(file.fileno(), image_CHW, start_of_images + place * image_bytes)
+                with writing:
+                    _write_at(file, image_CHW, start_of_images + place * image_bytes)
             return pixel_counts(images_BCHW[places_B < num_train])
 
         counts_CV = np.zeros((look.channels, 256), np.int64)
@@ -296,9 +299,10 @@ def _write_images(
     return counts_CV
 
 
-def _write_at(file: int, image_CHW: UInt8Array, offset: int) -> None:
+def _write_at(file: RawIOBase, image_CHW: UInt8Array, offset: int) -> None:
     # NOTE: not through the mapped file, where a full disk would kill the process.
-    if os.pwrite(file, image_CHW.data, offset) < image_CHW.nbytes:
+    file.seek(offset)
+    if (file.write(image_CHW.data) or 0) < image_CHW.nbytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
