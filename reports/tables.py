@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from nas.system.text import printable
 from reports import summary, text
 from reports.load import load_run
 from reports.records import Member, RunTables
@@ -194,4 +195,4 @@ def _plain(value: str) -> str:
     escaped = value.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\")
     for mark in "|`*_[]":
         escaped = escaped.replace(mark, f"\\{mark}")
-    return " ".join(escaped.split())
+    return printable(" ".join(escaped.split()))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.console import print_table
+from nas.cli.console import print_table, say
 from nas.cli.options import Plugins
 from nas.system.text import words
 
@@ -59,14 +59,14 @@ def bench(
     )
     records: dict[str, Record] = {}
     for name, controller in controllers_of(words(controllers) or ()).items():
-        typer.echo(f"{name}: {seeds} searches of {max(numbers)} evaluations", err=True)
+        say(f"{name}: {seeds} searches of {max(numbers)} evaluations", err=True)
         records[name] = measure(problem, controller, evaluations=numbers, seeds=seeds)
     if out is not None:
         from reports import build_bench
 
-        typer.echo(f"plot: {build_bench(problem, records, out)}", err=True)
+        say(f"plot: {build_bench(problem, records, out)}", err=True)
     if as_json:
-        typer.echo(json.dumps({"controllers": {n: r.to_json() for n, r in records.items()}}))
+        say(json.dumps({"controllers": {n: r.to_json() for n, r in records.items()}}))
     else:
         print_table(*table_of(records))
 

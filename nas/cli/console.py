@@ -1,10 +1,20 @@
-"""How commands print tables, and where they say how far they are."""
+"""How commands print, and where they say how far they are.
+
+Names come from files and data of any origin: nothing that is printed steers the terminal.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from nas.system.text import printable
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, or several; `err` is for what is no result."""
+    typer.echo(printable(text), err=err)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -13,15 +23,20 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    header, rows = _cells(header), [_cells(row) for row in rows]
     console = Console()
     if not console.is_terminal:
         for row in [header, *rows]:
-            typer.echo("\t".join(row))
+            say("\t".join(row))
         return
     table = Table(*map(escape, header))
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _cells(row: Sequence[str]) -> list[str]:
+    return [printable(cell.replace("\t", " ").replace("\n", " ")) for cell in row]
 
 
 def print_front(run_dir: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.console import make_reporter, print_table
+from nas.cli.console import make_reporter, print_table, say
 from nas.cli.options import AsJson
 
 
@@ -45,10 +45,10 @@ def export(
         reporter.close()
     card = read_card(folder / "card.json")
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "card": card}))
+        say(json.dumps({"folder": str(folder), "card": card}))
         return
     print_table(*_table(card))
-    typer.echo(f"files of {card['key']}: {folder}")
+    say(f"files of {card['key']}: {folder}")
 
 
 def read_options(text: str) -> dict[str, Any]:

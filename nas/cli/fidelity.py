@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import make_reporter
+from nas.cli.console import make_reporter, say
 from nas.cli.options import AsJson
 
 
@@ -29,10 +29,10 @@ def fidelity(
         reporter.close()
     report = build_report(run)
     if as_json:
-        typer.echo(json.dumps({**found, "report": str(report)}))
+        say(json.dumps({**found, "report": str(report)}))
         return
     low, high = found["interval"]
-    typer.echo(
+    say(
         f"Kendall tau {found['kendall_tau']:.2f} (95 % interval {low:.2f} to {high:.2f}) over "
         f"{subnets} networks, each trained alone for {found['steps']} steps\nreport: {report}"
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import make_reporter, print_front
+from nas.cli.console import make_reporter, print_front, say
 from nas.cli.options import AsJson, Plugins
 
 
@@ -55,8 +55,8 @@ def finetune(
         reporter.close()
     report = build_report(run)
     if as_json:
-        typer.echo(json.dumps({**found, "report": str(report)}))
+        say(json.dumps({**found, "report": str(report)}))
         return
     print_front(run)
     place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
-    typer.echo(f"{found['key']} {place}\nreport: {report}")
+    say(f"{found['key']} {place}\nreport: {report}")

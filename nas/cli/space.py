@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nas.cli.console import say
 from nas.cli.options import Budgets, Plugins
 from nas.system.text import fractions, words
 
@@ -25,10 +26,10 @@ def space_list(
     import_all_installed()  # `nas plugin list` says which fail
     spaces = {name: (SPACES.get(name).__doc__ or "").strip() for name in SPACES.names()}
     if as_json:
-        typer.echo(json.dumps(spaces))
+        say(json.dumps(spaces))
         return
     for name, text in spaces.items():
-        typer.echo(f"{name:10} {text}")
+        say(f"{name:10} {text}")
 
 
 @space_app.command(
@@ -55,9 +56,9 @@ def space_describe(
     space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
     found = describe(space, space.with_policy(formats, shares), tuple(budget or ()))
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        say(json.dumps(found.to_json()))
     else:
-        typer.echo(str(found))
+        say(str(found))
 
 
 @space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")
@@ -79,5 +80,5 @@ def space_check(
     load_plugins(plugin or ())
     space = load_space(file, resolution=resolution, channels=channels, num_classes=classes)
     found = check(space)
-    typer.echo(json.dumps(found.to_json()) if as_json else str(found))
+    say(json.dumps(found.to_json()) if as_json else str(found))
     return PROBLEMS_FOUND if found.findings else 0

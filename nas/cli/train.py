@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import make_reporter
+from nas.cli.console import make_reporter, say
 from nas.cli.options import (
     AsJson,
     Budgets,
@@ -84,9 +84,9 @@ def train(
     finally:
         reporter.close()
     if as_json:
-        typer.echo(json.dumps({**found, "report": str(report)}))
+        say(json.dumps({**found, "report": str(report)}))
         return
-    typer.echo(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
+    say(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
 
 
 def _absolute(path: str | None) -> str | None:
