@@ -8,7 +8,7 @@ import typer
 
 from nas.cli.console import print_table, say
 from nas.cli.options import Plugins
-from nas.system.text import words
+from nas.system.text import finite, words
 
 if TYPE_CHECKING:
     from nas.bench.benchmark import Benchmark, Record
@@ -128,14 +128,14 @@ def _reference(
     values = []
     for text, objective in zip(texts, objectives, strict=True):
         column = table.column(objective.metric)
-        ends = {"min": float(np.nanmin(column)), "max": float(np.nanmax(column))}
-        try:
-            values.append(ends[text] if text in ends else float(text))
-        except ValueError as error:
+        ends = {"min": np.nanmin, "max": np.nanmax}
+        value = float(ends[text](column)) if text in ends else finite(text)
+        if value is None:
             raise UserError(
                 f"reference '{text}' of '{objective.metric}' is not a number. "
                 "Give a number, min or max."
-            ) from error
+            )
+        values.append(value)
     return tuple(values)
 
 
@@ -145,12 +145,12 @@ def _limit(table: "Table", text: str) -> "Limit":
 
     column, _, most = text.partition("=")
     table.column(column)
-    try:
-        return Limit(column, float(most), text=text)
-    except ValueError as error:
+    value = finite(most)
+    if value is None:
         raise UserError(
             f"limit '{text}' has no number. Write --limit {column}=MAX, in the column's unit."
-        ) from error
+        )
+    return Limit(column, value, text=text)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -65,7 +65,7 @@ def read_options(text: str) -> dict[str, Any]:
         document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{place} cannot be read: {error.strerror}. Give a JSON file.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{place} is not JSON: {error}.") from error
     if not isinstance(document, dict):
         raise UserError(f"{place} is {document!r:.40}. Give an object: options by choices' names.")

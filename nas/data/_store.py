@@ -128,7 +128,7 @@ def _delete_outdated(folder: Path, source: AbstractSource, resolution: int | Non
         try:
             facts = json.loads(other.read_text(encoding="utf-8"))
             is_same_source = origin.items() <= facts.items()
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             continue
         if is_same_source and other.parent.name.rpartition("-")[0] != digest:
             shutil.rmtree(other.parent, ignore_errors=True)
@@ -144,7 +144,7 @@ def _opened(folder: Path, name: str) -> DataSet | None:
         return _data_set(name, facts, images_NCHW, labels_N)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, LookupError, TypeError, EOFError) as error:
+    except (ValueError, LookupError, TypeError, EOFError, RecursionError) as error:
         _log.warning("data '%s': '%s' is damaged (%s) and made anew.", name, folder, error)
         return None
 
