@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nas.bench.table import Table
     from nas.problem.problem import Limit, Objective
 
+MOST_EVALUATIONS = 1_000_000
+
 
 def bench(
     table: Annotated[Path, typer.Option(help="CSV file: one evaluated network per row.")],
@@ -33,7 +35,7 @@ def bench(
     evaluations: Annotated[
         str, typer.Option(help="Numbers of evaluations after which to look.")
     ] = "30,50,100,200",
-    seeds: Annotated[int, typer.Option(min=1, help="Searches per controller.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Searches per controller.")] = 10,
     controllers: Annotated[str, typer.Option(help="Controllers, with commas. [all]")] = "",
     plugin: Plugins = None,
     known: Annotated[
@@ -160,8 +162,9 @@ def _numbers(text: str) -> tuple[int, ...]:
         numbers = tuple(int(part) for part in words(text) or ())
     except ValueError:
         numbers = ()
-    if not numbers or min(numbers) < 1:
+    if not numbers or min(numbers) < 1 or max(numbers) > MOST_EVALUATIONS:
         raise UserError(
-            f"evaluations '{text}' is not a list of positive integers. Write 30,50,100,200."
+            f"evaluations '{text:.40}' is not a list of positive integers up to "
+            f"{MOST_EVALUATIONS}. Write 30,50,100,200."
         )
     return numbers

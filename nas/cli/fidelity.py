@@ -12,7 +12,7 @@ from nas.cli.options import AsJson
 
 def fidelity(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    subnets: Annotated[int, typer.Option(help="Networks to train alone.")] = 15,
+    subnets: Annotated[int, typer.Option(max=10_000, help="Networks to train alone.")] = 15,
     time: Annotated[str, typer.Option(help="For all of them: 90s, 20m, 1.5h.")] = "30m",
     as_json: AsJson = False,
 ) -> None:

@@ -16,7 +16,8 @@ def finetune(
         str, typer.Option(help="Which network: its key in the report, or how that begins.")
     ],
     epochs: Annotated[
-        float, typer.Option(min=0.01, help="Passes over the training images.")
+        float,
+        typer.Option(min=0.01, max=100_000, help="Passes over the training images."),
     ] = 10.0,
     teacher: Annotated[
         str,

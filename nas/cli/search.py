@@ -25,6 +25,7 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
+    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -117,6 +118,7 @@ def search(
         "threads": threads,
     }
     resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
+    refuse_unknown(resolved)
     run_dir = out or resolved.default_out()
     _search(resolved, run_dir, tensorboard=tensorboard, as_json=as_json)
 

@@ -12,6 +12,8 @@ from nas.system.text import fractions, words
 space_app = typer.Typer(help="List, describe and check search spaces.", no_args_is_help=True)
 
 PROBLEMS_FOUND = 1
+Classes = Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of classes.")]
+Channels = Annotated[int, typer.Option(min=1, max=1024, help="Channels of the images.")]
 
 
 @space_app.command("list", epilog="Example: nas space list")
@@ -40,8 +42,8 @@ def space_describe(
     plugin: Plugins = None,
     budget: Budgets = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    classes: Classes = 10,
+    channels: Channels = 3,
     precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",
     sparsity: Annotated[str, typer.Option(help="Fractions pruning may remove.")] = "0,0.25,0.5",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -66,8 +68,8 @@ def space_check(
     file: Annotated[str, typer.Argument(help="A Python file with a space, or a space's name.")],
     plugin: Plugins = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    classes: Classes = 10,
+    channels: Channels = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Size, costs and every option that is inactive, equivalent to another or slow.

@@ -25,6 +25,7 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
+    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -71,6 +72,7 @@ def train(
         "threads": threads,
     }
     resolved = make_config(settings_of(config, set_, flags))
+    refuse_unknown(resolved)
     usual = resolved.default_out()
     run_dir = out or usual.with_name(f"supernet-{usual.name}")
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)

@@ -151,6 +151,7 @@ def test_the_command_prints_a_table_and_draws_a_page(
         (["--known", "flops"], r"no column of numbers 'flops'"),
         (["--limit", "macs"], r"limit 'macs' has no number"),
         (["--evaluations", "many"], r"'many' is not a list of positive integers"),
+        (["--evaluations", "9" * 30], r"is not a list of positive integers up to 1000000"),
         (["--evaluations", "0"], r"'0' is not a list of positive integers"),
         (["--controllers", "randm"], r"unknown controller 'randm'"),
         (["--maximize", "acc,acc"], r"each metric only once"),

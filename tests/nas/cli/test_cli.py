@@ -208,6 +208,36 @@ def test_a_mistake_is_one_message_code_2_and_no_file(
     assert not out.exists()
 
 
+def test_unknown_names_are_refused_before_torch_is_imported() -> None:
+    program = """
+import sys
+from nas.cli.app import main
+for flag in ("--space", "--controller", "--executor", "--target", "--precision", "--budget"):
+    for command in ("search", "train"):
+        if command == "search" or flag not in ("--controller", "--executor"):
+            try:
+                main([command, flag, "x"])
+            except SystemExit as end:
+                assert end.code == 2, flag
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("nas: unknown") == 8
+    assert done.stderr.count("nas: budget 'x'") == 2
+
+
+def test_every_number_on_the_command_line_has_a_bound() -> None:
+    apps = [cli_commands.app, *(g.typer_instance for g in cli_commands.app.registered_groups)]
+    unbounded = set()
+    for command in (command for app in apps if app for command in app.registered_commands):
+        for name, hint in get_type_hints(command.callback, include_extras=True).items():
+            kind, *options = get_args(hint) or (hint,)
+            if options and {int, float} & {kind, *get_args(kind)} and options[0].max is None:
+                unbounded.add(name)
+    assert unbounded - MOST.keys() == {"resolution"}, "which the pyramid bounds"
+
+
 def test_missing_data_says_where_it_was_searched_and_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
