@@ -89,8 +89,12 @@ _EMPTY = Member(
 )
 
 
-def front_table(run_dir: Path) -> tuple[list[str], list[list[str]]]:
+def front_table(run_dir: Path, *, is_brief: bool = False) -> tuple[list[str], list[list[str]]]:
     """The front and the references for a terminal.
+
+    Args:
+        run_dir: Of the run.
+        is_brief: Whether for a narrow one: six columns, no intervals.
 
     Returns:
         The header and one row of strings per network, as long as the header.
@@ -98,7 +102,8 @@ def front_table(run_dir: Path) -> tuple[list[str], list[list[str]]]:
     Raises:
         UserError: If the run directory cannot be read.
     """
-    return table_texts(load_run(run_dir))
+    run = load_run(run_dir)
+    return _brief_texts(run) if is_brief else table_texts(run)
 
 
 def front_rows(run_dir: Path) -> list[dict[str, Any]]:
@@ -153,6 +158,30 @@ def _texts(member: Member) -> list[str]:
         text.per_stage(member.arch, member.policy, "precision"),
         text.per_stage(member.arch, member.policy, "sparsity"),
     ]
+
+
+def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
+    shown = run.task.shown
+    header = [
+        "network",
+        "key",
+        f"{shown.head} (search)",
+        f"test {shown.unit}",
+        "latency ms",
+        "size",
+    ]
+    rows = [
+        [
+            role(member),
+            member.key,
+            text.score(member.deployed.search.shown, shown),
+            text.score(member.deployed.test.shown, shown),
+            text.significant(member.deployed.latency.median_ms),
+            text.size(member.deployed.bytes),
+        ]
+        for member in run.members
+    ]
+    return header, rows
 
 
 def role(member: Member) -> str:

@@ -30,6 +30,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             say("\t".join(row))
         return
     table = Table(*map(escape, header))
+    for column in table.columns:
+        column.overflow = "fold"  # rather than cut
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
@@ -40,10 +42,20 @@ def _cells(row: Sequence[str]) -> list[str]:
 
 
 def print_front(run_dir: Path) -> None:
-    """The front of a finished run."""
+    """The front of a finished run; on a terminal too narrow for it, six columns of it."""
+    from rich.cells import cell_len
+    from rich.console import Console
+
     from reports import front_table
 
-    print_table(*front_table(run_dir))
+    header, rows = front_table(run_dir)
+    console = Console()
+    widths = (max(map(cell_len, column)) for column in zip(header, *rows, strict=True))
+    if not console.is_terminal or sum(widths) + 3 * len(header) + 1 <= console.width:
+        print_table(header, rows)
+        return
+    print_table(*front_table(run_dir, is_brief=True))
+    say("all columns: report.md and pareto.csv beside the report")
 
 
 def make_reporter(as_json: bool, events_of: Path | None = None) -> Any:
