@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from compress.apply import quantize
-from search_spaces import Slot, UserError
-from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from search_spaces import CandidateError, Slot, UserError
+from supernets.checkpoint import UNREADABLE, read_tensors, same_shapes, write_tensors
 from supernets.fold import folded
 from supernets.network import PlainNetwork
 
@@ -33,15 +33,24 @@ def load_network(path: Path) -> nn.Module:
         UserError: If the file is damaged, newer than this program, or of another kind.
     """
     tensors, document = read_tensors(path)
-    if not document.get("slots") or document.get("schema", 0) > SCHEMA:
+    schema = document.get("schema", SCHEMA)
+    if not document.get("slots") or schema not in range(SCHEMA + 1):
         raise UserError(
-            f"'{path}' is not a network of schema {SCHEMA} (found {document.get('schema')}). "
+            f"'{path}' is not a network of schema {SCHEMA} (found {document.get('schema')!r:.40}). "
             "Give a model.safetensors of a front member, or install a newer version."
         )
-    slots = [Slot.from_json(slot) for slot in document["slots"]]
-    shape = slots[0].signature.shape
-    blank = torch.zeros(1, shape.in_width, shape.in_size, shape.in_size)
-    network = quantize(folded(PlainNetwork(slots).eval()), slots, [blank]).network
+    try:
+        slots = [Slot.from_json(slot) for slot in document["slots"]]
+        shape = slots[0].signature.shape
+        blank = torch.zeros(1, shape.in_width, shape.in_size, shape.in_size)
+        network = quantize(folded(PlainNetwork(slots).eval()), slots, [blank]).network
+    except UserError:
+        raise
+    except (*UNREADABLE, CandidateError, RuntimeError) as error:
+        fact = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"'{path}' is damaged: its slots are none ({fact:.200}). Export it again."
+        ) from error
     constants = network.state_dict().keys() - network_state(network).keys()
     state = tensors | {name: network.state_dict()[name] for name in constants}
     if not same_shapes(state, network):

@@ -18,7 +18,8 @@ if "task" in card:
 rule = card["input"]
 side = rule["shape"][-1]
 
-image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB" if len(rule["mean"]) == 3 else "L")
+image = ImageOps.exif_transpose(Image.open(photo, formats=["JPEG", "PNG", "WEBP"]))
+image = image.convert("RGB" if len(rule["mean"]) == 3 else "L")
 short = min(image.size)
 left, top = (image.width - short) // 2, (image.height - short) // 2
 image = image.crop((left, top, left + short, top + short))  # what the card's "resize" says

@@ -22,7 +22,7 @@ def read_toml(path: Path) -> Json:
     """The document in a file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise unreadable(path, error) from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nas.run.directory import read_space
 from nas.run.own_files import load_named
+from nas.system.files import read_log
 from reports.cards import read_member
 from reports.documents import (
     Json,
@@ -57,7 +58,7 @@ def load_run(run_dir: Path) -> RunTables:
     front = read_json(run_dir / "front.json")
     config = read_toml(run_dir / "config.toml")
     plan = {**read_json(run_dir / "plan.json"), **read_json(run_dir / "search_plan.json")}
-    events = read_lines(run_dir / "events.jsonl")
+    events: list[Json] = read_log(run_dir / "events.jsonl", dict)
     space, task = _space(run_dir / "space.json"), _task(run_dir)
     trials = tuple(_trial(line, task) for line in read_lines(run_dir / "trials.jsonl"))
     keys = map(as_text, list_at(front, "members"))
@@ -77,7 +78,7 @@ def load_run(run_dir: Path) -> RunTables:
         trials=trials,
         phases=read_phases(events),
         notes=tuple(as_text(e.get("text")) for e in events if e.get("event") == "message"),
-        training=read_training(read_lines(run_dir / "train_log.jsonl")),
+        training=read_training(read_log(run_dir / "train_log.jsonl", dict)),
         finetunes=read_finetunes(run_dir / "finetunes"),
         profile=read_profile(read_json(run_dir / "profile" / "profile.json")),
         fidelity=read_fidelity(read_json(run_dir / "fidelity" / "fidelity.json"), task.shown.name),

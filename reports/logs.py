@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from nas.system.files import read_log
 from reports.documents import (
     Json,
     as_interval,
     as_number,
     as_text,
     as_whole,
-    read_lines,
     table_at,
     tables_at,
 )
@@ -60,7 +60,7 @@ def read_training(lines: list[Json]) -> tuple[TrainPoint, ...]:
 def read_finetunes(folder: Path) -> tuple[tuple[str, tuple[TrainPoint, ...]], ...]:
     """The training log of every network that was trained further, by key."""
     logs = sorted(folder.glob("*/train_log.jsonl"))
-    return tuple((log.parent.name, read_training(read_lines(log))) for log in logs)
+    return tuple((log.parent.name, read_training(read_log(log, dict))) for log in logs)
 
 
 def read_profile(profile: Json) -> Profile | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from nas.system.text import printable
 from reports import summary, text
 from reports.load import load_run
 from reports.records import Member, RunTables
@@ -88,8 +89,12 @@ _EMPTY = Member(
 )
 
 
-def front_table(run_dir: Path) -> tuple[list[str], list[list[str]]]:
+def front_table(run_dir: Path, *, is_brief: bool = False) -> tuple[list[str], list[list[str]]]:
     """The front and the references for a terminal.
+
+    Args:
+        run_dir: Of the run.
+        is_brief: Whether for a narrow one: six columns, no intervals.
 
     Returns:
         The header and one row of strings per network, as long as the header.
@@ -97,7 +102,8 @@ def front_table(run_dir: Path) -> tuple[list[str], list[list[str]]]:
     Raises:
         UserError: If the run directory cannot be read.
     """
-    return table_texts(load_run(run_dir))
+    run = load_run(run_dir)
+    return _brief_texts(run) if is_brief else table_texts(run)
 
 
 def front_rows(run_dir: Path) -> list[dict[str, Any]]:
@@ -154,6 +160,30 @@ def _texts(member: Member) -> list[str]:
     ]
 
 
+def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
+    shown = run.task.shown
+    header = [
+        "network",
+        "key",
+        f"{shown.head} (search)",
+        f"test {shown.unit}",
+        "latency ms",
+        "size",
+    ]
+    rows = [
+        [
+            role(member),
+            member.key,
+            text.score(member.deployed.search.shown, shown),
+            text.score(member.deployed.test.shown, shown),
+            text.significant(member.deployed.latency.median_ms),
+            text.size(member.deployed.bytes),
+        ]
+        for member in run.members
+    ]
+    return header, rows
+
+
 def role(member: Member) -> str:
     """What the row is, in words: "front, knee", "front, tied with 3f2a9c01d4ab", "random 1"."""
     if member.is_reference:
@@ -194,4 +224,4 @@ def _plain(value: str) -> str:
     escaped = value.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\")
     for mark in "|`*_[]":
         escaped = escaped.replace(mark, f"\\{mark}")
-    return " ".join(escaped.split())
+    return printable(" ".join(escaped.split()))

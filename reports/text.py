@@ -7,6 +7,7 @@ A missing number is "-". Sizes are decimal (1 kB = 1000 bytes). A network is one
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from nas.problem.budget import format_value
@@ -78,11 +79,11 @@ def count(number: float | None) -> str:
     return format_value("params", number).removesuffix("params").rstrip()
 
 
-def magnitude(number: float) -> str:
+def magnitude(number: int) -> str:
     """How many there are, roughly: 4213 -> "4213", 41300000000000 -> "4.1 x 10^13"."""
     if number < 1e6:
-        return f"{number:.0f}"
-    mantissa, _, exponent = f"{number:.1e}".partition("e")
+        return f"{number}"
+    mantissa, _, exponent = f"{Decimal(number):.1e}".partition("e")
     return f"{mantissa} x 10^{int(exponent)}"
 
 

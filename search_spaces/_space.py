@@ -10,6 +10,7 @@ Two encodings that describe the same computation have the same canonical form:
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -98,7 +99,7 @@ class SearchSpace:
         Except that shared options which change nothing (rule 3) are counted as distinct in spaces
         of more than 200,000 encodings.
         """
-        encodings = int(np.prod(self.cardinalities, dtype=float))
+        encodings = math.prod(self.cardinalities)
         if self._shared_that_may_change_nothing and encodings <= ENUMERABLE:
             everything = np.indices(self.cardinalities).reshape(len(self.choices), -1).T
             return len(np.unique(self.canonical_many(everything), axis=0))

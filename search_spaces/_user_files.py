@@ -1,6 +1,7 @@
 """Python files of the user's, a space or a plug-in: read, executed, their errors one message."""
 
 import importlib.util
+import logging
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from search_spaces._errors import UserError
+
+_log = logging.getLogger(__name__)
 
 
 def read_source(file: Path) -> str:
@@ -47,6 +50,8 @@ def execute(name: str, text: str, place: str) -> ModuleType:
 def as_user_error(what: str, place: str, remedy: str) -> Iterator[None]:
     """Turns all that the user's code raises in this context into one message.
 
+    Where Ctrl-C stops it is said in a warning.
+
     Args:
         what: Whose code it is.
         place: Of its file.
@@ -60,12 +65,20 @@ def as_user_error(what: str, place: str, remedy: str) -> Iterator[None]:
     except UserError as error:
         raise UserError(f"{what}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == place]
-        where = f" (line {lines[-1]})" if lines else ""
+        where = _line_of(error, place)
         raise UserError(
             f"{what} failed with {type(error).__name__}: {error}{where}. {remedy}"
         ) from error
+    except KeyboardInterrupt as error:
+        _log.warning("%s was interrupted%s. %s", what, _line_of(error, place), remedy)
+        raise
+
+
+def _line_of(error: BaseException, place: str) -> str:
+    """In brackets, the line of the file that was being executed; "" if none was."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == place]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 class _Text(SourceFileLoader):

@@ -20,6 +20,11 @@ from search_spaces import UserError
 from supernets.files import replacing
 
 METADATA, CHECKSUM = "document", "crc32"
+UNREADABLE = (
+    *(SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError),
+    *(RecursionError, AssertionError, ArithmeticError),
+)
+"""What reading a file of another kind raises, or a document of another shape."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
@@ -46,7 +51,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if document.pop(CHECKSUM) != checksum(tensors, document):
             raise ValueError("its content is not what was written: the checksum differs")
         return tensors, document
-    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"'{path}' is not a weights file of this program ({error}). "
             "Restore it, or delete it to compute it again."

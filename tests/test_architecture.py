@@ -62,6 +62,7 @@ STARTS_WITHOUT_TORCH = ("search_spaces", "nas", "reports")
 PRINTS = "_worker.py"
 """Files that end like this answer the process that started them by printing."""
 
+ECHOES = ("typer.echo", "sys.stdout.write", "sys.stderr.write")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
@@ -232,6 +233,18 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_only_workers_print() -> None:
     files = [file for file in FILES if not file.endswith(PRINTS)]
     assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name == "print"]
+
+
+def test_commands_print_through_one_door() -> None:
+    """It keeps names from steering the terminal."""
+    files = [file for file in FILES if file not in ("nas/cli/console.py", "nas/cli/app.py")]
+    assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name.startswith(ECHOES)]
+
+
+def test_no_advice_installs_a_package_that_anyone_could_register() -> None:
+    """Ours is on no index: it is installed from a checkout."""
+    texts = [*map(text, FILES), *(page.read_text() for page in ROOT.glob("docs/*.md"))]
+    assert not [line for line in texts if "install pareto-nas" in line or "'pareto-nas[" in line]
 
 
 def test_nothing_is_pickled_or_evaluated() -> None:

@@ -46,8 +46,12 @@ class Benchmark:
         """Refuse what no search could be measured on.
 
         Raises:
-            UserError: If there is no objective, or one twice, or nothing beats the reference.
+            UserError: If there is no objective, or one twice, a column that is used is infinite
+                somewhere, or nothing beats the reference.
         """
+        used = [*(o.metric for o in self.objectives), *(limit.metric for limit in self.limits)]
+        for name in (*used, *self.known, *([self.noise] if self.noise else [])):
+            self.table.check_finite(name)
         assert self.problem
         assert self.volume > 0.0
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from nas.problem.problem import Limit
+from nas.system.text import finite
 from search_spaces import Candidate, Choice, Option, SearchSpace, UserError, did_you_mean
 
 Columns = Mapping[str, Sequence[Option | None]]
@@ -68,6 +69,19 @@ class Table:
                 f"{did_you_mean(name, self.values)}"
             )
         return self.values[name]
+
+    def check_finite(self, name: str) -> None:
+        """Refuse a column with an infinite cell.
+
+        Raises:
+            UserError: Naming its line.
+        """
+        (infinite,) = np.nonzero(np.isinf(self.column(name)))
+        if len(infinite):
+            raise UserError(
+                f"table '{self.path}', line {infinite[0] + 2}: '{name}' is infinite. Give numbers, "
+                "and leave the cell of a failed evaluation empty."
+            )
 
     def metrics(self, candidate: Candidate, names: Sequence[str]) -> dict[str, float]:
         """Metrics of a network that has a row."""
@@ -160,12 +174,19 @@ def _matching(path: Path, columns: Sequence[str], patterns: Sequence[str]) -> li
 def _options(cells: pd.Series) -> list[Option | None]:
     """The cells as integers, or else as numbers, or else as words; None where empty."""
     texts = [text.strip() for text in cells]
-    for kind in (int, float):
+    for kind in (int, _finite):
         try:
             return [kind(text) if text else None for text in texts]
         except ValueError:
             continue
     return [text or None for text in texts]
+
+
+def _finite(text: str) -> float:
+    value = finite(text)
+    if value is None:
+        raise ValueError
+    return value
 
 
 def _numbers(cells: pd.Series) -> np.ndarray | None:

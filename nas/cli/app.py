@@ -1,67 +1,25 @@
-"""The command line: a file per command, which imports what it needs when it is given.
+"""The entry point of the `nas` command.
 
-A user's mistake is one message and exit code 2, a full disk or another failure of the machine one
-message and exit code 1, Ctrl-C exit code 130, and output that nobody reads any more (`| head`) is
-silence and exit code 141, as the shell has it; anything else is a bug and keeps its traceback.
+A user's mistake is one message and exit code 2, a full disk, a lack of memory or another failure of
+the machine one message and exit code 1, Ctrl-C exit code 130, and output that nobody reads any more
+(`| head`) is silence and exit code 141, as the shell has it; anything else is a bug and keeps its
+traceback. The commands are imported inside, so that Ctrl-C is understood meanwhile.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn, final
 
-import typer
-
-from nas.cli.bench import bench
-from nas.cli.export import export
-from nas.cli.fidelity import fidelity
-from nas.cli.finetune import finetune
-from nas.cli.plugin import plugin_app
-from nas.cli.report import report
-from nas.cli.search import search
-from nas.cli.space import space_app
-from nas.cli.sweep import sweep
-from nas.cli.train import train
-
-app = typer.Typer(
-    help="Search architectures jointly with quantization and pruning, against measured latency.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(space_app, name="space")
-app.add_typer(plugin_app, name="plugin")
-app.command(
-    epilog="Example: nas search --space hybrid --budget 4.5GFLOPs\n\n"
-    "The same command continues an interrupted run."
-)(search)
-app.command(
-    epilog="Example: nas train --space hybrid --budget 20MFLOPs --time 8h\n\n"
-    "The same command continues an interrupted run."
-)(train)
-app.command(epilog="Example: nas finetune runs/my-run --key 0a1b2c --epochs 20")(finetune)
-app.command(
-    epilog="Example: nas export runs/my-run --key 0a1b2c\n\n"
-    "Example: nas export runs/my-run --arch network.json --out deployed"
-)(export)
-app.command(
-    epilog="Example: nas report runs/hybrid-digit-pairs-1a2b3c4d\n\n"
-    "Example: nas report runs/a runs/b --out comparison.html"
-)(report)
-app.command(epilog="Example: nas fidelity runs/my-run --subnets 15 --time 30m")(fidelity)
-app.command(
-    epilog="Example: nas sweep sweep.toml --dry-run\n\n"
-    "The same command continues an interrupted sweep."
-)(sweep)
-app.command(
-    epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
-    "--minimize macs --reference 80,max"
-)(bench)
+from nas.system.text import printable
 
 OK, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
-USAGE_ERROR: Any = typer.BadParameter.__base__
-"""Its own class, because typer may come with a copy of click rather than use the installed one."""
+LACK_OF_MEMORY = (
+    *("allocate memory", "out of memory", "bad_alloc", "failed to map segment"),
+    "can't start new thread",
+)
+"""What libraries say that have no error of their own for it."""
 
 
 def share_the_cores() -> None:
@@ -77,47 +35,88 @@ def share_the_cores() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `nas` command."""
+    try:
+        _open_streams()
+        share_the_cores()
+        code = _run(arguments)
+    except KeyboardInterrupt:
+        _exit("nas: interrupted; the same command continues.", INTERRUPTED)
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from typer import Abort
+
+    from nas.cli.commands import USAGE_ERROR, app
     from search_spaces import UserError
 
-    share_the_cores()
-
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Printable())
     try:
         code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
-        if code == INTERRUPTED:  # typer makes an exit code of Ctrl-C
-            raise KeyboardInterrupt
     except UserError as error:
         _exit(f"nas: {error}", WRONG_USE)
     except USAGE_ERROR as error:
         error.show()
         sys.exit(WRONG_USE)
-    except (typer.Abort, KeyboardInterrupt):
-        _exit("nas: interrupted; the same command continues.", INTERRUPTED)
+    except Abort as error:
+        raise KeyboardInterrupt from error
     except BrokenPipeError:
         _end_unread()
     except SystemExit as error:  # which typer and rich make of it
         if isinstance(error.__context__, BrokenPipeError):
             _end_unread()
         raise
-    except OSError as error:
-        if error.filename is None and error.errno is None and not str(error):
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        message = _message_of(error)
+        if not message:
             raise
-        _exit(f"nas: {_disk_message(error)}", FAILED)
-    sys.exit(code if isinstance(code, int) else OK)
+        _exit(f"nas: {message}", FAILED)
+    if code == INTERRUPTED:  # typer makes an exit code of Ctrl-C
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else OK
 
 
-def _end_unread() -> None:
+@final
+class _Printable(logging.Formatter):
+    """Warnings have names in them, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message alone."""
+        return printable(super().format(record))
+
+
+def _open_streams() -> None:
+    """Give closed streams (`>&-`) somewhere to go, or a file of ours would get their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _end_unread() -> NoReturn:
     """Who read our output has gone, such as `| head`."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(UNREAD)
 
 
-def _disk_message(error: OSError) -> str:
+def _message_of(error: Exception) -> str:
+    """What to say of a failure of the machine; "" if it is none."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in LACK_OF_MEMORY):
+        fact = f" ({text.splitlines()[0]:.200})" if text else ""
+        return (
+            f"there is not enough memory{fact}. Nothing recorded is lost; close other programs and "
+            "give the same command to continue, or ask for less: a lower --resolution, fewer "
+            "--threads or --workers."
+        )
+    if not isinstance(error, OSError) or not (error.filename or error.errno or text):
+        return ""
     where = f" '{error.filename}'" if error.filename else ""
-    fact = f"cannot read or write{where}: {error.strerror}" if error.strerror else str(error)
+    fact = f"cannot read or write{where}: {error.strerror}" if error.strerror else text
     return f"{fact}. Nothing recorded is lost; mend it and give the same command to continue."
 
 
-def _exit(message: str, code: int) -> None:
-    typer.echo(message, err=True)
+def _exit(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"{printable(message)}\n")
     sys.exit(code)

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.console import print_table
+from nas.cli.console import print_table, say
 from nas.cli.options import Plugins
-from nas.system.text import words
+from nas.system.text import finite, words
 
 if TYPE_CHECKING:
     from nas.bench.benchmark import Benchmark, Record
     from nas.bench.table import Table
     from nas.problem.problem import Limit, Objective
+
+MOST_EVALUATIONS = 1_000_000
 
 
 def bench(
@@ -33,7 +35,7 @@ def bench(
     evaluations: Annotated[
         str, typer.Option(help="Numbers of evaluations after which to look.")
     ] = "30,50,100,200",
-    seeds: Annotated[int, typer.Option(min=1, help="Searches per controller.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Searches per controller.")] = 10,
     controllers: Annotated[str, typer.Option(help="Controllers, with commas. [all]")] = "",
     plugin: Plugins = None,
     known: Annotated[
@@ -59,14 +61,14 @@ def bench(
     )
     records: dict[str, Record] = {}
     for name, controller in controllers_of(words(controllers) or ()).items():
-        typer.echo(f"{name}: {seeds} searches of {max(numbers)} evaluations", err=True)
+        say(f"{name}: {seeds} searches of {max(numbers)} evaluations", err=True)
         records[name] = measure(problem, controller, evaluations=numbers, seeds=seeds)
     if out is not None:
         from reports import build_bench
 
-        typer.echo(f"plot: {build_bench(problem, records, out)}", err=True)
+        say(f"plot: {build_bench(problem, records, out)}", err=True)
     if as_json:
-        typer.echo(json.dumps({"controllers": {n: r.to_json() for n, r in records.items()}}))
+        say(json.dumps({"controllers": {n: r.to_json() for n, r in records.items()}}))
     else:
         print_table(*table_of(records))
 
@@ -128,14 +130,14 @@ def _reference(
     values = []
     for text, objective in zip(texts, objectives, strict=True):
         column = table.column(objective.metric)
-        ends = {"min": float(np.nanmin(column)), "max": float(np.nanmax(column))}
-        try:
-            values.append(ends[text] if text in ends else float(text))
-        except ValueError as error:
+        ends = {"min": np.nanmin, "max": np.nanmax}
+        value = float(ends[text](column)) if text in ends else finite(text)
+        if value is None:
             raise UserError(
                 f"reference '{text}' of '{objective.metric}' is not a number. "
                 "Give a number, min or max."
-            ) from error
+            )
+        values.append(value)
     return tuple(values)
 
 
@@ -145,12 +147,12 @@ def _limit(table: "Table", text: str) -> "Limit":
 
     column, _, most = text.partition("=")
     table.column(column)
-    try:
-        return Limit(column, float(most), text=text)
-    except ValueError as error:
+    value = finite(most)
+    if value is None:
         raise UserError(
             f"limit '{text}' has no number. Write --limit {column}=MAX, in the column's unit."
-        ) from error
+        )
+    return Limit(column, value, text=text)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -160,8 +162,9 @@ def _numbers(text: str) -> tuple[int, ...]:
         numbers = tuple(int(part) for part in words(text) or ())
     except ValueError:
         numbers = ()
-    if not numbers or min(numbers) < 1:
+    if not numbers or min(numbers) < 1 or max(numbers) > MOST_EVALUATIONS:
         raise UserError(
-            f"evaluations '{text}' is not a list of positive integers. Write 30,50,100,200."
+            f"evaluations '{text:.40}' is not a list of positive integers up to "
+            f"{MOST_EVALUATIONS}. Write 30,50,100,200."
         )
     return numbers

@@ -1,10 +1,20 @@
-"""How commands print tables, and where they say how far they are."""
+"""How commands print, and where they say how far they are.
+
+Names come from files and data of any origin: nothing that is printed steers the terminal.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from nas.system.text import printable
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, or several; `err` is for what is no result."""
+    typer.echo(printable(text), err=err)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -13,22 +23,39 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    header, rows = _cells(header), [_cells(row) for row in rows]
     console = Console()
     if not console.is_terminal:
         for row in [header, *rows]:
-            typer.echo("\t".join(row))
+            say("\t".join(row))
         return
     table = Table(*map(escape, header))
+    for column in table.columns:
+        column.overflow = "fold"  # rather than cut
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
 
 
+def _cells(row: Sequence[str]) -> list[str]:
+    return [printable(cell.replace("\t", " ").replace("\n", " ")) for cell in row]
+
+
 def print_front(run_dir: Path) -> None:
-    """The front of a finished run."""
+    """The front of a finished run; on a terminal too narrow for it, six columns of it."""
+    from rich.cells import cell_len
+    from rich.console import Console
+
     from reports import front_table
 
-    print_table(*front_table(run_dir))
+    header, rows = front_table(run_dir)
+    console = Console()
+    widths = (max(map(cell_len, column)) for column in zip(header, *rows, strict=True))
+    if not console.is_terminal or sum(widths) + 3 * len(header) + 1 <= console.width:
+        print_table(header, rows)
+        return
+    print_table(*front_table(run_dir, is_brief=True))
+    say("all columns: report.md and pareto.csv beside the report")
 
 
 def make_reporter(as_json: bool, events_of: Path | None = None) -> Any:

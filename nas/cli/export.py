@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.console import make_reporter, print_table
+from nas.cli.console import make_reporter, print_table, say
 from nas.cli.options import AsJson
 
 
@@ -45,10 +45,10 @@ def export(
         reporter.close()
     card = read_card(folder / "card.json")
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "card": card}))
+        say(json.dumps({"folder": str(folder), "card": card}))
         return
     print_table(*_table(card))
-    typer.echo(f"files of {card['key']}: {folder}")
+    say(f"files of {card['key']}: {folder}")
 
 
 def read_options(text: str) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def read_options(text: str) -> dict[str, Any]:
         document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{place} cannot be read: {error.strerror}. Give a JSON file.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{place} is not JSON: {error}.") from error
     if not isinstance(document, dict):
         raise UserError(f"{place} is {document!r:.40}. Give an object: options by choices' names.")

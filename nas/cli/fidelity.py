@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import make_reporter
+from nas.cli.console import make_reporter, say
 from nas.cli.options import AsJson
 
 
 def fidelity(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    subnets: Annotated[int, typer.Option(help="Networks to train alone.")] = 15,
+    subnets: Annotated[int, typer.Option(max=10_000, help="Networks to train alone.")] = 15,
     time: Annotated[str, typer.Option(help="For all of them: 90s, 20m, 1.5h.")] = "30m",
     as_json: AsJson = False,
 ) -> None:
@@ -29,10 +29,10 @@ def fidelity(
         reporter.close()
     report = build_report(run)
     if as_json:
-        typer.echo(json.dumps({**found, "report": str(report)}))
+        say(json.dumps({**found, "report": str(report)}))
         return
     low, high = found["interval"]
-    typer.echo(
+    say(
         f"Kendall tau {found['kendall_tau']:.2f} (95 % interval {low:.2f} to {high:.2f}) over "
         f"{subnets} networks, each trained alone for {found['steps']} steps\nreport: {report}"
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import make_reporter, print_front
+from nas.cli.console import make_reporter, print_front, say
 from nas.cli.options import AsJson, Plugins
 
 
@@ -16,7 +16,8 @@ def finetune(
         str, typer.Option(help="Which network: its key in the report, or how that begins.")
     ],
     epochs: Annotated[
-        float, typer.Option(min=0.01, help="Passes over the training images.")
+        float,
+        typer.Option(min=0.01, max=100_000, help="Passes over the training images."),
     ] = 10.0,
     teacher: Annotated[
         str,
@@ -55,8 +56,8 @@ def finetune(
         reporter.close()
     report = build_report(run)
     if as_json:
-        typer.echo(json.dumps({**found, "report": str(report)}))
+        say(json.dumps({**found, "report": str(report)}))
         return
     print_front(run)
     place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
-    typer.echo(f"{found['key']} {place}\nreport: {report}")
+    say(f"{found['key']} {place}\nreport: {report}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nas.cli.console import say
 from nas.cli.options import Plugins
 
 plugin_app = typer.Typer(
@@ -28,12 +29,12 @@ def plugin_list(
 
     found = listing()
     if as_json:
-        typer.echo(json.dumps(found))
+        say(json.dumps(found))
         return
     for kind, plugins in found.items():
-        typer.echo(f"{kind}:")
+        say(f"{kind}:")
         for name, about in plugins.items():
-            typer.echo(f"  {name:14} {about}")
+            say(f"  {name:14} {about}")
 
 
 @plugin_app.command("check", epilog="Example: nas plugin check my_controller.py")
@@ -56,9 +57,9 @@ def plugin_check(
         findings.append(finding)
         if not as_json:
             state = f"FAILED: {finding.failure}" if finding.failure else "ok"
-            typer.echo(f"{finding.kind} '{finding.name}': {finding.check}: {state}")
+            say(f"{finding.kind} '{finding.name}': {finding.check}: {state}")
     if not findings and not as_json:
-        typer.echo(f"'{file}': there are no checks for what it registers")
+        say(f"'{file}': there are no checks for what it registers")
     if as_json:
-        typer.echo(json.dumps([finding._asdict() for finding in findings]))
+        say(json.dumps([finding._asdict() for finding in findings]))
     return BROKEN if any(finding.failure for finding in findings) else OK

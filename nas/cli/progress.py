@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from nas.system.text import printable
+
 LINE_EVERY_S = 5.0
 
 
@@ -43,7 +45,7 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=console,
         )
         self._task: TaskID | None = None
@@ -51,19 +53,18 @@ class Bars:
 
     def phase(self, name: str, text: str) -> None:
         """Starts a new bar."""
-        self._task = self._progress.add_task(text, total=None, name=name)
+        self._task = self._progress.add_task(printable(text), total=None, name=name)
 
     def advance(self, done: int, of: int, text: str = "") -> None:
         """Moves the bar."""
         if self._task is not None:
             task = self._progress.tasks[self._task]
-            self._progress.update(
-                self._task, completed=done, total=of, description=text or task.description
-            )
+            shown = printable(text) or task.description
+            self._progress.update(self._task, completed=done, total=of, description=shown)
 
     def note(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(printable(text), highlight=False, markup=False)
 
     def close(self) -> None:
         """Leaves the bars as they are."""
@@ -99,7 +100,7 @@ class Lines:
 
     def note(self, text: str) -> None:
         """One line."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import print_front, print_table
+from nas.cli.console import print_front, print_table, say
 
 
 def report(
@@ -34,10 +34,10 @@ def report(
     path = build_report(runs[0])
     if as_json:
         document = {"run": str(runs[0]), "report": str(path), "rows": front_rows(runs[0])}
-        typer.echo(json.dumps(document))
+        say(json.dumps(document))
         return
     print_front(runs[0])
-    typer.echo(f"report: {path}")
+    say(f"report: {path}")
 
 
 def _compare(runs: Sequence[Path], out: Path, as_json: bool) -> None:
@@ -46,7 +46,7 @@ def _compare(runs: Sequence[Path], out: Path, as_json: bool) -> None:
     comparison = compare(runs)
     page = build_comparison(comparison, out)
     if as_json:
-        typer.echo(json.dumps({"page": str(page), **comparison_json(comparison)}))
+        say(json.dumps({"page": str(page), **comparison_json(comparison)}))
         return
     print_table(*comparison_table(comparison))
-    typer.echo(f"comparison: {page}")
+    say(f"comparison: {page}")

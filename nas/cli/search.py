@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.console import make_reporter, print_front
+from nas.cli.console import make_reporter, print_front, say
 from nas.cli.options import (
     AsJson,
     Budgets,
@@ -25,6 +25,7 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
+    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -117,6 +118,7 @@ def search(
         "threads": threads,
     }
     resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
+    refuse_unknown(resolved)
     run_dir = out or resolved.default_out()
     _search(resolved, run_dir, tensorboard=tensorboard, as_json=as_json)
 
@@ -135,9 +137,9 @@ def _search(config: "Config", run_dir: Path, *, tensorboard: bool, as_json: bool
     finally:
         reporter.close()
     if as_json:
-        typer.echo(json.dumps({"run": str(run_dir), "report": str(report), **read_front(run_dir)}))
+        say(json.dumps({"run": str(run_dir), "report": str(report), **read_front(run_dir)}))
         return
     from nas.front.continuing import more_command
 
     print_front(run_dir)
-    typer.echo(f"report: {report}\nmore trials: {more_command(run_dir)}")
+    say(f"report: {report}\nmore trials: {more_command(run_dir)}")

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from nas.cli.console import say
 from nas.cli.options import Budgets, Plugins
 from nas.system.text import fractions, words
 
 space_app = typer.Typer(help="List, describe and check search spaces.", no_args_is_help=True)
 
 PROBLEMS_FOUND = 1
+Classes = Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of classes.")]
+Channels = Annotated[int, typer.Option(min=1, max=1024, help="Channels of the images.")]
 
 
 @space_app.command("list", epilog="Example: nas space list")
@@ -25,10 +28,10 @@ def space_list(
     import_all_installed()  # `nas plugin list` says which fail
     spaces = {name: (SPACES.get(name).__doc__ or "").strip() for name in SPACES.names()}
     if as_json:
-        typer.echo(json.dumps(spaces))
+        say(json.dumps(spaces))
         return
     for name, text in spaces.items():
-        typer.echo(f"{name:10} {text}")
+        say(f"{name:10} {text}")
 
 
 @space_app.command(
@@ -39,8 +42,8 @@ def space_describe(
     plugin: Plugins = None,
     budget: Budgets = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    classes: Classes = 10,
+    channels: Channels = 3,
     precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",
     sparsity: Annotated[str, typer.Option(help="Fractions pruning may remove.")] = "0,0.25,0.5",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -55,9 +58,9 @@ def space_describe(
     space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
     found = describe(space, space.with_policy(formats, shares), tuple(budget or ()))
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        say(json.dumps(found.to_json()))
     else:
-        typer.echo(str(found))
+        say(str(found))
 
 
 @space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")
@@ -65,8 +68,8 @@ def space_check(
     file: Annotated[str, typer.Argument(help="A Python file with a space, or a space's name.")],
     plugin: Plugins = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    classes: Classes = 10,
+    channels: Channels = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Size, costs and every option that is inactive, equivalent to another or slow.
@@ -79,5 +82,5 @@ def space_check(
     load_plugins(plugin or ())
     space = load_space(file, resolution=resolution, channels=channels, num_classes=classes)
     found = check(space)
-    typer.echo(json.dumps(found.to_json()) if as_json else str(found))
+    say(json.dumps(found.to_json()) if as_json else str(found))
     return PROBLEMS_FOUND if found.findings else 0

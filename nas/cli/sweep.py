@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 
 import typer
 
-from nas.cli.console import print_table
+from nas.cli.console import print_table, say
 from nas.cli.options import AsJson
+from nas.system.text import printable
 
 if TYPE_CHECKING:
     from nas.sweep.plan import Sweep
@@ -55,15 +56,15 @@ def sweep(
         try:
             build_report(folder / RUNS / name)
         except UserError as error:  # the others' report says so too
-            typer.echo(f"{name}: {error}", err=True)
+            say(f"{name}: {error}", err=True)
     page = build_sweep_report(folder)
     if as_json:
-        typer.echo(json.dumps({"sweep": str(folder), "report": str(page), **sweep_json(folder)}))
+        say(json.dumps({"sweep": str(folder), "report": str(page), **sweep_json(folder)}))
     else:
         for title, header, rows in sweep_tables(folder):
-            typer.echo(f"\n{title}")
+            say(f"\n{title}")
             print_table(header, rows)
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")
     if len(statuses) < len(found.searches) or FAILED in statuses.values():
         raise typer.Exit(1)
 
@@ -74,7 +75,7 @@ def _print_plan(sweep: "Sweep", as_json: bool) -> None:
     from reports import text
 
     if as_json:
-        typer.echo(json.dumps(sweep.to_json()))
+        say(json.dumps(sweep.to_json()))
         return
     rows = [
         [search.name, search.supernet, *(_shown(search.settings, name) for name in sweep.varying)]
@@ -82,7 +83,7 @@ def _print_plan(sweep: "Sweep", as_json: bool) -> None:
     ]
     print_table(["search", "supernet", *sweep.varying], rows)
     train_s, search_s = estimate_s(sweep)
-    typer.echo(
+    say(
         f"{len(sweep.supernets)} supernets, about {text.seconds(train_s)}; "
         f"{len(sweep.searches)} searches, about {text.seconds(search_s)}: one after the other. "
         "A cluster does one on each node at a time."
@@ -129,7 +130,7 @@ class PlainLines:
         """Nothing is left to do."""
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 @final
@@ -174,5 +175,5 @@ class LiveTable:
         most = max(5, shutil.get_terminal_size().lines - 8)
         order = sorted(self._rows.items(), key=lambda row: row[1][0] != RUNNING)
         for name, (status, text) in order[:most]:
-            table.add_row(escape(name), status, escape(text))
+            table.add_row(*(escape(printable(cell)) for cell in (name, status, text)))
         self._live.update(table)

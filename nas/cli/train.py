@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import make_reporter
+from nas.cli.console import make_reporter, say
 from nas.cli.options import (
     AsJson,
     Budgets,
@@ -25,6 +25,7 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
+    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -71,6 +72,7 @@ def train(
         "threads": threads,
     }
     resolved = make_config(settings_of(config, set_, flags))
+    refuse_unknown(resolved)
     usual = resolved.default_out()
     run_dir = out or usual.with_name(f"supernet-{usual.name}")
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
@@ -84,9 +86,9 @@ def train(
     finally:
         reporter.close()
     if as_json:
-        typer.echo(json.dumps({**found, "report": str(report)}))
+        say(json.dumps({**found, "report": str(report)}))
         return
-    typer.echo(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
+    say(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
 
 
 def _absolute(path: str | None) -> str | None:

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,10 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "DIB", "TGA")
+"""What files may be, whatever their names say: pictures that Pillow decodes in this process. It
+would hand others, such as PostScript, to a program of the system."""
+
 GREY = ("1", "L", "LA", "La", "F", *SIXTEEN_BIT)
 WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
@@ -103,9 +108,18 @@ def _opened(content: Content) -> Image.Image:
     if size == 0:
         raise ValueError("it is empty")
     try:
-        return Image.open(content if isinstance(content, str) else io.BytesIO(content))
+        return Image.open(
+            content if isinstance(content, str) else io.BytesIO(content), formats=_known_formats()
+        )
     except Image.UnidentifiedImageError as error:
         raise ValueError("it is no image of a kind that is known") from error
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """Those of the formats that this Pillow knows; TGA, which has no mark of its own, is last."""
+    Image.init()
+    return tuple(kind for kind in FORMATS if kind in Image.OPEN)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -26,7 +26,37 @@ SPLIT_OF_WORD = {
     "testing": TEST,
 }
 
+SHOWN_DAMAGED = 10
+
 _log = logging.getLogger(__name__)
+
+
+class DamagedError(UserError):
+    """A file, or an image in it, cannot be read.
+
+    Attributes:
+        short: Which, and why, for a list of several.
+    """
+
+    short: str = ""
+
+
+def refuse_damaged(damaged: Sequence[DamagedError], data: Path) -> None:
+    """Name all that cannot be read at once, up to a number.
+
+    Raises:
+        UserError: If anything is damaged.
+    """
+    if len(damaged) == 1:
+        raise damaged[0]
+    if damaged:
+        shown = ", ".join(error.short for error in damaged[:SHOWN_DAMAGED])
+        more = len(damaged) - SHOWN_DAMAGED
+        raise UserError(
+            f"data '{data}': {len(damaged)} images cannot be read: {shown}"
+            f"{f' and {more} more' if more > 0 else ''}. Replace them with fresh copies, or delete "
+            "them."
+        )
 
 
 def find_folder(
@@ -123,7 +153,9 @@ def readable(
     # NOTE: decoders that meet a damaged file raise anything, from struct.error to SyntaxError.
     except Exception as error:
         fact = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"data file '{where}' cannot be read: {fact}. {remedy}") from error
+        damaged = DamagedError(f"data file '{where}' cannot be read: {fact}. {remedy}")
+        damaged.short = f"'{where}' ({fact})"
+        raise damaged from error
 
 
 def _parquet_in(folder: Path) -> list[tuple[str | None, Path]]:

@@ -29,17 +29,23 @@ def index_of(found: Found, names: Sequence[str] | None, note: str = "") -> Index
         note: For the index.
 
     Raises:
-        UserError: If labels are neither whole numbers nor words, or beyond the classes.
+        UserError: If labels are neither whole numbers nor words, or both, or beyond the classes.
     """
-    for where, labels_N in (pair for pairs in found.values() for pair in pairs):
+    every = [pair for pairs in found.values() for pair in pairs]
+    for where, labels_N in every:
+        if labels_N.dtype.kind == "b":
+            raise UserError(
+                f"data file '{where}': the labels are true or false. They must be whole numbers or "
+                "words. Write 0 and 1."
+            )
         if labels_N.dtype.kind not in "iuU" or labels_N.ndim != 1:
             raise UserError(
                 f"data file '{where}': the labels are {labels_N.dtype} of shape {labels_N.shape}. "
                 "They must be one whole number per image, from 0, or one word."
             )
-    train = [labels_N for _, labels_N in found[TRAIN]]
     if names is None:
-        names = _names_in(train)
+        _check_kinds(every)
+        names = _names_in(found[TRAIN])
     return Index(
         classes=tuple(names),
         labels={
@@ -50,12 +56,32 @@ def index_of(found: Found, names: Sequence[str] | None, note: str = "") -> Index
     )
 
 
-def _names_in(train: Sequence[Labels]) -> Sequence[str]:
-    if any(labels_N.dtype.kind == "U" for labels_N in train):
-        return sorted({str(word) for labels_N in train for word in np.unique(labels_N)})
-    highest = max((int(labels_N.max()) for labels_N in train if len(labels_N)), default=0)
+def _check_kinds(every: Sequence[tuple[str, Labels]]) -> None:
+    """Refuse words in one place and numbers in another: nobody could say which are the same."""
+    examples = {
+        labels_N.dtype.kind == "U": (w, labels_N[0]) for w, labels_N in every if len(labels_N)
+    }
+    if len(examples) == 2:
+        (file, word), (other, number) = examples[True], examples[False]
+        raise UserError(
+            f"data file '{file}' has words as labels, such as '{word}', and '{other}' has numbers, "
+            f"such as {number}. Write all labels in one way."
+        )
+
+
+def _names_in(train: Sequence[tuple[str, Labels]]) -> Sequence[str]:
+    filled = [(where, labels_N) for where, labels_N in train if len(labels_N)]
+    if any(labels_N.dtype.kind == "U" for _, labels_N in filled):
+        return sorted({str(word) for _, labels_N in filled for word in np.unique(labels_N)})
+    lowest = min((int(labels_N.min()) for _, labels_N in filled), default=0)
+    highest = max((int(labels_N.max()) for _, labels_N in filled), default=0)
+    if lowest > 0:
+        raise UserError(
+            f"data file '{filled[0][0]}': the labels of train go from {lowest} to {highest}. "
+            f"Number the classes from 0: subtract {lowest} from every label, or write words."
+        )
     # NOTE: more classes than images cannot be right, and might be more than fit into memory.
-    most = sum(map(len, train))
+    most = sum(len(labels_N) for _, labels_N in filled)
     return [str(i) for i in range(min(highest + 1, most))]
 
 

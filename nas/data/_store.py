@@ -25,12 +25,13 @@ import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
@@ -48,11 +49,14 @@ from nas.data._base import (
     statistics_of,
 )
 from nas.data._decode import Header, decode, quietly, read_header
+from nas.data._files import DamagedError, refuse_damaged
 from nas.data._load import label_of
 from nas.data._parallel import Named, in_parallel
 from nas.data._resize import choose_resolution, crop_rule
-from nas.data._source import AbstractSource, check_index, deal, splits_note
+from nas.data._source import AbstractSource, Index, check_index, deal, splits_note
 from nas.system.files import file_lock, write_json
+
+Result = TypeVar("Result")
 
 SCHEMA = 1
 """Goes up when the same files give other pixels, labels or splits than before."""
@@ -71,11 +75,13 @@ class Look:
         channels: 1 if all are grey, else 3.
         resolution: To which they are brought, pixels.
         resize: How, in words.
+        sizes: Which they have, in words.
     """
 
     channels: int
     resolution: int
     resize: str
+    sizes: str
 
 
 def load_source(source: AbstractSource, request: Request, *, name: str) -> DataSet:
@@ -130,7 +136,7 @@ def _delete_outdated(folder: Path, source: AbstractSource, resolution: int | Non
         try:
             facts = json.loads(other.read_text(encoding="utf-8"))
             is_same_source = origin.items() <= facts.items()
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             continue
         if is_same_source and other.parent.name.rpartition("-")[0] != digest:
             shutil.rmtree(other.parent, ignore_errors=True)
@@ -146,7 +152,7 @@ def _opened(folder: Path, name: str) -> DataSet | None:
         return _data_set(name, facts, images_NCHW, labels_N)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, LookupError, TypeError, EOFError) as error:
+    except (ValueError, LookupError, TypeError, EOFError, RecursionError) as error:
         _log.warning("data '%s': '%s' is damaged (%s) and made anew.", name, folder, error)
         return None
 
@@ -213,7 +219,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
                 "mean": mean,
                 "std": std,
                 "resize": look.resize,
-                "note": splits_note(index, len(rows["test"])),
+                "note": _note(index, look, len(rows["test"])),
             }
             write_json(part / FACTS, facts)
             part.rename(folder)
@@ -230,19 +236,63 @@ def _look(source: AbstractSource, request: Request, num_images: int) -> Look:
     """Channels and resolution, from the headers of all images."""
     sizes: Counter[tuple[int, int]] = Counter()
     is_grey = True
+    damaged: list[DamagedError] = []
 
-    def headers(start: int, images: list[Named]) -> list[Header]:
-        return [read_header(content, where) for where, content in images]
+    def headers(start: int, images: list[Named]) -> list[Header | DamagedError]:
+        return [_or_damage(partial(read_header, content, where)) for where, content in images]
 
     done = 0
     for size, found in in_parallel(headers, source.images()):
-        is_grey = is_grey and all(header.is_grey for header in found)
-        sizes.update((header.width, header.height) for header in found)
+        damaged += [header for header in found if isinstance(header, DamagedError)]
+        sound = [header for header in found if isinstance(header, Header)]
+        is_grey = is_grey and all(header.is_grey for header in sound)
+        sizes.update((header.width, header.height) for header in sound)
         done += size
         request.progress(done, num_images, "images looked at")
+    if damaged:  # others may be so beyond their headers
+        refuse_damaged(_undecodable(source) or damaged, source.path)
     median_side = int(np.median([min(size) for size in sizes.elements()]))
     resolution = request.resolution or choose_resolution(sizes, median_side)
-    return Look(1 if is_grey else 3, resolution, crop_rule(sizes, resolution))
+    return Look(1 if is_grey else 3, resolution, crop_rule(sizes, resolution), _said(sizes))
+
+
+def _undecodable(source: AbstractSource) -> list[DamagedError]:
+    """All images that cannot be decoded."""
+
+    def work(start: int, images: list[Named]) -> list[UInt8Array | DamagedError]:
+        read = partial(decode, is_grey=False, resolution=1)
+        return [_or_damage(partial(read, content, where)) for where, content in images]
+
+    results = (found for _, batch in in_parallel(work, source.images()) for found in batch)
+    return [found for found in results if isinstance(found, DamagedError)]
+
+
+def _or_damage(read: Callable[[], Result]) -> Result | DamagedError:
+    """What reading an image gives, or why it cannot be read."""
+    try:
+        return read()
+    except DamagedError as error:
+        error.__cause__ = error.__context__ = None  # their frames hold the image
+        return error.with_traceback(None)
+
+
+def _said(sizes: Collection[tuple[int, int]]) -> str:
+    """Widths and heights of images in words; "" if all are squares of one size."""
+    if len(sizes) > 1:
+        sides = [side for size in sizes for side in size]
+        return f"{len(sizes)} sizes, {min(sides)} to {max(sides)} px wide or high,"
+    ((width, height),) = sizes
+    return "" if width == height else f"{width} x {height} px"
+
+
+def _note(index: Index, look: Look, num_test: int) -> str:
+    """What its user should know: the splits, and what becomes of images of other shapes."""
+    note = splits_note(index, num_test)
+    if not look.sizes:
+        return note
+    side = look.resolution
+    become = f"images of {look.sizes} become {side} x {side} px: {look.resize}"
+    return f"{note}; {become}" if note else become
 
 
 def _write_images(
@@ -268,6 +318,7 @@ def _write_images(
         How often each channel of train has each pixel value: (C, 256).
     """
     shape = (len(order_N), look.channels, look.resolution, look.resolution)
+    read = partial(decode, is_grey=look.channels == 1, resolution=look.resolution)
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))
     with path.open("wb", buffering=0) as file:
@@ -276,25 +327,31 @@ def _write_images(
         start_of_images, image_bytes = file.tell(), math.prod(shape[1:])
         writing = threading.Lock()
 
-        def work(start: int, images: list[Named]) -> Int64Array:
+        def work(start: int, images: list[Named]) -> tuple[Int64Array, list[DamagedError]]:
             places_B = place_N[start : start + len(images)]
             images_BCHW = np.empty((len(images), *shape[1:]), np.uint8)
+            wrong = []
             for image_CHW, place, (where, content) in zip(
                 images_BCHW, places_B.tolist(), images, strict=True
             ):
-                image_CHW[:] = decode(
-                    content, where, is_grey=look.channels == 1, resolution=look.resolution
-                )
+                found = _or_damage(partial(read, content, where))
+                if isinstance(found, DamagedError):
+                    wrong.append(found)
+                    continue
+                image_CHW[:] = found
                 with writing:
                     _write_at(file, image_CHW, start_of_images + place * image_bytes)
-            return pixel_counts(images_BCHW[places_B < num_train])
+            return pixel_counts(images_BCHW[places_B < num_train]), wrong
 
         counts_CV = np.zeros((look.channels, 256), np.int64)
+        damaged: list[DamagedError] = []
         done = 0
-        for size, counts in in_parallel(work, source.images()):
+        for size, (counts, wrong) in in_parallel(work, source.images()):
             counts_CV += counts
+            damaged += wrong
             done += size
             progress(done, len(order_N), "images decoded")
+        refuse_damaged(damaged, source.path)
         os.fsync(file.fileno())
     return counts_CV
 

@@ -1,8 +1,8 @@
 """Folders of images: one folder per class, or train, test and val folders that hold class folders.
 
-Class folders may have folders of their own; their images count as the class's. Files whose suffix
-is no image's are passed over, and counted; a file with an image's suffix that cannot be decoded is
-an error. Classes are sorted by name. Links are followed.
+Class folders may have folders of their own; their images count as the class's. Images beside class
+folders and files whose suffix is no image's are passed over, and counted; a file with an image's
+suffix that cannot be decoded is an error. Classes are sorted by name. Links are followed.
 """
 
 import os
@@ -16,6 +16,7 @@ import numpy as np
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request
 from nas.data._decode import Content
 from nas.data._files import LAYOUTS, SPLIT_OF_WORD, TRAIN, contents, readable
+from nas.data._foreign import refuse_foreign
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
 from search_spaces import UserError
@@ -24,6 +25,9 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
     *(".pnm", ".jpe", ".jfif", ".jp2", ".j2k", ".avif", ".dib", ".tga"),
 )
+
+SHOWN = 3
+"""Images named of those that have no class."""
 
 
 @final
@@ -48,11 +52,14 @@ class FolderSource(AbstractSource):
     """The images below a folder, listed once."""
 
     def __init__(self, path: Path) -> None:
+        refuse_foreign(path)
         self._path = path
         self._passed_over: Counter[str] = Counter()
+        self._of_no_class: list[str] = []
+        self._folders = self._class_folders()
         self._files = {
             split: {folder.name: self._images_in(folder) for folder in folders}
-            for split, folders in self._class_folders().items()
+            for split, folders in self._folders.items()
         }
         self._classes = tuple(sorted(self._files[TRAIN]))
         self._check_classes()
@@ -76,9 +83,16 @@ class FolderSource(AbstractSource):
         }
         count = sum(self._passed_over.values())
         kinds = ", ".join(sorted(self._passed_over))
-        note = f"{count} files or folders were passed over ({kinds})" if count else ""
+        notes = [f"{count} files or folders were passed over ({kinds})"] if count else []
+        if self._of_no_class:
+            first = ", ".join(f"'{name}'" for name in self._of_no_class[:SHOWN])
+            more = ", ..." if self._of_no_class[SHOWN:] else ""
+            notes.append(
+                f"{len(self._of_no_class)} images beside class folders were passed over, as they "
+                f"have no class: {first}{more}"
+            )
         classes = tuple(os.fsencode(name).decode("utf-8", "replace") for name in self._classes)
-        return Index(classes=classes, labels=labels, note=note)
+        return Index(classes=classes, labels=labels, note="; ".join(notes))
 
     def images(self) -> Iterator[tuple[str, Content]]:
         """Paths; split by split, class by class."""
@@ -93,6 +107,7 @@ class FolderSource(AbstractSource):
         below = {folder: _folders_in(folder) for folder in named}
         has_train = any(below[f] and SPLIT_OF_WORD[f.name.lower()] == TRAIN for f in named)
         if not has_train and (not named or len(named) < len(folders)):
+            self._count_images_in(self._path)
             return {TRAIN: folders}
         found: dict[str, list[Path]] = {}
         for folder in named:
@@ -107,6 +122,7 @@ class FolderSource(AbstractSource):
                     f"data '{folder}' has no class folders. Put its images into one folder per "
                     "class, or take it away."
                 )
+            self._count_images_in(folder)
             found[split] = below[folder]
         if TRAIN not in found:
             names = ", ".join(f"'{folder.name}'" for folder in named)
@@ -116,6 +132,15 @@ class FolderSource(AbstractSource):
             )
         self._passed_over.update(f"{f.name}/" for f in folders if f not in below)
         return found
+
+    def _count_images_in(self, folder: Path) -> None:
+        """Note the images that lie directly in a folder of class folders."""
+        with readable(folder):
+            self._of_no_class += [
+                os.path.relpath(entry, self._path)
+                for entry in contents(folder)
+                if entry.suffix.lower() in SUFFIXES and not entry.is_dir()
+            ]
 
     def _images_in(
         self, folder: Path, above: frozenset[tuple[int, int]] = frozenset()
@@ -143,7 +168,7 @@ class FolderSource(AbstractSource):
     def _check_classes(self) -> None:
         for name, images in self._files[TRAIN].items():
             if not images:
-                folder = next(f for f in self._class_folders()[TRAIN] if f.name == name)
+                folder = next(f for f in self._folders[TRAIN] if f.name == name)
                 raise UserError(
                     f"data folder '{folder}' has no image. Add images ({', '.join(SUFFIXES[:7])}, "
                     "...), or delete the folder."

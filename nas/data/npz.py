@@ -92,7 +92,7 @@ class NpzSource(AbstractSource):
                 values = _whole(archive, members[labels])
                 if values.ndim == 2 and values.shape[1] == 1:
                     values = values[:, 0]
-                _check_images(members[images], self._path)
+                _check_images(archive, members[images], self._path)
                 if members[images].shape[0] != len(values):
                     raise UserError(
                         f"data file '{self._path}': '{images}' has {members[images].shape[0]} "
@@ -175,13 +175,13 @@ def _check_plain(member: ArchiveMember) -> None:
         raise ValueError(f"'{member.name}' is an array of Python objects, which is not opened")
 
 
-def _check_images(member: ArchiveMember, path: Path) -> None:
+def _check_images(archive: zipfile.ZipFile, member: ArchiveMember, path: Path) -> None:
     """Refuse arrays that are no images."""
     shape, dtype = member.shape, member.dtype
     if dtype not in (np.uint8, np.uint16):
         raise UserError(
             f"data file '{path}': '{member.name}' is {dtype}. Images must be uint8 or uint16. "
-            "Convert fractions of white so: (images * 255).round().astype('uint8')"
+            f"{_conversion(archive, member)}"
         )
     has_channels = len(shape) == 4 and (shape[3] in CHANNELS or shape[1] in CHANNELS)
     if (len(shape) != 3 and not has_channels) or 0 in shape[1:]:
@@ -189,6 +189,22 @@ def _check_images(member: ArchiveMember, path: Path) -> None:
             f"data file '{path}': '{member.name}' has shape {shape}. Images must be (N, H, W), "
             "(N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels."
         )
+
+
+def _conversion(archive: zipfile.ZipFile, member: ArchiveMember) -> str:
+    """How to make images of an array of another type, by the range of its values."""
+    if member.dtype.kind not in "biuf" or 0 in member.shape:
+        return "Save their pixels."
+    ends = np.array([(a.min(), a.max()) for a in _in_pieces(archive, member)], float)
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    values = f"Its values go from {low:g} to {high:g}."
+    if low >= 0 and high <= 1 and member.dtype.kind in "bf":
+        return "Convert fractions of white so: (images * 255).round().astype('uint8')"
+    if low >= 0 and high <= 65535:
+        kind = "uint8" if high <= 255 else "uint16"
+        rounded = ".round()" if member.dtype.kind == "f" else ""
+        return f"{values} Convert them so: images{rounded}.astype('{kind}')"
+    return f"{values} Bring them to 0-255, and save them as uint8."
 
 
 def _eight_bit_last(images_B: Array) -> UInt8Array:

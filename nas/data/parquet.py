@@ -181,6 +181,12 @@ def _column(
         chosen = names if len(names) == 1 else [name for name in usual if name in names][:1]
         if chosen:
             return chosen[0]
+    named = next((name for name in usual if name in schema.names), None)
+    if named is not None:
+        raise UserError(
+            f"data file '{file}': column '{named}' is {schema.field(named).type}, not {what}. "
+            "Convert it, or give another column its name."
+        )
     columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
     raise UserError(
         f"data file '{file}': no column, or more than one, may be the {what}. Columns: "
@@ -203,7 +209,10 @@ def _labels(parquet: pq.ParquetFile, column: str, file: Path) -> Labels:
         raise UserError(
             f"data file '{file}', row {row}: column '{column}' has no label. Leave such rows out."
         )
-    return np.asarray(values.to_pylist()) if _is_word(values.type) else values.to_numpy()
+    if _is_word(values.type):
+        return np.asarray(values.to_pylist())
+    numbers: Labels = values.to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _may_be_image(kind: pa.DataType) -> bool:

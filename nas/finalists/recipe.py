@@ -31,10 +31,11 @@ from nas.standalone.beside import Job
 from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, seconds_per_step, trained_alone
 from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
-from search_spaces import DEFAULT_TASK, Candidate, SearchSpace, UserError
+from search_spaces import DEFAULT_TASK, Candidate, SearchSpace, UserError, check_ranges
 from supernets.images import Images
 from supernets.train import DivergedError, Progress, TrainPlan
 
+MOST_EPOCHS = 100_000.0
 FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
 
 
@@ -55,6 +56,9 @@ class Recipe:
     teacher_sha256: str = ""
     data: str = ""
     learning_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "the recipe", epochs=(0.0, MOST_EPOCHS), learning_rate=(0.0, 10.0))
 
     def key(self, candidate: Candidate) -> str:
         """Name of the candidate so trained."""

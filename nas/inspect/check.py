@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from nas.inspect.describe import count_text
 from nas.problem.budget import format_value
 from search_spaces import SearchSpace, SlotTable
 
@@ -57,9 +59,10 @@ class Check:
     def __str__(self) -> str:
         lines = [
             f"space '{self.name}' at {self.resolution} px",
-            f"  {self.num_encodings:.3g} encodings describe {self.num_networks:.3g} distinct "
-            f"networks: 1 in {self.num_encodings / self.num_networks:.3g}, as the others are "
-            "equivalent to one of them",
+            f"  {count_text(self.num_encodings)} encodings describe "
+            f"{count_text(self.num_networks)} distinct networks: 1 in "
+            f"{Decimal(self.num_encodings) / self.num_networks:.3g}, as the others are equivalent "
+            "to one of them",
             "  multiply-adds of uniformly sampled networks, up to",
         ]
         longest = max(share for _, share in self.histogram)

@@ -1,6 +1,7 @@
 """What a search space holds, in numbers: for `nas space describe`."""
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,8 @@ class Description:
     def __str__(self) -> str:
         lines = [
             f"space '{self.name}' at {self.resolution} px",
-            f"  distinct networks             {_count(self.num_networks)}",
-            f"  with precision and sparsity   {_count(self.num_candidates)}",
+            f"  distinct networks             {count_text(self.num_networks)}",
+            f"  with precision and sparsity   {count_text(self.num_candidates)}",
         ]
         for cost in self.costs:
             low, middle, high = (
@@ -111,5 +112,6 @@ def describe(arch: SearchSpace, space: SearchSpace, budgets: tuple[str, ...]) ->
     )
 
 
-def _count(number: int) -> str:
-    return f"{number:,}" if number < 10**9 else f"{number:.2e}"
+def count_text(number: int) -> str:
+    """A count for people, however large: it may be beyond what a float holds."""
+    return f"{number:,}" if number < 10**9 else f"{Decimal(number):.2e}"

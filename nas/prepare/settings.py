@@ -21,8 +21,8 @@ from supernets.optimizers._base import OPTIMIZERS
 from supernets.train import TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
-    "steps": (1, math.inf),
-    "batch_size": (2, math.inf),
+    "steps": (1, 1e9),
+    "batch_size": (2, 65_536),
     "shards": (1, 64),
     "max_macs": (0.0, math.inf),
     "learning_rate": (0.0, 10.0),
@@ -33,12 +33,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "ema_decay": (0.0, 0.999999),
     "rank_at": (0.0, 1.0),
     "checkpoint_s": (0.0, math.inf),
-    "images_per_score": (1, math.inf),
-    "finalists": (1, math.inf),
-    "random_references": (0, math.inf),
+    "images_per_score": (1, 1e9),
+    "finalists": (1, 1000),
+    "random_references": (0, 100),
     "finetune_share": (0.0, 0.95),
     "finetune_s": (0.0, math.inf),
-    "least_steps": (1, math.inf),
+    "least_steps": (1, 1e9),
 }
 """Lowest and highest value; a plug-in checks its own."""
 

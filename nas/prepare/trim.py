@@ -8,13 +8,13 @@ import numpy as np
 from nas.latency import LatencyModel
 from nas.prepare.plan import FEW_STEPS
 from nas.prepare.reuse import donor_space
-from nas.problem.budget import format_value
+from nas.problem.budget import format_value, nearest_budget
 from nas.problem.problem import KnownMetrics, Limit
 from nas.run.config import Config
 from nas.run.directory import SPACE, TRAINED_SPACE, Run, read_begun_space, read_space
 from nas.system.files import write_json
 from nas.system.reporter import Reporter
-from search_spaces import Choice, SearchSpace
+from search_spaces import Choice, SearchSpace, UserError
 
 SHARE_SAMPLES = 10_000
 TRIM_SLACK = 1.15
@@ -61,16 +61,39 @@ def trim(
     """The space without options that fit no network within the limits, and what was dropped.
 
     Without a model, latency leaves nothing out.
+
+    Raises:
+        UserError: If nothing is left.
     """
     assert space.costs is not None
     keep: dict[str, list[Any]] = {}
     dropped: dict[str, list[Any]] = {}
     for column, choice in enumerate(space.choices):
         fits = [_fits(space, column, i, limits, model) for i in range(len(choice.options))]
+        if not any(fits):
+            raise _nothing_fits(space, limits, model)
         if not all(fits):
             keep[choice.name] = _selected(choice, fits, True)
             dropped[choice.name] = _selected(choice, fits, False)
     return (space.restricted(keep) if keep else space), dropped
+
+
+def _nothing_fits(
+    space: SearchSpace, limits: Sequence[Limit], model: LatencyModel | None
+) -> UserError:
+    limit = next((limit for limit in limits if limit.metric == "latency_ms"), None)
+    least = model.least({}) if model is not None else 0.0
+    if limit is None or least <= limit.max:
+        texts = ", ".join(limit.text for limit in limits)
+        return UserError(
+            f"no network of space '{space.name}' is within all limits together: {texts}. Raise one."
+        )
+    return UserError(
+        f"budget '{limit.text}': no network of space '{space.name}' is predicted to take less than "
+        f"{least:.3g} ms, by files that were measured. "
+        f"Use '{nearest_budget(limit, minimum=least, maximum=least)}' or more, or a lower "
+        "--resolution."
+    )
 
 
 def limit_rows(

@@ -104,7 +104,8 @@ def parse_budget(text: str) -> Budget:
     unit = _unit(spelling)
     if unit is None:
         found = f"'{spelling}' is not a unit" if spelling else "it has no unit"
-        raise _refusal(text, found, [number + percent + u for u in _close_units(spelling)])
+        units = _close_units(spelling) if 0.0 < float(number) < math.inf else []
+        raise _refusal(text, found, [number + percent + u for u in units])
     metric, scale = UNITS[unit]
     if not math.isfinite(float(number)):
         raise _refusal(text, "the number is too large")
@@ -219,8 +220,10 @@ def _close_units(spelling: str) -> list[str]:
         return [folded[spelling.lower()]]
     if spelling.lower() in ("k", "g", "t"):
         return [folded[spelling.lower() + unit] for unit in ("flops", "params", "b")]
+    # NOTE: the first letter is the prefix: another one would be another size.
+    alike = [unit for unit in UNITS if unit[0].lower() == spelling[:1].lower()]
     return sorted(
-        (unit for unit in UNITS if _likeness(spelling.lower(), unit.lower()) > 0.6),
+        (unit for unit in alike if _likeness(spelling.lower(), unit.lower()) > 0.6),
         key=lambda unit: (
             -_likeness(spelling.lower(), unit.lower()),
             -_likeness(spelling, unit),

@@ -21,7 +21,17 @@ from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
 
 DEFAULT_TIME = "5m"
-MAX_THREADS = 1024
+MOST = {
+    "trials": 1_000_000,
+    "lag": 1_000_000,
+    "threads": 1024,
+    "timing_threads": 1024,
+    "workers": 1024,
+    "seed": 2**64 - 1,
+    "data_seed": 2**64 - 1,
+}
+"""Largest values: of a seed what torch takes, of the rest what no search needs."""
+
 WITHOUT_EFFECT = {"plugins", "data_dir", "cache", "threads", "workers", "executor", "ray_address"}
 """Fields that say where and how; what is searched for names plug-ins, wherever they lie."""
 
@@ -97,11 +107,10 @@ class Config:
                 raise UserError(
                     f"{name} is {getattr(self, name)}. It must be -1 ({default}) or more."
                 )
-        for name in ("threads", "timing_threads", "workers"):
-            if getattr(self, name) > MAX_THREADS:
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}. It must be at most {MAX_THREADS}; more than "
-                    "the cores of this machine make it slower."
+                    f"{name} is {getattr(self, name)!s:.40}. It must be at most {most}."
                 )
         _check_distinct("precision", self.precision, "fp32,int8")
         _check_distinct("sparsity", self.sparsity, "0,0.25,0.5")
@@ -192,7 +201,7 @@ def read_toml(path: Path, where: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {where}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers may be too long, too
         raise UserError(f"{where} is not TOML: {error}.") from error
 
 

@@ -32,7 +32,8 @@
     tensorboard/          event files that --tensorboard makes from the records
 
 Rule: what was measured and influences a decision is written before it is used, and never measured
-again when the run is continued. Files are replaced whole; lines are appended and synced.
+again when the run is continued. Files are replaced whole; lines are appended and synced. Damaged
+lines of events.jsonl and train_log.jsonl are left out, because no result depends on them.
 
 A run may be moved or copied: nothing in it depends on where it lies. It continues with the same
 configuration, except that the places of data, cache, space file, plug-ins and supernet may change
@@ -69,6 +70,7 @@ from nas.system.files import (
     make_folder,
     read_json,
     read_lines,
+    read_log,
     understood,
     write_json,
     write_text,
@@ -194,7 +196,7 @@ class Run:
     def remaining_s(self, config: Config) -> float:
         """Seconds of the configured time that the phases ended so far have left."""
         path = self.path / "events.jsonl"
-        spent_s = read_lines(path, lambda event: float(event.get("seconds", 0.0)))
+        spent_s = read_log(path, lambda event: float(event.get("seconds", 0.0)))
         return config.seconds - sum(spent_s)
 
     def _check_config(self, config: Config, may_grow: bool) -> None:

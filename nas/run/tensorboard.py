@@ -16,10 +16,11 @@ that is open meanwhile never gets past a file that was deleted.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, final
 
-from nas.system.files import understood
+from nas.system.files import DAMAGES
 from nas.system.reporter import Reporter
 from search_spaces import UserError
 
@@ -124,7 +125,7 @@ class _Follower:
         self._events = run_dir / FOLDER / events
         self._point_of, self._make_writer = point_of, make_writer
         self._writer: Any = None
-        self._line, self._offset, self._step = 0, 0, -1
+        self._offset, self._step = 0, -1
 
     def update(self) -> None:
         """Writes the lines that were appended; begins anew where they go back to earlier steps."""
@@ -133,7 +134,7 @@ class _Follower:
             return
         steps = [self._step, *(point.step for point in points)]
         if self._writer is None or steps != sorted(set(steps)):
-            self._line = self._offset = 0
+            self._offset = 0
             points = advancing(self._appended())
             self._begin()
         for step, numbers in points:
@@ -158,8 +159,7 @@ class _Follower:
         whole = text[: text.rfind(b"\n") + 1]
         points = []
         for line in whole.splitlines():
-            self._line += 1
-            with understood(f"line {self._line} of '{self._records}'"):
+            with suppress(*DAMAGES):  # whoever needs the records names what is damaged
                 points.append(self._point_of(json.loads(line)))
         self._offset += len(whole)
         return points

@@ -64,7 +64,7 @@ def environment() -> dict[str, Any]:
         "instruction_set": instruction_set(),
         "num_cores": num_cores(),
         "memory_bytes": _memory_bytes(),
-        "versions": {package: _version(package) for package in _PACKAGES},
+        "versions": {package: version_of(package) for package in _PACKAGES},
     }
 
 
@@ -164,7 +164,8 @@ def _memory_bytes() -> int | None:
         return None
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The installed version of a package; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -8,6 +8,7 @@ either are read as they are.
 
 import errno
 import json
+import logging
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ from supernets.files import replacing
 
 Record = TypeVar("Record")
 Json = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Of the documents of a run; one with another number is refused."""
@@ -160,6 +163,35 @@ def read_lines(path: Path, parse: Callable[[Any], Record]) -> list[Record]:
         remedy = "or delete that line and all after it to compute them again"
         with understood(f"line {number} of '{path}'", remedy):
             records.append(parse(unsealed(json.loads(line))))
+    return records
+
+
+def read_log(path: Path, parse: Callable[[Any], Record]) -> list[Record]:
+    """What the whole lines of a file say on which no result depends: damaged ones are left out.
+
+    Args:
+        path: The file; no lines if there is none.
+        parse: As for `read_lines`.
+
+    Raises:
+        UserError: If another version wrote it, or it is no file.
+    """
+    if not path.exists():
+        return []
+    records, num_damaged = [], 0
+    with understood(f"'{path}'"):
+        content = path.read_bytes()
+        for line in content[: content.rfind(b"\n") + 1].splitlines():
+            try:
+                records.append(parse(unsealed(json.loads(line))))
+            except OtherVersionError:
+                raise
+            except DAMAGES:
+                num_damaged += 1
+    if num_damaged:
+        _log.warning(
+            "'%s': %d damaged lines are left out; no result depends on them.", path, num_damaged
+        )
     return records
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, final
 
 from search_spaces._choice import Choice, Option, Options, OptionTable
 from search_spaces._declarations import declaration
+from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
 from search_spaces._precision import FULL_PRECISION
 from search_spaces._resolution import Pyramid, pyramid
@@ -116,6 +117,7 @@ class Staged(AbstractNetwork):
                 f"This resolution has {len(self.pyramid.sizes)}. Declare as many."
             )
         for number, stage in enumerate(self.stages, start=1):
+            _check_numbers(f"stage{number}", stage)
             for name in stage.operators:
                 self._check_dims(f"stage{number}", name, stage)
         for place, names in self._trunk.items():
@@ -294,6 +296,12 @@ class Staged(AbstractNetwork):
         pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
         precision = str(options.get(f"stage{number}.precision", FULL_PRECISION))
         return Signature(name, shape, pick, Options(), precision)
+
+
+def _check_numbers(place: str, stage: Stage) -> None:
+    own = (("width", stage.widths), ("depth", stage.depths), ("head_dim", (stage.head_dim,)))
+    for name, options in (*own, *stage.options):
+        check_options(f"{place}.{name}", options)
 
 
 def _check_trunk(place: str, names: tuple[str, ...]) -> None:

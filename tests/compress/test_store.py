@@ -137,7 +137,12 @@ def test_slots_that_make_no_sense_are_the_users_error(
     saved(random_supernet, slots_of(mini, operator="mbconv", precision="fp32"), path)
     tensors, document = read_tensors(path)
     text = json.dumps(document)
-    for wrong in ('{"schema": 1, "slots": []}', text.replace('"mbconv"', '"mbkonv"')):
+    for wrong in (
+        *('{"schema": 1, "slots": []}', text.replace('"mbconv"', '"mbkonv"')),
+        *('{"schema": 1, "slots": 3}', '{"schema": 1, "slots": [{}]}'),
+        text.replace('"schema": 1', '"schema": null'),
+        text.replace('"in_width": 1,', '"in_width": -1,'),
+    ):
         write_tensors(path, tensors, json.loads(wrong))
         with pytest.raises(UserError):
             load_network(path)

@@ -517,3 +517,11 @@ def test_finalists_share_the_time_until_steps_are_many(
 
 def test_a_finalist_gets_a_few_steps_whatever_the_time() -> None:
     assert divided(0.0, {"large": 1.0, "small": 0.1}) == {"large": MIN_STEPS, "small": MIN_STEPS}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 1e30}, {"epochs": float("nan")}, {"learning_rate": float("inf")}]
+)
+def test_a_recipe_beyond_all_bounds_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="It must be at least 0 and at most 1"):
+        Recipe(**wrong)  # type: ignore[arg-type]

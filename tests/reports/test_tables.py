@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nas.cli.console import print_front
 from reports import front_table, load_run, wilson
 from reports.tables import markdown, pareto_csv
 
@@ -55,6 +56,23 @@ def test_a_fine_tuned_member_says_what_it_was(new_run: NewRun) -> None:
     assert source in table["key"].tolist()
     roles = [row[0] for row in front_table(folder)[1]]
     assert f"front, fine-tuned from {source}" in roles
+
+
+def test_a_narrow_terminal_gets_six_columns_uncut(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = new_run()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("LINES", "40")
+    for width, columns in (("80", 6), ("400", 14)):
+        monkeypatch.setenv("COLUMNS", width)
+        print_front(folder)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1].count("\u2503") == columns + 1
+        assert max(map(len, lines)) <= int(width)
+        assert "\u2026" not in "".join(lines)
+        assert all(member.key in "".join(lines) for member in load_run(folder).front)
 
 
 def test_an_all_fp32_network_repeats_its_own_numbers(new_run: NewRun) -> None:

@@ -72,6 +72,7 @@ def test_sizes_are_decimal_and_counts_have_no_unit() -> None:
     assert (text.count(12_345_678), text.count(73), text.count(None)) == ("12.3 M", "73", "-")
     assert (text.magnitude(4213), text.magnitude(41_300_000_000_000)) == ("4213", "4.1 x 10^13")
     assert text.magnitude(999_999_999) == "1.0 x 10^9"
+    assert text.magnitude(10**400) == "1.0 x 10^400"
 
 
 def test_fractions_are_shown_as_percent_and_sparsity_as_a_fraction() -> None:

@@ -2,11 +2,12 @@
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import pytest
 
 from search_spaces import (
+    Choice,
     Cost,
     SearchSpace,
     Signature,
@@ -46,6 +47,40 @@ def test_missing_options_are_named_with_the_operator_that_reads_them() -> None:
     wrong = replace(STAGE, operators=("mbconv", "window"))
     with pytest.raises(UserError, match=r"stage1 .*'window' but no options for num_heads"):
         staged(wrong, STAGE)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"widths": (0,)}, "stage2.width offers 0. Allowed: whole numbers from 1 to 16384"),
+        ({"widths": (8, -8)}, "stage2.width offers -8. "),
+        ({"widths": (8.5,)}, "stage2.width offers 8.5. "),
+        ({"widths": (True,)}, "stage2.width offers True. "),
+        ({"widths": (None,)}, "stage2.width offers None. "),
+        ({"widths": ("wide",)}, "stage2.width offers 'wide'. "),
+        ({"widths": None}, "stage2.width offers None. It must be a tuple of whole numbers"),
+        ({"depths": (3_000,)}, "stage2.depth offers 3000. Allowed: whole numbers from 1 to 64"),
+        ({"depths": ()}, r"stage2.depth offers \(\). "),
+        ({"head_dim": 0}, "stage2.head_dim offers 0. "),
+        ({"kernel_size": (3, 4)}, "stage2.kernel_size offers 4. Allowed: odd whole numbers from 1"),
+        ({"expand_ratio": (0,)}, "stage2.expand_ratio offers 0. Allowed: whole numbers from 1"),
+        ({"expand_ratio": (-2,)}, "stage2.expand_ratio offers -2. "),
+        ({"own": (float("nan"),)}, "stage2.own offers nan. Allowed: finite numbers or words"),
+    ],
+)
+def test_options_with_which_nothing_can_be_built_are_named_with_what_is_allowed(
+    wrong: dict[str, Any], message: str
+) -> None:
+    fields = {name: value for name, value in wrong.items() if hasattr(STAGE, name)}
+    options = dict(STAGE.options) | {n: v for n, v in wrong.items() if n not in fields}
+    with pytest.raises(UserError, match=message):
+        staged(STAGE, replace(STAGE, options=tuple(options.items()), **fields))
+
+
+def test_networks_may_be_more_than_a_float_can_count() -> None:
+    options = tuple(range(1000))
+    space = SearchSpace("many", tuple(Choice(f"choice{i}", options) for i in range(110)))
+    assert space.size == 1000**110
 
 
 def test_a_resolution_without_a_pyramid_is_refused() -> None:

@@ -68,6 +68,16 @@ def test_a_wrong_file_is_named_with_what_is_wrong(text: str, message: str, tmp_p
         load(file)
 
 
+def test_where_ctrl_c_stops_a_file_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "my_space.py"
+    file.write_text("import signal\n\nsignal.raise_signal(signal.SIGINT)\nwhile True:\n    pass\n")
+    with pytest.raises(KeyboardInterrupt):
+        load(file)
+    assert f"space file '{file}' was interrupted (line 3)" in caplog.text
+
+
 def test_a_missing_file_is_named_with_the_spaces_there_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not_here.py' is not there.*hybrid"):
         load(tmp_path / "not_here.py")

@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 
 from search_spaces import UserError
-from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.checkpoint import METADATA, read_tensors, same_shapes, write_tensors
 
 DOCUMENT = {"step": 3, "words": ["a", "ß"], "none": None}
 
@@ -115,3 +116,10 @@ def test_shapes_are_compared_name_by_name() -> None:
     assert not same_shapes({"weight": torch.zeros(3, 2)}, layer)
     assert not same_shapes({"weight": torch.zeros(2, 3), "bias": torch.zeros(3)}, layer)
     assert not same_shapes({**layer.state_dict(), "more": torch.zeros(1)}, layer)
+
+
+def test_a_document_of_nested_brackets_is_the_users_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(save({}, metadata={METADATA: "[" * 100_000}))
+    with pytest.raises(UserError, match="not a weights file of this program"):
+        read_tensors(path)

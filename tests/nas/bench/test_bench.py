@@ -146,9 +146,12 @@ def test_the_command_prints_a_table_and_draws_a_page(
     [
         (["--reference", "1"], r"has 1 values for 2 objectives: acc, macs"),
         (["--reference", "low,max"], r"'low' of 'acc' is not a number"),
+        (["--reference", "nan,nan"], r"'nan' of 'acc' is not a number"),
+        (["--limit", "macs=inf"], r"limit 'macs=inf' has no number"),
         (["--known", "flops"], r"no column of numbers 'flops'"),
         (["--limit", "macs"], r"limit 'macs' has no number"),
         (["--evaluations", "many"], r"'many' is not a list of positive integers"),
+        (["--evaluations", "9" * 30], r"is not a list of positive integers up to 1000000"),
         (["--evaluations", "0"], r"'0' is not a list of positive integers"),
         (["--controllers", "randm"], r"unknown controller 'randm'"),
         (["--maximize", "acc,acc"], r"each metric only once"),
@@ -159,6 +162,14 @@ def test_wrong_use_is_one_message(
 ) -> None:
     assert exit_code([*command(csv_file), *more]) == 2
     assert re.search(message, capsys.readouterr().err.replace("\n", " "))
+
+
+def test_an_infinite_cell_is_named_where_it_is_used(
+    csv_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv_file.write_text(csv_file.read_text().replace(",2,0.5", ",inf,0.5", 1))
+    assert exit_code(command(csv_file)) == 2
+    assert "line 11: 'macs' is infinite" in capsys.readouterr().err
 
 
 def test_a_bench_without_objectives_is_refused(

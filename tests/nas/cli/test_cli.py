@@ -1,18 +1,27 @@
 """The command line: agreed flags, exit codes with a meaning, one message and no traceback."""
 
 import errno
+import importlib.machinery
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
+from rich.console import Console
 
 from nas.cli import app as cli
+from nas.cli import commands as cli_commands
+from nas.cli.console import make_reporter, print_table, say
+from nas.cli.progress import Bars
+from nas.run.config import MOST
 from search_spaces import UserError
 
 FLAGS = {
@@ -122,7 +131,7 @@ def nas(*arguments: str) -> int:
 def commands() -> dict[str, object]:
     """Every command by its full name."""
     found = {}
-    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(cli_commands.app).commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
         found |= {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
     return found
@@ -178,6 +187,9 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (["--resolution", "3000"], "resolution 3000 px is outside 16-256 px"),
         (["--supernet", "nowhere"], "supernet 'nowhere' has no supernet.safetensors"),
         (["--time", "5"], "time '5' is not a duration"),
+        (["--seed", str(2**70)], f"It must be at most {2**64 - 1}"),
+        (["--trials", "9" * 30], "It must be at most 1000000"),
+        (["--data", "\x1b[31mred"], "unknown data set '?[31mred'"),
         (["--set", "steps"], "Write --set name=value"),
         (["--set", "stps=3"], "Did you mean 'steps'?"),
         (["--set", "steps=abc"], "It must be a whole number"),
@@ -194,6 +206,36 @@ def test_a_mistake_is_one_message_code_2_and_no_file(
     assert message in printed.err
     assert printed.out == ""
     assert not out.exists()
+
+
+def test_unknown_names_are_refused_before_torch_is_imported() -> None:
+    program = """
+import sys
+from nas.cli.app import main
+for flag in ("--space", "--controller", "--executor", "--target", "--precision", "--budget"):
+    for command in ("search", "train"):
+        if command == "search" or flag not in ("--controller", "--executor"):
+            try:
+                main([command, flag, "x"])
+            except SystemExit as end:
+                assert end.code == 2, flag
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("nas: unknown") == 8
+    assert done.stderr.count("nas: budget 'x'") == 2
+
+
+def test_every_number_on_the_command_line_has_a_bound() -> None:
+    apps = [cli_commands.app, *(g.typer_instance for g in cli_commands.app.registered_groups)]
+    unbounded = set()
+    for command in (command for app in apps if app for command in app.registered_commands):
+        for name, hint in get_type_hints(command.callback, include_extras=True).items():
+            kind, *options = get_args(hint) or (hint,)
+            if options and {int, float} & {kind, *get_args(kind)} and options[0].max is None:
+                unbounded.add(name)
+    assert unbounded - MOST.keys() == {"resolution"}, "which the pyramid bounds"
 
 
 def test_missing_data_says_where_it_was_searched_and_what_to_install(
@@ -217,6 +259,10 @@ def test_missing_data_says_where_it_was_searched_and_what_to_install(
         (UserError("budget 'x' is wrong."), 2, "nas: budget 'x' is wrong."),
         (OSError(errno.ENOSPC, "No space left", "runs/a"), 1, "'runs/a': No space left"),
         (OSError("no tensor written"), 1, "no tensor written"),
+        (MemoryError(), 1, "nas: there is not enough memory. Nothing recorded is lost"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "is not enough memory (D"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "there is not enough memory"),
+        (ImportError("libx.so: failed to map segment from shared object"), 1, "not enough memory"),
         (KeyboardInterrupt(), 130, "the same command continues"),
     ],
 )
@@ -242,16 +288,17 @@ def nas_code(arguments: list[str], tmp_path: Path) -> int:
     return nas(*arguments, "--out", str(tmp_path / "run"))
 
 
+@pytest.mark.parametrize("kind", [AssertionError, RuntimeError, ImportError])
 def test_our_own_mistakes_keep_their_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import nas.search
 
     def failing(*_: object) -> None:
-        raise AssertionError("our bug")
+        raise kind("our bug")
 
     monkeypatch.setattr(nas.search, "search", failing)
-    with pytest.raises(AssertionError, match="our bug"):
+    with pytest.raises(kind, match="our bug"):
         cli.main([*TOY, "--out", str(tmp_path / "run")])
 
 
@@ -282,6 +329,61 @@ def test_a_space_can_be_described_for_machines(capsys: pytest.CaptureFixture[str
     assert 0.0 < found["share_within"] < 1.0
     assert nas("space", "list", "--json") == cli.OK
     assert {"hybrid", "toy"} <= json.loads(capsys.readouterr().out).keys()
+
+
+def test_the_version_is_said_and_help_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert nas("--version") == cli.OK
+    assert re.fullmatch(r"pareto-nas \S.*\n", capsys.readouterr().out)
+    for arguments in (["-h"], ["search", "-h"], ["space", "list", "-h"]):
+        assert nas(*arguments) == cli.OK
+        assert "Usage: " in capsys.readouterr().out
+
+
+def test_output_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert nas("space", "list") == cli.OK
+    assert nas("space", "check", "absent.py") == cli.WRONG_USE
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
+
+
+def test_ctrl_c_is_understood_while_commands_are_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.machinery.PathFinder.find_spec
+
+    def interrupted(name: str, *rest: Any) -> Any:
+        if name == "nas.cli.commands":
+            raise KeyboardInterrupt
+        return find(name, *rest)
+
+    monkeypatch.delitem(sys.modules, "nas.cli.commands")
+    monkeypatch.setattr(importlib.machinery.PathFinder, "find_spec", interrupted)
+    assert nas("space", "list") == cli.INTERRUPTED
+    assert capsys.readouterr().err == "nas: interrupted; the same command continues.\n"
+
+
+def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert nas("space", "list") == cli.OK  # sets up how warnings are printed
+    hostile = "\x1b]0;title\x07cat\x9b2J\r"
+    print_table(["class\nname", "x"], [[hostile, "a\tb"]])
+    reporter = make_reporter(as_json=False)
+    reporter.phase("data", f"reading {hostile}")
+    reporter.note(hostile)
+    bars = Bars(Console(file=sys.stdout, force_terminal=True, no_color=True, width=200))
+    bars.phase("data", f"[/b]{hostile}")
+    bars.advance(1, 2, hostile)
+    bars.note(hostile)
+    bars.close()
+    say(hostile, err=True)
+    assert logging.lastResort is not None
+    assert "\x1b" not in logging.lastResort.format(logging.makeLogRecord({"msg": hostile}))
+    printed = capsys.readouterr()
+    assert "\x1b]0" not in printed.out + printed.err
+    assert not set("\x07\x9b") & set(printed.out + printed.err)
+    assert "class name\tx\n?]0;title?cat?2J?\ta b\n" in printed.out
+    assert "[/b]?]0;title" in printed.out
 
 
 @pytest.mark.parametrize("arguments", [["space", "describe", "toy"], TOY])

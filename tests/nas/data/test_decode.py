@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from nas.data import load_data
-from nas.data._decode import decode, read_header
+from nas.data._decode import FORMATS, decode, read_header
 from nas.data._resize import (
     OWN_RESOLUTIONS,
     USUAL_RESOLUTIONS,
     choose_resolution,
     crop_rule,
 )
+from nas.data.image_folder import SUFFIXES
 from search_spaces import UserError
 from search_spaces._resolution import pyramid
 from tests.own_data import encoded, picture
@@ -195,3 +196,12 @@ def test_one_colour_image_makes_all_rgb_and_none_keeps_them_grey(tmp_path: Path)
     picture(0, SIDE).save(tmp_path / "in" / "b" / "colour.png")
     colour = load_data(str(tmp_path / "in"), cache=tmp_path / "cache")
     assert colour.channels == len(colour.mean) == 3
+
+
+def test_only_pictures_that_are_decoded_in_this_process_are_opened() -> None:
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    assert Image.open(io.BytesIO(script)).format == "EPS"
+    with pytest.raises(UserError, match="it is no image of a kind that is known"):
+        read_header(script, "x.png")
+    known = Image.registered_extensions()
+    assert {known[suffix] for suffix in SUFFIXES if suffix in known} <= {*FORMATS}

@@ -107,6 +107,7 @@ def test_images_of_any_size_are_brought_to_one(
     data = load(root)
     assert data.resolution == 32
     assert data.resize.startswith("centre square of the shorter side")
+    assert "images of 2 sizes, 40 to 70 px wide or high, become 32 x 32 px: centre squ" in data.note
     assert load(root, resolution=20).train.images_NCHW.shape[1:] == (3, 20, 20)
 
 
@@ -301,6 +302,56 @@ def test_a_layout_that_cannot_be_used_is_named(
 
 
 @pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["images/1.png", "masks/1.png"], "'images' beside 'masks' in .* is for segmentation"),
+        (["train/images/1.png", "train/masks/1.png"], "'images' beside 'masks' in .*train' is for"),
+        (["images/train/1.png", "labels/train/1.txt", "data.yaml"], "is for detection"),
+        (["data.yaml", "valid/images/1.png", "valid/labels/1.txt"], "is for detection"),
+        (["annotations/instances_val2017.json", "val2017/1.jpg"], "annotations' has records for"),
+        (["JPEGImages/1.jpg", "Annotations/1.xml"], "'JPEGImages' beside 'Annotations'"),
+        (["train/1.jpg", "train/_annotations.coco.json"], "has the boxes of object detection"),
+    ],
+)
+def test_folders_of_other_tasks_are_recognised(
+    tmp_path: Path, load: Callable[..., DataSet], files: list[str], message: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=f"{message}.*This is image classification: .*class folder"):
+        load(tmp_path)
+
+
+def test_images_beside_class_folders_are_counted_and_named(
+    tmp_path: Path, load: Callable[..., DataSet]
+) -> None:
+    root = write_classes(tmp_path / "in" / "train", {"a": 5, "b": 5})
+    for number in range(4):
+        picture(number).save(root / f"{number}.png")
+    note = load(root.parent).note
+    assert "4 images beside class folders were passed over, as they have no class: " in note
+    assert "'train/0.png', 'train/1.png', 'train/2.png', ..." in note
+    assert "no class: '0.png', " in load(root).note
+
+
+def test_damaged_images_are_named_together(tmp_path: Path, load: Callable[..., DataSet]) -> None:
+    root = write_classes(tmp_path / "in", {"a": 20, "b": 5})
+    cut(root / "b" / "001.png")
+    cut(root / "b" / "003.png")
+    with pytest.raises(
+        UserError, match=r"2 images cannot .*b/001.png' \(.*b/003.png' \(.*\)\. Repl"
+    ):
+        load(root)
+    for number in range(11):
+        (root / "a" / f"{number:03d}.png").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"'.*in': 13 images .*a/009.png' \(it is empty\) and 3 more"
+    ):
+        load(root)
+
+
+@pytest.mark.parametrize(
     ("write", "message"),
     [
         (lambda p: p.write_bytes(b""), "one.parquet' cannot be read"),
@@ -313,9 +364,18 @@ def test_a_layout_that_cannot_be_used_is_named(
         (partial(write_parquet, labels=[0, -1] * 3), r"label -1 of image 1 is outside 0 to 1"),
         (partial(write_parquet, labels=[0, 1 << 60] * 3, names=None), "1152921504606846976 of im"),
         (partial(write_parquet, labels=[0.0, 1.0] * 3), "the labels are float64"),
-        (partial(write_parquet, labels=[0.0, 1.0] * 3, names=None), "no column, or more than one"),
+        (
+            partial(write_parquet, labels=[0.0, 1.0] * 3, names=None),
+            "'label' is double, not labels",
+        ),
+        (
+            partial(write_parquet, labels=[True, False] * 3, names=None),
+            "'label' is bool, not label",
+        ),
+        (partial(write_parquet, labels=[True, False] * 3), "the labels are true or false"),
+        (partial(write_parquet, labels=[1, 2, 3] * 3, names=None), "from 1 to 3. .*subtract 1 "),
         (partial(write_parquet, labels=[0, None] * 3), "row 1: column 'label' has no label"),
-        (partial(write_parquet, labels=[[0], [1]] * 3, names=None), "may be the labels"),
+        (partial(write_parquet, labels=[[0], [1]] * 3, names=None), "'label' is list"),
         (partial(write_parquet, labels=[0, 1], images=[b"", b""]), "class 'cat' has 1, 'dog'"),
         (partial(write_parquet, labels=[0, 1] * 3, images=[None] * 6), "row 0: there are no bytes"),
         (partial(write_parquet, labels=[0, 1] * 3, images=[b"x"] * 6), "row 0' .*no image of a"),
@@ -361,6 +421,17 @@ def test_parquet_files_that_do_not_belong_together_are_refused(
         ({"images": noise(6, 8, 8, 2), "labels": np.arange(6)}, r"shape \(6, 8, 8, 2\)"),
         ({"images": np.ones((6, 8, 8)), "labels": np.arange(6)}, r"is float64.*\* 255"),
         ({"images": noise(6, 8, 8), "labels": np.arange(6.0)}, "the labels are float64"),
+        ({"images": noise(6, 8, 8).astype(int), "labels": np.arange(6)}, r"images.astype\('uint8'"),
+        ({"images": noise(6, 8, 8) * 1.0, "labels": np.arange(6)}, r"images.round\(\).astype\('ui"),
+        ({"images": np.full((6, 8, 8), 999), "labels": np.arange(6)}, r"999. .*astype\('uint16'"),
+        ({"images": -np.ones((6, 8, 8)), "labels": np.arange(6)}, "-1 to -1. Bring them to 0-255"),
+        ({"images": noise(6, 8, 8), "labels": np.arange(1, 7)}, "from 1 to 6. .*subtract 1 from"),
+        ({"images": noise(6, 8, 8), "labels": np.arange(6) > 2}, "the labels are true or false"),
+        (
+            {"x_train": noise(4, 8, 8), "y_train": np.array(["7", "cat"] * 2)}
+            | {"x_test": noise(2, 8, 8), "y_test": np.array([3, 3])},
+            "words as labels, such as '7', and .*'y_test'.* has numbers, such as 3",
+        ),
         ({"images": noise(6, 8, 8), "labels": np.eye(6)[:, :2].astype(int)}, r"shape \(6, 2\)"),
         ({"images": noise(6, 8, 8), "labels": [0, 1, -1] * 2}, "label -1 of image 2"),
         (

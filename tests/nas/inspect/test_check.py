@@ -77,3 +77,8 @@ def test_sizes_and_the_histogram_are_those_of_the_space() -> None:
 def test_a_width_that_an_operator_cannot_have_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match=r"stage1\.block1 cannot be made: .*Offer even widths"):
         check(space_of(replace(STAGE, widths=(8, 15))))
+
+
+def test_counts_beyond_what_a_float_holds_are_shown() -> None:
+    found = replace(check(space_of(STAGE)), num_encodings=6 * 10**400, num_networks=2 * 10**400)
+    assert "6.00e+400 encodings describe 2.00e+400 distinct networks: 1 in 3," in str(found)

@@ -27,6 +27,7 @@ from supernets.train import TrainPlan
         ({"learning_rate": -1}, "setting 'learning_rate' is -1. It must be at least 0 "),
         ({"rank_at": 2}, "at most 1"),
         ({"finalists": 0}, "It must be at least 1"),
+        ({"random_references": 1_000_000}, "is 1000000. It must be at least 0 and at most 100"),
         ({"images_per_score": 0}, "It must be at least 1"),
         ({"channels_last": 1}, "It must be true or false"),
         ({"precision": "fp8"}, "setting 'precision' is 'fp8'. Known: fp32, bf16"),
@@ -43,6 +44,16 @@ from supernets.train import TrainPlan
 def test_a_wrong_setting_is_refused(settings: dict[str, float | str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_settings(Config(controller="evolution", executor="processes", set=settings))
+
+
+def test_more_threads_than_any_core_could_serve_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nas.prepare.inputs.num_cores", lambda: 1)
+    with pytest.raises(UserError, match=r"threads is 1024, and this machine has 1 cores. .* 8\."):
+        check_names(Config(space="toy", threads=1024))
+    with pytest.raises(UserError, match=r"workers is 1024, and .*Leave out --workers"):
+        check_names(Config(space="toy", workers=1024))
 
 
 def test_right_settings_pass() -> None:

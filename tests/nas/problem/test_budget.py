@@ -135,6 +135,13 @@ def test_everything_else_is_refused_with_what_is_allowed(text: str, says: str) -
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("text", ["1PFLOPs", "0x10MFLOPs", "0GFLOP", "1e400GFLOP", "5 apples"])
+def test_nothing_is_suggested_where_it_would_be_something_else(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_budget(text)
+    assert "Did you mean" not in str(caught.value)
+
+
 @quick
 @given(st.text() | st.from_regex(r"\A\s?[+-]?[0-9.,]{0,6}(e-?[0-9]{1,4})?%?\s?[A-Za-z]{0,7}\Z"))
 @example("1e" + "9" * 30 + "B")

@@ -128,6 +128,8 @@ def test_a_field_that_a_later_version_adds_renames_no_run() -> None:
         ("sparsity = true", "sparsity is True"),
         ("data_dir = 3", "data_dir is 3. It must be text"),
         ("set = 3", "set is 3. It must be a table"),
+        ("seed = " + "9" * 5000, "is not TOML"),
+        ("set = " + "[" * 100_000, "is not TOML"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_name_and_the_type(
@@ -155,6 +157,11 @@ def test_one_value_may_stand_for_a_list_of_one(tmp_path: Path) -> None:
     [
         ({"trials": -1}, "trials is -1. It must not be negative"),
         ({"seed": -1}, "seed is -1"),
+        (
+            {"data_seed": 2**64},
+            "data_seed is 18446744073709551616. It must be at most 1844674407370",
+        ),
+        ({"trials": 10**30}, "trials is 10*. It must be at most 1000000"),
         ({"threads": 5000}, "threads is 5000. It must be at most 1024"),
         ({"timing_threads": 0}, "timing_threads is 0. It must be at least 1"),
         ({"precision": ()}, r"precision is \[\].*--precision fp32,int8"),

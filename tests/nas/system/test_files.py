@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.system.files import append_line, read_json, read_lines, understood, write_json
+from nas.system.files import (
+    append_line,
+    read_json,
+    read_lines,
+    read_log,
+    understood,
+    write_json,
+)
 from search_spaces import UserError
 
 
@@ -97,6 +104,19 @@ def test_a_damaged_line_in_the_middle_is_named_and_not_dropped(tmp_path: Path) -
     with pytest.raises(UserError, match=r"line 2 of '.*trials.jsonl' is damaged.*delete that line"):
         read_lines(path, same)
     assert path.read_text().count("\n") == 3
+
+
+def test_damaged_lines_of_a_log_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"key":1}\n{bad\n\xff\n[]\n' + b"[" * 100_000 + b'\n{"key":3}\n{"key":')
+    assert read_log(path, same) == [{"key": 1}, {"key": 3}]
+    assert "events.jsonl': 4 damaged lines are left out" in caplog.text
+    assert read_log(tmp_path / "absent.jsonl", same) == []
+    path.write_text('{"schema":2}\n')
+    with pytest.raises(UserError, match=r"events.jsonl' has schema 2"):
+        read_log(path, same)
 
 
 def test_a_line_without_the_field_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""The commands of `nas`: a file each, which imports what it needs when it is given."""
+
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.bench import bench
+from nas.cli.console import say
+from nas.cli.export import export
+from nas.cli.fidelity import fidelity
+from nas.cli.finetune import finetune
+from nas.cli.plugin import plugin_app
+from nas.cli.report import report
+from nas.cli.search import search
+from nas.cli.space import space_app
+from nas.cli.sweep import sweep
+from nas.cli.train import train
+from nas.system.environment import version_of
+
+app = typer.Typer(
+    help="Search architectures jointly with quantization and pruning, against measured latency.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(space_app, name="space")
+app.add_typer(plugin_app, name="plugin")
+app.command(
+    epilog="Example: nas search --space hybrid --budget 4.5GFLOPs\n\n"
+    "The same command continues an interrupted run."
+)(search)
+app.command(
+    epilog="Example: nas train --space hybrid --budget 20MFLOPs --time 8h\n\n"
+    "The same command continues an interrupted run."
+)(train)
+app.command(epilog="Example: nas finetune runs/my-run --key 0a1b2c --epochs 20")(finetune)
+app.command(
+    epilog="Example: nas export runs/my-run --key 0a1b2c\n\n"
+    "Example: nas export runs/my-run --arch network.json --out deployed"
+)(export)
+app.command(
+    epilog="Example: nas report runs/hybrid-digit-pairs-1a2b3c4d\n\n"
+    "Example: nas report runs/a runs/b --out comparison.html"
+)(report)
+app.command(epilog="Example: nas fidelity runs/my-run --subnets 15 --time 30m")(fidelity)
+app.command(
+    epilog="Example: nas sweep sweep.toml --dry-run\n\n"
+    "The same command continues an interrupted sweep."
+)(sweep)
+app.command(
+    epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
+    "--minimize macs --reference 80,max"
+)(bench)
+
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Its own class, because typer may come with a copy of click rather than use the installed one."""
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        say(f"pareto-nas {version_of('pareto-nas') or 'of a checkout that is not installed'}")
+        raise typer.Exit
+
+
+@app.callback()
+def nas(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """What all commands have in common; `--version` has done its work."""

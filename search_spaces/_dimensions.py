@@ -1,0 +1,46 @@
+"""What options may be, by what they decide: the same in every space and for every operator."""
+
+import math
+from collections.abc import Mapping
+
+from search_spaces._errors import UserError
+
+NUMBERS: Mapping[str, range] = {
+    "width": range(1, 16_385),
+    "depth": range(1, 65),
+    "head_dim": range(1, 1025),
+    "kernel_size": range(1, 256, 2),
+    "expand_ratio": range(1, 65),
+    "num_heads": range(1, 257),
+    "sr_ratio": range(1, 257),
+    "eca": range(2),
+}
+"""Other dimensions are a plug-in's own: any numbers, or words."""
+
+
+def check_options(choice: str, options: object) -> None:
+    """Refuse options with which no network can be built.
+
+    Args:
+        choice: Its name, which ends in that of the dimension.
+        options: As a space file has them.
+
+    Raises:
+        UserError: Naming the choice, what it offers and what is allowed.
+    """
+    allowed = NUMBERS.get(choice.rpartition(".")[2])
+    what = "finite numbers or words" if allowed is None else _said(allowed)
+    if not isinstance(options, tuple | list) or not options:
+        raise UserError(f"{choice} offers {options!r:.40}. It must be a tuple of {what}.")
+    for option in options:
+        is_number = type(option) in (int, float) and math.isfinite(option)
+        is_right = is_number or isinstance(option, str)
+        if allowed is not None:
+            is_right = type(option) is int and option in allowed
+        if not is_right:
+            raise UserError(f"{choice} offers {option!r:.40}. Allowed: {what}. Offer these.")
+
+
+def _said(allowed: range) -> str:
+    odd = "odd " if allowed.step == 2 else ""
+    return f"{odd}whole numbers from {allowed[0]} to {allowed[-1]}"
