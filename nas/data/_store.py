@@ -24,14 +24,12 @@ import math
 import os
 import shutil
 import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from io import RawIOBase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import PIL
@@ -48,15 +46,13 @@ from nas.data._base import (
     pixel_counts,
     statistics_of,
 )
-from nas.data._decode import Header, decode, quietly, read_header
+from nas.data._decode import decode, quietly
 from nas.data._files import DamagedError, refuse_damaged
 from nas.data._load import label_of
+from nas.data._look import Look, look_of, or_damage
 from nas.data._parallel import Named, in_parallel
-from nas.data._resize import choose_resolution, crop_rule
-from nas.data._source import AbstractSource, Index, check_index, deal, splits_note
+from nas.data._source import AbstractSource, check_index, deal, splits_note
 from nas.system.files import file_lock, write_json
-
-Result = TypeVar("Result")
 
 SCHEMA = 1
 """Goes up when the same files give other pixels, labels or splits than before."""
@@ -65,23 +61,6 @@ SPLITS = ("train", "search", "test")
 IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "facts.json"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What all images have in common.
-
-    Attributes:
-        channels: 1 if all are grey, else 3.
-        resolution: To which they are brought, pixels.
-        resize: How, in words.
-        sizes: Which they have, in words.
-    """
-
-    channels: int
-    resolution: int
-    resize: str
-    sizes: str
 
 
 def load_source(source: AbstractSource, request: Request, *, name: str) -> DataSet:
@@ -191,7 +170,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
     check_index(index, source.path)
     with quietly():
         num_images = sum(map(len, index.labels.values()))
-        look = _look(source, request, num_images)
+        look = look_of(source, request, num_images)
         request.accept(look.resolution, look.channels, len(index.classes))
         rows = deal(index, request.seed)
         order_N = np.concatenate([rows[split] for split in SPLITS])
@@ -219,7 +198,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
                 "mean": mean,
                 "std": std,
                 "resize": look.resize,
-                "note": _note(index, look, len(rows["test"])),
+                "note": look.note(splits_note(index, len(rows["test"]))),
             }
             write_json(part / FACTS, facts)
             part.rename(folder)
@@ -230,69 +209,6 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             raise OSError(code, os.strerror(code), str(folder)) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
-
-
-def _look(source: AbstractSource, request: Request, num_images: int) -> Look:
-    """Channels and resolution, from the headers of all images."""
-    sizes: Counter[tuple[int, int]] = Counter()
-    is_grey = True
-    damaged: list[DamagedError] = []
-
-    def headers(start: int, images: list[Named]) -> list[Header | DamagedError]:
-        return [_or_damage(partial(read_header, content, where)) for where, content in images]
-
-    done = 0
-    for size, found in in_parallel(headers, source.images()):
-        damaged += [header for header in found if isinstance(header, DamagedError)]
-        sound = [header for header in found if isinstance(header, Header)]
-        is_grey = is_grey and all(header.is_grey for header in sound)
-        sizes.update((header.width, header.height) for header in sound)
-        done += size
-        request.progress(done, num_images, "images looked at")
-    if damaged:  # others may be so beyond their headers
-        refuse_damaged(_undecodable(source) or damaged, source.path)
-    median_side = int(np.median([min(size) for size in sizes.elements()]))
-    resolution = request.resolution or choose_resolution(sizes, median_side)
-    return Look(1 if is_grey else 3, resolution, crop_rule(sizes, resolution), _said(sizes))
-
-
-def _undecodable(source: AbstractSource) -> list[DamagedError]:
-    """All images that cannot be decoded."""
-
-    def work(start: int, images: list[Named]) -> list[UInt8Array | DamagedError]:
-        read = partial(decode, is_grey=False, resolution=1)
-        return [_or_damage(partial(read, content, where)) for where, content in images]
-
-    results = (found for _, batch in in_parallel(work, source.images()) for found in batch)
-    return [found for found in results if isinstance(found, DamagedError)]
-
-
-def _or_damage(read: Callable[[], Result]) -> Result | DamagedError:
-    """What reading an image gives, or why it cannot be read."""
-    try:
-        return read()
-    except DamagedError as error:
-        error.__cause__ = error.__context__ = None  # their frames hold the image
-        return error.with_traceback(None)
-
-
-def _said(sizes: Collection[tuple[int, int]]) -> str:
-    """Widths and heights of images in words; "" if all are squares of one size."""
-    if len(sizes) > 1:
-        sides = [side for size in sizes for side in size]
-        return f"{len(sizes)} sizes, {min(sides)} to {max(sides)} px wide or high,"
-    ((width, height),) = sizes
-    return "" if width == height else f"{width} x {height} px"
-
-
-def _note(index: Index, look: Look, num_test: int) -> str:
-    """What its user should know: the splits, and what becomes of images of other shapes."""
-    note = splits_note(index, num_test)
-    if not look.sizes:
-        return note
-    side = look.resolution
-    become = f"images of {look.sizes} become {side} x {side} px: {look.resize}"
-    return f"{note}; {become}" if note else become
 
 
 def _write_images(
@@ -334,7 +250,7 @@ def _write_images(
             for image_CHW, place, (where, content) in zip(
                 images_BCHW, places_B.tolist(), images, strict=True
             ):
-                found = _or_damage(partial(read, content, where))
+                found = or_damage(partial(read, content, where))
                 if isinstance(found, DamagedError):
                     wrong.append(found)
                     continue

@@ -166,7 +166,6 @@ def test_the_largest_size_that_sees_enough_images_is_found_in_few_speed_tests(
     asked: list[float] = []
 
     def seconds_per_image(_: object, sizes: Sizes, precision: str) -> float:
-        assert sizes.max_macs is not None
         asked.append(sizes.max_macs)
         return 1e-9 if sizes.max_macs <= enough_up_to else 1e9
 
@@ -176,11 +175,10 @@ def test_the_largest_size_that_sees_enough_images_is_found_in_few_speed_tests(
     sizes = decide()
     assert toy.costs is not None
     high = toy.costs.maximum("macs", toy.with_operator("mbconv"))[0]
+    largest = sizes.max_macs
     if enough_up_to == math.inf:
-        assert (max(asked), sizes.max_macs) == (high, None)
+        assert (max(asked), largest) == (high, math.inf)
     else:
-        largest = sizes.max_macs
-        assert largest is not None
         assert largest <= enough_up_to < GROWTH * largest or largest == min(asked)
     assert len(asked) <= math.log2(math.log(high / 1e4, GROWTH)) + 2
     speeds = read_json(tmp_path / "run" / FILE)["seconds_per_image"]

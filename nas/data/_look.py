@@ -1,0 +1,96 @@
+"""What the images of a source have in common, and which of them are damaged."""
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from nas.data._base import Request, UInt8Array
+from nas.data._decode import Header, decode, read_header
+from nas.data._files import DamagedError, refuse_damaged
+from nas.data._parallel import Named, in_parallel
+from nas.data._resize import choose_resolution, crop_rule
+from nas.data._source import AbstractSource
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all images have in common.
+
+    Attributes:
+        channels: 1 if all are grey, else 3.
+        resolution: To which they are brought, pixels.
+        resize: How, in words.
+        sizes: Which they have, in words.
+    """
+
+    channels: int
+    resolution: int
+    resize: str
+    sizes: str
+
+    def note(self, splits: str) -> str:
+        """What its user should know: of the splits, and what becomes of images of other shapes."""
+        if not self.sizes:
+            return splits
+        side = self.resolution
+        become = f"images of {self.sizes} become {side} x {side} px: {self.resize}"
+        return f"{splits}; {become}" if splits else become
+
+
+def look_of(source: AbstractSource, request: Request, num_images: int) -> Look:
+    """Channels and resolution, from the headers of all images."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    is_grey = True
+    damaged: list[DamagedError] = []
+
+    def headers(start: int, images: list[Named]) -> list[Header | DamagedError]:
+        return [or_damage(partial(read_header, content, where)) for where, content in images]
+
+    done = 0
+    for size, found in in_parallel(headers, source.images()):
+        damaged += [header for header in found if isinstance(header, DamagedError)]
+        sound = [header for header in found if isinstance(header, Header)]
+        is_grey = is_grey and all(header.is_grey for header in sound)
+        sizes.update((header.width, header.height) for header in sound)
+        done += size
+        request.progress(done, num_images, "images looked at")
+    if damaged:  # others may be so beyond their headers
+        refuse_damaged(_undecodable(source) or damaged, source.path)
+    median_side = int(np.median([min(size) for size in sizes.elements()]))
+    resolution = request.resolution or choose_resolution(sizes, median_side)
+    return Look(1 if is_grey else 3, resolution, crop_rule(sizes, resolution), _said(sizes))
+
+
+def _undecodable(source: AbstractSource) -> list[DamagedError]:
+    """All images that cannot be decoded."""
+
+    def work(start: int, images: list[Named]) -> list[UInt8Array | DamagedError]:
+        read = partial(decode, is_grey=False, resolution=1)
+        return [or_damage(partial(read, content, where)) for where, content in images]
+
+    results = (found for _, batch in in_parallel(work, source.images()) for found in batch)
+    return [found for found in results if isinstance(found, DamagedError)]
+
+
+def or_damage(read: Callable[[], Result]) -> Result | DamagedError:
+    """What reading an image gives, or why it cannot be read."""
+    try:
+        return read()
+    except DamagedError as error:
+        error.__cause__ = error.__context__ = None  # their frames hold the image
+        return error.with_traceback(None)
+
+
+def _said(sizes: Collection[tuple[int, int]]) -> str:
+    """Widths and heights of images in words; "" if all are squares of one size."""
+    if len(sizes) > 1:
+        sides = [side for size in sizes for side in size]
+        return f"{len(sizes)} sizes, {min(sides)} to {max(sides)} px wide or high,"
+    ((width, height),) = sizes
+    return "" if width == height else f"{width} x {height} px"
