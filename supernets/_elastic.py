@@ -14,7 +14,7 @@ groups are not prefixes: the channels of the highest importance are kept, in the
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import torch
@@ -28,7 +28,10 @@ Index = int | Tensor
 """The first so many, or exactly these (1-D, ascending)."""
 
 Axes = Mapping[str, tuple[str | None, ...]]
-"""Role of every axis of every tensor of a plain module's state; None is an axis never sliced."""
+"""Role of every axis of every tensor of a plain module's state; None is an axis never sliced.
+
+The name of a module stands for its tensors that have so many axes.
+"""
 
 KERNEL = "kernel"
 
@@ -77,9 +80,21 @@ class AbstractElastic(nn.Module, ABC):
         tensors = dict(self.full.named_parameters()) | dict(self.full.named_buffers())
         return {
             name: cut(tensors[name], roles, sizes)
-            for name, roles in self.axes.items()
+            for name, roles in self._roles.items()
             if all(role is None or not _is_nothing(sizes[role]) for role in roles)
         }
+
+    @cached_property
+    def _roles(self) -> Axes:
+        """Those of every tensor that is shared, by state name."""
+        found = {}
+        for name, tensor in [*self.full.named_parameters(), *self.full.named_buffers()]:
+            of_module = self.axes.get(name.rpartition(".")[0])
+            fits = of_module is not None and len(of_module) == tensor.ndim
+            roles = self.axes.get(name, of_module if fits else None)
+            if roles is not None:
+                found[name] = roles
+        return found
 
     def restricted_state(self, largest: Signature) -> dict[str, Tensor]:
         """State of the family whose largest member is this one, which is not pruned."""

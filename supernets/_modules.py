@@ -9,6 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from search_spaces.norms._base import DEFAULT_NORM
+from supernets.norms._base import NORM_LAYERS, AbstractNormLayers
+
 NORM_EPS = 1e-6
 
 
@@ -50,7 +53,10 @@ class ChannelAttention(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution with "same" padding, batch norm, and ReLU6 unless `has_act` is false."""
+    """Convolution with "same" padding and a norm with its activation.
+
+    Without activation it is followed by batch norm, whatever the norm.
+    """
 
     def __init__(
         self,
@@ -61,13 +67,15 @@ class ConvNorm(nn.Module):
         stride: int = 1,
         groups: int = 1,
         has_act: bool = True,
+        norm: str = DEFAULT_NORM,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_width, width, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(width)
-        self.act = nn.ReLU6() if has_act else nn.Identity()
+        layers: AbstractNormLayers = NORM_LAYERS.get(norm)()
+        self.norm = layers.norm(width) if has_act else nn.BatchNorm2d(width)
+        self.act = layers.act() if has_act else nn.Identity()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Shape (B, width, H / stride, W / stride), rounded up."""
@@ -77,12 +85,11 @@ class ConvNorm(nn.Module):
 def conv_norm_axes(
     name: str, out_role: str | None, in_role: str | None, kernel_role: str | None = None
 ) -> dict[str, tuple[str | None, ...]]:
-    """Roles of the axes of a `ConvNorm` called `name`."""
-    per_channel = {
-        f"{name}.norm.{part}": (out_role,)
-        for part in ("weight", "bias", "running_mean", "running_var")
+    """Roles of the axes of a `ConvNorm` called `name`, whatever its norm."""
+    return {
+        f"{name}.conv.weight": (out_role, in_role, kernel_role, kernel_role),
+        f"{name}.norm": (out_role,),
     }
-    return {f"{name}.conv.weight": (out_role, in_role, kernel_role, kernel_role), **per_channel}
 
 
 def linear_axes(

@@ -1,4 +1,4 @@
-"""Folding batch norm into the convolution before it, and activations' modules out of the way."""
+"""Folding batch norm into the convolution before it; norms that are none stay."""
 
 import copy
 
@@ -11,7 +11,7 @@ from supernets._modules import ConvNorm
 
 @torch.no_grad()
 def folded(network: nn.Module) -> nn.Module:
-    """A copy whose convolutions have biases and whose batch norms are gone; same outputs.
+    """A copy whose batch norms are biases of their convolutions; same outputs.
 
     Args:
         network: In evaluation mode, with final running statistics.

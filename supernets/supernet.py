@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import FULL_PRECISION, Option, Options, SearchSpace, Signature, Slot, is_mixer
+from search_spaces.norms._base import NORM
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
 from supernets.criteria._base import CRITERIA, DEFAULT_CRITERION
@@ -151,9 +152,14 @@ class Supernet(nn.Module):
 
 
 def weights_name(signature: Signature) -> str:
-    """Which of a slot's weights a signature uses: its operator's, at this map if that matters."""
-    name = signature.operator
-    return f"{name}_{signature.shape.size}" if elastic_class(name).is_sized else name
+    """Which of a slot's weights a signature uses: its operator's, with its norm unless that is the
+    default, at this map if that matters."""
+    parts = [signature.operator]
+    if NORM in signature.pick:
+        parts.append(signature.pick.text(NORM))
+    if elastic_class(signature.operator).is_sized:
+        parts.append(str(signature.shape.size))
+    return "_".join(parts)
 
 
 def largest_signatures(space: SearchSpace) -> dict[str, dict[str, Signature]]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from nas.testing._drawn import DIMENSIONS, SPARSITIES, draw_family, draw_signature
+from nas.testing._drawn import SPARSITIES, draw_family, draw_signature, options_of
 from nas.testing._drawn import signature as signature
 from nas.testing._spaces import covering as covering
 from nas.testing._spaces import mini_space as space_of
@@ -48,8 +48,8 @@ def spaces(draw: st.DrawFn, *, max_encodings: int = 20_000) -> SearchSpace:
     stages = []
     for depths in (draw(st.sampled_from(((1,), (1, 2)))), (1,)):
         operators = draw(_subset(tuple(OPERATORS.names()), most=2))
-        dims = {dim for name in operators for dim in declaration(name).dims}
-        options = tuple((dim, draw(_subset(DIMENSIONS[dim], most=2))) for dim in sorted(dims))
+        read = {dim: options_of(name, dim) for name in operators for dim in declaration(name).dims}
+        options = tuple((dim, draw(_subset(read[dim], most=2))) for dim in sorted(read))
         stages.append(
             Stage(
                 widths=draw(_subset((8, 12, 16), most=2)),

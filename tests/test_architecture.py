@@ -17,10 +17,12 @@ import pytest
 
 from compress.quantize._base import QUANTIZATIONS
 from search_spaces import FORMATS, TASKS, task_of
+from search_spaces.norms import NORMS
 from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks._base import BLOCKS
 from supernets.mixers._base import MIXERS
+from supernets.norms import NORM_LAYERS
 from supernets.tasks._base import LOSSES
 from supernets.trunk._base import TRUNK_BLOCKS
 
@@ -70,6 +72,7 @@ TESTED_THROUGH = {
     "BLOCKS": "OPERATORS",
     "MIXERS": "OPERATORS",
     "TRUNK_BLOCKS": "TRUNK",
+    "NORM_LAYERS": "NORMS",
     "QUANTIZATIONS": "FORMATS",
     "LOSSES": "TASKS",
 }
@@ -279,6 +282,10 @@ def test_every_operator_is_declared_and_implemented_under_one_name() -> None:
     assert OPERATORS.names() == sorted(BLOCKS.names() + MIXERS.names())
     assert TRUNK.names() == TRUNK_BLOCKS.names()
     assert not set(TRUNK.names()) & set(OPERATORS.names())
+
+
+def test_every_norm_is_declared_and_implemented_under_one_name() -> None:
+    assert NORMS.names() == NORM_LAYERS.names()
 
 
 def test_every_format_is_declared_and_implemented_under_one_name() -> None:

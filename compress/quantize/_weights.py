@@ -31,9 +31,10 @@ class Dequantize(torch.autograd.Function):
 
 
 def weight_and_bias(layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a layer whose batch norm is folded."""
-    assert layer.bias is not None, "fold batch norm before quantizing"
-    return layer.weight.detach(), layer.bias.detach()
+    """Weight and bias of a layer whose batch norm is folded; zeros where it has no bias."""
+    weight = layer.weight.detach()
+    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
+    return weight, bias
 
 
 def channel_scale(weight: Tensor, most: int) -> Tensor:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from search_spaces import SearchSpace, Signature, Slot
+from search_spaces.norms._base import NORM
 
 Group = tuple[str, str, int, int]
-"""Operator, precision, map size and shift of a slot."""
+"""Operator with its norm, precision, map size and shift of a slot."""
 
 OVERHEAD = "overhead"
 """Name of the row that says what calling the runtime costs by itself."""
@@ -92,7 +93,7 @@ def choose_signatures(
         for slot in space.slots(encoding):
             signature = slot.signature
             shift = signature.pick.get("shift", 0)
-            key = (signature.operator, signature.precision, signature.shape.size, int(shift))
+            key = (_named(signature), signature.precision, signature.shape.size, int(shift))
             groups[key][Slot(signature.operator, signature)] = None
     decks = [list(groups[key]) for key in _in_turn(groups, rng)]
     for deck in decks:
@@ -116,10 +117,16 @@ def _in_turn(groups: Mapping[Group, Mapping[Slot, None]], rng: np.random.Generat
 
 
 def kind_of(signature: Signature) -> str:
-    """Slots whose times share one set of slopes: "window shifted int8"."""
+    """Slots whose times share one set of slopes: "window shifted int8", "basic evonorm-s0 fp32"."""
     is_shifted = "shift" in signature.pick and signature.pick.number("shift") > 0
-    words = (signature.operator, "shifted" if is_shifted else "", signature.precision)
+    words = (_named(signature), "shifted" if is_shifted else "", signature.precision)
     return " ".join(word for word in words if word)
+
+
+def _named(signature: Signature) -> str:
+    """The operator, and its norm unless that is the default."""
+    norm = signature.pick.get(NORM)
+    return f"{signature.operator} {norm}" if norm else signature.operator
 
 
 def choose_networks(

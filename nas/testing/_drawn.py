@@ -18,6 +18,7 @@ from search_spaces import (
     Signature,
     declaration,
 )
+from search_spaces.norms._base import NORM
 
 DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "kernel_size": (3, 5, 7, 9),
@@ -54,7 +55,8 @@ def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0)
 
 def options_of(operator: str, dim: str) -> tuple[Option, ...]:
     """What may be drawn for a dimension that an operator reads."""
-    return declaration(operator).words.get(dim) or DIMENSIONS.get(dim, OTHER_DIMENSION)
+    words = tuple(declaration(operator).words.get(dim, ()))
+    return words or DIMENSIONS.get(dim, OTHER_DIMENSION)
 
 
 def draw_signature(operator: str, choose: Choose) -> Signature:
@@ -67,6 +69,8 @@ def draw_family(operator: str, choose: Choose) -> tuple[Signature, Signature]:
     """The largest member of a family at one place, and a smaller or equal one."""
     place = _place(choose)
     small, other = _pick(operator, choose), _pick(operator, choose)
+    if NORM in small:  # each has weights of its own
+        other = Options({**other, NORM: small[NORM]})
     large = Options({name: _larger(other[name], option) for name, option in small.items()})
     width = choose([width for width in WIDTHS if width <= place.width])
     narrow = replace(place, in_width=width, width=width)

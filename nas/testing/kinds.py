@@ -17,6 +17,7 @@ from nas.testing import (
     formats,
     methods,
     networks,
+    norms,
     operators,
     optimizers,
     targets,
@@ -36,12 +37,14 @@ from search_spaces import (
 )
 from search_spaces._plugins import registrations
 from search_spaces.networks._base import NETWORKS
+from search_spaces.norms import NORMS
 from search_spaces.operators import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks import BLOCKS
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import METHODS
 from supernets.mixers import MIXERS
+from supernets.norms import NORM_LAYERS
 from supernets.optimizers import OPTIMIZERS
 from supernets.tasks._base import LOSSES
 from supernets.trunk._base import TRUNK_BLOCKS
@@ -71,6 +74,8 @@ KINDS = (
     Kind(OPERATORS, operators.CHECKS),
     Kind(MIXERS),
     Kind(BLOCKS),
+    Kind(NORMS, norms.CHECKS),
+    Kind(NORM_LAYERS),
     Kind(TRUNK, trunk.CHECKS),
     Kind(TRUNK_BLOCKS),
     Kind(NETWORKS, networks.CHECKS),

@@ -75,7 +75,8 @@ def check_the_output_has_the_declared_shape(signature: Signature) -> None:
 def check_normalising_twice_changes_nothing_more(drawn: Signature) -> None:
     """Normalising a pick twice changes nothing more."""
     rule = declaration(drawn.operator)
-    again = rule.normalise(Options({dim: drawn.pick[dim] for dim in rule.dims}), drawn.shape)
+    picked = {**rule.defaults, **drawn.pick}
+    again = rule.normalise(Options({dim: picked[dim] for dim in rule.dims}), drawn.shape)
     require(again == drawn.pick, f"{drawn.pick} becomes {again} when it is normalised once more")
 
 

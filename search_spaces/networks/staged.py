@@ -15,6 +15,7 @@ from search_spaces._declarations import declaration
 from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
 from search_spaces._precision import FULL_PRECISION
+from search_spaces._registry import Registry
 from search_spaces._resolution import Pyramid, pyramid
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
@@ -272,9 +273,11 @@ class Staged(AbstractNetwork):
             known = operator.words.get(dim, options) if dim in operator.dims else options
             unknown = [option for option in options if option not in known]
             if unknown:
+                plugin = ", or load the plug-in with --plugin FILE.py"
                 raise UserError(
                     f"{place} offers operator '{name}' with {dim} {unknown[0]!r}, which it does "
-                    f"not have. It has {', '.join(map(str, known))}. Offer these."
+                    f"not have. It has {', '.join(map(str, known))}. Offer these"
+                    f"{plugin if isinstance(known, Registry) else ''}."
                 )
 
     def _trunk_signature(

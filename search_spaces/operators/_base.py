@@ -31,9 +31,10 @@ class AbstractOperator(ABC):
     defaults: ClassVar[Mapping[str, Option]] = {}
     """Those of `dims` that a stage need not offer, and what they are then."""
 
-    words: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Those of `dims` whose options are words, and which there are; all others are numbers. Weights
-    have the same shapes whatever the word."""
+    words: ClassVar[Mapping[str, tuple[str, ...] | Registry]] = {}
+    """Those of `dims` whose options are words, and which there are, or the registry that has them
+    for names; all others are numbers. Weights have the same shapes whatever the word, except that
+    every norm has weights of its own."""
 
     @abstractmethod
     def normalise(self, pick: Options, shape: Shape) -> Options:

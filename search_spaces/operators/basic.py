@@ -1,10 +1,11 @@
 """The basic residual block: two full 3x3 convolutions and a shortcut.
 
 Source: He et al., Deep Residual Learning for Image Recognition (2016), section 3.3 and figure 5,
-left. Departures: ReLU6 instead of ReLU, like all of our convolutions; the second convolution is
-added without an activation after the sum, as in pre-activation networks' identity shortcuts (He et
-al., Identity Mappings in Deep Residual Networks, 2016), so that every operator of a slot hands on
-the same kind of map; in a stage the block keeps its map's size (downsampling is a slot of its own).
+left. Departures: norm and activation are a choice, by default batch norm and ReLU6 instead of ReLU,
+like all of our convolutions; the second convolution is added without an activation after the sum,
+as in pre-activation networks' identity shortcuts (He et al., Identity Mappings in Deep Residual
+Networks, 2016), so that every operator of a slot hands on the same kind of map; in a stage the
+block keeps its map's size (downsampling is a slot of its own).
 """
 
 from typing import ClassVar, final
@@ -12,7 +13,9 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import HIDDEN_MULTIPLE, OPERATORS, AbstractBlock, Mixing
+from search_spaces.norms._base import NORM, norm_of, normalised_norm
+from search_spaces.operators._base import HIDDEN_MULTIPLE, OPERATORS, Mixing
+from search_spaces.operators._normed import AbstractNormedBlock
 from search_spaces.operators.mbconv import has_shortcut
 
 KERNEL_SIZE = 3
@@ -20,15 +23,15 @@ KERNEL_SIZE = 3
 
 @final
 @OPERATORS.register
-class Basic(AbstractBlock):
-    """3x3 convolution, batch norm, ReLU6, 3x3 convolution, batch norm, shortcut."""
+class Basic(AbstractNormedBlock):
+    """3x3 convolution, norm and activation, 3x3 convolution, batch norm, shortcut."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    dims: ClassVar[tuple[str, ...]] = ()
+    dims: ClassVar[tuple[str, ...]] = (NORM,)
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
-        """Nothing can be picked."""
-        return Options()
+        """Only the norm is picked."""
+        return Options(normalised_norm(pick))
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """The channels between the two convolutions: as many as the block's width."""
@@ -37,6 +40,7 @@ class Basic(AbstractBlock):
     def cost(self, signature: Signature) -> Cost:
         """pixels * hidden * 9 * (in_width + width) multiply-adds."""
         shape, hidden = signature.shape, signature.kept.number("hidden")
-        cost = layers.conv(shape.pixels, shape.in_width, hidden, KERNEL_SIZE)
+        norm = norm_of(signature.pick)
+        cost = layers.conv(shape.pixels, shape.in_width, hidden, KERNEL_SIZE, norm=norm)
         cost += layers.conv(shape.pixels, hidden, shape.width, KERNEL_SIZE)
         return cost + layers.pointwise(shape.pixels, shape.width) if has_shortcut(shape) else cost

@@ -1,9 +1,10 @@
 """Inverted residual with a linear bottleneck, with or without channel attention.
 
 Sources: Sandler et al., MobileNetV2 (2018), section 3.3; channel attention on the expanded
-channels: Wang et al., ECA-Net (2020), section 3.2. Departures: in a stage the block keeps its map's
-size (downsampling is a slot of its own), so its shortcut is always there. At another size or width
-it is the published block with a stride and without shortcut.
+channels: Wang et al., ECA-Net (2020), section 3.2. Departures: norm and activation are a choice, by
+default the published one; in a stage the block keeps its map's size (downsampling is a slot of its
+own), so its shortcut is always there. At another size or width it is the published block with a
+stride and without shortcut.
 """
 
 import math
@@ -13,26 +14,22 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Option, Options
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import (
-    OPERATORS,
-    AbstractBlock,
-    Mixing,
-    effective_kernel_size,
-    hidden_group,
-)
+from search_spaces.norms._base import NORM, norm_of, normalised_norm
+from search_spaces.operators._base import OPERATORS, Mixing, effective_kernel_size, hidden_group
+from search_spaces.operators._normed import AbstractNormedBlock
 
 
 @final
 @OPERATORS.register
-class MBConv(AbstractBlock):
+class MBConv(AbstractNormedBlock):
     """1x1 expansion, depthwise convolution, 1x1 projection without activation, shortcut.
 
     An expansion of 1 has no expanding convolution.
     """
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "eca")
-    defaults: ClassVar[Mapping[str, Option]] = {"eca": 0}
+    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "eca", NORM)
+    defaults: ClassVar[Mapping[str, Option]] = {"eca": 0, **AbstractNormedBlock.defaults}
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
         """Kernels larger than the map reaches are one kernel.
@@ -46,6 +43,7 @@ class MBConv(AbstractBlock):
                 "kernel_size": effective_kernel_size(pick.number("kernel_size"), shape.in_size),
                 "expand_ratio": expand_ratio,
                 "eca": eca_size(hidden) if pick["eca"] else 0,
+                **normalised_norm(pick),
             }
         )
 
@@ -59,10 +57,10 @@ class MBConv(AbstractBlock):
         Channel attention adds hidden * its kernel; without expansion the first product is 0.
         """
         shape, pick = signature.shape, signature.pick
-        n, hidden = shape.pixels, signature.kept.number("hidden")
-        cost = layers.depthwise(n, hidden, pick.number("kernel_size"), has_norm=True)
+        n, hidden, norm = shape.pixels, signature.kept.number("hidden"), norm_of(pick)
+        cost = layers.depthwise(n, hidden, pick.number("kernel_size"), has_norm=True, norm=norm)
         if pick.number("expand_ratio") > 1:
-            cost += layers.conv(shape.in_size**2, shape.in_width, hidden, 1)
+            cost += layers.conv(shape.in_size**2, shape.in_width, hidden, 1, norm=norm)
         if pick.number("eca"):
             cost += layers.channel_attention(n, hidden, pick.number("eca"))
         cost += layers.conv(n, hidden, shape.width, 1)

@@ -2,7 +2,7 @@
 
 Source: Yang et al., MOAT (2022), section 3.2: MBConv, then attention, each with a shortcut.
 Departures: downsampling is a slot of its own; attention is always in windows, without shift,
-because the depthwise convolution crosses their borders; ReLU6 as in `mbconv`.
+because the depthwise convolution crosses their borders; norm and activation as in `mbconv`.
 """
 
 from typing import ClassVar, final
@@ -11,18 +11,20 @@ from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._resolution import window_size
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractBlock, Mixing, effective_kernel_size
+from search_spaces.norms._base import NORM, normalised_norm
+from search_spaces.operators._base import OPERATORS, Mixing, effective_kernel_size
+from search_spaces.operators._normed import AbstractNormedBlock
 from search_spaces.operators.mbconv import MBConv, expanded_group
 from search_spaces.operators.window import Window
 
 
 @final
 @OPERATORS.register
-class MOAT(AbstractBlock):
+class MOAT(AbstractNormedBlock):
     """`mbconv`, then window attention; no channel MLP."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
-    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "num_heads")
+    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "num_heads", NORM)
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
         """Kernels larger than the map reaches are one kernel; adds the window's side."""
@@ -35,6 +37,7 @@ class MOAT(AbstractBlock):
                 "head_dim": shape.head_dim,
                 "window_size": window_size(shape.size),
                 "shift": 0,
+                **normalised_norm(pick),
             }
         )
 

@@ -9,6 +9,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
+from search_spaces.norms._base import norm_name
 from search_spaces.operators.basic import KERNEL_SIZE
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import Axes, Index
@@ -25,7 +26,8 @@ class PlainBasic(nn.Module):
         super().__init__()
         shape, hidden = signature.shape, signature.kept.number("hidden")
         stride = shape.in_size // shape.size
-        self.expand = ConvNorm(shape.in_width, hidden, KERNEL_SIZE, stride=stride)
+        norm = norm_name(signature.pick)
+        self.expand = ConvNorm(shape.in_width, hidden, KERNEL_SIZE, stride=stride, norm=norm)
         self.project = ConvNorm(hidden, shape.width, KERNEL_SIZE, has_act=False)
         self.add = Add() if has_shortcut(shape) else None
 

@@ -4,11 +4,13 @@ Source: Sandler et al., MobileNetV2 (2018), section 3.3; declaration and departu
 search_spaces/operators/mbconv.py.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 from torch import Tensor, nn
 
 from search_spaces import Signature
+from search_spaces.norms._base import norm_name
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import KERNEL, Axes, Index
 from supernets._modules import Add, ChannelAttention, ConvNorm, conv_norm_axes
@@ -23,14 +25,17 @@ class PlainMBConv(nn.Module):
         super().__init__()
         shape, pick = signature.shape, signature.pick
         hidden, eca_size = signature.kept.number("hidden"), pick.number("eca")
-        is_expanded = pick.number("expand_ratio") > 1
-        self.expand = ConvNorm(shape.in_width, hidden, 1) if is_expanded else nn.Identity()
+        is_expanded, norm = pick.number("expand_ratio") > 1, norm_name(pick)
+        self.expand = (
+            ConvNorm(shape.in_width, hidden, 1, norm=norm) if is_expanded else nn.Identity()
+        )
         self.depthwise = ConvNorm(
             hidden,
             hidden,
             pick.number("kernel_size"),
             stride=shape.in_size // shape.size,
             groups=hidden,
+            norm=norm,
         )
         self.attention = ChannelAttention(hidden, eca_size) if eca_size else nn.Identity()
         self.project = ConvNorm(hidden, shape.width, 1, has_act=False)
@@ -56,6 +61,8 @@ class ElasticMBConv(AbstractElasticBlock):
         "attention.conv.weight": (None, None, "kernel_eca"),
         **conv_norm_axes("project", "width", "hidden"),
     }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"depthwise.norm.beta": (0, 1)}
+    """Of EvoNorm-S0: the projection's batch norm takes off what is added to whole channels."""
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Hidden channels are the first in_width * expansion, less the pruned ones."""
@@ -89,5 +96,6 @@ def hidden_weights(block: nn.Module, maker: str) -> GroupWeights:
     """
     made_by = block.get_parameter(f"{maker}.conv.weight")
     read_by = block.get_parameter("project.conv.weight").transpose(0, 1)
-    scale = block.get_parameter(f"{maker}.norm.weight")
+    norm = block.get_submodule(f"{maker}.norm")
+    scale = norm.weight if isinstance(norm, nn.BatchNorm2d) else None
     return GroupWeights(made_by, read_by, scale, len(made_by))

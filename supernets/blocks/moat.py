@@ -44,7 +44,8 @@ class ElasticMOAT(AbstractElasticBlock):
         **{f"attention.{n}": roles for n, roles in ElasticWindow.axes.items()},
     }
     without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"attention.{n}": part for n, part in ElasticWindow.without_gradient.items()
+        **{f"conv.{n}": part for n, part in ElasticMBConv.without_gradient.items()},
+        **{f"attention.{n}": part for n, part in ElasticWindow.without_gradient.items()},
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:

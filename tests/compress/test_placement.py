@@ -153,8 +153,9 @@ def test_channel_attention_stays_on_the_grid_but_for_its_gates(
     assert [kinds(graph, list(point.readers)) for point in gates] == [["Scale"], ["Scale"]]
 
 
-def test_an_activation_that_is_not_linear_in_pieces_is_not_folded() -> None:
-    _, placement = placed(Chain(nn.GELU()))
+@pytest.mark.parametrize("activation", [nn.GELU(), nn.Hardswish()])
+def test_an_activation_that_is_not_linear_in_pieces_is_not_folded(activation: nn.Module) -> None:
+    _, placement = placed(Chain(activation))
     assert folds(placement) == [("conv", None), ("last", None)]
     points = {point.value: point for point in placement.points}
     assert points["activation"].readers == ("last",)

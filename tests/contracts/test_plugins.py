@@ -38,6 +38,13 @@ BROKEN = [
         "shape.width, 1)\n\n\nclass",
         "multiply-adds and has",
     ),
+    ("frn", "params=3 * width", "params=2 * width", "declares .* parameters and has"),
+    (
+        "frn",
+        "is_batch_norm: ClassVar = False",
+        "is_batch_norm: ClassVar = True",
+        "is_batch_norm is",
+    ),
     ("fp16w", "@QUANTIZATIONS.register\n", "", "is declared and not implemented"),
     ("streams", 'tuple(document["widths"])', "(8,)", "is made of the JSON of"),
     ("streams", "@SPACES.register\n", "", "has no space of its name"),

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nas.testing.norms import space_with
 from search_spaces import SearchSpace
+from search_spaces.norms import NORMS
 from supernets.methods._base import METHODS
 from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, AbstractLessons, Lesson
 
@@ -54,6 +56,15 @@ def test_every_operator_of_a_slot_is_trained_equally_often(name: str, mini: Sear
     for place in range(len(dealt[0])):
         counts = np.bincount([members[place] for members in dealt], minlength=num_operators)
         assert counts.tolist() == [10] * num_operators
+
+
+def test_every_norm_of_a_slot_is_trained_equally_often_in_every_role(name: str) -> None:
+    space = space_with(tuple(NORMS.names()))
+    column, method = space.index("stage1.block1.norm"), new(name, space)
+    rows = [lesson for turn in range(144) for lesson in plan(method, turn)]
+    for role in (LARGEST, SMALLEST):
+        counts = np.bincount([lesson.encoding[column] for lesson in rows if lesson.role == role])
+        assert counts.max() - counts.min() <= 3, (role, counts)
 
 
 def test_every_operator_of_a_slot_has_every_role_about_equally_often(

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from nas.inspect.check import check
-from search_spaces import SPACES, OptionTable, SearchSpace, Stage, Staged, UserError, load_space
+from nas.inspect.describe import describe
+from search_spaces import (
+    SPACES,
+    Option,
+    OptionTable,
+    SearchSpace,
+    Stage,
+    Staged,
+    UserError,
+    load_space,
+)
 
 STAGE = Stage(
     widths=(8, 16),
@@ -27,7 +37,7 @@ def problems(stage: Stage) -> set[tuple[str, str]]:
     return {(f.choice, f.problem) for f in check(space_of(stage)).findings}
 
 
-def with_options(**options: tuple[int, ...]) -> Stage:
+def with_options(**options: tuple[Option, ...]) -> Stage:
     table: OptionTable = tuple((dict(STAGE.options) | options).items())
     return replace(STAGE, options=table)
 
@@ -72,6 +82,14 @@ def test_sizes_and_the_histogram_are_those_of_the_space() -> None:
     assert found.num_networks == len(np.unique(space.canonical_many(everything), axis=0))
     assert sum(share for _, share in found.histogram) == pytest.approx(1.0)
     assert json.loads(json.dumps(found.to_json()))["name"] == "drawn"
+
+
+def test_a_space_that_offers_norms_is_described_and_has_nothing_to_mend() -> None:
+    plain, chosen = STAGE, with_options(norm=("bn-relu6", "evonorm-s0"))
+    assert not problems(chosen)
+    few, many = (describe(space, space, ("5MMACs",)) for space in map(space_of, (plain, chosen)))
+    assert many.num_networks > few.num_networks
+    assert many.costs[1].maximum > few.costs[1].maximum, "vectors of parameters"
 
 
 def test_a_width_that_an_operator_cannot_have_is_the_users_mistake() -> None:
