@@ -13,6 +13,7 @@ it, whatever its kind.
 
 import importlib
 import importlib.util
+from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,9 +66,13 @@ class Registry:
         """Names of the folder's files and of what was registered from outside, sorted."""
         return sorted(public_name(stem) for stem in {*self._own, *self._classes})
 
-    def __contains__(self, name: str) -> bool:
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
         """Whether there is such a plug-in; an installed one of that name is imported for it."""
-        stem = stem_of(name)
+        stem = stem_of(str(name))
         if stem in self._own or stem in self._classes:
             return True
         if stem.isidentifier() and not _is_ours(stem):

@@ -17,7 +17,7 @@ from search_spaces import (
 )
 from search_spaces.networks import NETWORKS, AbstractNetwork, SlotRule
 
-PICK = {"stride": 2, "kernel_size": 3, "expand_ratio": 2, "num_heads": 1, "eca": 0}
+PICK = {"stride": 2, "kernel_size": 3, "expand_ratio": 2, "num_heads": 1}
 
 
 @final
@@ -61,7 +61,7 @@ class Streams(AbstractNetwork):
         }
         operator = str(options.get(f"{slot}.operator", slot if slot in ends else "basic"))
         rule, shape = declaration(operator), ends.get(slot, Shape(side, side, width, width))
-        pick = rule.normalise(Options({dim: PICK[dim] for dim in rule.dims}), shape)
+        pick = rule.normalise(Options({d: {**rule.defaults, **PICK}[d] for d in rule.dims}), shape)
         sparsity = float(options.get("all.sparsity", 0))
         kept = {name: group.kept(sparsity) for name, group in rule.groups(pick, shape).items()}
         precision = str(options.get("all.precision", "fp32"))

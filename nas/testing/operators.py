@@ -28,7 +28,7 @@ from supernets.blocks import BLOCKS
 from supernets.criteria.magnitude import Magnitude
 from supernets.mixers import MIXERS
 from supernets.network import plain_module
-from supernets.supernet import ElasticSlot, weights_name
+from supernets.supernet import ElasticSlot, largest_of
 
 DRAWS = 20
 TOLERANCE = 1e-5
@@ -74,8 +74,7 @@ def check_the_output_has_the_declared_shape(signature: Signature) -> None:
 
 def check_normalising_twice_changes_nothing_more(drawn: Signature) -> None:
     """Normalising a pick twice changes nothing more."""
-    rule = declaration(drawn.operator)
-    again = rule.normalise(Options({dim: drawn.pick[dim] for dim in rule.dims}), drawn.shape)
+    again = signature(drawn.operator, drawn.pick, drawn.shape).pick
     require(again == drawn.pick, f"{drawn.pick} becomes {again} when it is normalised once more")
 
 
@@ -218,7 +217,7 @@ def _image(signature: Signature, *, batch: int = 4) -> torch.Tensor:
 
 
 def _random_slot(largest: Signature) -> ElasticSlot:
-    slot = ElasticSlot({weights_name(largest): largest})
+    slot = ElasticSlot(largest_of([largest]))
     randomise_(slot, seed=2)
     return slot
 

@@ -11,8 +11,8 @@ from typing import ClassVar, final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import HIDDEN_MULTIPLE, OPERATORS, AbstractBlock, Mixing
+from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
+from search_spaces.operators._base import OPERATORS, AbstractBlock, Mixing
 from search_spaces.operators.mbconv import has_shortcut
 
 KERNEL_SIZE = 3
