@@ -27,7 +27,7 @@ def problems(stage: Stage) -> set[tuple[str, str]]:
     return {(f.choice, f.problem) for f in check(space_of(stage)).findings}
 
 
-def with_options(**options: tuple[int, ...]) -> Stage:
+def with_options(**options: tuple[int | str, ...]) -> Stage:
     table: OptionTable = tuple((dict(STAGE.options) | options).items())
     return replace(STAGE, options=table)
 
@@ -37,6 +37,10 @@ def with_options(**options: tuple[int, ...]) -> Stage:
 def test_our_own_spaces_have_nothing_to_mend(name: str, resolution: int) -> None:
     space = load_space(name, resolution=resolution, channels=3, num_classes=10)
     assert check(space).findings == ()
+
+
+def test_channel_parts_all_matter() -> None:
+    assert problems(with_options(channel_part=("mlp", "convglu"))) == set()
 
 
 def test_a_clean_space_is_called_clean() -> None:
