@@ -17,7 +17,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples/plugins"
 BROKEN = [
     ("pool", "params=width", "params=2 * width", "declares .* parameters and has"),
     ("pool", "@mixers.MIXERS.register\n", "", "is declared as a mixer and not implemented as one"),
+    ("squared_relu", " + layers.linear(n, hidden, width)", "", "multiply-adds, and torch counts"),
     (
+        "squared_relu",
         "@channel_parts.ELASTIC_CHANNEL_PARTS.register\n",
         "",
         "is declared and not impl",
