@@ -16,7 +16,13 @@ from reports.records import Interval
 from search_spaces import Metric, is_quantized
 
 MISSING = "-"
-SHORT_OPTIONS = {"kernel_size": "k", "expand_ratio": "e", "num_heads": "h", "window_size": "w"}
+SHORT_OPTIONS = {
+    "kernel_size": "k",
+    "expand_ratio": "e",
+    "num_heads": "h",
+    "window_size": "w",
+    "channel_part": "",
+}
 OPERATOR_NAMES = ("operator", "mixer", "block")
 
 

@@ -32,5 +32,5 @@ def signature_cost(signature: Signature) -> Cost:
 
 @cache
 def is_mixer(operator: str) -> bool:
-    """Whether what fills a slot mixes positions only, so that the slot's channel MLP follows it."""
+    """Whether what fills a slot mixes positions only, so that a channel part follows it."""
     return isinstance(declaration(operator), AbstractMixer)

@@ -101,14 +101,3 @@ def layer_norm(n: int, width: int) -> Cost:
 def pointwise(n: int, width: int, *, calls: int = 1) -> Cost:
     """Additions, activations and copies: no parameters, one write of the map per call."""
     return Cost(elements=calls * n * width, calls=calls)
-
-
-def channel_mlp(n: int, width: int, hidden: int) -> Cost:
-    """Layer norm, linear, GELU, linear, residual addition."""
-    return (
-        layer_norm(n, width)
-        + linear(n, width, hidden)
-        + pointwise(n, hidden)
-        + linear(n, hidden, width)
-        + pointwise(n, width)
-    )

@@ -10,6 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 from search_spaces._choice import Options
 
+HIDDEN_MULTIPLE = 8
+"""Of hidden channels a multiple of it is kept."""
+
 
 @dataclass(frozen=True)
 class Shape:

@@ -9,7 +9,7 @@ from search_spaces._family import AbstractFamily
 @final
 @SPACES.register
 class Mixer(AbstractFamily):
-    """`convnext`, `inception` or `raft` in every block, each with the channel MLP."""
+    """`convnext`, `inception` or `raft` in every block, each with the MLP over channels."""
 
     name: ClassVar[str] = "mixer"
     operators: ClassVar[tuple[str, ...]] = ("convnext", "inception", "raft")

@@ -14,7 +14,7 @@ from supernets._elastic import AbstractElastic
 from supernets._modules import Add
 from supernets.blocks._base import BLOCKS
 from supernets.mixers._base import MIXERS
-from supernets.mixers._mlp import PlainMixerBlock
+from supernets.mixers._block import PlainMixerBlock
 from supernets.trunk._base import TRUNK_BLOCKS
 
 

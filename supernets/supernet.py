@@ -5,19 +5,19 @@ that `SearchSpace.slots(candidate)` resolves, which also carries how much sparsi
 slot. `extract` cuts the same slices out as a plain network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces import FULL_PRECISION, Option, Options, SearchSpace, Signature, Slot, is_mixer
+from search_spaces.channel_parts._base import DEFAULT_CHANNEL_PART, channel_part_name
 from search_spaces.norms._base import NORM
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
+from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS
 from supernets.criteria._base import CRITERIA, DEFAULT_CRITERION
-from supernets.mixers._mlp import MLP
 from supernets.network import (
     PlainNetwork,
     elastic_class,
@@ -28,42 +28,32 @@ from supernets.network import (
 
 
 class ElasticSlot(nn.Module):
-    """All operators of one slot; its mixers share one channel MLP.
+    """All operators of one slot, and the channel parts that its mixers share.
 
     Args:
-        largest: By `weights_name`.
+        largest: By the name of the family of weights, see `largest_of`.
     """
 
-    def __init__(self, largest: dict[str, Signature]) -> None:
+    def __init__(self, largest: Mapping[str, Signature]) -> None:
         super().__init__()
         self.operators = nn.ModuleDict()
+        self.channel_parts = nn.ModuleDict()
         for name, signature in largest.items():
-            self.operators[name] = elastic_class(signature.operator)(signature)
-        mixers = [s for s in largest.values() if is_mixer(s.operator)]
-        self.mlp = MLP(reduce(elementwise_largest, mixers)) if mixers else None
+            self.set_submodule(name, families(signature)[name](signature))
 
     def weights(self, signature: Signature) -> dict[str, Tensor]:
         """State of the plain module of this signature, as slices of the shared weights."""
-        operator = self.operators[weights_name(signature)]
-        assert isinstance(operator, AbstractElastic)
-        own = operator.weights(signature)
-        if not is_mixer(signature.operator):
+        own, *channel_part = (self._family(name).weights(signature) for name in families(signature))
+        if not channel_part:
             return own
-        assert self.mlp is not None
         state = {f"mixer.{name}": tensor for name, tensor in own.items()}
-        mlp = self.mlp.weights(signature)
-        return state | {f"mlp.{name}": tensor for name, tensor in mlp.items()}
+        return state | {f"mlp.{name}": tensor for name, tensor in channel_part[0].items()}
 
-    def restricted_state(self, largest: dict[str, Signature]) -> dict[str, Tensor]:
+    def restricted_state(self, largest: Mapping[str, Signature]) -> dict[str, Tensor]:
         """State of the slot whose largest signatures are these; they are not pruned."""
-        families = {f"operators.{name}": s for name, s in largest.items()}
-        if mixers := [s for s in largest.values() if is_mixer(s.operator)]:
-            families["mlp"] = reduce(elementwise_largest, mixers)
         state: dict[str, Tensor] = {}
-        for place, signature in families.items():
-            family = self.get_submodule(place)
-            assert isinstance(family, AbstractElastic)
-            own = family.restricted_state(signature)
+        for place, signature in largest.items():
+            own = self._family(place).restricted_state(signature)
             state |= {f"{place}.{name}": tensor for name, tensor in own.items()}
         return state
 
@@ -71,6 +61,11 @@ class ElasticSlot(nn.Module):
         """What the plain module of this signature computes with the shared weights."""
         plain = plain_class(signature.operator)
         return run(plain, signature, self.weights(signature), x_BCHW, training=self.training)
+
+    def _family(self, name: str) -> AbstractElastic:
+        family = self.get_submodule(name)
+        assert isinstance(family, AbstractElastic)
+        return family
 
 
 class Supernet(nn.Module):
@@ -162,19 +157,41 @@ def weights_name(signature: Signature) -> str:
     return "_".join(parts)
 
 
+def families(signature: Signature) -> dict[str, type[AbstractElastic]]:
+    """The weights of a slot that a signature uses, its operator's and a mixer's channel part's.
+
+    By the name that they have in the slot; files have it, too.
+    """
+    found = {f"operators.{weights_name(signature)}": elastic_class(signature.operator)}
+    if is_mixer(signature.operator):
+        name = channel_part_name(signature.pick)
+        place = name if name == DEFAULT_CHANNEL_PART else f"channel_parts.{name}"
+        found[place] = ELASTIC_CHANNEL_PARTS.get(name)
+    return found
+
+
+def largest_of(signatures: Iterable[Signature]) -> dict[str, Signature]:
+    """For every family of their weights, the smallest signature that contains all of its users'.
+
+    Operators first, then channel parts.
+    """
+    largest: dict[str, Signature] = {}
+    for signature in signatures:
+        for name in families(signature):
+            known = largest.get(name, signature)
+            largest[name] = elementwise_largest(known, signature)
+    names = sorted(largest, key=lambda name: not name.startswith("operators."))
+    return {name: largest[name] for name in names}
+
+
 def largest_signatures(space: SearchSpace) -> dict[str, dict[str, Signature]]:
-    """For every slot and all of its weights, the smallest signature that contains all others."""
+    """`largest_of` all signatures of every slot."""
     assert space.tables is not None
-    largest: dict[str, dict[str, Signature]] = {}
-    for slot in space.tables.slots:
-        by_name = largest.setdefault(slot.name, {})
-        for number in sorted(set(slot.ids.tolist()) - {0}):
-            signature = space.tables.signatures[number]
-            assert signature is not None
-            name = weights_name(signature)
-            known = by_name.get(name, signature)
-            by_name[name] = elementwise_largest(known, signature)
-    return largest
+    numbers = {slot.name: sorted(set(slot.ids.tolist()) - {0}) for slot in space.tables.slots}
+    return {
+        slot: largest_of(s for i in found if (s := space.tables.signatures[i]) is not None)
+        for slot, found in numbers.items()
+    }
 
 
 def elementwise_largest(a: Signature, b: Signature) -> Signature:

@@ -22,6 +22,7 @@ from search_spaces import (
     Stage,
     declaration,
 )
+from search_spaces.channel_parts._base import CHANNEL_PART, CHANNEL_PARTS
 from search_spaces.operators._base import OPERATORS
 
 
@@ -49,6 +50,8 @@ def spaces(draw: st.DrawFn, *, max_encodings: int = 20_000) -> SearchSpace:
     for depths in (draw(st.sampled_from(((1,), (1, 2)))), (1,)):
         operators = draw(_subset(tuple(OPERATORS.names()), most=2))
         read = {dim: options_of(name, dim) for name in operators for dim in declaration(name).dims}
+        if CHANNEL_PART in read:
+            read[CHANNEL_PART] = tuple(CHANNEL_PARTS.names())
         options = tuple((dim, draw(_subset(read[dim], most=2))) for dim in sorted(read))
         stages.append(
             Stage(
@@ -85,11 +88,15 @@ def everything(space: SearchSpace) -> np.ndarray:
 
 
 def mini_space(
-    *, resolution: int = 16, operators: tuple[str, ...] | None = None, classes: int = 10
+    *,
+    resolution: int = 16,
+    operators: tuple[str, ...] | None = None,
+    classes: int = 10,
+    channel_parts: tuple[str, ...] = (),
 ) -> SearchSpace:
     """All operators, or these, in narrow stages."""
     names = tuple(OPERATORS.names()) if operators is None else operators
-    return space_of(names, resolution=resolution, classes=classes)
+    return space_of(names, resolution=resolution, classes=classes, channel_parts=channel_parts)
 
 
 def _subset(options: tuple, *, most: int | None = None) -> st.SearchStrategy[tuple]:

@@ -18,11 +18,11 @@ class Pool(operators.AbstractMixer):
     """Average pooling; `kernel_size` is its window."""
 
     mixing: ClassVar = ("convolution",)
-    dims: ClassVar = ("kernel_size", "expand_ratio")
+    mixer_dims: ClassVar = ("kernel_size",)
 
-    def normalise(self, pick: Options, shape: Shape) -> Options:
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         window = min(pick.number("kernel_size"), 2 * shape.size - 1)  # more reaches no further
-        return Options({"kernel_size": window, "expand_ratio": pick["expand_ratio"]})
+        return Options({"kernel_size": window})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         return {}  # its channels are those of the slot

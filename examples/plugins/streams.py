@@ -61,11 +61,11 @@ class Streams(AbstractNetwork):
         }
         operator = str(options.get(f"{slot}.operator", slot if slot in ends else "basic"))
         rule, shape = declaration(operator), ends.get(slot, Shape(side, side, width, width))
-        known = {**rule.defaults, **PICK}
-        pick = rule.normalise(Options({dim: known[dim] for dim in rule.dims}), shape)
-        sparsity, precision = options.get("all.sparsity", 0), options.get("all.precision", "fp32")
-        kept = {n: group.kept(float(sparsity)) for n, group in rule.groups(pick, shape).items()}
-        return Signature(operator, shape, pick, Options(kept), str(precision))
+        pick = rule.normalise(Options({d: {**rule.defaults, **PICK}[d] for d in rule.dims}), shape)
+        sparsity = float(options.get("all.sparsity", 0))
+        kept = {name: group.kept(sparsity) for name, group in rule.groups(pick, shape).items()}
+        precision = str(options.get("all.precision", "fp32"))
+        return Signature(operator, shape, pick, Options(kept), precision)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

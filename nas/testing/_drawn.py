@@ -3,7 +3,7 @@
 What draws is an argument, so that property tests draw from the same as seeded checks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from search_spaces import (
     Signature,
     declaration,
 )
+from search_spaces.channel_parts._base import CHANNEL_PART
 from search_spaces.norms._base import NORM
 
 DIMENSIONS: dict[str, tuple[Option, ...]] = {
@@ -54,21 +55,26 @@ def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0)
 
 
 def options_of(operator: str, dim: str) -> tuple[Option, ...]:
-    """What may be drawn for a dimension that an operator reads."""
-    words = tuple(declaration(operator).words.get(dim, ()))
-    return words or DIMENSIONS.get(dim, OTHER_DIMENSION)
+    """What may be drawn for a dimension that an operator reads.
+
+    Of channel parts the default alone: each has checks of its own.
+    """
+    rule = declaration(operator)
+    if dim == CHANNEL_PART:
+        return (rule.defaults[dim],)
+    return tuple(rule.words.get(dim, ())) or DIMENSIONS.get(dim, OTHER_DIMENSION)
 
 
-def draw_signature(operator: str, choose: Choose) -> Signature:
-    """A block with any options at any place."""
+def draw_signature(operator: str, choose: Choose, **fixed: Option) -> Signature:
+    """A block with any options, but for those that are fixed, at any place."""
     place = _place(choose)
-    return signature(operator, _pick(operator, choose), place, choose(SPARSITIES))
+    return signature(operator, _pick(operator, choose, fixed), place, choose(SPARSITIES))
 
 
-def draw_family(operator: str, choose: Choose) -> tuple[Signature, Signature]:
+def draw_family(operator: str, choose: Choose, **fixed: Option) -> tuple[Signature, Signature]:
     """The largest member of a family at one place, and a smaller or equal one."""
     place = _place(choose)
-    small, other = _pick(operator, choose), _pick(operator, choose)
+    small, other = _pick(operator, choose, fixed), _pick(operator, choose, fixed)
     if NORM in small:  # each has weights of its own
         other = Options({**other, NORM: small[NORM]})
     large = Options({name: _larger(other[name], option) for name, option in small.items()})
@@ -104,10 +110,10 @@ def _place(choose: Choose) -> Shape:
     return Shape(side, side, width, width, choose((0, 1)), choose(HEAD_DIMS))
 
 
-def _pick(operator: str, choose: Choose) -> Options:
+def _pick(operator: str, choose: Choose, fixed: Mapping[str, Option]) -> Options:
     """One option for every dimension that the operator reads."""
     dims = declaration(operator).dims
-    return Options({dim: choose(options_of(operator, dim)) for dim in dims})
+    return Options({**{dim: choose(options_of(operator, dim)) for dim in dims}, **fixed})
 
 
 def _larger(one: Option, other: Option) -> Option:

@@ -8,17 +8,27 @@ import numpy as np
 from nas.testing._drawn import DIMENSIONS
 from nas.testing._tensors import randomise_
 from search_spaces import Candidate, Option, SearchSpace, Slot, Stage, Staged, declaration
+from search_spaces.channel_parts._base import CHANNEL_PART
 from supernets.supernet import Supernet
 
 
-def mini_space(operators: Sequence[str], *, resolution: int = 16, classes: int = 10) -> SearchSpace:
+def mini_space(
+    operators: Sequence[str],
+    *,
+    resolution: int = 16,
+    classes: int = 10,
+    channel_parts: tuple[str, ...] = (),
+) -> SearchSpace:
     """These operators in narrow stages, for images of one channel: trains in seconds."""
     dims = {dim for name in operators for dim in declaration(name).dims}
+    options = {dim: DIMENSIONS[dim][:2] for dim in DIMENSIONS if dim in dims}
+    if channel_parts:
+        options[CHANNEL_PART] = channel_parts
     stage = Stage(
         widths=(8, 16),
         depths=(1, 2),
         operators=tuple(operators),
-        options=tuple((dim, DIMENSIONS[dim][:2]) for dim in DIMENSIONS if dim in dims),
+        options=tuple(options.items()),
         head_dim=8,
     )
     second = replace(stage, widths=(16, 32))

@@ -10,6 +10,7 @@ from nas.data import DATA
 from nas.executors import EXECUTORS
 from nas.targets import TARGETS
 from nas.testing import (
+    channel_parts,
     controllers,
     criteria,
     data,
@@ -36,11 +37,13 @@ from search_spaces import (
     public_name,
 )
 from search_spaces._plugins import registrations
+from search_spaces.channel_parts import CHANNEL_PARTS
 from search_spaces.networks._base import NETWORKS
 from search_spaces.norms import NORMS
 from search_spaces.operators import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks import BLOCKS
+from supernets.channel_parts import ELASTIC_CHANNEL_PARTS
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import METHODS
 from supernets.mixers import MIXERS
@@ -76,6 +79,8 @@ KINDS = (
     Kind(BLOCKS),
     Kind(NORMS, norms.CHECKS),
     Kind(NORM_LAYERS),
+    Kind(CHANNEL_PARTS, channel_parts.CHECKS),
+    Kind(ELASTIC_CHANNEL_PARTS),
     Kind(TRUNK, trunk.CHECKS),
     Kind(TRUNK_BLOCKS),
     Kind(NETWORKS, networks.CHECKS),

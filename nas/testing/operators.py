@@ -28,7 +28,7 @@ from supernets.blocks import BLOCKS
 from supernets.criteria.magnitude import Magnitude
 from supernets.mixers import MIXERS
 from supernets.network import plain_module
-from supernets.supernet import ElasticSlot, weights_name
+from supernets.supernet import ElasticSlot, largest_of
 
 DRAWS = 20
 TOLERANCE = 1e-5
@@ -219,7 +219,7 @@ def _image(signature: Signature, *, batch: int = 4) -> torch.Tensor:
 
 
 def _random_slot(largest: Signature) -> ElasticSlot:
-    slot = ElasticSlot({weights_name(largest): largest})
+    slot = ElasticSlot(largest_of([largest]))
     randomise_(slot, seed=2)
     return slot
 

@@ -1,6 +1,5 @@
 """What every stem, downsampling and head keeps to: declared == counted == extracted."""
 
-import functools
 import itertools
 from collections.abc import Callable
 
@@ -19,7 +18,7 @@ from search_spaces import (
 )
 from search_spaces.trunk._base import AbstractTrunk
 from supernets.network import plain_module
-from supernets.supernet import ElasticSlot, elementwise_largest, weights_name
+from supernets.supernet import ElasticSlot, largest_of, weights_name
 
 CHANNELS, WIDTHS, CLASSES = 3, (4, 6, 12), 7
 STRIDES, SIDES = (1, 2, 4), (8, 9, 16)
@@ -56,8 +55,8 @@ def check_members_with_shared_weights_are_plain_modules(name: str) -> None:
     groups: dict[tuple[int, str], list[Signature]] = {}
     for signature in _signatures(name):
         groups.setdefault((signature.shape.in_size, weights_name(signature)), []).append(signature)
-    for (_, weights), members in groups.items():
-        slot = ElasticSlot({weights: functools.reduce(elementwise_largest, members)})
+    for members in groups.values():
+        slot = ElasticSlot(largest_of(members))
         randomise_(slot, seed=2)
         slot.eval()
         for member in members:

@@ -1,6 +1,6 @@
 """The contract of an operator's declaration.
 
-A *block* fills its slot alone. A *mixer* mixes positions only, and the slot's channel MLP, which
+A *block* fills its slot alone. A *mixer* mixes positions only, and the slot's channel part, which
 all mixers of the slot share, follows it.
 """
 
@@ -11,9 +11,15 @@ from typing import ClassVar, Literal
 from search_spaces import _layers as layers
 from search_spaces._choice import Option, Options
 from search_spaces._registry import Registry
-from search_spaces._slot import Cost, Group, Shape, Signature
-
-HIDDEN_MULTIPLE = 8
+from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
+from search_spaces.channel_parts._base import (
+    CHANNEL_DIMS,
+    CHANNEL_PART,
+    CHANNEL_PARTS,
+    DEFAULT_CHANNEL_PART,
+    channel_part_of,
+    channel_pick,
+)
 
 Mixing = Literal["convolution", "attention", "mixer"]
 """How positions are mixed: by a convolution, by attention, or by an MLP over positions."""
@@ -34,7 +40,7 @@ class AbstractOperator(ABC):
     words: ClassVar[Mapping[str, tuple[str, ...] | Registry]] = {}
     """Those of `dims` whose options are words, and which there are, or the registry that has them
     for names; all others are numbers. Weights have the same shapes whatever the word, except that
-    every norm has weights of its own."""
+    every channel part and every norm has weights of its own."""
 
     @abstractmethod
     def normalise(self, pick: Options, shape: Shape) -> Options:
@@ -65,7 +71,24 @@ class AbstractBlock(AbstractOperator):
 
 
 class AbstractMixer(AbstractOperator):
-    """A token mixer: the slot's shared channel MLP follows it."""
+    """A token mixer: the slot's shared channel part follows it.
+
+    A mixer says its own part of everything; the channel part's is added here.
+    """
+
+    mixer_dims: ClassVar[tuple[str, ...]]
+    """Those of `dims` that decide about the mixer itself."""
+
+    def __init_subclass__(cls) -> None:
+        """Adds the channel part's dimensions to the mixer's."""
+        super().__init_subclass__()
+        cls.dims = (*cls.mixer_dims, *CHANNEL_DIMS)
+        cls.defaults = {**cls.defaults, CHANNEL_PART: DEFAULT_CHANNEL_PART}
+        cls.words = {**cls.words, CHANNEL_PART: CHANNEL_PARTS}
+
+    @abstractmethod
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
+        """As `normalise`, of `mixer_dims` alone."""
 
     @abstractmethod
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
@@ -73,17 +96,23 @@ class AbstractMixer(AbstractOperator):
 
     @abstractmethod
     def mixer_cost(self, signature: Signature) -> Cost:
-        """Cost without the channel MLP."""
+        """Cost without the channel part and its shortcut."""
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """The mixer's pick and the channel part's, then what follows from them."""
+        own = self.mixer_normalise(pick, shape)
+        picked = {dim: own[dim] for dim in self.mixer_dims}
+        return Options({**picked, **channel_pick(pick, shape), **own})
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """The mixer's groups and the hidden channels of the shared MLP."""
-        return {"hidden": hidden_group(pick, shape), **self.mixer_groups(pick, shape)}
+        """The channel part's groups and the mixer's."""
+        return {**channel_part_of(pick).groups(pick, shape), **self.mixer_groups(pick, shape)}
 
     def cost(self, signature: Signature) -> Cost:
-        """Mixer and channel MLP."""
-        shape = signature.shape
-        mlp = layers.channel_mlp(shape.pixels, shape.width, signature.kept.number("hidden"))
-        return self.mixer_cost(signature) + mlp
+        """Mixer, channel part, and the shortcut around it."""
+        shortcut = layers.pointwise(signature.shape.pixels, signature.shape.width)
+        channel_part = channel_part_of(signature.pick).cost(signature)
+        return self.mixer_cost(signature) + channel_part + shortcut
 
 
 OPERATORS = Registry("search_spaces.operators", "operator", AbstractBlock, AbstractMixer)

@@ -12,9 +12,9 @@ from typing import ClassVar, final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
-from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
 from search_spaces.norms._base import NORM, norm_of, normalised_norm
-from search_spaces.operators._base import HIDDEN_MULTIPLE, OPERATORS, Mixing
+from search_spaces.operators._base import OPERATORS, Mixing
 from search_spaces.operators._normed import AbstractNormedBlock
 from search_spaces.operators.mbconv import has_shortcut
 

@@ -1,4 +1,4 @@
-"""ConvNeXt's depthwise token mixer; norm, MLP and shortcut are the slot's.
+"""ConvNeXt's depthwise token mixer; norm, channel part and shortcut are the slot's.
 
 Source: Liu et al., A ConvNet for the 2020s (2022), section 2.6. Departures: the kernel size is
 elastic; no layer scale and no stochastic depth, which short schedules do not need.
@@ -15,15 +15,15 @@ from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing, effe
 @final
 @OPERATORS.register
 class ConvNeXt(AbstractMixer):
-    """Depthwise convolution with bias; the only shortcut goes around mixer and MLP together."""
+    """Depthwise convolution with bias; the only shortcut goes around it and the channel part."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio")
+    mixer_dims: ClassVar[tuple[str, ...]] = ("kernel_size",)
 
-    def normalise(self, pick: Options, shape: Shape) -> Options:
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Kernels larger than the map reaches are one kernel."""
         kernel_size = effective_kernel_size(pick.number("kernel_size"), shape.size)
-        return Options({"kernel_size": kernel_size, "expand_ratio": pick["expand_ratio"]})
+        return Options({"kernel_size": kernel_size})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """None: depthwise channels are the residual stream's."""

@@ -1,7 +1,7 @@
 """InceptionNeXt's token mixer: most channels pass, three small groups see a square and two bands.
 
-Source: Yu et al., InceptionNeXt (2023), section 3.2. Departures: the slot's layer norm and MLP
-follow instead of batch norm and a convolutional MLP; bands are no longer than the map reaches.
+Source: Yu et al., InceptionNeXt (2023), section 3.2. Departures: the slot's channel part
+follows instead of batch norm and a convolutional MLP; bands are no longer than the map reaches.
 """
 
 from typing import ClassVar, final
@@ -24,9 +24,9 @@ class Inception(AbstractMixer):
     """Identity, 3 x 3, 1 x 11 and 11 x 1 depthwise convolutions side by side."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    dims: ClassVar[tuple[str, ...]] = ("expand_ratio",)
+    mixer_dims: ClassVar[tuple[str, ...]] = ()
 
-    def normalise(self, pick: Options, shape: Shape) -> Options:
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the branches' channels and the length of the bands."""
         if shape.width < 4:
             raise CandidateError(
@@ -35,7 +35,6 @@ class Inception(AbstractMixer):
             )
         return Options(
             {
-                "expand_ratio": pick["expand_ratio"],
                 "branch": max(1, shape.width // BRANCH_SHARE),
                 "band": effective_kernel_size(BAND, shape.size),
             }

@@ -22,16 +22,16 @@ class Raft(AbstractMixer):
     """Vertical then horizontal mixing of `RAFT` channels stacked along the axis."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("mixer",)
-    dims: ClassVar[tuple[str, ...]] = ("expand_ratio",)
+    mixer_dims: ClassVar[tuple[str, ...]] = ()
 
-    def normalise(self, pick: Options, shape: Shape) -> Options:
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the raft: how many channels are stacked."""
         if shape.width % RAFT:
             raise CandidateError(
                 f"operator 'raft' stacks {RAFT} channels, and {shape.width} channels do not divide "
                 f"by {RAFT}. Offer even widths."
             )
-        return Options({"expand_ratio": pick["expand_ratio"], "raft": RAFT})
+        return Options({"raft": RAFT})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """None: token weights do not depend on channels."""

@@ -19,16 +19,15 @@ class SRA(AbstractMixer):
     """Spatial-reduction attention; a reduction of 1 is plain multi-head attention."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
-    dims: ClassVar[tuple[str, ...]] = ("num_heads", "expand_ratio", "sr_ratio")
+    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads", "sr_ratio")
 
-    def normalise(self, pick: Options, shape: Shape) -> Options:
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """The largest reduction up to the one asked for that divides the map, and leaves 4 keys."""
         wanted = max(1, min(pick.number("sr_ratio"), shape.size // 2))
         ratio = next(r for r in range(wanted, 0, -1) if shape.size % r == 0)
         return Options(
             {
                 "num_heads": pick["num_heads"],
-                "expand_ratio": pick["expand_ratio"],
                 "sr_ratio": ratio,
                 "head_dim": shape.head_dim,
             }

@@ -20,16 +20,15 @@ class Window(AbstractMixer):
     """Window attention with a relative position bias."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
-    dims: ClassVar[tuple[str, ...]] = ("num_heads", "expand_ratio")
+    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
-    def normalise(self, pick: Options, shape: Shape) -> Options:
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the window's side and shift; one window on the whole map is never shifted."""
         window = window_size(shape.size)
         shift = window // 2 if shape.index % 2 and window < shape.size else 0
         return Options(
             {
                 "num_heads": pick["num_heads"],
-                "expand_ratio": pick["expand_ratio"],
                 "head_dim": shape.head_dim,
                 "window_size": window,
                 "shift": shift,

@@ -2,12 +2,12 @@
 
 "Largest" and "smallest" are extremes of the elastic dimensions only. Operators have no order, so
 every slot deals its operators from a shuffled deck, which gives each operator each role equally
-often; so it does its norms, which have weights of their own, too. The stem deals its strides:
-networks that keep the resolution are few within a budget, and would hardly be trained. Where a
-budget leaves out the largest members, nobody trains them: a member beyond it is reduced, one random
-size at a time, until it is within, so that the largest of a batch is one of the many largest that
-the budget allows. The smallest sizes are trained with whatever operators they are dealt. Sparsity
-is sampled once channels have been ranked.
+often; so it does its channel parts and norms, which have weights of their own, too. The stem deals
+its strides: networks that keep the resolution are few within a budget, and would hardly be trained.
+Where a budget leaves out the largest members, nobody trains them: a member beyond it is reduced,
+one random size at a time, until it is within, so that the largest of a batch is one of the many
+largest that the budget allows. The smallest sizes are trained with whatever operators they are
+dealt. Sparsity is sampled once channels have been ranked.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ from typing import final
 import numpy as np
 
 from search_spaces import Choice, SearchSpace
+from search_spaces.channel_parts._base import CHANNEL_PART
 from search_spaces.norms._base import NORM
 from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 
@@ -97,7 +98,8 @@ class Members:
 
     @cached_property
     def _dealt(self) -> list[int]:
-        return [c for dim in ("operator", "stride", NORM) for c in self.space.columns(dim)]
+        dims = ("operator", "stride", CHANNEL_PART, NORM)
+        return [column for dim in dims for column in self.space.columns(dim)]
 
     def _offered(self, column: int) -> tuple[int, ...]:
         """Options of a column that members have."""

@@ -1,4 +1,4 @@
-"""Token mixers. One file per operator; the slot's channel MLP in `_mlp.py` follows each of them."""
+"""Token mixers. One file per operator; the slot's channel part follows each of them."""
 
 from supernets._elastic import KERNEL, Axes, Index
 from supernets.mixers._base import MIXERS, AbstractElasticMixer

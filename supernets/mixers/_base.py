@@ -10,7 +10,8 @@ class AbstractElasticMixer(AbstractElastic):
     """An elastic module that mixes positions: (B, H, W, C) to the same shape."""
 
     has_shortcut: ClassVar[bool]
-    """Whether a shortcut goes around the mixer alone; if not, one goes around mixer and MLP."""
+    """Whether a shortcut goes around the mixer alone; if not, one goes around mixer
+    and channel part."""
 
 
 MIXERS = Registry("supernets.mixers", "mixer", AbstractElasticMixer)

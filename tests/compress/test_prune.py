@@ -9,8 +9,8 @@ from torch import nn
 from search_spaces import Options, Shape, Signature
 from supernets._elastic import AbstractElastic
 from supernets.blocks.mbconv import ElasticMBConv
+from supernets.channel_parts.mlp import ElasticMLP
 from supernets.criteria.magnitude import Magnitude
-from supernets.mixers._mlp import MLP
 from supernets.network import plain_module
 from tests.strategies import noise, randomise_, signature
 
@@ -69,11 +69,11 @@ def test_an_inverted_residual_without_hidden_channels_is_what_the_dependency_gra
 def test_a_channel_mlp_without_hidden_channels_is_what_the_dependency_graph_says(
     sparsity: float, seed: int
 ) -> None:
-    mlp, spec = MLP(member("convnext", 0.0)), member("convnext", sparsity)
+    mlp, spec = ElasticMLP(member("convnext", 0.0)), member("convnext", sparsity)
     randomise_(mlp, seed=seed)
     mlp.rank(Magnitude())
     x = noise(4, 8, 8, WIDTH)
-    mine = ours(mlp, MLP.plain(spec), spec)
+    mine = ours(mlp, ElasticMLP.plain(spec), spec)
     other = theirs(mlp, spec, x)
     assert other.expand.out_features == spec.kept.number("hidden") < HIDDEN
     torch.testing.assert_close(mine(x), other(x), rtol=1e-5, atol=1e-5)

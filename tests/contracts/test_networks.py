@@ -16,8 +16,10 @@ def examples() -> dict[str, AbstractNetwork]:
     """Networks for images of 16 px and one channel."""
     staged = mini_space(operators=("mbconv", "window")).network
     assert isinstance(staged, Staged)
-    stems = replace(staged, stems=("stem", "patch"), stem_strides=(2, 1, 4))
-    return {"staged": staged, "staged with stems": stems}
+    parts = mini_space(operators=("convnext", "window"), channel_parts=("mlp", "convglu")).network
+    assert isinstance(parts, Staged)
+    stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
+    return {"staged": staged, "staged with stems and channel parts": stems}
 
 
 def test_every_kind_has_an_example_here() -> None:

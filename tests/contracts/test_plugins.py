@@ -17,6 +17,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples/plugins"
 BROKEN = [
     ("pool", "params=width", "params=2 * width", "declares .* parameters and has"),
     ("pool", "@mixers.MIXERS.register\n", "", "is declared as a mixer and not implemented as one"),
+    ("squared_relu", " + layers.linear(n, hidden, width)", "", "multiply-adds, and torch counts"),
+    (
+        "squared_relu",
+        "@channel_parts.ELASTIC_CHANNEL_PARTS.register\n",
+        "",
+        "is declared and not impl",
+    ),
     ("single_path", "sample(rng,", "sample(np.random.default_rng(),", "trained otherwise"),
     ("single_path", "tuple(rows_NC[place].tolist())", "(0, 1)", "which is no encoding"),
     ("lion", "alpha=-group", "alpha=group", "the loss was .* and is"),
@@ -88,8 +95,8 @@ def test_a_broken_plug_in_is_caught(
 
 
 WORDS = {
-    '"expand_ratio")': '"expand_ratio", "border")\n    words: ClassVar = {"border": ("cut", "zeros")}',
-    '["expand_ratio"]}': '["expand_ratio"], "border": pick["border"]}',
+    '("kernel_size",)': '("kernel_size", "border")\n    words: ClassVar = {"border": ("cut", "zeros")}',
+    '"kernel_size": window}': '"kernel_size": window, "border": pick["border"]}',
     "count_include_pad=False": 'count_include_pad=signature.pick.text("border") == "zeros"',
 }
 """What makes a dimension with words of the example's fixed border."""

@@ -16,9 +16,10 @@ def test_a_stage_reads_as_one_line() -> None:
         "stage1.block2.operator": "window",
         "stage1.block2.num_heads": 2,
         "stage1.block2.expand_ratio": 3,
+        "stage1.block2.channel_part": "convglu",
     }
     policy = {"stage1.precision": "int8", "stage1.sparsity": 0.25}
-    line = "stage1: width 32, depth 2, int8, sparsity .25: mbconv k3 e4 | window h2 e3"
+    line = "stage1: width 32, depth 2, int8, sparsity .25: mbconv k3 e4 | window h2 e3 convglu"
     assert text.network(arch, policy) == (line,)
     (stage,) = text.stages(arch, policy)
     assert (stage.width, stage.removed) == (32, 0.25)

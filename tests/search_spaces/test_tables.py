@@ -108,9 +108,7 @@ def test_a_table_is_as_large_as_what_operators_read_added_up() -> None:
         if slot.own:
             dims = {c.name.rpartition(".")[2]: c for c in (space.choices[i] for i in slot.own)}
             expected = sum(
-                math.prod(
-                    len(dims[dim].options) for dim in declaration(str(name)).dims if dim in dims
-                )
+                math.prod(len(dims[d].options) for d in declaration(str(name)).dims if d in dims)
                 for name in dims["operator"].options
             )
         assert len(slot.ids) == expected * math.prod(len(choice.options) for choice in shared)

@@ -9,8 +9,8 @@ from search_spaces import Options, Shape
 from supernets._elastic import KERNEL, cut
 from supernets._modules import initialise
 from supernets.blocks.mbconv import ElasticMBConv
+from supernets.channel_parts.mlp import ElasticMLP
 from supernets.criteria.magnitude import Magnitude
-from supernets.mixers._mlp import MLP
 from supernets.mixers.window import ElasticWindow
 from tests.strategies import noise, randomise_, signature
 
@@ -108,7 +108,7 @@ def test_batch_norm_that_silences_a_channel_makes_it_unimportant() -> None:
 
 
 def test_a_silent_output_column_makes_a_hidden_channel_of_the_mlp_unimportant() -> None:
-    mlp = MLP(window())
+    mlp = ElasticMLP(window())
     randomise_(mlp, seed=0)
     with torch.no_grad():
         mlp.full.project.weight[:, ::2] = 0

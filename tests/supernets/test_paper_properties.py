@@ -8,7 +8,7 @@ from search_spaces import Options, Shape, Signature, declaration, signature_cost
 from search_spaces.operators._base import AbstractMixer
 from search_spaces.operators.mbconv import eca_size
 from supernets._modules import ChannelAttention
-from supernets.mixers._mlp import PlainMLP
+from supernets.channel_parts.mlp import PlainMLP
 from supernets.mixers.inception import PlainInception
 from supernets.mixers.sra import PlainSRA
 from supernets.network import plain_module

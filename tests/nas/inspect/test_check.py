@@ -49,6 +49,10 @@ def test_our_own_spaces_have_nothing_to_mend(name: str, resolution: int) -> None
     assert check(space).findings == ()
 
 
+def test_channel_parts_all_matter() -> None:
+    assert problems(with_options(channel_part=("mlp", "convglu"))) == set()
+
+
 def test_a_clean_space_is_called_clean() -> None:
     found = check(space_of(STAGE))
     assert found.findings == ()

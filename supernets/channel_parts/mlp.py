@@ -1,14 +1,14 @@
-"""The channel MLP of a slot, shared by all its mixers, and the plain block of a mixer with it."""
+"""The transformer's MLP; source in search_spaces/channel_parts/mlp.py."""
 
 from typing import ClassVar, final
 
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import AbstractElastic, Axes, Index
+from supernets._elastic import Axes, Index
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS, AbstractElasticChannelPart
 from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS
 
 
 class PlainMLP(nn.Module):
@@ -27,29 +27,9 @@ class PlainMLP(nn.Module):
         return self.project(self.act(self.expand(self.norm(x_BHWC))))
 
 
-class PlainMixerBlock(nn.Module):
-    """A token mixer and the channel MLP with their shortcuts."""
-
-    def __init__(self, signature: Signature) -> None:
-        super().__init__()
-        elastic = MIXERS.get(signature.operator)
-        self.has_shortcut = elastic.has_shortcut
-        self.mixer = elastic.plain(signature)
-        self.mlp = PlainMLP(signature)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The shape that came in."""
-        x_BHWC = x_BCHW.permute(0, 2, 3, 1)
-        mixed = self.mixer(x_BHWC)
-        if self.has_shortcut:
-            x_BHWC = x_BHWC + mixed
-            mixed = x_BHWC
-        x_BHWC = x_BHWC + self.mlp(mixed)
-        return x_BHWC.permute(0, 3, 1, 2)
-
-
 @final
-class MLP(AbstractElastic):
+@ELASTIC_CHANNEL_PARTS.register
+class ElasticMLP(AbstractElasticChannelPart):
     """Elastic width and expansion; hidden channels can be pruned."""
 
     plain: ClassVar[type[nn.Module]] = PlainMLP

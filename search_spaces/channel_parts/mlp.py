@@ -1,0 +1,32 @@
+"""The transformer's channel part: an MLP of one hidden layer with GELU, behind a layer norm.
+
+Source: Dosovitskiy et al., An Image is Worth 16x16 Words (2021), equation 3.
+"""
+
+from typing import final
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
+from search_spaces.channel_parts._base import CHANNEL_PARTS, AbstractChannelPart
+
+
+@final
+@CHANNEL_PARTS.register
+class MLP(AbstractChannelPart):
+    """Layer norm, linear, GELU, linear."""
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """Hidden channels: width times expansion."""
+        return {"hidden": Group(pick.number("expand_ratio") * shape.width, HIDDEN_MULTIPLE)}
+
+    def cost(self, signature: Signature) -> Cost:
+        """2 * pixels * width * hidden multiply-adds."""
+        n, width = signature.shape.pixels, signature.shape.width
+        hidden = signature.kept.number("hidden")
+        return (
+            layers.layer_norm(n, width)
+            + layers.linear(n, width, hidden)
+            + layers.pointwise(n, hidden)
+            + layers.linear(n, hidden, width)
+        )
