@@ -1,8 +1,9 @@
 """The command line: a file per command, which imports what it needs when it is given.
 
-A user's mistake is one message and exit code 2, a full disk or another failure of the machine one
-message and exit code 1, Ctrl-C exit code 130, and output that nobody reads any more (`| head`) is
-silence and exit code 141, as the shell has it; anything else is a bug and keeps its traceback.
+A user's mistake is one message and exit code 2; a full disk, another failure of the machine or an
+empty front one message and exit code 1; Ctrl-C exit code 130; output that nobody reads any more
+(`| head`) silence and exit code 141, as the shell has it. Anything else is a bug and keeps its
+traceback.
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import typer
 
 from nas.cli.bench import bench
+from nas.cli.console import FAILED as FAILED
 from nas.cli.export import export
 from nas.cli.fidelity import fidelity
 from nas.cli.finetune import finetune
@@ -59,7 +61,7 @@ app.command(
     "--minimize macs --reference 80,max"
 )(bench)
 
-OK, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
+OK, WRONG_USE, INTERRUPTED, UNREAD = 0, 2, 130, 141
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """Its own class, because typer may come with a copy of click rather than use the installed one."""
 

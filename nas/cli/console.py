@@ -6,6 +6,9 @@ from typing import Any
 
 import typer
 
+FAILED = 1
+"""Exit code of what was asked rightly and could not be done."""
+
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns for people on a terminal, tabs between the cells for programs."""
@@ -29,6 +32,16 @@ def print_front(run_dir: Path) -> None:
     from reports import front_table
 
     print_table(*front_table(run_dir))
+
+
+def end_if_empty(run_dir: Path) -> None:
+    """End with code 1 and the reason, if no network is on the front of a finished run."""
+    from nas.run.directory import read_front
+
+    failure = read_front(run_dir).get("failure")
+    if failure:
+        typer.echo(f"nas: run '{run_dir}': {failure}", err=True)
+        raise typer.Exit(FAILED)
 
 
 def make_reporter(as_json: bool, events_of: Path | None = None) -> Any:

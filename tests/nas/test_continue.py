@@ -316,6 +316,20 @@ def test_the_end_of_a_search_says_how_to_go_on(
     assert f"more trials: {more_command(own_run)}" in capsys.readouterr().out.splitlines()
 
 
+def test_an_empty_front_is_a_failure_after_its_report(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    front = read_front(own_run) | {"members": [], "failure": "no network is on the front"}
+    write_json(own_run / "front.json", front)
+    monkeypatch.setattr("nas.search.search", lambda *_: None)
+    command = ["search", "--config", str(own_run / "config.toml"), "--out", str(own_run)]
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(command)
+    assert exit_.value.code == cli.FAILED
+    assert capsys.readouterr().err == f"nas: run '{own_run}': no network is on the front\n"
+    assert "Failed: no network is on the front" in (own_run / "report/report.md").read_text()
+
+
 def test_a_supernet_alone_does_not_grow(own_run: Path) -> None:
     write_json(own_run / "plan.json", read_json(own_run / "plan.json") | {"is_all": True})
     with pytest.raises(UserError, match="configuration differs .*time '10s' -> '20s'"):
