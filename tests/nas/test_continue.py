@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from nas.cli import app as cli
+from nas.finalists.entry import TWIN
 from nas.finalists.recipe import Recipe
 from nas.finetune import finetune
 from nas.front.card import read_card, write_card
@@ -66,7 +67,8 @@ def cards(run: Path) -> dict[str, dict[str, Any]]:
     """Of the present front and the references, by key."""
     front = read_front(run)
     keys = [f"front/{key}" for key in front["members"]]
-    keys += [f"references/{row['key']}" for row in front["references"]]
+    others = [row["key"] for row in front["references"] if row["key"] not in front["members"]]
+    keys += [f"references/{key}" for key in others]
     return {key: read_card(run / key / "card.json") for key in keys}
 
 
@@ -89,14 +91,16 @@ def test_more_trials_follow_the_recorded_ones_and_all_are_measured_together(
     assert read_config_of(own_run) == MORE
     assert read_json(own_run / "search_plan.json")["trials"] == MORE.trials
     front, before = read_front(own_run), read_front(finished_run)
-    known = {*front["members"], *(row["key"] for row in front["replaced"])}
-    assert known >= set(before["members"]), "former members compete, too"
+    rows = (*front["replaced"], *front["references"])
+    known = {*front["members"], *(row["key"] for row in rows)}
+    former = {key.removesuffix(TWIN) for key in before["members"]}
+    assert known >= former, "former members compete, too"
     together = {c["files"]["model.onnx"]["latency"]["measured_at"] for c in cards(own_run).values()}
     assert len(together) == 1
-    for key in set(before["members"]):
+    for key in former:
         for file in ("model.onnx", "model.safetensors"):
-            kind = "front" if key in front["members"] else "finalists"
-            ours, theirs = own_run / kind / key / file, finished_run / "front" / key / file
+            (ours,) = own_run.glob(f"[fr]*/{key}/{file}")
+            (theirs,) = finished_run.glob(f"[fr]*/{key}/{file}")
             assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns, "not exported again"
     weights = "finetunes/*/network.safetensors"
     for path in finished_run.glob(weights):
@@ -186,13 +190,16 @@ def test_where_nobody_joins_nothing_is_timed_again(own_run: Path) -> None:
     plan = read_json(own_run / "search_plan.json")
     members = read_front(own_run)["members"]
     everyone = [path.parent.name for path in own_run.glob("*/*/card.json")]
+    everyone.sort(key=lambda key: key.endswith(TWIN))
     for timed, is_again in ((everyone, False), (everyone[1:], True)):
         grown = plan | {"extension": 1, "members": members, "timed": timed}
         write_json(own_run / "search_plan.json", grown)
         contest, exporter = rejoined(trained, *contest_of(trained))
         assert exporter.times_again is is_again
         keys = [contest.finalist(trial).key for trial in contest.queue[: contest.num_finalists]]
-        assert sorted([*keys, *(e.key for e in contest.others)]) == sorted({*keys, *members})
+        keys += [entry.key for entry in (*contest.others, *contest.references)]
+        assert len(keys) == len({*keys})
+        assert {*keys} >= {key.removesuffix(TWIN) for key in members}
 
 
 def contest_of(trained: Any) -> tuple[Any, Any]:
