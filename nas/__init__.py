@@ -1,7 +1,6 @@
 """Deciding, measuring, recording: the search.
 
-`import nas` imports no torch. `nas.load(path)` gives the network in a front member's
-model.safetensors.
+`import nas` imports no torch. `nas.load(path)` gives the network in a checkpoint of a front member.
 """
 
 import json
@@ -10,11 +9,12 @@ from typing import Any
 
 
 def load(path: str | Path) -> Any:
-    """The network in a `model.safetensors` of a front member, as a torch module.
+    """The network in `model.safetensors` or `model.fp32.safetensors` of a front member, for torch.
 
-    Its outputs equal those of the `model.onnx` beside it. Where it lies in its run, the plug-ins
-    that it names are those that the run keeps; elsewhere `search_spaces.load_plugins` loads them
-    before. In a folder that is no run, nothing is executed.
+    Its outputs equal those of the ONNX file of that name up to rounding. Networks in full precision
+    can be trained and exported; quantized ones compute what their integers say, and nothing more.
+    Where it lies in its run, the plug-ins that it names are those that the run keeps; elsewhere
+    `search_spaces.load_plugins` loads them before. In a folder that is no run, nothing is executed.
 
     Raises:
         UserError: If the file is no such checkpoint.

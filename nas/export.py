@@ -1,6 +1,6 @@
 """`nas export`: the files of any member of a trained supernet, timed and verified.
 
-    exports/<key>/    model.onnx, model.fp32.onnx, model.safetensors, card.json, as in `front`
+    exports/<key>/    files and card.json as in `front`
 
 They are made as a search makes them. Those of a network that the run has measured are copied.
 """
@@ -14,7 +14,7 @@ from nas.executors import make_timer
 from nas.finalists.entry import Entry
 from nas.front.card import read_card
 from nas.front.contest import over_limit
-from nas.front.folders import CARD, EXPORTS, FINALISTS, FRONT, REFERENCES, is_whole, without_folder
+from nas.front.folders import CARD, EXPORTS, is_whole, measured_folder, without_folder
 from nas.front.measure import Exporter
 from nas.front.members import candidate_of, entry_of
 from nas.prepare.reopen import reopened
@@ -89,8 +89,7 @@ def copy(source: Path, to: Path) -> None:
 
 def _card(exporter: Exporter, entry: Entry, kept: Path, reporter: Reporter) -> dict[str, Any]:
     """The card of the files in `exports`: copied there, found, or made now."""
-    folders = [exporter.run.path / kind / entry.key for kind in (FRONT, FINALISTS, REFERENCES)]
-    measured = next((folder for folder in folders if is_whole(folder)), None)
+    measured = measured_folder(exporter.run, entry.key)
     if measured is not None:
         reporter.note(f"network {entry.key} is measured already, in '{measured}'")
         copy(measured, kept)

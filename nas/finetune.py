@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.finalists.entry import TWIN
 from nas.finalists.recipe import Recipe, make_finetuning
 from nas.finalists.teacher import LARGEST, NO_TEACHER
 from nas.front.finish import finish
@@ -30,7 +31,7 @@ def finetune(
 
     Args:
         path: A finished run.
-        key: Of a trial or a reference; its first characters are enough.
+        key: Of a trial, a reference or a twin; its first characters are enough.
         recipe: How.
         reporter: Told how far it is.
         plugins: Files that register what the recipe names; the run keeps them.
@@ -73,10 +74,12 @@ def named(trained: Trained, key: str) -> Candidate:
         UserError: If there is none, or more than one, or the key is of a network trained further.
     """
     origin, is_tuned, _ = key.partition(TUNED)
-    candidate = entry_of(trained, origin).candidate
+    entry = entry_of(trained, origin)
     if is_tuned:
+        made_of = entry.key.partition(TUNED)[0].removesuffix(TWIN)
+        twin = TWIN if key.endswith(TWIN) else ""
         raise UserError(
             f"network '{key}' has been trained further already. Name what it was made of, "
-            f"'{candidate.key}', and give more --epochs."
+            f"'{made_of}{twin}', and give more --epochs."
         )
-    return candidate
+    return entry.candidate

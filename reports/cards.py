@@ -18,7 +18,13 @@ from search_spaces import AbstractTask, UserError
 
 
 def read_member(
-    run_dir: Path, front: Json, task: AbstractTask, *, key: str, reference: str | None = None
+    run_dir: Path,
+    front: Json,
+    task: AbstractTask,
+    *,
+    key: str,
+    role: str = "",
+    is_reference: bool = False,
 ) -> Member:
     """One network from its card.
 
@@ -27,12 +33,13 @@ def read_member(
         front: Its front.json.
         task: What was learnt.
         key: Which network; the name of its folder.
-        reference: What it is called if it is not on the front.
+        role: What it is called, if it is a reference.
+        is_reference: Whether it is not on the front.
 
     Raises:
         UserError: If the key is no folder's name, or there is no card.
     """
-    kind = "front" if reference is None else "references"
+    kind = "references" if is_reference else "front"
     if key in ("", ".", "..") or Path(key).name != key:
         raise UserError(f"run '{run_dir}': front.json lists the key '{key}', not a folder's name.")
     path = run_dir / kind / key / "card.json"
@@ -43,12 +50,15 @@ def read_member(
             "Restore the folder, or start the same `nas search` again."
         )
     files = {name: v for name, v in table_at(card, "files").items() if isinstance(v, dict)}
+    source = as_text(card.get("twin_of"))
+    role = role or (f"fp32 of {source}" if source else "")
     ties = [pair for pair in list_at(front, "ties") if isinstance(pair, list) and key in pair]
     tied = [as_text(other) for pair in ties for other in pair if other != key]
     return Member(
         key=key,
-        name=reference or as_text(card.get("name")) or "front member",
-        is_reference=reference is not None,
+        name=role if is_reference else ", ".join(["front member", *([role] if role else [])]),
+        role=role,
+        is_reference=is_reference,
         folder=f"{kind}/{key}",
         arch=options_at(card, "arch"),
         policy=options_at(card, "policy"),
@@ -61,7 +71,7 @@ def read_member(
         data=as_text(card.get("data")),
         task=task,
         finetuned=_finetuned(table_at(card, "finetuned")),
-        is_knee=reference is None and front.get("knee") == key,
+        is_knee=not is_reference and front.get("knee") == key,
         tied_with=tuple(dict.fromkeys(tied)),
     )
 

@@ -37,6 +37,22 @@ def computed_limits(
     return tuple(rows)
 
 
+def over_limits(member: Member, limits: Sequence[LimitRow]) -> tuple[str, ...]:
+    """The budgets that a network's measured numbers exceed, as they were written."""
+    measured = {
+        "latency_ms": member.deployed.latency.median_ms,
+        "size_bytes": member.deployed.bytes,
+        "macs": member.macs,
+        "params": member.params,
+    }
+    known = [(limit, measured.get(limit.metric)) for limit in limits]
+    return tuple(
+        limit.text
+        for limit, value in known
+        if limit.max is not None and value is not None and value > limit.max
+    )
+
+
 def _row(limit: Limit, largest: float | None, binds: bool | None) -> LimitRow:
     return LimitRow(
         text=limit.text, metric=limit.metric, max=limit.max, binds=binds, largest=largest

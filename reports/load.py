@@ -7,6 +7,7 @@ killed while writing it) and is then ignored.
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from nas.run.directory import read_space
@@ -26,7 +27,7 @@ from reports.documents import (
     table_at,
     tables_at,
 )
-from reports.limits import computed_limits
+from reports.limits import computed_limits, over_limits
 from reports.logs import (
     read_beliefs,
     read_fidelity,
@@ -61,9 +62,16 @@ def load_run(run_dir: Path) -> RunTables:
     events: list[Json] = read_log(run_dir / "events.jsonl", dict)
     space, task = _space(run_dir / "space.json"), _task(run_dir)
     trials = tuple(_trial(line, task) for line in read_lines(run_dir / "trials.jsonl"))
-    keys = map(as_text, list_at(front, "members"))
-    members = [read_member(run_dir, front, task, key=key) for key in keys]
-    references = [_reference(run_dir, front, task, row) for row in tables_at(front, "references")]
+    keys = [as_text(key) for key in list_at(front, "members")]
+    rows = tables_at(front, "references")
+    roles = {as_text(row.get("key")): as_text(row.get("name")) for row in rows}
+    members = [read_member(run_dir, front, task, key=k, role=roles.get(k, "")) for k in keys]
+    references = [
+        read_member(run_dir, front, task, key=key, role=name, is_reference=True)
+        for key, name in roles.items()
+        if key not in keys
+    ]
+    limits = _limits(config, plan, (space, [*members, *references], trials))
     replaced = tables_at(front, "replaced")
     return RunTables(
         folder=run_dir,
@@ -71,9 +79,9 @@ def load_run(run_dir: Path) -> RunTables:
         plan=plan,
         environment=read_json(run_dir / "env.json"),
         num_networks=None if space is None else space.size,
-        limits=_limits(config, plan, (space, [*members, *references], trials)),
+        limits=limits,
         front=tuple(sorted(members, key=_by_latency)),
-        references=tuple(references),
+        references=tuple(replace(m, over_limits=over_limits(m, limits)) for m in references),
         replaced=tuple((as_text(r.get("key")), as_text(r.get("reason"))) for r in replaced),
         trials=trials,
         phases=read_phases(events),
@@ -85,6 +93,7 @@ def load_run(run_dir: Path) -> RunTables:
         beliefs=read_beliefs(read_lines(run_dir / "beliefs.jsonl")),
         sizes=read_json(run_dir / "sizes.json"),
         task=task,
+        failure=as_text(front.get("failure")),
     )
 
 
@@ -93,11 +102,6 @@ def _task(run_dir: Path) -> AbstractTask:
     data = read_json(run_dir / "data.json")
     load_named(run_dir, json.dumps(data.get("task")))
     return task_in(data)
-
-
-def _reference(run_dir: Path, front: Json, task: AbstractTask, row: Json) -> Member:
-    key, name = as_text(row.get("key")), as_text(row.get("name"))
-    return read_member(run_dir, front, task, key=key, reference=name)
 
 
 def _space(path: Path) -> SearchSpace | None:

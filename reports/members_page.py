@@ -21,6 +21,7 @@ FILE_NAMES = {
     "model.onnx": "ONNX",
     "model.fp32.onnx": "fp32",
     "model.safetensors": "weights",
+    "model.fp32.safetensors": "fp32 weights",
     "card.json": "card",
 }
 
@@ -122,7 +123,8 @@ def _link(member: Member) -> Html:
 
 
 def _badges(member: Member) -> list[Html]:
-    badges = [element("span", member.name, class_="badge")] if member.is_reference else []
+    badges = [element("span", member.role, class_="badge")] if member.role else []
+    badges += [element("small", f"over {limit}", class_="warning") for limit in member.over_limits]
     if member.is_knee:
         badges.append(element("span", "knee", class_="badge strong"))
     if member.finetuned is not None:

@@ -92,11 +92,11 @@ class FinetuneFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A network with real files: on the front, or a reference shown beside it."""
+    """A network with real files: on the front, or a reference beside it."""
 
     key: str
     name: str
-    is_reference: bool
+    is_reference: bool  # beside the front
     folder: str  # relative to the run directory, with forward slashes
     arch: Mapping[str, Option]
     policy: Mapping[str, Option]
@@ -111,6 +111,8 @@ class Member:
     finetuned: FinetuneFacts | None = None
     is_knee: bool = False
     tied_with: tuple[str, ...] = ()
+    role: str = ""  # "largest int8", "random 2", "fp32 of 3f2a9c01d4ab": on the front or beside it
+    over_limits: tuple[str, ...] = ()  # budgets that its measured numbers exceed
 
     def file(self, name: str) -> ModelFile | None:
         """The file called `name`, if the network has it."""
@@ -256,6 +258,7 @@ class RunTables:
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
+    failure: str = ""  # why the front is empty
     task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))
 
     @property

@@ -27,7 +27,8 @@ def headline(run: RunTables) -> str:
     reach = [f"{times} ms"] if times else []
     reach += [f"{text.with_unit(scores, shown.unit)} {shown.title} on search"] if scores else []
     where = f": {', '.join(reach)}" if reach else ""
-    return f"{plural(len(run.front), 'network')} on the front{where}. {trial_count(run)}."
+    found = f"{plural(len(run.front), 'network')} on the front{where}. {trial_count(run)}."
+    return f"{found} Failed: {run.failure}" if run.failure else found
 
 
 def _span(values: list[float | None], show: Callable[[float], str]) -> str:

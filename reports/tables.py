@@ -41,6 +41,7 @@ def _row(member: Member) -> dict[str, object]:
         "name": member.name,
         "is_knee": member.is_knee,
         "tied_with": " ".join(member.tied_with),
+        "over_limits": " ".join(member.over_limits),
         "finetuned_from": member.finetuned.source if member.finetuned else "",
         "macs": _integer(member.macs),
         "params": _integer(member.params),
@@ -185,12 +186,13 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
 
 
 def role(member: Member) -> str:
-    """What the row is, in words: "front, knee", "front, tied with 3f2a9c01d4ab", "random 1"."""
+    """What the row is, in words: "front, knee", "front, random 2", "random 1, over the limit"."""
     if member.is_reference:
-        return member.name
+        return ", ".join([member.name, *(["over the limit"] if member.over_limits else [])])
     ties = [f"tied with {key}" for key in member.tied_with]
     tuned = [f"fine-tuned from {member.finetuned.source}"] if member.finetuned else []
-    return ", ".join(["front", *(["knee"] if member.is_knee else []), *tuned, *ties])
+    named = [*([member.role] if member.role else []), *(["knee"] if member.is_knee else [])]
+    return ", ".join(["front", *named, *tuned, *ties])
 
 
 def _with_range(value: str, bounds: str) -> str:

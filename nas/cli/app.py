@@ -1,9 +1,9 @@
 """The entry point of the `nas` command.
 
-A user's mistake is one message and exit code 2, a full disk, a lack of memory or another failure of
-the machine one message and exit code 1, Ctrl-C exit code 130, and output that nobody reads any more
-(`| head`) is silence and exit code 141, as the shell has it; anything else is a bug and keeps its
-traceback. The commands are imported inside, so that Ctrl-C is understood meanwhile.
+A user's mistake is one message and exit code 2; a full disk, a lack of memory, another failure of
+the machine or an empty front one message and exit code 1; Ctrl-C exit code 130; output that nobody
+reads any more (`| head`) silence and exit code 141, as the shell has it. Anything else is a bug and
+keeps its traceback. The commands are imported inside, so that Ctrl-C is understood meanwhile.
 """
 
 import logging
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, final
 
+from nas.cli.codes import FAILED, INTERRUPTED, OK, UNREAD, WRONG_USE
 from nas.system.text import printable
 
-OK, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 LACK_OF_MEMORY = (
     *("allocate memory", "out of memory", "bad_alloc", "failed to map segment"),
     "can't start new thread",

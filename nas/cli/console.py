@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from nas.cli.codes import FAILED
 from nas.system.text import printable
 
 
@@ -56,6 +57,16 @@ def print_front(run_dir: Path) -> None:
         return
     print_table(*front_table(run_dir, is_brief=True))
     say("all columns: report.md and pareto.csv beside the report")
+
+
+def end_if_empty(run_dir: Path) -> None:
+    """End with code 1 and the reason, if no network is on the front of a finished run."""
+    from nas.run.directory import read_front
+
+    failure = read_front(run_dir).get("failure")
+    if failure:
+        say(f"nas: run '{run_dir}': {failure}", err=True)
+        raise typer.Exit(FAILED)
 
 
 def make_reporter(as_json: bool, events_of: Path | None = None) -> Any:

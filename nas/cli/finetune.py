@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import make_reporter, print_front, say
+from nas.cli.console import end_if_empty, make_reporter, print_front, say
 from nas.cli.options import AsJson, Plugins
 
 
@@ -57,7 +57,9 @@ def finetune(
     report = build_report(run)
     if as_json:
         say(json.dumps({**found, "report": str(report)}))
+        end_if_empty(run)
         return
     print_front(run)
     place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
     say(f"{found['key']} {place}\nreport: {report}")
+    end_if_empty(run)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.console import make_reporter, print_front, say
+from nas.cli.console import end_if_empty, make_reporter, print_front, say
 from nas.cli.options import (
     AsJson,
     Budgets,
@@ -138,8 +138,10 @@ def _search(config: "Config", run_dir: Path, *, tensorboard: bool, as_json: bool
         reporter.close()
     if as_json:
         say(json.dumps({"run": str(run_dir), "report": str(report), **read_front(run_dir)}))
+        end_if_empty(run_dir)
         return
     from nas.front.continuing import more_command
 
     print_front(run_dir)
     say(f"report: {report}\nmore trials: {more_command(run_dir)}")
+    end_if_empty(run_dir)

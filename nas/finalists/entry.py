@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.problem.trial import Trial
-from search_spaces import Candidate, SearchSpace
+from search_spaces import FULL_PRECISION, Candidate, SearchSpace
 from supernets.checkpoint import read_tensors
 from supernets.network import PlainNetwork
+
+TWIN = f"-{FULL_PRECISION}"
+"""What the key of a twin ends with."""
 
 
 @dataclass(frozen=True)
@@ -18,18 +21,26 @@ class Entry:
     Attributes:
         candidate: Which.
         name: What the report calls it.
-        is_reference: Whether it is shown beside the front instead of competing for it.
+        is_reference: Whether it is shown even if it is not on the front.
         finetuned: Its own weights, if it was trained further; else it has the supernet's.
+        twin_of: Key of the quantized network whose weights before quantization these are; "" for
+            any other network.
     """
 
     candidate: Candidate
     name: str
     is_reference: bool = False
     finetuned: "Finetuned | None" = None
+    twin_of: str = ""
 
     @property
     def key(self) -> str:
-        """Name of its folder: the candidate's key, and which fine-tuning it has been through."""
+        """Name of its folder: the candidate's key, and which fine-tuning it has been through.
+
+        That of a twin is its source's with `TWIN`: its candidate may have weights of its own.
+        """
+        if self.twin_of:
+            return f"{self.twin_of}{TWIN}"
         return self.finetuned.key if self.finetuned else self.candidate.key
 
 

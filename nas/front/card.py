@@ -12,13 +12,15 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own).
 - `macs`, `params`: of the network as exported, exact.
+- `twin_of`: only where this is what a quantized network was before quantization: that one's key.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
   the target runs), `accuracy` per split (of a share `fraction`, `correct`, `total`, of another
   metric its name, `deviation`, `total`; and the task's loss, such as `log_loss`), `latency` (the
   fields of `nas.targets.Timing`) and `latency_predicted_ms` (null if nobody predicted it); the
   deployed file also `parity`: on how many `images` of the search split it gives the `same_answer`
-  (a fraction) as the module that was scored. One file less if the policy is all fp32: then
-  `model.onnx` is the fp32 network. Where the target takes other files than ONNX, `timed` names the
+  (a fraction) as the module that was scored (a twin on the front was not scored). Of a
+  quantized network there are `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network
+  before quantization. Where the target takes other files than ONNX, `timed` names the
   one that stands for this: `latency` and `integer_kernels` are its.
 """
 
@@ -87,6 +89,7 @@ def build_card(
     files: Mapping[str, Mapping[str, Any]],
     finetuned: Mapping[str, Any] | None = None,
     task: str = DEFAULT_TASK,
+    twin_of: str = "",
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
 
@@ -112,6 +115,8 @@ def build_card(
     }
     if finetuned is not None:
         card["finetuned"] = dict(finetuned)
+    if twin_of:
+        card["twin_of"] = twin_of
     check_card(card, place=f"card of {key}")
     return card
 

@@ -1,20 +1,25 @@
 """From trials to the front: who is measured, who is replaced, who stays.
 
-Membership is decided on the `search` split and measured latency; `test` is only printed.
+Everything that was measured competes: finalists, references, what was trained further, and the twin
+of each (`nas/front/twins.py`). Membership is decided on the `search` split and measured latency;
+`test` is only printed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 from scipy.stats import binom, norm
 
-from nas.finalists.entry import Entry, inherited
+from nas.finalists.entry import TWIN, Entry, inherited
 from nas.front.folders import DEPLOYED, without_folder
 from nas.front.measure import Exporter
+from nas.front.twins import twin_card, twin_of
+from nas.problem.budget import format_value, nearest_budget
 from nas.problem.pareto import ParetoFront
-from nas.problem.problem import Problem
+from nas.problem.problem import Limit, Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing, is_tie, timed_together
 from search_spaces import CandidateError, Metric, task_in
@@ -29,18 +34,25 @@ MAX_ROUNDS = 4
 """How often finalists over a measured limit are replaced by the next candidates."""
 
 
+Card = Mapping[str, Any]
+
+
 @dataclass
 class Measured:
     """What measuring finalists and references gave.
 
     Attributes:
-        trials: Finalists within all limits, with their measured numbers.
+        judged: Networks that run, with their cards; without twins.
+        able: Those that are better than guessing, with their measured numbers.
+        trials: Those of them that are within all limits.
         keys: Of the trials, by their numbers.
         timings: Of their deployed files, by key.
-        replaced: Keys of the others, and why.
+        replaced: Keys of finalists and others that do not compete, and why.
         references: Keys and names of the references that run.
     """
 
+    judged: list[tuple[Entry, Card]] = field(default_factory=list)
+    able: list[Trial] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     keys: dict[int, str] = field(default_factory=dict)
     timings: dict[str, Timing] = field(default_factory=dict)
@@ -57,7 +69,7 @@ class Contest:
         num_finalists: How many of them, if so many are within all limits.
         finalist: What files are made of for a trial: its shared weights, or weights of its own.
         others: Networks that compete besides.
-        references: Networks that are measured too, and do not compete.
+        references: Networks that compete, too, and are shown wherever they end up.
     """
 
     queue: Sequence[Trial]
@@ -75,13 +87,15 @@ def choose_front(
     """Measures finalists until enough of them are within all limits, and keeps the best.
 
     Returns:
-        front.json: members (keys, by latency), replaced, ties, knee, references.
+        front.json: members (keys, by latency), replaced, ties, knee, references; of an empty front
+        also the failure, a sentence.
     """
     found = measure_finalists(exporter, contest, progress)
     front = ParetoFront.of(exporter.problem, found.trials)
     members = sorted(front.trials, key=lambda trial: (trial.value("latency_ms"), trial.number))
     keys = [found.keys[trial.number] for trial in members]
-    dominated = [key for key in found.keys.values() if key not in keys]
+    elsewhere = {*keys, *(row["key"] for row in found.references)}
+    dominated = [k for k in found.keys.values() if k not in elsewhere and not k.endswith(TWIN)]
     timings, knee = found.timings, front.knee
     return {
         "schema": 1,
@@ -95,6 +109,7 @@ def choose_front(
         ],
         "knee": found.keys[knee.number] if knee else None,
         "references": found.references,
+        **({} if keys else {"failure": why_empty(exporter.problem, found)}),
     }
 
 
@@ -103,49 +118,107 @@ def measure_finalists(
 ) -> Measured:
     """Cards of finalists in the order they deserve it, those over a limit replaced by the next.
 
-    References and others are measured together with the first finalists.
+    References and others are measured together with the first finalists. A finalist that is a
+    reference, too, is measured as that.
     """
     found = Measured()
-    queue = contest.queue
-    beside = [*contest.references, *contest.others]
-    others = {entry.key for entry in contest.others}
+    queue, beside = contest.queue, [*contest.references, *contest.others]
+    references = {entry.key for entry in contest.references}
+    finalists: set[str] = set()
     for _ in range(MAX_ROUNDS):
-        num_admitted = len(set(found.timings) - others)
+        num_admitted = len(finalists & found.timings.keys())
         batch = queue[: contest.num_finalists - num_admitted]
         queue = queue[len(batch) :]
-        entries = [*beside, *map(contest.finalist, batch)]
-        if not entries:
+        if not batch and not beside:
             break
-        cards = exporter.cards(entries, progress)
-        for entry, card in zip(entries, cards, strict=True):
-            if not entry.is_reference:
-                _admit(exporter, found, entry, card)
-            elif not isinstance(card, CandidateError):
-                found.references.append({"key": entry.key, "name": entry.name})
+        drawn = [contest.finalist(trial) for trial in batch]
+        entries = [*beside, *(entry for entry in drawn if entry.key not in references)]
+        for entry, card in zip(entries, exporter.cards(entries, progress), strict=True):
+            _judge(exporter, found, entry, card)
+        finalists |= {entry.key for entry in drawn}
         beside = []
+    _admit_twins(exporter, found)
     return found
 
 
-def _admit(
-    exporter: Exporter, found: Measured, entry: Entry, card: dict[str, Any] | CandidateError
-) -> None:
-    """Adds a competitor, or the reason why it is replaced."""
-    key, number = entry.key, len(found.keys)
+def _judge(exporter: Exporter, found: Measured, entry: Entry, card: Card | CandidateError) -> None:
+    """Adds a competitor, or why it is replaced; references without reasons."""
+    reason: str | None
     if isinstance(card, CandidateError):
-        failure = without_folder(str(card), exporter.run.path)
-        found.replaced.append({"key": key, "reason": failure})
-        return
+        reason = without_folder(str(card), exporter.run.path)
+    elif entry.is_reference and not exporter.is_judged_on_all(card):
+        reason = None
+    else:
+        found.judged.append((entry, card))
+        reason = _admit(exporter, found, entry, card)
+    if not entry.is_reference:
+        found.replaced += [{"key": entry.key, "reason": reason}] if reason else []
+    elif not isinstance(card, CandidateError):
+        found.references.append({"key": entry.key, "name": entry.name})
+
+
+def _admit(exporter: Exporter, found: Measured, entry: Entry, card: Card) -> str | None:
+    """Adds a competitor; or says why it is none."""
+    number, guess = len(found.keys), guesses(card)
     measured = exporter.trial(number, entry.candidate, card)
-    reason = over_limit(exporter.problem, measured) or guesses(card)
-    if reason:
-        found.replaced.append({"key": key, "reason": reason})
-        return
+    if not guess:
+        found.able.append(measured)
+    if reason := over_limit(exporter.problem, measured) or guess:
+        return reason
     found.trials.append(measured)
-    found.keys[number] = key
-    found.timings[key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
+    found.keys[number] = entry.key
+    found.timings[entry.key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
+    return None
 
 
-def guesses(card: Mapping[str, Any]) -> str:
+def _admit_twins(exporter: Exporter, found: Measured) -> None:
+    """Adds the twins that are not measured as networks of their own.
+
+    With shared weights, that may be under the key of the candidate, or as the twin of another one.
+    """
+    space = exporter.problem.space
+    networks = {entry.key for entry, _ in found.judged}
+    for entry, card in found.judged:
+        twin, own = twin_of(space, entry), twin_card(space, card)
+        if twin is None or own is None:
+            continue
+        network = twin.key if entry.finetuned else twin.candidate.key
+        if network not in networks:
+            networks.add(network)
+            _admit(exporter, found, twin, own)
+
+
+def why_empty(problem: Problem, found: Measured) -> str:
+    """What was measured where no network is on the front, and budgets that would change that."""
+    total, able = len(found.judged), found.able
+    text = f"no network is on the front, of {total} that were measured"
+    facts = [fact for limit in problem.limits if (fact := _attainable(problem, limit, able))]
+    if facts:
+        return f"{text}. {' '.join(facts)}"
+    reasons = "; ".join(dict.fromkeys(row["reason"] for row in found.replaced))
+    why = f": {reasons:.300}" if reasons else ""
+    return f"{text}{why}. Raise --time, or the budget."
+
+
+def _attainable(problem: Problem, limit: Limit, able: Sequence[Trial]) -> str:
+    """Which value of a limit would let in a network that is within the others; "" if none would."""
+    others = replace(problem, limits=tuple(x for x in problem.limits if x is not limit))
+    values = [trial.get(limit.metric) for trial in able if over_limit(others, trial) is None]
+    least = min(values, default=inf)
+    if not limit.max < least < inf:
+        return ""
+    costs = problem.space.costs
+    largest = costs.maximum(limit.metric)[0] if costs and limit.metric in costs.metrics else inf
+    asked = limit.text.strip() or format_value(limit.metric, limit.max)
+    nearest = nearest_budget(limit, minimum=least, maximum=largest)
+    within = " of those within the other budgets" if others.limits else ""
+    return (
+        f"Budget '{asked}': the smallest {limit.metric}{within} is "
+        f"{format_value(limit.metric, least)}. Use '{nearest}' or more."
+    )
+
+
+def guesses(card: Card) -> str:
     """Why a network is no result, if its answers on the search split may be guesses; else ""."""
     found, num_classes = card["files"][DEPLOYED]["accuracy"]["search"], len(card["classes"])
     shown = task_in(card).shown

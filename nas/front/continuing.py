@@ -21,7 +21,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from nas.finalists.entry import Entry
+from nas.finalists.entry import TWIN, Entry
 from nas.front.card import read_card
 from nas.front.contest import Contest
 from nas.front.folders import CARD, DEPLOYED, FINALISTS, FRONT, REFERENCES
@@ -119,13 +119,15 @@ def rejoined(trained: Trained, contest: Contest, exporter: Exporter) -> tuple[Co
         return contest, exporter
     document = read_json(run.path / PLAN)
     first = contest.queue[: contest.num_finalists]
-    measured = [*map(contest.finalist, first), *contest.others]
+    measured = [*map(contest.finalist, first), *contest.others, *contest.references]
     with understood(f"'{run.path / PLAN}'"):
-        known, timed = [str(key) for key in document["members"]], set(document["timed"])
-    former = [_former(trained, key) for key in known if key not in {e.key for e in measured}]
+        members = [str(key).removesuffix(TWIN) for key in document["members"]]
+        timed = set(document["timed"])
+    known = {entry.key for entry in measured}
+    former = [_former(trained, key) for key in dict.fromkeys(members) if key not in known]
     taken = {entry.candidate.key for entry in former}
     rest = [t for t in contest.queue[len(first) :] if t.candidate.key not in taken]
-    joining = {e.key for e in (*measured, *former, *contest.references)} - timed
+    joining = {entry.key for entry in (*measured, *former)} - timed
     return (
         replace(contest, queue=[*first, *rest], others=[*contest.others, *former]),
         replace(exporter, times_again=exporter.times_again or bool(joining)),

@@ -1,6 +1,6 @@
 """Writing the files of a network, and what its module answers, for parity with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,18 +34,17 @@ def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: 
     compressed = scorer.compressed(entry.candidate, trained_network(space, entry))
     if compressed.plan.is_quantized:
         before = [replace(slot, signature=_unquantized(slot)) for slot in slots]
-        _write(folder / UNQUANTIZED, compressed.fp32, before, {ONNX, artefact})
-    _write(folder / DEPLOYED, compressed.network, slots, {ONNX, TORCH_CHECKPOINT, artefact})
+        _write(folder / UNQUANTIZED, compressed.fp32, before, artefact)
+    _write(folder / DEPLOYED, compressed.network, slots, artefact)
     make_folder(answers.parent)
     write_json(answers, {"search": scorer.answers(compressed.network)})
 
 
-def _write(
-    path: Path, network: nn.Module, slots: Sequence[Slot], artefacts: Iterable[Artefact]
-) -> None:
-    for artefact in artefacts:
-        with replacing(path.with_suffix(artefact)) as file:
-            write_artefact(artefact, network, slots, file)
+def _write(path: Path, network: nn.Module, slots: Sequence[Slot], artefact: Artefact) -> None:
+    """The ONNX file, the checkpoint of the same network, and what the target takes."""
+    for kind in {ONNX, TORCH_CHECKPOINT, artefact}:
+        with replacing(path.with_suffix(kind)) as file:
+            write_artefact(kind, network, slots, file)
 
 
 def _unquantized(slot: Slot) -> Signature:

@@ -11,12 +11,12 @@ from compress.export import INPUT
 from nas.data._base import DataSet
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
-from nas.front.folders import CHECKPOINT, DEPLOYED, digest_of, onnx_files, timed_file
+from nas.front.folders import DEPLOYED, digest_of, onnx_files, timed_file
+from nas.front.twins import unquantized
 from nas.front.verify import verify
-from nas.prepare.plan import REFERENCE_IMAGES
 from nas.problem.problem import Problem
 from nas.system.files import read_json, understood
-from nas.targets import TARGETS, Timing
+from nas.targets import TARGETS, TORCH_CHECKPOINT, Timing
 from search_spaces import FULL_PRECISION, Candidate, CandidateError, precision_of, task_of
 
 CHANNEL_NAMES = {1: "grey", 3: "RGB"}
@@ -59,10 +59,17 @@ class CardMaker:
         candidate, data, space = entry.candidate, self.data, self.problem.space
         with understood(f"'{answers}'"):
             expected = [int(answer) for answer in read_json(answers)["search"]]
-        verified = self._verified(folder, REFERENCE_IMAGES if entry.is_reference else None)
+        verified = verify(
+            folder,
+            input_rule(data),
+            onnx_files(folder),
+            verification_splits(data),
+            task=task_of(data.task),
+            num_outputs=data.num_outputs,
+            with_answers=True,
+        )
         target = TARGETS.get(self.target)()
         files: dict[str, Any] = {}
-        others = [CHECKPOINT]
         for file in verified:
             is_deployed = file == DEPLOYED
             precision = precision_of(candidate.policy) if is_deployed else FULL_PRECISION
@@ -80,10 +87,10 @@ class CardMaker:
             }
             if timed != file:
                 files[file]["timed"] = timed
-                others.append(timed)
             if is_deployed:
                 files[file]["parity"] = parity(expected, answered["search"])
-        files |= {name: content(folder / name) for name in others}
+        checkpoints = [timed_file(file, TORCH_CHECKPOINT) for file in verified]
+        files |= {name: content(folder / name) for name in checkpoints}
         assert space.costs is not None
         row = np.array([candidate.encoding])
         return build_card(
@@ -91,6 +98,7 @@ class CardMaker:
             name=entry.name,
             key=entry.key,
             finetuned=entry.finetuned.facts if entry.finetuned else None,
+            twin_of=entry.twin_of,
             candidate=candidate,
             space=space.name,
             data=data.name,
@@ -102,29 +110,13 @@ class CardMaker:
             files=files,
         )
 
-    def _verified(self, folder: Path, num_images: int | None) -> dict[str, dict[str, Any]]:
-        """What the files answer, on so many images of each split; None for all."""
-        return verify(
-            folder,
-            input_rule(self.data),
-            onnx_files(folder),
-            verification_splits(self.data, num_images),
-            task=task_of(self.data.task),
-            num_outputs=self.data.num_outputs,
-            with_answers=True,
-        )
-
     def _predicted(self, candidate: Candidate, *, is_deployed: bool) -> float | None:
         if "latency_ms" not in self.problem.model.metrics:
             return None
-        encoding = np.array([candidate.encoding])
-        if not is_deployed:
-            space = self.problem.space
-            offered = (space.choices[column].options for column in space.columns("precision"))
-            if not all(FULL_PRECISION in options for options in offered):
-                return None
-            encoding = space.in_precision(encoding, FULL_PRECISION)
-        return round(float(self.problem.model.of("latency_ms", encoding)[0]), 6)
+        of = candidate if is_deployed else unquantized(self.problem.space, candidate)
+        if of is None:
+            return None
+        return round(float(self.problem.model.of("latency_ms", np.array([of.encoding]))[0]), 6)
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -132,12 +124,10 @@ def content(path: Path) -> dict[str, Any]:
     return {"sha256": digest_of(path), "bytes": path.stat().st_size}
 
 
-def verification_splits(
-    data: DataSet, num_images: int | None
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and labels by split: so many of each, None for all."""
+def verification_splits(data: DataSet) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images and labels by split."""
     return {
-        split: (images.between(0, num_images).images_NCHW, images.labels_N[:num_images])
+        split: (images.images_NCHW, images.labels_N)
         for split, images in (("search", data.search), ("test", data.test))
     }
 

@@ -19,6 +19,7 @@ from nas.front.continuing import of_plan, rejoined
 from nas.front.folders import CARD, FRONT, settle
 from nas.front.measure import Exporter
 from nas.front.references import references
+from nas.front.twins import write_twins
 from nas.prepare.reopen import Trained
 from nas.problem.trial import Trial
 from nas.system.files import write_json
@@ -68,10 +69,8 @@ def finish(
     contest, exporter = rejoined(trained, contest, exporter)
     num_networks = len(contest.references) + len(contest.others) + phases.finalists
     front = choose_front(exporter, contest, _counted(reporter, 2 * num_networks + 1))
-    if not front["members"]:
-        reasons = "; ".join(dict.fromkeys(row["reason"] for row in front["replaced"]))
-        reporter.note(f"the front is empty: {reasons:.300}. Raise --time, or the budget")
-    settle(run, front["members"])
+    settle(run, front["members"], (row["key"] for row in front["references"]))
+    write_twins(run, problem.space, front["members"])
     write_json(run.path / "front.json", front | of_plan(run))
     cards = [read_card(run.path / FRONT / key / CARD) for key in front["members"]]
     files = [file for card in cards for file in card["files"].values() if "latency" in file]

@@ -3,8 +3,8 @@
     front/<key>/  finalists/<key>/  references/<key>/  exports/<key>/
 
 A folder has `model.onnx` as deployed, `model.fp32.onnx` before quantization (where that is another
-file), `model.safetensors` and, once they are measured, `card.json`. For a target that takes other
-files than ONNX, also what stands for each of the two there, such as `model.fp32.safetensors`.
+file), the weights of both, `model.safetensors` and `model.fp32.safetensors`, and, once they are
+measured, `card.json`.
 """
 
 import hashlib
@@ -12,13 +12,14 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from nas.finalists.entry import Entry
+from nas.finalists.entry import TWIN, Entry
 from nas.front.card import read_card
 from nas.run.directory import Run
 from nas.system.files import make_folder
 from nas.targets import Artefact
 
-DEPLOYED, UNQUANTIZED, CHECKPOINT = "model.onnx", "model.fp32.onnx", "model.safetensors"
+DEPLOYED, UNQUANTIZED = "model.onnx", "model.fp32.onnx"
+CHECKPOINT, UNQUANTIZED_CHECKPOINT = "model.safetensors", "model.fp32.safetensors"
 CARD = "card.json"
 FRONT, FINALISTS, REFERENCES, EXPORTS = "front", "finalists", "references", "exports"
 
@@ -32,21 +33,39 @@ def folder_of(run: Run, entry: Entry, beside: str) -> Path:
         beside: Where it lies if it is neither a reference nor on the front: `FINALISTS`, or
             `EXPORTS` for one that is not measured for the front.
     """
-    if entry.is_reference:
-        return run.folder(f"{REFERENCES}/{entry.key}")
     if beside == FINALISTS and (run.path / FRONT / entry.key).exists():
         return run.path / FRONT / entry.key
-    return run.folder(f"{beside}/{entry.key}")
+    return run.folder(f"{REFERENCES if entry.is_reference else beside}/{entry.key}")
 
 
-def settle(run: Run, members: Iterable[str]) -> None:
-    """Move folders so that `front` holds exactly these keys."""
-    keys = set(members)
+def measured_folder(run: Run, key: str) -> Path | None:
+    """The folder of a network that was measured for the front; None if there is none."""
+    folders = (run.path / kind / key for kind in (FRONT, FINALISTS, REFERENCES))
+    return next((folder for folder in folders if is_whole(folder)), None)
+
+
+def settle(run: Run, members: Iterable[str], references: Iterable[str]) -> None:
+    """Move folders so that `front` holds these keys only; twins that leave it are deleted.
+
+    Args:
+        run: The run.
+        members: Keys on the front; the folders of twins are written elsewhere.
+        references: Keys of networks that go back to `references`.
+    """
+    keys, named = set(members), set(references)
+    front = run.folder(FRONT)
     for key in keys:
-        _move(run.path / FINALISTS / key, run.path / FRONT / key)
-    for folder in list(run.folder(FRONT).iterdir()):
-        if folder.name not in keys:
-            _move(folder, run.path / FINALISTS / folder.name)
+        if not (front / key).exists():
+            _move(run.path / FINALISTS / key, front / key)
+            _move(run.path / REFERENCES / key, front / key)
+    for folder in list(front.iterdir()):
+        if folder.name in keys:
+            continue
+        if folder.name.endswith(TWIN):
+            shutil.rmtree(folder)
+        else:
+            home = REFERENCES if folder.name in named else FINALISTS
+            _move(folder, run.path / home / folder.name)
 
 
 def is_finished(folder: Path) -> bool:
@@ -88,6 +107,8 @@ def digest_of(path: Path) -> str:
 
 
 def _move(source: Path, to: Path) -> None:
+    """Move a folder, if it is there, and replace an older one."""
     if source.exists():
         make_folder(to.parent)
+        shutil.rmtree(to, ignore_errors=True)
         source.replace(to)

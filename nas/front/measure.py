@@ -101,7 +101,7 @@ class Exporter:
             for i, folder in enumerate(folders)
         ]
 
-    def trial(self, number: int, candidate: Candidate, card: dict[str, Any]) -> Trial:
+    def trial(self, number: int, candidate: Candidate, card: Mapping[str, Any]) -> Trial:
         """A card's measured numbers as a trial, for choosing the front."""
         deployed = card["files"][DEPLOYED]
         metrics = {
@@ -112,6 +112,11 @@ class Exporter:
             "params": float(card["params"]),
         }
         return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
+
+    def is_judged_on_all(self, card: Mapping[str, Any]) -> bool:
+        """Whether a network has seen the whole search split; earlier versions spared references."""
+        seen = card["files"][DEPLOYED]["accuracy"]["search"]["total"]
+        return bool(seen == len(self.data.search.labels_N))
 
     def has_card(self, entry: Entry) -> bool:
         """Whether the network is measured already."""

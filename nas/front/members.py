@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from nas.finalists.entry import Entry
-from nas.finalists.recipe import FOLDER, read_finetuned
+from nas.finalists.entry import TWIN, Entry
+from nas.finalists.recipe import FOLDER, asked_for, read_finetuned
 from nas.front.references import references
+from nas.front.twins import twin_of
 from nas.prepare.reopen import Trained
 from nas.run.directory import read_front
 from nas.standalone.train import NETWORK
@@ -23,15 +24,17 @@ def entry_of(trained: Trained, key: str) -> Entry:
     """The network of a run whose key begins like this.
 
     Of a candidate that was trained further, the key itself means shared weights, and a beginning of
-    it the one that is on the front.
+    it the one that is on the front; its twin, if only that is.
 
     Args:
         trained: The run.
-        key: Of a trial, a reference, or one of these trained further.
+        key: Of a trial, a reference, one of these trained further, or the twin of any of them.
 
     Raises:
         UserError: If there is none, or more than one.
     """
+    if key.endswith(TWIN):
+        return _twin(trained, key)
     wanted, is_tuned, _ = key.partition(TUNED)
     known = candidates(trained)
     found = [name for name in known if wanted and name.startswith(wanted)]
@@ -45,24 +48,42 @@ def entry_of(trained: Trained, key: str) -> Entry:
     if is_tuned:
         meant = [name for name in tuned if name.startswith(key)]
     elif key != found[0]:
-        meant = [name for name in (found[0], *tuned) if name in members(trained)] or meant
+        own, front = (found[0], *tuned), members(trained)
+        on_front = [name for name in own if name in front]
+        meant = on_front or [f"{name}{TWIN}" for name in own if f"{name}{TWIN}" in front] or meant
     if len(meant) != 1:
         raise UserError(
             f"key '{key}': {_fact(meant)} in run '{trained.run.path}'. "
             f"Name one in full: {', '.join([found[0], *tuned])}."
         )
-    space = trained.problem.space
+    if meant[0].endswith(TWIN):
+        return _twin(trained, meant[0])
     if meant[0] in tuned:
-        return read_finetuned(folders / meant[0], space)
+        return read_finetuned(folders / meant[0], trained.problem.space)
     return Entry(known[found[0]], NAME)
 
 
+def _twin(trained: Trained, key: str) -> Entry:
+    """The twin whose key begins like this, and ends as it should."""
+    source = entry_of(trained, key.removesuffix(TWIN))
+    if source.twin_of:
+        return source
+    found = twin_of(trained.problem.space, source)
+    if found is None:
+        raise UserError(
+            f"key '{key}': network {source.key} has no twin, because it is not quantized or "
+            f"because some stage must be. Name '{source.key}'."
+        )
+    return found
+
+
 def candidates(trained: Trained) -> dict[str, Candidate]:
-    """The candidates of trials that did not fail and of references, by key."""
+    """The candidates of trials that did not fail, of references and of `nas finetune`, by key."""
     problem = trained.problem
     trials = trained.run.trials(problem.space)
     known = {trial.candidate.key: trial.candidate for trial in trials if trial.failure is None}
     beside = references(problem, trained.phases.random_references, trained.config.seed)
+    beside += asked_for(trained.run, problem.space)
     return known | {entry.candidate.key: entry.candidate for entry in beside}
 
 

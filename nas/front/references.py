@@ -1,4 +1,4 @@
-"""Networks that are shown beside the front and teach, but do not compete for it."""
+"""Networks that are measured and shown whatever the search has found: what it should beat."""
 
 import numpy as np
 

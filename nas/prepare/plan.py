@@ -35,9 +35,6 @@ SPARE_SHARE = 0.05
 TRAIN_SHARE = 0.8
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
-REFERENCE_IMAGES = 1000
-"""Images per split on which references, which can be large and select nothing, are verified."""
-
 TIMING_S_PER_FILE = 0.7
 """Of networks that minutes can teach, half of it in quiet processes."""
 
@@ -247,24 +244,20 @@ def time_finalists(
 
     Args:
         phases: How many networks.
-        data: They answer the images of two splits, references only some.
+        data: They answer the images of two splits.
         speeds: As `time_score` gives them: the last is that of the largest references.
         num_largest: How many of those there are, one per format.
     """
-    sizes = [len(data.search.labels_N), len(data.test.labels_N)]
+    images = len(data.search.labels_N) + len(data.test.labels_N)
 
-    def seconds(speed: Speed, images: int) -> float:
+    def seconds(speed: Speed) -> float:
         timing_s = FILES_PER_NETWORK * TIMING_S_PER_FILE
         answers_s = phases.images_per_score * speed.score_s
         answers_s += FILES_PER_NETWORK * images * speed.answer_s / torch.get_num_threads()
         return 2 * speed.compress_s + timing_s + answers_s
 
-    usual, few = typical(speeds), sum(min(size, REFERENCE_IMAGES) for size in sizes)
-    return (
-        phases.finalists * seconds(usual, sum(sizes))
-        + phases.random_references * seconds(usual, few)
-        + num_largest * seconds(speeds[-1], few)
-    )
+    num_usual = phases.finalists + phases.random_references
+    return num_usual * seconds(typical(speeds)) + num_largest * seconds(speeds[-1])
 
 
 def affordable(

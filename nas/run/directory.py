@@ -24,10 +24,12 @@
     timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
                           where all were timed again
     events.jsonl          wall clock: phases, messages, hosts
-    front/<key>/, references/<key>/   model.onnx, model.fp32.onnx, model.safetensors, card.json
-    finalists/<key>/      the same of networks that were measured and are not on the front
+    front/<key>/          model.onnx, model.safetensors, card.json, and of a quantized network
+                          model.fp32.onnx and model.fp32.safetensors: it before quantization
+    references/<key>/     the same of references that are not on the front
+    finalists/<key>/      and of other networks that were measured and are not on it
     exports/<key>/        the same of networks that `nas export` was asked for
-    front.json            members, references, replaced candidates, ties, knee
+    front.json            members, references, replaced candidates, ties, knee; why it is empty
     report/               report.html, pareto.csv, report.md
     tensorboard/          event files that --tensorboard makes from the records
 

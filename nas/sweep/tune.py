@@ -150,7 +150,12 @@ def _members(job: SweepJob) -> int:
         elif not (out / "front.json").exists():
             with working_copy(config.supernet, is_read_only=True) as supernet:
                 search(replace(config, supernet=str(supernet)), out, Silent())
-        return 0 if job.is_supernet else len(read_front(out)["members"])
+        if job.is_supernet:
+            return 0
+        front = read_front(out)
+    if failure := front.get("failure"):
+        raise UserError(failure)
+    return len(front["members"])
 
 
 def name_of(trial: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from nas.cli import app as cli
+from nas.finalists.entry import TWIN
 from nas.finalists.recipe import Recipe
 from nas.finetune import finetune
 from nas.front.card import read_card, write_card
@@ -66,7 +67,8 @@ def cards(run: Path) -> dict[str, dict[str, Any]]:
     """Of the present front and the references, by key."""
     front = read_front(run)
     keys = [f"front/{key}" for key in front["members"]]
-    keys += [f"references/{row['key']}" for row in front["references"]]
+    others = [row["key"] for row in front["references"] if row["key"] not in front["members"]]
+    keys += [f"references/{key}" for key in others]
     return {key: read_card(run / key / "card.json") for key in keys}
 
 
@@ -89,14 +91,16 @@ def test_more_trials_follow_the_recorded_ones_and_all_are_measured_together(
     assert read_config_of(own_run) == MORE
     assert read_json(own_run / "search_plan.json")["trials"] == MORE.trials
     front, before = read_front(own_run), read_front(finished_run)
-    known = {*front["members"], *(row["key"] for row in front["replaced"])}
-    assert known >= set(before["members"]), "former members compete, too"
+    rows = (*front["replaced"], *front["references"])
+    known = {*front["members"], *(row["key"] for row in rows)}
+    former = {key.removesuffix(TWIN) for key in before["members"]}
+    assert known >= former, "former members compete, too"
     together = {c["files"]["model.onnx"]["latency"]["measured_at"] for c in cards(own_run).values()}
     assert len(together) == 1
-    for key in set(before["members"]):
+    for key in former:
         for file in ("model.onnx", "model.safetensors"):
-            kind = "front" if key in front["members"] else "finalists"
-            ours, theirs = own_run / kind / key / file, finished_run / "front" / key / file
+            (ours,) = own_run.glob(f"[fr]*/{key}/{file}")
+            (theirs,) = finished_run.glob(f"[fr]*/{key}/{file}")
             assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns, "not exported again"
     weights = "finetunes/*/network.safetensors"
     for path in finished_run.glob(weights):
@@ -186,13 +190,16 @@ def test_where_nobody_joins_nothing_is_timed_again(own_run: Path) -> None:
     plan = read_json(own_run / "search_plan.json")
     members = read_front(own_run)["members"]
     everyone = [path.parent.name for path in own_run.glob("*/*/card.json")]
+    everyone.sort(key=lambda key: key.endswith(TWIN))
     for timed, is_again in ((everyone, False), (everyone[1:], True)):
         grown = plan | {"extension": 1, "members": members, "timed": timed}
         write_json(own_run / "search_plan.json", grown)
         contest, exporter = rejoined(trained, *contest_of(trained))
         assert exporter.times_again is is_again
         keys = [contest.finalist(trial).key for trial in contest.queue[: contest.num_finalists]]
-        assert sorted([*keys, *(e.key for e in contest.others)]) == sorted({*keys, *members})
+        keys += [entry.key for entry in (*contest.others, *contest.references)]
+        assert len(keys) == len({*keys})
+        assert {*keys} >= {key.removesuffix(TWIN) for key in members}
 
 
 def contest_of(trained: Any) -> tuple[Any, Any]:
@@ -314,6 +321,20 @@ def test_the_end_of_a_search_says_how_to_go_on(
     assert exit_.value.code == cli.OK
     assert seen == [(replace(TOY, trials=2 * TOY.trials), own_run)]
     assert f"more trials: {more_command(own_run)}" in capsys.readouterr().out.splitlines()
+
+
+def test_an_empty_front_is_a_failure_after_its_report(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    front = read_front(own_run) | {"members": [], "failure": "no network is on the front"}
+    write_json(own_run / "front.json", front)
+    monkeypatch.setattr("nas.search.search", lambda *_: None)
+    command = ["search", "--config", str(own_run / "config.toml"), "--out", str(own_run)]
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(command)
+    assert exit_.value.code == cli.FAILED
+    assert capsys.readouterr().err == f"nas: run '{own_run}': no network is on the front\n"
+    assert "Failed: no network is on the front" in (own_run / "report/report.md").read_text()
 
 
 def test_a_supernet_alone_does_not_grow(own_run: Path) -> None:

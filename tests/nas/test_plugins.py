@@ -101,7 +101,8 @@ def test_a_search_with_an_operator_a_controller_a_task_and_a_target_from_outside
     assert "pool.py' is no file" in gone.stderr
     assert "keeps a copy in its folder plugins" in gone.stderr
 
-    cards = sorted(run.glob("*/*/card.json"), key=lambda card: '"pool"' not in card.read_text())
+    cards = [path for path in run.glob("*/*/card.json") if '"twin_of"' not in path.read_text()]
+    cards.sort(key=lambda card: '"pool"' not in card.read_text())
     folder = cards[0].parent
     for arguments in (("export", run, "--key", folder.name, "--json"), ("report", run, "--json")):
         done = nas(*arguments)
@@ -136,7 +137,7 @@ def check_task(run: Path) -> None:
         deployed = card["files"]["model.onnx"]
         assert deployed["accuracy"]["search"].keys() == {*metrics, "deviation", "total"}
         assert 0 < deployed["accuracy"]["test"]["mean_error"] < 9
-        assert deployed["parity"]["same_answer"] > 0.9
+        assert "twin_of" in card or deployed["parity"]["same_answer"] > 0.9
     front = json.loads((run / "front.json").read_text())
     assert front["members"]
     build_report(run)

@@ -150,15 +150,16 @@ def cards(run: Path) -> dict[Path, dict[str, Any]]:
     """Folder -> card of every front member and reference."""
     front = read_front(run)
     folders = [run / "front" / key for key in front["members"]]
-    folders += [run / "references" / row["key"] for row in front["references"]]
+    others = [row["key"] for row in front["references"] if row["key"] not in front["members"]]
+    folders += [run / "references" / key for key in others]
     return {folder: read_card(folder / "card.json") for folder in folders}
 
 
 def test_the_run_directory_has_every_file_that_its_description_names(run: Path) -> None:
     found = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     assert found >= FILES
-    kinds = {"measurements", "timings", "answers", "front", "references"}
-    off_the_front = {"finalists"}  # of a finalist that another one turned out to dominate
+    kinds = {"measurements", "timings", "answers", "front"}
+    off_the_front = {"finalists", "references"}  # which another one turned out to dominate
     others = {name.split("/")[0] for name in found - FILES} - {".lock", ".lock_holder"}
     assert kinds <= others <= kinds | off_the_front
     for line in lines(run / "trials.jsonl"):
@@ -166,7 +167,7 @@ def test_the_run_directory_has_every_file_that_its_description_names(run: Path) 
     for folder, card in cards(run).items():
         assert {p.name for p in folder.iterdir()} == {"card.json", *card["files"]}
         for name in card["files"]:
-            if name.endswith(".onnx"):
+            if name.endswith(".onnx") and "twin_of" not in card:
                 assert f"timings/{folder.name}.{name}.json" in found
 
 
@@ -213,8 +214,9 @@ def test_the_profile_knows_its_error_on_networks_it_has_not_seen(run: Path) -> N
 def test_members_come_from_trials_and_do_not_dominate_each_other(run: Path) -> None:
     front = read_front(run)
     tried = {line["key"] for line in lines(run / "trials.jsonl")}
+    tried |= {row["key"] for row in front["references"]}
     assert front["members"]
-    assert tried.issuperset(front["members"])
+    assert tried.issuperset(key.removesuffix("-fp32") for key in front["members"])
     found = []
     for key in front["members"]:
         file = read_card(run / "front" / key / "card.json")["files"]["model.onnx"]
@@ -224,6 +226,13 @@ def test_members_come_from_trials_and_do_not_dominate_each_other(run: Path) -> N
     for one in found:
         for other in found:
             assert one is other or any(a < b for a, b in zip(one, other, strict=True))
+    measured = [
+        (file["latency"]["median_ms"], file["accuracy"]["search"]["log_loss"], file["bytes"])
+        for card in cards(run).values()
+        if (file := card["files"]["model.onnx"])["accuracy"]["search"]["fraction"] > 0.2
+    ]
+    for row in measured:
+        assert any(all(a <= b for a, b in zip(one, row, strict=True)) for one in found)
     assert {row["name"] for row in front["references"]} == {
         "largest fp32",
         "largest int8",
@@ -245,10 +254,12 @@ def test_cards_say_what_was_deployed(run: Path, space: SearchSpace) -> None:
     assert space.costs is not None
     for folder, card in cards(run).items():
         candidate = space.candidate(card["encoding"])
-        assert (candidate.key, dict(candidate.policy)) == (folder.name, card["policy"])
+        key = f"{card['twin_of']}-fp32" if "twin_of" in card else candidate.key
+        assert (key, dict(candidate.policy)) == (folder.name, card["policy"])
         assert card["macs"] == space.costs.of("macs", np.array([candidate.encoding]))[0]
         formats = {v for name, v in card["policy"].items() if name.endswith(".precision")}
-        assert ("model.fp32.onnx" in card["files"]) == ("int8" in formats)
+        for name in ("model.fp32.onnx", "model.fp32.safetensors"):
+            assert (name in card["files"]) == ("int8" in formats)
         deployed = card["files"]["model.onnx"]
         assert (deployed["integer_kernels"] > 0) == ("int8" in formats)
         assert deployed["bytes"] == (folder / "model.onnx").stat().st_size

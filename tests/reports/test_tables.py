@@ -49,6 +49,31 @@ def test_rows_of_the_csv_say_what_they_are(new_run: NewRun) -> None:
     assert table["is_knee"].sum() == 1
 
 
+def test_references_and_twins_keep_their_names_on_the_front(new_run: NewRun) -> None:
+    folder = new_run(front=2)
+    front = json.loads((folder / "front.json").read_text())
+    key, own = front["references"][3]["key"], front["members"][0]
+    (folder / "references" / key).rename(folder / "front" / key)
+    front["members"].append(key)
+    (folder / "front.json").write_text(json.dumps(front | {"failure": "not really"}))
+    card = folder / "front" / own / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"twin_of": "3f2a"}))
+    table = read_csv(folder).set_index("key")
+    assert table.loc[key, ["role", "name"]].tolist() == ["front", "front member, random 2"]
+    assert len(table) == 2 + 5
+    roles = {row[1]: row[0] for row in front_table(folder)[1]}
+    assert (roles[own], roles[key]) == ("front, fp32 of 3f2a", "front, random 2")
+    assert "Failed: not really" in markdown(load_run(folder))
+
+
+def test_a_reference_beside_the_front_may_be_over_a_limit(new_run: NewRun) -> None:
+    folder = new_run()
+    table = read_csv(folder).set_index("name")["over_limits"]
+    assert table["largest fp32"] == "1.2ms"
+    assert pd.isna(table["random 2"])
+    assert "largest fp32, over the limit" in [row[0] for row in front_table(folder)[1]]
+
+
 def test_a_fine_tuned_member_says_what_it_was(new_run: NewRun) -> None:
     folder = new_run(extras=True)
     table = read_csv(folder)

@@ -1,6 +1,7 @@
 """Choosing the front: who is measured first, who is replaced, and on which numbers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 
 from nas.finalists.entry import Entry, Finetuned
 from nas.finalists.order import MARGIN, NEARLY, covering_order, finalist_order
-from nas.front.contest import MAX_ROUNDS, Contest, choose_front, luck, over_limit
+from nas.front.contest import (
+    MAX_ROUNDS,
+    Contest,
+    Measured,
+    choose_front,
+    luck,
+    over_limit,
+    why_empty,
+)
 from nas.front.measure import Exporter
 from nas.problem.pareto import hypervolume
 from nas.problem.problem import Limit, Objective, Problem
@@ -72,6 +81,8 @@ class Bench:
         self.known = {t.candidate.key: t for t in trials}
         self.measured_ms = measured_ms
         self.right: dict[int, int] = {}
+        self.files: dict[int, dict[str, Any]] = {}
+        self.partly: set[int] = set()
         self.order: list[int] = []
 
     def cards(
@@ -87,20 +98,30 @@ class Bench:
         }
         return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
 
+    def is_judged_on_all(self, card: dict[str, Any]) -> bool:
+        return card["number"] not in self.partly
+
     def _card(self, candidate: Candidate) -> dict[str, Any] | CandidateError:
         of = self.known[candidate.key]
         self.order.append(of.number)
         latency_ms = self.measured_ms.get(of.number, of.predicted["latency_ms"])
         if latency_ms is None:
             return CandidateError("file 'runs/x/front/model.onnx' cannot be loaded")
-        timing = TIMING.to_json() | {
-            "median_ms": latency_ms,
-            "process_medians_ms": [latency_ms] * 5,
+        files = {"model.onnx": file(latency_ms, self.right.get(of.number, 80))}
+        return {
+            "number": of.number,
+            "key": candidate.key,
+            "encoding": list(candidate.encoding),
+            "files": {**files, **self.files.get(of.number, {})},
+            "classes": [str(i) for i in range(10)],
         }
-        right = self.right.get(of.number, 80)
-        accuracy = {"search": {"correct": right, "total": 100}}
-        files = {"model.onnx": {"latency": timing, "accuracy": accuracy}}
-        return {"files": files, "classes": [str(i) for i in range(10)]}
+
+
+def file(latency_ms: float, right: int = 80) -> dict[str, Any]:
+    """What a card says of an ONNX file."""
+    medians = {"median_ms": latency_ms, "process_medians_ms": [latency_ms] * 5}
+    timing = TIMING.to_json() | medians
+    return {"latency": timing, "accuracy": {"search": {"correct": right, "total": 100}}}
 
 
 class Namespace:
@@ -238,6 +259,33 @@ def test_replacing_ends_after_some_rounds_with_an_empty_front() -> None:
     assert front["members"] == []
     assert front["knee"] is None
     assert len(measured) == len(front["replaced"]) == MAX_ROUNDS
+    assert front["failure"] == (
+        "no network is on the front, of 4 that were measured. Budget '20 ms': the smallest "
+        "latency_ms is 30 ms. Use '30 latency_ms' or more."
+    )
+
+
+def test_an_empty_front_says_which_budget_would_do_beside_the_others() -> None:
+    small, fast = (
+        Limit(n, 2.0, text=f"2{u}") for n, u in (("size_bytes", "B"), ("latency_ms", "ms"))
+    )
+    of = problem(small, fast)
+    found = Measured()
+    found.able = [sized(0, 1.0, 2.34e-3 + 2), sized(1, 5.0, 1.0)]
+    assert why_empty(of, found) == (
+        "no network is on the front, of 0 that were measured. Budget '2B': the smallest size_bytes "
+        "of those within the other budgets is 5 B. Use '5B' or more. Budget '2ms': the smallest "
+        "latency_ms of those within the other budgets is 2 ms. Use '2.01ms' or more."
+    )
+    found.able = [sized(0, 3.0, 3.0)]
+    found.replaced = [{"key": "a", "reason": "too slow"}] * 2
+    assert why_empty(of, found).endswith("measured: too slow. Raise --time, or the budget.")
+
+
+def sized(number: int, size: float, latency_ms: float) -> Trial:
+    """A measured trial."""
+    metrics = {"size_bytes": size, "latency_ms": latency_ms}
+    return replace(trial(number, loss=1.0, predicted_ms=1.0), metrics=metrics)
 
 
 def test_indistinguishable_neighbours_are_marked_as_ties() -> None:
@@ -259,9 +307,72 @@ def test_networks_trained_further_compete_under_their_own_keys() -> None:
     )
     front = choose_front(cast(Exporter, bench), contest)
     own = f"{keys(2)[0]}-ft0"
-    assert front["members"] == [keys(0)[0], own, *keys(3, 7)]
+    assert front["members"] == [keys(0)[0], own, *keys(3, 5, 7)]
     assert front["references"] == [{"key": keys(5)[0], "name": "random 1"}]
     assert bench.order == [5, 2, 0, 7, 3], "all in one call, references first"
+
+
+def test_a_reference_that_does_not_belong_on_the_front_is_beside_it_without_a_reason() -> None:
+    limit = Limit("latency_ms", 5.5)
+    for number, partly in ((5, set()), (2, {2})):  # over the limit; seen on fewer images
+        bench = Bench(problem(limit), LINE, {})
+        bench.partly = partly
+        contest = Contest([LINE[0], LINE[3]], 2, references=[reference(number)])
+        front = choose_front(cast(Exporter, bench), contest)
+        assert front["members"] == keys(0, 3)
+        assert front["replaced"] == []
+        assert front["references"] == [{"key": keys(number)[0], "name": "random 1"}]
+
+
+def test_a_finalist_that_is_a_reference_is_measured_once_and_takes_its_place() -> None:
+    bench = Bench(problem(), LINE, {})
+    contest = Contest(finalist_order(bench.problem, LINE), 2, references=[reference(0)])
+    front = choose_front(cast(Exporter, bench), contest)
+    assert bench.order == [0, 7]
+    assert front["members"] == keys(0, 7)
+
+
+def quantizable(precisions: tuple[str, ...] = ("int8", "fp32")) -> SearchSpace:
+    """The line, with a format."""
+    return SearchSpace("line", (*SPACE.choices, Choice("stage1.precision", precisions)))
+
+
+def twins_of(
+    space: SearchSpace,
+    fp32_ms: float,
+    *,
+    entries: Sequence[Entry] = (),
+    others: Sequence[Entry] = (),
+) -> tuple[list[str], dict[str, Any]]:
+    """Key of the one trial, which is in int8 and takes 2 ms, and front.json."""
+    one = replace(LINE[0], candidate=space.candidate((0, 0)))
+    same = replace(one, number=1, candidate=space.candidate((0, len(space.choices[1].options) - 1)))
+    bench = Bench(replace(problem(), space=space), [one, same], {0: 2.0, 1: 2.0})
+    files = {"model.fp32.onnx": file(fp32_ms), "model.fp32.safetensors": {}}
+    bench.files = {0: files, 1: files}
+    contest = Contest([one], 1, references=entries, others=others)
+    return [one.candidate.key, same.candidate.key], choose_front(cast(Exporter, bench), contest)
+
+
+def test_the_fp32_file_of_a_quantized_network_competes_with_the_numbers_it_has() -> None:
+    (own, _), front = twins_of(quantizable(), 1.0)
+    assert front["members"] == [f"{own}-fp32"], "as small and as good here, and faster"
+    assert front["replaced"] == [{"key": own, "reason": "dominated once measured"}]
+    (own, _), front = twins_of(quantizable(), 3.0)
+    assert (front["members"], front["replaced"]) == ([own], [])
+    (own, _), front = twins_of(quantizable(("int8",)), 1.0)
+    assert front["members"] == [own], "the space has no fp32"
+
+
+def test_a_twin_that_is_measured_under_its_own_key_competes_once() -> None:
+    space = quantizable()
+    in_fp32 = space.candidate((0, 1))
+    (own, same), front = twins_of(space, 2.0, entries=[Entry(in_fp32, "largest fp32", True)])
+    assert sorted(front["members"]) == sorted([own, same])
+    weights = Finetuned(f"{in_fp32.key}-ft0", Path("network.safetensors"), {})
+    tuned = Entry(in_fp32, "front member", finetuned=weights)
+    (own, same), front = twins_of(space, 2.0, others=[tuned])
+    assert sorted(front["members"]) == sorted([own, f"{own}-fp32", f"{same}-ft0"])
 
 
 def test_others_take_no_finalists_place() -> None:

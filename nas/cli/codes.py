@@ -1,0 +1,3 @@
+"""Exit codes."""
+
+OK, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
