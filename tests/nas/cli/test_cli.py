@@ -228,12 +228,12 @@ def test_what_happens_during_a_search_decides_the_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import nas.search
+    import nas.search_flow
 
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(nas.search, "search", failing)
+    monkeypatch.setattr(nas.search_flow, "search", failing)
     assert nas_code(TOY, tmp_path) == code
     assert message in capsys.readouterr().err
 
@@ -245,12 +245,12 @@ def nas_code(arguments: list[str], tmp_path: Path) -> int:
 def test_our_own_mistakes_keep_their_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import nas.search
+    import nas.search_flow
 
     def failing(*_: object) -> None:
         raise AssertionError("our bug")
 
-    monkeypatch.setattr(nas.search, "search", failing)
+    monkeypatch.setattr(nas.search_flow, "search", failing)
     with pytest.raises(AssertionError, match="our bug"):
         cli.main([*TOY, "--out", str(tmp_path / "run")])
 
@@ -258,10 +258,10 @@ def test_our_own_mistakes_keep_their_traceback(
 def test_flags_win_over_the_file_and_settings_are_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import nas.search
+    import nas.search_flow
 
     seen = []
-    monkeypatch.setattr(nas.search, "search", lambda config, *_: seen.append(config) or 1 / 0)
+    monkeypatch.setattr(nas.search_flow, "search", lambda config, *_: seen.append(config) or 1 / 0)
     path = tmp_path / "a.toml"
     path.write_text('space = "hybrid"\nseed = 3\n[set]\nsteps = 5\nfinalists = 2\n')
     with pytest.raises(ZeroDivisionError):
@@ -303,7 +303,7 @@ def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
 def test_ctrl_c_is_code_130_and_one_line(tmp_path: Path) -> None:
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from nas.cli.app import main; import nas.search; print('ready', flush=True); main()"
+        "from nas.cli.app import main; import nas.search_flow; print('ready', flush=True); main()"
     )
     arguments = [*TOY, "--time", "1h", "--out", str(tmp_path / "run")]
     with subprocess.Popen(
