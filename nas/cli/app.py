@@ -5,6 +5,7 @@ message and exit code 1, Ctrl-C exit code 130, and output that nobody reads any 
 silence and exit code 141, as the shell has it; anything else is a bug and keeps its traceback.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from nas.cli.search import search
 from nas.cli.space import space_app
 from nas.cli.sweep import sweep
 from nas.cli.train import train
+from nas.system.cores import share_the_cores
 
 app = typer.Typer(
     help="Search architectures jointly with quantization and pruning, against measured latency.",
@@ -64,23 +66,14 @@ USAGE_ERROR: Any = typer.BadParameter.__base__
 """Its own class, because typer may come with a copy of click rather than use the installed one."""
 
 
-def share_the_cores() -> None:
-    """Let torch's threads wait for each other awake for some microseconds only.
-
-    GNU OpenMP's default is to spin: alone on the machine that is 5 % faster, and where another job
-    or another virtual machine holds one of the cores, ten times slower (see docs/decisions/0010).
-    Read when torch is loaded, so it is set before; what the user has set stays.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `nas` command."""
     from search_spaces import UserError
 
     share_the_cores()
-
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what its encoding cannot say
     try:
         code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()

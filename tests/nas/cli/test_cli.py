@@ -1,6 +1,7 @@
 """The command line: agreed flags, exit codes with a meaning, one message and no traceback."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -273,6 +274,16 @@ def test_flags_win_over_the_file_and_settings_are_merged(
 def test_a_report_of_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert nas("report", str(tmp_path / "absent")) == cli.WRONG_USE
     assert "this is not a run directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp932", "koi8-r"])
+def test_what_an_encoding_cannot_say_is_replaced(
+    encoding: str, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert nas("report", str(own_run)) == cli.OK
+    assert b"report.html" in written.getvalue()
 
 
 def test_a_space_can_be_described_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
