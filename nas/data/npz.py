@@ -23,7 +23,7 @@ import numpy.typing as npt
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, UInt8Array
 from nas.data._decode import Content
 from nas.data._files import LAYOUTS, SPLIT_OF_WORD, TRAIN, readable
-from nas.data._labels import Labels, index_of
+from nas.data._labels import Labels, index_of, one_per_image
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
 from search_spaces import UserError
@@ -89,10 +89,8 @@ class NpzSource(AbstractSource):
         with readable(self._path), zipfile.ZipFile(self._path) as archive:
             members = _members(archive)
             for split, (images, labels) in self._pairs(members).items():
-                values = _whole(archive, members[labels])
-                if values.ndim == 2 and values.shape[1] == 1:
-                    values = values[:, 0]
-                _check_images(members[images], self._path)
+                values = one_per_image(_whole(archive, members[labels]))
+                check_images(members[images], f"data file '{self._path}'")
                 if members[images].shape[0] != len(values):
                     raise UserError(
                         f"data file '{self._path}': '{images}' has {members[images].shape[0]} "
@@ -175,18 +173,26 @@ def _check_plain(member: ArchiveMember) -> None:
         raise ValueError(f"'{member.name}' is an array of Python objects, which is not opened")
 
 
-def _check_images(member: ArchiveMember, path: Path) -> None:
-    """Refuse arrays that are no images."""
+def check_images(member: ArchiveMember, where: str) -> None:
+    """Refuse arrays that are no images.
+
+    Args:
+        member: The array.
+        where: It lies, for messages.
+
+    Raises:
+        UserError: Saying what images are.
+    """
     shape, dtype = member.shape, member.dtype
     if dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"data file '{path}': '{member.name}' is {dtype}. Images must be uint8 or uint16. "
+            f"{where}: '{member.name}' is {dtype}. Images must be uint8 or uint16. "
             "Convert fractions of white so: (images * 255).round().astype('uint8')"
         )
     has_channels = len(shape) == 4 and (shape[3] in CHANNELS or shape[1] in CHANNELS)
     if (len(shape) != 3 and not has_channels) or 0 in shape[1:]:
         raise UserError(
-            f"data file '{path}': '{member.name}' has shape {shape}. Images must be (N, H, W), "
+            f"{where}: '{member.name}' has shape {shape}. Images must be (N, H, W), "
             "(N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels."
         )
 
