@@ -1,0 +1,25 @@
+"""`nas.load`: a network of a front as a torch module."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def load(path: str | Path) -> Any:
+    """The network in a `model.safetensors` of a front member, as a torch module.
+
+    Its outputs equal those of the `model.onnx` beside it. Where it lies in its run, the plug-ins
+    that it names are those that the run keeps; elsewhere `search_spaces.load_plugins` loads them
+    before. In a folder that is no run, nothing is executed.
+
+    Raises:
+        UserError: If the file is no such checkpoint.
+    """
+    from compress.store import load_network
+    from nas.run.own_files import load_named
+    from supernets.checkpoint import read_tensors
+
+    for run in Path(path).resolve().parents[2:3]:
+        _, document = read_tensors(Path(path))
+        load_named(run, json.dumps(document.get("slots"), ensure_ascii=False))
+    return load_network(Path(path))
