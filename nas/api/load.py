@@ -17,9 +17,11 @@ def load(path: str | Path) -> Any:
     """
     from compress.store import load_network
     from nas.run.own_files import load_named
+    from supernets._modules import seeded
     from supernets.checkpoint import read_tensors
 
     for run in Path(path).resolve().parents[2:3]:
         _, document = read_tensors(Path(path))
         load_named(run, json.dumps(document.get("slots"), ensure_ascii=False))
-    return load_network(Path(path))
+    with seeded(0):  # weights are drawn before those of the file take their place
+        return load_network(Path(path))
