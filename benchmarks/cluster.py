@@ -23,7 +23,7 @@ from executors import drawn, scored
 from nas.executors import EXECUTORS
 from nas.prepare.reopen import Trained, reopened
 from nas.run.directory import Run
-from nas.search import score_candidates
+from nas.search_flow import score_candidates
 from nas.system.reporter import Silent
 
 LOOKS = 5

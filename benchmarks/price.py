@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.cli.progress import Lines
 from nas.prepare.plan import training_images
 from nas.prepare.reopen import Trained, reopened
 from nas.problem.feasible import largest_member
 from nas.scoring.scorer import Scorer
 from nas.standalone.train import alone_plan, fresh_network, trained_alone
+from nas.system.progress import Lines
 from search_spaces import Candidate
 
 

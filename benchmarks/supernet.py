@@ -22,7 +22,7 @@ from nas.controllers import CONTROLLERS
 from nas.prepare.reopen import Trained, reopened
 from nas.problem.pareto import hypervolume
 from nas.problem.trial import Score, Trial
-from nas.search import trial_of
+from nas.search_flow import trial_of
 from nas.system.reporter import Silent
 from search_spaces import Candidate
 

@@ -1,29 +1,39 @@
-"""Deciding, measuring, recording: the search.
+"""Architecture search jointly with quantization and pruning, against measured latency.
 
-`import nas` imports no torch. `nas.load(path)` gives the network in a checkpoint of a front member.
+`nas.search(...)` runs or continues a search, `nas.open(path)` reads one, `nas.load(path)` is a
+network of one as a torch module, `nas.UserError` is what a wrong argument raises. What these need
+is imported when they are first used: `import nas` imports no torch.
 """
 
-import json
-from pathlib import Path
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.api.load import load
+    from nas.api.run_view import RunView as Run
+    from nas.api.run_view import open_run as open
+    from nas.api.search import search
+    from search_spaces import UserError
+
+__all__ = ["Run", "UserError", "load", "open", "search"]
+
+_PLACES = {
+    "Run": ("nas.api.run_view", "RunView"),
+    "UserError": ("search_spaces", "UserError"),
+    "load": ("nas.api.load", "load"),
+    "open": ("nas.api.run_view", "open_run"),
+    "search": ("nas.api.search", "search"),
+}
 
 
-def load(path: str | Path) -> Any:
-    """The network in `model.safetensors` or `model.fp32.safetensors` of a front member, for torch.
+def __getattr__(name: str) -> Any:
+    """What is offered under this name, imported now."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'nas' has no attribute '{name}'")
+    module, attribute = _PLACES[name]
+    return getattr(importlib.import_module(module), attribute)
 
-    Its outputs equal those of the ONNX file of that name up to rounding. Networks in full precision
-    can be trained and exported; quantized ones compute what their integers say, and nothing more.
-    Where it lies in its run, the plug-ins that it names are those that the run keeps; elsewhere
-    `search_spaces.load_plugins` loads them before. In a folder that is no run, nothing is executed.
 
-    Raises:
-        UserError: If the file is no such checkpoint.
-    """
-    from compress.store import load_network
-    from nas.run.own_files import load_named
-    from supernets.checkpoint import read_tensors
-
-    for run in Path(path).resolve().parents[2:3]:
-        _, document = read_tensors(Path(path))
-        load_named(run, json.dumps(document.get("slots"), ensure_ascii=False))
-    return load_network(Path(path))
+def __dir__() -> list[str]:
+    """With what was not used yet."""
+    return sorted({*globals(), *_PLACES})

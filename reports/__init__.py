@@ -9,8 +9,9 @@ from reports.build import build_bench, build_comparison, build_report, build_swe
 from reports.comparison import compare, comparison_json, comparison_table
 from reports.intervals import wilson
 from reports.load import load_run
+from reports.page import embedded
 from reports.sweep_numbers import sweep_json, sweep_tables
-from reports.tables import front_rows, front_table
+from reports.tables import front_rows, front_table, pareto_frame, trials_frame
 
 __all__ = [
     "build_bench",
@@ -20,10 +21,13 @@ __all__ = [
     "compare",
     "comparison_json",
     "comparison_table",
+    "embedded",
     "front_rows",
     "front_table",
     "load_run",
+    "pareto_frame",
     "sweep_json",
     "sweep_tables",
+    "trials_frame",
     "wilson",
 ]

@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from nas.run.directory import read_space
+from nas.run.directory import check_is_run, read_space
 from nas.run.own_files import load_named
 from nas.system.files import read_log
 from reports.cards import read_member
@@ -51,11 +51,7 @@ def load_run(run_dir: Path) -> RunTables:
     Raises:
         UserError: If this is no run directory, or one of its files cannot be read.
     """
-    if not (run_dir / "config.toml").is_file():
-        raise UserError(
-            f"run '{run_dir}': there is no config.toml, so this is not a run directory. "
-            "Name the folder that `nas search` printed as its run."
-        )
+    check_is_run(run_dir)
     front = read_json(run_dir / "front.json")
     config = read_toml(run_dir / "config.toml")
     plan = {**read_json(run_dir / "plan.json"), **read_json(run_dir / "search_plan.json")}

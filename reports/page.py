@@ -4,6 +4,8 @@ A section is a function from the run and its plots to markup; SECTIONS is the pa
 bottom.
 """
 
+from collections.abc import Callable, Sequence
+
 from reports import (
     background_page,
     charts,
@@ -22,13 +24,23 @@ from reports.markup import Html, element, join, section
 from reports.records import Member, RunTables
 from reports.tips import tips
 
+Section = Callable[[RunTables, Json], Html | None]
 
-def render(run: RunTables) -> str:
-    """The whole page."""
+
+def embedded(run: RunTables) -> str:
+    """Plot, table and networks of the front as an element of another page, such as a notebook."""
+    # NOTE: without this base, a link inside of the frame would lead to the page around it.
+    page = render(run, IN_OTHER_PAGES).replace("<head>", '<head><base href="about:srcdoc">', 1)
+    style = "width: 100%; height: 720px; border: 0"
+    return element("iframe", srcdoc=page, title=f"Front: {summary.title(run)}", style=style)
+
+
+def render(run: RunTables, sections: Sequence[Section] | None = None) -> str:
+    """The page of these sections, of all if there are none."""
     plots = charts.plots(run)
     return document(
         title=f"Pareto report: {summary.title(run)}",
-        body=join(*(part(run, plots) for part in SECTIONS)),
+        body=join(*(part(run, plots) for part in sections or SECTIONS)),
         data={"tips": tips(run), "plots": plots},
     )
 
@@ -169,7 +181,7 @@ def networks(run: RunTables, plots: Json) -> Html | None:
     return section("Networks", members_page.networks(run.members))
 
 
-SECTIONS = (
+SECTIONS: Sequence[Section] = (
     header,
     tiles,
     front,
@@ -181,3 +193,5 @@ SECTIONS = (
     evidence_page.training,
     background_page.background,
 )
+
+IN_OTHER_PAGES: Sequence[Section] = (front, table, networks)

@@ -24,6 +24,24 @@ def pareto_frame(run: RunTables) -> pd.DataFrame:
     return pd.DataFrame([_row(member) for member in run.members], columns=columns)
 
 
+def trials_frame(run: RunTables) -> pd.DataFrame:
+    """One row per trial, in order: the task's metrics as measured, costs as predicted."""
+    shown, loss = run.task.shown.name, run.task.loss.name
+    fields = {
+        "number": "number",
+        "key": "key",
+        shown: "shown",
+        loss: "loss",
+        "macs": "macs",
+        "params": "params",
+        "latency_predicted_ms": "latency_predicted_ms",
+        "size_predicted_bytes": "size_predicted_bytes",
+        "failure": "failure",
+    }
+    rows = [[getattr(trial, field) for field in fields.values()] for trial in run.trials]
+    return pd.DataFrame(rows, columns=list(fields))
+
+
 def pareto_csv(run: RunTables) -> str:
     """`pareto_frame` as comma-separated text; a missing number is an empty field."""
     return str(pareto_frame(run).to_csv(index=False, lineterminator="\n"))

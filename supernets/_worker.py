@@ -2,8 +2,11 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from multiprocessing import forkserver
@@ -13,6 +16,7 @@ from typing import Any
 import torch.multiprocessing
 
 from search_spaces import PluginFile, UserError, load_plugin_texts, loaded_plugins
+from supernets._search_path import search_path
 
 STARTED_BY_CHECKED_S = 5.0
 TIDIED_UP_S = 2.0
@@ -48,7 +52,7 @@ class Worker:
         is_fork = context.get_start_method() == "forkserver"
         # A fork ignores Ctrl-C as its parent does, and starting it may take seconds, in which we
         # must not.
-        with contextlib.nullcontext() if is_fork else _without_interrupts():
+        with contextlib.nullcontext() if is_fork else _without_interrupts(), _apart():
             self._process.start()
         there.close()
         self._unanswered = -2  # these two have no answer
@@ -111,7 +115,7 @@ def _context() -> Any:
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED_BEFORE)
     try:
-        with _without_interrupts():
+        with _without_interrupts(), _apart():
             forkserver.ensure_running()
     except OSError:  # its socket's path is too long, or the folder for temporary files is full
         return spawned
@@ -170,6 +174,24 @@ def _answer(work: Callable[[Any], Any], message: Any) -> tuple[bool, Any]:
         return True, work(message)
     except Exception as error:
         return False, error
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """Processes started now do not run the program's main file, which need not expect it, and do
+    not look for modules in the working directory."""
+    main, before = sys.modules["__main__"], dict(os.environ)
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    os.environ.update(path := search_path())
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        for name in path:
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
 
 
 @contextlib.contextmanager

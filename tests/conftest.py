@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from nas.data import DataSet, load_data
 from nas.run.config import Config
-from nas.search import search
+from nas.search_flow import search
 from nas.system.reporter import Silent
 from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer, task_of
 from supernets.images import Images

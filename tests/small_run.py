@@ -17,7 +17,7 @@ from nas.front.facts import CardMaker
 from nas.latency import Row
 from nas.run.config import Config
 from nas.scoring.scorer import Scorer
-from nas.search import search
+from nas.search_flow import search
 from nas.standalone.beside import Job
 from nas.standalone.train import trained_alone
 from nas.system.files import CHECKSUM, read_json, read_lines
@@ -160,7 +160,7 @@ class SmallRun:
             mock.patch("nas.executors._base.measure", measure),
             mock.patch("nas.prepare.profile.measure_rows", measure_rows),
             mock.patch("nas.prepare.train_supernet.plan_training", plan("plan.json")),
-            mock.patch("nas.search.plan_search", plan("search_plan.json")),
+            mock.patch("nas.search_flow.plan_search", plan("search_plan.json")),
             mock.patch("nas.finalists.train.train_beside", train_one_by_one),
         ):
             yield

@@ -36,7 +36,9 @@ ALLOWED = {
     "nas": {"search_spaces", "supernets", "compress"},
     "reports": {"search_spaces", "nas"},
 }
-MAY_IMPORT_EVERYTHING = "nas/cli/"
+MAY_IMPORT_EVERYTHING = ("nas/api/", "nas/cli/")
+"""The two ways in, from Python and from a shell. `nas/__init__.py` is the door to the first one."""
+
 FLOWS = "flows"
 ROOMS = [
     "system",
@@ -57,12 +59,13 @@ ROOMS = [
     "bench",
     "inspect",
     "testing",
+    "api",
     "cli",
 ]
 """Of `nas`, from the bottom to the top. The files beside the rooms are flows, one per command."""
 
 NEVER_NAMES_TORCH = ("search_spaces", "reports")
-STARTS_WITHOUT_TORCH = ("search_spaces", "nas", "reports")
+STARTS_WITHOUT_TORCH = ("search_spaces", "nas", "reports", "nas.api.search")
 PRINTS = "_worker.py"
 """Files that end like this answer the process that started them by printing."""
 

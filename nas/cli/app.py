@@ -6,6 +6,7 @@ reads any more (`| head`) silence and exit code 141, as the shell has it. Anythi
 keeps its traceback. The commands are imported inside, so that Ctrl-C is understood meanwhile.
 """
 
+import io
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn, final
 
 from nas.cli.codes import FAILED, INTERRUPTED, OK, UNREAD, WRONG_USE
+from nas.system.cores import share_the_cores
 from nas.system.text import printable
 
 LACK_OF_MEMORY = (
@@ -20,17 +22,6 @@ LACK_OF_MEMORY = (
     "can't start new thread",
 )
 """What libraries say that have no error of their own for it."""
-
-
-def share_the_cores() -> None:
-    """Let torch's threads wait for each other awake for some microseconds only.
-
-    GNU OpenMP's default is to spin: alone on the machine that is 5 % faster, and where another job
-    or another virtual machine holds one of the cores, ten times slower (see docs/decisions/0010).
-    Read when torch is loaded, so it is set before; what the user has set stays.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,10 +79,16 @@ class _Printable(logging.Formatter):
 
 
 def _open_streams() -> None:
-    """Give closed streams (`>&-`) somewhere to go, or a file of ours would get their number."""
+    """Give closed streams (`>&-`) somewhere to go, or a file of ours would get their number.
+
+    Of text that a stream's encoding lacks, something else is written.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _end_unread() -> NoReturn:

@@ -73,10 +73,9 @@ def make_reporter(as_json: bool, events_of: Path | None = None) -> Any:
     """Bars or lines; with `events_of`, a run directory, TensorBoard's event files too."""
     from rich.console import Console
 
-    from nas.cli.progress import Bars, Lines
+    from nas.system.progress import display
 
     console = Console(stderr=as_json)
-    display = Bars if console.is_terminal else Lines
     if events_of is None:
         return display(console)
     from nas.run.tensorboard import WithEvents, summary_writer

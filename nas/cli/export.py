@@ -62,7 +62,7 @@ def read_options(text: str) -> dict[str, Any]:
     is_json = text.lstrip().startswith("{")
     place = "--arch" if is_json else f"--arch '{text}'"
     try:
-        document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8"))
+        document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{place} cannot be read: {error.strerror}. Give a JSON file.") from error
     except (ValueError, RecursionError) as error:

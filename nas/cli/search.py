@@ -128,7 +128,7 @@ def _search(config: "Config", run_dir: Path, *, tensorboard: bool, as_json: bool
 
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:
-        from nas.search import search as run_search
+        from nas.search_flow import search as run_search
         from reports import build_report
 
         run_search(config, run_dir, reporter)

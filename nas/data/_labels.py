@@ -33,16 +33,7 @@ def index_of(found: Found, names: Sequence[str] | None, note: str = "") -> Index
     """
     every = [pair for pairs in found.values() for pair in pairs]
     for where, labels_N in every:
-        if labels_N.dtype.kind == "b":
-            raise UserError(
-                f"data file '{where}': the labels are true or false. They must be whole numbers or "
-                "words. Write 0 and 1."
-            )
-        if labels_N.dtype.kind not in "iuU" or labels_N.ndim != 1:
-            raise UserError(
-                f"data file '{where}': the labels are {labels_N.dtype} of shape {labels_N.shape}. "
-                "They must be one whole number per image, from 0, or one word."
-            )
+        check_labels(labels_N, f"data file '{where}'")
     if names is None:
         _check_kinds(every)
         names = _names_in(found[TRAIN])
@@ -54,6 +45,33 @@ def index_of(found: Found, names: Sequence[str] | None, note: str = "") -> Index
         },
         note=note,
     )
+
+
+def one_per_image(labels: Labels) -> Labels:
+    """Labels (N,), of (N,) or (N, 1); those of another shape as they are."""
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def check_labels(labels_N: Labels, where: str) -> None:
+    """Refuse what are no labels.
+
+    Args:
+        labels_N: The array.
+        where: It lies, for messages.
+
+    Raises:
+        UserError: Saying what labels are.
+    """
+    if labels_N.dtype.kind == "b":
+        raise UserError(
+            f"{where}: the labels are true or false. They must be whole numbers or words. Write 0 "
+            "and 1."
+        )
+    if labels_N.dtype.kind not in "iuU" or labels_N.ndim != 1:
+        raise UserError(
+            f"{where}: the labels are {labels_N.dtype} of shape {labels_N.shape}. "
+            "They must be one whole number per image, from 0, or one word."
+        )
 
 
 def _check_kinds(every: Sequence[tuple[str, Labels]]) -> None:

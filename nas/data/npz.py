@@ -12,8 +12,9 @@ Shape suffixes: N images, B images at a time, C channels, H W pixels.
 
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, final
 
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, UInt8Array
 from nas.data._decode import Content
 from nas.data._files import LAYOUTS, SPLIT_OF_WORD, TRAIN, readable
-from nas.data._labels import Labels, index_of
+from nas.data._labels import Labels, index_of, one_per_image
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
 from search_spaces import UserError
@@ -89,10 +90,9 @@ class NpzSource(AbstractSource):
         with readable(self._path), zipfile.ZipFile(self._path) as archive:
             members = _members(archive)
             for split, (images, labels) in self._pairs(members).items():
-                values = _whole(archive, members[labels])
-                if values.ndim == 2 and values.shape[1] == 1:
-                    values = values[:, 0]
-                _check_images(archive, members[images], self._path)
+                values = one_per_image(_whole(archive, members[labels]))
+                pieces = partial(_in_pieces, archive, members[images])
+                check_images(members[images], pieces, f"data file '{self._path}'")
                 if members[images].shape[0] != len(values):
                     raise UserError(
                         f"data file '{self._path}': '{images}' has {members[images].shape[0]} "
@@ -175,27 +175,36 @@ def _check_plain(member: ArchiveMember) -> None:
         raise ValueError(f"'{member.name}' is an array of Python objects, which is not opened")
 
 
-def _check_images(archive: zipfile.ZipFile, member: ArchiveMember, path: Path) -> None:
-    """Refuse arrays that are no images."""
+def check_images(member: ArchiveMember, pieces: Callable[[], Iterable[Array]], where: str) -> None:
+    """Refuse arrays that are no images.
+
+    Args:
+        member: The array.
+        pieces: Gives its values, or some of them.
+        where: It lies, for messages.
+
+    Raises:
+        UserError: Saying what images are, and how to make them of these values.
+    """
     shape, dtype = member.shape, member.dtype
     if dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"data file '{path}': '{member.name}' is {dtype}. Images must be uint8 or uint16. "
-            f"{_conversion(archive, member)}"
+            f"{where}: '{member.name}' is {dtype}. Images must be uint8 or uint16. "
+            f"{_conversion(member, pieces)}"
         )
     has_channels = len(shape) == 4 and (shape[3] in CHANNELS or shape[1] in CHANNELS)
     if (len(shape) != 3 and not has_channels) or 0 in shape[1:]:
         raise UserError(
-            f"data file '{path}': '{member.name}' has shape {shape}. Images must be (N, H, W), "
+            f"{where}: '{member.name}' has shape {shape}. Images must be (N, H, W), "
             "(N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels."
         )
 
 
-def _conversion(archive: zipfile.ZipFile, member: ArchiveMember) -> str:
+def _conversion(member: ArchiveMember, pieces: Callable[[], Iterable[Array]]) -> str:
     """How to make images of an array of another type, by the range of its values."""
     if member.dtype.kind not in "biuf" or 0 in member.shape:
         return "Save their pixels."
-    ends = np.array([(a.min(), a.max()) for a in _in_pieces(archive, member)], float)
+    ends = np.array([(a.min(), a.max()) for a in pieces()], float)
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     values = f"Its values go from {low:g} to {high:g}."
     if low >= 0 and high <= 1 and member.dtype.kind in "bf":

@@ -14,7 +14,7 @@ from nas.prepare.plan import PhasePlan, phase_plan_of, search_settings, train_pl
 from nas.prepare.sizes import sizes_of
 from nas.problem.problem import Problem
 from nas.run.config import Config
-from nas.run.directory import WEIGHTS, Run, read_config_of, read_space
+from nas.run.directory import WEIGHTS, Run, check_is_run, read_config_of, read_space
 from nas.run.growth import has_front
 from nas.run.own_files import keep_own_files, with_kept_files
 from nas.scoring.scorer import Scorer
@@ -68,11 +68,7 @@ def reopened(
     Raises:
         UserError: If it is no run, not finished, damaged, or its data has gone.
     """
-    if not (path / "config.toml").is_file():
-        raise UserError(
-            f"run '{path}': there is no config.toml, so this is not a run directory. "
-            "Name the folder that `nas search` printed as its run."
-        )
+    check_is_run(path)
     if needs_front and not has_front(path):
         raise UserError(f"run '{path}' is not finished. Continue it with its `nas search` first.")
     if not (path / WEIGHTS).is_file():

@@ -198,7 +198,7 @@ def read_toml(path: Path, where: str) -> dict[str, Any]:
         UserError: If the file is missing or damaged.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read {where}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # numbers may be too long, too

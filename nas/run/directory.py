@@ -3,6 +3,7 @@
     config.toml           the resolved configuration; a run continues only with the same one
     .lock, .lock_holder   one process at a time works on a run, and which one it is
     space.py, plugins/    the user's own space file and plug-ins, where some were given
+    data.npz              images and labels, where a Python program gave arrays
     space.json            choices and network, after trimming to the budget
     trained_space.json    what training left of them, where the method gave some up
     env.json              interpreter, versions, processor
@@ -63,7 +64,7 @@ from filelock import BaseFileLock, Timeout
 from nas.problem.trial import Score, Trial, text_or_none
 from nas.run.config import Config, differences, may_change, read_config, with_defaults
 from nas.run.growth import grow, only_grows
-from nas.run.own_files import load_named
+from nas.run.own_files import CONFIG, DATA_FILE, load_named
 from nas.system.environment import environment, load_average, now, said_of_load, this_host
 from nas.system.files import (
     SCHEMA,
@@ -222,8 +223,21 @@ class Run:
             write_text(path, config.to_toml())
 
 
+def check_is_run(path: Path) -> None:
+    """See that a folder is a run, finished or not.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if not (path / CONFIG).is_file():
+        raise UserError(
+            f"run '{path}': there is no config.toml, so this is not a run directory. "
+            "Name the folder that `nas search` printed as its run."
+        )
+
+
 def _foreign(path: Path) -> list[Path]:
-    ours = {LOCK, LOCK_HOLDER, ".config.toml.part"}
+    ours = {LOCK, LOCK_HOLDER, DATA_FILE, f".{DATA_FILE}.part", ".config.toml.part"}
     return [entry for entry in path.iterdir() if entry.name not in ours]
 
 

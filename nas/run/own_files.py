@@ -1,6 +1,7 @@
-"""Python files of the user's that a run needs, its space file and plug-ins: kept with the run.
+"""What of the user's a run needs and keeps: its space file and plug-ins, and arrays as its data.
 
     space.py, plugins/NAME.py     what they said when the run began
+    data.npz                      images and labels that a Python program gave as arrays
 
 The command that began a run is refused if a file says something else now. Commands that are given
 the run (`nas finetune RUN`, `--supernet RUN`) use what it keeps, whatever became of the files. A
@@ -25,7 +26,7 @@ from search_spaces import (
     read_source,
 )
 
-CONFIG, SPACE_FILE, PLUGINS = "config.toml", "space.py", "plugins"
+CONFIG, SPACE_FILE, PLUGINS, DATA_FILE = "config.toml", "space.py", "plugins", "data.npz"
 
 
 def keep_own_files(run: Path, config: Config) -> None:
@@ -61,9 +62,11 @@ def keep_plugins(folder: Path, files: Iterable[str], kind: str) -> None:
 def with_kept_files(run: Path, config: Config) -> Config:
     """The configuration of a run with what it keeps in place of the user's files."""
     has_space = is_space_file(config.space) and (run / SPACE_FILE).is_file()
+    has_data = Path(config.data).name == DATA_FILE and (run / DATA_FILE).is_file()
     return dataclasses.replace(
         config,
         space=str((run / SPACE_FILE).resolve()) if has_space else config.space,
+        data=str((run / DATA_FILE).resolve()) if has_data else config.data,
         plugins=tuple(str(file.resolve()) for file in kept_plugins(run)),
     )
 
@@ -80,6 +83,7 @@ def with_unchanged_files(run: Path, config: Config) -> Config:
     return dataclasses.replace(
         config,
         space=config.space if has_space else kept.space,
+        data=kept.data,
         plugins=tuple(file if _says_the_same(file, copy) else copy for file, copy in plugins),
     )
 

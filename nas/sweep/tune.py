@@ -132,7 +132,7 @@ def run_job(settings: Mapping[str, Any]) -> None:
 def _members(job: SweepJob) -> int:
     """Does the job; how many networks are on the front that it leaves."""
     from nas.prepare.train_supernet import begin
-    from nas.search import search
+    from nas.search_flow import search
 
     load_plugin_texts(job.plugins)
     config = job.config

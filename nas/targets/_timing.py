@@ -29,6 +29,7 @@ import numpy as np
 from nas.system.environment import cpu_model, instruction_set, now
 from nas.targets._base import TARGETS, TORCH_CHECKPOINT, Timing
 from search_spaces import CandidateError, PluginFile, loaded_plugins, stem_of
+from supernets._search_path import search_path
 
 _WORKER_COMMAND = (sys.executable, "-m", "nas.targets._worker")
 _DEFAULT_BUDGET_S = 120.0
@@ -277,11 +278,9 @@ def _run_worker(job: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     The worker is killed if this process is interrupted, and ends by itself if this process is
     killed.
     """
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     timeout_s = _PATIENCE_S + 3 * job["budget_s"]
     pipe = subprocess.PIPE
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, **search_path()}
     with subprocess.Popen(
         _WORKER_COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
     ) as worker:

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from nas.testing.toy_problem import (
     trial_of,
 )
 from search_spaces import Candidate, Choice, SearchSpace, load_space, loaded_plugins
+from supernets._search_path import search_path
 
 SEED = 3
 YARDSTICK = "random"
@@ -116,11 +116,9 @@ def check_asking_after_reloading_the_trials_gives_the_same(name: str) -> None:
 
 def check_a_fresh_process_proposes_the_same(name: str) -> None:
     """A fresh process proposes the same."""
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-m", "nas.testing._worker"],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "77"},
+        env={**os.environ, **search_path(), "PYTHONHASHSEED": "77"},
         input=json.dumps({"controller": name, "plugins": loaded_plugins()}),
         capture_output=True,
         text=True,

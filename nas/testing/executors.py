@@ -23,7 +23,7 @@ from nas.problem.problem import Objective, Problem
 from nas.run.config import Config
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
-from nas.search import score_candidates
+from nas.search_flow import score_candidates
 from nas.system.reporter import Silent
 from nas.system.typed import TYPE_NAMES
 from nas.testing._expect import refused, require

@@ -26,7 +26,7 @@ from nas.run.config import Config
 from nas.run.directory import Run, read_config_of, read_front
 from nas.run.growth import as_begun, extension, has_front
 from nas.scoring.scorer import Scorer
-from nas.search import search
+from nas.search_flow import search
 from nas.system.files import read_json, write_json
 from nas.system.reporter import Silent
 from nas.train import train_supernet
@@ -121,7 +121,7 @@ def test_they_are_the_trials_of_a_search_that_had_as_many_at_once(
     write_json(at_once / "search_plan.json", plan | {"asked": {"trials": 9, "time": TOY.time}})
     (at_once / "config.toml").write_text(MORE.to_toml())
     for run in (own_run, at_once):
-        with stopped(monkeypatch, "nas.search.train_finalists"):
+        with stopped(monkeypatch, "nas.search_flow.train_finalists"):
             search(MORE, run, Silent())
     assert trials(own_run) == trials(at_once)
 
@@ -222,7 +222,7 @@ def contest_of(trained: Any) -> tuple[Any, Any]:
 PLACES = (
     "nas.run.directory.write_text",
     "nas.front.continuing.write_json",
-    "nas.search.score_candidates",
+    "nas.search_flow.score_candidates",
 )
 """Config.toml is written after the first line of grown.jsonl; the plan; nothing else."""
 
@@ -234,7 +234,7 @@ def test_wherever_it_is_killed_the_same_command_goes_on(
     with stopped(monkeypatch, place):
         search(MORE, own_run, Silent())
     assert trials(own_run) == trials(finished_run)
-    with stopped(monkeypatch, "nas.search.train_finalists"):
+    with stopped(monkeypatch, "nas.search_flow.train_finalists"):
         search(MORE, own_run, Silent())
     assert len(trials(own_run)) == MORE.trials
     assert extension(own_run) == 1
@@ -254,7 +254,7 @@ def test_a_search_that_is_killed_while_it_goes_on_keeps_its_trials(
     own_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Path(shutil.copytree(own_run, tmp_path / "whole"))
-    with stopped(monkeypatch, "nas.search.train_finalists"):
+    with stopped(monkeypatch, "nas.search_flow.train_finalists"):
         search(MORE, whole, Silent())
     many = replace(MORE, trials=24)
     (tmp_path / "more.toml").write_text(many.to_toml())
@@ -270,7 +270,7 @@ def test_a_search_that_is_killed_while_it_goes_on_keeps_its_trials(
     with pytest.raises(UserError, match="is not finished. Continue it"):
         finetune(own_run, "a", Recipe(epochs=0.5), Silent())
     assert trials(own_run)[: MORE.trials] == trials(whole)
-    with stopped(monkeypatch, "nas.search.train_finalists"):
+    with stopped(monkeypatch, "nas.search_flow.train_finalists"):
         search(many, own_run, Silent())
     assert len(trials(own_run)) == many.trials
 
@@ -278,7 +278,7 @@ def test_a_search_that_is_killed_while_it_goes_on_keeps_its_trials(
 def test_a_kill_between_two_cards_leaves_no_latencies_of_two_calls(
     own_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with stopped(monkeypatch, "nas.search.train_finalists"):
+    with stopped(monkeypatch, "nas.search_flow.train_finalists"):
         search(MORE, own_run, Silent())
     nobody = read_json(own_run / "search_plan.json") | {"timed": []}
     write_json(own_run / "search_plan.json", nobody)  # so that all are timed again, whoever joins
@@ -304,7 +304,7 @@ def test_the_profile_keeps_the_size_that_it_was_begun_with(
     own_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = (own_run / "profile/rows.jsonl").read_bytes()
-    with stopped(monkeypatch, "nas.search.score_candidates"):
+    with stopped(monkeypatch, "nas.search_flow.score_candidates"):
         search(replace(MORE, time="20m"), own_run, Silent())
     assert (own_run / "profile/rows.jsonl").read_bytes() == rows
 
@@ -315,7 +315,7 @@ def test_the_end_of_a_search_says_how_to_go_on(
     words = shlex.split(more_command(own_run))
     assert words[0] == "nas"
     seen: list[tuple[Config, Path]] = []
-    monkeypatch.setattr("nas.search.search", lambda config, out, _: seen.append((config, out)))
+    monkeypatch.setattr("nas.search_flow.search", lambda config, out, _: seen.append((config, out)))
     with pytest.raises(SystemExit) as exit_:
         cli.main(words[1:])
     assert exit_.value.code == cli.OK
@@ -328,7 +328,7 @@ def test_an_empty_front_is_a_failure_after_its_report(
 ) -> None:
     front = read_front(own_run) | {"members": [], "failure": "no network is on the front"}
     write_json(own_run / "front.json", front)
-    monkeypatch.setattr("nas.search.search", lambda *_: None)
+    monkeypatch.setattr("nas.search_flow.search", lambda *_: None)
     command = ["search", "--config", str(own_run / "config.toml"), "--out", str(own_run)]
     with pytest.raises(SystemExit) as exit_:
         cli.main(command)

@@ -34,7 +34,7 @@ from nas.prepare.reopen import reopened
 from nas.problem.problem import Limit
 from nas.problem.trial import Trial
 from nas.run.directory import read_config_of, read_front
-from nas.search import search
+from nas.search_flow import search
 from nas.standalone.train import NETWORK
 from nas.system.reporter import Silent
 from search_spaces import UserError

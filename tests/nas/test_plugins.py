@@ -13,7 +13,7 @@ from nas.executors import EXECUTORS
 from nas.prepare.reopen import reopened
 from nas.run.config import make_config
 from nas.run.directory import WEIGHTS
-from nas.search import search
+from nas.search_flow import search
 from nas.sweep.file import read_sweep
 from nas.sweep.jobs import SweepJob
 from nas.system.files import read_lines

@@ -22,7 +22,7 @@ from nas.front.card import read_card
 from nas.problem.trial import Trial
 from nas.run.config import Config
 from nas.run.directory import read_front, read_space
-from nas.search import search
+from nas.search_flow import search
 from nas.system.files import read_json
 from nas.system.reporter import Silent
 from reports import build_report

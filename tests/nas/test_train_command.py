@@ -18,7 +18,7 @@ from nas.cli import app as cli
 from nas.prepare.reuse import with_inherited
 from nas.run.config import Config, make_config
 from nas.run.directory import WEIGHTS, read_config_of
-from nas.search import search
+from nas.search_flow import search
 from nas.system.files import read_json, write_json
 from nas.system.reporter import Silent
 from nas.train import is_supernet_run, search_command, train_supernet
@@ -53,7 +53,7 @@ def stopped_after_scoring(patch: pytest.MonkeyPatch) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise Stopped
 
-    patch.setattr("nas.search.train_finalists", stop)
+    patch.setattr("nas.search_flow.train_finalists", stop)
     with pytest.raises(Stopped):
         yield
 
@@ -74,7 +74,7 @@ def asked_of_search(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tu
         seen.append((config, out))
         raise Stopped
 
-    monkeypatch.setattr("nas.search.search", asked)
+    monkeypatch.setattr("nas.search_flow.search", asked)
     with pytest.raises(Stopped):
         cli.main(arguments)
     return seen[0]

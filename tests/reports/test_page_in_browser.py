@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 
-from reports import build_comparison, build_report, compare, filters, load_run
+from reports import build_comparison, build_report, compare, embedded, filters, load_run
 
 NewRun = Callable[..., Path]
 PHONE, TABLET, DESKTOP = (360, 740), (820, 1100), (1280, 900)
@@ -147,6 +147,17 @@ def test_every_text_can_be_read_and_nothing_overflows_in_light_and_dark(
             assert tab.evaluate(HARD_TO_READ) == []
             backgrounds.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert len(backgrounds) == 2
+
+
+def test_within_another_page_the_front_is_drawn_and_links_stay_in_the_frame(
+    new_run: NewRun, open_tab: Callable[..., Tab], tmp_path: Path
+) -> None:
+    html = tmp_path / "notebook.html"
+    html.write_text(f"<!doctype html><meta charset=utf-8>{embedded(load_run(new_run()))}", "utf-8")
+    frame = open_tab(html).page.frame_locator("iframe")
+    frame.locator(MARKERS).first.wait_for()
+    frame.locator("#members a").first.click()
+    assert frame.locator("#plot-front svg").count() == 1
 
 
 def test_pointing_at_a_marker_shows_its_network_and_row(

@@ -12,7 +12,8 @@ from search_spaces import UserError
 
 
 def written(path: Path, header: str, rows: list[str]) -> Path:
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    """A CSV file with a byte-order mark, as spreadsheets write it."""
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8-sig")
     return path
 
 

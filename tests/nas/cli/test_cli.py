@@ -2,6 +2,7 @@
 
 import errno
 import importlib.machinery
+import io
 import json
 import logging
 import os
@@ -15,12 +16,12 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
+from nas.cli.progress import Bars
 from rich.console import Console
 
 from nas.cli import app as cli
 from nas.cli import commands as cli_commands
 from nas.cli.console import make_reporter, print_table, say
-from nas.cli.progress import Bars
 from nas.run.config import MOST
 from search_spaces import UserError
 
@@ -274,12 +275,12 @@ def test_what_happens_during_a_search_decides_the_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import nas.search
+    import nas.search_flow
 
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(nas.search, "search", failing)
+    monkeypatch.setattr(nas.search_flow, "search", failing)
     assert nas_code(TOY, tmp_path) == code
     assert message in capsys.readouterr().err
 
@@ -292,12 +293,12 @@ def nas_code(arguments: list[str], tmp_path: Path) -> int:
 def test_our_own_mistakes_keep_their_traceback(
     kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import nas.search
+    import nas.search_flow
 
     def failing(*_: object) -> None:
         raise kind("our bug")
 
-    monkeypatch.setattr(nas.search, "search", failing)
+    monkeypatch.setattr(nas.search_flow, "search", failing)
     with pytest.raises(kind, match="our bug"):
         cli.main([*TOY, "--out", str(tmp_path / "run")])
 
@@ -305,10 +306,10 @@ def test_our_own_mistakes_keep_their_traceback(
 def test_flags_win_over_the_file_and_settings_are_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import nas.search
+    import nas.search_flow
 
     seen = []
-    monkeypatch.setattr(nas.search, "search", lambda config, *_: seen.append(config) or 1 / 0)
+    monkeypatch.setattr(nas.search_flow, "search", lambda config, *_: seen.append(config) or 1 / 0)
     path = tmp_path / "a.toml"
     path.write_text('space = "hybrid"\nseed = 3\n[set]\nsteps = 5\nfinalists = 2\n')
     with pytest.raises(ZeroDivisionError):
@@ -320,6 +321,16 @@ def test_flags_win_over_the_file_and_settings_are_merged(
 def test_a_report_of_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert nas("report", str(tmp_path / "absent")) == cli.WRONG_USE
     assert "this is not a run directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp932", "koi8-r"])
+def test_what_an_encoding_cannot_say_is_replaced(
+    encoding: str, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert nas("report", str(own_run)) == cli.OK
+    assert b"report.html" in written.getvalue()
 
 
 def test_a_space_can_be_described_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -405,7 +416,7 @@ def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
 def test_ctrl_c_is_code_130_and_one_line(tmp_path: Path) -> None:
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from nas.cli.app import main; import nas.search; print('ready', flush=True); main()"
+        "from nas.cli.app import main; import nas.search_flow; print('ready', flush=True); main()"
     )
     arguments = [*TOY, "--time", "1h", "--out", str(tmp_path / "run")]
     with subprocess.Popen(

@@ -17,7 +17,7 @@ from nas.executors import Session
 from nas.executors._cluster import connected, imported
 from nas.executors.ray import Ray
 from nas.prepare.reopen import Trained, reopened
-from nas.search import score_candidates
+from nas.search_flow import score_candidates
 from nas.system.reporter import Silent
 from search_spaces import Candidate, UserError
 
@@ -169,7 +169,7 @@ def test_a_driver_that_is_killed_is_continued_by_the_same_command(
         path.unlink(missing_ok=True)
     program = (
         "import sys; from dataclasses import replace; from pathlib import Path\n"
-        "from nas.system.reporter import Silent; from nas.search import score_candidates\n"
+        "from nas.system.reporter import Silent; from nas.search_flow import score_candidates\n"
         "from nas.prepare.reopen import reopened\n"
         "trained = reopened(Path(sys.argv[1]), Silent())\n"
         "config = replace(trained.config, executor='ray', workers=2, ray_address=sys.argv[2])\n"
@@ -264,7 +264,7 @@ def test_a_local_ray_listens_on_loopback_only_and_ends_with_ctrl_c() -> None:
 
 def test_other_executors_never_import_ray() -> None:
     program = (
-        "import sys, nas, nas.search\n"
+        "import sys, nas, nas.search_flow\n"
         "from nas.executors import EXECUTORS\n"
         "[EXECUTORS.get(name) for name in EXECUTORS.names()]\n"
         "sys.exit('ray' in sys.modules)"

@@ -186,3 +186,9 @@ def test_differences_name_what_changed() -> None:
     old, new = (tomllib.loads(Config(time=time).to_toml()) for time in ("10s", "20s"))
     assert differences(old, new) == ["time '10s' -> '20s'"]
     assert differences(old, old) == []
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "search.toml"
+    path.write_text('space = "toy"\n', encoding="utf-8-sig")
+    assert read_config(path) == {"space": "toy"}

@@ -12,7 +12,7 @@ import pytest
 from nas.prepare.inputs import keep_data_facts, prepare
 from nas.run.config import Config, make_config
 from nas.run.directory import Run, read_config_of
-from nas.search import search
+from nas.search_flow import search
 from nas.system.files import CHECKSUM
 from nas.system.reporter import Silent
 from reports import build_report

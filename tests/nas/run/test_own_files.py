@@ -9,7 +9,13 @@ import pytest
 import nas
 from nas.prepare.reuse import with_inherited
 from nas.run.config import Config, make_config, read_config
-from nas.run.own_files import keep_own_files, kept_plugins, load_named, with_space_at_hand
+from nas.run.own_files import (
+    keep_own_files,
+    kept_plugins,
+    load_named,
+    with_kept_files,
+    with_space_at_hand,
+)
 from nas.sweep.sweep import opened
 from search_spaces import UserError, load_plugins, loaded_plugins
 
@@ -162,3 +168,12 @@ def test_loading_a_network_executes_what_it_names_in_a_run_alone(
     (tmp_path / "plugins/stem.py").unlink()
     nas.load(network)
     assert not marker.exists()
+
+
+def test_arrays_that_a_run_keeps_are_found_where_it_lies_now(tmp_path: Path) -> None:
+    config = Config(data=str(tmp_path / "before/data.npz"))
+    run = begun(tmp_path / "moved", config)
+    assert with_kept_files(run, config).data == config.data
+    (run / "data.npz").touch()
+    assert with_kept_files(run, config).data == str(run / "data.npz")
+    assert with_inherited({"supernet": str(run)})["data"] == str(run / "data.npz")

@@ -228,7 +228,7 @@ def test_without_the_package_one_message_names_it_and_nothing_is_made(
 
 def test_without_the_flag_tensorboard_is_never_imported() -> None:
     code = (
-        "import nas, nas.search, nas.run.tensorboard, reports, sys\n"
+        "import nas, nas.search_flow, nas.run.tensorboard, reports, sys\n"
         "from nas.cli.console import make_reporter\n"
         "make_reporter(False).close()\n"
         "sys.exit('tensorboard' in sys.modules)"

@@ -1,6 +1,7 @@
-"""Progress on a terminal (bars with rate and ETA) or in a pipe (plain lines)."""
+"""Progress on a terminal or in a notebook (bars with rate and ETA), or in a pipe (plain lines)."""
 
 import time
+from importlib.util import find_spec
 from typing import final
 
 from rich.console import Console
@@ -20,6 +21,12 @@ from rich.text import Text
 from nas.system.text import printable
 
 LINE_EVERY_S = 5.0
+
+
+def display(console: Console) -> "Bars | Lines":
+    """Bars where they can be drawn, in notebooks with ipywidgets; else lines."""
+    is_notebook = console.is_jupyter and find_spec("ipywidgets") is not None
+    return Bars(console) if console.is_terminal or is_notebook else Lines(console)
 
 
 class _Rate(ProgressColumn):
