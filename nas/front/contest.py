@@ -3,27 +3,20 @@
 Membership is decided on the `search` split and measured latency; `test` is only printed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from scipy.stats import binom, norm
-
 from nas.finalists.entry import Entry, inherited
 from nas.front.folders import DEPLOYED, without_folder
+from nas.front.guessing import guesses
 from nas.front.measure import Exporter
 from nas.problem.pareto import ParetoFront
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing, is_tie, timed_together
-from search_spaces import CandidateError, Metric, task_in
-
-LUCK = 1e-3
-"""A network that guesses is taken for one that has learnt this often."""
-
-LEAST_DEVIATION = 1e-9
-"""Of a metric that is the same for all images."""
+from search_spaces import CandidateError
 
 MAX_ROUNDS = 4
 """How often finalists over a measured limit are replaced by the next candidates."""
@@ -143,28 +136,6 @@ def _admit(
     found.trials.append(measured)
     found.keys[number] = key
     found.timings[key] = Timing.from_json(card["files"][DEPLOYED]["latency"])
-
-
-def guesses(card: Mapping[str, Any]) -> str:
-    """Why a network is no result, if its answers on the search split may be guesses; else ""."""
-    found, num_classes = card["files"][DEPLOYED]["accuracy"]["search"], len(card["classes"])
-    shown = task_in(card).shown
-    _, guessing = task_in(card).guessing(num_classes)
-    if luck(found, shown, guessing) < LUCK:
-        return ""
-    if shown.is_share:
-        fact = f"{found['correct']} of {found['total']} right"
-    else:
-        fact = f"{shown.title} {shown.text(found[shown.name])}"
-    return f"no better than guessing: {fact}, {num_classes} classes"
-
-
-def luck(found: Mapping[str, Any], shown: Metric, guessing: float) -> float:
-    """How probable it is that guessing is as good as this record of a split; one-sided."""
-    if shown.is_share:
-        return float(binom.sf(found["correct"] - 1, found["total"], guessing))
-    gain = shown.signed(guessing) - shown.signed(found[shown.name])
-    return float(norm.sf(gain * found["total"] ** 0.5 / (found["deviation"] or LEAST_DEVIATION)))
 
 
 def over_limit(problem: Problem, trial: Trial) -> str | None:

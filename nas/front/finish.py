@@ -17,6 +17,7 @@ from nas.front.card import read_card
 from nas.front.contest import Contest, choose_front
 from nas.front.continuing import of_plan, rejoined
 from nas.front.folders import CARD, FRONT, settle
+from nas.front.guessing import remedy
 from nas.front.measure import Exporter
 from nas.front.references import references
 from nas.prepare.reopen import Trained
@@ -70,7 +71,8 @@ def finish(
     front = choose_front(exporter, contest, _counted(reporter, 2 * num_networks + 1))
     if not front["members"]:
         reasons = "; ".join(dict.fromkeys(row["reason"] for row in front["replaced"]))
-        reporter.note(f"the front is empty: {reasons:.300}. Raise --time, or the budget")
+        what_helps = remedy(front, trained.data, trained.train_plan)
+        reporter.note(f"the front is empty: {reasons:.300}. {what_helps}")
     settle(run, front["members"])
     write_json(run.path / "front.json", front | of_plan(run))
     cards = [read_card(run.path / FRONT / key / CARD) for key in front["members"]]
