@@ -14,7 +14,7 @@ from reports.documents import (
     table_at,
 )
 from reports.records import FinetuneFacts, Latency, Member, ModelFile, Parity, SplitQuality
-from search_spaces import AbstractTask, UserError
+from search_spaces import AbstractTask, Confusion, UserError, labels_in
 
 
 def read_member(
@@ -116,6 +116,8 @@ def _quality(row: Json, task: AbstractTask) -> SplitQuality:
         correct=as_whole(row.get("correct")),
         deviation=as_number(row.get("deviation")),
         total=as_whole(row.get("total")),
+        labels=labels_in(row),
+        confusion=Confusion.of_record(row),
     )
 
 

@@ -69,8 +69,9 @@ def compare(folders: Sequence[Path]) -> Comparison:
         _refuse_differences(names[0], first, name, identity(run))
     latencies = [value for run in runs for value in _latencies(run)]
     losses = [m.deployed.search.loss or 0.0 for run in runs for m in run.front]
-    num_classes, task = len(runs[0].front[0].classes), runs[0].task
-    worst = hypervolumes.guessing(task, num_classes) if num_classes else max(losses) or 1.0
+    task = runs[0].task
+    guessed = hypervolumes.guessing(task, [member for run in runs for member in run.front])
+    worst = max(losses) or 1.0 if guessed is None else guessed
     return Comparison(
         names=names,
         runs=runs,

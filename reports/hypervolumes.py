@@ -43,9 +43,17 @@ class Growth:
     with_size: tuple[tuple[int, float], ...]
 
 
-def guessing(task: AbstractTask, num_classes: int) -> float:
-    """The loss of a network that has learnt nothing."""
-    return task.guessing(max(num_classes, 2))[0]
+def guessing(task: AbstractTask, members: Sequence[Member]) -> float | None:
+    """The loss of one answer for all images of the search split; None if classes are not known.
+
+    Classes are taken to be equally frequent where no card counts their images, or one has all.
+    """
+    num_classes = next((len(m.classes) for m in members if m.classes), 0)
+    if not num_classes:
+        return None
+    labels = next((m.deployed.search.labels for m in members if m.deployed.search.labels), ())
+    equal = (1,) * max(num_classes, 2)
+    return task.guessing(labels or equal)[0] or task.guessing(equal)[0]
 
 
 def growth(run: RunTables) -> Growth | None:
@@ -60,8 +68,8 @@ def growth(run: RunTables) -> Growth | None:
     losses_NM = np.array([_losses(trial) for trial in known])
     highest = losses_NM.max(axis=0).tolist()
     limits = [limit.max for limit in run.limits if limit.metric == "latency_ms" and limit.max]
-    classes = next((len(member.classes) for member in run.members if member.classes), 0)
-    point = (guessing(run.task, classes) if classes else highest[0], min([*limits, highest[1]]))
+    guessed = guessing(run.task, run.members)
+    point = (highest[0] if guessed is None else guessed, min([*limits, highest[1]]))
     if min(point) <= 0:
         return None
     numbers = [trial.number for trial in known]

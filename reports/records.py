@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.intervals import normal, wilson
-from search_spaces import DEFAULT_TASK, AbstractTask, Option, is_quantized, task_of
+from search_spaces import DEFAULT_TASK, AbstractTask, Confusion, Option, is_quantized, task_of
 
 Interval = tuple[float, float]
 DEPLOYED = "model.onnx"
@@ -26,6 +26,8 @@ class SplitQuality:
     correct: int | None = None  # where the metric is a share
     deviation: float | None = None  # over images, where it is none
     total: int | None = None
+    labels: tuple[int, ...] = ()  # images of each class
+    confusion: Confusion | None = None  # where answers are classes
 
     @property
     def interval(self) -> Interval | None:

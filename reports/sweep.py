@@ -269,11 +269,12 @@ def _reference(runs: Sequence[SweepRun]) -> Reference | None:
     """The loss of guessing, and the slowest network of any front."""
     members = [member for run in runs for member in run.front]
     times = [member.deployed.latency.median_ms for member in members]
-    num_classes, task = len(members[0].classes), members[0].task
-    if not num_classes:
+    task = members[0].task
+    guessed = hypervolumes.guessing(task, members)
+    if guessed is None:
         return None
     return Reference(
-        loss=hypervolumes.guessing(task, num_classes),
+        loss=guessed,
         latency_ms=max(time for time in times if time is not None),
         task=task,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import summary, text
+from reports import confusions, summary, text
 from reports.load import load_run
 from reports.records import Member, RunTables
 
@@ -229,10 +229,20 @@ def markdown(run: RunTables) -> str:
         "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",
         f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
         "latency only; `test` decides nothing. fp32: the same pruned network before quantization.",
+        *_classes(run),
         "## What was run",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _classes(run: RunTables) -> list[str]:
+    """What networks of the front take for what, where their cards say it."""
+    known = confusions.known(run.front)
+    if not known:
+        return []
+    lines = "\n".join(f"- {_plain(confusions.line(*pair))}" for pair in known)
+    return ["## Classes", _plain(confusions.majority(*known[0])), lines]
 
 
 def _table_line(row: Sequence[str]) -> str:

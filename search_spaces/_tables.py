@@ -207,7 +207,7 @@ class Additive:
             function(s) if s is not None else dict.fromkeys(metrics, 0.0) for s in tables.signatures
         ]
         self._values = np.array([[row[m] for m in metrics] for row in rows], dtype=float)
-        self._own: dict[tuple[str, str, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._own: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def of(self, metric: str, encodings_NC: np.ndarray) -> np.ndarray:
         """The metric of every encoding, shape (N,). Canonical form does not matter."""
@@ -222,25 +222,41 @@ class Additive:
             metric: One of `metrics`.
             fixed: Option indices that are given, by index of the choice.
         """
-        return self._extreme(metric, 1, fixed or {})
+        return self._least(self._column(metric), fixed or {}, name=metric)
 
     def maximum(
         self, metric: str, fixed: Mapping[int, int] | None = None
     ) -> tuple[float, tuple[int, ...]]:
         """The largest value over the whole space, exactly, and an encoding that has it."""
-        value, encoding = self._extreme(metric, -1, fixed or {})
+        value, encoding = self._least(-self._column(metric), fixed or {}, name=f"-{metric}")
         return -value, encoding
+
+    def minimum_of(self, weights: Mapping[str, float]) -> tuple[float, tuple[int, ...]]:
+        """The smallest sum of weighted metrics over the whole space, and an encoding that has it.
+
+        Args:
+            weights: By name of the metric.
+        """
+        parts = [weight * self._column(metric) for metric, weight in weights.items()]
+        return self._least(np.sum(parts, axis=0), {})
 
     def _column(self, metric: str) -> np.ndarray:
         return self._values[:, self.metrics.index(metric)]
 
-    def _extreme(
-        self, metric: str, sign: int, fixed: Mapping[int, int]
+    def _least(
+        self, values_S: np.ndarray, fixed: Mapping[int, int], *, name: str = ""
     ) -> tuple[float, tuple[int, ...]]:
+        """The smallest sum of values over slots, and an encoding that has it.
+
+        Args:
+            values_S: By number of a signature.
+            fixed: Option indices that are given, by index of the choice.
+            name: Of values that are asked for again and again; "" for others.
+        """
         slots = self._tables.slots
         num_choices = 1 + max(column for slot in slots for column in slot.columns)
         of_slots = {column for slot in slots for column in slot.own}
-        chosen = [self._best_own(slot, metric, sign, fixed) for slot in slots]
+        chosen = [self._best_own(slot, values_S, fixed, name) for slot in slots]
         factors: list[Factor] = [
             (slot.shared, least) for slot, (least, _) in zip(slots, chosen, strict=True)
         ]
@@ -264,7 +280,7 @@ class Additive:
         return float(sum(float(table) for _, table in factors)), tuple(encoding)
 
     def _best_own(
-        self, slot: SlotTable, metric: str, sign: int, fixed: Mapping[int, int]
+        self, slot: SlotTable, values_S: np.ndarray, fixed: Mapping[int, int], name: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """By shared options the least value that own options reach, and the place where they do.
 
@@ -272,15 +288,15 @@ class Additive:
 
         Args:
             slot: Whose.
-            metric: One of `metrics`.
-            sign: -1 for the largest value.
+            values_S: By number of a signature.
             fixed: Options that are given; one that an operator does not read restricts nothing.
+            name: Of values whose answer is kept; "" for others.
         """
         given = {place: fixed[c] for place, c in enumerate(slot.own) if c in fixed}
-        key = (slot.name, metric, sign)
+        key = (slot.name, name)
         if not given and key in self._own:
             return self._own[key]
-        values_K = sign * self._column(metric)[slot.ids]
+        values_K = values_S[slot.ids]
         leasts, places = [], []
         for operator, rows in enumerate(slot.rows()):
             values = values_K[rows]
@@ -297,7 +313,7 @@ class Additive:
             np.take_along_axis(np.stack(parts), operator_S, axis=0)[0].reshape(slot.shared_shape)
             for parts in (leasts, places)
         )
-        if not given:
+        if name and not given:
             self._own[key] = found[0], found[1]
         return found[0], found[1]
 

@@ -1,6 +1,6 @@
 """What a training method works with: one batch, members of the supernet on images, gradients.
 
-Shapes: B batch, C channels, H W space, K outputs.
+Shapes: B batch, C channels, H W space, K outputs; of weights, K classes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,6 +40,7 @@ class Context:
         state: What the method's `fold` made of earlier steps; read only.
         report: To be filled by the step: arrays or numbers for `fold`.
         task: What is learnt of the images.
+        weights_K: Of classes in the loss on labels; None for 1 each.
     """
 
     supernet: Supernet
@@ -52,6 +53,7 @@ class Context:
     state: State
     report: dict[str, Any] = field(default_factory=dict)
     task: str = DEFAULT_TASK
+    weights_K: Tensor | None = None
 
     def logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
         """What a member answers, (B, K)."""
@@ -64,12 +66,16 @@ class Context:
             return self.supernet.features(images_BCHW, self.supernet.space.slots(encoding))
 
     def label_loss(self, logits_BK: Tensor, labels_B: Tensor) -> Tensor:
-        """Of the task, a scalar."""
-        smoothing = self.plan.label_smoothing
-        return losses_of(self.task).label_loss(logits_BK, labels_B, smoothing=smoothing)
+        """Of the task, a scalar; classes are weighted as the plan says."""
+        return losses_of(self.task).label_loss(
+            logits_BK,
+            labels_B,
+            smoothing=self.plan.label_smoothing,
+            weights_B=None if self.weights_K is None else self.weights_K[labels_B],
+        )
 
     def distillation_loss(self, logits_BK: Tensor, teacher_BK: Tensor) -> Tensor:
-        """Of the task, towards a teacher's logits; a scalar."""
+        """Of the task, towards a teacher's logits; a scalar. All images count alike."""
         return losses_of(self.task).distillation_loss(logits_BK, teacher_BK)
 
     @cached_property

@@ -1,11 +1,12 @@
 """Training images: which ones a step sees, and how they are varied.
 
 A batch is a pure function of (step, seed), so a resumed training sees what an uninterrupted one
-sees. Shapes: B batch, N images, C channels, H W space.
+sees. Shapes: B batch, N images, C channels, H W space,
+K classes.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -36,6 +37,15 @@ class Images:
     can_flip: bool
     crop_padding: int
     task: str = DEFAULT_TASK
+
+    @cached_property
+    def balancing_K(self) -> Tensor:
+        """A weight for each class that makes all of them count alike: inversely proportional to its
+        images, and 1 on average over images.
+        """
+        counts_K = torch.bincount(self.labels_N)
+        num_present = int((counts_K > 0).sum())
+        return len(self.labels_N) / (num_present * counts_K.clamp(min=1)).float()
 
     def batch(
         self, step: int, batch_size: int, seed: int, *, is_shift_halved: bool = False

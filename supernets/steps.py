@@ -18,7 +18,7 @@ from supernets.methods._base import AbstractMethod
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
 from supernets.team import AbstractBatches, Losses, State
-from supernets.train import TrainPlan
+from supernets.train import BALANCED, TrainPlan
 
 MANY_PASSES, SHARED_BY = 20, 4
 """Passes over the images, as one network sees them, from which on these must be shifted as far as
@@ -31,7 +31,7 @@ class SupernetBatches(AbstractBatches):
     """What a training method does with a supernet.
 
     Attributes:
-        plan: Precision, memory format, smoothing, seed.
+        plan: Precision, memory format, smoothing, weights of classes, seed.
         method: Trains members on a batch.
         share_done: Of the training, before any batch; None for what the batch's number says.
     """
@@ -63,6 +63,7 @@ class SupernetBatches(AbstractBatches):
             rng=np.random.default_rng([plan.seed, 3, turn]),
             state={name: _read_only(array) for name, array in state.items()},
             task=images.task,
+            weights_K=_class_weights(images, plan),
         )
         losses = self.method.step(context)
         # Copied, as if it had come from another process.
@@ -79,7 +80,7 @@ class AloneBatches(AbstractBatches):
     """One network on the labels, and on a teacher's answers if there is one.
 
     Attributes:
-        plan: Precision, memory format, smoothing.
+        plan: Precision, memory format, smoothing, weights of classes.
         teacher: From normalised images to logits, without gradients; None for labels only.
         teacher_share: Of the loss; the rest is the labels'.
     """
@@ -97,7 +98,13 @@ class AloneBatches(AbstractBatches):
         with autocast(plan.precision):
             logits_BK = network(images_BCHW)
         losses = losses_of(images.task)
-        loss = losses.label_loss(logits_BK, labels_B, smoothing=plan.label_smoothing)
+        weights_K = _class_weights(images, plan)
+        loss = losses.label_loss(
+            logits_BK,
+            labels_B,
+            smoothing=plan.label_smoothing,
+            weights_B=None if weights_K is None else weights_K[labels_B],
+        )
         if self.teacher is not None:
             with torch.no_grad(), autocast(plan.precision):
                 teacher_BK = self.teacher(images_BCHW)
@@ -105,6 +112,10 @@ class AloneBatches(AbstractBatches):
             loss = torch.lerp(loss, distilled, self.teacher_share)
         loss.backward()
         return [("network", float(loss.detach()))], {}
+
+
+def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
+    return images.balancing_K if plan.class_weights == BALANCED else None
 
 
 def _batch(

@@ -29,6 +29,9 @@ CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
 """At most this share of the time goes into writing checkpoints."""
 
+UNWEIGHTED, BALANCED = "none", "balanced"
+"""How classes count in the loss on labels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainPlan:
@@ -44,6 +47,9 @@ class TrainPlan:
         warmup: Share of steps in the warm-up.
         weight_decay: Of matrices and kernels only.
         label_smoothing: Of the loss on labels.
+        class_weights: Of the loss on labels: "none", or "balanced" for classes that count alike,
+            however many images they have. What a teacher teaches is not weighted: it has learnt
+            from weighted labels itself.
         clip_norm: Largest norm of a step's gradient.
         ema_decay: Of the averaged weights that training returns.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
@@ -62,6 +68,7 @@ class TrainPlan:
     warmup: float = 0.05
     weight_decay: float = 0.04
     label_smoothing: float = 0.1
+    class_weights: str = UNWEIGHTED
     clip_norm: float = 1.0
     ema_decay: float = 0.99
     rank_at: float = 0.4

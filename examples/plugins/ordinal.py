@@ -4,10 +4,12 @@ Output k says whether the label is above k. Source: Cheng, Wang, Pollastri, A Ne
 Approach to Ordinal Regression (2008). Shapes: B batch, N images, K = classes - 1 outputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, final
 
 import numpy as np
+from scipy.special import xlogy
 from torch import Tensor, arange
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -35,17 +37,29 @@ class Ordinal(AbstractTask):
     def answers(self, outputs_NK: np.ndarray) -> np.ndarray:
         return (outputs_NK > 0).sum(axis=1)
 
-    def guessing(self, num_classes: int) -> tuple[float, float]:
-        return np.log(2), np.abs(np.arange(num_classes) - (num_classes - 1) / 2).mean()
+    def guessing(self, labels: Sequence[int]) -> tuple[float, float]:
+        shares = np.array(labels) / sum(labels)
+        above_K = np.clip(1 - shares.cumsum()[:-1], 0, 1)
+        losses_K = -xlogy(above_K, above_K) - xlogy(1 - above_K, 1 - above_K)
+        answer = (above_K > 0.5).sum()
+        return losses_K.mean(), (shares * np.abs(np.arange(len(shares)) - answer)).sum()
 
 
 @final
 @LOSSES.register
 class Thresholds(AbstractLosses):
-    def label_loss(self, outputs_BK: Tensor, labels_B: Tensor, *, smoothing: float) -> Tensor:
+    def label_loss(
+        self,
+        outputs_BK: Tensor,
+        labels_B: Tensor,
+        *,
+        smoothing: float,
+        weights_B: Tensor | None = None,
+    ) -> Tensor:
         above_BK = (labels_B[:, None] > arange(outputs_BK.shape[1])).float()
         soft_BK = (1 - smoothing) * above_BK + smoothing / 2
-        return binary_cross_entropy_with_logits(outputs_BK.float(), soft_BK)
+        weights_B1 = None if weights_B is None else weights_B[:, None]
+        return binary_cross_entropy_with_logits(outputs_BK.float(), soft_BK, weights_B1)
 
     def distillation_loss(self, outputs_BK: Tensor, teacher_BK: Tensor) -> Tensor:
         return binary_cross_entropy_with_logits(outputs_BK.float(), teacher_BK.float().sigmoid())

@@ -163,6 +163,12 @@ class DataSet:
         return len(self.classes)
 
     @property
+    def guessing(self) -> tuple[float, float]:
+        """Both metrics of the best outputs that are the same for all images of search."""
+        counts_K = np.bincount(self.search.labels_N, minlength=self.num_classes)
+        return task_of(self.task).guessing(counts_K.tolist())
+
+    @property
     def num_outputs(self) -> int:
         """Of the networks that learn it."""
         return task_of(self.task).num_outputs(self.num_classes)

@@ -11,10 +11,10 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from scipy.stats import binom, norm
-
+from nas.data import DataSet
 from nas.finalists.entry import TWIN, Entry, inherited
 from nas.front.folders import DEPLOYED, without_folder
+from nas.front.guessing import guesses, remedy
 from nas.front.measure import Exporter
 from nas.front.twins import twin_card, twin_of
 from nas.problem.budget import format_value, nearest_budget
@@ -22,13 +22,7 @@ from nas.problem.pareto import ParetoFront
 from nas.problem.problem import Limit, Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing, is_tie, timed_together
-from search_spaces import CandidateError, Metric, task_in
-
-LUCK = 1e-3
-"""A network that guesses is taken for one that has learnt this often."""
-
-LEAST_DEVIATION = 1e-9
-"""Of a metric that is the same for all images."""
+from search_spaces import CandidateError
 
 MAX_ROUNDS = 4
 """How often finalists over a measured limit are replaced by the next candidates."""
@@ -109,7 +103,7 @@ def choose_front(
         ],
         "knee": found.keys[knee.number] if knee else None,
         "references": found.references,
-        **({} if keys else {"failure": why_empty(exporter.problem, found)}),
+        **({} if keys else {"failure": why_empty(exporter.problem, found, exporter.data)}),
     }
 
 
@@ -188,16 +182,22 @@ def _admit_twins(exporter: Exporter, found: Measured) -> None:
             _admit(exporter, found, twin, own)
 
 
-def why_empty(problem: Problem, found: Measured) -> str:
-    """What was measured where no network is on the front, and budgets that would change that."""
+def why_empty(problem: Problem, found: Measured, data: DataSet) -> str:
+    """What was measured where no network is on the front, and what would change that.
+
+    Args:
+        problem: The limits.
+        found: What was measured.
+        data: Learnt from.
+    """
     total, able = len(found.judged), found.able
     text = f"no network is on the front, of {total} that were measured"
     facts = [fact for limit in problem.limits if (fact := _attainable(problem, limit, able))]
     if facts:
         return f"{text}. {' '.join(facts)}"
-    reasons = "; ".join(dict.fromkeys(row["reason"] for row in found.replaced))
-    why = f": {reasons:.300}" if reasons else ""
-    return f"{text}{why}. Raise --time, or the budget."
+    reasons = list(dict.fromkeys(row["reason"] for row in found.replaced))
+    why = f": {'; '.join(reasons):.300}" if reasons else ""
+    return f"{text}{why}. {remedy(reasons, data)}."
 
 
 def _attainable(problem: Problem, limit: Limit, able: Sequence[Trial]) -> str:
@@ -216,28 +216,6 @@ def _attainable(problem: Problem, limit: Limit, able: Sequence[Trial]) -> str:
         f"Budget '{asked}': the smallest {limit.metric}{within} is "
         f"{format_value(limit.metric, least)}. Use '{nearest}' or more."
     )
-
-
-def guesses(card: Card) -> str:
-    """Why a network is no result, if its answers on the search split may be guesses; else ""."""
-    found, num_classes = card["files"][DEPLOYED]["accuracy"]["search"], len(card["classes"])
-    shown = task_in(card).shown
-    _, guessing = task_in(card).guessing(num_classes)
-    if luck(found, shown, guessing) < LUCK:
-        return ""
-    if shown.is_share:
-        fact = f"{found['correct']} of {found['total']} right"
-    else:
-        fact = f"{shown.title} {shown.text(found[shown.name])}"
-    return f"no better than guessing: {fact}, {num_classes} classes"
-
-
-def luck(found: Mapping[str, Any], shown: Metric, guessing: float) -> float:
-    """How probable it is that guessing is as good as this record of a split; one-sided."""
-    if shown.is_share:
-        return float(binom.sf(found["correct"] - 1, found["total"], guessing))
-    gain = shown.signed(guessing) - shown.signed(found[shown.name])
-    return float(norm.sf(gain * found["total"] ** 0.5 / (found["deviation"] or LEAST_DEVIATION)))
 
 
 def over_limit(problem: Problem, trial: Trial) -> str | None:

@@ -78,6 +78,7 @@ class CardMaker:
             if isinstance(timing, CandidateError):
                 raise timing
             answered = {n: facts.pop("answers") for n, facts in verified[file]["accuracy"].items()}
+            self._add_counts(verified[file]["accuracy"], answered)
             files[file] = {
                 **verified[file],
                 "precision": precision,
@@ -109,6 +110,17 @@ class CardMaker:
             params=int(space.costs.of("params", row)[0]),
             files=files,
         )
+
+    def _add_counts(
+        self, records: Mapping[str, dict[str, Any]], answered: Mapping[str, Sequence[int]]
+    ) -> None:
+        """What a file answered to images of each class, into the records of splits."""
+        data = self.data
+        for split, answers in answered.items():
+            labels_N = getattr(data, split).labels_N
+            records[split] |= task_of(data.task).counts(
+                labels_N, np.array(answers), data.num_classes
+            )
 
     def _predicted(self, candidate: Candidate, *, is_deployed: bool) -> float | None:
         if "latency_ms" not in self.problem.model.metrics:

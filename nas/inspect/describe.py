@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nas.problem.budget import binding, format_value, parse_budget, refuse_impossible, resolve
+from nas.problem.joint import refuse_jointly_impossible
 from search_spaces import SearchSpace
 
 SAMPLES = 20_000
@@ -80,6 +81,7 @@ def describe(arch: SearchSpace, space: SearchSpace, budgets: tuple[str, ...]) ->
     assert space.network is not None
     limits = resolve([parse_budget(text) for text in budgets], costs)
     refuse_impossible(limits, costs)
+    refuse_jointly_impossible(limits, costs)
     sample = space.sample(np.random.default_rng(0), SAMPLES)
     within = np.ones(len(sample), bool)
     sentences = []
@@ -92,6 +94,8 @@ def describe(arch: SearchSpace, space: SearchSpace, budgets: tuple[str, ...]) ->
         within &= fits
         verb = "binds" if found.binds else "does not bind"
         sentences.append(f"budget {limit.text} {verb}: {fits.mean():.2%} of candidates are within")
+    if sum(limit.metric in costs.metrics for limit in limits) > 1:
+        sentences.append(f"all together: {within.mean():.2%} of candidates are within")
     ranges = tuple(
         CostRange(
             metric,

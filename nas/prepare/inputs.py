@@ -15,6 +15,7 @@ from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
 from nas.prepare.settings import check_settings
 from nas.problem.budget import nearest_budget, parse_budget, refuse_impossible, resolve
+from nas.problem.joint import refuse_jointly_impossible
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config, differences
 from nas.run.directory import WEIGHTS, Run
@@ -67,6 +68,7 @@ def prepare(
         assert space.costs is not None
         limits = resolve(budgets, space.costs)
         refuse_impossible(limits, space.costs)
+        refuse_jointly_impossible(limits, space.costs)
         return space, limits
 
     data = read_data(config, reporter, accept=possible)

@@ -38,7 +38,7 @@ from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
-from supernets.train import TrainPlan
+from supernets.train import UNWEIGHTED, TrainPlan
 
 PILOT = "pilot"
 
@@ -110,7 +110,7 @@ class Pilots:
         return task_of(self.data.task)
 
     def _learnt(self, row: dict[str, Any]) -> float:
-        guessing, _ = self._task.guessing(self.data.num_classes)
+        guessing, _ = self.data.guessing
         return guessing - float(row[self._task.loss.name])
 
     def _round(
@@ -139,7 +139,9 @@ class Pilots:
 
     def _for_seconds(self, seconds: float) -> "_ForSeconds":
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
-        plan = alone_plan(TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings}), steps=1)
+        plan = TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings})
+        # Judged against guessing, which weighs no class more than it has images.
+        plan = alone_plan(plan, steps=1, class_weights=UNWEIGHTED)
         return _ForSeconds(
             tuple(replace(plan, precision=name) for name in precisions_of(self.config, plan)),
             seconds,
@@ -156,7 +158,7 @@ class Pilots:
         plan, task = read_json(folder / PLAN), self._task
         known = {"operator": name, "precision": plan["precision"], "images": 0}
         if not (folder / NETWORK).exists():  # it diverged
-            loss, shown = task.guessing(self.data.num_classes)
+            loss, shown = self.data.guessing
             return known | {task.loss.name: loss, task.shown.name: shown}
         network.load_state_dict(read_tensors(folder / NETWORK)[0])
         images_seen = {"images": plan["steps"] * plan["batch_size"]}

@@ -49,7 +49,9 @@ MIN_STEPS = 20
 FEW_STEPS = 150
 """With fewer training steps networks are poor."""
 
-KEPT_OF_DONOR = ("batch_size", "learning_rate", "criterion", "precision", "channels_last")
+KEPT_OF_DONOR = (
+    *("batch_size", "learning_rate", "class_weights", "criterion", "precision", "channels_last"),
+)
 FULL_PROFILE_S = 600.0
 """A search of this time or more times a full profile."""
 FINALISTS_SHARE = 0.2

@@ -18,7 +18,7 @@ from search_spaces import UserError, did_you_mean
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import GIVEN, METHODS
 from supernets.optimizers._base import OPTIMIZERS
-from supernets.train import TrainPlan
+from supernets.train import BALANCED, UNWEIGHTED, TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (1, 1e9),
@@ -42,7 +42,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Lowest and highest value; a plug-in checks its own."""
 
-WORDS = {"precision": ("fp32", "bf16")}
+WORDS = {"precision": ("fp32", "bf16"), "class_weights": (UNWEIGHTED, BALANCED)}
 BY_NAME = {kind.__name__: kind for kind in TYPE_NAMES}
 FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address"}
 """Fields of the same dataclasses that have a flag of their own and are no settings."""

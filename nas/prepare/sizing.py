@@ -148,7 +148,7 @@ class _Decision:
             "operators": list(sizes.operators),
             "max_macs": None if max_macs >= largest else max_macs,
             "widths": sizes.widths,
-            "expected": expected_metric(ranked[0], seen / count, self._task, self.data.num_classes),
+            "expected": expected_metric(ranked[0], seen / count, self._task, self.data.guessing),
             "is_less": max_macs < largest or count < len(offered),
         }
 
@@ -179,7 +179,7 @@ class _Decision:
             train_s: Seconds of the supernet's training.
             images: That it would see with the best operator alone.
         """
-        operators = chosen_operators(ranked, images, self._task, self.data.num_classes)
+        operators = chosen_operators(ranked, images, self._task, self.data.guessing)
         while True:
             sizes = self._capped(Sizes(operators=tuple(operators), max_macs=max_macs))
             if len(operators) == 1:
@@ -254,7 +254,10 @@ def wanted_images(macs: float) -> float:
 
 
 def chosen_operators(
-    ranked: Sequence[Mapping[str, Any]], images: float, task: AbstractTask, num_classes: int
+    ranked: Sequence[Mapping[str, Any]],
+    images: float,
+    task: AbstractTask,
+    guessing: tuple[float, float],
 ) -> list[str]:
     """Operators that take part: those near the best of the pilots, if the images are enough.
 
@@ -264,13 +267,12 @@ def chosen_operators(
     Args:
         ranked: Pilots, the best first.
         images: That the supernet will see.
-        task: Says what guessing gives.
-        num_classes: Of the data.
+        task: Names the loss.
+        guessing: Both metrics of it.
     """
     loss = task.loss.name
     best = float(ranked[0][loss])
-    guessing, _ = task.guessing(num_classes)
-    most = max(best, min(NEAR * best, guessing - NEARLY * (guessing - best)))
+    most = max(best, min(NEAR * best, guessing[0] - NEARLY * (guessing[0] - best)))
     near = [row for row in ranked if float(row[loss]) <= most]
     return [str(row["operator"]) for row in near[: max(1, int(images / IMAGES_PER_OPERATOR))]]
 
@@ -296,7 +298,7 @@ def smallest_of(space: SearchSpace, operator: str) -> Candidate:
 
 
 def expected_metric(
-    pilot: Mapping[str, Any], images: float, task: AbstractTask, num_classes: int
+    pilot: Mapping[str, Any], images: float, task: AbstractTask, guessing: tuple[float, float]
 ) -> float | None:
     """What is shown of the best member with shared weights, by the best pilot.
 
@@ -305,8 +307,8 @@ def expected_metric(
     Args:
         pilot: Images and metrics; those `before` if it was trained twice.
         images: That the supernet will see, per operator.
-        task: Says what guessing gives.
-        num_classes: Of the data.
+        task: Names the metrics.
+        guessing: Both metrics of it.
 
     Returns:
         None if the pilot is not three times as good as guessing.
@@ -314,18 +316,20 @@ def expected_metric(
     if not pilot["images"]:
         return None
     value, best = float(pilot[task.shown.name]), task.shown.best
-    _, guessing = task.guessing(num_classes)
-    better, worse = (value, guessing) if task.shown.goal == "maximize" else (guessing, value)
+    guessed = guessing[1]
+    better, worse = (value, guessed) if task.shown.goal == "maximize" else (guessed, value)
     if round(better, 9) < round(3 * worse, 9):
         return None
-    fall = (max(1.0, images / pilot["images"])) ** -learning_exponent(pilot, task, num_classes)
+    fall = (max(1.0, images / pilot["images"])) ** -learning_exponent(pilot, task, guessing)
     return round(best - (best - value) * fall, 4)
 
 
-def learning_exponent(pilot: Mapping[str, Any], task: AbstractTask, num_classes: int) -> float:
+def learning_exponent(
+    pilot: Mapping[str, Any], task: AbstractTask, guessing: tuple[float, float]
+) -> float:
     """With which power of the images a pilot's loss falls."""
     before, loss = pilot.get("before"), task.loss.name
-    if before is None or before[loss] > task.guessing(num_classes)[0] / 2:
+    if before is None or before[loss] > guessing[0] / 2:
         return LEARNING_EXPONENT
     if before["images"] >= pilot["images"]:
         return LEARNING_EXPONENT

@@ -18,6 +18,11 @@ from supernets.tasks._base import LOSSES, AbstractLosses, losses_of
 CLASSES, IMAGES = 5, 40
 STEPS, RATE = 60, 0.5
 SMOOTHING = 0.1
+FREQUENCIES = (16, 9, 7, 5, 3)
+"""Images of each class where some are rare."""
+
+NEAR = 0.05
+"""How far gradient descent may stay from what is best."""
 
 
 def check_it_is_declared_and_has_losses(name: str) -> None:
@@ -72,7 +77,7 @@ def check_its_loss_teaches_what_is_judged(name: str) -> None:
     """Gradient descent on its loss leads from guessing to good metrics, smoothed or not."""
     task, (outputs_NK, labels_N) = task_of(name), _drawn(name)
     labels = torch.from_numpy(labels_N)
-    guessing = task.guessing(CLASSES)
+    guessing = task.guessing(np.bincount(labels_N).tolist())
     for smoothing in (0.0, SMOOTHING):
 
         def loss(outputs: Tensor, smoothing: float = smoothing) -> Tensor:
@@ -84,6 +89,36 @@ def check_its_loss_teaches_what_is_judged(name: str) -> None:
             value = found[metric.name]
             is_better = metric.signed(value) < metric.signed(guessed)
             require(is_better, f"{metric.name} is {value:.4g} after training, {guessed:.4g} before")
+
+
+def check_guessing_is_the_best_single_answer(name: str) -> None:
+    """Its metrics are those that gradient descent finds for the same outputs for all images."""
+    task, labels_N = task_of(name), np.repeat(np.arange(CLASSES), FREQUENCIES)
+    labels, losses = torch.from_numpy(labels_N), losses_of(name)
+    outputs = torch.zeros(1, task.num_outputs(CLASSES))
+
+    def loss(outputs: Tensor) -> Tensor:
+        return losses.label_loss(outputs.expand(len(labels), -1), labels, smoothing=0.0)
+
+    fitted_NK = np.repeat(_fitted(outputs, loss), len(labels_N), axis=0)
+    found = task.metrics(fitted_NK, labels_N)
+    for metric, guessed in zip(
+        (task.loss, task.shown), task.guessing(list(FREQUENCIES)), strict=True
+    ):
+        value = found[metric.name]
+        is_near = abs(value - guessed) <= NEAR * guessed
+        require(is_near, f"{metric.name} of guessing is {guessed:.4g}, {value:.4g} was found")
+
+
+def check_weights_are_factors_of_losses(name: str) -> None:
+    """Images of weight 2 beside as many of weight 0 have the loss of the former alone."""
+    outputs_NK, labels_N = map(torch.from_numpy, _drawn(name))
+    weights_N = torch.tensor([2.0, 0.0]).repeat(IMAGES // 2)
+    losses = losses_of(name)
+    found = losses.label_loss(outputs_NK, labels_N, smoothing=SMOOTHING, weights_B=weights_N)
+    alone = losses.label_loss(outputs_NK[::2], labels_N[::2], smoothing=SMOOTHING)
+    same = torch.allclose(found, alone, rtol=1e-4)
+    require(same, f"the weighted loss is {found:.5g}, that of the images {alone:.5g}")
 
 
 def check_a_student_becomes_like_its_teacher(name: str) -> None:
@@ -115,6 +150,8 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_every_image_is_judged_by_itself,
     check_huge_outputs_are_judged,
     check_its_loss_teaches_what_is_judged,
+    check_guessing_is_the_best_single_answer,
+    check_weights_are_factors_of_losses,
     check_a_student_becomes_like_its_teacher,
     check_losses_of_half_precision_are_fp32,
 )

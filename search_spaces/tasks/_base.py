@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 
 from search_spaces._registry import Registry
+from search_spaces.tasks._confusion import Confusion, counts_of
 
 DEFAULT_TASK = "classification"
 """Of data sets and records that name none."""
@@ -93,6 +94,9 @@ class AbstractTask(ABC):
     shown: ClassVar[Metric]
     """What people are shown beside it."""
 
+    answers_are_classes: ClassVar[bool] = False
+    """Whether an answer is the number of a class, as a label is: what is confused is then kept."""
+
     @abstractmethod
     def num_outputs(self, num_classes: int) -> int:
         """Outputs of the head for data of so many classes."""
@@ -111,8 +115,12 @@ class AbstractTask(ABC):
         """What the outputs say, integers (N,): networks agree where these are equal."""
 
     @abstractmethod
-    def guessing(self, num_classes: int) -> tuple[float, float]:
-        """Both metrics of a network that has learnt nothing, on equally frequent classes."""
+    def guessing(self, labels: Sequence[int]) -> tuple[float, float]:
+        """Both metrics of the best outputs that are the same for all images.
+
+        Args:
+            labels: Images of each class; at least one image.
+        """
 
     @final
     def metrics(self, outputs_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float]:
@@ -136,6 +144,18 @@ class AbstractTask(ABC):
             correct = int(sum(shown))
             said = {"fraction": correct / total, "correct": correct}
         return {**said, "total": total, self.loss.name: sum(losses) / total}
+
+    @final
+    def counts(
+        self, labels_N: np.ndarray, answers_N: np.ndarray, num_classes: int
+    ) -> dict[str, Any]:
+        """What a card says of a split besides its metrics: images of each class, and what is taken
+        for what if answers are classes.
+        """
+        said: dict[str, Any] = {"labels": list(counts_of(labels_N, num_classes))}
+        if self.answers_are_classes:
+            said["confusion"] = Confusion.of(labels_N, answers_N, num_classes).to_json()
+        return said
 
     @final
     def metrics_of(self, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One of several classes: the largest output is the answer. Shapes: N images, K classes."""
 
-import math
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import numpy as np
@@ -15,6 +15,7 @@ class Classification(AbstractTask):
 
     loss: ClassVar[Metric] = Metric(name="log_loss", title="log-loss", unit="nats")
     shown: ClassVar[Metric] = Metric(name="accuracy", title="accuracy", goal="maximize", unit="%")
+    answers_are_classes: ClassVar[bool] = True
 
     def num_outputs(self, num_classes: int) -> int:
         """One per class."""
@@ -33,6 +34,8 @@ class Classification(AbstractTask):
         answers_N: np.ndarray = outputs_NK.argmax(axis=1)
         return answers_N
 
-    def guessing(self, num_classes: int) -> tuple[float, float]:
-        """All classes are called equally likely."""
-        return math.log(num_classes), 1 / num_classes
+    def guessing(self, labels: Sequence[int]) -> tuple[float, float]:
+        """Every class is as likely as it is frequent; the most frequent one is the answer."""
+        shares = np.array(labels) / sum(labels)
+        shares = shares[shares > 0]
+        return float(-(shares * np.log(shares)).sum()), float(shares.max())

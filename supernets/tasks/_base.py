@@ -12,13 +12,21 @@ class AbstractLosses(ABC):
     """What training minimises: scalars in fp32, with gradients. Plug-ins have no state."""
 
     @abstractmethod
-    def label_loss(self, outputs_BK: Tensor, labels_B: Tensor, *, smoothing: float) -> Tensor:
-        """Of outputs against labels.
+    def label_loss(
+        self,
+        outputs_BK: Tensor,
+        labels_B: Tensor,
+        *,
+        smoothing: float,
+        weights_B: Tensor | None = None,
+    ) -> Tensor:
+        """Of outputs against labels; the mean over images.
 
         Args:
             outputs_BK: As the network gives them, in any precision.
             labels_B: int64.
             smoothing: How much of every label is spread over all of them, in [0, 1).
+            weights_B: Factors of the images' losses; None for 1 each.
         """
 
     @abstractmethod

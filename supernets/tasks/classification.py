@@ -13,9 +13,24 @@ from supernets.tasks._base import LOSSES, AbstractLosses
 class CrossEntropy(AbstractLosses):
     """Cross entropy with labels, or with a teacher's softmax."""
 
-    def label_loss(self, outputs_BK: Tensor, labels_B: Tensor, *, smoothing: float) -> Tensor:
-        """With label smoothing."""
-        return F.cross_entropy(outputs_BK.float(), labels_B, label_smoothing=smoothing)
+    def label_loss(
+        self,
+        outputs_BK: Tensor,
+        labels_B: Tensor,
+        *,
+        smoothing: float,
+        weights_B: Tensor | None = None,
+    ) -> Tensor:
+        """With label smoothing.
+
+        NOTE: torch's `weight` would divide by the weights of the batch's own labels.
+        """
+        if weights_B is None:
+            return F.cross_entropy(outputs_BK.float(), labels_B, label_smoothing=smoothing)
+        losses_B = F.cross_entropy(
+            outputs_BK.float(), labels_B, label_smoothing=smoothing, reduction="none"
+        )
+        return (losses_B * weights_B).mean()
 
     def distillation_loss(self, outputs_BK: Tensor, teacher_BK: Tensor) -> Tensor:
         """Against the teacher's softmax at temperature 1.

@@ -135,7 +135,7 @@ def check_task(run: Path) -> None:
     assert {card["task"] for card in cards} == {"ordinal"}
     for card in cards:
         deployed = card["files"]["model.onnx"]
-        assert deployed["accuracy"]["search"].keys() == {*metrics, "deviation", "total"}
+        assert deployed["accuracy"]["search"].keys() == {*metrics, "deviation", "total", "labels"}
         assert 0 < deployed["accuracy"]["test"]["mean_error"] < 9
         assert "twin_of" in card or deployed["parity"]["same_answer"] > 0.9
     front = json.loads((run / "front.json").read_text())

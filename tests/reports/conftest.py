@@ -186,7 +186,7 @@ def make_run(
 ) -> Path:
     """Writes a whole run; `key` changes every key, `precision` forces one on every network.
 
-    `extras` adds what only some runs have: parity, a fine-tuned member, rank fidelity.
+    `extras` adds what only some runs have: parity, confusions, a fine-tuned member, rank fidelity.
     """
     draw = Draw(7)
     rows = []
@@ -230,11 +230,13 @@ def make_run(
 
 
 def add_extras(folder: Path, draw: Draw) -> None:
-    """Parity in every card, the fastest member trained further, and a measured rank fidelity."""
+    """Parity and confusions in every card, the fastest member trained further, and a measured rank fidelity."""
     front = json.loads((folder / "front.json").read_text())
     for path in sorted(folder.rglob("card.json")):
         document = json.loads(path.read_text())
         document["files"]["model.onnx"]["parity"] = {"same_answer": 0.9985, "images": 2000}
+        for record in document["files"]["model.onnx"]["accuracy"].values():
+            record |= confusion(record, len(document["classes"]))
         _write_json(path, document)
     source = front["members"][0]
     tuned = json.loads((folder / "front" / source / "card.json").read_text())
@@ -261,6 +263,22 @@ def add_extras(folder: Path, draw: Draw) -> None:
         for number in (12, 24, 36)
     ])  # fmt: skip
     _write_json(folder / "search_plan.json", {"schema": 1, "calibration_images": 256})
+
+
+def confusion(record: Json, num_classes: int) -> Json:
+    """The last classes are all wrong, and each is taken for the one before it."""
+    total, left = record["total"], record["total"] - record["correct"]
+    labels = [total // num_classes + (k < total % num_classes) for k in range(num_classes)]
+    wrong = [0] * num_classes
+    for k in reversed(range(num_classes)):
+        wrong[k] = min(labels[k], left)
+        left -= wrong[k]
+    right = [n - w for n, w in zip(labels, wrong, strict=True)]
+    answers = [right[k] + wrong[(k + 1) % num_classes] for k in range(num_classes)]
+    pairs = sorted(([k, (k - 1) % num_classes, n] for k, n in enumerate(wrong) if n),
+                   key=lambda pair: -pair[2])  # fmt: skip
+    kept = {"answers": answers, "right": right, "confused": pairs[:100]}
+    return {"labels": labels, "confusion": kept}
 
 
 def _references(

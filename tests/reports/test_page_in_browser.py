@@ -160,6 +160,30 @@ def test_within_another_page_the_front_is_drawn_and_links_stay_in_the_frame(
     assert frame.locator("#plot-front svg").count() == 1
 
 
+def test_what_is_confused_can_be_read_and_pointed_at(
+    new_run: NewRun, open_tab: Callable[..., Tab], tmp_path: Path
+) -> None:
+    names = ("ok", "defect", "a class of a long name", "dirt")
+    tab = open_tab(build_report(new_run(trials=30, front=3, extras=True, classes=names)))
+    for width, height in (PHONE, DESKTOP):
+        tab.page.set_viewport_size({"width": width, "height": height})
+        tab.page.wait_for_function(DRAWN)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate(OVERLAPPING.replace(".picture svg", ".matrix svg")) == 0
+        for scheme in ("light", "dark"):
+            tab.page.emulate_media(color_scheme=scheme)
+            assert tab.evaluate(HARD_TO_READ) == []
+            picture = tmp_path / f"classes-{scheme}-{width}.png"
+            tab.page.locator("section", has_text="Most often taken for").last.screenshot(
+                path=picture
+            )
+    pictures = tab.page.locator(".matrix svg[role=img]")
+    assert pictures.count() == 3 + 1
+    label = pictures.first.get_attribute("aria-label")
+    assert "balanced accuracy" in label
+    assert "taken for" in label
+
+
 def test_pointing_at_a_marker_shows_its_network_and_row(
     new_run: NewRun, open_tab: Callable[..., Tab]
 ) -> None:

@@ -31,6 +31,7 @@ from supernets.train import TrainPlan
         ({"images_per_score": 0}, "It must be at least 1"),
         ({"channels_last": 1}, "It must be true or false"),
         ({"precision": "fp8"}, "setting 'precision' is 'fp8'. Known: fp32, bf16"),
+        ({"class_weights": "some"}, "setting 'class_weights' is 'some'. Known: none, balanced"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'. Known: adamw, muon, sgd"),
         ({"criterion": "l3"}, "unknown criterion 'l3'. Known: bn-scale, l1, magnitude"),
         ({"shards": 0}, "setting 'shards' is 0. It must be at least 1"),

@@ -40,6 +40,8 @@ from tests.nas.prepare.test_sizes import DOCUMENT, SIZES
 from tests.search_spaces.test_tasks import Steps
 
 TASK = task_of("classification")
+OF_10, OF_100 = TASK.guessing([1] * 10), TASK.guessing([1] * 100)
+"""What guessing gives on equally frequent classes."""
 
 CONFIG = replace(TOY, budget=(), set={"batch_size": 8, "shards": 1, "precision": "fp32"})
 
@@ -212,8 +214,8 @@ def test_more_images_teach_more_operators_but_none_that_lags_behind() -> None:
         (2.5 * IMAGES_PER_OPERATOR, "ab"),
         (99 * IMAGES_PER_OPERATOR, "abc"),
     ):
-        assert chosen_operators(ranked, images, TASK, 100) == list(expected)
-    assert chosen_operators(ranked[-1:], 0, TASK, 100) == ["e"]
+        assert chosen_operators(ranked, images, TASK, OF_100) == list(expected)
+    assert chosen_operators(ranked[-1:], 0, TASK, OF_100) == ["e"]
 
 
 def test_close_to_guessing_only_what_learnt_nearly_as_much_is_taken() -> None:
@@ -223,7 +225,7 @@ def test_close_to_guessing_only_what_learnt_nearly_as_much_is_taken() -> None:
         losses = {"a": best, "b": best + 0.1 * abs(learnt), "c": best + 0.2 * abs(learnt)}
         assert losses["c"] < NEAR * best
         ranked = [{"operator": name, "log_loss": loss} for name, loss in losses.items()]
-        assert chosen_operators(ranked, 99 * IMAGES_PER_OPERATOR, TASK, 100) == list(expected)
+        assert chosen_operators(ranked, 99 * IMAGES_PER_OPERATOR, TASK, OF_100) == list(expected)
 
 
 def test_the_largest_size_still_sees_enough_images(
@@ -333,34 +335,39 @@ def test_the_smallest_network_of_an_operator_has_no_other_and_is_not_pruned(
 
 def test_more_images_promise_more_and_a_pilot_that_guesses_nothing() -> None:
     pilot = {"accuracy": 0.6, "images": 1000, "log_loss": 1.3}
-    assert expected_metric(pilot, 1000, TASK, 10) == 0.6
-    rising = [expected_metric(pilot, images, TASK, 10) for images in (500, 2000, 8000, 1e9)]
+    assert expected_metric(pilot, 1000, TASK, OF_10) == 0.6
+    rising = [expected_metric(pilot, images, TASK, OF_10) for images in (500, 2000, 8000, 1e9)]
     assert rising == sorted(rising)
     assert rising[0] == 0.6, "never less than the pilot"
     assert rising[1] == pytest.approx(1 - 0.4 / 2**0.5, abs=1e-4)
     assert rising[-1] <= 1.0
     guesses = {"accuracy": 0.2, "images": 1000, "log_loss": 2.2}
-    assert expected_metric(guesses, 1e6, TASK, 10) is None
-    assert expected_metric({"accuracy": 0.9, "images": 0}, 1e6, TASK, 10) is None
+    assert expected_metric(guesses, 1e6, TASK, OF_10) is None
+    assert expected_metric({"accuracy": 0.9, "images": 0}, 1e6, TASK, OF_10) is None
 
 
 def test_more_images_promise_a_smaller_error() -> None:
     pilot = {"error": 0.6, "images": 1000, "square": 1.3}
-    found = [expected_metric(pilot, images, Steps(), 10) for images in (1000, 4000, 1e12)]
+    found = [
+        expected_metric(pilot, images, Steps(), Steps().guessing([1] * 10))
+        for images in (1000, 4000, 1e12)
+    ]
     assert found == [0.6, 0.3, 0.0]
-    assert expected_metric(pilot | {"error": 1.0}, 1000, Steps(), 10) is None
+    assert (
+        expected_metric(pilot | {"error": 1.0}, 1000, Steps(), Steps().guessing([1] * 10)) is None
+    )
 
 
 def test_both_rounds_of_a_pilot_say_how_fast_it_learns_once_it_has_learnt_half() -> None:
     before = {"images": 1000, "log_loss": 0.8, "accuracy": 0.5}
     pilot = {"images": 4000, "log_loss": 0.4, "accuracy": 0.6, "before": before}
-    assert learning_exponent(pilot, TASK, 10) == pytest.approx(0.5)
-    assert learning_exponent(pilot | {"log_loss": 0.2}, TASK, 10) == pytest.approx(1.0)
-    assert learning_exponent(pilot | {"log_loss": 0.8}, TASK, 10) == LEAST_EXPONENT
-    assert expected_metric(pilot | {"log_loss": 0.2}, 8000, TASK, 10) == pytest.approx(0.8)
+    assert learning_exponent(pilot, TASK, OF_10) == pytest.approx(0.5)
+    assert learning_exponent(pilot | {"log_loss": 0.2}, TASK, OF_10) == pytest.approx(1.0)
+    assert learning_exponent(pilot | {"log_loss": 0.8}, TASK, OF_10) == LEAST_EXPONENT
+    assert expected_metric(pilot | {"log_loss": 0.2}, 8000, TASK, OF_10) == pytest.approx(0.8)
     for unknown in (
         {name: value for name, value in pilot.items() if name != "before"},
         pilot | {"log_loss": 0.2, "before": before | {"log_loss": 1.2}},
         pilot | {"log_loss": 0.2, "before": before | {"images": 4000}},
     ):
-        assert learning_exponent(unknown, TASK, 10) == LEARNING_EXPONENT
+        assert learning_exponent(unknown, TASK, OF_10) == LEARNING_EXPONENT
