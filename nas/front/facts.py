@@ -68,27 +68,12 @@ class CardMaker:
             num_outputs=data.num_outputs,
             with_answers=True,
         )
-        target = TARGETS.get(self.target)()
         files: dict[str, Any] = {}
-        for file in verified:
-            is_deployed = file == DEPLOYED
-            precision = precision_of(candidate.policy) if is_deployed else FULL_PRECISION
-            timed = timed_file(file, target.artefact)
-            timing = timings[f"{folder.name}/{timed}"]
-            if isinstance(timing, CandidateError):
-                raise timing
-            answered = {n: facts.pop("answers") for n, facts in verified[file]["accuracy"].items()}
-            self._add_counts(verified[file]["accuracy"], answered)
-            files[file] = {
-                **verified[file],
-                "precision": precision,
-                "integer_kernels": target.integer_kernels(folder / timed),
-                "latency": timing.to_json(),
-                "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
-            }
-            if timed != file:
-                files[file]["timed"] = timed
-            if is_deployed:
+        for file, facts in verified.items():
+            answered = {n: split.pop("answers") for n, split in facts["accuracy"].items()}
+            self._add_counts(facts["accuracy"], answered)
+            files[file] = facts | self._measured(candidate, folder, file, timings)
+            if file == DEPLOYED:
                 files[file]["parity"] = parity(expected, answered["search"])
         checkpoints = [timed_file(file, TORCH_CHECKPOINT) for file in verified]
         files |= {name: content(folder / name) for name in checkpoints}
@@ -110,6 +95,27 @@ class CardMaker:
             params=int(space.costs.of("params", row)[0]),
             files=files,
         )
+
+    def _measured(
+        self,
+        candidate: Candidate,
+        folder: Path,
+        file: str,
+        timings: Mapping[str, Timing | CandidateError],
+    ) -> dict[str, Any]:
+        """What is known of an ONNX file besides its answers."""
+        target = TARGETS.get(self.target)()
+        is_deployed, timed = file == DEPLOYED, timed_file(file, target.artefact)
+        timing = timings[f"{folder.name}/{timed}"]
+        if isinstance(timing, CandidateError):
+            raise timing
+        return {
+            "precision": precision_of(candidate.policy) if is_deployed else FULL_PRECISION,
+            "integer_kernels": target.integer_kernels(folder / timed),
+            "latency": timing.to_json(),
+            "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
+            **({"timed": timed} if timed != file else {}),
+        }
 
     def _add_counts(
         self, records: Mapping[str, dict[str, Any]], answered: Mapping[str, Sequence[int]]

@@ -337,7 +337,7 @@ def test_every_network_has_a_picture_and_its_words(
     words.locator("summary").focus()
     tab.page.keyboard.press("Enter")
     assert "width" in words.inner_text()
-    assert "Fine-tuned from" in tab.page.locator(".network p.note").inner_text()
+    assert "Fine-tuned from" in tab.page.locator(".network p.note").first.inner_text()
 
 
 def test_what_is_printed_is_light_and_has_all_words(

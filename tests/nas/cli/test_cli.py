@@ -16,13 +16,14 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
-from nas.cli.progress import Bars
 from rich.console import Console
 
 from nas.cli import app as cli
+from nas.cli import codes
 from nas.cli import commands as cli_commands
 from nas.cli.console import make_reporter, print_table, say
 from nas.run.config import MOST
+from nas.system.progress import Bars
 from search_spaces import UserError
 
 FLAGS = {
@@ -153,16 +154,16 @@ def test_a_space_file_is_checked_and_what_is_wrong_sets_the_exit_code(
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text(text)
     bad.write_text(text.replace("(3, 5)", "(3, 7, 9)"))
-    assert nas("space", "check", str(good)) == cli.OK
+    assert nas("space", "check", str(good)) == codes.OK
     assert "no problems found" in capsys.readouterr().out
-    assert nas("space", "check", str(bad)) == cli.FAILED
+    assert nas("space", "check", str(bad)) == codes.FAILED
     assert "9 always gives the same network" in capsys.readouterr().out
-    assert nas("space", "check", str(tmp_path / "absent.py")) == cli.WRONG_USE
+    assert nas("space", "check", str(tmp_path / "absent.py")) == codes.WRONG_USE
 
 
 @pytest.mark.parametrize("name", FLAGS)
 def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert nas(*name.split(), "--help") == cli.OK
+    assert nas(*name.split(), "--help") == codes.OK
     assert f"Example: nas {name}" in " ".join(capsys.readouterr().out.split())
 
 
@@ -202,7 +203,7 @@ def test_a_mistake_is_one_message_code_2_and_no_file(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    assert nas(*TOY, *arguments, "--out", str(out)) == cli.WRONG_USE
+    assert nas(*TOY, *arguments, "--out", str(out)) == codes.WRONG_USE
     printed = capsys.readouterr()
     assert message in printed.err
     assert printed.out == ""
@@ -248,7 +249,7 @@ def test_missing_data_says_where_it_was_searched_and_what_to_install(
     monkeypatch.setattr(fashion_mnist, "INSTALLED", tmp_path / "usr")
     code = nas("search", "--data", "fashion-mnist", "--data-dir", str(tmp_path))
     error = capsys.readouterr().err
-    assert code == cli.WRONG_USE
+    assert code == codes.WRONG_USE
     assert "apt-get install dataset-fashion-mnist" in error
     assert str(tmp_path) in error
     assert str(tmp_path / "elsewhere") in error
@@ -319,7 +320,7 @@ def test_flags_win_over_the_file_and_settings_are_merged(
 
 
 def test_a_report_of_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert nas("report", str(tmp_path / "absent")) == cli.WRONG_USE
+    assert nas("report", str(tmp_path / "absent")) == codes.WRONG_USE
     assert "this is not a run directory" in capsys.readouterr().err
 
 
@@ -329,32 +330,32 @@ def test_what_an_encoding_cannot_say_is_replaced(
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
-    assert nas("report", str(own_run)) == cli.OK
+    assert nas("report", str(own_run)) == codes.OK
     assert b"report.html" in written.getvalue()
 
 
 def test_a_space_can_be_described_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert nas("space", "describe", "toy", "--budget", "60%MACs", "--json") == cli.OK
+    assert nas("space", "describe", "toy", "--budget", "60%MACs", "--json") == codes.OK
     found = json.loads(capsys.readouterr().out)
     assert found["name"] == "toy"
     assert 0.0 < found["share_within"] < 1.0
-    assert nas("space", "list", "--json") == cli.OK
+    assert nas("space", "list", "--json") == codes.OK
     assert {"hybrid", "toy"} <= json.loads(capsys.readouterr().out).keys()
 
 
 def test_the_version_is_said_and_help_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert nas("--version") == cli.OK
+    assert nas("--version") == codes.OK
     assert re.fullmatch(r"pareto-nas \S.*\n", capsys.readouterr().out)
     for arguments in (["-h"], ["search", "-h"], ["space", "list", "-h"]):
-        assert nas(*arguments) == cli.OK
+        assert nas(*arguments) == codes.OK
         assert "Usage: " in capsys.readouterr().out
 
 
 def test_output_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
-    assert nas("space", "list") == cli.OK
-    assert nas("space", "check", "absent.py") == cli.WRONG_USE
+    assert nas("space", "list") == codes.OK
+    assert nas("space", "check", "absent.py") == codes.WRONG_USE
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         stream.close()
 
@@ -371,12 +372,12 @@ def test_ctrl_c_is_understood_while_commands_are_imported(
 
     monkeypatch.delitem(sys.modules, "nas.cli.commands")
     monkeypatch.setattr(importlib.machinery.PathFinder, "find_spec", interrupted)
-    assert nas("space", "list") == cli.INTERRUPTED
+    assert nas("space", "list") == codes.INTERRUPTED
     assert capsys.readouterr().err == "nas: interrupted; the same command continues.\n"
 
 
 def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert nas("space", "list") == cli.OK  # sets up how warnings are printed
+    assert nas("space", "list") == codes.OK  # sets up how warnings are printed
     hostile = "\x1b]0;title\x07cat\x9b2J\r"
     print_table(["class\nname", "x"], [[hostile, "a\tb"]])
     reporter = make_reporter(as_json=False)
@@ -409,7 +410,7 @@ def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
         [sys.executable, "-c", program], stdout=write_end, stderr=subprocess.PIPE, text=True
     )
     os.close(write_end)
-    assert done.returncode == cli.UNREAD == 128 + signal.SIGPIPE
+    assert done.returncode == codes.UNREAD == 128 + signal.SIGPIPE
     assert done.stderr == ""
 
 
@@ -432,5 +433,5 @@ def test_ctrl_c_is_code_130_and_one_line(tmp_path: Path) -> None:
         time.sleep(4.0)  # processes that train pilots start meanwhile
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == cli.INTERRUPTED
+    assert process.returncode == codes.INTERRUPTED
     assert errors.strip() == "nas: interrupted; the same command continues."
