@@ -19,9 +19,9 @@ from nas.system.text import printable
 
 LACK_OF_MEMORY = (
     *("allocate memory", "out of memory", "bad_alloc", "failed to map segment"),
-    "can't start new thread",
+    *("can't start new thread", "could not create a primitive"),
 )
-"""What libraries say that have no error of their own for it."""
+"""What libraries say that have no error of their own for it; the last is oneDNN's."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
