@@ -175,11 +175,14 @@ def largest_of(signatures: Iterable[Signature]) -> dict[str, Signature]:
 
     Operators first, then channel parts.
     """
+    by_use: dict[tuple[str, ...], Signature] = {}
+    for signature in signatures:  # of which there are thousands, and few uses
+        use = tuple(families(signature))
+        by_use[use] = elementwise_largest(by_use.get(use, signature), signature)
     largest: dict[str, Signature] = {}
-    for signature in signatures:
-        for name in families(signature):
-            known = largest.get(name, signature)
-            largest[name] = elementwise_largest(known, signature)
+    for use, signature in by_use.items():
+        for name in use:
+            largest[name] = elementwise_largest(largest.get(name, signature), signature)
     names = sorted(largest, key=lambda name: not name.startswith("operators."))
     return {name: largest[name] for name in names}
 
