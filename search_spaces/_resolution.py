@@ -8,6 +8,7 @@ strides of the stem; the number of stages stays, and their maps are larger or sm
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from search_spaces._errors import UserError
 
@@ -30,6 +31,7 @@ class Pyramid:
     sizes: tuple[int, ...]
 
 
+@cache
 def pyramid(resolution: int, stem_stride: int = 0) -> Pyramid:
     """The pyramid for square inputs of this side.
 

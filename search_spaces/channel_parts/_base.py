@@ -5,6 +5,7 @@ of the slot share it, and a shortcut of the slot goes around it.
 """
 
 from abc import ABC, abstractmethod
+from functools import cache
 
 from search_spaces._choice import Option, Options
 from search_spaces._registry import Registry
@@ -45,7 +46,12 @@ def channel_part_name(pick: Options) -> str:
 
 def channel_part_of(pick: Options) -> AbstractChannelPart:
     """The declaration of the channel part of a mixer's slot."""
-    part = CHANNEL_PARTS.get(channel_part_name(pick))()
+    return _channel_part(CHANNEL_PARTS.get(channel_part_name(pick)))
+
+
+@cache
+def _channel_part(cls: type) -> AbstractChannelPart:
+    part = cls()
     assert isinstance(part, AbstractChannelPart)
     return part
 

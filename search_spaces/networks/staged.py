@@ -7,7 +7,7 @@ Slots are called "stem", "stage2.downsample", "stage2.block1" and "head".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple, final
 
 from search_spaces._choice import Choice, Option, Options, OptionTable
@@ -42,6 +42,7 @@ class Where(NamedTuple):
     block: int = 0
 
     @staticmethod
+    @cache
     def of(slot: str, num_stages: int) -> "Where":
         """The inverse of naming a slot."""
         if slot == STEM:
