@@ -77,8 +77,7 @@ class CardMaker:
             timing = timings[f"{folder.name}/{timed}"]
             if isinstance(timing, CandidateError):
                 raise timing
-            answered = {n: facts.pop("answers") for n, facts in verified[file]["accuracy"].items()}
-            self._add_counts(verified[file]["accuracy"], answered)
+            answered = self._counted(verified[file]["accuracy"])
             files[file] = {
                 **verified[file],
                 "precision": precision,
@@ -111,16 +110,16 @@ class CardMaker:
             files=files,
         )
 
-    def _add_counts(
-        self, records: Mapping[str, dict[str, Any]], answered: Mapping[str, Sequence[int]]
-    ) -> None:
-        """What a file answered to images of each class, into the records of splits."""
+    def _counted(self, records: Mapping[str, dict[str, Any]]) -> dict[str, Sequence[int]]:
+        """What a file answered, by split; in the records, counts by class take its place."""
         data = self.data
+        answered = {split: record.pop("answers") for split, record in records.items()}
         for split, answers in answered.items():
             labels_N = getattr(data, split).labels_N
             records[split] |= task_of(data.task).counts(
                 labels_N, np.array(answers), data.num_classes
             )
+        return answered
 
     def _predicted(self, candidate: Candidate, *, is_deployed: bool) -> float | None:
         if "latency_ms" not in self.problem.model.metrics:

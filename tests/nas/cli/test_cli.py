@@ -16,13 +16,13 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
-from nas.cli.progress import Bars
 from rich.console import Console
 
 from nas.cli import app as cli
 from nas.cli import commands as cli_commands
 from nas.cli.console import make_reporter, print_table, say
 from nas.run.config import MOST
+from nas.system.progress import Bars
 from search_spaces import UserError
 
 FLAGS = {
