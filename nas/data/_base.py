@@ -234,6 +234,17 @@ class AbstractData(abc.ABC):
             UserError: If a file is not what it should be.
         """
 
+    def where(self, data_dir: Path | None) -> str:
+        """Where its images come from, in words, found without reading them; "" if it does not say.
+
+        Args:
+            data_dir: Where the user keeps the files; None for the usual places.
+
+        Raises:
+            MissingDataError: If the files are not on this machine.
+        """
+        return ""
+
 
 DATA = Registry("nas.data", "data set", AbstractData)
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, UInt8Array
 from nas.data._decode import Content
-from nas.data._files import LAYOUTS, SPLIT_OF_WORD, TRAIN, readable
+from nas.data._files import LAYOUTS, OWN_PATH, SPLIT_OF_WORD, TRAIN, readable
 from nas.data._labels import Labels, index_of, one_per_image
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
@@ -49,6 +49,10 @@ class Npz(AbstractData):
                 "data 'npz' needs a file. Give its path: --data PATH. " + LAYOUTS
             )
         return load_source(NpzSource(path), request, name=path.stem or "data")
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return OWN_PATH
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ FLAGS = {
         "--plugin",
         "--json",
     ],
+    "doctor": ["--json"],
     "fidelity": ["--subnets", "--time", "--json"],
     "bench": [
         "--table",
