@@ -4,9 +4,11 @@ python classify.py FOLDER PHOTO        FOLDER holds card.json and model.onnx
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps

@@ -3,9 +3,13 @@
 `nas.search(...)` runs or continues a search, `nas.open(path)` reads one, `nas.load(path)` is a
 network of one as a torch module, `nas.UserError` is what a wrong argument raises. What these need
 is imported when they are first used: `import nas` imports no torch.
+
+onnxruntime would report its use to its makers. It reads an environment variable when it is loaded,
+and processes inherit that: set here, it is there before onnxruntime is, in every process of ours.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from nas.api.run_view import open_run as open
     from nas.api.search import search
     from search_spaces import UserError
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Run", "UserError", "load", "open", "search"]
 
