@@ -113,7 +113,7 @@ class NpzSource(AbstractSource):
             for name, _ in self._pairs(members).values():
                 number = 0
                 for images_B in _in_pieces(archive, members[name]):
-                    for image in _eight_bit_last(images_B):
+                    for image in eight_bit_last(images_B):
                         yield f"{self._path}' ('{name}', image {number})", image
                         number += 1
 
@@ -220,7 +220,7 @@ def _conversion(member: ArchiveMember, pieces: Callable[[], Iterable[Array]]) ->
     return f"{values} Bring them to 0-255, and save them as uint8."
 
 
-def _eight_bit_last(images_B: Array) -> UInt8Array:
+def eight_bit_last(images_B: Array) -> UInt8Array:
     """Bytes (B, H, W) or (B, H, W, C) as Pillow wants them."""
     if images_B.ndim == 4 and images_B.shape[3] not in CHANNELS:
         images_B = images_B.transpose(0, 2, 3, 1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from compress.export import INPUT
 from nas.data._base import DataSet
+from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
 from nas.front.folders import DEPLOYED, digest_of, onnx_files, timed_file
@@ -152,6 +153,7 @@ def parity(expected_N: Sequence[int], answers_N: Sequence[int]) -> dict[str, Any
 
 def input_rule(data: DataSet) -> dict[str, Any]:
     """The card's `input`: how images become the network's input."""
+    rule = rule_in_words(data.channels, data.resolution)
     return {
         "name": INPUT,
         "shape": ["batch", data.channels, data.resolution, data.resolution],
@@ -161,5 +163,5 @@ def input_rule(data: DataSet) -> dict[str, Any]:
         "scale": 255.0,
         "mean": list(data.mean),
         "std": list(data.std),
-        "resize": data.resize,
+        "resize": f"{rule}. Resizing of this data set's images: {data.resize}",
     }
