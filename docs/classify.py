@@ -4,9 +4,11 @@ python classify.py FOLDER PHOTO        FOLDER holds card.json and model.onnx
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
@@ -18,11 +20,17 @@ if "task" in card:
 rule = card["input"]
 side = rule["shape"][-1]
 
+# What the card's "resize" says.
 image = ImageOps.exif_transpose(Image.open(photo, formats=["JPEG", "PNG", "WEBP"]))
+if image.mode.startswith("I"):  # 16 bits
+    image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+elif "A" in image.getbands() or "transparency" in image.info:
+    image = image.convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 image = image.convert("RGB" if len(rule["mean"]) == 3 else "L")
 short = min(image.size)
 left, top = (image.width - short) // 2, (image.height - short) // 2
-image = image.crop((left, top, left + short, top + short))  # what the card's "resize" says
+image = image.crop((left, top, left + short, top + short))
 image = image.resize((side, side), Image.Resampling.BILINEAR)
 
 pixels_HWC = np.atleast_3d(np.asarray(image, np.float32))

@@ -11,10 +11,12 @@ digest or an accuracy differs. NOTE: int8 files may give other numbers on proces
 import argparse
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
 import numpy as np
 import onnxruntime
 

@@ -6,6 +6,7 @@ import typer
 
 from nas.cli.bench import bench
 from nas.cli.console import say
+from nas.cli.doctor import doctor
 from nas.cli.export import export
 from nas.cli.fidelity import fidelity
 from nas.cli.finetune import finetune
@@ -53,6 +54,7 @@ app.command(
     epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
     "--minimize macs --reference 80,max"
 )(bench)
+app.command(epilog="Example: nas doctor")(doctor)
 
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """Its own class, because typer may come with a copy of click rather than use the installed one."""

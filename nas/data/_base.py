@@ -16,7 +16,7 @@ Shape suffixes: N images, C channels, H W pixels.
 
 import abc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,12 +174,19 @@ class DataSet:
         return task_of(self.task).num_outputs(self.num_classes)
 
     def normalised(self, images_NCHW: UInt8Array) -> FloatArray:
-        """What the network sees: (pixel / 255 - mean) / std per channel, in float32."""
-        x_NCHW = images_NCHW.astype(np.float32)
-        x_NCHW /= np.float32(255)
-        x_NCHW -= np.asarray(self.mean, np.float32)[:, None, None]
-        x_NCHW /= np.asarray(self.std, np.float32)[:, None, None]
-        return x_NCHW
+        """What the network sees."""
+        return normalised(images_NCHW, self.mean, self.std)
+
+
+def normalised(
+    images_NCHW: UInt8Array, mean: Sequence[float], std: Sequence[float], *, scale: float = 255
+) -> FloatArray:
+    """(pixel / scale - mean) / std per channel, in float32."""
+    x_NCHW = images_NCHW.astype(np.float32)
+    x_NCHW /= np.float32(scale)
+    x_NCHW -= np.asarray(mean, np.float32)[:, None, None]
+    x_NCHW /= np.asarray(std, np.float32)[:, None, None]
+    return x_NCHW
 
 
 def identity(data: DataSet) -> dict[str, Any]:
@@ -233,6 +240,17 @@ class AbstractData(abc.ABC):
             MissingDataError: If the files are not on this machine.
             UserError: If a file is not what it should be.
         """
+
+    def where(self, data_dir: Path | None) -> str:
+        """Where its images come from, in words, found without reading them; "" if it does not say.
+
+        Args:
+            data_dir: Where the user keeps the files; None for the usual places.
+
+        Raises:
+            MissingDataError: If the files are not on this machine.
+        """
+        return ""
 
 
 DATA = Registry("nas.data", "data set", AbstractData)

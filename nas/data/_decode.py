@@ -16,7 +16,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -72,13 +72,16 @@ def read_header(content: Content, where: str) -> Header:
         return Header(*image.size, image.mode in GREY)
 
 
-def decode(content: Content, where: str, *, is_grey: bool, resolution: int) -> UInt8Array:
+def decode(
+    content: Content | Image.Image, where: str, *, is_grey: bool, resolution: int
+) -> UInt8Array:
     """An image (C, H, W) by the rule at the top of this module.
 
     Args:
-        content: The image.
+        content: The image; one of Pillow's stays open.
         where: What it is called in a message.
-        is_grey: Whether to make it grey; it must be.
+        is_grey: Whether to make it grey, which those of a grey data set are; of colours, the luma
+            of ITU-R 601-2 is left.
         resolution: Height and width of the result in pixels.
 
     Raises:
@@ -92,6 +95,17 @@ def decode(content: Content, where: str, *, is_grey: bool, resolution: int) -> U
     return pixels[None] if is_grey else pixels.transpose(2, 0, 1)
 
 
+def rule_in_words(channels: int, resolution: int) -> str:
+    """The rule at the top of this module, for a card."""
+    colours = {1: "grey (of colours the luma of ITU-R 601-2)", 3: "RGB"}
+    return (
+        "turned upright as the EXIF orientation says; 16-bit values v become rint(v / 257); "
+        f"transparency is laid on white; {colours.get(channels, f'{channels} channels')}; centre "
+        "square of the shorter side; Pillow's bilinear filter on uint8, which antialiases, to "
+        f"{resolution} x {resolution}"
+    )
+
+
 @contextmanager
 def quietly() -> Iterator[None]:
     """Without Pillow's warnings: about metadata that is not used, and sizes up to its own limit."""
@@ -101,7 +115,9 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def _opened(content: Content) -> Image.Image:
+def _opened(content: Content | Image.Image) -> AbstractContextManager[Image.Image]:
+    if isinstance(content, Image.Image):
+        return nullcontext(content)
     if isinstance(content, np.ndarray):
         return Image.fromarray(content)
     size = os.stat(content).st_size if isinstance(content, str) else len(content)

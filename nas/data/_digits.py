@@ -16,6 +16,7 @@ from nas.data._base import Int64Array, Split, UInt8Array
 SOURCE_RESOLUTION = 8
 SEARCH_SHARE = 0.2
 TEST_SHARE = 0.2
+ORIGIN = "comes with scikit-learn"
 
 _log = logging.getLogger(__name__)
 

@@ -14,6 +14,9 @@ LAYOUTS = (
     "Allowed: a folder of class folders, or of train/, test/ and val/ with class folders in them; "
     "a Parquet file with images, or a folder of such; an .npz file with images and labels."
 )
+OWN_PATH = "the path that --data names"
+"""Where images of the user's own come from."""
+
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT_OF_WORD = {
     "train": TRAIN,

@@ -36,19 +36,29 @@ class Cifar10(AbstractData):
 
     def load(self, request: Request) -> DataSet:
         """Find the Parquet files and decode their images."""
-        folders = usual_folders("cifar10", request.data_dir)
-        for folder in folders:
-            splits = {split for split, _ in find_parquet(folder)} if folder.is_dir() else set()
-            if {TRAIN, TEST} <= splits:
-                source = ParquetSource(folder)
-                _check_classes(source.index().classes, folder)
-                return load_source(source, request, name="cifar10")
-        searched = ", ".join(f"'{folder}'" for folder in folders) or "nowhere, no folder is given"
-        raise MissingDataError(
-            "data 'cifar10' is not on this machine. It needs the Parquet files train-*.parquet and "
-            f"test-*.parquet of https://huggingface.co/datasets/uoft-cs/cifar10. Searched: "
-            f"{searched}. Name their folder with --data-dir or NAS_DATA."
-        )
+        folder = _folder(request.data_dir)
+        source = ParquetSource(folder)
+        _check_classes(source.index().classes, folder)
+        return load_source(source, request, name="cifar10")
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return str(_folder(data_dir))
+
+
+def _folder(data_dir: Path | None) -> Path:
+    """The first of the usual folders that has the files of train and test."""
+    folders = usual_folders("cifar10", data_dir)
+    for folder in folders:
+        splits = {split for split, _ in find_parquet(folder)} if folder.is_dir() else set()
+        if {TRAIN, TEST} <= splits:
+            return folder
+    searched = ", ".join(f"'{folder}'" for folder in folders) or "nowhere, no folder is given"
+    raise MissingDataError(
+        "data 'cifar10' is not on this machine. It needs the Parquet files train-*.parquet and "
+        f"test-*.parquet of https://huggingface.co/datasets/uoft-cs/cifar10. Searched: "
+        f"{searched}. Name their folder with --data-dir or NAS_DATA."
+    )
 
 
 def _check_classes(classes: tuple[str, ...], folder: Path) -> None:

@@ -18,12 +18,13 @@ Shape suffixes: N images, K source digits, Z digit sizes, H W pixels of the imag
 largest digit, 2 the left and the right digit.
 """
 
+from pathlib import Path
 from typing import final
 
 import numpy as np
 
 from nas.data._base import DATA, AbstractData, DataSet, Int64Array, Request, Split, UInt8Array
-from nas.data._digits import source_splits, warn_that_data_dir_is_ignored
+from nas.data._digits import ORIGIN, source_splits, warn_that_data_dir_is_ignored
 from nas.data._resize import resize, resize_rule
 
 RESOLUTION = 32
@@ -66,6 +67,10 @@ class DigitPairs(AbstractData):
             search=search,
             test=test,
         )
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return ORIGIN
 
 
 def draw_pairs(digits: Split, num_images: int, rng: np.random.Generator) -> Split:

@@ -4,12 +4,18 @@ Saturated: the smallest network reaches 97 % within seconds, and one image of se
 points. Use `digit-pairs` to compare networks.
 """
 
+from pathlib import Path
 from typing import final
 
 import numpy as np
 
 from nas.data._base import DATA, AbstractData, DataSet, Request, Split
-from nas.data._digits import SOURCE_RESOLUTION, source_splits, warn_that_data_dir_is_ignored
+from nas.data._digits import (
+    ORIGIN,
+    SOURCE_RESOLUTION,
+    source_splits,
+    warn_that_data_dir_is_ignored,
+)
 from nas.data._resize import resize, resize_rule
 
 DEFAULT_RESOLUTION = 32
@@ -38,3 +44,7 @@ class Digits(AbstractData):
             search=search,
             test=test,
         )
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return ORIGIN

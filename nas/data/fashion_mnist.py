@@ -44,13 +44,7 @@ class FashionMnist(AbstractData):
 
     def load(self, request: Request) -> DataSet:
         """Find and read the files; the seed decides which images are held out for search."""
-        folder = find_folder(
-            "fashion-mnist",
-            TRAIN_FILES + TEST_FILES,
-            data_dir=request.data_dir,
-            installed=INSTALLED,
-            package="dataset-fashion-mnist",
-        )
+        folder = _folder(request.data_dir)
         size = request.resolution or RESOLUTION
         rng = np.random.default_rng(request.seed)
         published = _read(folder, TRAIN_FILES, NUM_TRAIN_FILE_IMAGES, size).stratified(rng)
@@ -65,6 +59,20 @@ class FashionMnist(AbstractData):
             search=published.take(NUM_SEARCH_IMAGES),
             test=test,
         )
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return str(_folder(data_dir))
+
+
+def _folder(data_dir: Path | None) -> Path:
+    return find_folder(
+        "fashion-mnist",
+        TRAIN_FILES + TEST_FILES,
+        data_dir=data_dir,
+        installed=INSTALLED,
+        package="dataset-fashion-mnist",
+    )
 
 
 def _read(folder: Path, files: tuple[str, str], num_images: int, resolution: int) -> Split:

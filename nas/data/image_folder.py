@@ -15,7 +15,7 @@ import numpy as np
 
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request
 from nas.data._decode import Content
-from nas.data._files import LAYOUTS, SPLIT_OF_WORD, TRAIN, contents, readable
+from nas.data._files import LAYOUTS, OWN_PATH, SPLIT_OF_WORD, TRAIN, contents, readable
 from nas.data._foreign import refuse_foreign
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
@@ -45,6 +45,10 @@ class ImageFolder(AbstractData):
         if not path.is_dir():
             raise UserError(f"data '{path}' is a file, not a folder of class folders. {LAYOUTS}")
         return load_source(FolderSource(path), request, name=path.resolve().name or "data")
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return OWN_PATH
 
 
 @final

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, UInt8Array
 from nas.data._decode import Content
-from nas.data._files import LAYOUTS, SPLIT_OF_WORD, TRAIN, readable
+from nas.data._files import LAYOUTS, OWN_PATH, SPLIT_OF_WORD, TRAIN, readable
 from nas.data._labels import Labels, index_of, one_per_image
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
@@ -49,6 +49,10 @@ class Npz(AbstractData):
                 "data 'npz' needs a file. Give its path: --data PATH. " + LAYOUTS
             )
         return load_source(NpzSource(path), request, name=path.stem or "data")
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return OWN_PATH
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class NpzSource(AbstractSource):
             for name, _ in self._pairs(members).values():
                 number = 0
                 for images_B in _in_pieces(archive, members[name]):
-                    for image in _eight_bit_last(images_B):
+                    for image in eight_bit_last(images_B):
                         yield f"{self._path}' ('{name}', image {number})", image
                         number += 1
 
@@ -216,7 +220,7 @@ def _conversion(member: ArchiveMember, pieces: Callable[[], Iterable[Array]]) ->
     return f"{values} Bring them to 0-255, and save them as uint8."
 
 
-def _eight_bit_last(images_B: Array) -> UInt8Array:
+def eight_bit_last(images_B: Array) -> UInt8Array:
     """Bytes (B, H, W) or (B, H, W, C) as Pillow wants them."""
     if images_B.ndim == 4 and images_B.shape[3] not in CHANNELS:
         images_B = images_B.transpose(0, 2, 3, 1)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request
 from nas.data._decode import Content
-from nas.data._files import LAYOUTS, TEST, TRAIN, VALIDATION, find_parquet, readable
+from nas.data._files import LAYOUTS, OWN_PATH, TEST, TRAIN, VALIDATION, find_parquet, readable
 from nas.data._labels import Labels, index_of
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
@@ -48,6 +48,10 @@ class Parquet(AbstractData):
                 "data 'parquet' needs a file or folder. Give its path: --data PATH. " + LAYOUTS
             )
         return load_source(ParquetSource(path), request, name=path.stem or "data")
+
+    def where(self, data_dir: Path | None) -> str:
+        """See `AbstractData.where`."""
+        return OWN_PATH
 
 
 @final

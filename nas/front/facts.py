@@ -9,6 +9,7 @@ import numpy as np
 
 from compress.export import INPUT
 from nas.data._base import DataSet
+from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
 from nas.front.folders import DEPLOYED, digest_of, onnx_files, timed_file
@@ -70,8 +71,7 @@ class CardMaker:
         )
         files: dict[str, Any] = {}
         for file, facts in verified.items():
-            answered = {n: split.pop("answers") for n, split in facts["accuracy"].items()}
-            self._add_counts(facts["accuracy"], answered)
+            answered = self._counted(facts["accuracy"])
             files[file] = facts | self._measured(candidate, folder, file, timings)
             if file == DEPLOYED:
                 files[file]["parity"] = parity(expected, answered["search"])
@@ -117,16 +117,16 @@ class CardMaker:
             **({"timed": timed} if timed != file else {}),
         }
 
-    def _add_counts(
-        self, records: Mapping[str, dict[str, Any]], answered: Mapping[str, Sequence[int]]
-    ) -> None:
-        """What a file answered to images of each class, into the records of splits."""
+    def _counted(self, records: Mapping[str, dict[str, Any]]) -> dict[str, Sequence[int]]:
+        """What a file answered, by split; in the records, counts by class take its place."""
         data = self.data
+        answered = {split: record.pop("answers") for split, record in records.items()}
         for split, answers in answered.items():
             labels_N = getattr(data, split).labels_N
             records[split] |= task_of(data.task).counts(
                 labels_N, np.array(answers), data.num_classes
             )
+        return answered
 
     def _predicted(self, candidate: Candidate, *, is_deployed: bool) -> float | None:
         if "latency_ms" not in self.problem.model.metrics:
@@ -159,6 +159,7 @@ def parity(expected_N: Sequence[int], answers_N: Sequence[int]) -> dict[str, Any
 
 def input_rule(data: DataSet) -> dict[str, Any]:
     """The card's `input`: how images become the network's input."""
+    rule = rule_in_words(data.channels, data.resolution)
     return {
         "name": INPUT,
         "shape": ["batch", data.channels, data.resolution, data.resolution],
@@ -168,5 +169,5 @@ def input_rule(data: DataSet) -> dict[str, Any]:
         "scale": 255.0,
         "mean": list(data.mean),
         "std": list(data.std),
-        "resize": data.resize,
+        "resize": f"{rule}. Resizing of this data set's images: {data.resize}",
     }

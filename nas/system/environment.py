@@ -105,8 +105,13 @@ def instruction_set(cpuinfo: str | None = None) -> str:
     Args:
         cpuinfo: Text in the format of `/proc/cpuinfo`; read from there when absent.
     """
+    return next(iter(instruction_sets(cpuinfo)), "unknown")
+
+
+def instruction_sets(cpuinfo: str | None = None) -> list[str]:
+    """Instruction sets for 8-bit integer products, best first; as `instruction_set`."""
     flags = _flags(_read_cpuinfo() if cpuinfo is None else cpuinfo)
-    return next((name for name, flag in _INSTRUCTION_SETS.items() if flag in flags), "unknown")
+    return [name for name, flag in _INSTRUCTION_SETS.items() if flag in flags]
 
 
 def int8_products_saturate(cpuinfo: str | None = None) -> bool:

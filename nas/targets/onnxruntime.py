@@ -69,8 +69,12 @@ def _onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            fact, option = "is not installed", ""
+        else:
+            fact, option = f"is installed and cannot be imported: {error}", "--force-reinstall "
         raise UserError(
-            "target 'onnxruntime' is not installed. Run: pip install onnxruntime"
+            f"target 'onnxruntime' {fact}. Run: pip install {option}onnxruntime"
         ) from error
     return onnxruntime
 

@@ -84,6 +84,7 @@ FLAGS = {
         "--plugin",
         "--json",
     ],
+    "doctor": ["--json"],
     "fidelity": ["--subnets", "--time", "--json"],
     "bench": [
         "--table",
