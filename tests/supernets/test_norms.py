@@ -34,7 +34,8 @@ def test_every_norm_has_weights_of_its_own_and_the_default_those_without_a_name(
     of_block = largest_signatures(space_with(tuple(NORMS.names())))["stage1.block1"]
     norms = ("", "_bn-hardswish", "_evonorm-s0")
     sizes = {"basic": "", "mbconv": "", "moat": "_16"}
-    assert set(of_block) == {f"{name}{norm}{sizes[name]}" for name in OPERATORS for norm in norms}
+    names = {f"{name}{norm}{sizes[name]}" for name in OPERATORS for norm in norms}
+    assert set(of_block) == {f"operators.{name}" for name in names}
 
 
 @torch.no_grad()
