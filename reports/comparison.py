@@ -71,7 +71,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
     losses = [m.deployed.search.loss or 0.0 for run in runs for m in run.front]
     task = runs[0].task
     guessed = hypervolumes.guessing(task, [member for run in runs for member in run.front])
-    worst = max(losses) or 1.0 if guessed is None else guessed
+    worst = max(losses) or 1.0 if guessed is None else guessed[0]
     return Comparison(
         names=names,
         runs=runs,

@@ -18,6 +18,7 @@ from reports import (
     members_page,
     summary,
     text,
+    verdict,
 )
 from reports.axes import Json
 from reports.document import document
@@ -47,14 +48,20 @@ def render(run: RunTables, sections: Sequence[Section] | None = None) -> str:
 
 
 def header(run: RunTables, plots: Json) -> Html:
-    """What this is, in three lines."""
+    """What this is, and whether the search decided anything."""
     return element(
         "header",
         element("p", "Pareto report", class_="eyebrow"),
         element("h1", summary.title(run)),
+        element("p", *_verdict(run), class_="lead"),
         element("p", summary.headline(run), class_="lead"),
         element("p", "Measured on: ", summary.measured_on(run), class_="quiet"),
     )
+
+
+def _verdict(run: RunTables) -> tuple[Html, str]:
+    claim, colon, evidence = verdict.sentence(run).partition(":")
+    return element("b", claim), colon + evidence
 
 
 def tiles(run: RunTables, plots: Json) -> Html | None:

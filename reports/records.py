@@ -15,6 +15,7 @@ from search_spaces import DEFAULT_TASK, AbstractTask, Confusion, Option, is_quan
 Interval = tuple[float, float]
 DEPLOYED = "model.onnx"
 UNQUANTIZED = "model.fp32.onnx"
+UNTUNED = "not trained further"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,7 @@ class Member:
     tied_with: tuple[str, ...] = ()
     role: str = ""  # "largest int8", "random 2", "fp32 of 3f2a9c01d4ab": on the front or beside it
     over_limits: tuple[str, ...] = ()  # budgets that its measured numbers exceed
+    is_untuned: bool = False  # not trained further, in a run with front members that were
 
     def file(self, name: str) -> ModelFile | None:
         """The file called `name`, if the network has it."""

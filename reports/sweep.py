@@ -274,7 +274,7 @@ def _reference(runs: Sequence[SweepRun]) -> Reference | None:
     if guessed is None:
         return None
     return Reference(
-        loss=guessed,
+        loss=guessed[0],
         latency_ms=max(time for time in times if time is not None),
         task=task,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import confusions, summary, text
+from reports import confusions, summary, text, verdict
 from reports.load import load_run
 from reports.records import Member, RunTables
 
@@ -224,6 +224,7 @@ def markdown(run: RunTables) -> str:
     table = [header, ["---"] * len(header), *rows]
     parts = [
         f"# {_plain(summary.title(run))}",
+        _plain(verdict.sentence(run)),
         _plain(summary.headline(run)),
         "## Front and references",
         "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",
