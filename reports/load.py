@@ -67,6 +67,7 @@ def load_run(run_dir: Path) -> RunTables:
         for key, name in roles.items()
         if key not in keys
     ]
+    are_tuned = any(member.finetuned for member in members)
     limits = _limits(config, plan, (space, [*members, *references], trials))
     replaced = tables_at(front, "replaced")
     return RunTables(
@@ -76,8 +77,10 @@ def load_run(run_dir: Path) -> RunTables:
         environment=read_json(run_dir / "env.json"),
         num_networks=None if space is None else space.size,
         limits=limits,
-        front=tuple(sorted(members, key=_by_latency)),
-        references=tuple(replace(m, over_limits=over_limits(m, limits)) for m in references),
+        front=tuple(_beside(m, are_tuned) for m in sorted(members, key=_by_latency)),
+        references=tuple(
+            replace(_beside(m, are_tuned), over_limits=over_limits(m, limits)) for m in references
+        ),
         replaced=tuple((as_text(r.get("key")), as_text(r.get("reason"))) for r in replaced),
         trials=trials,
         phases=read_phases(events),
@@ -107,6 +110,11 @@ def _space(path: Path) -> SearchSpace | None:
 def _by_latency(member: Member) -> tuple[float, str]:
     latency = member.deployed.latency.median_ms
     return (math.inf if latency is None else latency, member.key)
+
+
+def _beside(member: Member, are_tuned: bool) -> Member:
+    """The network, which says if it was not trained further although front members were."""
+    return replace(member, is_untuned=are_tuned and member.finetuned is None)
 
 
 def _trial(line: Json, task: AbstractTask) -> TrialRow:

@@ -23,7 +23,7 @@ from reports import (
 from reports.axes import Json
 from reports.document import document
 from reports.markup import Html, element, join, section
-from reports.records import Member, RunTables
+from reports.records import UNTUNED, Member, RunTables
 from reports.tips import tips
 
 Section = Callable[[RunTables, Json], Html | None]
@@ -124,8 +124,13 @@ def front(run: RunTables, plots: Json) -> Html:
 def _legend(run: RunTables) -> Html:
     kinds = {front_plot.kind(member): member for member in run.members}
     names = {"front": "front", "random": "random", "other": "other reference"}
+    tuned = {front_plot.kind(member) for member in run.members if not member.is_untuned}
     items = [
-        legends.marker(front_plot.shape(kind), f"mark {kind}", names.get(kind, member.name))
+        legends.marker(
+            front_plot.shape(kind),
+            f"mark {kind}",
+            names.get(kind, member.name) + ("" if kind in tuned else f", {UNTUNED}"),
+        )
         for kind, member in kinds.items()
     ]
     if run.trials:
@@ -157,7 +162,10 @@ def _plot_notes(run: RunTables) -> list[str]:
             "≈ joins members whose paired latencies cannot be told apart. "
         )
     if any(member.finetuned for member in run.front):
-        notes.append("Fine-tuned members were trained further; trials have shared weights. ")
+        notes.append(
+            "Fine-tuned members were trained further; trials, and networks marked as "
+            f"{UNTUNED}, have shared weights: their {shown.title} does not compare. "
+        )
     hidden = sum(t.failure is None and t.latency_predicted_ms is None for t in run.trials)
     if hidden:
         notes.append(f"Without a latency prediction, not drawn: {hidden} trials. ")

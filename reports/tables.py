@@ -15,7 +15,7 @@ import pandas as pd
 from nas.system.text import printable
 from reports import confusions, summary, text, verdict
 from reports.load import load_run
-from reports.records import Member, RunTables
+from reports.records import UNTUNED, Member, RunTables
 
 
 def pareto_frame(run: RunTables) -> pd.DataFrame:
@@ -205,12 +205,14 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
 
 def role(member: Member) -> str:
     """What the row is, in words: "front, knee", "front, random 2", "random 1, over the limit"."""
+    untuned = [UNTUNED] if member.is_untuned else []
     if member.is_reference:
-        return ", ".join([member.name, *(["over the limit"] if member.over_limits else [])])
+        over = ["over the limit"] if member.over_limits else []
+        return ", ".join([member.name, *untuned, *over])
     ties = [f"tied with {key}" for key in member.tied_with]
     tuned = [f"fine-tuned from {member.finetuned.source}"] if member.finetuned else []
     named = [*([member.role] if member.role else []), *(["knee"] if member.is_knee else [])]
-    return ", ".join(["front", *named, *tuned, *ties])
+    return ", ".join(["front", *named, *tuned, *untuned, *ties])
 
 
 def _with_range(value: str, bounds: str) -> str:
