@@ -158,18 +158,23 @@ def seconds(run: RunTables) -> float:
     return sum(phase.seconds or 0.0 for phase in run.phases if phase.name not in AFTERWARDS)
 
 
-def differing_settings(comparison: Comparison) -> dict[str, list[str]]:
-    """Settings, plans and versions that are not the same in all runs: name -> one value per run."""
-    found = [_settings(run) for run in comparison.runs]
+def differing_settings(comparison: Comparison, *, is_raw: bool = False) -> dict[str, list[str]]:
+    """Settings, plans and versions that are not the same in all runs: name -> one value per run.
+
+    Args:
+        comparison: Of the runs.
+        is_raw: Whether values are as they are stored, for machines, rather than in words.
+    """
+    found = [_settings(run, is_raw) for run in comparison.runs]
     names = dict.fromkeys(name for settings in found for name in settings)
     rows = {name: [settings.get(name, text.MISSING) for settings in found] for name in names}
     return {name: values for name, values in rows.items() if len(set(values)) > 1}
 
 
-def _settings(run: RunTables) -> dict[str, str]:
+def _settings(run: RunTables, is_raw: bool) -> dict[str, str]:
     plan = {f"plan.{name}": run.plan[name] for name in PLAN if name in run.plan}
     versions = {"versions": run.environment.get("versions", {})}
-    return dict(text.flat({**run.config, **plan, **versions}))
+    return dict(text.flat({**run.config, **plan, **versions}, is_raw=is_raw))
 
 
 def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -199,7 +204,7 @@ def hypervolume(comparison: Comparison) -> list[float | None]:
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The same for machines."""
-    settings, task = differing_settings(comparison), comparison.task
+    settings, task = differing_settings(comparison, is_raw=True), comparison.task
     rows = zip(comparison.names, comparison.runs, hypervolume(comparison), strict=True)
     return {
         "reference": {

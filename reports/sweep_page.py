@@ -73,7 +73,7 @@ def _captions(named: Mapping[str, Setting]) -> dict[str, str]:
     shared = {name for name, values in seen.items() if len(values) == 1 and len(named) > 1}
     return {
         plot: " · ".join(
-            f"{name} {text.shown(value)}"
+            f"{name} {text.setting(name, value)}"
             for name, value in setting.values.items()
             if name not in shared
         )
@@ -237,7 +237,7 @@ def _run_row(sweep: SweepTables, run: SweepRun, volume: float | None) -> Html:
     link = f"runs/{quote(run.name, safe='')}/report/report.html"
     name = element("a", run.name, href=link) if report.is_file() else run.name
     cells = [
-        *(text.shown(run.setting(setting)) for setting in sweep.varying),
+        *(text.setting(name, run.setting(name)) for name in sweep.varying),
         str(len(run.front)) if run.status == FINISHED else text.MISSING,
         text.percent(volume),
     ]
