@@ -12,7 +12,7 @@ from typing import Any
 
 from reports import hypervolumes, text
 from reports.hypervolumes import Reference
-from reports.load import load_run
+from reports.load import load_run, warn_of_altered
 from reports.records import RunTables
 from search_spaces import AbstractTask, UserError
 
@@ -58,6 +58,8 @@ def compare(folders: Sequence[Path]) -> Comparison:
         )
     runs = tuple(load_run(folder) for folder in folders)
     names = _names(folders)
+    for run in runs:
+        warn_of_altered(run)
     for name, run in zip(names, runs, strict=True):
         if not any(_latencies(run)):
             raise UserError(

@@ -23,7 +23,7 @@ from reports import (
 from reports.axes import Json
 from reports.document import document
 from reports.markup import Html, element, join, section
-from reports.records import UNTUNED, Member, RunTables
+from reports.records import ALTERED, UNTUNED, Member, RunTables
 from reports.tips import tips
 
 Section = Callable[[RunTables, Json], Html | None]
@@ -56,7 +56,15 @@ def header(run: RunTables, plots: Json) -> Html:
         element("p", *_verdict(run), class_="lead"),
         element("p", summary.headline(run), class_="lead"),
         element("p", "Measured on: ", summary.measured_on(run), class_="quiet"),
+        _altered(run),
     )
+
+
+def _altered(run: RunTables) -> Html | None:
+    if not run.altered:
+        return None
+    lines = element("ul", *(element("li", line) for line in run.altered), class_="plain")
+    return element("div", element("p", ALTERED, class_="warning"), lines, role="alert")
 
 
 def _verdict(run: RunTables) -> tuple[Html, str]:
