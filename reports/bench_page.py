@@ -54,4 +54,10 @@ def _plot(plot: Json | None) -> Html:
         "Hypervolume over evaluations",
         legends.legend(items),
         element("div", id="plot-growth", class_="plot"),
+        element(
+            "p",
+            "Hypervolume says how good and how complete the networks that were found are as a "
+            "whole: 100 % is the table's own front.",
+            class_="note",
+        ),
     )

@@ -12,7 +12,7 @@ from nas.bench.benchmark import Benchmark, Record
 from nas.system.files import make_folder
 from reports import bench_page, comparison_page, sweep_page
 from reports.comparison import Comparison
-from reports.load import load_run
+from reports.load import load_run, warn_of_altered
 from reports.page import render
 from reports.sweep import load_sweep
 from reports.sweep_frame import sweep_parquet
@@ -22,6 +22,8 @@ from search_spaces import UserError
 
 def build_report(run_dir: Path) -> Path:
     """Writes report.html, report.md and pareto.csv into `run_dir/report`.
+
+    What is not as the run wrote it is named there and logged.
 
     Args:
         run_dir: A run directory; the search may still be going on.
@@ -33,7 +35,8 @@ def build_report(run_dir: Path) -> Path:
         UserError: If the run cannot be read, or its folder `report` is none or lies elsewhere.
         OSError: If the disk is full or the report cannot be written; the old one stays.
     """
-    run = load_run(run_dir)
+    run = load_run(run_dir, are_files_checked=True)
+    warn_of_altered(run)
     folder = run_dir / "report"
     contents = {
         "pareto.csv": pareto_csv(run),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from reports.documents import (
+    Documents,
     Json,
     as_interval,
     as_number,
@@ -10,7 +11,6 @@ from reports.documents import (
     as_whole,
     list_at,
     options_at,
-    read_json,
     table_at,
 )
 from reports.records import FinetuneFacts, Latency, Member, ModelFile, Parity, SplitQuality
@@ -18,38 +18,43 @@ from search_spaces import AbstractTask, Confusion, UserError, labels_in
 
 
 def read_member(
-    run_dir: Path,
+    documents: Documents,
     front: Json,
     task: AbstractTask,
     *,
     key: str,
     role: str = "",
     is_reference: bool = False,
+    are_files_checked: bool = False,
 ) -> Member:
     """One network from its card.
 
     Args:
-        run_dir: A run directory.
+        documents: Of the run.
         front: Its front.json.
         task: What was learnt.
         key: Which network; the name of its folder.
         role: What it is called, if it is a reference.
         is_reference: Whether it is not on the front.
+        are_files_checked: Whether files that are there are compared with what the card says.
 
     Raises:
         UserError: If the key is no folder's name, or there is no card.
     """
-    kind = "references" if is_reference else "front"
+    run_dir, kind = documents.folder, "references" if is_reference else "front"
     if key in ("", ".", "..") or Path(key).name != key:
         raise UserError(f"run '{run_dir}': front.json lists the key '{key}', not a folder's name.")
-    path = run_dir / kind / key / "card.json"
-    card = read_json(path)
-    if not card:
+    folder = f"{kind}/{key}"
+    if not (run_dir / folder / "card.json").exists():
         raise UserError(
             f"run '{run_dir}': front.json lists '{key}', but {kind}/{key}/card.json is not there. "
             "Restore the folder, or start the same `nas search` again."
         )
+    card = documents.json(f"{folder}/card.json")
     files = {name: v for name, v in table_at(card, "files").items() if isinstance(v, dict)}
+    for name, row in files.items() if are_files_checked else ():
+        if Path(name).name == name:
+            documents.check_file(f"{folder}/{name}", row.get("sha256"))
     source = as_text(card.get("twin_of"))
     role = role or (f"fp32 of {source}" if source else "")
     ties = [pair for pair in list_at(front, "ties") if isinstance(pair, list) and key in pair]
@@ -59,7 +64,7 @@ def read_member(
         name=role if is_reference else ", ".join(["front member", *([role] if role else [])]),
         role=role,
         is_reference=is_reference,
-        folder=f"{kind}/{key}",
+        folder=folder,
         arch=options_at(card, "arch"),
         policy=options_at(card, "policy"),
         encoding=tuple(as_whole(index) or 0 for index in list_at(card, "encoding")),
@@ -73,6 +78,7 @@ def read_member(
         finetuned=_finetuned(table_at(card, "finetuned")),
         is_knee=not is_reference and front.get("knee") == key,
         tied_with=tuple(dict.fromkeys(tied)),
+        is_altered=any(line.startswith(f"{folder}/") for line in documents.altered),
     )
 
 

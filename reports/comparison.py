@@ -12,7 +12,7 @@ from typing import Any
 
 from reports import hypervolumes, text
 from reports.hypervolumes import Reference
-from reports.load import load_run
+from reports.load import load_run, warn_of_altered
 from reports.records import RunTables
 from search_spaces import AbstractTask, UserError
 
@@ -58,6 +58,8 @@ def compare(folders: Sequence[Path]) -> Comparison:
         )
     runs = tuple(load_run(folder) for folder in folders)
     names = _names(folders)
+    for run in runs:
+        warn_of_altered(run)
     for name, run in zip(names, runs, strict=True):
         if not any(_latencies(run)):
             raise UserError(
@@ -71,7 +73,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
     losses = [m.deployed.search.loss or 0.0 for run in runs for m in run.front]
     task = runs[0].task
     guessed = hypervolumes.guessing(task, [member for run in runs for member in run.front])
-    worst = max(losses) or 1.0 if guessed is None else guessed
+    worst = max(losses) or 1.0 if guessed is None else guessed[0]
     return Comparison(
         names=names,
         runs=runs,
@@ -158,18 +160,23 @@ def seconds(run: RunTables) -> float:
     return sum(phase.seconds or 0.0 for phase in run.phases if phase.name not in AFTERWARDS)
 
 
-def differing_settings(comparison: Comparison) -> dict[str, list[str]]:
-    """Settings, plans and versions that are not the same in all runs: name -> one value per run."""
-    found = [_settings(run) for run in comparison.runs]
+def differing_settings(comparison: Comparison, *, is_raw: bool = False) -> dict[str, list[str]]:
+    """Settings, plans and versions that are not the same in all runs: name -> one value per run.
+
+    Args:
+        comparison: Of the runs.
+        is_raw: Whether values are as they are stored, for machines, rather than in words.
+    """
+    found = [_settings(run, is_raw) for run in comparison.runs]
     names = dict.fromkeys(name for settings in found for name in settings)
     rows = {name: [settings.get(name, text.MISSING) for settings in found] for name in names}
     return {name: values for name, values in rows.items() if len(set(values)) > 1}
 
 
-def _settings(run: RunTables) -> dict[str, str]:
+def _settings(run: RunTables, is_raw: bool) -> dict[str, str]:
     plan = {f"plan.{name}": run.plan[name] for name in PLAN if name in run.plan}
     versions = {"versions": run.environment.get("versions", {})}
-    return dict(text.flat({**run.config, **plan, **versions}))
+    return dict(text.flat({**run.config, **plan, **versions}, is_raw=is_raw))
 
 
 def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -199,7 +206,7 @@ def hypervolume(comparison: Comparison) -> list[float | None]:
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The same for machines."""
-    settings, task = differing_settings(comparison), comparison.task
+    settings, task = differing_settings(comparison, is_raw=True), comparison.task
     rows = zip(comparison.names, comparison.runs, hypervolume(comparison), strict=True)
     return {
         "reference": {

@@ -1,6 +1,6 @@
 """comparison.html: the fronts of several runs in one plot, and what they come to in one table."""
 
-from reports import front_plot, legends, summary, text
+from reports import front_plot, hypervolumes, legends, summary, text
 from reports.axes import SHAPES, Json
 from reports.comparison import Comparison, comparison_table
 from reports.document import document
@@ -97,9 +97,10 @@ def _table(comparison: Comparison) -> Html:
     header, rows = comparison_table(comparison)
     drawn = numbers(header, rows)
     note = (
-        f"{comparison.task.shown.axis}: search split. Hypervolume: share of the box between zero "
-        f"and the reference point ({comparison.reference.words}) that the measured front "
-        "dominates. Below the time: settings that differ."
+        f"{comparison.task.shown.axis}: search split. {hypervolumes.MEANING} It is "
+        "the share of the box between zero and the reference point "
+        f"({comparison.reference.words}) that the measured front dominates. "
+        "Below the time: settings that differ."
     )
     return section(
         "Numbers",

@@ -1,6 +1,6 @@
 """The plots below the networks: how the search went, and how far its predictions hold."""
 
-from reports import legends, operators, scatters, summary
+from reports import hypervolumes, legends, operators, scatters, summary
 from reports.axes import Json
 from reports.curves import LOSSES
 from reports.markup import Html, element, section
@@ -20,7 +20,8 @@ def _growth(plots: Json) -> Html:
     if plot is not None:
         note = element(
             "p",
-            "Share of the box between zero and the reference point that the trials so far "
+            f"{hypervolumes.MEANING} A curve that still climbs asks for more trials. Drawn: the "
+            "share of the box between zero and the reference point that the trials so far "
             f"dominate, with predicted costs. Reference point: {plot['reference']} (guessing; the "
             "latency limit, or the slowest trial; the largest trial).",
             class_="note",

@@ -15,6 +15,11 @@ from reports.records import Member, RunTables, TrialRow
 from search_spaces import DEFAULT_TASK, AbstractTask, task_of
 
 MAX_POINTS = 60
+MEANING = (
+    "Hypervolume says how good and how complete a set of networks is as a whole: 0 % if none is "
+    "better than the reference point, more for every trade-off that no other network of the set "
+    "offers, 100 % only for no loss in no time."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +48,8 @@ class Growth:
     with_size: tuple[tuple[int, float], ...]
 
 
-def guessing(task: AbstractTask, members: Sequence[Member]) -> float | None:
-    """The loss of one answer for all images of the search split; None if classes are not known.
+def guessing(task: AbstractTask, members: Sequence[Member]) -> tuple[float, float] | None:
+    """Both metrics of one answer for all images of the search split; None if classes are not known.
 
     Classes are taken to be equally frequent where no card counts their images, or one has all.
     """
@@ -53,7 +58,8 @@ def guessing(task: AbstractTask, members: Sequence[Member]) -> float | None:
         return None
     labels = next((m.deployed.search.labels for m in members if m.deployed.search.labels), ())
     equal = (1,) * max(num_classes, 2)
-    return task.guessing(labels or equal)[0] or task.guessing(equal)[0]
+    found = task.guessing(labels or equal)
+    return found if found[0] else task.guessing(equal)
 
 
 def growth(run: RunTables) -> Growth | None:
@@ -69,7 +75,7 @@ def growth(run: RunTables) -> Growth | None:
     highest = losses_NM.max(axis=0).tolist()
     limits = [limit.max for limit in run.limits if limit.metric == "latency_ms" and limit.max]
     guessed = guessing(run.task, run.members)
-    point = (highest[0] if guessed is None else guessed, min([*limits, highest[1]]))
+    point = (highest[0] if guessed is None else guessed[0], min([*limits, highest[1]]))
     if min(point) <= 0:
         return None
     numbers = [trial.number for trial in known]

@@ -34,6 +34,19 @@ def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
     return low, high
 
 
+def difference(
+    one: float, interval: tuple[float, float], other: float, of_other: tuple[float, float]
+) -> tuple[float, float]:
+    """Interval of one mean minus another that is independent of it, from their own.
+
+    Source: Zou and Donner, Construction of Confidence Limits about Effect Measures, Statistics in
+    Medicine 27 (2008), equation 4; with Wilson intervals that of Newcombe (1998), method 10.
+    """
+    low = math.hypot(one - interval[0], of_other[1] - other)
+    high = math.hypot(interval[1] - one, other - of_other[0])
+    return one - other - low, one - other + high
+
+
 def normal(mean: float, deviation: float, total: int, z: float = 1.96) -> tuple[float, float]:
     """Interval of a mean by its standard error; `z` as in `wilson`.
 

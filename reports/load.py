@@ -1,29 +1,29 @@
 """From a run directory to the typed tables of `reports.records`.
 
 The format is the run directory's. What a run has not reached yet is empty here; what is there but
-unreadable is an error that names the file. The last line of a .jsonl file may be torn (the run was
-killed while writing it) and is then ignored.
+not as it was written is left out and named (`RunTables.altered`). The last line of a .jsonl file
+may be torn (the run was killed while writing it) and is then ignored.
 """
 
 import json
+import logging
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from nas.run.directory import check_is_run, read_space
+from nas.run.directory import SPACE, TRAINED_SPACE, check_is_run, read_space
 from nas.run.own_files import load_named
 from nas.system.files import read_log
 from reports.cards import read_member
 from reports.documents import (
+    Documents,
     Json,
     as_number,
     as_text,
     as_whole,
     list_at,
     options_at,
-    read_json,
-    read_lines,
-    read_toml,
     table_at,
     tables_at,
 )
@@ -39,74 +39,106 @@ from reports.logs import (
 from reports.records import LimitRow, Member, RunTables, TrialRow
 from search_spaces import AbstractTask, SearchSpace, UserError, task_in
 
+_log = logging.getLogger(__name__)
+
+SETTINGS = (
+    *("space", "data", "budget", "target", "controller"),
+    *("precision", "sparsity", "trials", "time", "seed"),
+)
+"""That every version writes into config.toml."""
+
 _Found = tuple[SearchSpace | None, list[Member], tuple[TrialRow, ...]]
 
 
-def load_run(run_dir: Path) -> RunTables:
+def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
     """Reads all that a report needs.
 
     Args:
         run_dir: A run directory; the search may still be going on.
+        are_files_checked: Whether exported files that are there are compared with what their cards
+            say, which reads all of them.
 
     Raises:
         UserError: If this is no run directory, or one of its files cannot be read.
     """
     check_is_run(run_dir)
-    front = read_json(run_dir / "front.json")
-    config = read_toml(run_dir / "config.toml")
-    plan = {**read_json(run_dir / "plan.json"), **read_json(run_dir / "search_plan.json")}
+    documents = Documents(run_dir)
+    front = documents.json("front.json", needed=("members",))
+    config = documents.toml("config.toml", needed=SETTINGS)
+    plan = {**documents.json("plan.json"), **documents.json("search_plan.json")}
     events: list[Json] = read_log(run_dir / "events.jsonl", dict)
-    space, task = _space(run_dir / "space.json"), _task(run_dir)
-    trials = tuple(_trial(line, task) for line in read_lines(run_dir / "trials.jsonl"))
+    space, task = _space(documents), _task(documents)
+    trials = tuple(_trial(line, task) for line in documents.lines("trials.jsonl"))
     keys = [as_text(key) for key in list_at(front, "members")]
     rows = tables_at(front, "references")
     roles = {as_text(row.get("key")): as_text(row.get("name")) for row in rows}
-    members = [read_member(run_dir, front, task, key=k, role=roles.get(k, "")) for k in keys]
+    member = partial(read_member, documents, front, task, are_files_checked=are_files_checked)
+    members = [member(key=key, role=roles.get(key, "")) for key in keys]
     references = [
-        read_member(run_dir, front, task, key=key, role=name, is_reference=True)
+        member(key=key, role=name, is_reference=True)
         for key, name in roles.items()
         if key not in keys
     ]
+    are_tuned = any(member.finetuned for member in members)
     limits = _limits(config, plan, (space, [*members, *references], trials))
     replaced = tables_at(front, "replaced")
     return RunTables(
         folder=run_dir,
         config=config,
         plan=plan,
-        environment=read_json(run_dir / "env.json"),
+        environment=documents.json("env.json"),
         num_networks=None if space is None else space.size,
         limits=limits,
-        front=tuple(sorted(members, key=_by_latency)),
-        references=tuple(replace(m, over_limits=over_limits(m, limits)) for m in references),
+        front=tuple(_beside(m, are_tuned) for m in sorted(members, key=_by_latency)),
+        references=tuple(
+            replace(_beside(m, are_tuned), over_limits=over_limits(m, limits)) for m in references
+        ),
         replaced=tuple((as_text(r.get("key")), as_text(r.get("reason"))) for r in replaced),
         trials=trials,
         phases=read_phases(events),
         notes=tuple(as_text(e.get("text")) for e in events if e.get("event") == "message"),
         training=read_training(read_log(run_dir / "train_log.jsonl", dict)),
         finetunes=read_finetunes(run_dir / "finetunes"),
-        profile=read_profile(read_json(run_dir / "profile" / "profile.json")),
-        fidelity=read_fidelity(read_json(run_dir / "fidelity" / "fidelity.json"), task.shown.name),
-        beliefs=read_beliefs(read_lines(run_dir / "beliefs.jsonl")),
-        sizes=read_json(run_dir / "sizes.json"),
+        profile=read_profile(documents.json("profile/profile.json")),
+        fidelity=read_fidelity(documents.json("fidelity/fidelity.json"), task.shown.name),
+        beliefs=read_beliefs(documents.lines("beliefs.jsonl")),
+        sizes=documents.json("sizes.json"),
         task=task,
         failure=as_text(front.get("failure")),
+        altered=tuple(documents.altered),
     )
 
 
-def _task(run_dir: Path) -> AbstractTask:
+def warn_of_altered(run: RunTables) -> None:
+    """One line for everything of a run that is not as it was written."""
+    for line in run.altered:
+        _log.warning("run '%s': altered: %s", run.folder, line)
+
+
+def _task(documents: Documents) -> AbstractTask:
     """What was learnt; that of a plug-in is the one that the run keeps."""
-    data = read_json(run_dir / "data.json")
-    load_named(run_dir, json.dumps(data.get("task")))
+    data = documents.json("data.json")
+    load_named(documents.folder, json.dumps(data.get("task")))
     return task_in(data)
 
 
-def _space(path: Path) -> SearchSpace | None:
-    return read_space(path.parent) if path.exists() else None
+def _space(documents: Documents) -> SearchSpace | None:
+    """What is searched; None if that is not decided yet, or not what was decided."""
+    num_altered = len(documents.altered)
+    decided = [documents.json(name) for name in (SPACE, TRAINED_SPACE)]
+    is_as_written = len(documents.altered) == num_altered
+    return read_space(documents.folder) if decided[0] and is_as_written else None
 
 
 def _by_latency(member: Member) -> tuple[float, str]:
     latency = member.deployed.latency.median_ms
     return (math.inf if latency is None else latency, member.key)
+
+
+def _beside(member: Member, are_tuned: bool) -> Member:
+    """The network, which says if it was not trained further although front members were."""
+    is_known = bool(member.files)  # its card is whole
+    return replace(member, is_untuned=are_tuned and is_known and member.finetuned is None)
 
 
 def _trial(line: Json, task: AbstractTask) -> TrialRow:

@@ -7,7 +7,7 @@ from reports import filters, pictures, text
 from reports.axes import SHAPES
 from reports.front_plot import kind, shape
 from reports.markup import Html, element, join
-from reports.records import Member
+from reports.records import UNTUNED, Member
 from search_spaces import Metric
 
 GROUPS = (  # (head, columns below it); that of the task's metric comes second
@@ -129,6 +129,10 @@ def _badges(member: Member) -> list[Html]:
         badges.append(element("span", "knee", class_="badge strong"))
     if member.finetuned is not None:
         badges.append(element("span", "fine-tuned", class_="badge tuned"))
+    if member.is_altered:
+        badges.append(element("small", "altered", class_="warning"))
+    if member.is_untuned:
+        badges.append(element("span", UNTUNED, class_="badge"))
     return badges + [element("small", f"≈ tie: {key}", class_="tie") for key in member.tied_with]
 
 

@@ -25,6 +25,15 @@ def families(operator: str) -> tuple[str, ...]:
         return ()
 
 
+def meaning(operator: str) -> str:
+    """What its declaration says of it in one line; empty for one that is not declared."""
+    try:
+        said = type(declaration(operator)).__doc__ or ""
+    except UserError:
+        return ""
+    return said.strip().partition("\n")[0]
+
+
 def family(names: Sequence[str]) -> str:
     """The family of more than half of the blocks, else "mixed".
 

@@ -18,11 +18,12 @@ from reports import (
     members_page,
     summary,
     text,
+    verdict,
 )
 from reports.axes import Json
 from reports.document import document
 from reports.markup import Html, element, join, section
-from reports.records import Member, RunTables
+from reports.records import ALTERED, UNTUNED, Member, RunTables
 from reports.tips import tips
 
 Section = Callable[[RunTables, Json], Html | None]
@@ -47,14 +48,28 @@ def render(run: RunTables, sections: Sequence[Section] | None = None) -> str:
 
 
 def header(run: RunTables, plots: Json) -> Html:
-    """What this is, in three lines."""
+    """What this is, and whether the search decided anything."""
     return element(
         "header",
         element("p", "Pareto report", class_="eyebrow"),
         element("h1", summary.title(run)),
+        element("p", *_verdict(run), class_="lead"),
         element("p", summary.headline(run), class_="lead"),
         element("p", "Measured on: ", summary.measured_on(run), class_="quiet"),
+        _altered(run),
     )
+
+
+def _altered(run: RunTables) -> Html | None:
+    if not run.altered:
+        return None
+    lines = element("ul", *(element("li", line) for line in run.altered), class_="plain")
+    return element("div", element("p", ALTERED, class_="warning"), lines, role="alert")
+
+
+def _verdict(run: RunTables) -> tuple[Html, str]:
+    claim, colon, evidence = verdict.sentence(run).partition(":")
+    return element("b", claim), colon + evidence
 
 
 def tiles(run: RunTables, plots: Json) -> Html | None:
@@ -117,8 +132,13 @@ def front(run: RunTables, plots: Json) -> Html:
 def _legend(run: RunTables) -> Html:
     kinds = {front_plot.kind(member): member for member in run.members}
     names = {"front": "front", "random": "random", "other": "other reference"}
+    tuned = {front_plot.kind(member) for member in run.members if not member.is_untuned}
     items = [
-        legends.marker(front_plot.shape(kind), f"mark {kind}", names.get(kind, member.name))
+        legends.marker(
+            front_plot.shape(kind),
+            f"mark {kind}",
+            names.get(kind, member.name) + ("" if kind in tuned else f", {UNTUNED}"),
+        )
         for kind, member in kinds.items()
     ]
     if run.trials:
@@ -150,7 +170,10 @@ def _plot_notes(run: RunTables) -> list[str]:
             "≈ joins members whose paired latencies cannot be told apart. "
         )
     if any(member.finetuned for member in run.front):
-        notes.append("Fine-tuned members were trained further; trials have shared weights. ")
+        notes.append(
+            "Fine-tuned members were trained further; trials, and networks marked as "
+            f"{UNTUNED}, have shared weights: their {shown.title} does not compare. "
+        )
     hidden = sum(t.failure is None and t.latency_predicted_ms is None for t in run.trials)
     if hidden:
         notes.append(f"Without a latency prediction, not drawn: {hidden} trials. ")

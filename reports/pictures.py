@@ -71,14 +71,19 @@ def patterns() -> Html:
 
 def legend(ink: Ink) -> Html:
     """Every operator with its box, then what shapes mean."""
-    items = [
-        element("li", _swatch(ink, name), f"{name} ({_families(name)})") for name in ink.letters
-    ]
+    items = [element("li", _swatch(ink, name), _explained(name)) for name in ink.letters]
     rules = "Height: width of the stage. Empty part: removed by sparsity. Bold frame: quantized."
     return join(
-        element("ul", *items, class_="legend"),
+        element("ul", *items, class_="legend operators"),
         element("p", rules, class_="note"),
     )
+
+
+def _explained(operator: str) -> Html:
+    """ "window (attention): Window attention with a relative position bias."."""
+    said = operators.meaning(operator)
+    name = join(element("b", operator), f" ({_families(operator)})")
+    return element("span", name, f": {said}" if said else None)
 
 
 def _families(operator: str) -> str:

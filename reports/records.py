@@ -15,6 +15,8 @@ from search_spaces import DEFAULT_TASK, AbstractTask, Confusion, Option, is_quan
 Interval = tuple[float, float]
 DEPLOYED = "model.onnx"
 UNQUANTIZED = "model.fp32.onnx"
+UNTUNED = "not trained further"
+ALTERED = "Not as the run wrote it:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,8 @@ class Member:
     tied_with: tuple[str, ...] = ()
     role: str = ""  # "largest int8", "random 2", "fp32 of 3f2a9c01d4ab": on the front or beside it
     over_limits: tuple[str, ...] = ()  # budgets that its measured numbers exceed
+    is_altered: bool = False  # a file of its folder is not as it was written
+    is_untuned: bool = False  # not trained further, in a run with front members that were
 
     def file(self, name: str) -> ModelFile | None:
         """The file called `name`, if the network has it."""
@@ -261,6 +265,7 @@ class RunTables:
     beliefs: tuple[Belief, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
     failure: str = ""  # why the front is empty
+    altered: tuple[str, ...] = ()  # what is not as the run wrote it, a sentence each
     task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))
 
     @property

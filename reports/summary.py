@@ -11,6 +11,7 @@ from reports.documents import as_number
 from reports.records import LimitRow, Member, ModelFile, RunTables
 
 NOT_MEASURED = "not measured"
+WITHOUT_EFFECT = ": every network is within it, so it excludes none"
 NO_FIDELITY = "not measured; run: nas fidelity RUN"
 
 
@@ -158,7 +159,7 @@ def predicted_files(run: RunTables) -> list[tuple[Member, ModelFile, float, floa
 
 
 def budget(limit: LimitRow) -> str:
-    """In words: "4.5GFLOPs does not bind (at most 4.5 GMACs; largest network 58.1 MMACs)"."""
+    """In words: "1.2ms binds (at most 1.2 ms; largest found 2.9 ms)"."""
     words = " ".join(part for part in (limit.text, verdict(limit)) if part)
     detail = budget_detail(limit)
     return f"{words} ({detail})" if detail else words
@@ -170,14 +171,15 @@ def verdict(limit: LimitRow) -> str:
 
 
 def budget_detail(limit: LimitRow) -> str:
-    """What is limited, and how far the largest network goes."""
+    """What is limited, how far the largest network goes, and what it means if that is within."""
     if limit.max is None:
         return ""
     found = "largest found" if limit.metric == "latency_ms" else "largest network"
     largest = (
         "" if limit.largest is None else f"; {found} {format_value(limit.metric, limit.largest)}"
     )
-    return f"at most {format_value(limit.metric, limit.max)}{largest}"
+    meaning = "" if limit.binds is not False else WITHOUT_EFFECT
+    return f"at most {format_value(limit.metric, limit.max)}{largest}{meaning}"
 
 
 def measured_on(run: RunTables) -> str:

@@ -14,7 +14,7 @@ from reports import hypervolumes, text
 from reports.comparison import identity
 from reports.documents import Json, as_text, list_at, read_json, table_at, tables_at
 from reports.hypervolumes import Reference
-from reports.load import load_run
+from reports.load import load_run, warn_of_altered
 from reports.records import Member, RunTables
 from search_spaces import DEFAULT_TASK, AbstractTask, UserError, task_of
 
@@ -222,6 +222,7 @@ def _run(folder: Path, name: str, settings: Json, outcome: Json) -> SweepRun:
         tables = load_run(folder / "runs" / name)
     except UserError as error:
         return SweepRun(name=name, settings=settings, status=UNREADABLE, error=str(error))
+    warn_of_altered(tables)
     if not any(member.deployed.latency.median_ms for member in tables.front):
         fact = f"run '{name}' is said to be finished, but has no front with measured latencies."
         return SweepRun(name=name, settings=settings, status=UNREADABLE, error=fact)
@@ -274,7 +275,7 @@ def _reference(runs: Sequence[SweepRun]) -> Reference | None:
     if guessed is None:
         return None
     return Reference(
-        loss=guessed,
+        loss=guessed[0],
         latency_ms=max(time for time in times if time is not None),
         task=task,
     )

@@ -70,7 +70,7 @@ def setting_table(settings: Sequence[Setting]) -> tuple[list[str], list[list[str
     ]
     rows = [
         [
-            *map(text.shown, setting.values.values()),
+            *(text.setting(*pair) for pair in setting.values.items()),
             f"{len(setting.finished)} of {len(setting.runs)}",
             text.percent(mean(setting)),
             spread_text(setting),

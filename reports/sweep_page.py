@@ -6,6 +6,7 @@ from urllib.parse import quote
 from reports import front_plot, legends, summary, text
 from reports.axes import SHAPES, Json, axis, score_axis
 from reports.document import document
+from reports.hypervolumes import MEANING
 from reports.markup import Html, element, join, numbers, section
 from reports.records import Member
 from reports.sweep import FINISHED, SEED, ComparableRuns, Setting, SweepRun, SweepTables
@@ -25,8 +26,8 @@ RUN_SHAPES = ("circle", "square", "triangle", "diamond", "pentagon", "cross")
 RADIUS, HEIGHT = 4.5, 230  # pixels
 NOTE = (
     "All plots of this section have the same axes. ± and spread: sample standard deviation over "
-    "seeds. Hypervolume: share of the box between zero and the reference point that the measured "
-    "front dominates, in {} and latency."
+    f"seeds. {MEANING} It is the share of the box between zero and the reference point that the "
+    "measured front dominates, in {} and latency."
 )
 ALL = "all-runs"  # the line of the best networks of a group
 
@@ -73,7 +74,7 @@ def _captions(named: Mapping[str, Setting]) -> dict[str, str]:
     shared = {name for name, values in seen.items() if len(values) == 1 and len(named) > 1}
     return {
         plot: " · ".join(
-            f"{name} {text.shown(value)}"
+            f"{name} {text.setting(name, value)}"
             for name, value in setting.values.items()
             if name not in shared
         )
@@ -237,7 +238,7 @@ def _run_row(sweep: SweepTables, run: SweepRun, volume: float | None) -> Html:
     link = f"runs/{quote(run.name, safe='')}/report/report.html"
     name = element("a", run.name, href=link) if report.is_file() else run.name
     cells = [
-        *(text.shown(run.setting(setting)) for setting in sweep.varying),
+        *(text.setting(name, run.setting(name)) for name in sweep.varying),
         str(len(run.front)) if run.status == FINISHED else text.MISSING,
         text.percent(volume),
     ]

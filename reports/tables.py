@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import confusions, summary, text
+from reports import confusions, summary, text, verdict
 from reports.load import load_run
-from reports.records import Member, RunTables
+from reports.records import ALTERED, UNTUNED, Member, RunTables
 
 
 def pareto_frame(run: RunTables) -> pd.DataFrame:
@@ -205,12 +205,15 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
 
 def role(member: Member) -> str:
     """What the row is, in words: "front, knee", "front, random 2", "random 1, over the limit"."""
+    marks = [UNTUNED] if member.is_untuned else []
+    marks += ["altered"] if member.is_altered else []
     if member.is_reference:
-        return ", ".join([member.name, *(["over the limit"] if member.over_limits else [])])
+        over = ["over the limit"] if member.over_limits else []
+        return ", ".join([member.name, *marks, *over])
     ties = [f"tied with {key}" for key in member.tied_with]
     tuned = [f"fine-tuned from {member.finetuned.source}"] if member.finetuned else []
     named = [*([member.role] if member.role else []), *(["knee"] if member.is_knee else [])]
-    return ", ".join(["front", *named, *tuned, *ties])
+    return ", ".join(["front", *named, *tuned, *marks, *ties])
 
 
 def _with_range(value: str, bounds: str) -> str:
@@ -224,7 +227,9 @@ def markdown(run: RunTables) -> str:
     table = [header, ["---"] * len(header), *rows]
     parts = [
         f"# {_plain(summary.title(run))}",
+        _plain(verdict.sentence(run)),
         _plain(summary.headline(run)),
+        *(_plain_list(ALTERED, run.altered) if run.altered else []),
         "## Front and references",
         "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",
         f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
@@ -234,6 +239,10 @@ def markdown(run: RunTables) -> str:
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _plain_list(title: str, lines: Sequence[str]) -> list[str]:
+    return [title, "\n".join(f"- {_plain(line)}" for line in lines)]
 
 
 def _classes(run: RunTables) -> list[str]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from nas.problem.budget import format_value
+from nas.run.config import STANDS_FOR
 from reports.documents import as_number
 from reports.records import Interval
 from search_spaces import Metric, is_quantized
@@ -23,6 +24,13 @@ SHORT_OPTIONS = {
     "window_size": "w",
     "channel_part": "",
 }
+SENTINELS: Mapping[str, tuple[Any, str]] = {
+    **STANDS_FOR,
+    "learning_rate": (0.0, "the optimizer's own"),
+    "max_macs": (0.0, "no limit"),
+}
+"""Of configurations and plans: what stands for something else, and what for."""
+
 OPERATOR_NAMES = ("operator", "mixer", "block")
 
 
@@ -194,20 +202,29 @@ def per_stage(arch: Mapping[str, Any], policy: Mapping[str, Any], field: str) ->
     return " ".join(value for value in values if value) or MISSING
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested tables as dotted names, values as people write them."""
+def flat(
+    values: Mapping[str, Any], prefix: str = "", *, is_raw: bool = False
+) -> list[tuple[str, str]]:
+    """Nested tables as dotted names, values as people write them, or as they are stored."""
     pairs: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
-            pairs += flat(value, f"{prefix}{name}.")
+            pairs += flat(value, f"{prefix}{name}.", is_raw=is_raw)
         else:
             is_size = name.endswith("_bytes") and isinstance(value, int)
-            pairs.append((prefix + name, size(value) if is_size else shown(value)))
+            said = shown(value) if is_raw else setting(name, value)
+            pairs.append((prefix + name, size(value) if is_size else said))
     return pairs
 
 
+def setting(name: str, value: object) -> str:
+    """A setting as people read it: 0 as resolution is "the data's own"."""
+    sentinel, words = SENTINELS.get(name, (None, ""))
+    return words if words and value == sentinel and value is not False else shown(value)
+
+
 def shown(value: object) -> str:
-    """A setting as people write it."""
+    """A value as people write it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -5,7 +5,7 @@ Stated once per network: plots refer to a tip by its place in the list, members 
 
 from reports import text
 from reports.axes import Json
-from reports.records import Interval, Member, RunTables, TrialRow
+from reports.records import UNTUNED, Interval, Member, RunTables, TrialRow
 from search_spaces import Metric
 
 
@@ -29,6 +29,8 @@ def member_tip(member: Member) -> Json:
     ]
     if member.finetuned is not None:
         facts.append(("Fine-tuned from", member.finetuned.source))
+    if member.is_untuned:
+        facts.append(("Training", UNTUNED))
     if member.tied_with:
         facts.append(("Tied with", ", ".join(member.tied_with)))
     return {

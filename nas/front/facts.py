@@ -12,11 +12,11 @@ from nas.data._base import DataSet
 from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
-from nas.front.folders import DEPLOYED, digest_of, onnx_files, timed_file
+from nas.front.folders import DEPLOYED, onnx_files, timed_file
 from nas.front.twins import unquantized
 from nas.front.verify import verify
 from nas.problem.problem import Problem
-from nas.system.files import read_json, understood
+from nas.system.files import digest_of, read_json, understood
 from nas.targets import TARGETS, TORCH_CHECKPOINT, Timing
 from search_spaces import FULL_PRECISION, Candidate, CandidateError, precision_of, task_of
 

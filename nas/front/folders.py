@@ -7,7 +7,6 @@ file), the weights of both, `model.safetensors` and `model.fp32.safetensors`, an
 measured, `card.json`.
 """
 
-import hashlib
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from nas.finalists.entry import TWIN, Entry
 from nas.front.card import read_card
 from nas.run.directory import Run
-from nas.system.files import make_folder
+from nas.system.files import digest_of, make_folder
 from nas.targets import Artefact
 
 DEPLOYED, UNQUANTIZED = "model.onnx", "model.fp32.onnx"
@@ -99,11 +98,6 @@ def timed_file(name: str, artefact: Artefact) -> str:
 def without_folder(text: str, folder: Path) -> str:
     """A message with paths relative to the folder."""
     return text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", "")
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _move(source: Path, to: Path) -> None:

@@ -32,6 +32,21 @@ MOST = {
 }
 """Largest values: of a seed what torch takes, of the rest what no search needs."""
 
+STANDS_FOR: Mapping[str, tuple[Any, str]] = {
+    "plugins": ([], "none"),
+    "data_dir": ("", "the usual places"),
+    "cache": ("", "runs/.cache"),
+    "resolution": (0, "the data's own"),
+    "workers": (0, "one per core"),
+    "ray_address": ("", "a Ray on this machine only"),
+    "lag": (-1, "the executor's own"),
+    "trials": (0, "as many as fit the time"),
+    "supernet": ("", "trained in this run"),
+    "data_seed": (-1, "the seed"),
+    "threads": (0, "all cores"),
+}
+"""Values that are no numbers and no names, and what they say."""
+
 WITHOUT_EFFECT = {"plugins", "data_dir", "cache", "threads", "workers", "executor", "ray_address"}
 """Fields that say where and how; what is searched for names plug-ins, wherever they lie."""
 
@@ -102,10 +117,11 @@ class Config:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
         if self.timing_threads < 1:
             raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
-        for name, default in (("lag", "the executor's own"), ("data_seed", "the seed")):
+        for name in ("lag", "data_seed"):
             if getattr(self, name) < -1:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}. It must be -1 ({default}) or more."
+                    f"{name} is {getattr(self, name)}. "
+                    f"It must be -1 ({STANDS_FOR[name][1]}) or more."
                 )
         for name, most in MOST.items():
             if getattr(self, name) > most:

@@ -43,6 +43,9 @@ configuration, except that the places of data, cache, space file, plug-ins and s
 as long as what is there is the same (data.json, space.py, plugins/), and that trials and time may
 grow.
 
+Documents and config.toml end with a checksum, and cards have the SHA-256 of files: `nas report`
+names what is not as it was written, and does not show it as true.
+
 Versions: every document has a schema number, and one with another number is refused by name (see
 `nas.system.files`). A configuration or plan that lacks a field that this version knows has its
 default; a field that this version does not know is refused.
@@ -74,6 +77,7 @@ from nas.system.files import (
     read_json,
     read_lines,
     read_log,
+    sealed_text,
     understood,
     write_json,
     write_text,
@@ -119,7 +123,7 @@ class Run:
             )
         run = Run(make_folder(path), locked(path))
         if not known.exists():
-            write_text(known, config.to_toml())
+            write_text(known, sealed_text(config.to_toml()))
         run._check_config(config, may_grow)
         run.decided("env.json", environment)
         return run
@@ -219,8 +223,9 @@ class Run:
                 f"with which it was started: {'; '.join(changed)}.\n"
                 "  Use a new directory, or restore the old value to continue."
             )
-        if known != new:  # what lies elsewhere now, `nas finetune` finds there too
-            write_text(path, config.to_toml())
+        text = sealed_text(config.to_toml())
+        if path.read_text(encoding="utf-8") != text:
+            write_text(path, text)  # what lies elsewhere now, `nas finetune` finds there too
 
 
 def check_is_run(path: Path) -> None:

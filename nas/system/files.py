@@ -2,11 +2,12 @@
 
 After a crash, a kill or a full disk a file has the old content or the new. A document is a JSON
 object. It may say by which schema it is written, and it ends with a checksum of its other fields,
-so that a number that changed on disk is never taken for one that was measured. Documents without
-either are read as they are.
+so that a number that changed on disk is never taken for one that was measured. config.toml ends
+with one in a comment. Documents without schema or checksum are read as they are.
 """
 
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -30,6 +31,8 @@ SCHEMA = 1
 """Of the documents of a run; one with another number is refused."""
 
 CHECKSUM = "crc32"
+TEXT_CHECKSUM = f"# {CHECKSUM} = "
+ALTERED = "its content is not what was written (the checksum differs)"
 DELETE = "or delete it to compute it again"
 IN_THE_WAY = (IsADirectoryError, NotADirectoryError, FileExistsError)
 MAKE_WAY = "Move what is in its place away, and give the same command again."
@@ -89,8 +92,30 @@ def unsealed(document: Any) -> Json:
     check_schema(document)
     content = {name: value for name, value in document.items() if name != CHECKSUM}
     if document.get(CHECKSUM, found := _checksum(content)) != found:
-        raise ValueError("its content is not what was written (the checksum differs)")
+        raise ValueError(ALTERED)
     return content
+
+
+def sealed_text(text: str) -> str:
+    """A text of whole lines with its checksum as a comment of TOML."""
+    return f"{text}{TEXT_CHECKSUM}{zlib.crc32(text.encode())}\n"
+
+
+def check_text(text: str) -> None:
+    """Compare a text with the checksum that it may end with.
+
+    Raises:
+        ValueError: If it is not what was written.
+    """
+    content, mark, found = text.rpartition(TEXT_CHECKSUM)
+    if mark and found.strip() != str(zlib.crc32(content.encode())):
+        raise ValueError(ALTERED)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_schema(document: Mapping[str, Any]) -> None:

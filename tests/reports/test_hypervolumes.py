@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports import hypervolumes, load_run
+from reports import build_comparison, compare, hypervolumes, load_run
 from reports.hypervolumes import Reference
+from reports.page import render
 
 NewRun = Callable[..., Path]
 
@@ -56,3 +57,10 @@ def test_a_front_is_measured_against_the_point_that_is_given(new_run: NewRun) ->
     assert far is not None
     assert 0 < near < far < 1
     assert hypervolumes.of_front((), Reference(loss=2.0, latency_ms=1.0)) is None
+
+
+def test_pages_say_what_a_hypervolume_means(new_run: NewRun, tmp_path: Path) -> None:
+    folders = [new_run(trials=5, front=1), new_run(trials=5, front=1)]
+    page = build_comparison(compare(folders), tmp_path / "comparison.html").read_text()
+    for said in (page, render(load_run(folders[0]))):
+        assert hypervolumes.MEANING in said

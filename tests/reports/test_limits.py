@@ -62,6 +62,7 @@ def test_a_budget_that_cannot_be_read_is_named(new_run: NewRun) -> None:
 
 def test_a_budget_says_in_words_whether_it_binds() -> None:
     limit = LimitRow(text="4.5GFLOPs", metric="macs", max=4.5e9, binds=False, largest=5.81e7)
-    words = "4.5GFLOPs does not bind (at most 4.5 GMACs; largest network 58.1 MMACs)"
+    words = "4.5GFLOPs does not bind (at most 4.5 GMACs; largest network 58.1 MMACs"
+    words += ": every network is within it, so it excludes none)"
     assert summary.budget(limit) == words
     assert summary.budget(LimitRow(text="2MB", metric="size_bytes")) == "2MB"

@@ -36,3 +36,8 @@ def test_every_operator_declares_how_it_mixes(name: str) -> None:
     found = operators.families(name)
     assert found
     assert set(found) <= set(operators.FAMILIES)
+    assert operators.meaning(name).endswith(".")
+
+
+def test_what_is_not_declared_has_no_meaning() -> None:
+    assert operators.meaning("no-such-operator") == ""

@@ -61,3 +61,9 @@ def test_maps_follow_the_stem(member: Member) -> None:
 def test_maps_of_unknown_size_have_no_size(member: Member, shape: object) -> None:
     changed = dataclasses.replace(member, input={"shape": shape})
     assert pictures.map_sides(changed, 2) == [None, None]
+
+
+def test_the_legend_explains_every_letter_by_its_declaration(member: Member) -> None:
+    drawn = pictures.legend(pictures.Ink.of([member]))
+    words = "<b>window</b> (attention): Window attention with a relative position bias.</span>"
+    assert words in drawn

@@ -10,6 +10,7 @@ import pytest
 
 from nas.cli.console import print_front
 from reports import front_table, load_run, wilson
+from reports.page import render
 from reports.tables import markdown, pareto_csv
 
 NewRun = Callable[..., Path]
@@ -81,6 +82,16 @@ def test_a_fine_tuned_member_says_what_it_was(new_run: NewRun) -> None:
     assert source in table["key"].tolist()
     roles = [row[0] for row in front_table(folder)[1]]
     assert f"front, fine-tuned from {source}" in roles
+
+
+def test_who_was_not_trained_further_beside_members_that_were_says_so(new_run: NewRun) -> None:
+    roles = [row[0] for row in front_table(new_run(extras=True))[1]]
+    assert "random 2, not trained further" in roles
+    assert "largest fp32, not trained further, over the limit" in roles
+    assert all(("fine-tuned" in role) != ("not trained further" in role) for role in roles)
+    page = render(load_run(new_run(extras=True)))
+    assert page.count("not trained further</li>") == 3, "the legend's two largest, and random"
+    assert "not trained further" not in render(load_run(new_run()))
 
 
 def test_a_narrow_terminal_gets_six_columns_uncut(

@@ -1,7 +1,10 @@
 """Numbers and networks as people read them."""
 
+import dataclasses
+
 import pytest
 
+from nas.run.config import Config
 from reports import text
 from search_spaces import task_of
 
@@ -84,3 +87,24 @@ def test_fractions_are_shown_as_percent_and_sparsity_as_a_fraction() -> None:
     shown = text.score_range((0.58, 0.641), accuracy), text.score_range(None, accuracy)
     assert shown == ("58.0–64.1", "")
     assert (text.sparsity(0.25), text.sparsity(0), text.sparsity("high")) == (".25", "0", "high")
+
+
+def test_what_stands_for_something_else_is_said_in_words() -> None:
+    said = dict(text.flat({"resolution": 0, "lag": -1, "supernet": "", "asked": {"trials": 0}}))
+    words = ("the data's own", "the executor's own", "trained in this run")
+    assert tuple(said.values()) == (*words, "as many as fit the time")
+    assert text.flat({"resolution": 32, "seed": 0, "max_macs": 0.0}) == [
+        ("resolution", "32"),
+        ("seed", "0"),
+        ("max_macs", "no limit"),
+    ]
+    assert text.flat({"lag": -1}, is_raw=True) == [("lag", "-1")]
+
+
+def test_every_default_of_a_configuration_that_is_no_value_has_words() -> None:
+    silent = {
+        field.name
+        for field in dataclasses.fields(Config)
+        if text.setting(field.name, getattr(Config(), field.name)) in ("-", "-1", "0", "")
+    }
+    assert silent == {"seed"}

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from nas.system.files import (
     append_line,
+    check_text,
     read_json,
     read_lines,
     read_log,
+    sealed_text,
     understood,
     write_json,
 )
@@ -138,3 +140,12 @@ def test_a_damaged_document_is_named(tmp_path: Path, content: bytes) -> None:
 def test_documents_of_another_shape_are_a_message_and_no_traceback(document: str) -> None:
     with pytest.raises(UserError, match="is damaged"), understood("'plan.json'"):
         _ = int(json.loads(document)["steps"])
+
+
+def test_a_text_says_whether_it_is_what_was_written() -> None:
+    text = sealed_text('space = "ü"\n')
+    check_text(text)
+    check_text('space = "ü"\n')
+    for changed in (text.replace("ü", "u"), text + "seed = 1\n", text.replace("32 = ", "32 = 1")):
+        with pytest.raises(ValueError, match="checksum differs"):
+            check_text(changed)
