@@ -52,8 +52,8 @@ def read_member(
         )
     card = documents.json(f"{folder}/card.json")
     files = {name: v for name, v in table_at(card, "files").items() if isinstance(v, dict)}
-    for name, row in files.items() if are_files_checked else ():
-        if Path(name).name == name:
+    for name, row in files.items():
+        if are_files_checked and Path(name).name == name:
             documents.check_file(f"{folder}/{name}", row.get("sha256"))
     source = as_text(card.get("twin_of"))
     role = role or (f"fp32 of {source}" if source else "")
