@@ -35,7 +35,8 @@ def host_of_timing(latency: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(kind: Mapping[str, Any]) -> str:
-    versions = kind.get("versions", {})
+    known = kind.get("versions")
+    versions = known if isinstance(known, Mapping) else {}  # an unsealed record may say anything
     parts = [str(kind.get("cpu", "")), str(kind.get("instruction_set", ""))]
     parts += [f"python {kind['python']}"] if "python" in kind else []
     parts += [f"{package} {version}" for package, version in sorted(versions.items()) if version]
