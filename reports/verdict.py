@@ -3,6 +3,7 @@
 What the search found is compared with networks that were drawn at random, by the metric that people
 are shown, on the search split. Only like is compared with like for the claim: where the one network
 was trained further and the other was not, the best trial, which has shared weights, stands for it.
+If that is not told apart, the claim says that it is by training.
 """
 
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ CLAIMS = {
     "": "Whether the search beats random drawing is not known",
 }
 NO_TRIAL = "Nothing is decided yet: no trial has a score."
+TRAINED = "What the search found and trained further is better than random drawing"
 GUESSING = "The search had nothing to go by, as shared weights are not told apart from guessing"
 NONE_OF_ITS_OWN = "The search put no network of its own on the front"
 
@@ -62,7 +64,8 @@ def sentence(run: RunTables) -> str:
         else "no random one was measured"
     )
     parts += _ranking(run)
-    claim = f"{CLAIMS[fair]} in {shown.title}"
+    is_by_training = at_first == BETTER and fair == ALIKE
+    claim = f"{TRAINED if is_by_training else CLAIMS[fair]} in {shown.title}"
     if guessed is not None and _outcome_of(shared, guessed[1], shown) in (ALIKE, WORSE):
         claim = GUESSING
     elif run.front and found is None:
