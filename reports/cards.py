@@ -41,15 +41,7 @@ def read_member(
     Raises:
         UserError: If the key is no folder's name, or there is no card.
     """
-    run_dir, kind = documents.folder, "references" if is_reference else "front"
-    if key in ("", ".", "..") or Path(key).name != key:
-        raise UserError(f"run '{run_dir}': front.json lists the key '{key}', not a folder's name.")
-    folder = f"{kind}/{key}"
-    if not (run_dir / folder / "card.json").exists():
-        raise UserError(
-            f"run '{run_dir}': front.json lists '{key}', but {kind}/{key}/card.json is not there. "
-            "Restore the folder, or start the same `nas search` again."
-        )
+    folder = _listed(documents.folder, "references" if is_reference else "front", key)
     card = documents.json(f"{folder}/card.json")
     files = {name: v for name, v in table_at(card, "files").items() if isinstance(v, dict)}
     for name, row in files.items():
@@ -80,6 +72,22 @@ def read_member(
         tied_with=tuple(dict.fromkeys(tied)),
         is_altered=any(line.startswith(f"{folder}/") for line in documents.altered),
     )
+
+
+def _listed(run_dir: Path, kind: str, key: str) -> str:
+    """The folder of a network that front.json lists, within the run.
+
+    Raises:
+        UserError: If the key is no folder's name, or there is no card.
+    """
+    if key in ("", ".", "..") or Path(key).name != key:
+        raise UserError(f"run '{run_dir}': front.json lists the key '{key}', not a folder's name.")
+    if not (run_dir / kind / key / "card.json").exists():
+        raise UserError(
+            f"run '{run_dir}': front.json lists '{key}', but {kind}/{key}/card.json is not there. "
+            "Restore the folder, or start the same `nas search` again."
+        )
+    return f"{kind}/{key}"
 
 
 def _file(name: str, row: Json, task: AbstractTask) -> ModelFile:

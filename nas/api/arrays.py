@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data._labels import check_labels, one_per_image
-from nas.data.npz import ArchiveMember, check_images
+from nas.data.npz import check_array
 from nas.run.own_files import CONFIG, DATA_FILE
 from nas.system.files import make_folder
 from search_spaces import UserError
@@ -84,7 +84,7 @@ def arrays_in(data: Data) -> Arrays | None:
             f"data is {type(data).__name__}. It must be a name, a path, a pair of arrays (images, "
             "labels), or a data set with a length and items."
         )
-    _check(found.images, found.images.shape)
+    check_array("images", found.images, "data")
     check_labels(found.labels, "data")
     return found
 
@@ -142,7 +142,7 @@ def _read(data: Dataset) -> Arrays:
     if not number:
         raise UserError("data has no image. Give a data set with some.")
     first = _pair(data, 0)[0]
-    _check(first, (number, *first.shape))
+    check_array("images", first, "data", (number, *first.shape))
     images_N = np.empty((number, *first.shape), first.dtype)
     labels: list[Array] = []
     for i in range(number):
@@ -176,9 +176,3 @@ def _array(what: str, value: Any) -> Array:
             f"data: {what} cannot be made an array: {error}. Give arrays of numpy, or tensors on "
             "the CPU without gradients."
         ) from error
-
-
-def _check(images: Array, shape: tuple[int, ...]) -> None:
-    """Refuse what are no images of this shape; some of them are enough."""
-    member = ArchiveMember("images", shape, images.dtype, is_fortran=False)
-    check_images(member, lambda: [images], "data")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nas.data._base import FloatArray, normalised
 from nas.data._decode import Content, decode, quietly
-from nas.data.npz import ArchiveMember, check_images, eight_bit_last
+from nas.data.npz import check_array, eight_bit_last
 from nas.front.card import check_card
 from search_spaces import UserError
 
@@ -61,6 +61,5 @@ def _content_of(
             f"image is {type(image).__name__}. It must be a path, an image of Pillow's or an array."
         )
     images_N = image[None]
-    member = ArchiveMember("image", images_N.shape, images_N.dtype, is_fortran=False)
-    check_images(member, lambda: [images_N], "preprocess")
+    check_array("image", images_N, "preprocess")
     return eight_bit_last(images_N)[0], "image"

@@ -204,6 +204,19 @@ def check_images(member: ArchiveMember, pieces: Callable[[], Iterable[Array]], w
         )
 
 
+def check_array(name: str, images: Array, where: str, shape: tuple[int, ...] = ()) -> None:
+    """As `check_images`, of an array in memory.
+
+    Args:
+        name: What messages call it.
+        images: All of them, or some.
+        where: It lies, for messages.
+        shape: Of all of them, if these are some.
+    """
+    member = ArchiveMember(name, shape or images.shape, images.dtype, is_fortran=False)
+    check_images(member, lambda: [images], where)
+
+
 def _conversion(member: ArchiveMember, pieces: Callable[[], Iterable[Array]]) -> str:
     """How to make images of an array of another type, by the range of its values."""
     if member.dtype.kind not in "biuf" or 0 in member.shape:

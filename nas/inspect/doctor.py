@@ -17,7 +17,7 @@ from typing import Any
 
 from nas.data import DATA
 from nas.data._load import DEFAULT_CACHE
-from nas.executors import EXECUTORS
+from nas.executors import EXECUTORS, make_timer
 from nas.run.config import Config
 from nas.system.environment import (
     cpu_model,
@@ -30,7 +30,7 @@ from nas.system.environment import (
     said_of_load,
     version_of,
 )
-from nas.targets import TARGETS, AbstractDevice, AbstractTarget, TimesFiles, Timing, measure
+from nas.targets import TARGETS, AbstractTarget, Timing
 from search_spaces import FORMATS, UserError, format_of, import_all_installed, load_space
 
 OURS = "pareto-nas"
@@ -183,13 +183,11 @@ def _time_a_tiny_network(name: str, target: AbstractTarget, precision: str) -> s
     space = space.with_policy((precision,), (0.0,))
     assert space.costs is not None
     encoding = space.canonical(space.costs.minimum("macs")[1])
-    times: TimesFiles = partial(measure, name)
-    if isinstance(target, AbstractDevice):
-        times = partial(target.time, threads=1)
+    timer = make_timer(Config(target=name))
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        file = Path(folder, f"tiny{target.artefact}")
-        export_random(space.slots(encoding), file, target.artefact)
-        (timing,) = times([file], processes=1, budget_s=PROOF_S)
+        file = Path(folder, f"tiny{timer.artefact}")
+        export_random(space.slots(encoding), file, timer.artefact)
+        (timing,) = timer([file], processes=1, budget_s=PROOF_S)
         if not isinstance(timing, Timing):
             raise timing
         kernels = target.integer_kernels(file)
