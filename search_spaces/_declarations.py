@@ -5,6 +5,7 @@ from functools import cache
 from search_spaces._errors import UserError
 from search_spaces._slot import Cost, Signature
 from search_spaces.operators._base import OPERATORS, AbstractMixer, AbstractOperator
+from search_spaces.traced.operator import FRAGMENT, FragmentOperator
 from search_spaces.trunk._base import TRUNK
 
 
@@ -15,6 +16,8 @@ def declaration(name: str) -> AbstractOperator:
     Raises:
         UserError: If nothing has this name, or two things.
     """
+    if name == FRAGMENT:  # data of the user's, not a plug-in that a space may offer
+        return FragmentOperator()
     if name in TRUNK and name in OPERATORS:
         raise UserError(
             f"'{name}' is an operator and a stem, downsampling or head. Give the plug-in's file "

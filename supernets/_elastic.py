@@ -114,10 +114,18 @@ class AbstractElastic(nn.Module, ABC):
         return best.sort().values
 
     @torch.no_grad()
+    def importance(self, criterion: AbstractCriterion) -> dict[str, Tensor]:
+        """How important the members of every prunable group are by the weights as they are."""
+        return {g: criterion.importance(weights) for g, weights in self.group_weights().items()}
+
+    def order(self, group: str, importance: Tensor) -> None:
+        """Records the importance of members: from now on the least important go first."""
+        self.get_buffer(f"importance_{group}").copy_(importance)
+
     def rank(self, criterion: AbstractCriterion) -> None:
-        """Records the importance of prunable members: from now on the least important go first."""
-        for group, weights in self.group_weights().items():
-            self.get_buffer(f"importance_{group}").copy_(criterion.importance(weights))
+        """Orders the members of every prunable group by their weights as they are."""
+        for group, importance in self.importance(criterion).items():
+            self.order(group, importance)
 
 
 def _is_nothing(index: Index) -> bool:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from supernets._modules import ConvNorm
+from supernets.traced.fragment import PlainFragment, foldable
 
 
 @torch.no_grad()
@@ -22,4 +23,11 @@ def folded(network: nn.Module) -> nn.Module:
         if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.set_submodule("norm", nn.Identity())
+        elif isinstance(module, PlainFragment):
+            for conv, norm in foldable(module.fragment):
+                fused = fuse_conv_bn_eval(
+                    module.get_submodule(conv.name), module.get_submodule(norm.name)
+                )
+                module.set_submodule(conv.name, fused)
+                module.set_submodule(norm.name, nn.Identity())
     return network

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import Signature, Slot, is_mixer
+from search_spaces.traced.operator import FRAGMENT
 from supernets._elastic import AbstractElastic
 from supernets._modules import Add
 from supernets.blocks._base import BLOCKS
 from supernets.mixers._base import MIXERS
 from supernets.mixers._block import PlainMixerBlock
+from supernets.traced.fragment import ElasticFragment
 from supernets.trunk._base import TRUNK_BLOCKS
 
 
@@ -90,6 +92,8 @@ def join_name(slot: str) -> str:
 @cache
 def elastic_class(operator: str) -> type[AbstractElastic]:
     """The implementation of what fills a slot."""
+    if operator == FRAGMENT:
+        return ElasticFragment
     registry = MIXERS if is_mixer(operator) else BLOCKS
     if operator in TRUNK_BLOCKS:
         registry = TRUNK_BLOCKS

@@ -136,9 +136,19 @@ class Supernet(nn.Module):
             UserError: If there is no such criterion.
         """
         ranking = CRITERIA.get(criterion)()
-        for module in self.modules():
-            if isinstance(module, AbstractElastic):
-                module.rank(ranking)
+        assert self.space.network is not None
+        shared = self.space.network.shared_groups()
+        users: dict[str, list[tuple[AbstractElastic, str, Tensor]]] = {}
+        for slot in largest_signatures(self.space):
+            for place, module in self._slot(slot).named_modules():
+                if isinstance(module, AbstractElastic):
+                    for group, scores in module.importance(ranking).items():
+                        name = shared.get((slot, group), f"{slot}.{place}.{group}")
+                        users.setdefault(name, []).append((module, group, scores))
+        for of_group in users.values():
+            total = torch.stack([scores for _, _, scores in of_group]).sum(0)
+            for module, group, _ in of_group:
+                module.order(group, total)
 
     def _slot(self, name: str) -> ElasticSlot:
         slot = self.slots[module_name(name)]

@@ -73,6 +73,13 @@ class AbstractNetwork(ABC):
                 the slot's operator does not read may be missing.
         """
 
+    def shared_groups(self) -> Mapping[tuple[str, str], str]:
+        """By slot and prunable group of its operator, what the group is called in the network.
+
+        Groups of one name lose the same members. Those that are not named are their slot's own.
+        """
+        return {}
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs."""

@@ -1,0 +1,1 @@
+"""From a network that a user brings to a space of its pruned and quantized versions."""

@@ -1,0 +1,158 @@
+"""A network of the user's: the function that makes it, and the weights that it was trained to."""
+
+import importlib
+import inspect
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from search_spaces import UserError
+from search_spaces._user_files import execute, read_source
+
+EXAMPLE = "my_models.py:resnet"
+MOST_NAMED = 3
+"""Tensors that a message names."""
+
+
+def load_network(reference: str) -> nn.Module:
+    """The network that a function of the user's makes, in evaluation mode. Its code is executed.
+
+    Args:
+        reference: "FILE.py:function" or "package.module:function".
+
+    Raises:
+        UserError: If there is no such function, it needs arguments, it fails, or it gives
+            something else.
+    """
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise UserError(
+            f"model '{reference}' names no function. Give FILE.py:FUNCTION or "
+            f"package.module:FUNCTION, such as {EXAMPLE}."
+        )
+    function = _function(_module(place, reference), name, reference)
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        raise UserError(
+            f"model '{reference}' needs arguments: {', '.join(needed)}. Write a function without "
+            "any that calls it."
+        )
+    try:
+        network = function()
+    except Exception as error:  # of the user's code
+        raise UserError(
+            f"model '{reference}' fails: {type(error).__name__}: {error!s:.300}."
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"model '{reference}' gives {type(network).__name__}, not a torch.nn.Module. Return "
+            "the network."
+        )
+    return network.eval()
+
+
+def _module(place: str, reference: str) -> Any:
+    if place.endswith(".py"):
+        file = Path(place)
+        if not file.is_file():
+            raise UserError(f"model '{reference}': there is no file '{file}'.")
+        try:
+            return execute(f"brought_{file.stem}", read_source(file), str(file))
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"model '{reference}': '{file}' is not UTF-8. Save it as such."
+            ) from error
+        except Exception as error:  # of the user's code
+            raise UserError(
+                f"model '{reference}': '{file}' fails: {type(error).__name__}: {error!s:.300}."
+            ) from error
+    try:
+        return importlib.import_module(place)
+    except ImportError as error:
+        raise UserError(
+            f"model '{reference}': module '{place}' cannot be imported ({error}). Install it, or "
+            "give a file: FILE.py:FUNCTION."
+        ) from error
+
+
+def _function(module: Any, name: str, reference: str) -> Callable[..., Any]:
+    found = getattr(module, name, None)
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    offered = [
+        key
+        for key, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", "") == module.__name__
+    ]
+    raise UserError(
+        f"model '{reference}': there is no function '{name}'. "
+        f"There are: {', '.join(offered) or 'none'}."
+    )
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Gives the network the weights of a file: safetensors, or a state that `torch.save` wrote.
+
+    Raises:
+        UserError: If it cannot be read without executing what is in it, or is of another network.
+    """
+    state = _state(path)
+    own = network.state_dict()
+    wrong = [name for name, tensor in state.items() if own.get(name, tensor).shape != tensor.shape]
+    missing = [name for name in own if name not in state and not _is_counter(name)]
+    unknown = [name for name in state if name not in own]
+    for names, fact in (
+        (missing, "it lacks"),
+        (unknown, "the network has no"),
+        (wrong, "of other shapes are"),
+    ):
+        if names:
+            shown = ", ".join(names[:MOST_NAMED])
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            raise UserError(
+                f"weights '{path}' are those of another network: {fact} {shown}{more}. Give the "
+                "weights that this network was trained to."
+            )
+    network.load_state_dict(state, strict=False)
+
+
+def _state(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"weights '{path}': there is no such file.")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise UserError(f"weights '{path}' are no safetensors: {error}.") from error
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"weights '{path}' cannot be read without executing code that may be in them. Where "
+            "you trust them, write the state alone: torch.save(model.state_dict(), FILE), or "
+            "safetensors.torch.save_file(model.state_dict(), FILE)."
+        ) from error
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
+        raise UserError(
+            f"weights '{path}' hold {type(found).__name__}, not tensors by name. Save "
+            "model.state_dict()."
+        )
+    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")

@@ -1,0 +1,238 @@
+"""From a network in PyTorch to operations whose axes are known.
+
+`torch.export` gives the graph: what a call of the network's own code does, with the number of
+images left open. Every operation of it becomes a node; rules (`_rules.py`) say what it does to
+axes. One that has no rule is carried out as it is, and nothing that it touches is pruned.
+"""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from compress.bring._axes import BATCH_SIZE, Atoms, fix, fresh
+from search_spaces import UserError
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor in the network.
+
+    Attributes:
+        axes: Of it.
+        node: The operation that makes it; None of what the network is given.
+        key: Of a parameter or buffer, its name in the network's state.
+    """
+
+    axes: tuple[Atoms, ...]
+    node: "Operation | None" = None
+    key: str = ""
+
+
+@dataclass(eq=False)
+class Operation:
+    """An operation that was read.
+
+    Attributes:
+        op: As in `search_spaces/traced/`.
+        inputs: Tensors that it reads, in order.
+        axes: Of what it gives.
+        weights: By the names that its module has for them, keys of the network's state.
+        shapes: Axes of the weights.
+        settings: Whatever else decides what it does.
+        path: Of the module whose code asked for it, such as "layer1.0.conv1".
+    """
+
+    op: str
+    inputs: tuple[Value, ...]
+    axes: tuple[Atoms, ...]
+    weights: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, tuple[Atoms, ...]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    path: str = ""
+
+
+@dataclass
+class Reading:
+    """What was read so far.
+
+    Attributes:
+        operations: In the order in which they are carried out.
+        state: Parameters and buffers.
+        made: Atoms that a layer's outputs are, with the layer: only these can be groups.
+        kept: Operations that no rule knows, and where they are.
+    """
+
+    operations: list[Operation] = field(default_factory=list)
+    state: dict[str, Tensor] = field(default_factory=dict)
+    made: list[tuple[Atoms, Operation]] = field(default_factory=list)
+    kept: list[tuple[str, str]] = field(default_factory=list)
+    _env: dict[fx.Node, Any] = field(default_factory=dict)
+
+    def emit(
+        self,
+        node: fx.Node,
+        op: str,
+        inputs: Sequence[Value],
+        axes: Sequence[Atoms],
+        *,
+        weights: dict[str, Value] | None = None,
+        **settings: Any,
+    ) -> Value:
+        """A new operation's output."""
+        given = {name: value for name, value in (weights or {}).items() if value is not None}
+        operation = Operation(
+            op,
+            tuple(inputs),
+            tuple(axes),
+            {name: value.key for name, value in given.items()},
+            {name: value.axes for name, value in given.items()},
+            settings,
+            path_of(node),
+        )
+        self.operations.append(operation)
+        return Value(tuple(axes), operation)
+
+    def value(self, argument: Any) -> Any:
+        """What stands for an argument of an operation: tensors as `Value`, numbers as numbers."""
+        if isinstance(argument, fx.Node):
+            return self._env[argument]
+        if isinstance(argument, list | tuple):
+            return [self.value(each) for each in argument]
+        if isinstance(argument, dict):
+            return {name: self.value(each) for name, each in argument.items()}
+        return argument
+
+    def tensor(self, value: Value) -> Value:
+        """A tensor that an operation can read: a parameter becomes an operation that gives it."""
+        if value.node is None and value.key:
+            operation = Operation(
+                "tensor",
+                (),
+                value.axes,
+                {"constant" if not self.state[value.key].requires_grad else "value": value.key},
+                path=value.key.rpartition(".")[0],
+            )
+            operation.shapes = dict.fromkeys(operation.weights, value.axes)
+            self.operations.append(operation)
+            value.node = operation
+        return value
+
+
+def path_of(node: fx.Node) -> str:
+    """Of the innermost module whose code asked for an operation."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    return "" if path.startswith("_") else path
+
+
+def shape_of(node: fx.Node) -> tuple[int, ...]:
+    """Of the tensor that a node gives; `BATCH_SIZE` for the number of images."""
+    return tuple(map(number_of, node.meta["val"].shape))
+
+
+def number_of(length: Any) -> int:
+    """A size, with `BATCH_SIZE` for the number of images."""
+    if isinstance(length, torch.SymInt):
+        expression = length.node.expr
+        return int(expression.subs({symbol: BATCH_SIZE for symbol in expression.free_symbols}))
+    return int(length)
+
+
+def graph_of(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+    """What a call of the network does, for any number of images.
+
+    Raises:
+        UserError: If it cannot be told, because it depends on the values of tensors.
+    """
+    batch = torch.export.Dim("batch", min=2, max=4096)
+    try:
+        return torch.export.export(network, (images,), dynamic_shapes=({0: batch},))
+    except Exception as error:  # torch raises a dozen unrelated classes
+        fact = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError(
+            f"the network cannot be traced: {fact:.300}{_place(error)}. What it does must not "
+            "depend on values of tensors or on the number of images."
+        ) from error
+
+
+def _place(error: BaseException) -> str:
+    """Where in the user's code tracing stopped."""
+    trace = error.__traceback__
+    place = ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if "/torch/" not in name and "compress/bring" not in name and not name.startswith("<"):
+            place = f" (file '{name}', line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
+
+
+def read(network: nn.Module, images: Tensor) -> tuple[Reading, Value, Value]:
+    """All operations of a network.
+
+    Args:
+        network: In evaluation mode.
+        images: An example of what it reads, (2 or more, C, H, W).
+
+    Returns:
+        What was read, the images, and the outputs.
+
+    Raises:
+        UserError: If it cannot be traced, or is no classifier of one input and one output.
+    """
+    from compress.bring._rules import apply_rule
+
+    program = graph_of(network, images)
+    signature = program.graph_signature
+    keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    keys |= signature.inputs_to_lifted_tensor_constants
+    constants = {**program.constants}
+    reading = Reading()
+    given: list[Value] = []
+    outputs: list[Any] = []
+    for node in program.graph.nodes:
+        if node.op == "placeholder":
+            axes = tuple(fresh(n, is_fixed=True) for n in shape_of(node))
+            if node.name in keys:
+                key = keys[node.name]
+                tensor = program.state_dict[key] if key in program.state_dict else constants[key]
+                reading.state[key] = tensor
+                axes = tuple(fresh(n) for n in tensor.shape)
+                reading._env[node] = Value(axes, key=key)
+            else:
+                given.append(Value(axes))
+                reading._env[node] = given[-1]
+        elif node.op == "output":
+            outputs = list(node.args[0])
+        elif node.target is operator.getitem:
+            reading._env[node] = reading._env[node.args[0]][node.args[1]]
+        elif not isinstance(node.meta.get("val"), Tensor | list | tuple):
+            reading._env[node] = number_of(node.meta["val"]) if "val" in node.meta else None
+        else:
+            reading._env[node] = apply_rule(reading, node)
+            if is_in_place(node):
+                reading._env[node.args[0]] = reading._env[node]
+    if len(given) != 1 or len(outputs) != 1:
+        raise UserError(
+            f"the network has {len(given)} inputs and {len(outputs)} outputs. "
+            "Bring one that takes a batch of images and gives a tensor of scores."
+        )
+    result = reading.tensor(reading.value(outputs[0]))
+    if len(result.axes) != 2:
+        raise UserError(
+            f"the network's output has {len(result.axes)} axes, not 2. "
+            "Bring a classifier: one row of scores per image."
+        )
+    for axis in result.axes:
+        fix(axis)
+    return reading, given[0], result
+
+
+def is_in_place(node: fx.Node) -> bool:
+    """Whether an operation changes its first argument, which has its value from then on."""
+    name = str(node.target).split(".")[-2] if "." in str(node.target) else ""
+    return name.endswith("_") and not name.startswith("__")

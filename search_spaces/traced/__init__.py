@@ -1,0 +1,1 @@
+"""Networks that were traced: their parts as data, and what those cost."""

@@ -1,0 +1,174 @@
+"""A fragment: a part of a traced network that reads one tensor and gives one.
+
+It is stored as one line of JSON, in which groups and nodes are numbered, so that equal parts of a
+network are equal texts. A node is an operation of `ops`, or any other of torch's by name.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+from search_spaces._slot import Cost
+from search_spaces.traced._axes import BATCH, Axis, axis_from_json, axis_to_json, length
+
+IMAGES = "x"
+"""Name of what a fragment reads."""
+
+CONV, LINEAR, BATCH_NORM, LAYER_NORM = "conv2d", "linear", "batch_norm", "layer_norm"
+MATMUL, ATTENTION, TENSOR = "matmul", "attention", "tensor"
+FREE = frozenset({"reshape", "permute", "identity", TENSOR})
+"""Operations that are no kernels of their own, or are folded into one."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        name: Unique in its fragment.
+        op: What it does.
+        inputs: Names of the nodes that it reads, or `IMAGES`.
+        axes: Of what it gives.
+        weights: Axes of its weights, by their names, such as "weight".
+        settings: Whatever else decides what it does, as JSON has it.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    axes: tuple[Axis, ...]
+    weights: Mapping[str, tuple[Axis, ...]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything `from_json` needs."""
+        weights = {name: list(map(axis_to_json, axes)) for name, axes in self.weights.items()}
+        return {
+            "name": self.name,
+            "op": self.op,
+            "inputs": list(self.inputs),
+            "axes": list(map(axis_to_json, self.axes)),
+            **({"weights": weights} if weights else {}),
+            **({"settings": dict(self.settings)} if self.settings else {}),
+        }
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> "Node":
+        """The inverse of `to_json`."""
+        weights = document.get("weights", {})
+        return Node(
+            document["name"],
+            document["op"],
+            tuple(document["inputs"]),
+            tuple(map(axis_from_json, document["axes"])),
+            {name: tuple(map(axis_from_json, axes)) for name, axes in weights.items()},
+            document.get("settings", {}),
+        )
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Nodes in the order in which they are carried out; the last one gives the output.
+
+    Attributes:
+        nodes: At least one.
+        axes: Of what is read.
+        groups: Their sizes before pruning.
+        multiples: What fast kernels want their sizes to be multiples of.
+    """
+
+    nodes: tuple[Node, ...]
+    axes: tuple[Axis, ...]
+    groups: Mapping[str, int]
+    multiples: Mapping[str, int]
+
+    @property
+    def output(self) -> Node:
+        """The last node."""
+        return self.nodes[-1]
+
+    @cached_property
+    def text(self) -> str:
+        """One line of JSON: everything `of_text` needs."""
+        document = {
+            "axes": list(map(axis_to_json, self.axes)),
+            "groups": dict(self.groups),
+            "multiples": dict(self.multiples),
+            "nodes": [node.to_json() for node in self.nodes],
+        }
+        return json.dumps(document, separators=(",", ":"))
+
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def of_text(text: str) -> "Fragment":
+        """The inverse of `text`.
+
+        Raises:
+            KeyError, TypeError, ValueError: If it is no fragment.
+        """
+        document = json.loads(text)
+        return Fragment(
+            tuple(map(Node.from_json, document["nodes"])),
+            tuple(map(axis_from_json, document["axes"])),
+            document["groups"],
+            document["multiples"],
+        )
+
+    def cost(self, sizes: Mapping[str, int]) -> Cost:
+        """Of all nodes, for these sizes of groups."""
+        axes = {IMAGES: self.axes} | {node.name: node.axes for node in self.nodes}
+        total = Cost()
+        for node in self.nodes:
+            total += _cost(node, axes, sizes)
+        return total
+
+
+def count(axes: tuple[Axis, ...], sizes: Mapping[str, int]) -> int:
+    """Values of a tensor, of one image if it has a batch."""
+    one = {BATCH: 1, **sizes}
+    return math.prod(length(axis, one) for axis in axes)
+
+
+def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, int]) -> Cost:
+    """Of one node; a batch norm behind a convolution becomes its bias, other norms stay.
+
+    As for operators (`search_spaces/_layers.py`): multiply-adds of convolutions, linear layers and
+    products of activations; two parameters per channel of a norm.
+    """
+    elements = count(node.axes, sizes)
+    params = sum(count(shape, sizes) for name, shape in node.weights.items() if is_trained(name))
+    if node.op in (CONV, LINEAR):
+        weights = count(node.weights["weight"], sizes)
+        width = length(node.weights["weight"][0], sizes)
+        macs = elements // width * weights
+        is_depthwise = node.op == CONV and length(node.weights["weight"][1], sizes) == 1
+        return Cost(
+            dense=0 if is_depthwise else macs,
+            depthwise=macs if is_depthwise else 0,
+            params=params,
+            weights=weights,
+            vectors=params - weights,
+            channels=width,
+            elements=elements,
+            calls=1,
+        )
+    if node.op == BATCH_NORM:
+        return Cost(params=params, vectors=params // 2)
+    if node.op == MATMUL:
+        contracted = length(axes[node.inputs[0]][-1], sizes)
+        return Cost(attention=elements * contracted, elements=elements, calls=1)
+    if node.op == ATTENTION:
+        query, key = axes[node.inputs[0]], axes[node.inputs[1]]
+        scores = count(query[:-1], sizes) * length(key[-2], sizes)
+        inner = length(query[-1], sizes) + length(node.axes[-1], sizes)
+        return Cost(attention=scores * inner, elements=elements + 2 * scores, calls=3)
+    calls = 0 if node.op in FREE else 1
+    return Cost(params=params, vectors=params, elements=calls * elements, calls=calls)
+
+
+def is_trained(weight: str) -> bool:
+    """Whether a weight of this name is a parameter and not a statistic."""
+    return weight not in ("running_mean", "running_var", "constant")

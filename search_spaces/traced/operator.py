@@ -1,0 +1,38 @@
+"""What fills a slot of a traced network: a fragment of its graph."""
+
+from collections.abc import Mapping
+from typing import ClassVar, final
+
+from search_spaces._choice import Option, Options
+from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._base import AbstractBlock, Mixing
+from search_spaces.traced._fragment import Fragment
+
+FRAGMENT = "fragment"
+"""Name of the operator, and of the one thing that its pick says: the fragment's text."""
+
+
+@final
+class FragmentOperator(AbstractBlock):
+    """A fragment, whose groups may lose members."""
+
+    mixing: ClassVar[tuple[Mixing, ...]] = ()
+    dims: ClassVar[tuple[str, ...]] = (FRAGMENT,)
+    defaults: ClassVar[Mapping[str, Option]] = {}
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """As it is."""
+        return pick
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """Those of the fragment."""
+        fragment = Fragment.of_text(pick.text(FRAGMENT))
+        return {
+            name: Group(size, fragment.multiples.get(name, 1))
+            for name, size in fragment.groups.items()
+        }
+
+    def cost(self, signature: Signature) -> Cost:
+        """Of the fragment with what remains of its groups."""
+        fragment = Fragment.of_text(signature.pick.text(FRAGMENT))
+        return fragment.cost({name: signature.kept.number(name) for name in signature.kept})

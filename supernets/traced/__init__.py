@@ -1,0 +1,1 @@
+"""How fragments of traced networks are carried out."""

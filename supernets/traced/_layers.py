@@ -1,0 +1,312 @@
+"""A module for every operation of a fragment.
+
+Modules take and give tensors as the node says; sizes that pruning changes follow from its axes.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from search_spaces.traced._axes import BATCH, Axis, length
+from search_spaces.traced._fragment import (
+    ATTENTION,
+    BATCH_NORM,
+    CONV,
+    LAYER_NORM,
+    LINEAR,
+    MATMUL,
+    TENSOR,
+    Node,
+)
+from supernets._modules import Add, Scale
+
+Sizes = Mapping[str, int]
+
+
+class Conv(nn.Conv2d):
+    """A convolution of a node's settings."""
+
+
+class Function(nn.Module):
+    """An operation without weights.
+
+    Args:
+        function: What it makes of its tensors.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """As the function says."""
+        return self.function(*tensors)
+
+
+class Held(nn.Module):
+    """A parameter or constant of the network."""
+
+    def __init__(self, name: str, tensor: Tensor, *, is_trained: bool) -> None:
+        super().__init__()
+        self.name = name
+        if is_trained:
+            self.register_parameter(name, nn.Parameter(tensor))
+        else:
+            self.register_buffer(name, tensor)
+
+    def forward(self) -> Tensor:
+        """It."""
+        found: Tensor = getattr(self, self.name)
+        return found
+
+
+def module_of(node: Node, sizes: Sizes) -> nn.Module:
+    """The module that carries out a node.
+
+    Args:
+        node: Which.
+        sizes: Members that remain of every group.
+    """
+    return LAYERS.get(node.op, _function)(node, sizes)
+
+
+def shape(axes: tuple[Axis, ...], sizes: Sizes) -> list[int]:
+    """Lengths of axes; -1 for the one that has the images of a batch."""
+    return [-1 if BATCH in axis else length(axis, sizes) for axis in axes]
+
+
+def _conv(node: Node, sizes: Sizes) -> nn.Module:
+    width, per_group, *_ = shape(node.weights["weight"], sizes)
+    groups = node.settings["groups"]
+    if groups != 1 and per_group == 1:
+        groups = length(node.weights["weight"][0], sizes)
+        multiplier = node.settings.get("multiplier", 1)
+        groups //= multiplier
+    return nn.Conv2d(
+        per_group * groups,
+        width,
+        tuple(node.settings["kernel_size"]),
+        tuple(node.settings["stride"]),
+        _padding(node.settings["padding"]),
+        tuple(node.settings["dilation"]),
+        groups,
+        bias="bias" in node.weights,
+    )
+
+
+def _padding(padding: Any) -> Any:
+    return padding if isinstance(padding, str) else tuple(padding)
+
+
+def _linear(node: Node, sizes: Sizes) -> nn.Module:
+    width, in_width = shape(node.weights["weight"], sizes)
+    return nn.Linear(in_width, width, bias="bias" in node.weights)
+
+
+def _batch_norm(node: Node, sizes: Sizes) -> nn.Module:
+    (width,) = shape(node.weights["running_mean"], sizes)
+    return nn.BatchNorm2d(width, node.settings["eps"], affine="weight" in node.weights)
+
+
+def _layer_norm(node: Node, sizes: Sizes) -> nn.Module:
+    lengths = shape(node.axes, sizes)[-node.settings["last"] :]
+    has_weight, has_bias = "weight" in node.weights, "bias" in node.weights
+    return nn.LayerNorm(lengths, node.settings["eps"], elementwise_affine=has_weight, bias=has_bias)
+
+
+def _tensor(node: Node, sizes: Sizes) -> nn.Module:
+    ((name, axes),) = node.weights.items()
+    return Held(name, torch.zeros(shape(axes, sizes)), is_trained=name != "constant")
+
+
+def _reshape(node: Node, sizes: Sizes) -> nn.Module:
+    lengths = shape(node.axes, sizes)
+    return Function(lambda x: x.reshape(lengths))
+
+
+def _expand(node: Node, sizes: Sizes) -> nn.Module:
+    lengths = shape(node.axes, sizes)
+    return Function(lambda x: x.expand(lengths))
+
+
+def _permute(node: Node, sizes: Sizes) -> nn.Module:
+    order = node.settings["order"]
+    return Function(lambda x: x.permute(order))
+
+
+def _cat(node: Node, sizes: Sizes) -> nn.Module:
+    return Function(lambda *tensors: torch.cat(tensors, node.settings["axis"]))
+
+
+def _select(node: Node, sizes: Sizes) -> nn.Module:
+    return Function(lambda x: x.select(node.settings["axis"], node.settings["index"]))
+
+
+def _narrow(node: Node, sizes: Sizes) -> nn.Module:
+    axis = node.settings["axis"]
+    size = length(node.axes[axis], sizes)
+    place = node.settings["place"]
+    start = place * size if place else node.settings["start"]
+    return Function(lambda x: x.narrow(axis, start, size))
+
+
+def _take(node: Node, sizes: Sizes) -> nn.Module:
+    return Function(lambda x, index: x[index])
+
+
+def _matmul(node: Node, sizes: Sizes) -> nn.Module:
+    return Function(lambda x, y: x @ y)
+
+
+def _attention(node: Node, sizes: Sizes) -> nn.Module:
+    scale = node.settings["scale"]
+
+    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        scores = (query @ key.transpose(-2, -1)) * scale
+        return scores.softmax(-1) @ value
+
+    return Function(attend)
+
+
+def _softmax(node: Node, sizes: Sizes) -> nn.Module:
+    return Function(lambda x: getattr(x, node.op)(node.settings["axis"]))
+
+
+def _pool(node: Node, sizes: Sizes) -> nn.Module:
+    cls = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d}[node.op]
+    three = (tuple(node.settings[name]) for name in ("kernel_size", "stride", "padding"))
+    args = node.settings.get("args", ())
+    return cls(*three, *args, **node.settings.get("keywords", {}))
+
+
+def _adaptive(node: Node, sizes: Sizes) -> nn.Module:
+    return nn.AdaptiveAvgPool2d(tuple(node.settings["sizes"]))
+
+
+def _reduced(node: Node, sizes: Sizes) -> nn.Module:
+    axes, keeps = node.settings["dims"], node.settings["keeps"]
+    return Function(lambda x: getattr(x, node.op)(axes, keepdim=keeps))
+
+
+def _roll(node: Node, sizes: Sizes) -> nn.Module:
+    return Function(lambda x: torch.roll(x, node.settings["shifts"], node.settings["dims"]))
+
+
+def _pad(node: Node, sizes: Sizes) -> nn.Module:
+    pads, mode, value = (node.settings[name] for name in ("pads", "mode", "value"))
+    return Function(lambda x: functional.pad(x, pads, mode, value if mode == "constant" else None))
+
+
+def _with_number(function: Callable[[Tensor, float], Tensor]) -> "Maker":
+    def make(node: Node, sizes: Sizes) -> nn.Module:
+        number = node.settings["number"]
+        return Function(lambda x: function(x, number))
+
+    return make
+
+
+def _pair(function: Callable[[Tensor, Tensor], Tensor]) -> "Maker":
+    return lambda node, sizes: Function(function)
+
+
+def _function(node: Node, sizes: Sizes) -> nn.Module:
+    """An activation that is no module of torch's, by its name."""
+    args, keywords = node.settings.get("args", ()), node.settings.get("keywords", {})
+    function = getattr(functional, node.op, None) or getattr(torch, node.op)
+    return Function(lambda x: function(x, *args, **keywords))
+
+
+def _call(node: Node, sizes: Sizes) -> nn.Module:
+    """An operation of torch by its full name, such as "aten.cumsum.default"."""
+    namespace, name, overload = node.settings["target"].split(".")
+    if namespace != "aten":
+        raise ValueError(f"'{node.settings['target']}' is no operation of torch")
+    function = getattr(getattr(torch.ops.aten, name), overload)
+    index = node.settings.get("index")
+
+    def call(*tensors: Tensor) -> Tensor:
+        args = _given(node.settings["args"], tensors)
+        found = function(*args, **_given(node.settings["keywords"], tensors))
+        output: Tensor = found if index is None else found[index]
+        return output
+
+    return Function(call)
+
+
+def _given(stored: Any, tensors: tuple[Tensor, ...]) -> Any:
+    if isinstance(stored, list):
+        return [_given(each, tensors) for each in stored]
+    if isinstance(stored, dict):
+        if stored.keys() == {"input"}:
+            return tensors[stored["input"]]
+        if stored.keys() == {"torch"}:
+            return getattr(torch, stored["torch"])
+        return {name: _given(each, tensors) for name, each in stored.items()}
+    return stored
+
+
+def _activation(cls: type[nn.Module]) -> "Maker":
+    def make(node: Node, sizes: Sizes) -> nn.Module:
+        return cls(*node.settings.get("args", ()), **node.settings.get("keywords", {}))
+
+    return make
+
+
+def _mul(node: Node, sizes: Sizes) -> nn.Module:
+    return Scale()
+
+
+Maker = Callable[[Node, Sizes], nn.Module]
+
+LAYERS: Mapping[str, Maker] = {
+    CONV: _conv,
+    LINEAR: _linear,
+    BATCH_NORM: _batch_norm,
+    LAYER_NORM: _layer_norm,
+    TENSOR: _tensor,
+    MATMUL: _matmul,
+    ATTENTION: _attention,
+    "reshape": _reshape,
+    "expand": _expand,
+    "permute": _permute,
+    "cat": _cat,
+    "select": _select,
+    "narrow": _narrow,
+    "take": _take,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
+    "max_pool2d": _pool,
+    "avg_pool2d": _pool,
+    "adaptive_avg_pool2d": _adaptive,
+    "mean": _reduced,
+    "amax": _reduced,
+    "roll": _roll,
+    "pad": _pad,
+    "call": _call,
+    "add": lambda node, sizes: Add(),
+    "mul": _mul,
+    "sub": _pair(torch.sub),
+    "div": _pair(torch.div),
+    "maximum": _pair(torch.maximum),
+    "minimum": _pair(torch.minimum),
+    "add_number": _with_number(lambda x, number: x + number),
+    "sub_number": _with_number(lambda x, number: x - number),
+    "mul_number": _with_number(lambda x, number: x * number),
+    "div_number": _with_number(lambda x, number: x / number),
+    "relu": _activation(nn.ReLU),
+    "relu6": _activation(nn.ReLU6),
+    "gelu": _activation(nn.GELU),
+    "silu": _activation(nn.SiLU),
+    "hardswish": _activation(nn.Hardswish),
+    "hardsigmoid": _activation(nn.Hardsigmoid),
+    "sigmoid": _activation(nn.Sigmoid),
+    "tanh": _activation(nn.Tanh),
+    "hardtanh": _activation(nn.Hardtanh),
+    "leaky_relu": _activation(nn.LeakyReLU),
+    "elu": _activation(nn.ELU),
+    "mish": _activation(nn.Mish),
+    "softplus": _activation(nn.Softplus),
+}

@@ -1,0 +1,154 @@
+"""A fragment of a traced network, plain and with shared weights."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from search_spaces import Signature
+from search_spaces.traced._axes import Axis, axis_from_json, axis_to_json, groups_of, positions
+from search_spaces.traced._fragment import BATCH_NORM, IMAGES, Fragment, Node
+from search_spaces.traced.operator import FRAGMENT
+from supernets._elastic import AbstractElastic, Axes, Index
+from supernets.criteria._base import GroupWeights
+from supernets.traced._layers import module_of
+
+
+class PlainFragment(nn.Module):
+    """A module per node; weights have the names "<node>.<weight>"."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        self.fragment = fragment_of(signature)
+        sizes = {name: signature.kept.number(name) for name in signature.kept}
+        for node in self.fragment.nodes:
+            self.add_module(node.name, module_of(node, sizes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the last node gives."""
+        found = {IMAGES: x}
+        for node in self.fragment.nodes:
+            inputs = (found[name] for name in node.inputs)
+            found[node.name] = self.get_submodule(node.name)(*inputs)
+        return found[self.fragment.output.name]
+
+
+@final
+class ElasticFragment(AbstractElastic):
+    """Every prunable group may lose members."""
+
+    plain: ClassVar[type[nn.Module]] = PlainFragment
+
+    @property
+    def prunable(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The groups of the fragment."""
+        return tuple(self.fragment.groups)
+
+    @property
+    def axes(self) -> Axes:  # type: ignore[override]
+        """The role of an axis is what it is made of."""
+        return {
+            f"{node.name}.{weight}": tuple(map(_role, axes))
+            for node in self.fragment.nodes
+            for weight, axes in node.weights.items()
+        }
+
+    @property
+    def fragment(self) -> Fragment:
+        """What is shared."""
+        full = self.full
+        assert isinstance(full, PlainFragment)
+        return full.fragment
+
+    def sizes(self, signature: Signature) -> dict[str, Index]:
+        """Of every axis what remains: all of it, or these members."""
+        groups = self.fragment.groups
+        kept: dict[str, np.ndarray] = {}
+        for name, size in groups.items():
+            index = self.kept(name, size, signature)
+            if isinstance(index, Tensor):
+                kept[name] = index.numpy()
+        return {role: _index(axis, groups, kept) for role, axis in self._by_role.items()}
+
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """The rows that make each member, and the columns that read it."""
+        return {group: self._weights_of(group) for group in self.fragment.groups}
+
+    @cached_property
+    def _by_role(self) -> dict[str, Axis]:
+        roles = {role for roles in self.axes.values() for role in roles if role is not None}
+        return {role: axis_from_json(json.loads(role)) for role in roles}
+
+    def _weights_of(self, group: str) -> GroupWeights:
+        made, read, scales = [], [], []
+        for node in self.fragment.nodes:
+            if "weight" not in node.weights:
+                continue
+            weight = self.full.get_parameter(f"{node.name}.weight")
+            axes = node.weights["weight"]
+            if node.op == BATCH_NORM:
+                scales += self._members(weight, axes, 0, group)
+            elif len(axes) > 1:
+                made += self._members(weight, axes, 0, group)
+                read += self._members(weight, axes, 1, group)
+        size = self.fragment.groups[group]
+        nothing = torch.zeros(size, 1)
+        return GroupWeights(
+            made_by=torch.cat(made, 1) if made else nothing,
+            read_by=torch.cat(read, 1) if read else nothing,
+            scale=torch.cat(scales, 1).abs().mean(1) if scales else None,
+            num_members=size,
+        )
+
+    def _members(
+        self, weight: Tensor, axes: tuple[Axis, ...], axis: int, group: str
+    ) -> list[Tensor]:
+        """What of a weight belongs to each member of a group: (members, values), or nothing."""
+        if group not in groups_of(axes[axis]):
+            return []
+        groups = self.fragment.groups
+        rows = [
+            weight.index_select(
+                axis, torch.from_numpy(positions(axes[axis], groups, {group: np.array([i])}))
+            )
+            for i in range(groups[group])
+        ]
+        return [torch.stack([row.flatten() for row in rows])]
+
+
+def fragment_of(signature: Signature) -> Fragment:
+    """What fills a slot of a traced network."""
+    return Fragment.of_text(signature.pick.text(FRAGMENT))
+
+
+def foldable(fragment: Fragment) -> list[tuple[Node, Node]]:
+    """Convolutions with the batch norms that alone read them."""
+    by_name = {node.name: node for node in fragment.nodes}
+    readers: dict[str, list[Node]] = {}
+    for node in fragment.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    return [
+        (by_name[node.inputs[0]], node)
+        for node in fragment.nodes
+        if node.op == BATCH_NORM
+        and node.inputs[0] in by_name
+        and by_name[node.inputs[0]].op == "conv2d"
+        and len(readers[node.inputs[0]]) == 1
+    ]
+
+
+def _role(axis: Axis) -> str | None:
+    """None for an axis of which nothing may go."""
+    return json.dumps(axis_to_json(axis)) if groups_of(axis) else None
+
+
+def _index(axis: Axis, groups: Mapping[str, int], kept: Mapping[str, np.ndarray]) -> Index:
+    whole = positions(axis, groups, {})
+    if not groups_of(axis) & kept.keys():
+        return len(whole)
+    return torch.from_numpy(positions(axis, groups, kept))
