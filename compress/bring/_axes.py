@@ -142,6 +142,11 @@ def behind_each_other(axes: Sequence[Atoms]) -> Atoms:
     return (atom,)
 
 
+def is_batch(atoms: Sequence[Atom]) -> bool:
+    """Whether an axis has the images of a batch."""
+    return any(atom.size == BATCH_SIZE for atom in leaves(atoms))
+
+
 def is_free(atom: Atom) -> bool:
     """Whether members of a leaf that is no sum may go."""
     return not atom.is_fixed and not atom.addends and atom.size > 1

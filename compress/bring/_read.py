@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from compress.bring._axes import BATCH_SIZE, Atoms, fix, fresh
+from compress.bring._axes import BATCH_SIZE, Atoms, fix, fresh, is_batch
 from search_spaces import UserError
 
 
@@ -96,6 +96,14 @@ class Reading:
         self.operations.append(operation)
         return Value(tuple(axes), operation)
 
+    @property
+    def last_of_batch(self) -> Value:
+        """The last tensor whose first axis is the images of the batch."""
+        operation = next(
+            each for each in reversed(self.operations) if each.axes and is_batch(each.axes[0])
+        )
+        return Value(operation.axes, operation)
+
     def value(self, argument: Any) -> Any:
         """What stands for an argument of an operation: tensors as `Value`, numbers as numbers."""
         if isinstance(argument, fx.Node):
@@ -117,6 +125,8 @@ class Reading:
                 path=value.key.rpartition(".")[0],
             )
             operation.shapes = dict.fromkeys(operation.weights, value.axes)
+            if not self.state[value.key].is_floating_point():
+                operation.settings["dtype"] = str(self.state[value.key].dtype)[len("torch.") :]
             self.operations.append(operation)
             value.node = operation
         return value

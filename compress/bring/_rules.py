@@ -11,6 +11,7 @@ from compress.bring._axes import (
     behind_each_other,
     fix,
     fresh,
+    is_batch,
     leaves,
     regrouped,
     size,
@@ -254,6 +255,8 @@ def _unary(op: str) -> Rule:
     def apply(reading: Reading, node: fx.Node, x: Value, *args: Any, **kwargs: Any) -> Value | None:
         if any(isinstance(each, Value) for each in (*args, *kwargs.values())):
             return None
+        if op == "hardtanh" and list(args) == [0.0, 6.0] and not kwargs:
+            return reading.emit(node, "relu6", [reading.tensor(x)], x.axes)
         settings = {"args": list(args), "keywords": kwargs} if args or kwargs else {}
         return reading.emit(node, op, [reading.tensor(x)], x.axes, **settings)
 
@@ -492,7 +495,10 @@ def _expand(reading: Reading, node: fx.Node, x: Value, *_: Any) -> Value:
         axis if size(axis) == length else fresh(length, is_fixed=True)
         for axis, length in zip(_padded(x.axes, len(lengths)), lengths, strict=True)
     ]
-    return reading.emit(node, "expand", [reading.tensor(x)], axes)
+    inputs = [reading.tensor(x)]
+    if not any(map(is_batch, x.axes)) and any(map(is_batch, axes)):
+        inputs.append(reading.last_of_batch)  # which says how many images there are
+    return reading.emit(node, "expand", inputs, axes)
 
 
 @rule("roll")
@@ -505,7 +511,7 @@ def _roll(reading: Reading, node: fx.Node, x: Value, shifts: list[int], dims: li
 
 @rule("index")
 def _index(reading: Reading, node: fx.Node, x: Value, indices: list[Value | None]) -> Value | None:
-    if len(indices) != 1 or indices[0] is None or not indices[0].key:
+    if len(indices) != 1 or indices[0] is None:
         return None
     for axis in (x.axes[0], *indices[0].axes):
         fix(axis)

@@ -119,7 +119,9 @@ def _layer_norm(node: Node, sizes: Sizes) -> nn.Module:
 
 def _tensor(node: Node, sizes: Sizes) -> nn.Module:
     ((name, axes),) = node.weights.items()
-    return Held(name, torch.zeros(shape(axes, sizes)), is_trained=name != "constant")
+    dtype = getattr(torch, node.settings.get("dtype", "float32"))
+    held = torch.zeros(shape(axes, sizes), dtype=dtype)
+    return Held(name, held, is_trained=name != "constant")
 
 
 def _reshape(node: Node, sizes: Sizes) -> nn.Module:
@@ -129,7 +131,14 @@ def _reshape(node: Node, sizes: Sizes) -> nn.Module:
 
 def _expand(node: Node, sizes: Sizes) -> nn.Module:
     lengths = shape(node.axes, sizes)
-    return Function(lambda x: x.expand(lengths))
+    images = lengths.index(-1) if len(node.inputs) > 1 else None
+
+    def expand(x: Tensor, *batch: Tensor) -> Tensor:
+        if images is None:
+            return x.expand(lengths)
+        return x.expand([*lengths[:images], batch[0].shape[0], *lengths[images + 1 :]])
+
+    return Function(expand)
 
 
 def _permute(node: Node, sizes: Sizes) -> nn.Module:
