@@ -22,20 +22,20 @@ INPUT, OUTPUT = "images", "logits"
 
 
 @torch.no_grad()
-def export_onnx(network: nn.Module, path: Path, *, channels: int, resolution: int) -> None:
+def export_onnx(network: nn.Module, path: Path, *, channels: int, size: tuple[int, int]) -> None:
     """Write the network with a free batch axis, input "images" and output "logits".
 
     Args:
         network: From `compress`; in evaluation mode.
         path: The file; its folder must exist.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        size: Height and width of the images, pixels.
 
     Raises:
         CandidateError: If the network cannot be exported.
         OSError: If the file cannot be written.
     """
-    example = torch.zeros(1, channels, resolution, resolution)
+    example = torch.zeros(1, channels, *size)
     buffer = io.BytesIO()
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     try:

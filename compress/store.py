@@ -42,7 +42,7 @@ def load_network(path: Path) -> nn.Module:
     try:
         slots = [Slot.from_json(slot) for slot in document["slots"]]
         shape = slots[0].signature.shape
-        blank = torch.zeros(1, shape.in_width, shape.in_size, shape.in_size)
+        blank = torch.zeros(1, shape.in_width, *shape.in_size)
         network = quantize(folded(PlainNetwork(slots).eval()), slots, [blank]).network
     except UserError:
         raise

@@ -9,10 +9,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from search_spaces._sides import Sides
 from search_spaces.norms._base import DEFAULT_NORM
 from supernets.norms._base import NORM_LAYERS, AbstractNormLayers
 
 NORM_EPS = 1e-6
+"""Of every layer norm, as in ConvNeXt and PVT. Departure from Swin and RaftMLP: they have 1e-5.
+
+Batch norms have 1e-5, torch's default, where TensorFlow's code of MobileNetV2 and MOAT has 1e-3.
+"""
 
 
 class Add(nn.Module):
@@ -53,7 +58,7 @@ class ChannelAttention(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution with "same" padding and a norm with its activation.
+    """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
     Without activation it is followed by batch norm, whatever the norm.
     """
@@ -64,7 +69,7 @@ class ConvNorm(nn.Module):
         width: int,
         kernel_size: int,
         *,
-        stride: int = 1,
+        stride: int | Sides = 1,
         groups: int = 1,
         has_act: bool = True,
         norm: str = DEFAULT_NORM,

@@ -21,7 +21,7 @@ class Pool(operators.AbstractMixer):
     mixer_dims: ClassVar = ("kernel_size",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
-        window = min(pick.number("kernel_size"), 2 * shape.size - 1)  # more reaches no further
+        window = min(pick.number("kernel_size"), 2 * max(shape.size) - 1)  # more reaches no further
         return Options({"kernel_size": window})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:

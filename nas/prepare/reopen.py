@@ -117,8 +117,9 @@ def read_supernet(path: Path, supernet: Supernet) -> Supernet:
     tensors, _ = read_tensors(path)
     if not same_shapes(tensors, supernet):
         raise UserError(
-            f"supernet '{path}' was trained for another space, resolution or budget. "
-            "Leave out --supernet to train one, or use the options of that run."
+            f"supernet '{path}' was trained for another space, resolution or budget, or by "
+            "another version of this program. Leave out --supernet to train one, or use the "
+            "options and the version of that run."
         )
     supernet.load_state_dict(tensors)
     return supernet.eval()

@@ -187,7 +187,8 @@ def time_answer(network: nn.Module, data: DataSet) -> float:
     batches = [images[i : i + VERIFIED_AT_ONCE] for i in range(0, len(images), VERIFIED_AT_ONCE)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
-        export_onnx(network, file, channels=images.shape[1], resolution=images.shape[2])
+        height, width = images.shape[2:]
+        export_onnx(network, file, channels=images.shape[1], size=(height, width))
         session = onnxruntime.InferenceSession(file)
     session.run(None, {INPUT: batches[0]})
     started = time.perf_counter()

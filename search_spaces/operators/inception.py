@@ -1,7 +1,8 @@
 """InceptionNeXt's token mixer: most channels pass, three small groups see a square and two bands.
 
 Source: Yu et al., InceptionNeXt (2023), section 3.2. Departures: the slot's channel part
-follows instead of batch norm and a convolutional MLP; bands are no longer than the map reaches.
+follows instead of batch norm and a convolutional MLP; no layer scale, as in `convnext`; bands are
+no longer than the map's longer side reaches.
 """
 
 from typing import ClassVar, final

@@ -14,12 +14,12 @@ from supernets.criteria.magnitude import Magnitude
 from supernets.mixers.window import ElasticWindow
 from tests.strategies import noise, randomise_, signature
 
-PLACE = Shape(8, 8, 16, 16, 0, 4)
+PLACE = Shape.square(8, 8, 16, 16, 0, 4)
 
 
 def mbconv(width: int = 16, expand_ratio: int = 3, sparsity: float = 0.0):
     pick = Options({"kernel_size": 5, "expand_ratio": expand_ratio})
-    return signature("mbconv", pick, Shape(8, 8, width, width, 0, 4), sparsity)
+    return signature("mbconv", pick, Shape.square(8, 8, width, width, 0, 4), sparsity)
 
 
 def window(num_heads: int = 4, sparsity: float = 0.0):
