@@ -60,8 +60,21 @@ class Window(AbstractMixer):
         copies = 4 if pick.number("shift") or side != shape.size else 2
         return (
             layers.layer_norm(shape.pixels, shape.width)
-            + layers.pointwise(shape.pixels, shape.width, calls=copies + 3)
+            + layers.pointwise(shape.pixels, shape.width, calls=copies + 3, quantizers=2)
             + layers.linear(tokens, shape.width, 3 * inner)
             + attention
+            + _graph(tokens, pick)
             + layers.linear(tokens, inner, shape.width)
         )
+
+
+def _graph(tokens: int, pick: Options) -> Cost:
+    """Reshapes, the positions of two tokens of a window and, of shifted ones, regions of all."""
+    window = pick.number("window_size")
+    keys = window * window
+    graph = layers.nodes(25, values=2 * keys)
+    if tokens > keys:
+        graph += layers.nodes(5)
+    if pick.number("shift"):
+        graph += layers.nodes(25, values=tokens)
+    return graph
