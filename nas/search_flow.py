@@ -29,7 +29,6 @@ from nas.problem.trial import Score, Trial
 from nas.run.config import Config
 from nas.run.directory import Run
 from nas.run.growth import asked
-from nas.scoring.scorer import Scorer
 from nas.system.files import understood
 from nas.system.hosts import unlike
 from nas.system.reporter import Reporter
@@ -56,7 +55,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
             problem=problem,
             train_plan=begun.train_plan,
             phases=phases,
-            scorer=Scorer(begun.supernet, data, phases.images_per_score),
+            scorer=phases.scorer(begun.supernet, data),
         )
         trials = score_candidates(trained, reporter)
     train_finalists(trained, trials, reporter)

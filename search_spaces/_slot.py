@@ -183,6 +183,10 @@ class Cost:
         channels: Output channels of all weights: one scale each where weights are integers.
         elements: Activation values written by all kernels.
         calls: Kernels launched.
+        layers: Convolutions and linear layers, whose weights a format may store in fewer bits.
+        quantizers: Values besides the outputs of `layers` that integers are made of where `layers`
+            compute with integers.
+        graph_bytes: Of a file, what is no value: nodes (about 30 each), names, shapes of tensors.
     """
 
     dense: int = 0
@@ -194,6 +198,9 @@ class Cost:
     channels: int = 0
     elements: int = 0
     calls: int = 0
+    layers: int = 0
+    quantizers: int = 0
+    graph_bytes: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(

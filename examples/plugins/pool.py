@@ -29,7 +29,8 @@ class Pool(operators.AbstractMixer):
 
     def mixer_cost(self, signature: Signature) -> Cost:
         n, width = signature.shape.pixels, signature.shape.width
-        return Cost(params=width, vectors=width, elements=6 * n * width, calls=6)
+        params = Cost(params=width, vectors=width)
+        return params + Cost(elements=6 * n * width, calls=6, graph_bytes=200)
 
 
 class PlainPool(nn.Module):

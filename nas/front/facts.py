@@ -13,6 +13,7 @@ from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
 from nas.front.folders import DEPLOYED, onnx_files, timed_file
+from nas.front.needs import needs_of
 from nas.front.twins import unquantized
 from nas.front.verify import verify
 from nas.problem.problem import Problem
@@ -112,6 +113,7 @@ class CardMaker:
         return {
             "precision": precision_of(candidate.policy) if is_deployed else FULL_PRECISION,
             "integer_kernels": target.integer_kernels(folder / timed),
+            "needs": needs_of(folder / file),
             "latency": timing.to_json(),
             "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
             **({"timed": timed} if timed != file else {}),

@@ -20,7 +20,7 @@ from nas.prepare.speed import SUPERNET_STEPS, Speed, time_score, time_steps, typ
 from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import Problem
 from nas.run.config import Config
-from nas.scoring.scorer import CALIBRATION_IMAGES
+from nas.scoring.scorer import CALIBRATION_IMAGES, Scorer
 from nas.system.environment import has_bf16_products
 from nas.system.files import read_json, understood
 from nas.system.typed import from_document
@@ -73,6 +73,8 @@ class PhasePlan:
         finetune_s: Seconds of it for all finalists together; as the share says if not set.
         least_steps: Finalists that would get fewer in an equal share of that time are passed over.
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
+        portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
+            this one could do with 8.
     """
 
     trials: int
@@ -84,6 +86,12 @@ class PhasePlan:
     finetune_s: float = 0.0
     least_steps: int = FEW_STEPS
     max_macs: float = 0.0
+    portable_int8: bool = False
+
+    def scorer(self, supernet: Supernet, data: DataSet) -> Scorer:
+        """Scores candidates of a trained supernet."""
+        is_reduced = True if self.portable_int8 else None
+        return Scorer(supernet, data, self.images_per_score, needs_reduced_range=is_reduced)
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:

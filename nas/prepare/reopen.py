@@ -104,7 +104,7 @@ def reopened(
         problem=problem,
         train_plan=train_plan,
         phases=phases,
-        scorer=Scorer(supernet, data, phases.images_per_score),
+        scorer=phases.scorer(supernet, data),
     )
 
 

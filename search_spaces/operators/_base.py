@@ -110,8 +110,9 @@ class AbstractMixer(AbstractOperator):
         return {**channel_part_of(pick).groups(pick, shape), **self.mixer_groups(pick, shape)}
 
     def cost(self, signature: Signature) -> Cost:
-        """Mixer, channel part, and the shortcut around it."""
-        shortcut = layers.pointwise(signature.shape.pixels, signature.shape.width)
+        """Mixer, channel part, and the shortcut around it, whose sum is in fp32."""
+        shape = signature.shape
+        shortcut = layers.pointwise(shape.pixels, shape.width, quantizers=1)
         channel_part = channel_part_of(signature.pick).cost(signature)
         return self.mixer_cost(signature) + channel_part + shortcut
 

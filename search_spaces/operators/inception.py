@@ -53,5 +53,6 @@ class Inception(AbstractMixer):
             layers.depthwise(n, branch, SQUARE, has_norm=False)
             + layers.depthwise(n, branch, band, has_norm=False, band=1)
             + layers.depthwise(n, branch, band, has_norm=False, band=1)
-            + layers.pointwise(n, width, calls=4)
+            + layers.pointwise(n, width, calls=4, quantizers=3)
+            + layers.nodes(2)
         )

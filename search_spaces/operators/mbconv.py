@@ -65,13 +65,19 @@ class MBConv(AbstractNormedBlock):
             cost += layers.conv(shape.in_pixels, shape.in_width, hidden, 1, norm=norm)
         if pick.number("eca"):
             cost += layers.channel_attention(n, hidden, pick.number("eca"))
-        cost += layers.conv(n, hidden, shape.width, 1)
-        return cost + layers.pointwise(n, shape.width) if has_shortcut(shape) else cost
+        return cost + layers.conv(n, hidden, shape.width, 1) + shortcut(shape)
 
 
 def has_shortcut(shape: Shape) -> bool:
     """Whether input and output can be added."""
     return (shape.in_size, shape.in_width) == (shape.size, shape.width)
+
+
+def shortcut(shape: Shape) -> Cost:
+    """The addition of input and output, if there is one: of integers, if any are multiplied."""
+    if not has_shortcut(shape):
+        return Cost()
+    return layers.pointwise(shape.pixels, shape.width, quantizers=1)
 
 
 def expanded_group(pick: Options, shape: Shape) -> Group:

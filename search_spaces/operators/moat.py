@@ -51,5 +51,6 @@ class MOAT(AbstractNormedBlock):
 
     def cost(self, signature: Signature) -> Cost:
         """The sum of its two halves and the second shortcut."""
-        shortcut = layers.pointwise(signature.shape.pixels, signature.shape.width)
+        shape = signature.shape
+        shortcut = layers.pointwise(shape.pixels, shape.width, quantizers=1)
         return MBConv().cost(signature) + Window().mixer_cost(signature) + shortcut

@@ -51,6 +51,7 @@ class Raft(AbstractMixer):
                 + layers.linear(vectors, length, TOKEN_EXPANSION * length)
                 + layers.pointwise(n, TOKEN_EXPANSION * width)
                 + layers.linear(vectors, TOKEN_EXPANSION * length, length)
-                + layers.pointwise(n, width, calls=3)
+                + layers.pointwise(n, width, calls=3, quantizers=2)
+                + layers.nodes(5)
             )
         return cost

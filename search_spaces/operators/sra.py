@@ -49,12 +49,13 @@ class SRA(AbstractMixer):
         cost = layers.layer_norm(n, width)
         if ratio > 1:
             cost += layers.plain_conv(keys, width, width, ratio) + layers.layer_norm(keys, width)
-            cost += layers.pointwise(n, width, calls=2)
+            cost += layers.pointwise(n, width, calls=2, quantizers=1) + layers.nodes(1)
         return (
             cost
             + layers.linear(n, width, inner)
             + layers.linear(keys, width, 2 * inner)
             + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
-            + layers.pointwise(n, inner, calls=4)
+            + layers.pointwise(n, inner, calls=4, quantizers=3)
+            + layers.nodes(18)
             + layers.linear(n, inner, width)
         )

@@ -65,9 +65,10 @@ class Window(AbstractMixer):
         copies = 4 if any(pick.sides("shift")) or tokens != shape.pixels else 2
         return (
             layers.layer_norm(shape.pixels, shape.width)
-            + layers.pointwise(shape.pixels, shape.width, calls=copies + 3)
+            + layers.pointwise(shape.pixels, shape.width, calls=copies + 3, quantizers=2)
             + layers.linear(tokens, shape.width, 3 * inner)
             + attention
+            + _graph(tokens, pick)
             + layers.linear(tokens, inner, shape.width)
         )
 
@@ -76,3 +77,14 @@ def num_windows(size: Sides, window: Sides) -> Sides:
     """How many windows cover a map along its height and along its width."""
     rows, columns = (-(-side // part) for side, part in zip(size, window, strict=True))
     return rows, columns
+
+
+def _graph(tokens: int, pick: Options) -> Cost:
+    """Reshapes, the positions of two tokens of a window and, of shifted ones, regions of all."""
+    keys = math.prod(pick.sides("window_size"))
+    graph = layers.nodes(25, values=2 * keys)
+    if tokens > keys:
+        graph += layers.nodes(5)
+    if any(pick.sides("shift")):
+        graph += layers.nodes(25, values=tokens)
+    return graph

@@ -21,7 +21,9 @@ class Head(AbstractTrunk):
         shape = signature.shape
         return (
             layers.conv(shape.in_pixels, shape.in_width, shape.in_width, 3)
-            + Cost(elements=shape.in_width, calls=1)
+            + layers.clamp()
+            + Cost(elements=shape.in_width, calls=1, quantizers=2)
+            + layers.nodes(2, values=layers.FILE_BYTES)
             + layers.layer_norm(1, shape.in_width)
             + layers.linear(1, shape.in_width, shape.width)
         )

@@ -88,9 +88,9 @@ def test_stem_downsampling_and_head_are_convolutions_and_a_classifier() -> None:
 
 
 def test_eight_bits_take_a_quarter_of_the_weights_and_scales_per_channel() -> None:
-    cost = Cost(weights=4000, vectors=40, channels=20)
-    assert format_of("fp32").size_bytes(cost) == 4 * 4040
-    assert format_of("int8").size_bytes(cost) == 4000 + 4 * 40 + 9 * 20
+    cost = Cost(weights=4000, vectors=40, channels=20, graph_bytes=100)
+    assert format_of("fp32").size_bytes(cost) == 4 * 4040 + 100
+    assert format_of("int8").size_bytes(cost) == 4000 + 4 * 40 + 8 * 20 + 100
 
 
 def test_eight_bit_weights_alone_need_a_scale_per_channel_and_nothing_for_biases() -> None:

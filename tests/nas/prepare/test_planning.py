@@ -276,6 +276,17 @@ def test_the_largest_references_take_the_time_of_the_largest(digits: DataSet) ->
     assert spared_s == pytest.approx(2 * 2 * (5.0 - 1.0)), "two networks are compressed twice"
 
 
+def test_portable_int8_keeps_to_7_bits_whatever_the_processor(
+    random_supernet: Supernet, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for saturates in (False, True):
+        monkeypatch.setattr("nas.scoring.scorer.int8_products_saturate", lambda it=saturates: it)
+        for portable in (False, True):
+            phases = search_settings(Config(space="toy", set={"portable_int8": portable}))
+            scorer = phases.scorer(random_supernet, digits)
+            assert scorer.needs_reduced_range == (portable or saturates)
+
+
 @pytest.mark.parametrize("read", [train_plan_of, phase_plan_of])
 def test_a_plan_without_a_field_is_refused(read: Callable[[dict[str, int]], object]) -> None:
     with pytest.raises(KeyError):
