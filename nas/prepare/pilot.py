@@ -10,6 +10,7 @@ the half). Equal seconds and not equal images: an operator that is dear here lea
 time.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -171,7 +172,7 @@ class _ForSeconds:
 
     Attributes:
         plans: One per precision.
-        seconds: That the steps will take, in the fastest precision and with the batch for it.
+        seconds: For its speed test, and for steps in the fastest precision, with the batch for it.
         is_batch_fixed: Whether the user set the batch.
     """
 
@@ -180,6 +181,7 @@ class _ForSeconds:
     is_batch_fixed: bool
 
     def __call__(self, network: nn.Module, images: Images) -> TrainPlan:
+        started = time.perf_counter()
         step_s = cache(lambda plan: seconds_per_step(network, images, plan))
         plan, taken_s = with_batch(
             min(self.plans, key=step_s),
@@ -188,7 +190,8 @@ class _ForSeconds:
             num_images=len(images.labels_N),
             is_fixed=self.is_batch_fixed,
         )
-        return replace(plan, steps=max(LEAST_STEPS, int(self.seconds / taken_s)))
+        left_s = self.seconds - (time.perf_counter() - started)
+        return replace(plan, steps=max(LEAST_STEPS, int(left_s / taken_s)))
 
 
 def pilot_of(
