@@ -13,7 +13,6 @@ time.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,14 @@ from nas.problem.problem import Limit
 from nas.run.config import Config
 from nas.run.directory import Run
 from nas.standalone.beside import Job, Planning, num_beside, train_beside
-from nas.standalone.train import NETWORK, PLAN, alone_plan, fresh_network, seconds_per_step
+from nas.standalone.train import (
+    NETWORK,
+    PLAN,
+    alone_plan,
+    fastest_plan,
+    fresh_network,
+    seconds_per_step,
+)
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
 from nas.system.typed import from_document
@@ -182,11 +188,12 @@ class _ForSeconds:
 
     def __call__(self, network: nn.Module, images: Images) -> TrainPlan:
         started = time.perf_counter()
-        step_s = cache(lambda plan: seconds_per_step(network, images, plan))
+        plan, step_s = fastest_plan(network, images, self.plans)
+        known = {plan: step_s}
         plan, taken_s = with_batch(
-            min(self.plans, key=step_s),
+            plan,
             self.seconds,
-            step_s,
+            lambda one: known.get(one) or seconds_per_step(network, images, one),
             num_images=len(images.labels_N),
             is_fixed=self.is_batch_fixed,
         )

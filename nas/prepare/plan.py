@@ -16,7 +16,15 @@ import torch
 
 from nas.data._base import DataSet
 from nas.executors import AbstractExecutor
-from nas.prepare.speed import SUPERNET_STEPS, Speed, time_score, time_steps, typical, with_batch
+from nas.prepare.speed import (
+    SUPERNET_STEPS,
+    Speed,
+    fastest_plan,
+    time_score,
+    time_steps,
+    typical,
+    with_batch,
+)
 from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import Problem
 from nas.run.config import Config
@@ -225,7 +233,7 @@ def planned_steps(
     tried = formats_of(config, plan)
     plan, method = tried[0], make_method(config, problem, plan)
     if len(tried) > 1:
-        plan = min(tried, key=lambda one: time_steps(supernet, images, one, method, processes=1))
+        plan = fastest_plan(supernet, images, tried, method)
     if "steps" in config.set:
         return plan
     plan, step_s = with_batch(

@@ -1,7 +1,7 @@
 """The phase plan: fits the time given, obeys what the user fixed, and can be read back."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -135,11 +135,12 @@ def test_bf16_is_tried_only_where_the_processor_has_it(
 ) -> None:
     tried: list[str] = []
 
-    def time_steps(_: object, __: object, plan: TrainPlan, *___: object, **____: object) -> float:
-        tried.append(plan.precision)
-        return 0.01
+    def fastest_plan(_: object, __: object, plans: Sequence[TrainPlan], ___: object) -> TrainPlan:
+        tried.extend(plan.precision for plan in plans)
+        return plans[-1]
 
-    monkeypatch.setattr("nas.prepare.plan.time_steps", time_steps)
+    monkeypatch.setattr("nas.prepare.plan.fastest_plan", fastest_plan)
+    monkeypatch.setattr("nas.prepare.plan.time_steps", lambda *_, **__: 0.01)
     config = replace(CONFIG, set={"batch_size": 8, "images_per_score": 32})
     for has_it in (False, True):
         monkeypatch.setattr("nas.prepare.plan.has_bf16_products", lambda has_it=has_it: has_it)
