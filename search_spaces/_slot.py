@@ -133,6 +133,11 @@ class Slot:
     inputs: tuple[str, ...] | None = None
     join: Join = "sum"
 
+    @property
+    def num_inputs(self) -> int:
+        """How many maps it reads."""
+        return 1 if self.inputs is None else len(self.inputs)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Slot":
         """Itself: it never changes, and networks that are copied have many."""
         return self

@@ -9,7 +9,6 @@ process). How many processes share the batches changes nothing (`supernets.team`
 """
 
 import math
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,7 +137,7 @@ def train(
         DivergedError: If the loss stops being a finite number.
         UserError: If the checkpoint does not fit, or a process ends.
     """
-    _lay_out(network, plan)
+    lay_out(network, plan)
     state = fresh_state(network, plan, batches.initial_state())
     path = directory / CHECKPOINT_FILE
     if path.exists():
@@ -175,35 +174,6 @@ def train(
     return state.kept
 
 
-def seconds_per_step(
-    network: nn.Module,
-    images: Images,
-    plan: TrainPlan,
-    batches: AbstractBatches,
-    *,
-    steps: int,
-    processes: int = 1,
-    threads: int = 0,
-    average: Callable[[list[float]], float] = statistics.median,
-) -> float:
-    """The average of a few steps after one warm-up; the network is changed a little.
-
-    With several processes the first step waits until all of them have begun.
-    """
-    _lay_out(network, plan)
-    state = fresh_state(network, plan, batches.initial_state())
-    seconds = []
-    processes = min(processes, plan.shards)
-    with Team(network, images, batches, processes=processes, threads=threads) as team:
-        for step in range(steps + 1):
-            started = time.perf_counter()
-            _, kept = team.add_gradients(turns_of(step, plan), state.kept)
-            state.keep(kept)
-            state.advance(learning_rate(0, plan))
-            seconds.append(time.perf_counter() - started)
-    return average(seconds[1:])
-
-
 def turns_of(step: int, plan: TrainPlan) -> range:
     """Numbers of the batches of a step."""
     return range(step * plan.shards, (step + 1) * plan.shards)
@@ -226,7 +196,8 @@ def fresh_state(network: nn.Module, plan: TrainPlan, kept: State = NOTHING) -> T
     )
 
 
-def _lay_out(network: nn.Module, plan: TrainPlan) -> None:
+def lay_out(network: nn.Module, plan: TrainPlan) -> None:
+    """Puts a network in training mode and in the plan's memory format, in place."""
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     network.to(memory_format=layout).train()  # type: ignore[call-overload]
 

@@ -28,7 +28,7 @@ from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
 from nas.standalone.beside import Job
-from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, seconds_per_step, trained_alone
+from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, fastest_plan, trained_alone
 from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import DEFAULT_TASK, Candidate, SearchSpace, UserError, check_ranges
@@ -156,11 +156,19 @@ class Finetuning:
         found = self.scorer.quality(self.scorer.compressed(candidate, own).network)
         return {"schema": 1, "failure": "", **found}
 
-    def seconds_per_step(self, candidate: Candidate, plan: TrainPlan) -> float:
-        """How long a step of this candidate's training takes here, by a short test."""
+    def fastest_plan(
+        self, candidate: Candidate, plans: Sequence[TrainPlan]
+    ) -> tuple[TrainPlan, float]:
+        """The plan with which steps of this candidate's training cost least here, by a short test.
+
+        Returns:
+            One of the plans, and seconds per step with it.
+        """
         supernet = self.scorer.supernet
         network = supernet.extract(supernet.space.slots(candidate.encoding))
-        return seconds_per_step(network, self.images, alone_plan(plan, steps=1), self.teacher)
+        own = {alone_plan(plan, steps=1): plan for plan in plans}
+        plan, step_s = fastest_plan(network, self.images, list(own), self.teacher)
+        return own[plan], step_s
 
     def _planned(self) -> TrainPlan:
         recipe = self.recipe

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from compress import Compressed, export_onnx
-from compress.export import OPSET
-from search_spaces import CandidateError, SearchSpace, Slot
+from compress.export import INPUT, OPSET, OUTPUT
+from nas.latency.measure import export_random
+from search_spaces import CandidateError, SearchSpace, Slot, load_plugins, load_space
 from search_spaces.operators._base import OPERATORS
 from supernets._modules import Add
 from supernets.supernet import Supernet
@@ -83,6 +84,16 @@ def test_shortcuts_of_convolution_blocks_are_integer_and_relu6_is_folded(
     assert ran["QLinearAdd"] == made.count(Add) > 0
     assert not {"Clip", "Relu", "Add"} & ran.keys()
     assert ran["QuantizeLinear"] == ran["DequantizeLinear"] == 2, "image, logits, the head's norm"
+
+
+def test_sums_of_what_feeds_a_slot_are_integer(plugins: Path, tmp_path: Path) -> None:
+    load_plugins([plugins / "streams.py"])
+    space = load_space("streams", resolution=16, channels=1, num_classes=10)
+    space = space.with_policy(("int8",), (0.0,))
+    export_random(space.slots(space.encode({"right.exists": 0})), tmp_path / "network.onnx")
+    ran = kernels(tmp_path / "network.onnx")
+    assert ran["QLinearAdd"] == 4, "a sum of three maps, and two blocks' shortcuts"
+    assert not {"Add", "Clip"} & ran.keys()
 
 
 @by_operator
