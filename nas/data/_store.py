@@ -40,6 +40,7 @@ from nas.data._base import (
     DataSet,
     Int64Array,
     Progress,
+    Ranges,
     Request,
     Split,
     UInt8Array,
@@ -49,12 +50,13 @@ from nas.data._base import (
 from nas.data._decode import decode, quietly
 from nas.data._files import DamagedError, refuse_damaged
 from nas.data._load import label_of
-from nas.data._look import Look, look_of, or_damage
+from nas.data._look import Look, look_of, or_damage, ranges_of
 from nas.data._parallel import Named, in_parallel
+from nas.data._ranges import in_words, read_ranges
 from nas.data._source import AbstractSource, check_index, deal, splits_note
 from nas.system.files import file_lock, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 """Goes up when the same files give other pixels, labels or splits than before."""
 
 SPLITS = ("train", "search", "test")
@@ -157,6 +159,7 @@ def _data_set(
         crop_padding=facts["resolution"] // 8,
         resize=facts["resize"],
         note=facts["note"],
+        ranges=read_ranges(facts["ranges"]),
         train=train,
         search=search,
         calibration=train.take(NUM_CALIBRATION_IMAGES),
@@ -173,6 +176,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
         look = look_of(source, request, num_images)
         request.accept(look.resolution, look.channels, len(index.classes))
         rows = deal(index, request.seed)
+        ranges = ranges_of(source, request, rows["train"], num_images) if look.kinds else {}
         order_N = np.concatenate([rows[split] for split in SPLITS])
         _check_space(request.cache, num_images * look.channels * look.resolution**2)
         part = folder.with_name(f".{folder.name}.part")
@@ -181,6 +185,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             counts_CV = _write_images(
                 source,
                 look,
+                ranges,
                 order_N,
                 part / IMAGES,
                 num_train=len(rows["train"]),
@@ -188,6 +193,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             )
             np.save(part / LABELS, np.concatenate([*index.labels.values()])[order_N])
             mean, std = statistics_of(counts_CV)
+            notes = (splits_note(index, len(rows["test"])), look.note(), in_words(ranges))
             facts = {
                 "schema": SCHEMA,
                 **_origin(source, request.resolution),
@@ -198,7 +204,8 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
                 "mean": mean,
                 "std": std,
                 "resize": look.resize,
-                "note": look.note(splits_note(index, len(rows["test"]))),
+                "ranges": ranges,
+                "note": "; ".join(filter(None, notes)),
             }
             write_json(part / FACTS, facts)
             part.rename(folder)
@@ -214,6 +221,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
 def _write_images(
     source: AbstractSource,
     look: Look,
+    ranges: Ranges,
     order_N: Int64Array,
     path: Path,
     *,
@@ -225,6 +233,7 @@ def _write_images(
     Args:
         source: The images, in reading order.
         look: What they are brought to.
+        ranges: Black and white of their values.
         order_N: For each place in the file, the image in reading order.
         path: The file.
         num_train: The first images of the file are train.
@@ -234,7 +243,7 @@ def _write_images(
         How often each channel of train has each pixel value: (C, 256).
     """
     shape = (len(order_N), look.channels, look.resolution, look.resolution)
-    read = partial(decode, is_grey=look.channels == 1, resolution=look.resolution)
+    read = partial(decode, is_grey=look.channels == 1, resolution=look.resolution, ranges=ranges)
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))
     with path.open("wb", buffering=0) as file:

@@ -5,7 +5,9 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `run`, `name`, `key`, `space`, `data`; `encoding`, `arch`, `policy`: which candidate this is.
 - `input`: `x = (image / scale - mean) / std`, with `image` the uint8 pixels, laid out as `layout`
   says; `mean` and `std` have one number per channel; `resize` says how an image of any kind and
-  size is brought to `shape` (`nas.preprocess` does it), and what was done to the data set's.
+  size is brought to `shape` (`nas.preprocess` does it), and what was done to the data set's;
+  `ranges`, only where the training images decided it: by kind of values, "16-bit" or "float", black
+  and white.
 - `classes`: names, in the order of the output "logits" (batch, outputs) in classification.
 - `task`: what is learnt, and so what the outputs are; only where it is not classification.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),

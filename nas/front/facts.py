@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compress.export import INPUT
-from nas.data._base import DataSet
+from nas.data._base import DataSet, ranges_in_json
 from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
@@ -159,7 +159,7 @@ def parity(expected_N: Sequence[int], answers_N: Sequence[int]) -> dict[str, Any
 
 def input_rule(data: DataSet) -> dict[str, Any]:
     """The card's `input`: how images become the network's input."""
-    rule = rule_in_words(data.channels, data.resolution)
+    rule = rule_in_words(data.channels, data.resolution, data.ranges)
     return {
         "name": INPUT,
         "shape": ["batch", data.channels, data.resolution, data.resolution],
@@ -170,4 +170,5 @@ def input_rule(data: DataSet) -> dict[str, Any]:
         "mean": list(data.mean),
         "std": list(data.std),
         "resize": f"{rule}. Resizing of this data set's images: {data.resize}",
+        **({"ranges": ranges_in_json(data.ranges)} if data.ranges else {}),
     }

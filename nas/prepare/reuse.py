@@ -96,7 +96,8 @@ def check_donor(config: Config, space: SearchSpace, data: DataSet) -> None:
     if not config.supernet:
         return
     donor_space(config, space)
-    changed = differences(read_json(Path(config.supernet, "data.json")), identity(data))
+    kept = read_json(Path(config.supernet, "data.json"))
+    changed = differences(kept, identity(data, kept))
     if changed:
         raise UserError(
             f"supernet '{config.supernet}' was trained on other images than data '{data.name}' "
