@@ -95,6 +95,7 @@ class DataSet:
         resize: In words, how images were brought to this resolution; "none" if untouched.
         note: What else its user should know, such as which split was held out; may be empty.
         task: Name of what is to be learnt of the labels.
+        num_corrupt: Images that could not be read and were left out.
         ranges: Black and white of the 16-bit and float values that became pixels, where they were
             decided by the training images.
         train: Weights are fitted on it.
@@ -116,6 +117,7 @@ class DataSet:
     test: Split
     note: str = ""
     task: str = DEFAULT_TASK
+    num_corrupt: int = 0
     ranges: Ranges = field(default_factory=dict)
 
     @classmethod
@@ -220,6 +222,7 @@ def identity(data: DataSet, kept: Mapping[str, Any] | None = None) -> dict[str, 
         "mean": list(data.mean),
         "std": list(data.std),
         "labels": {name: zlib.crc32(split.labels_N.tobytes()) for name, split in splits.items()},
+        **({"corrupt": data.num_corrupt} if data.num_corrupt else {}),
         **({"ranges": ranges_in_json(data.ranges)} if has_ranges else {}),
     }
 
@@ -235,7 +238,8 @@ class Request:
         cache: Folder for decoded images; created when it is needed.
         progress: Told how far reading is.
         accept: Told resolution, channels and number of outputs as soon as they are known, before
-            images are decoded; raises what speaks against them.
+            images are decoded, except to find corrupt ones; raises what speaks against them.
+        skip_corrupt: Whether images that cannot be read are left out, instead of refused.
     """
 
     resolution: int | None
@@ -244,6 +248,7 @@ class Request:
     cache: Path
     progress: Progress
     accept: Accept = lambda resolution, channels, num_outputs: None
+    skip_corrupt: bool = False
 
 
 class AbstractData(abc.ABC):

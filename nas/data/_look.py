@@ -1,22 +1,20 @@
 """What the images of a source have in common."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
-from nas.data._base import Int64Array, Ranges, Request, UInt8Array
-from nas.data._decode import Header, decode, read_header, value_ends
+from nas.data._base import Int64Array, Ranges, Request
+from nas.data._damaged import or_damage, undecodable
+from nas.data._decode import Header, read_header, value_ends
 from nas.data._files import DamagedError, refuse_damaged
 from nas.data._parallel import Named, in_parallel
 from nas.data._ranges import range_of
 from nas.data._resize import choose_resolution, crop_rule
 from nas.data._source import AbstractSource
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,8 @@ def look_of(source: AbstractSource, request: Request, num_images: int) -> Look:
         done += size
         request.progress(done, num_images, "images looked at")
     if damaged:  # others may be so beyond their headers
-        refuse_damaged(_undecodable(source) or damaged, source.path)
+        all_damaged = undecodable(source, request.progress, num_images)
+        refuse_damaged([*all_damaged.values()] or damaged, source.path)
     median_side = int(np.median([min(size) for size in sizes.elements()]))
     resolution = request.resolution or choose_resolution(sizes, median_side)
     resize = crop_rule(sizes, resolution)
@@ -106,26 +105,6 @@ def ranges_of(source: AbstractSource, request: Request, train_N: Int64Array, of:
         for kind, pairs in sorted(found.items())
     }
     return {kind: pair for kind, pair in decided.items() if pair is not None}
-
-
-def _undecodable(source: AbstractSource) -> list[DamagedError]:
-    """All images that cannot be decoded."""
-
-    def work(start: int, images: list[Named]) -> list[UInt8Array | DamagedError]:
-        read = partial(decode, is_grey=False, resolution=1)
-        return [or_damage(partial(read, content, where)) for where, content in images]
-
-    results = (found for _, batch in in_parallel(work, source.images()) for found in batch)
-    return [found for found in results if isinstance(found, DamagedError)]
-
-
-def or_damage(read: Callable[[], Result]) -> Result | DamagedError:
-    """What reading an image gives, or why it cannot be read."""
-    try:
-        return read()
-    except DamagedError as error:
-        error.__cause__ = error.__context__ = None  # their frames hold the image
-        return error.with_traceback(None)
 
 
 def _said(sizes: Collection[tuple[int, int]]) -> str:

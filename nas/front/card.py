@@ -8,6 +8,7 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   size is brought to `shape` (`nas.preprocess` does it), and what was done to the data set's;
   `ranges`, only where the training images decided it: by kind of values, "16-bit" or "float", black
   and white.
+- `corrupt`: images of the data set that could not be read and were left out; only where there are.
 - `classes`: names, in the order of the output "logits" (batch, outputs) in classification.
 - `task`: what is learnt, and so what the outputs are; only where it is not classification.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
@@ -96,6 +97,7 @@ def build_card(
     finetuned: Mapping[str, Any] | None = None,
     task: str = DEFAULT_TASK,
     twin_of: str = "",
+    corrupt: int = 0,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
 
@@ -123,6 +125,8 @@ def build_card(
         card["finetuned"] = dict(finetuned)
     if twin_of:
         card["twin_of"] = twin_of
+    if corrupt:
+        card["corrupt"] = corrupt
     check_card(card, place=f"card of {key}")
     return card
 

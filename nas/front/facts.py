@@ -89,6 +89,7 @@ class CardMaker:
             space=space.name,
             data=data.name,
             task=data.task,
+            corrupt=data.num_corrupt,
             input=input_rule(data),
             classes=data.classes,
             macs=int(space.costs.of("macs", row)[0]),

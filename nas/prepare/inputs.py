@@ -132,6 +132,7 @@ def read_data(
         cache=Path(config.cache) if config.cache else None,
         progress=progress,
         accept=accept,
+        skip_corrupt=config.skip_corrupt,
     )
 
 

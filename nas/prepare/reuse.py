@@ -16,7 +16,10 @@ from nas.run.own_files import CONFIG, with_unchanged_files
 from nas.system.files import read_json
 from search_spaces import SearchSpace, UserError, is_policy, plugin_name
 
-INHERITED = ("space", "data", "data_dir", "cache", "resolution", "precision", "sparsity")
+INHERITED = (
+    *("space", "data", "data_dir", "cache", "resolution", "skip_corrupt"),
+    *("precision", "sparsity"),
+)
 
 
 def with_inherited(settings: Mapping[str, Any], out: Path | None = None) -> dict[str, Any]:
