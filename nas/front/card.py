@@ -14,7 +14,9 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own).
-- `macs`, `params`: of the network as exported, exact.
+- `macs`: of the network as exported, exact. `params`: the values that the file `params_in` holds,
+  the network in full precision with batch norm folded into its convolutions. Cards of earlier
+  versions have no `params_in` and count batch norm's own parameters, as budgets do.
 - `twin_of`: only where this is what a quantized network was before quantization: that one's key.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
   the target runs), `accuracy` per split (of a share `fraction`, `correct`, `total`, of another
@@ -97,6 +99,7 @@ def build_card(
     finetuned: Mapping[str, Any] | None = None,
     task: str = DEFAULT_TASK,
     twin_of: str = "",
+    params_in: str = "",
     corrupt: int = 0,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
@@ -125,6 +128,8 @@ def build_card(
         card["finetuned"] = dict(finetuned)
     if twin_of:
         card["twin_of"] = twin_of
+    if params_in:
+        card["params_in"] = params_in
     if corrupt:
         card["corrupt"] = corrupt
     check_card(card, place=f"card of {key}")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from compress.export import INPUT
+from compress.store import num_params
 from nas.data._base import DataSet, ranges_in_json
 from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
-from nas.front.folders import DEPLOYED, onnx_files, timed_file
+from nas.front.folders import DEPLOYED, UNQUANTIZED, onnx_files, timed_file
 from nas.front.twins import unquantized
 from nas.front.verify import verify
 from nas.problem.problem import Problem
@@ -77,6 +78,7 @@ class CardMaker:
                 files[file]["parity"] = parity(expected, answered["search"])
         checkpoints = [timed_file(file, TORCH_CHECKPOINT) for file in verified]
         files |= {name: content(folder / name) for name in checkpoints}
+        counted = timed_file(UNQUANTIZED if UNQUANTIZED in verified else DEPLOYED, TORCH_CHECKPOINT)
         assert space.costs is not None
         row = np.array([candidate.encoding])
         return build_card(
@@ -93,7 +95,8 @@ class CardMaker:
             input=input_rule(data),
             classes=data.classes,
             macs=int(space.costs.of("macs", row)[0]),
-            params=int(space.costs.of("params", row)[0]),
+            params=num_params(folder / counted),
+            params_in=counted,
             files=files,
         )
 
