@@ -133,6 +133,9 @@ def test_arrays_are_as_files_and_what_is_none_is_refused(tmp_path: Path, digits:
     for image, message in refused:
         with pytest.raises(nas.UserError, match=message):
             nas.preprocess(card, image)
+    card["input"]["ranges"] = {"float": [1]}
+    with pytest.raises(nas.UserError, match=r"'input\.ranges': 'float' is \[1\], not two numbers"):
+        nas.preprocess(card, DEEP)
     card["input"]["shape"][1] = 4
     with pytest.raises(nas.UserError, match=r"'input\.shape' is \['batch', 4, 16, 16\]"):
         nas.preprocess(card, DEEP)
