@@ -47,7 +47,7 @@ def undecodable(source: AbstractSource, progress: Progress, of: int) -> dict[int
         found = (or_damage(partial(read, content, where)) for where, content in images)
         return dict(enumerate(found, start))
 
-    damaged = {}
+    damaged: dict[int, DamagedError] = {}
     done = 0
     for size, batch in in_parallel(work, source.images()):
         damaged |= {n: found for n, found in batch.items() if isinstance(found, DamagedError)}
