@@ -85,13 +85,15 @@ KINDS: Mapping[str, Callable[[Path, np.ndarray, np.random.Generator], None]] = {
 }
 
 
+HEAD = "| kind | members, ONNX files | search: card, again, of | test: card, again, of | equal |"
+
+
 def main() -> None:
     """Print one row per kind."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--time", default="40s", help="of each search")
     arguments = parser.parse_args()
-    print("| kind | members, ONNX files | search: card, again, of | test: card, again, of | equal |")
-    print("|---|---|---|---|---|")
+    print(f"{HEAD}\n|---|---|---|---|---|")
     for number, (kind, write) in enumerate(KINDS.items()):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / "images"
