@@ -59,6 +59,11 @@ def load_network(path: Path) -> nn.Module:
     return network.eval()
 
 
+def num_params(path: Path) -> int:
+    """How many values a checkpoint of a network in full precision holds, batch norm folded."""
+    return sum(tensor.numel() for tensor in read_tensors(path)[0].values())
+
+
 def network_state(network: nn.Module) -> dict[str, Tensor]:
     """The state without constants that tracing stored: masks and positions follow from slots."""
     if not isinstance(network, fx.GraphModule):

@@ -264,6 +264,7 @@ class RunTables:
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
+    num_corrupt: int = 0  # images that were left out
     failure: str = ""  # why the front is empty
     altered: tuple[str, ...] = ()  # what is not as the run wrote it, a sentence each
     task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))

@@ -60,6 +60,7 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
     ]
     return [
         ("controller", str(run.config.get("controller", text.MISSING))),
+        *left_out(run),
         *budgets,
         ("measured on", measured_on(run)),
         ("time", "; ".join(phases) or text.MISSING),
@@ -69,6 +70,11 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         (f"rank fidelity of inherited {run.task.shown.title}", fidelity(run)),
         *checks(run),
     ]
+
+
+def left_out(run: RunTables) -> list[tuple[str, str]]:
+    """How many images could not be read, if there were such."""
+    return [("corrupt images, left out", str(run.num_corrupt))] if run.num_corrupt else []
 
 
 def planned(run: RunTables) -> list[tuple[str, str]]:

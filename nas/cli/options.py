@@ -45,6 +45,9 @@ Cache = Annotated[str | None, typer.Option(help="Folder for decoded images. [run
 Resolution = Annotated[
     int | None, typer.Option(help="Side of the images in pixels. [the data's own]")
 ]
+SkipCorrupt = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave out images that cannot be read.")
+]
 TargetName = Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]

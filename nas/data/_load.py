@@ -32,6 +32,7 @@ def load_data(
     cache: Path | None = None,
     progress: Progress = lambda done, of, text: None,
     accept: Accept = lambda resolution, channels, num_outputs: None,
+    skip_corrupt: bool = False,
 ) -> DataSet:
     """Read or generate a data set.
 
@@ -44,6 +45,7 @@ def load_data(
         progress: Told how far reading is.
         accept: Told resolution, channels and number of outputs of the user's own images before they
             are decoded; raises what speaks against them.
+        skip_corrupt: Whether images of the user's own that cannot be read are left out.
 
     Raises:
         UserError: If there is no such data set, its files are missing or damaged, or the
@@ -82,6 +84,7 @@ def load_data(
             cache=cache,
             progress=progress,
             accept=accept,
+            skip_corrupt=skip_corrupt,
         )
     )
 

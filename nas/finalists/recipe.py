@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from nas.data import DataSet, Split
+from nas.data._ranges import in_words
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
 from nas.finalists.teacher import NO_TEACHER, make_teacher
 from nas.prepare.inputs import read_data
@@ -231,7 +232,7 @@ def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
     """The training images that a recipe names, normalised like those of the run.
 
     Raises:
-        UserError: If they are of other classes, or in other colours.
+        UserError: If they are of other classes, or in other colours or values.
     """
     own = training_images(trained.data)
     if not recipe.data:
@@ -243,7 +244,7 @@ def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
     if _facts(other) != _facts(trained.data):
         raise UserError(
             f"data '{recipe.data}' has {_kind(other)}; run '{trained.run.path}' has "
-            f"{_kind(trained.data)}. Give images of the same classes and colours."
+            f"{_kind(trained.data)}. Give images of the same classes, colours and values."
         )
     images = training_images(other)
     is_new_N = unseen(other.train, (trained.data.search, trained.data.test))
@@ -268,10 +269,11 @@ def unseen(split: Split, judged_on: Sequence[Split]) -> np.ndarray:
 
 
 def _facts(data: DataSet) -> tuple[object, ...]:
-    return data.task, data.classes, data.channels
+    return data.task, data.classes, data.channels, data.ranges
 
 
 def _kind(data: DataSet) -> str:
     first = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
     task = "" if data.task == DEFAULT_TASK else f" for {data.task}"
-    return f"{data.num_classes} classes ({first}) in {data.channels} channels{task}"
+    values = f", {in_words(data.ranges)}" if data.ranges else ""
+    return f"{data.num_classes} classes ({first}) in {data.channels} channels{task}{values}"

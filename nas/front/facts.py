@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from compress.export import INPUT
-from nas.data._base import DataSet
+from compress.store import num_params
+from nas.data._base import DataSet, ranges_in_json
 from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
-from nas.front.folders import DEPLOYED, onnx_files, timed_file
+from nas.front.folders import DEPLOYED, UNQUANTIZED, onnx_files, timed_file
 from nas.front.needs import needs_of
 from nas.front.twins import unquantized
 from nas.front.verify import verify
@@ -78,6 +79,7 @@ class CardMaker:
                 files[file]["parity"] = parity(expected, answered["search"])
         checkpoints = [timed_file(file, TORCH_CHECKPOINT) for file in verified]
         files |= {name: content(folder / name) for name in checkpoints}
+        counted = timed_file(UNQUANTIZED if UNQUANTIZED in verified else DEPLOYED, TORCH_CHECKPOINT)
         assert space.costs is not None
         row = np.array([candidate.encoding])
         return build_card(
@@ -90,10 +92,12 @@ class CardMaker:
             space=space.name,
             data=data.name,
             task=data.task,
+            corrupt=data.num_corrupt,
             input=input_rule(data),
             classes=data.classes,
             macs=int(space.costs.of("macs", row)[0]),
-            params=int(space.costs.of("params", row)[0]),
+            params=num_params(folder / counted),
+            params_in=counted,
             files=files,
         )
 
@@ -161,7 +165,7 @@ def parity(expected_N: Sequence[int], answers_N: Sequence[int]) -> dict[str, Any
 
 def input_rule(data: DataSet) -> dict[str, Any]:
     """The card's `input`: how images become the network's input."""
-    rule = rule_in_words(data.channels, data.resolution)
+    rule = rule_in_words(data.channels, data.resolution, data.ranges)
     return {
         "name": INPUT,
         "shape": ["batch", data.channels, data.resolution, data.resolution],
@@ -172,4 +176,5 @@ def input_rule(data: DataSet) -> dict[str, Any]:
         "mean": list(data.mean),
         "std": list(data.std),
         "resize": f"{rule}. Resizing of this data set's images: {data.resize}",
+        **({"ranges": ranges_in_json(data.ranges)} if data.ranges else {}),
     }

@@ -7,7 +7,7 @@
     space.json            choices and network, after trimming to the budget
     trained_space.json    what training left of them, where the method gave some up
     env.json              interpreter, versions, processor
-    data.json             what identifies the images: classes, sizes, mean and deviation
+    data.json             what identifies the images: classes, sizes, mean, deviation and the like
     sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
     plan.json             training and limits: decided once, by measuring
     search_plan.json      trials, images per score, finalists: decided once, after training

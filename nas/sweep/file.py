@@ -52,7 +52,10 @@ NOT_HERE = {
     "ray_address": "give --ray-address to `nas sweep`",
     "supernet": "a sweep trains its own",
 }
-OF_SUPERNET = ("space", "plugins", "data", "data_dir", "cache", "resolution", "method", "threads")
+OF_SUPERNET = (
+    *("space", "plugins", "data", "data_dir", "cache", "resolution", "skip_corrupt"),
+    *("method", "threads"),
+)
 """Settings that searches of one supernet have in common."""
 
 

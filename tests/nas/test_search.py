@@ -265,6 +265,9 @@ def test_cards_say_what_was_deployed(run: Path, space: SearchSpace) -> None:
         assert deployed["bytes"] == (folder / "model.onnx").stat().st_size
         assert deployed["latency"]["processes"] >= 5
         assert deployed["latency"]["median_ms"] > 0.0
+        assert (folder / "model.fp32.safetensors").exists() == ("fp32.s" in card["params_in"])
+        held = nas.load(folder / card["params_in"]).parameters()
+        assert card["params"] == sum(weight.numel() for weight in held)
 
 
 def test_the_checkpoint_loads_to_the_network_in_the_onnx_file(run: Path, data: DataSet) -> None:
