@@ -17,11 +17,8 @@ from nas.executors import Session, make_executor
 from nas.finalists.train import train_finalists
 from nas.front.continuing import grown_plan
 from nas.front.finish import finish
-from nas.prepare.plan import (
-    PhasePlan,
-    phase_plan_of,
-    plan_search,
-)
+from nas.prepare.phases import PhasePlan
+from nas.prepare.plan import phase_plan_of, plan_search
 from nas.prepare.reopen import Trained
 from nas.prepare.train_supernet import Begun, begin
 from nas.problem.problem import Problem

@@ -10,7 +10,8 @@ from nas.data import DataSet
 from nas.executors import Scoring
 from nas.latency import LatencyModel
 from nas.prepare.inputs import keep_data_facts, make_problem, prepare
-from nas.prepare.plan import PhasePlan, phase_plan_of, search_settings, train_plan_of
+from nas.prepare.phases import PhasePlan
+from nas.prepare.plan import phase_plan_of, search_settings, train_plan_of
 from nas.prepare.sizes import sizes_of
 from nas.problem.problem import Problem
 from nas.run.config import Config
@@ -22,8 +23,8 @@ from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
 from search_spaces import UserError, load_plugins
 from supernets.checkpoint import read_tensors, same_shapes
+from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,14 @@ from typing import Any
 
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS, make_executor
-from nas.prepare.plan import PhasePlan
+from nas.prepare.phases import PhasePlan
 from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import GIVEN, METHODS
 from supernets.optimizers._base import OPTIMIZERS
-from supernets.train import BALANCED, UNWEIGHTED, TrainPlan
+from supernets.plan import BALANCED, UNWEIGHTED, TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (1, 1e9),

@@ -20,9 +20,10 @@ from nas.scoring.scorer import Scorer
 from search_spaces import Candidate, CandidateError, UserError
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, seconds_per_step
+from supernets.train import seconds_per_step
 
 CYCLE = 4
 """Steps after which training methods have taught members of all sizes about equally."""

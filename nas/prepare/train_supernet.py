@@ -42,9 +42,10 @@ from search_spaces import SearchSpace
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
 from supernets.methods._base import remaining_of
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, train
+from supernets.train import train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,8 +25,9 @@ from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
+from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
-from supernets.train import Progress, TrainPlan, train
+from supernets.train import Progress, train
 from supernets.train import seconds_per_step as time_steps
 
 NETWORK, PLAN, LOG = "network.safetensors", "plan.json", "train_log.jsonl"

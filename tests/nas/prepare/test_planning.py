@@ -16,13 +16,13 @@ from nas.data import DataSet
 from nas.executors.inline import Inline
 from nas.executors.processes import Processes
 from nas.prepare import speed
+from nas.prepare.phases import PhasePlan
 from nas.prepare.plan import (
     MAX_TRIALS,
     MIN_STEPS,
     MIN_TRIALS,
     SPARE_SHARE,
     TRAIN_SHARE,
-    PhasePlan,
     affordable,
     phase_plan_of,
     plan_search,
@@ -38,8 +38,8 @@ from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config
 from nas.system.files import write_json
 from search_spaces import CandidateError, SearchSpace, UserError
+from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 CONFIG = Config(
     space="toy", data="digits", set={"images_per_score": 32, "batch_size": 8, "precision": "fp32"}
