@@ -9,7 +9,6 @@ import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -112,6 +111,8 @@ def _context() -> Any:
     spawned = torch.multiprocessing.get_context("spawn")
     if "forkserver" not in torch.multiprocessing.get_all_start_methods():
         return spawned
+    from multiprocessing import forkserver
+
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED_BEFORE)
     try:
