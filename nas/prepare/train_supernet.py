@@ -94,8 +94,8 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         check_criterion(config)
         check_smallest_latency(config, space, limits, timer)
         run = Run.open(out, config)
-    reporter.note(f"run directory: {out}")
-    reporter.note(describe_data(data))
+    for text in filter(None, (f"run directory: {out}", run.continued, describe_data(data))):
+        reporter.note(text)
     keep_data_facts(run, data)
     keep_own_files(run.path, found)
     with run.phase("size"):

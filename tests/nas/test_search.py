@@ -308,7 +308,7 @@ def test_the_table_has_a_row_for_every_member_with_the_cards_numbers(run: Path) 
     assert all(folder.name in page for folder in found)
 
 
-def test_the_same_command_again_changes_and_measures_nothing(
+def test_the_same_search_again_with_other_workers_changes_and_measures_nothing(
     run: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = resume.records(run)
@@ -323,10 +323,16 @@ def test_the_same_command_again_changes_and_measures_nothing(
         monkeypatch.setattr(place, refused)
     monkeypatch.setattr("nas.prepare.train_supernet.train", refused)
     monkeypatch.setattr("nas.scoring.scorer.Scorer.compressed", refused)
-    search(CONFIG, run, Listener())
+    told = Listener()
+    search(replace(CONFIG, threads=2, executor="inline"), run, told)
     after = resume.records(run)
     assert after.pop("events.jsonl").startswith(before.pop("events.jsonl"))
+    assert after.pop("config.toml") != before.pop("config.toml")
     assert after == before
+    (text,) = (note for note in told.notes if note.startswith("this run continues with"))
+    assert "executor 'processes' -> 'inline'" in text
+    assert "kept: the latency profile, the trained supernet, " in text
+    assert "scores, files that were measured" in text
 
 
 @pytest.mark.parametrize(
