@@ -277,6 +277,19 @@ def test_only_workers_print() -> None:
     assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name == "print"]
 
 
+def test_no_function_ends_the_process_or_seeds_all_of_it() -> None:
+    """Commands and workers alone do: a program may search twice, and go on."""
+    ends = {"sys.exit", "os._exit", "exit", "quit", "SystemExit"}
+    seeds = {
+        "torch.manual_seed",
+        "random.seed",
+        "np.random.seed",
+        "torch.use_deterministic_algorithms",
+    }
+    files = [f for f in FILES if not f.startswith("nas/cli/") and not f.endswith(PRINTS)]
+    assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name in ends | seeds]
+
+
 def test_commands_print_through_one_door() -> None:
     """It keeps names from steering the terminal."""
     files = [file for file in FILES if file not in ("nas/cli/console.py", "nas/cli/app.py")]
