@@ -17,8 +17,7 @@ from nas.executors import Session, make_executor
 from nas.finalists.train import train_finalists
 from nas.front.continuing import grown_plan
 from nas.front.finish import finish
-from nas.prepare.phases import PhasePlan
-from nas.prepare.plan import phase_plan_of, plan_search
+from nas.prepare.plan import judged, loss_of, phase_plan_of, plan_search
 from nas.prepare.reopen import Trained
 from nas.prepare.train_supernet import Begun, begin
 from nas.problem.problem import Problem
@@ -45,7 +44,9 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
     begun = begin(config, out, reporter)
     run, data, problem = begun.run, begun.data, begun.problem
     with run.phase("search"):
-        phases = decided_phases(begun, config)
+        document = decided_phases(begun, config)
+        with understood(f"'{run.path}/search_plan.json'"):
+            phases, data = phase_plan_of(document), judged(data, document)
         trained = Trained(
             run=run,
             config=config,
@@ -61,8 +62,8 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         finish(trained, trials, reporter)
 
 
-def decided_phases(begun: Begun, config: Config) -> PhasePlan:
-    """What follows training, as decided when this run first came here, or was asked for more."""
+def decided_phases(begun: Begun, config: Config) -> dict[str, Any]:
+    """search_plan.json: as decided when this run first came here, or was asked for more."""
     run = begun.run
 
     def plan(config: Config, remaining_s: float) -> dict[str, Any]:
@@ -77,11 +78,13 @@ def decided_phases(begun: Begun, config: Config) -> PhasePlan:
 
     document = run.decided(
         "search_plan.json",
-        lambda: plan(config, run.remaining_s(config)) | {"asked": asked(config)},
+        lambda: (
+            plan(config, run.remaining_s(config))
+            | loss_of(begun.train_plan)
+            | {"asked": asked(config)}
+        ),
     )
-    document = grown_plan(run, config, document, plan)
-    with understood(f"'{run.path}/search_plan.json'"):
-        return phase_plan_of(document)
+    return grown_plan(run, config, document, plan)
 
 
 def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:

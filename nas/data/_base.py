@@ -92,6 +92,8 @@ class DataSet:
         resize: In words, how images were brought to this resolution; "none" if untouched.
         note: What else its user should know, such as which split was held out; may be empty.
         task: Name of what is to be learnt of the labels.
+        is_balanced: Whether classes count alike in the loss that ranks candidates, however many
+            images they have.
         train: Weights are fitted on it.
         search: Held out of train; candidates are ranked on it.
         calibration: The first images of train.
@@ -111,6 +113,7 @@ class DataSet:
     test: Split
     note: str = ""
     task: str = DEFAULT_TASK
+    is_balanced: bool = False
 
     @classmethod
     def of_splits(

@@ -28,7 +28,7 @@ from nas.system.typed import from_document
 from search_spaces import UserError
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
-from supernets.plan import TrainPlan
+from supernets.plan import BALANCED, TrainPlan
 from supernets.supernet import Supernet
 
 SCHEMA = 1
@@ -152,6 +152,16 @@ def train_plan_of(document: Mapping[str, Any]) -> TrainPlan:
 def phase_plan_of(document: Mapping[str, Any]) -> PhasePlan:
     """The plan in a search_plan.json."""
     return from_document(PhasePlan, document)
+
+
+def loss_of(plan: TrainPlan) -> dict[str, Any]:
+    """What search_plan.json says of the loss that ranks: it is what training minimises."""
+    return {"balanced_loss": True} if plan.class_weights == BALANCED else {}
+
+
+def judged(data: DataSet, document: Mapping[str, Any]) -> DataSet:
+    """The data with the loss that a search_plan.json says; earlier versions' ones say nothing."""
+    return replace(data, is_balanced=document.get("balanced_loss") is True)
 
 
 def search_settings(config: Config) -> PhasePlan:

@@ -11,7 +11,7 @@ from nas.executors import Scoring
 from nas.latency import LatencyModel
 from nas.prepare.inputs import keep_data_facts, make_problem, prepare
 from nas.prepare.phases import PhasePlan
-from nas.prepare.plan import phase_plan_of, search_settings, train_plan_of
+from nas.prepare.plan import judged, loss_of, phase_plan_of, search_settings, train_plan_of
 from nas.prepare.sizes import sizes_of
 from nas.problem.problem import Problem
 from nas.run.config import Config
@@ -94,9 +94,10 @@ def reopened(
         train_plan = train_plan_of(read_json(path / "plan.json"))
     if needs_front or (path / "search_plan.json").exists():
         with understood(f"'{path}/search_plan.json'"):
-            phases = phase_plan_of(read_json(path / "search_plan.json"))
+            document = read_json(path / "search_plan.json")
+            phases, data = phase_plan_of(document), judged(data, document)
     else:
-        phases = search_settings(config)
+        phases, data = search_settings(config), judged(data, loss_of(train_plan))
     supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
     return Trained(
         run=run,
