@@ -1,7 +1,7 @@
 """What `--set` may give: types and ranges of the settings, refused before anything is measured.
 
-Defaults and meanings are in the dataclasses that own the settings: `supernets.train.TrainPlan`,
-`nas.prepare.plan.PhasePlan`, the controller, the training method and the executor.
+Defaults and meanings are in the dataclasses that own the settings: `supernets.plan.TrainPlan`,
+`nas.prepare.phases.PhasePlan`, the controller, the training method and the executor.
 """
 
 import math
