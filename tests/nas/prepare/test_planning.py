@@ -24,6 +24,8 @@ from nas.prepare.plan import (
     SPARE_SHARE,
     TRAIN_SHARE,
     affordable,
+    judged,
+    loss_of,
     phase_plan_of,
     plan_search,
     plan_training,
@@ -36,9 +38,10 @@ from nas.prepare.speed import Speed, time_score
 from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config
+from nas.scoring.scorer import Scorer
 from nas.system.files import write_json
 from search_spaces import CandidateError, SearchSpace, UserError
-from supernets.plan import TrainPlan
+from supernets.plan import BALANCED, TrainPlan
 from supernets.supernet import Supernet
 
 CONFIG = Config(
@@ -259,6 +262,23 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     plan = train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1.0))
     assert (plan.steps, plan.precision, plan.batch_size) == (1, "bf16", 5), "as the donor's"
     assert plan.criterion == "l1"
+
+
+def test_networks_are_ranked_by_the_loss_that_training_minimised(
+    random_supernet: Supernet, digits: DataSet
+) -> None:
+    space, few = random_supernet.space, 13  # images, so that classes differ in size
+    network = random_supernet.extract(space.slots([0] * len(space.choices)))
+    plain, balanced = (
+        Scorer(random_supernet, judged(digits, loss_of(replace(TrainPlan(steps=1), **own))), few)
+        for own in ({}, {"class_weights": BALANCED})
+    )
+    outputs, labels = plain._outputs(network), digits.search.take(few).labels_N
+    for scorer, is_balanced in ((plain, False), (balanced, True)):
+        wanted = plain.task.metrics(outputs, labels, is_balanced=is_balanced)
+        assert scorer.quality(network) == wanted
+    assert plain.quality(network)["log_loss"] != balanced.quality(network)["log_loss"]
+    assert not judged(digits, {}).is_balanced, "as plans of earlier versions have it"
 
 
 def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:
