@@ -31,7 +31,7 @@ from nas.system.environment import has_bf16_products, int8_products_saturate
 from search_spaces import task_of
 from supernets.calibrate import recalibrated
 from supernets.images import Images
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 FILES = {"fp32": "fp32.onnx", "int8": "int8.onnx"}
 ANSWERS_AT_ONCE, CALIBRATED_AT_ONCE = 16, 32

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from compress.export import export_onnx
@@ -26,6 +25,8 @@ from supernets.supernet import Supernet
 
 def main() -> None:
     """Print one line per candidate."""
+    import onnxruntime  # after `nas`, which turns its telemetry off
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--candidates", type=int, default=8)

@@ -30,6 +30,7 @@ class SplitQuality:
     total: int | None = None
     labels: tuple[int, ...] = ()  # images of each class
     confusion: Confusion | None = None  # where answers are classes
+    is_balanced: bool = False  # whether classes count alike in the loss
 
     @property
     def interval(self) -> Interval | None:

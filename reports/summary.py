@@ -171,6 +171,16 @@ def budget(limit: LimitRow) -> str:
     return f"{words} ({detail})" if detail else words
 
 
+def loss_that_ranks(run: RunTables) -> str:
+    """What is not usual about it, as a sentence; "" if nothing is."""
+    if run.plan.get("balanced_loss") is not True:
+        return ""
+    return (
+        f"Networks are ranked by a {run.task.loss.title} in which classes count alike, however "
+        "many images they have: the mean of those of classes, as in training."
+    )
+
+
 def verdict(limit: LimitRow) -> str:
     """Whether it excludes any network; empty if the run did not record that."""
     return {None: "", True: "binds", False: "does not bind"}[limit.binds]

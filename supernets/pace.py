@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from supernets.images import Images
+from supernets.plan import TrainPlan
 from supernets.state import TrainState
 from supernets.team import AbstractBatches, Team
-from supernets.train import TrainPlan, fresh_state, lay_out, learning_rate, turns_of
+from supernets.train import fresh_state, lay_out, learning_rate, turns_of
 
 Way = tuple[TrainPlan, AbstractBatches]
 """How to train, and what batches teach."""

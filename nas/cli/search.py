@@ -26,7 +26,6 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
-    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -95,6 +94,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Train a supernet, search it, and write a Pareto report of real, measured files."""
+    from nas.prepare.names import refuse_unknown
     from nas.prepare.reuse import with_inherited
     from nas.run.config import make_config
 

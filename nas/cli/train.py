@@ -26,7 +26,6 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
-    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -56,6 +55,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a supernet alone, with all of the time; `nas search --supernet RUN` searches it."""
+    from nas.prepare.names import refuse_unknown
     from nas.run.config import make_config
 
     flags = {

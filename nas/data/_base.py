@@ -98,6 +98,8 @@ class DataSet:
         num_corrupt: Images that could not be read and were left out.
         ranges: Black and white of the 16-bit and float values that became pixels, where they were
             decided by the training images.
+        is_balanced: Whether classes count alike in the loss that ranks candidates, however many
+            images they have.
         train: Weights are fitted on it.
         search: Held out of train; candidates are ranked on it.
         calibration: The first images of train.
@@ -119,6 +121,7 @@ class DataSet:
     task: str = DEFAULT_TASK
     num_corrupt: int = 0
     ranges: Ranges = field(default_factory=dict)
+    is_balanced: bool = False
 
     @classmethod
     def of_splits(

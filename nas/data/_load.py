@@ -61,9 +61,10 @@ def load_data(
     cache = cache or DEFAULT_CACHE
     if cache.exists() and not cache.is_dir():
         raise UserError(f"cache '{cache}' is a file. Name a folder with --cache.")
+    refuse_unknown_data(data)
     name, folder = data, data_dir
     if not is_name(data):
-        folder = _existing(data)
+        folder = Path(absolute_if_path(data))
         name = kind_of(folder)
         if data_dir is not None:
             raise UserError(
@@ -148,10 +149,15 @@ def _said(entries: list[Path]) -> str:
     return f"it holds {len(entries)} files and no folder: {names}{', ...' if entries[3:] else ''}"
 
 
-def _existing(data: str) -> Path:
+def refuse_unknown_data(data: str) -> None:
+    """See that this names a data set, or is a path of something that exists.
+
+    Raises:
+        UserError: Naming what is known.
+    """
     path = Path(absolute_if_path(data))
-    if data and "\0" not in data and os.path.exists(path):
-        return path
+    if is_name(data) or (data and "\0" not in data and os.path.exists(path)):
+        return
     if os.sep in data or path.suffix:
         raise UserError(f"data '{data}': there is no such file or folder. {LAYOUTS}")
     raise UserError(

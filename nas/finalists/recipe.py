@@ -34,7 +34,8 @@ from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import DEFAULT_TASK, Candidate, SearchSpace, UserError, check_ranges
 from supernets.images import Images
-from supernets.train import DivergedError, Progress, TrainPlan
+from supernets.plan import TrainPlan
+from supernets.train import DivergedError, Progress
 
 MOST_EPOCHS = 100_000.0
 FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"

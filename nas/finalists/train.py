@@ -18,7 +18,8 @@ from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
 from nas.latency.measure import time_networks
-from nas.prepare.plan import PhasePlan, formats_of
+from nas.prepare.phases import PhasePlan
+from nas.prepare.plan import formats_of
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import with_batch
 from nas.problem.trial import Trial
@@ -26,7 +27,7 @@ from nas.standalone.beside import Job, num_beside, shown_by, train_beside
 from nas.system.files import understood
 from nas.system.reporter import Reporter, Silent
 from search_spaces import Candidate
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 MIN_STEPS = 10
 FAIR_STEPS = 300

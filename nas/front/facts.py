@@ -69,6 +69,7 @@ class CardMaker:
             verification_splits(data),
             task=task_of(data.task),
             num_outputs=data.num_outputs,
+            is_balanced=data.is_balanced,
             with_answers=True,
         )
         files: dict[str, Any] = {}

@@ -45,7 +45,7 @@ from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
-from supernets.train import UNWEIGHTED, TrainPlan
+from supernets.plan import UNWEIGHTED, TrainPlan
 
 PILOT = "pilot"
 

@@ -7,7 +7,7 @@ machine did to the first: training that took longer leaves fewer candidates to s
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 
 from nas.data._base import DataSet
 from nas.executors import AbstractExecutor
+from nas.prepare.phases import PhasePlan
 from nas.prepare.speed import (
     SUPERNET_STEPS,
     Speed,
@@ -35,8 +36,8 @@ from nas.system.typed import from_document
 from search_spaces import UserError
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
+from supernets.plan import BALANCED, TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
@@ -54,9 +55,6 @@ CYCLES_TIMED = 2
 """Whose mean says how many steps fit."""
 
 MIN_STEPS = 20
-FEW_STEPS = 150
-"""With fewer training steps networks are poor."""
-
 KEPT_OF_DONOR = (
     *("batch_size", "learning_rate", "class_weights", "criterion", "precision", "channels_last"),
 )
@@ -67,39 +65,10 @@ FINALISTS_SHARE = 0.2
 MIN_FINALISTS, MIN_REFERENCES = 3, 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhasePlan:
-    """Sizes of the phases after training.
-
-    Attributes:
-        trials: Candidates to score.
-        lag: Trials by which the results that a candidate is asked for with may be behind.
-        images_per_score: Images of the search split per score.
-        finalists: Front members to export and measure.
-        random_references: Random networks exported beside them.
-        finetune_share: Of the time for training, scoring and this: training finalists further.
-        finetune_s: Seconds of it for all finalists together; as the share says if not set.
-        least_steps: Finalists that would get fewer in an equal share of that time are passed over.
-        max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
-        portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
-            this one could do with 8.
-    """
-
-    trials: int
-    lag: int = 0
-    images_per_score: int = 1000
-    finalists: int = 8
-    random_references: int = 3
-    finetune_share: float = 0.6
-    finetune_s: float = 0.0
-    least_steps: int = FEW_STEPS
-    max_macs: float = 0.0
-    portable_int8: bool = False
-
-    def scorer(self, supernet: Supernet, data: DataSet) -> Scorer:
-        """Scores candidates of a trained supernet."""
-        is_reduced = True if self.portable_int8 else None
-        return Scorer(supernet, data, self.images_per_score, needs_reduced_range=is_reduced)
+def make_scorer(phases: PhasePlan, supernet: Supernet, data: DataSet) -> Scorer:
+    """Scores candidates of a trained supernet."""
+    is_reduced = True if phases.portable_int8 else None
+    return Scorer(supernet, data, phases.images_per_score, needs_reduced_range=is_reduced)
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:
@@ -209,6 +178,16 @@ def train_plan_of(document: Mapping[str, Any]) -> TrainPlan:
 def phase_plan_of(document: Mapping[str, Any]) -> PhasePlan:
     """The plan in a search_plan.json."""
     return from_document(PhasePlan, document)
+
+
+def loss_of(plan: TrainPlan) -> dict[str, Any]:
+    """What search_plan.json says of the loss that ranks: it is what training minimises."""
+    return {"balanced_loss": True} if plan.class_weights == BALANCED else {}
+
+
+def judged(data: DataSet, document: Mapping[str, Any]) -> DataSet:
+    """The data with the loss that a search_plan.json says; earlier versions' ones say nothing."""
+    return replace(data, is_balanced=document.get("balanced_loss") is True)
 
 
 def search_settings(config: Config) -> PhasePlan:

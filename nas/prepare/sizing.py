@@ -40,8 +40,8 @@ from nas.run.directory import Run
 from nas.system.files import read_json
 from nas.system.reporter import Reporter
 from search_spaces import AbstractTask, Candidate, SearchSpace, task_of
+from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 SUPERNET_SHARE = 0.2
 """Of the time that pilots and speed tests leave, about, that will train the supernet if a search

@@ -21,9 +21,9 @@ from search_spaces import Candidate, CandidateError, UserError
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.pace import fastest, paces, seconds_per_step
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 CYCLE = 4
 """Steps after which training methods have taught members of all sizes about equally."""

@@ -27,8 +27,9 @@ from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
 from supernets.pace import fastest, paces
+from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
-from supernets.train import Progress, TrainPlan, train
+from supernets.train import Progress, train
 
 NETWORK, PLAN, LOG = "network.safetensors", "plan.json", "train_log.jsonl"
 SPEED_STEPS = 3

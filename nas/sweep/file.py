@@ -37,7 +37,7 @@ from nas.system.text import fractions, words
 from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
 from supernets.methods._base import METHODS
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 DISTRIBUTIONS = (
     *("choice", "uniform", "quniform", "loguniform", "qloguniform"),

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from compress import Compressed, export_onnx
-from compress.export import INPUT, OPSET, OUTPUT
+from compress.export import OPSET
 from nas.latency.measure import export_random
 from search_spaces import CandidateError, SearchSpace, Slot, load_plugins, load_space
 from search_spaces.operators._base import OPERATORS

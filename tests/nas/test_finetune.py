@@ -39,7 +39,8 @@ from nas.standalone.train import NETWORK
 from nas.system.reporter import Silent
 from search_spaces import Candidate, UserError
 from supernets import train as training
-from supernets.train import DivergedError, TrainPlan
+from supernets.plan import TrainPlan
+from supernets.train import DivergedError
 from tests.small_run import train_one_by_one
 
 RECIPE = Recipe(epochs=0.5)

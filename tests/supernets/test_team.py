@@ -18,13 +18,13 @@ from supernets._worker import Worker, WorkerDiedError, answered
 from supernets.images import Images
 from supernets.methods.sortednet import SortedNet
 from supernets.pace import seconds_per_step
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import Team, share, unshare, views
 from supernets.train import (
     CHECKPOINT_FILE,
     Progress,
-    TrainPlan,
     fresh_state,
     train,
     turns_of,

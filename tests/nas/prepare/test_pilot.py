@@ -28,7 +28,7 @@ from nas.system.files import write_json
 from nas.system.reporter import Silent
 from search_spaces import SearchSpace
 from supernets.images import Images
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 from tests.conftest import TOY
 
 CONFIG = replace(TOY, budget=())

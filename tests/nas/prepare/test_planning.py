@@ -16,14 +16,17 @@ from nas.data import DataSet
 from nas.executors.inline import Inline
 from nas.executors.processes import Processes
 from nas.prepare import speed
+from nas.prepare.phases import PhasePlan
 from nas.prepare.plan import (
     MAX_TRIALS,
     MIN_STEPS,
     MIN_TRIALS,
     SPARE_SHARE,
     TRAIN_SHARE,
-    PhasePlan,
     affordable,
+    judged,
+    loss_of,
+    make_scorer,
     phase_plan_of,
     plan_search,
     plan_training,
@@ -36,10 +39,11 @@ from nas.prepare.speed import Speed, time_score
 from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config
+from nas.scoring.scorer import Scorer
 from nas.system.files import write_json
 from search_spaces import CandidateError, SearchSpace, UserError
+from supernets.plan import BALANCED, TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 CONFIG = Config(
     space="toy", data="digits", set={"images_per_score": 32, "batch_size": 8, "precision": "fp32"}
@@ -302,6 +306,23 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     assert plan.criterion == "l1"
 
 
+def test_networks_are_ranked_by_the_loss_that_training_minimised(
+    random_supernet: Supernet, digits: DataSet
+) -> None:
+    space, few = random_supernet.space, 13  # images, so that classes differ in size
+    network = random_supernet.extract(space.slots([0] * len(space.choices)))
+    plain, balanced = (
+        Scorer(random_supernet, judged(digits, loss_of(replace(TrainPlan(steps=1), **own))), few)
+        for own in ({}, {"class_weights": BALANCED})
+    )
+    outputs, labels = plain._outputs(network), digits.search.take(few).labels_N
+    for scorer, is_balanced in ((plain, False), (balanced, True)):
+        wanted = plain.task.metrics(outputs, labels, is_balanced=is_balanced)
+        assert scorer.quality(network) == wanted
+    assert plain.quality(network)["log_loss"] != balanced.quality(network)["log_loss"]
+    assert not judged(digits, {}).is_balanced, "as plans of earlier versions have it"
+
+
 def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:
     for one in time_score(Supernet(mini).eval(), digits, problem(mini), 64):
         assert 0.0 < one.score_s < one.compress_s
@@ -324,7 +345,7 @@ def test_portable_int8_keeps_to_7_bits_whatever_the_processor(
         monkeypatch.setattr("nas.scoring.scorer.int8_products_saturate", lambda it=saturates: it)
         for portable in (False, True):
             phases = search_settings(Config(space="toy", set={"portable_int8": portable}))
-            scorer = phases.scorer(random_supernet, digits)
+            scorer = make_scorer(phases, random_supernet, digits)
             assert scorer.needs_reduced_range == (portable or saturates)
 
 

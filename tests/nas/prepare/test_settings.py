@@ -8,12 +8,13 @@ import pytest
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS
 from nas.prepare.inputs import check_names, make_problem
-from nas.prepare.plan import PhasePlan, make_method
+from nas.prepare.phases import PhasePlan
+from nas.prepare.plan import make_method
 from nas.prepare.settings import FLAGS, RANGES, WORDS, check_settings
 from nas.run.config import Config
 from search_spaces import UserError, load_space
 from supernets.methods._base import GIVEN, METHODS
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 
 @pytest.mark.parametrize(

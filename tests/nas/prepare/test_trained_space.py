@@ -22,8 +22,8 @@ from nas.system.reporter import Silent
 from search_spaces import SearchSpace
 from supernets.context import Context
 from supernets.methods._base import AbstractMethod
+from supernets.plan import TrainPlan
 from supernets.team import Losses, State
-from supernets.train import TrainPlan
 from tests.strategies import mini_space
 
 PLAN = TrainPlan(steps=1, batch_size=8, shards=1)
