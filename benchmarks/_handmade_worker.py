@@ -31,7 +31,7 @@ from nas.system.environment import has_bf16_products, int8_products_saturate
 from search_spaces import task_of
 from supernets.calibrate import recalibrated
 from supernets.images import Images
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 FILES = {"fp32": "fp32.onnx", "int8": "int8.onnx"}
 ANSWERS_AT_ONCE, CALIBRATED_AT_ONCE = 16, 32
@@ -207,7 +207,7 @@ def write_files(network: nn.Module, folder: Path) -> None:
     batches = images_NCHW.split(CALIBRATED_AT_ONCE)
     whole = folded(recalibrated(network, batches))
     fp32, int8 = (folder / FILES[name] for name in ("fp32", "int8"))
-    export_onnx(whole, fp32, channels=_data.channels, resolution=_data.resolution)
+    export_onnx(whole, fp32, channels=_data.channels, size=images_NCHW.shape[2:])
     quantize(fp32, int8, [{INPUT: batch.numpy()} for batch in batches])
 
 

@@ -60,7 +60,7 @@ from nas.system.environment import environment, num_cores
 from nas.system.files import make_folder, read_json, write_json
 from nas.system.text import setting, words
 from search_spaces import CandidateError, UserError, did_you_mean
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 RESULTS = "handmade.json"
 HALVINGS = 40

@@ -39,10 +39,11 @@ from nas.scoring.scorer import Scorer
 from nas.system.text import setting, words
 from search_spaces import signature_cost
 from supernets.images import Images
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import AbstractBatches, Losses, State
-from supernets.train import TrainPlan, train
+from supernets.train import train
 
 METHODS = "sandwich,sandwich:num_random=0,sortednet,delayed,shrinking"
 MACS = "benchmark_macs"

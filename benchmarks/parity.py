@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from compress.export import export_onnx
@@ -26,6 +25,8 @@ from supernets.supernet import Supernet
 
 def main() -> None:
     """Print one line per candidate."""
+    import onnxruntime  # after `nas`, which turns its telemetry off
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--candidates", type=int, default=8)
@@ -45,7 +46,7 @@ def main() -> None:
             simulated = torch.cat([network(b) for b in batches]).numpy()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.onnx"
-            export_onnx(network, file, channels=data.channels, resolution=data.resolution)
+            export_onnx(network, file, channels=data.channels, size=images.shape[2:])
             session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
             parts = np.array_split(images, max(1, len(images) // 128))
             exported = np.concatenate([session.run(None, {"images": p})[0] for p in parts])

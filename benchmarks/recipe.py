@@ -33,7 +33,7 @@ from nas.system.environment import num_cores
 from nas.system.text import setting, words
 from search_spaces import Candidate, SearchSpace
 from supernets.optimizers import muon
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 WIDTH, IMAGES = 16, 2000
 

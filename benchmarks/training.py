@@ -22,10 +22,10 @@ from nas.system.environment import has_bf16_products
 from search_spaces import load_space
 from supernets.context import autocast
 from supernets.methods.sandwich import Sandwich
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
-from supernets.train import TrainPlan
 
 BATCH_SIZE = 64
 

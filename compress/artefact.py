@@ -12,7 +12,7 @@ from search_spaces import Slot
 
 def _write_onnx(network: nn.Module, slots: Sequence[Slot], path: Path) -> None:
     shape = slots[0].signature.shape
-    export_onnx(network, path, channels=shape.in_width, resolution=shape.in_size)
+    export_onnx(network, path, channels=shape.in_width, size=shape.in_size)
 
 
 _WRITERS: Mapping[str, Callable[[nn.Module, Sequence[Slot], Path], None]] = {

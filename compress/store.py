@@ -42,7 +42,7 @@ def load_network(path: Path) -> nn.Module:
     try:
         slots = [Slot.from_json(slot) for slot in document["slots"]]
         shape = slots[0].signature.shape
-        blank = torch.zeros(1, shape.in_width, shape.in_size, shape.in_size)
+        blank = torch.zeros(1, shape.in_width, *shape.in_size)
         network = quantize(folded(PlainNetwork(slots).eval()), slots, [blank]).network
     except UserError:
         raise
@@ -57,6 +57,11 @@ def load_network(path: Path) -> nn.Module:
         raise UserError(f"'{path}' is damaged: its weights do not fit its slots. Export it again.")
     network.load_state_dict(state)
     return network.eval()
+
+
+def num_params(path: Path) -> int:
+    """How many values a checkpoint of a network in full precision holds, batch norm folded."""
+    return sum(tensor.numel() for tensor in read_tensors(path)[0].values())
 
 
 def network_state(network: nn.Module) -> dict[str, Tensor]:

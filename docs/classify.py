@@ -23,7 +23,9 @@ side = rule["shape"][-1]
 # What the card's "resize" says.
 image = ImageOps.exif_transpose(Image.open(photo, formats=["JPEG", "PNG", "WEBP"]))
 if image.mode.startswith("I"):  # 16 bits
-    image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+    black, white = rule.get("ranges", {}).get("16-bit", (0, 65535))
+    values_HW = np.asarray(image).clip(black, white) - black
+    image = Image.fromarray(np.rint(values_HW * (255 / (white - black))).astype(np.uint8))
 elif "A" in image.getbands() or "transparency" in image.info:
     image = image.convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -17,11 +17,7 @@ from nas.executors import Session, make_executor
 from nas.finalists.train import train_finalists
 from nas.front.continuing import grown_plan
 from nas.front.finish import finish
-from nas.prepare.plan import (
-    PhasePlan,
-    phase_plan_of,
-    plan_search,
-)
+from nas.prepare.plan import judged, loss_of, make_scorer, phase_plan_of, plan_search
 from nas.prepare.reopen import Trained
 from nas.prepare.train_supernet import Begun, begin
 from nas.problem.problem import Problem
@@ -29,7 +25,6 @@ from nas.problem.trial import Score, Trial
 from nas.run.config import Config
 from nas.run.directory import Run
 from nas.run.growth import asked
-from nas.scoring.scorer import Scorer
 from nas.system.files import understood
 from nas.system.hosts import unlike
 from nas.system.reporter import Reporter
@@ -48,7 +43,9 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
     begun = begin(config, out, reporter)
     run, data, problem = begun.run, begun.data, begun.problem
     with run.phase("search"):
-        phases = decided_phases(begun, config)
+        document = decided_phases(begun, config)
+        with understood(f"'{run.path}/search_plan.json'"):
+            phases, data = phase_plan_of(document), judged(data, document)
         trained = Trained(
             run=run,
             config=config,
@@ -56,7 +53,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
             problem=problem,
             train_plan=begun.train_plan,
             phases=phases,
-            scorer=Scorer(begun.supernet, data, phases.images_per_score),
+            scorer=make_scorer(phases, begun.supernet, data),
         )
         trials = score_candidates(trained, reporter)
     train_finalists(trained, trials, reporter)
@@ -64,8 +61,8 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
         finish(trained, trials, reporter)
 
 
-def decided_phases(begun: Begun, config: Config) -> PhasePlan:
-    """What follows training, as decided when this run first came here, or was asked for more."""
+def decided_phases(begun: Begun, config: Config) -> dict[str, Any]:
+    """search_plan.json: as decided when this run first came here, or was asked for more."""
     run = begun.run
 
     def plan(config: Config, remaining_s: float) -> dict[str, Any]:
@@ -80,11 +77,13 @@ def decided_phases(begun: Begun, config: Config) -> PhasePlan:
 
     document = run.decided(
         "search_plan.json",
-        lambda: plan(config, run.remaining_s(config)) | {"asked": asked(config)},
+        lambda: (
+            plan(config, run.remaining_s(config))
+            | loss_of(begun.train_plan)
+            | {"asked": asked(config)}
+        ),
     )
-    document = grown_plan(run, config, document, plan)
-    with understood(f"'{run.path}/search_plan.json'"):
-        return phase_plan_of(document)
+    return grown_plan(run, config, document, plan)
 
 
 def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:

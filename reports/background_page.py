@@ -37,6 +37,7 @@ def _settings(run: RunTables) -> list[Html]:
 def _space_and_data(run: RunTables) -> list[tuple[str, str]]:
     networks = run.num_networks
     pairs = [] if networks is None else [("distinct networks", text.magnitude(networks))]
+    pairs += summary.left_out(run)
     if not run.members:
         return pairs
     first = run.members[0]

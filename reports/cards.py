@@ -132,6 +132,7 @@ def _quality(row: Json, task: AbstractTask) -> SplitQuality:
         total=as_whole(row.get("total")),
         labels=labels_in(row),
         confusion=Confusion.of_record(row),
+        is_balanced=row.get("balanced") is True,
     )
 
 

@@ -29,12 +29,12 @@ def front_plot(run: RunTables) -> Json | None:
         if limit.metric == "latency_ms" and limit.max is not None
     ]
     shown = run.task.shown
-    steps = stairs([(p["x"], p["y"]) for p in points if p["kind"] == "front"], shown)
+    front = [(p["x"], p["y"]) for p in points if p["kind"] == "front"]
     return {
         **axes(points, dots, shown, limits=limits),
         "points": points,
         "trials": dots,
-        "stairs": [{"kind": "front", "points": steps}],
+        "stairs": [{"kind": "front", "points": line_of(front, shown)}],
         "ties": _ties(members),
         "limits": limits,
     }
@@ -150,6 +150,15 @@ def _ties(members: list[Member]) -> list[list[int]]:
         for b in a.tied_with
         if b in keys and keys.index(a.key) < keys.index(b)
     ]
+
+
+def line_of(front: list[tuple[float, float]], shown: Metric) -> list[tuple[float, float]]:
+    """The front's line: its stairs, on to the slowest member, which may be there for its size."""
+    steps = stairs(front, shown)
+    slowest = max((x for x, _ in front), default=0.0)
+    if steps and steps[-1][0] < slowest:
+        steps.append((slowest, steps[-1][1]))
+    return steps
 
 
 def stairs(points: Iterable[tuple[float, float]], shown: Metric) -> list[tuple[float, float]]:

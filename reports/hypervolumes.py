@@ -56,9 +56,11 @@ def guessing(task: AbstractTask, members: Sequence[Member]) -> tuple[float, floa
     num_classes = next((len(m.classes) for m in members if m.classes), 0)
     if not num_classes:
         return None
-    labels = next((m.deployed.search.labels for m in members if m.deployed.search.labels), ())
+    splits = [member.deployed.search for member in members]
+    labels = next((split.labels for split in splits if split.labels), ())
     equal = (1,) * max(num_classes, 2)
-    found = task.guessing(labels or equal)
+    is_balanced = any(split.is_balanced for split in splits)
+    found = task.guessed(labels or equal, is_balanced=is_balanced)
     return found if found[0] else task.guessing(equal)
 
 

@@ -67,7 +67,8 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
     config = documents.toml("config.toml", needed=SETTINGS)
     plan = {**documents.json("plan.json"), **documents.json("search_plan.json")}
     events: list[Json] = read_log(run_dir / "events.jsonl", dict)
-    space, task = _space(documents), _task(documents)
+    data = documents.json("data.json")
+    space, task = _space(documents), _task(run_dir, data)
     trials = tuple(_trial(line, task) for line in documents.lines("trials.jsonl"))
     keys = [as_text(key) for key in list_at(front, "members")]
     rows = tables_at(front, "references")
@@ -104,6 +105,7 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         beliefs=read_beliefs(documents.lines("beliefs.jsonl")),
         sizes=documents.json("sizes.json"),
         task=task,
+        num_corrupt=as_whole(data.get("corrupt")) or 0,
         failure=as_text(front.get("failure")),
         altered=tuple(documents.altered),
     )
@@ -115,10 +117,9 @@ def warn_of_altered(run: RunTables) -> None:
         _log.warning("run '%s': altered: %s", run.folder, line)
 
 
-def _task(documents: Documents) -> AbstractTask:
+def _task(run_dir: Path, data: Json) -> AbstractTask:
     """What was learnt; that of a plug-in is the one that the run keeps."""
-    data = documents.json("data.json")
-    load_named(documents.folder, json.dumps(data.get("task")))
+    load_named(run_dir, json.dumps(data.get("task")))
     return task_in(data)
 
 

@@ -158,6 +158,7 @@ def _plot_notes(run: RunTables) -> list[str]:
         f"Bars: {text.interval_of(shown)} of the {shown.title} on the search split; interval of "
         "the median latency over fresh processes. Marker size: bytes of the deployed file. "
     ]
+    notes += [f"{said} " for said in [summary.loss_that_ranks(run)] if said]
     images = run.plan.get("images_per_score")
     if run.trials:
         scored = f" and their {shown.title} is that of {images} images" if images else ""

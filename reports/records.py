@@ -30,6 +30,7 @@ class SplitQuality:
     total: int | None = None
     labels: tuple[int, ...] = ()  # images of each class
     confusion: Confusion | None = None  # where answers are classes
+    is_balanced: bool = False  # whether classes count alike in the loss
 
     @property
     def interval(self) -> Interval | None:
@@ -264,6 +265,7 @@ class RunTables:
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
+    num_corrupt: int = 0  # images that were left out
     failure: str = ""  # why the front is empty
     altered: tuple[str, ...] = ()  # what is not as the run wrote it, a sentence each
     task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))

@@ -60,6 +60,7 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
     ]
     return [
         ("controller", str(run.config.get("controller", text.MISSING))),
+        *left_out(run),
         *budgets,
         ("measured on", measured_on(run)),
         ("time", "; ".join(phases) or text.MISSING),
@@ -69,6 +70,11 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         (f"rank fidelity of inherited {run.task.shown.title}", fidelity(run)),
         *checks(run),
     ]
+
+
+def left_out(run: RunTables) -> list[tuple[str, str]]:
+    """How many images could not be read, if there were such."""
+    return [("corrupt images, left out", str(run.num_corrupt))] if run.num_corrupt else []
 
 
 def planned(run: RunTables) -> list[tuple[str, str]]:
@@ -163,6 +169,16 @@ def budget(limit: LimitRow) -> str:
     words = " ".join(part for part in (limit.text, verdict(limit)) if part)
     detail = budget_detail(limit)
     return f"{words} ({detail})" if detail else words
+
+
+def loss_that_ranks(run: RunTables) -> str:
+    """What is not usual about it, as a sentence; "" if nothing is."""
+    if run.plan.get("balanced_loss") is not True:
+        return ""
+    return (
+        f"Networks are ranked by a {run.task.loss.title} in which classes count alike, however "
+        "many images they have: the mean of those of classes, as in training."
+    )
 
 
 def verdict(limit: LimitRow) -> str:

@@ -234,6 +234,7 @@ def markdown(run: RunTables) -> str:
         "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",
         f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
         "latency only; `test` decides nothing. fp32: the same pruned network before quantization.",
+        *filter(None, [summary.loss_that_ranks(run)]),
         *_classes(run),
         "## What was run",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),

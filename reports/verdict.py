@@ -1,12 +1,13 @@
 """Whether a search decided anything, in one sentence: the first thing that a report says.
 
 What the search found is compared with networks that were drawn at random, by the metric that people
-are shown, on the search split. Only like is compared with like for the claim: where the one network
-was trained further and the other was not, the best trial, which has shared weights, stands for it.
-If that is not told apart, the claim says that it is by training.
+are shown, on the search split; where that does not tell them apart, by measured latency, too. Only
+like is compared with like for the claim: where the one network was trained further and the other
+was not, the best trial, which has shared weights, stands for it. If that is not told apart, the
+claim says that it is by training.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -27,6 +28,11 @@ CLAIMS = {
 }
 NO_TRIAL = "Nothing is decided yet: no trial has a score."
 TRAINED = "What the search found and trained further is better than random drawing"
+FASTER = "The search found faster networks than random drawing does, no larger and no worse"
+TRAINED_FASTER = (
+    "What the search found and trained further is faster than random drawing, no larger and no "
+    "worse"
+)
 GUESSING = "The search had nothing to go by, as shared weights are not told apart from guessing"
 NONE_OF_ITS_OWN = "The search put no network of its own on the front"
 
@@ -44,8 +50,8 @@ def sentence(run: RunTables) -> str:
     shared = _shared(run)
     if shared is None:
         return NO_TRIAL
-    found = _best(run, (m for m in run.front if not _is_reference(run, m)))
-    drawn = _best(run, _random(run))
+    own_members, random = [m for m in run.front if not _is_reference(run, m)], _random(run)
+    found, drawn = _best(run, own_members), _best(run, random)
     own, other = _scored(found), _scored(drawn)
     is_alike = found is None or drawn is None or bool(found.finetuned) == bool(drawn.finetuned)
     shown = run.task.shown
@@ -63,14 +69,98 @@ def sentence(run: RunTables) -> str:
         if drawn is not None
         else "no random one was measured"
     )
+    is_guess = guessed is not None and _outcome_of(shared, guessed[1], shown) in (ALIKE, WORSE)
+    share = slowest_share(own_members, random)
+    said = claim(
+        fair=fair,
+        at_first=at_first,
+        is_faster=slowest_share(own_members, random, is_alike=True) is not None,
+        is_faster_by_training=share is not None,
+        is_guess=is_guess,
+        has_own=found is not None or not run.front,
+    )
+    if said in (FASTER, TRAINED_FASTER) and share is not None:
+        most = f"{text.percent(share)} %"
+        parts.append(f"for each random one it found one with at most {most} of its latency")
     parts += _ranking(run)
-    is_by_training = at_first == BETTER and fair == ALIKE
-    claim = f"{TRAINED if is_by_training else CLAIMS[fair]} in {shown.title}"
-    if guessed is not None and _outcome_of(shared, guessed[1], shown) in (ALIKE, WORSE):
-        claim = GUESSING
-    elif run.front and found is None:
-        claim = NONE_OF_ITS_OWN
-    return f"{claim}: {'; '.join(parts)}."
+    metric = "" if said in (GUESSING, NONE_OF_ITS_OWN) else f" in {shown.title}"
+    return f"{said}{metric}: {'; '.join(parts)}."
+
+
+def claim(
+    *,
+    fair: str,
+    at_first: str,
+    is_faster: bool = False,
+    is_faster_by_training: bool = False,
+    is_guess: bool = False,
+    has_own: bool = True,
+) -> str:
+    """What is claimed of the front as a whole.
+
+    Args:
+        fair: How the shown metric of what was found compares, like with like.
+        at_first: How it compares whoever was trained further.
+        is_faster: Whether every random network is beaten by one that was trained like it.
+        is_faster_by_training: Whether every one is by some network that was found.
+        is_guess: Whether shared weights may be guessing.
+        has_own: Whether the front has a network that was found.
+    """
+    if is_guess:
+        return GUESSING
+    if not has_own:
+        return NONE_OF_ITS_OWN
+    if fair != ALIKE:
+        return CLAIMS[fair]
+    if is_faster:
+        return FASTER
+    if at_first == BETTER:
+        return TRAINED
+    return TRAINED_FASTER if is_faster_by_training else CLAIMS[ALIKE]
+
+
+def slowest_share(
+    found: Sequence[Member], drawn: Sequence[Member], *, is_alike: bool = False
+) -> float | None:
+    """What share of a random network's latency found ones need that beat it, at most.
+
+    Args:
+        found: By the search.
+        drawn: At random.
+        is_alike: Whether only those count that were trained further as little or as much.
+
+    Returns:
+        Of the random network of which it is the largest; None unless every one is beaten.
+    """
+    shares = []
+    for other in drawn:
+        beating = [
+            (member.deployed.latency.median_ms or 0.0) / (other.deployed.latency.median_ms or 1.0)
+            for member in found
+            if beats(member, other)
+            and (not is_alike or bool(member.finetuned) == bool(other.finetuned))
+        ]
+        if not beating:
+            return None
+        shares.append(min(beating))
+    return max(shares, default=None)
+
+
+def beats(one: Member, other: Member) -> bool:
+    """Whether one is surely faster, no larger, and no worse in the shown metric.
+
+    Faster is who has all of the 95 % interval of the latency below that of the other.
+    """
+    a, b = one.deployed, other.deployed
+    known = (a.search.shown, b.search.shown, a.bytes, b.bytes)
+    times = (a.latency.interval_ms, b.latency.interval_ms)
+    if None in known or None in times:
+        return False
+    signed = one.task.shown.signed
+    is_no_worse = signed(a.search.shown or 0.0) <= signed(b.search.shown or 0.0)
+    is_no_larger = (a.bytes or 0) <= (b.bytes or 0)
+    (_, slowest), (fastest, _) = (interval or (0.0, 0.0) for interval in times)
+    return is_no_worse and is_no_larger and slowest < fastest
 
 
 def compared(one: Scored | None, other: Scored | None, shown: Metric) -> str:

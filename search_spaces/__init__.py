@@ -17,6 +17,7 @@ from search_spaces._choice import OptionTable as OptionTable
 from search_spaces._declarations import declaration as declaration
 from search_spaces._declarations import is_mixer as is_mixer
 from search_spaces._declarations import signature_cost as signature_cost
+from search_spaces._declarations import slot_cost as slot_cost
 from search_spaces._errors import CandidateError as CandidateError
 from search_spaces._errors import UserError as UserError
 from search_spaces._errors import check_ranges as check_ranges

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from search_spaces import _sides
 from search_spaces._errors import UserError
+from search_spaces._sides import Sides
 
 Option = int | float | str
 OptionTable = tuple[tuple[str, tuple[Option, ...]], ...]
@@ -75,6 +77,10 @@ class Options(Mapping[str, Option]):
         value = self._lookup[name]
         assert isinstance(value, str), f"{name} is {value!r}, not a word"
         return value
+
+    def sides(self, name: str) -> Sides:
+        """The option called `name`, which is a height and a width by its declaration."""
+        return _sides.read(self._lookup[name])
 
     def to_json(self) -> str:
         """The mapping as one canonical line of JSON: the text that keys are hashes of."""

@@ -2,8 +2,9 @@
 
 from functools import cache
 
+from search_spaces import _layers as layers
 from search_spaces._errors import UserError
-from search_spaces._slot import Cost, Signature
+from search_spaces._slot import Cost, Signature, Slot
 from search_spaces.operators._base import OPERATORS, AbstractMixer, AbstractOperator
 from search_spaces.traced.operator import FRAGMENT, FragmentOperator
 from search_spaces.trunk._base import TRUNK
@@ -31,6 +32,21 @@ def declaration(name: str) -> AbstractOperator:
 def signature_cost(signature: Signature) -> Cost:
     """The closed-form cost of whatever fills a slot."""
     return declaration(signature.operator).cost(signature)
+
+
+def slot_cost(slot: Slot) -> Cost:
+    """The cost of what fills a slot, and of making one map of those that it reads.
+
+    A sum of n maps takes n - 1 additions, maps side by side are one copy.
+    """
+    own, shape = signature_cost(slot.signature), slot.signature.shape
+    if slot.num_inputs == 1:
+        return own
+    calls = slot.num_inputs - 1 if slot.join == "sum" else 1
+    quantizers = calls if slot.join == "sum" else 0
+    return own + layers.pointwise(
+        shape.in_pixels, shape.in_width, calls=calls, quantizers=quantizers
+    )
 
 
 @cache

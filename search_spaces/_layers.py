@@ -2,11 +2,28 @@
 
 `n` is the number of positions the layer is applied to. A convolution is always followed by a norm
 unless it has a bias of its own: by the one that is given, or by a batch norm, behind which a ReLU
-costs nothing.
+costs nothing but a node of a file.
+
+Bytes of graphs are measured on files that `compress.export_onnx` writes; those of a layer are its
+nodes and the headers of its tensors. Tensors that nodes of several slots share are not counted.
 """
 
 from search_spaces._slot import Cost
 from search_spaces.norms._base import AbstractNorm
+
+NODE_BYTES = 30
+CONV_BYTES, LINEAR_BYTES, NORM_BYTES = 112, 150, 89
+CLAMP_BYTES = 15
+"""Half a node: a ReLU that follows a convolution is one, except where that multiplies integers."""
+
+CHANNEL_ATTENTION_BYTES = 212
+FILE_BYTES = 90
+"""Whatever the network."""
+
+
+def nodes(number: int, *, values: int = 0) -> Cost:
+    """Nodes that launch no kernel, such as reshapes, and bytes of constants that they read."""
+    return Cost(graph_bytes=number * NODE_BYTES + values)
 
 
 def conv(
@@ -21,6 +38,8 @@ def conv(
         channels=width,
         elements=n * width,
         calls=1,
+        layers=1,
+        graph_bytes=CONV_BYTES,
     )
     return own + (batch_norm(width) if norm is None else norm.cost(n, width))
 
@@ -52,6 +71,8 @@ def depthwise(
         channels=width,
         elements=n * width,
         calls=1,
+        layers=1,
+        graph_bytes=CONV_BYTES,
     )
     if not has_norm:
         return own + Cost(params=width, vectors=width)
@@ -61,6 +82,11 @@ def depthwise(
 def batch_norm(width: int) -> Cost:
     """Batch norm that folds: two parameters per channel, of which a bias remains."""
     return Cost(params=2 * width, vectors=width)
+
+
+def clamp() -> Cost:
+    """A ReLU behind a convolution: no kernel of its own."""
+    return Cost(graph_bytes=CLAMP_BYTES)
 
 
 def plain_conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
@@ -76,6 +102,8 @@ def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
         vectors=kernel_size,
         elements=3 * width + n * width,
         calls=4,
+        quantizers=3,
+        graph_bytes=CHANNEL_ATTENTION_BYTES,
     )
 
 
@@ -90,14 +118,34 @@ def linear(n: int, in_width: int, width: int) -> Cost:
         channels=width,
         elements=n * width,
         calls=1,
+        layers=1,
+        graph_bytes=LINEAR_BYTES,
     )
 
 
 def layer_norm(n: int, width: int) -> Cost:
     """Layer norm over channels."""
-    return Cost(params=2 * width, vectors=2 * width, elements=n * width, calls=1)
+    return Cost(
+        params=2 * width,
+        vectors=2 * width,
+        elements=n * width,
+        calls=1,
+        graph_bytes=NORM_BYTES,
+    )
 
 
-def pointwise(n: int, width: int, *, calls: int = 1) -> Cost:
-    """Additions, activations and copies: no parameters, one write of the map per call."""
-    return Cost(elements=calls * n * width, calls=calls)
+def pointwise(n: int, width: int, *, calls: int = 1, quantizers: int = 0) -> Cost:
+    """Additions, activations and copies: no parameters, one write of the map and a node per call.
+
+    Args:
+        n: Positions.
+        width: Channels.
+        calls: Of kernels.
+        quantizers: As in `Cost`.
+    """
+    return Cost(
+        elements=calls * n * width,
+        calls=calls,
+        quantizers=quantizers,
+        graph_bytes=calls * NODE_BYTES,
+    )

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from search_spaces._errors import UserError
+from search_spaces._sides import Sides
 
 SMALLEST, LARGEST = 16, 256
 MAX_STAGES = 4
 SMALLEST_MAP = 4
 PREFERRED_WINDOWS = (7, 8, 6, 5, 4)
+PADDED_WINDOW = 7
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,23 @@ def halved(size: int, *, times: int = 1) -> int:
     return size
 
 
-def window_size(size: int) -> int:
-    """Side of the attention windows on a map: one that divides it if there is one, else 7.
+def window_size(size: Sides) -> Sides:
+    """Height and width of the attention windows on a map, each by the rule of `window_side`."""
+    height, width = size
+    return window_side(height), window_side(width)
 
-    Maps of up to 8 px get one window, which is global attention.
+
+def window_side(side: int) -> int:
+    """How long a window is along a side of the map: a part of it if one of 4 to 8 px divides it.
+
+    Sides of up to 8 px get one window: where both do, attention is global. Where nothing divides
+    the side, the map is padded to windows of 7 px, unless one window costs fewer multiply-adds
+    for any number of channels, which is so at 9 px: 9 * 9 < 14 * 7. This counts attention's
+    products, padded side times window. Linear layers cost less without padding, how much less
+    depends on the width, and all widths of a slot share the window's position bias.
     """
-    if size <= max(PREFERRED_WINDOWS):
-        return size
-    return next((window for window in PREFERRED_WINDOWS if size % window == 0), 7)
+    if side <= max(PREFERRED_WINDOWS):
+        return side
+    whole = (window for window in PREFERRED_WINDOWS if side % window == 0)
+    padded = -(-side // PADDED_WINDOW) * PADDED_WINDOW
+    return next(whole, side if side * side < padded * PADDED_WINDOW else PADDED_WINDOW)

@@ -4,11 +4,14 @@ A `Slot` without its name is a *signature*: equal signatures are equal computati
 profile rows and canonical forms are all keyed by it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple
 
+from search_spaces import _sides
 from search_spaces._choice import Options
+from search_spaces._sides import Sides
 
 HIDDEN_MULTIPLE = 8
 """Of hidden channels a multiple of it is kept."""
@@ -16,28 +19,60 @@ HIDDEN_MULTIPLE = 8
 
 @dataclass(frozen=True)
 class Shape:
-    """Where a slot sits. Sides in pixels, widths in channels.
+    """Where a slot sits. Sizes are height and width in pixels, "width" alone means channels.
 
     Attributes:
-        in_size: Side of the square map that comes in.
-        size: Side of the map that goes out.
+        in_size: Of the map that comes in.
+        size: Of the map that goes out.
         in_width: Channels that come in.
         width: Channels that go out.
         index: Position among the blocks of its stage, from 0.
         head_dim: Channels of one attention head.
     """
 
-    in_size: int
-    size: int
+    in_size: Sides
+    size: Sides
     in_width: int
     width: int
     index: int = 0
     head_dim: int = 16
 
+    @staticmethod
+    def square(
+        in_side: int, side: int, in_width: int, width: int, index: int = 0, head_dim: int = 16
+    ) -> "Shape":
+        """Where both maps are squares of these sides."""
+        return Shape((in_side, in_side), (side, side), in_width, width, index, head_dim)
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> "Shape":
+        """The inverse of `to_json`."""
+        sizes = {name: _sides.read(document[name]) for name in ("in_size", "size")}
+        return Shape(**{**document, **sizes})
+
+    def to_json(self) -> dict[str, Any]:
+        """The attributes; the size of a square map is its side, of another one text, "8x6"."""
+        sizes = {"in_size": _sides.written(self.in_size), "size": _sides.written(self.size)}
+        return {**asdict(self), **sizes}
+
+    @property
+    def in_pixels(self) -> int:
+        """Positions of the map that comes in."""
+        return math.prod(self.in_size)
+
     @property
     def pixels(self) -> int:
         """Positions of the map that goes out."""
-        return self.size * self.size
+        return math.prod(self.size)
+
+    @property
+    def stride(self) -> Sides:
+        """Of the convolution with "same" padding that makes the one map of the other.
+
+        Such a convolution leaves a side divided by its stride, rounded up.
+        """
+        rows, columns = (-(-a // b) for a, b in zip(self.in_size, self.size, strict=True))
+        return rows, columns
 
 
 class Group(NamedTuple):
@@ -98,6 +133,11 @@ class Slot:
     inputs: tuple[str, ...] | None = None
     join: Join = "sum"
 
+    @property
+    def num_inputs(self) -> int:
+        """How many maps it reads."""
+        return 1 if self.inputs is None else len(self.inputs)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Slot":
         """Itself: it never changes, and networks that are copied have many."""
         return self
@@ -109,7 +149,7 @@ class Slot:
         return {
             "name": self.name,
             "operator": signature.operator,
-            "shape": asdict(signature.shape),
+            "shape": signature.shape.to_json(),
             "pick": dict(signature.pick),
             "kept": dict(signature.kept),
             "precision": signature.precision,
@@ -121,7 +161,7 @@ class Slot:
         """The inverse of `to_json`."""
         signature = Signature(
             document["operator"],
-            Shape(**document["shape"]),
+            Shape.from_json(document["shape"]),
             Options(document["pick"]),
             Options(document["kept"]),
             document["precision"],
@@ -148,6 +188,10 @@ class Cost:
         channels: Output channels of all weights: one scale each where weights are integers.
         elements: Activation values written by all kernels.
         calls: Kernels launched.
+        layers: Convolutions and linear layers, whose weights a format may store in fewer bits.
+        quantizers: Values besides the outputs of `layers` that integers are made of where `layers`
+            compute with integers.
+        graph_bytes: Of a file, what is no value: nodes (about 30 each), names, shapes of tensors.
     """
 
     dense: int = 0
@@ -159,6 +203,9 @@ class Cost:
     channels: int = 0
     elements: int = 0
     calls: int = 0
+    layers: int = 0
+    quantizers: int = 0
+    graph_bytes: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(

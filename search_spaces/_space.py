@@ -20,9 +20,9 @@ import numpy as np
 
 from search_spaces._candidate import Candidate
 from search_spaces._choice import Choice, Option, Options
-from search_spaces._declarations import signature_cost
+from search_spaces._declarations import slot_cost
 from search_spaces._errors import UserError, did_you_mean
-from search_spaces._slot import Signature, Slot
+from search_spaces._slot import Slot
 from search_spaces._tables import Additive, Factor, SlotTable, SlotTables, count, is_policy
 from search_spaces.formats._base import format_of
 from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
@@ -333,12 +333,12 @@ class SearchSpace:
 COST_METRICS = ("macs", "params", "size_bytes")
 
 
-def _costs(signature: Signature) -> dict[str, float]:
-    cost = signature_cost(signature)
+def _costs(slot: Slot) -> dict[str, float]:
+    cost = slot_cost(slot)
     return {
         "macs": cost.macs,
         "params": cost.params,
-        "size_bytes": format_of(signature.precision).size_bytes(cost),
+        "size_bytes": format_of(slot.signature.precision).size_bytes(cost),
     }
 
 

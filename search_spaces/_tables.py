@@ -1,8 +1,9 @@
 """Sums over slots as tables, so that many candidates are costed by numpy gathers.
 
 A slot's signature depends on few choices, so all its signatures fit one small table; any function
-of signatures that adds up over slots becomes one gather per slot. Exact extremes and counts over
-the whole space come from eliminating one choice after another (Dechter, Bucket Elimination, 1999).
+of signatures and of how many maps they join that adds up over slots becomes one gather per slot.
+Exact extremes and counts over the whole space come from eliminating one choice after another
+(Dechter, Bucket Elimination, 1999).
 """
 
 import itertools
@@ -15,7 +16,7 @@ import numpy as np
 
 from search_spaces._choice import Choice, Option
 from search_spaces._errors import CandidateError, UserError
-from search_spaces._slot import Signature
+from search_spaces._slot import Signature, Slot
 from search_spaces.networks._base import AbstractNetwork, SlotRule
 
 MACHINE_INTEGER = 2**62
@@ -36,7 +37,7 @@ class SlotTable:
         shared: Indices of the choices that it shares with other slots.
         own: Indices of its own choices, the operator's first; () if nothing is its own.
         shared_shape: Numbers of options of the shared ones.
-        ids: Signature number of every combination; 0 where the slot is left out. Operators follow
+        ids: Number of what fills it, of every combination; 0 where it is left out. Operators follow
             each other; each has a row per combination of shared options.
         options_KO: Own options of every combination; 0 for what its operator does not read.
         starts: Where the combinations of each operator begin.
@@ -101,17 +102,19 @@ class SlotTable:
 
 
 class SlotTables:
-    """The tables of all slots of a space, over one numbering of signatures.
+    """The tables of all slots of a space, over one numbering of what fills them.
+
+    Equal signatures have one number, unless they join different numbers of maps.
 
     Attributes:
-        signatures: By number; None for 0.
+        filled: By number a slot without names, of itself and of its inputs; None for 0.
         slots: Of the slots that can exist.
         rules: Of all slots, each with its table or None if trimming has left it out for good.
     """
 
     def __init__(self, choices: Sequence[Choice], network: AbstractNetwork) -> None:
-        self.signatures: list[Signature | None] = [None]
-        self._numbers: dict[Signature | None, int] = {None: 0}
+        self.filled: list[Slot | None] = [None]
+        self._numbers: dict[object, int] = {}
         self._positions = {choice.name: i for i, choice in enumerate(choices)}
         self._choices = choices
         self.rules = tuple(
@@ -120,15 +123,20 @@ class SlotTables:
         )
         self.slots = tuple(table for _, table in self.rules if table is not None)
 
+    @cached_property
+    def signatures(self) -> list[Signature | None]:
+        """Of what fills slots, by number; None for 0."""
+        return [None if slot is None else slot.signature for slot in self.filled]
+
     def gather(self, encodings_NC: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Sum over slots of `values[signature number]` for every encoding."""
+        """Sum over slots of `values[number]` for every encoding."""
         total = np.zeros((len(encodings_NC), *values.shape[1:]), values.dtype)
         for slot in self.slots:
             total += values[self.ids(slot, encodings_NC)]
         return total
 
     def ids(self, slot: SlotTable, encodings_NC: np.ndarray) -> np.ndarray:
-        """Signature number of one slot for every encoding."""
+        """Number of what fills one slot for every encoding."""
         return slot.ids[slot.places(encodings_NC)]
 
     def _exists(self, rule: SlotRule) -> bool:
@@ -154,7 +162,7 @@ class SlotTables:
                     places[own[0]] = self._options(own[0]).index(operator)
                 taken = {name: self._options(name)[place] for name, place in places.items()}
                 try:
-                    ids.append(self._number(network.signature(rule.name, taken)))
+                    ids.append(self._number(rule, network.signature(rule.name, taken)))
                 except CandidateError as error:
                     raise UserError(f"{rule.name} cannot be made: {error}") from error
                 options.append([places.get(name, 0) for name in own])
@@ -185,10 +193,22 @@ class SlotTables:
             stride *= len(self._options(name))
         return [found[name] for name in columns]
 
-    def _number(self, signature: Signature | None) -> int:
-        number = self._numbers.setdefault(signature, len(self.signatures))
-        if number == len(self.signatures):
-            self.signatures.append(signature)
+    def _number(self, rule: SlotRule, signature: Signature | None) -> int:
+        """The number of what fills a slot; what is left out upstream leaves it as many inputs."""
+        num_inputs = max(1, len(rule.inputs or ()))
+        if signature is None:
+            if num_inputs > 1:
+                raise UserError(
+                    f"a network leaves out slot '{rule.name}', which joins {num_inputs} others. "
+                    "What feeds a slot stands in its place, so one that is left out reads a single "
+                    "slot. Give it one input, or always fill it."
+                )
+            return 0
+        key = signature if num_inputs == 1 else (signature, num_inputs, rule.join)
+        number = self._numbers.setdefault(key, len(self.filled))
+        if number == len(self.filled):
+            inputs = ("",) * num_inputs if num_inputs > 1 else None
+            self.filled.append(Slot("", signature, inputs, rule.join))
         return number
 
 
@@ -198,13 +218,13 @@ class Additive:
     def __init__(
         self,
         tables: SlotTables,
-        function: Callable[[Signature], Mapping[str, float]],
+        function: Callable[[Slot], Mapping[str, float]],
         metrics: tuple[str, ...],
     ) -> None:
         self.metrics = metrics
         self._tables = tables
         rows = [
-            function(s) if s is not None else dict.fromkeys(metrics, 0.0) for s in tables.signatures
+            function(s) if s is not None else dict.fromkeys(metrics, 0.0) for s in tables.filled
         ]
         self._values = np.array([[row[m] for m in metrics] for row in rows], dtype=float)
         self._own: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
@@ -249,7 +269,7 @@ class Additive:
         """The smallest sum of values over slots, and an encoding that has it.
 
         Args:
-            values_S: By number of a signature.
+            values_S: By number of what fills a slot.
             fixed: Option indices that are given, by index of the choice.
             name: Of values that are asked for again and again; "" for others.
         """
@@ -288,7 +308,7 @@ class Additive:
 
         Args:
             slot: Whose.
-            values_S: By number of a signature.
+            values_S: By number of what fills a slot.
             fixed: Options that are given; one that an operator does not read restricts nothing.
             name: Of values whose answer is kept; "" for others.
         """

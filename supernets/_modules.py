@@ -3,16 +3,24 @@
 Shapes: B batch, C channels, H W space.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from search_spaces._sides import Sides
 from search_spaces.norms._base import DEFAULT_NORM
 from supernets.norms._base import NORM_LAYERS, AbstractNormLayers
 
 NORM_EPS = 1e-6
+"""Of every layer norm, as in ConvNeXt and PVT. Departure from Swin and RaftMLP: they have 1e-5.
+
+Batch norms have 1e-5, torch's default, where TensorFlow's code of MobileNetV2 and MOAT has 1e-3.
+"""
 
 
 class Add(nn.Module):
@@ -29,6 +37,49 @@ class Scale(nn.Module):
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """x * gate."""
         return x * gate
+
+
+class AbstractTable(nn.Module, ABC):
+    """Makes a constant of smaller ones, `parts`, without inputs and weights.
+
+    Files hold the parts: where a network is traced for quantization it is one module, and where it
+    is exported its nodes are those of `symbolic`, which the exporter would otherwise compute.
+    """
+
+    parts: tuple[Tensor, ...]
+
+    @staticmethod
+    @abstractmethod
+    def made(*parts: Tensor) -> Tensor:
+        """The constant."""
+
+    @staticmethod
+    @abstractmethod
+    def symbolic(g: Any, *parts: Any) -> Any:
+        """The same as nodes of a graph."""
+
+    def forward(self) -> Tensor:
+        """The constant."""
+        if not torch.onnx.is_in_onnx_export():
+            return self.made(*self.parts)
+        constant: Tensor = _exported(type(self)).apply(*self.parts)
+        return constant
+
+
+@cache
+def _exported(table: type[AbstractTable]) -> type[torch.autograd.Function]:
+    """A function that exports itself as the table does."""
+
+    class Exported(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *parts: Tensor) -> Tensor:
+            return table.made(*parts)
+
+        @staticmethod
+        def symbolic(g: Any, *parts: Any) -> Any:
+            return table.symbolic(g, *parts)
+
+    return Exported
 
 
 class ChannelAttention(nn.Module):
@@ -53,7 +104,7 @@ class ChannelAttention(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution with "same" padding and a norm with its activation.
+    """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
     Without activation it is followed by batch norm, whatever the norm.
     """
@@ -64,7 +115,7 @@ class ConvNorm(nn.Module):
         width: int,
         kernel_size: int,
         *,
-        stride: int = 1,
+        stride: int | Sides = 1,
         groups: int = 1,
         has_act: bool = True,
         norm: str = DEFAULT_NORM,

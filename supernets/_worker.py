@@ -9,11 +9,8 @@ import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
-
-import torch.multiprocessing
 
 from search_spaces import PluginFile, UserError, load_plugin_texts, loaded_plugins
 from supernets._search_path import search_path
@@ -109,9 +106,13 @@ def _context() -> Any:
 
     A process by itself imports for seconds. That one has no threads of torch yet, and no weights.
     """
+    import torch.multiprocessing  # which takes seconds
+
     spawned = torch.multiprocessing.get_context("spawn")
     if "forkserver" not in torch.multiprocessing.get_all_start_methods():
         return spawned
+    from multiprocessing import forkserver
+
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED_BEFORE)
     try:

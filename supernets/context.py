@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import DEFAULT_TASK
+from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
 from supernets.team import State
-from supernets.train import TrainPlan
 
 
 @final

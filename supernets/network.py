@@ -76,7 +76,7 @@ def walk(
 
 def has_sum(slot: Slot) -> bool:
     """Whether several maps are added up before the slot reads them."""
-    return slot.join == "sum" and len(slot.inputs or ()) > 1
+    return slot.join == "sum" and slot.num_inputs > 1
 
 
 def module_name(slot: str) -> str:

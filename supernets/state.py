@@ -108,8 +108,8 @@ class TrainState:
         model = _under("model.", tensors)
         if not same_shapes(model, self.network):
             raise UserError(
-                f"checkpoint '{path}' belongs to another network. "
-                "Delete it to train from the start, or use the space it was trained with."
+                f"checkpoint '{path}' belongs to another network. Delete it to train from the "
+                "start, or use the space and the version of this program it was trained with."
             )
         kept = {name: tensor.numpy() for name, tensor in _under("method.", tensors).items()}
         if _layout(kept) != _layout(self.kept):

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from supernets.context import Context, autocast
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
+from supernets.plan import BALANCED, TrainPlan
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
 from supernets.team import AbstractBatches, Losses, State
-from supernets.train import BALANCED, TrainPlan
 
 MANY_PASSES, SHARED_BY = 20, 4
 """Passes over the images, as one network sees them, from which on these must be shifted as far as

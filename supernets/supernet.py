@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import FULL_PRECISION, Option, Options, SearchSpace, Signature, Slot, is_mixer
+from search_spaces._sides import written
 from search_spaces.channel_parts._base import DEFAULT_CHANNEL_PART, channel_part_name
 from search_spaces.norms._base import NORM
 from supernets._elastic import AbstractElastic, run
@@ -163,7 +164,7 @@ def weights_name(signature: Signature) -> str:
     if NORM in signature.pick:
         parts.append(signature.pick.text(NORM))
     if elastic_class(signature.operator).is_sized:
-        parts.append(str(signature.shape.size))
+        parts.append(str(written(signature.shape.size)))
     return "_".join(parts)
 
 
@@ -220,9 +221,11 @@ def elementwise_largest(a: Signature, b: Signature) -> Signature:
 
 
 def _larger(a: Options, b: Options, name: str) -> Option:
-    """The larger number; of words the first: they do not decide about the shapes of weights."""
+    """The larger number; of words the first: either they do not decide about the shapes of weights,
+    or they are a window's sides, which all users of the weights that they decide about have."""
     found = [options[name] for options in (a, b) if name in options]
-    return found[0] if isinstance(found[0], str) else max(map(_number, found))
+    words = [option for option in found if isinstance(option, str)]
+    return words[0] if words else max(map(_number, found))
 
 
 def _number(option: Option) -> int | float:

@@ -9,89 +9,22 @@ process). How many processes share the batches changes nothing (`supernets.team`
 """
 
 import math
-import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from search_spaces import UserError
-from supernets.criteria._base import DEFAULT_CRITERION
 from supernets.images import Images
-from supernets.optimizers._base import OPTIMIZERS
+from supernets.plan import TrainPlan
 from supernets.state import NOTHING, TrainState
 from supernets.team import AbstractBatches, Losses, State, Team
 
 CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
 """At most this share of the time goes into writing checkpoints."""
-
-UNWEIGHTED, BALANCED = "none", "balanced"
-"""How classes count in the loss on labels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainPlan:
-    """How long and how to train.
-
-    Attributes:
-        steps: Optimizer steps.
-        batch_size: Images per batch; every member that a batch trains sees the same ones.
-        shards: Batches per step; processes share them.
-        optimizer: Name of an optimizer, "muon", "adamw" or "sgd".
-        learning_rate: Peak, after a linear warm-up and before a cosine decay to zero; 0 for the
-            optimizer's own.
-        warmup: Share of steps in the warm-up.
-        weight_decay: Of matrices and kernels only.
-        label_smoothing: Of the loss on labels.
-        class_weights: Of the loss on labels: "none", or "balanced" for classes that count alike,
-            however many images they have. What a teacher teaches is not weighted: it has learnt
-            from weighted labels itself.
-        clip_norm: Largest norm of a step's gradient.
-        ema_decay: Of the averaged weights that training returns.
-        rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
-        criterion: Name of what ranks them, "magnitude", "l1" or "bn-scale".
-        precision: "fp32" or "bf16" (autocast).
-        channels_last: Whether activations are stored so.
-        checkpoint_s: Seconds between checkpoints, at least.
-        seed: Of everything random.
-    """
-
-    steps: int
-    batch_size: int = 32
-    shards: int = 2
-    optimizer: str = "muon"
-    learning_rate: float = 0.0
-    warmup: float = 0.05
-    weight_decay: float = 0.04
-    label_smoothing: float = 0.1
-    class_weights: str = UNWEIGHTED
-    clip_norm: float = 1.0
-    ema_decay: float = 0.99
-    rank_at: float = 0.4
-    criterion: str = DEFAULT_CRITERION
-    precision: str = "fp32"
-    channels_last: bool = False
-    checkpoint_s: float = 20.0
-    seed: int = 0
-
-    @property
-    def rank_step(self) -> int:
-        """First step whose members may be pruned."""
-        return int(self.steps * self.rank_at)
-
-    @property
-    def images_per_step(self) -> int:
-        """Of all batches of a step."""
-        return self.batch_size * self.shards
-
-    @property
-    def peak_rate(self) -> float:
-        """The largest learning rate."""
-        return self.learning_rate or float(OPTIMIZERS.get(self.optimizer).learning_rate)
 
 
 class DivergedError(UserError):
@@ -138,7 +71,7 @@ def train(
         DivergedError: If the loss stops being a finite number.
         UserError: If the checkpoint does not fit, or a process ends.
     """
-    _lay_out(network, plan)
+    lay_out(network, plan)
     state = fresh_state(network, plan, batches.initial_state())
     path = directory / CHECKPOINT_FILE
     if path.exists():
@@ -175,35 +108,6 @@ def train(
     return state.kept
 
 
-def seconds_per_step(
-    network: nn.Module,
-    images: Images,
-    plan: TrainPlan,
-    batches: AbstractBatches,
-    *,
-    steps: int,
-    processes: int = 1,
-    threads: int = 0,
-    average: Callable[[list[float]], float] = statistics.median,
-) -> float:
-    """The average of a few steps after one warm-up; the network is changed a little.
-
-    With several processes the first step waits until all of them have begun.
-    """
-    _lay_out(network, plan)
-    state = fresh_state(network, plan, batches.initial_state())
-    seconds = []
-    processes = min(processes, plan.shards)
-    with Team(network, images, batches, processes=processes, threads=threads) as team:
-        for step in range(steps + 1):
-            started = time.perf_counter()
-            _, kept = team.add_gradients(turns_of(step, plan), state.kept)
-            state.keep(kept)
-            state.advance(learning_rate(0, plan))
-            seconds.append(time.perf_counter() - started)
-    return average(seconds[1:])
-
-
 def turns_of(step: int, plan: TrainPlan) -> range:
     """Numbers of the batches of a step."""
     return range(step * plan.shards, (step + 1) * plan.shards)
@@ -226,7 +130,8 @@ def fresh_state(network: nn.Module, plan: TrainPlan, kept: State = NOTHING) -> T
     )
 
 
-def _lay_out(network: nn.Module, plan: TrainPlan) -> None:
+def lay_out(network: nn.Module, plan: TrainPlan) -> None:
+    """Puts a network in training mode and in the plan's memory format, in place."""
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     network.to(memory_format=layout).train()  # type: ignore[call-overload]
 

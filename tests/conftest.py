@@ -18,10 +18,11 @@ from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixe
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
 from supernets.network import elastic_class
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
-from supernets.train import TrainPlan, train, turns_of
+from supernets.train import train, turns_of
 from tests.small_run import SmallRun
 from tests.strategies import mini_space, randomise_
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from nas.testing._drawn import SPARSITIES, draw_family, draw_signature, options_of
+from nas.testing._drawn import SPARSITIES, draw_family, draw_signature
+from nas.testing._drawn import options_of as options_of
 from nas.testing._drawn import signature as signature
 from nas.testing._spaces import covering as covering
 from nas.testing._spaces import mini_space as space_of

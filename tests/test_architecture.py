@@ -65,7 +65,24 @@ ROOMS = [
 """Of `nas`, from the bottom to the top. The files beside the rooms are flows, one per command."""
 
 NEVER_NAMES_TORCH = ("search_spaces", "reports")
-STARTS_WITHOUT_TORCH = ("search_spaces", "nas", "reports", "nas.api.search")
+STARTS_WITHOUT_TORCH = ("search_spaces", "nas", "reports", "nas.api.search", "nas.cli.commands")
+POSIX_MODULES = ("fcntl", "resource", "pwd", "grp", "termios")
+POSIX_ONLY = {
+    *("pwrite", "pread", "fork", "forkpty", "sched_getaffinity", "sched_setaffinity", "killpg"),
+    *("getuid", "geteuid", "getgid", "getpgid", "setsid", "mkfifo", "nice", "uname", "wait"),
+    *("getloadavg", "sysconf", "statvfs", "chown", "fchmod", "sync", "mknod", "O_DIRECTORY"),
+    *("SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "alarm", "setitimer", "pthread_sigmask", "pause"),
+}
+"""Of `os` and `signal`: Windows lacks them, and so most files do without."""
+
+USES_POSIX = {
+    ("nas/system/environment.py", "getloadavg"),
+    ("nas/system/environment.py", "sched_getaffinity"),
+    ("nas/system/environment.py", "sysconf"),
+    ("nas/sweep/tune.py", "getuid"),
+}
+"""Where it is asked for first whether there is one, or which runs on clusters alone."""
+
 PRINTS = "_worker.py"
 """Files that end like this answer the process that started them by printing."""
 
@@ -208,9 +225,25 @@ def test_packages_without_torch_never_name_it(package: str) -> None:
 
 @pytest.mark.parametrize("package", STARTS_WITHOUT_TORCH)
 def test_importing_the_package_does_not_import_torch(package: str) -> None:
-    code = f"import {package}, sys; sys.exit('torch' in sys.modules)"
+    """Nor modules that Windows does not have, whose absence others allow for."""
+    absent = "".join(f"sys.modules[{name!r}] = None; " for name in POSIX_MODULES)
+    code = f"import sys; {absent}import {package}; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert done.returncode == 0
+
+
+def test_nothing_that_windows_lacks_is_used_but_where_it_is_said() -> None:
+    modules = [(f, line, name) for f in FILES for line, name in imported(f)]
+    assert not [where for where in modules if where[2] in POSIX_MODULES]
+    used = {
+        (file, node.attr)
+        for file in FILES
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Attribute)
+        and dotted(node.value) in ("os", "signal")
+        and node.attr in POSIX_ONLY
+    }
+    assert used == USES_POSIX
 
 
 @pytest.mark.parametrize("file", ["nas/front/_verify_worker.py"])
@@ -242,6 +275,19 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_only_workers_print() -> None:
     files = [file for file in FILES if not file.endswith(PRINTS)]
     assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name == "print"]
+
+
+def test_no_function_ends_the_process_or_seeds_all_of_it() -> None:
+    """Commands and workers alone do: a program may search twice, and go on."""
+    ends = {"sys.exit", "os._exit", "exit", "quit", "SystemExit"}
+    seeds = {
+        "torch.manual_seed",
+        "random.seed",
+        "np.random.seed",
+        "torch.use_deterministic_algorithms",
+    }
+    files = [f for f in FILES if not f.startswith("nas/cli/") and not f.endswith(PRINTS)]
+    assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name in ends | seeds]
 
 
 def test_commands_print_through_one_door() -> None:

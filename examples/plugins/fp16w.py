@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from compress.quantize import QUANTIZATIONS, AbstractQuantization, conv_options, weight_and_bias
 from search_spaces import FORMATS, AbstractFormat, Cost
 
-CALL_BYTES = 190  # of a node, its names and the cast of its weight
+LAYER_BYTES = 32  # of the node that makes numbers of a weight
 
 
 @final
@@ -26,7 +26,7 @@ class HalfWeights(AbstractFormat):
     kernels: ClassVar = frozenset({"float32"})
 
     def size_bytes(self, cost: Cost) -> float:
-        return 2 * cost.weights + 4 * cost.vectors + CALL_BYTES * cost.calls
+        return 2 * cost.weights + 4 * cost.vectors + cost.graph_bytes + LAYER_BYTES * cost.layers
 
 
 class HalfLayer(nn.Module):

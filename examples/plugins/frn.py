@@ -24,7 +24,9 @@ class FRN(AbstractNorm):
     is_batch_norm: ClassVar = False
 
     def cost(self, n: int, width: int) -> Cost:
-        return Cost(params=3 * width, vectors=3 * width, elements=4 * n * width, calls=8)
+        params = Cost(params=3 * width, vectors=3 * width)
+        kernels = Cost(elements=4 * n * width, calls=8, graph_bytes=12 * 30)
+        return params + kernels + Cost(quantizers=1)
 
 
 class FilterResponseNorm(nn.Module):

@@ -21,7 +21,7 @@ class Pool(operators.AbstractMixer):
     mixer_dims: ClassVar = ("kernel_size",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
-        window = min(pick.number("kernel_size"), 2 * shape.size - 1)  # more reaches no further
+        window = min(pick.number("kernel_size"), 2 * max(shape.size) - 1)  # more reaches no further
         return Options({"kernel_size": window})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
@@ -29,7 +29,8 @@ class Pool(operators.AbstractMixer):
 
     def mixer_cost(self, signature: Signature) -> Cost:
         n, width = signature.shape.pixels, signature.shape.width
-        return Cost(params=width, vectors=width, elements=6 * n * width, calls=6)
+        params = Cost(params=width, vectors=width)
+        return params + Cost(elements=6 * n * width, calls=6, graph_bytes=200)
 
 
 class PlainPool(nn.Module):

@@ -22,7 +22,7 @@ class SquaredReLU(AbstractChannelPart):
 
     def cost(self, signature: Signature) -> Cost:
         n, width, hidden = signature.shape.pixels, signature.shape.width, signature.kept["hidden"]
-        inner = layers.linear(n, width, hidden) + layers.pointwise(n, hidden, calls=2)
+        inner = layers.linear(n, width, hidden) + layers.pointwise(n, hidden, calls=2, quantizers=2)
         return layers.layer_norm(n, width) + inner + layers.linear(n, hidden, width)
 
 

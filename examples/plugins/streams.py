@@ -56,11 +56,11 @@ class Streams(AbstractNetwork):
             return None
         width, side = int(options["width"]), self.resolution // 2
         ends = {
-            "stem": Shape(2 * side, side, self.channels, width),
-            "head": Shape(side, 1, 2 * width, self.num_classes),
+            "stem": Shape.square(2 * side, side, self.channels, width),
+            "head": Shape.square(side, 1, 2 * width, self.num_classes),
         }
         operator = str(options.get(f"{slot}.operator", slot if slot in ends else "basic"))
-        rule, shape = declaration(operator), ends.get(slot, Shape(side, side, width, width))
+        rule, shape = declaration(operator), ends.get(slot, Shape.square(side, side, width, width))
         pick = rule.normalise(Options({d: {**rule.defaults, **PICK}[d] for d in rule.dims}), shape)
         sparsity = float(options.get("all.sparsity", 0))
         kept = {name: group.kept(sparsity) for name, group in rule.groups(pick, shape).items()}

@@ -12,7 +12,7 @@ import torch
 
 import nas
 from nas.targets import TARGETS, AbstractRuntime
-from search_spaces import CandidateError, UserError
+from search_spaces import CandidateError, Slot, UserError
 from supernets.checkpoint import read_tensors
 
 
@@ -28,12 +28,11 @@ class TorchEager(AbstractRuntime):
         torch.set_num_threads(threads)
         try:
             network = nas.load(file)
-            first = read_tensors(file)[1]["slots"][0]["shape"]
+            first = Slot.from_json(read_tensors(file)[1]["slots"][0]).signature.shape
         except UserError as error:
             raise CandidateError(str(error)) from error
         generator = torch.Generator().manual_seed(0)
-        size = (batch, first["in_width"], first["in_size"], first["in_size"])
-        images = torch.randn(size, generator=generator)
+        images = torch.randn(batch, first.in_width, *first.in_size, generator=generator)
 
         @torch.inference_mode()
         def call() -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from nas.data._base import FloatArray, normalised
 from nas.data._decode import Content, decode, quietly
-from nas.data.npz import check_array, eight_bit_last
+from nas.data._ranges import read_ranges
+from nas.data.npz import channels_last, check_array
 from nas.front.card import check_card
 from search_spaces import UserError
 
@@ -42,9 +43,15 @@ def preprocess(
             f"card: field 'input.shape' is {shape}. Images become squares of {GREY} channel or "
             f"{RGB}: prepare the input of this network yourself."
         )
+    try:
+        ranges = read_ranges(rule.get("ranges", {}))
+    except ValueError as error:
+        raise UserError(f"card: field 'input.ranges': {error}. Export the model again.") from error
     content, where = _content_of(image)
     with quietly():
-        pixels_CHW = decode(content, where, is_grey=shape[1] == GREY, resolution=shape[3])
+        pixels_CHW = decode(
+            content, where, is_grey=shape[1] == GREY, resolution=shape[3], ranges=ranges
+        )
     return normalised(pixels_CHW[None], rule["mean"], rule["std"], scale=rule["scale"])
 
 
@@ -62,4 +69,4 @@ def _content_of(
         )
     images_N = image[None]
     check_array("image", images_N, "preprocess")
-    return eight_bit_last(images_N)[0], "image"
+    return channels_last(images_N)[0], "image"

@@ -11,6 +11,7 @@ from typing import Any
 from nas.api.arrays import Data, arrays_in, kept
 from nas.api.run_view import RunView
 from nas.api.spaces import Space, space_name
+from nas.prepare.names import refuse_unknown
 from nas.prepare.reuse import with_inherited
 from nas.run.config import Config, checked_setting, make_config
 from nas.system.cores import share_the_cores
@@ -67,6 +68,8 @@ def search(
     }
     place = None if out is None else Path(out)
     config = _config(settings, place)
+    if arrays is None:
+        refuse_unknown(config)
     place = place or config.default_out()
     none: AbstractContextManager[Path | None] = nullcontext()
     with _one_at_a_time(), none if arrays is None else kept(arrays, place) as file:

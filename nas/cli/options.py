@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from nas.run.config import Config
 
 Budgets = Annotated[
     list[str] | None,
@@ -44,6 +41,9 @@ DataDir = Annotated[
 Cache = Annotated[str | None, typer.Option(help="Folder for decoded images. [runs/.cache]")]
 Resolution = Annotated[
     int | None, typer.Option(help="Side of the images in pixels. [the data's own]")
+]
+SkipCorrupt = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave out images that cannot be read.")
 ]
 TargetName = Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
@@ -87,25 +87,3 @@ def settings_of(
     if further:
         settings["set"] = {**settings.get("set", {}), **dict(map(setting, further))}
     return settings
-
-
-def refuse_unknown(config: "Config") -> None:
-    """Refuse unknown names and wrong budgets before torch is imported, which takes seconds.
-
-    Raises:
-        UserError: Naming what is known.
-    """
-    from nas.controllers import CONTROLLERS
-    from nas.executors import EXECUTORS
-    from nas.problem.budget import parse_budget
-    from nas.targets import TARGETS
-    from search_spaces import SPACES, check_precisions, is_space_file
-
-    check_precisions(config.precision)
-    spaces = [] if is_space_file(config.space) else [(SPACES, config.space)]
-    named = ((CONTROLLERS, config.controller), (EXECUTORS, config.executor))
-    for registry, name in (*spaces, *named, (TARGETS, config.target)):
-        if name not in registry:
-            registry.get(name)
-    for text in config.budget:
-        parse_budget(text)

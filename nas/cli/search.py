@@ -20,12 +20,12 @@ from nas.cli.options import (
     Precision,
     Resolution,
     Seed,
+    SkipCorrupt,
     SpaceName,
     Sparsity,
     TargetName,
     Threads,
     Time,
-    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -72,6 +72,7 @@ def search(
     data_dir: DataDir = None,
     cache: Cache = None,
     resolution: Resolution = None,
+    skip_corrupt: SkipCorrupt = False,
     target: TargetName = None,
     precision: Precision = None,
     sparsity: Sparsity = None,
@@ -93,6 +94,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Train a supernet, search it, and write a Pareto report of real, measured files."""
+    from nas.prepare.names import refuse_unknown
     from nas.prepare.reuse import with_inherited
     from nas.run.config import make_config
 
@@ -104,6 +106,7 @@ def search(
         "data_dir": data_dir,
         "cache": cache,
         "resolution": resolution,
+        "skip_corrupt": skip_corrupt or None,
         "target": target,
         "precision": words(precision),
         "sparsity": fractions(sparsity),

@@ -20,12 +20,12 @@ from nas.cli.options import (
     Precision,
     Resolution,
     Seed,
+    SkipCorrupt,
     SpaceName,
     Sparsity,
     TargetName,
     Threads,
     Time,
-    refuse_unknown,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -39,6 +39,7 @@ def train(
     data_dir: DataDir = None,
     cache: Cache = None,
     resolution: Resolution = None,
+    skip_corrupt: SkipCorrupt = False,
     target: TargetName = None,
     precision: Precision = None,
     sparsity: Sparsity = None,
@@ -54,6 +55,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a supernet alone, with all of the time; `nas search --supernet RUN` searches it."""
+    from nas.prepare.names import refuse_unknown
     from nas.run.config import make_config
 
     flags = {
@@ -64,6 +66,7 @@ def train(
         "data_dir": _absolute(data_dir),
         "cache": _absolute(cache),
         "resolution": resolution,
+        "skip_corrupt": skip_corrupt or None,
         "target": target,
         "precision": words(precision),
         "sparsity": fractions(sparsity),

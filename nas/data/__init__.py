@@ -5,7 +5,7 @@ imports torch.
 """
 
 from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, Split, identity
-from nas.data._load import load_data
+from nas.data._load import load_data, refuse_unknown_data
 
 __all__ = [
     "DATA",
@@ -16,4 +16,5 @@ __all__ = [
     "Split",
     "identity",
     "load_data",
+    "refuse_unknown_data",
 ]

@@ -16,8 +16,8 @@ Shape suffixes: N images, C channels, H W pixels.
 
 import abc
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from search_spaces import DEFAULT_TASK, Registry, UserError, naming_task, task_o
 UInt8Array = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Black and white by kind of values; see `nas.data._ranges`."""
 
 Progress = Callable[[int, int, str], None]
 """Told how many are done, of how many, and of what."""
@@ -92,6 +95,11 @@ class DataSet:
         resize: In words, how images were brought to this resolution; "none" if untouched.
         note: What else its user should know, such as which split was held out; may be empty.
         task: Name of what is to be learnt of the labels.
+        num_corrupt: Images that could not be read and were left out.
+        ranges: Black and white of the 16-bit and float values that became pixels, where they were
+            decided by the training images.
+        is_balanced: Whether classes count alike in the loss that ranks candidates, however many
+            images they have.
         train: Weights are fitted on it.
         search: Held out of train; candidates are ranked on it.
         calibration: The first images of train.
@@ -111,6 +119,9 @@ class DataSet:
     test: Split
     note: str = ""
     task: str = DEFAULT_TASK
+    num_corrupt: int = 0
+    ranges: Ranges = field(default_factory=dict)
+    is_balanced: bool = False
 
     @classmethod
     def of_splits(
@@ -178,6 +189,11 @@ class DataSet:
         return normalised(images_NCHW, self.mean, self.std)
 
 
+def ranges_in_json(ranges: Ranges) -> dict[str, list[float]]:
+    """As JSON types."""
+    return {kind: list(pair) for kind, pair in ranges.items()}
+
+
 def normalised(
     images_NCHW: UInt8Array, mean: Sequence[float], std: Sequence[float], *, scale: float = 255
 ) -> FloatArray:
@@ -189,11 +205,16 @@ def normalised(
     return x_NCHW
 
 
-def identity(data: DataSet) -> dict[str, Any]:
+def identity(data: DataSet, kept: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What tells the images of a data set from others without reading them all, as JSON types.
 
     The mean and the deviation are those of all pixels of train, so other pixels show in them.
+
+    Args:
+        data: The data set.
+        kept: An identity to compare with; what its version did not write is left out.
     """
+    has_ranges = bool(data.ranges) and (kept is None or "ranges" in kept)
     splits = {"train": data.train, "search": data.search, "test": data.test}
     return {
         **naming_task(data.task),
@@ -204,6 +225,8 @@ def identity(data: DataSet) -> dict[str, Any]:
         "mean": list(data.mean),
         "std": list(data.std),
         "labels": {name: zlib.crc32(split.labels_N.tobytes()) for name, split in splits.items()},
+        **({"corrupt": data.num_corrupt} if data.num_corrupt else {}),
+        **({"ranges": ranges_in_json(data.ranges)} if has_ranges else {}),
     }
 
 
@@ -218,7 +241,8 @@ class Request:
         cache: Folder for decoded images; created when it is needed.
         progress: Told how far reading is.
         accept: Told resolution, channels and number of outputs as soon as they are known, before
-            images are decoded; raises what speaks against them.
+            images are decoded, except to find corrupt ones; raises what speaks against them.
+        skip_corrupt: Whether images that cannot be read are left out, instead of refused.
     """
 
     resolution: int | None
@@ -227,6 +251,7 @@ class Request:
     cache: Path
     progress: Progress
     accept: Accept = lambda resolution, channels, num_outputs: None
+    skip_corrupt: bool = False
 
 
 class AbstractData(abc.ABC):

@@ -3,8 +3,7 @@
 In this order:
 
 1. Turned upright as its EXIF orientation says.
-2. 16-bit values become rint(value / 257). 32-bit whole numbers are taken as 16-bit ones. Floats are
-   fractions of white, or, if one is above 1, out of 255.
+2. 16-bit and float values become bytes by one rule for the whole data set (see `_ranges`).
 3. Transparency is laid on white.
 4. Grey if all images of the data set are grey, RGB otherwise. Palettes count as RGB.
 5. The centre square of the shorter side is resized by Pillow's bilinear filter (see `_resize`).
@@ -19,16 +18,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from nas.data._base import UInt8Array
+from nas.data._base import Ranges, UInt8Array
 from nas.data._files import readable
+from nas.data._ranges import FLOAT, WHOLE, Values, eight_bit, ends
 
-Content = str | bytes | UInt8Array
-"""An image as its file's path, as its file's bytes, or as pixels (H, W) or (H, W, C)."""
+Content = str | bytes | Values
+"""An image as its file's path, as its file's bytes, or as pixels (H, W) or (H, W, C), uint8 or
+uint16."""
 
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {
@@ -41,25 +41,36 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+KIND_OF_MODE = {**dict.fromkeys(SIXTEEN_BIT, WHOLE), "F": FLOAT}
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "DIB", "TGA")
 """What files may be, whatever their names say: pictures that Pillow decodes in this process. It
 would hand others, such as PostScript, to a program of the system."""
 
-GREY = ("1", "L", "LA", "La", "F", *SIXTEEN_BIT)
+GREY = ("1", "L", "LA", "La", *KIND_OF_MODE)
 WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
+USUAL: Ranges = {}
+"""Of a data set whose training images decided nothing."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image before it is decoded: sides in pixels, and whether it is grey."""
+    """What is known of an image before it is decoded.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        is_grey: Whether it has no colours.
+        kind: Of its values, if they are no bytes, as ranges name it; "" for bytes.
+    """
 
     width: int
     height: int
     is_grey: bool
+    kind: str
 
 
 def read_header(content: Content, where: str) -> Header:
-    """Mode and size of an image.
+    """Mode and size of an image, without its pixels.
 
     Args:
         content: The image.
@@ -68,12 +79,34 @@ def read_header(content: Content, where: str) -> Header:
     Raises:
         UserError: If it is no image.
     """
-    with readable(where), _opened(content) as image:
-        return Header(*image.size, image.mode in GREY)
+    with readable(where):
+        if isinstance(content, np.ndarray):
+            height, width, *channels = content.shape
+            return Header(width, height, not channels, _kind_of(content))
+        with _opened(content, USUAL) as image:
+            return Header(*image.size, image.mode in GREY, KIND_OF_MODE.get(image.mode, ""))
+
+
+def value_ends(content: Content, where: str) -> tuple[float, float]:
+    """The smallest and the largest value of an image whose values are no bytes.
+
+    Raises:
+        UserError: If it cannot be decoded.
+    """
+    with readable(where):
+        if isinstance(content, np.ndarray):
+            return ends(content, _kind_of(content))
+        with _opened(content, USUAL) as image:
+            return ends(np.asarray(image), KIND_OF_MODE[image.mode])
 
 
 def decode(
-    content: Content | Image.Image, where: str, *, is_grey: bool, resolution: int
+    content: Content | Image.Image,
+    where: str,
+    *,
+    is_grey: bool,
+    resolution: int,
+    ranges: Ranges = USUAL,
 ) -> UInt8Array:
     """An image (C, H, W) by the rule at the top of this module.
 
@@ -83,23 +116,29 @@ def decode(
         is_grey: Whether to make it grey, which those of a grey data set are; of colours, the luma
             of ITU-R 601-2 is left.
         resolution: Height and width of the result in pixels.
+        ranges: Of the data set.
 
     Raises:
         UserError: If it cannot be decoded.
     """
-    with readable(where), _opened(content) as image:
+    with readable(where), _opened(content, ranges) as image:
         image.load()
-        plain = _plain(_upright(image), "L" if is_grey else "RGB")
+        plain = _plain(_upright(image), "L" if is_grey else "RGB", ranges)
         square = _square(plain, resolution)
         pixels = np.asarray(square)
     return pixels[None] if is_grey else pixels.transpose(2, 0, 1)
 
 
-def rule_in_words(channels: int, resolution: int) -> str:
+def rule_in_words(channels: int, resolution: int, ranges: Ranges) -> str:
     """The rule at the top of this module, for a card."""
+    values = [] if WHOLE in ranges else ["16-bit values v become rint(v / 257)"]
+    values += [
+        f"{kind} values v become rint(255 * (v - {black:.9g}) / {white - black:.9g}), from 0 to 255"
+        for kind, (black, white) in ranges.items()
+    ]
     colours = {1: "grey (of colours the luma of ITU-R 601-2)", 3: "RGB"}
     return (
-        "turned upright as the EXIF orientation says; 16-bit values v become rint(v / 257); "
+        f"turned upright as the EXIF orientation says; {'; '.join(values)}; "
         f"transparency is laid on white; {colours.get(channels, f'{channels} channels')}; centre "
         "square of the shorter side; Pillow's bilinear filter on uint8, which antialiases, to "
         f"{resolution} x {resolution}"
@@ -115,11 +154,12 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def _opened(content: Content | Image.Image) -> AbstractContextManager[Image.Image]:
+def _opened(content: Content | Image.Image, ranges: Ranges) -> AbstractContextManager[Image.Image]:
     if isinstance(content, Image.Image):
         return nullcontext(content)
     if isinstance(content, np.ndarray):
-        return Image.fromarray(content)
+        kind = _kind_of(content)
+        return Image.fromarray(eight_bit(content, kind, ranges) if kind else content)
     size = os.stat(content).st_size if isinstance(content, str) else len(content)
     if size == 0:
         raise ValueError("it is empty")
@@ -129,6 +169,10 @@ def _opened(content: Content | Image.Image) -> AbstractContextManager[Image.Imag
         )
     except Image.UnidentifiedImageError as error:
         raise ValueError("it is no image of a kind that is known") from error
+
+
+def _kind_of(pixels: Values) -> str:
+    return WHOLE if pixels.dtype == np.uint16 else ""
 
 
 @cache
@@ -147,25 +191,15 @@ def _upright(image: Image.Image) -> Image.Image:
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
-def _plain(image: Image.Image, mode: str) -> Image.Image:
+def _plain(image: Image.Image, mode: str, ranges: Ranges) -> Image.Image:
     """The same in mode L or RGB, without transparency."""
-    if image.mode in SIXTEEN_BIT or image.mode == "F":
-        image = Image.fromarray(_eight_bit(np.asarray(image), image.mode))
+    if image.mode in KIND_OF_MODE:
+        image = Image.fromarray(eight_bit(np.asarray(image), KIND_OF_MODE[image.mode], ranges))
     elif image.mode in WITH_ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image).convert("RGB")
     return image if image.mode == mode else image.convert(mode)
-
-
-def _eight_bit(values_HW: np.ndarray[Any, Any], mode: str) -> UInt8Array:
-    """Bytes, because Pillow's own conversion clips."""
-    low, high = values_HW.min(), values_HW.max()
-    most = 255 if mode == "F" else 65535
-    if not 0 <= low <= high <= most:
-        raise ValueError(f"its values of mode {mode} go from {low} to {high}, beyond 0 to {most}")
-    white = most if mode != "F" or high > 1 else 1
-    return np.rint(values_HW * (255 / white)).astype(np.uint8)
 
 
 def _square(image: Image.Image, resolution: int) -> Image.Image:

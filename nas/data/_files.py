@@ -51,14 +51,14 @@ def refuse_damaged(damaged: Sequence[DamagedError], data: Path) -> None:
         UserError: If anything is damaged.
     """
     if len(damaged) == 1:
-        raise damaged[0]
+        raise UserError(f"{damaged[0]} Or leave it out with --skip-corrupt.")
     if damaged:
         shown = ", ".join(error.short for error in damaged[:SHOWN_DAMAGED])
         more = len(damaged) - SHOWN_DAMAGED
         raise UserError(
             f"data '{data}': {len(damaged)} images cannot be read: {shown}"
-            f"{f' and {more} more' if more > 0 else ''}. Replace them with fresh copies, or delete "
-            "them."
+            f"{f' and {more} more' if more > 0 else ''}. Replace them with fresh copies, delete "
+            "them, or leave them out with --skip-corrupt."
         )
 
 

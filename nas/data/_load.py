@@ -32,6 +32,7 @@ def load_data(
     cache: Path | None = None,
     progress: Progress = lambda done, of, text: None,
     accept: Accept = lambda resolution, channels, num_outputs: None,
+    skip_corrupt: bool = False,
 ) -> DataSet:
     """Read or generate a data set.
 
@@ -44,6 +45,7 @@ def load_data(
         progress: Told how far reading is.
         accept: Told resolution, channels and number of outputs of the user's own images before they
             are decoded; raises what speaks against them.
+        skip_corrupt: Whether images of the user's own that cannot be read are left out.
 
     Raises:
         UserError: If there is no such data set, its files are missing or damaged, or the
@@ -59,9 +61,10 @@ def load_data(
     cache = cache or DEFAULT_CACHE
     if cache.exists() and not cache.is_dir():
         raise UserError(f"cache '{cache}' is a file. Name a folder with --cache.")
+    refuse_unknown_data(data)
     name, folder = data, data_dir
     if not is_name(data):
-        folder = _existing(data)
+        folder = Path(absolute_if_path(data))
         name = kind_of(folder)
         if data_dir is not None:
             raise UserError(
@@ -82,6 +85,7 @@ def load_data(
             cache=cache,
             progress=progress,
             accept=accept,
+            skip_corrupt=skip_corrupt,
         )
     )
 
@@ -145,10 +149,15 @@ def _said(entries: list[Path]) -> str:
     return f"it holds {len(entries)} files and no folder: {names}{', ...' if entries[3:] else ''}"
 
 
-def _existing(data: str) -> Path:
+def refuse_unknown_data(data: str) -> None:
+    """See that this names a data set, or is a path of something that exists.
+
+    Raises:
+        UserError: Naming what is known.
+    """
     path = Path(absolute_if_path(data))
-    if data and "\0" not in data and os.path.exists(path):
-        return path
+    if is_name(data) or (data and "\0" not in data and os.path.exists(path)):
+        return
     if os.sep in data or path.suffix:
         raise UserError(f"data '{data}': there is no such file or folder. {LAYOUTS}")
     raise UserError(

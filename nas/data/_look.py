@@ -1,21 +1,20 @@
-"""What the images of a source have in common, and which of them are damaged."""
+"""What the images of a source have in common."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
-from nas.data._base import Request, UInt8Array
-from nas.data._decode import Header, decode, read_header
+from nas.data._base import Int64Array, Ranges, Request
+from nas.data._damaged import or_damage, undecodable
+from nas.data._decode import Header, read_header, value_ends
 from nas.data._files import DamagedError, refuse_damaged
 from nas.data._parallel import Named, in_parallel
+from nas.data._ranges import range_of
 from nas.data._resize import choose_resolution, crop_rule
 from nas.data._source import AbstractSource
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -27,24 +26,25 @@ class Look:
         resolution: To which they are brought, pixels.
         resize: How, in words.
         sizes: Which they have, in words.
+        kinds: Of values that are no bytes.
     """
 
     channels: int
     resolution: int
     resize: str
     sizes: str
+    kinds: frozenset[str]
 
-    def note(self, splits: str) -> str:
-        """What its user should know: of the splits, and what becomes of images of other shapes."""
-        if not self.sizes:
-            return splits
+    def note(self) -> str:
+        """What becomes of images of other shapes, in words; "" if there are none."""
         side = self.resolution
         become = f"images of {self.sizes} become {side} x {side} px: {self.resize}"
-        return f"{splits}; {become}" if splits else become
+        return become if self.sizes else ""
 
 
 def look_of(source: AbstractSource, request: Request, num_images: int) -> Look:
-    """Channels and resolution, from the headers of all images."""
+    """Channels, resolution and kinds of values, from the headers of all images."""
+    kinds: set[str] = set()
     sizes: Counter[tuple[int, int]] = Counter()
     is_grey = True
     damaged: list[DamagedError] = []
@@ -57,34 +57,54 @@ def look_of(source: AbstractSource, request: Request, num_images: int) -> Look:
         damaged += [header for header in found if isinstance(header, DamagedError)]
         sound = [header for header in found if isinstance(header, Header)]
         is_grey = is_grey and all(header.is_grey for header in sound)
+        kinds |= {header.kind for header in sound if header.kind}
         sizes.update((header.width, header.height) for header in sound)
         done += size
         request.progress(done, num_images, "images looked at")
     if damaged:  # others may be so beyond their headers
-        refuse_damaged(_undecodable(source) or damaged, source.path)
+        all_damaged = undecodable(source, request.progress, num_images)
+        refuse_damaged([*all_damaged.values()] or damaged, source.path)
     median_side = int(np.median([min(size) for size in sizes.elements()]))
     resolution = request.resolution or choose_resolution(sizes, median_side)
-    return Look(1 if is_grey else 3, resolution, crop_rule(sizes, resolution), _said(sizes))
+    resize = crop_rule(sizes, resolution)
+    return Look(1 if is_grey else 3, resolution, resize, _said(sizes), frozenset(kinds))
 
 
-def _undecodable(source: AbstractSource) -> list[DamagedError]:
-    """All images that cannot be decoded."""
+def ranges_of(source: AbstractSource, request: Request, train_N: Int64Array, of: int) -> Ranges:
+    """Black and white of the values that are no bytes, as the training images decide them.
 
-    def work(start: int, images: list[Named]) -> list[UInt8Array | DamagedError]:
-        read = partial(decode, is_grey=False, resolution=1)
-        return [or_damage(partial(read, content, where)) for where, content in images]
+    Images that cannot be decoded are passed over: whoever decodes them all names them.
 
-    results = (found for _, batch in in_parallel(work, source.images()) for found in batch)
-    return [found for found in results if isinstance(found, DamagedError)]
+    Args:
+        source: The images.
+        request: Told how far reading is.
+        train_N: Places of the training images in reading order.
+        of: Number of all images.
+    """
+    is_train = frozenset(train_N.tolist())
+    found: dict[str, list[tuple[float, float]]] = {}
 
+    def work(start: int, images: list[Named]) -> list[tuple[str, tuple[float, float]]]:
+        return [
+            (header.kind, ends)
+            for number, (where, content) in enumerate(images, start)
+            if number in is_train
+            and isinstance(header := or_damage(partial(read_header, content, where)), Header)
+            and header.kind
+            and isinstance(ends := or_damage(partial(value_ends, content, where)), tuple)
+        ]
 
-def or_damage(read: Callable[[], Result]) -> Result | DamagedError:
-    """What reading an image gives, or why it cannot be read."""
-    try:
-        return read()
-    except DamagedError as error:
-        error.__cause__ = error.__context__ = None  # their frames hold the image
-        return error.with_traceback(None)
+    done = 0
+    for size, batch in in_parallel(work, source.images()):
+        for kind, ends in batch:
+            found.setdefault(kind, []).append(ends)
+        done += size
+        request.progress(done, of, "images measured")
+    decided = {
+        kind: range_of(kind, min(low for low, _ in pairs), max(high for _, high in pairs))
+        for kind, pairs in sorted(found.items())
+    }
+    return {kind: pair for kind, pair in decided.items() if pair is not None}
 
 
 def _said(sizes: Collection[tuple[int, int]]) -> str:

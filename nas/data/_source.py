@@ -45,6 +45,11 @@ class Index:
     labels: Mapping[str, Int64Array]
     note: str = ""
 
+    @property
+    def num_images(self) -> int:
+        """Of all splits."""
+        return sum(map(len, self.labels.values()))
+
 
 class AbstractSource(abc.ABC):
     """Images of one layout in one place."""

@@ -4,9 +4,10 @@
                                    labels.npy    int64 (N,)
                                    facts.json    everything else
 
-The digest covers the source's files (names, sizes, times of change), the resolution asked for, and
-what decodes them; so a file that changes, comes or goes makes another folder. Each split is a slice
-of the file in its final, stratified order, which is why the seed is in the name.
+The digest covers the source's files (names, sizes, times of change), what was asked for (the
+resolution, and whether corrupt images are left out), and what decodes them; so a file that changes,
+comes or goes makes another folder. Each split is a slice of the file in its final, stratified
+order, which is why the seed is in the name.
 
 A folder is written under another name and renamed when it is complete, by one process at a time.
 Then the folders of the same source as it was before its files changed are deleted. The rest, such
@@ -40,21 +41,24 @@ from nas.data._base import (
     DataSet,
     Int64Array,
     Progress,
+    Ranges,
     Request,
     Split,
     UInt8Array,
     pixel_counts,
     statistics_of,
 )
+from nas.data._damaged import SoundSource, or_damage, undecodable
 from nas.data._decode import decode, quietly
 from nas.data._files import DamagedError, refuse_damaged
 from nas.data._load import label_of
-from nas.data._look import Look, look_of, or_damage
+from nas.data._look import Look, look_of, ranges_of
 from nas.data._parallel import Named, in_parallel
+from nas.data._ranges import in_words, read_ranges
 from nas.data._source import AbstractSource, check_index, deal, splits_note
 from nas.system.files import file_lock, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 """Goes up when the same files give other pixels, labels or splits than before."""
 
 SPLITS = ("train", "search", "test")
@@ -75,7 +79,7 @@ def load_source(source: AbstractSource, request: Request, *, name: str) -> DataS
         UserError: If a file is damaged or missing, or the images cannot be trained on.
         OSError: If the cache cannot be written.
     """
-    digest = _digest(source, request.resolution)
+    digest = _digest(source, request)
     stem = f"{label_of(name)}-{digest}"
     folder = request.cache / f"{stem}-{request.seed}"
     data = _opened(folder, name)
@@ -87,34 +91,40 @@ def load_source(source: AbstractSource, request: Request, *, name: str) -> DataS
                 for left in (folder, *request.cache.glob(f".{stem}-*.part")):
                     shutil.rmtree(left, ignore_errors=True)
                 _write(source, request, folder)
-                _delete_outdated(folder, source, request.resolution)
+                _delete_outdated(folder, source, request)
                 data = _opened(folder, name)
     assert data is not None, folder
     return data
 
 
-def _digest(source: AbstractSource, resolution: int | None) -> str:
-    digest = hashlib.sha256(f"{SCHEMA} {PIL.__version__} {resolution}\n".encode())
+def _digest(source: AbstractSource, request: Request) -> str:
+    asked = f"{request.resolution}{' without corrupt' if request.skip_corrupt else ''}"
+    digest = hashlib.sha256(f"{SCHEMA} {PIL.__version__} {asked}\n".encode())
     for line in (f"{source.path.absolute()}\n", *source.stamps()):
         digest.update(os.fsencode(line))
     return digest.hexdigest()[:16]
 
 
-def _origin(source: AbstractSource, resolution: int | None) -> dict[str, Any]:
+def _origin(source: AbstractSource, request: Request) -> dict[str, Any]:
     """What stays the same when the files of a source change."""
-    return {"source": str(source.path.absolute()), "asked": resolution}
+    return {
+        "source": str(source.path.absolute()),
+        "asked": request.resolution,
+        "skip_corrupt": request.skip_corrupt,
+    }
 
 
-def _delete_outdated(folder: Path, source: AbstractSource, resolution: int | None) -> None:
+def _delete_outdated(folder: Path, source: AbstractSource, request: Request) -> None:
     """Delete what was decoded from the same source before its files, or this program, changed.
 
     A process that has such a file mapped keeps it until it ends.
     """
-    origin, digest = _origin(source, resolution), folder.name.rpartition("-")[0]
+    origin, digest = _origin(source, request), folder.name.rpartition("-")[0]
+    earlier = {"skip_corrupt": False}  # before there was a choice
     for other in folder.parent.glob(f"*/{FACTS}"):
         try:
             facts = json.loads(other.read_text(encoding="utf-8"))
-            is_same_source = origin.items() <= facts.items()
+            is_same_source = origin.items() <= {**earlier, **facts}.items()
         except (OSError, ValueError, AttributeError, RecursionError):
             continue
         if is_same_source and other.parent.name.rpartition("-")[0] != digest:
@@ -157,6 +167,8 @@ def _data_set(
         crop_padding=facts["resolution"] // 8,
         resize=facts["resize"],
         note=facts["note"],
+        num_corrupt=facts["corrupt"],
+        ranges=read_ranges(facts["ranges"]),
         train=train,
         search=search,
         calibration=train.take(NUM_CALIBRATION_IMAGES),
@@ -166,13 +178,18 @@ def _data_set(
 
 def _write(source: AbstractSource, request: Request, folder: Path) -> None:
     """Decode a source into a folder of the cache, which appears whole or not at all."""
-    index = source.index()
-    check_index(index, source.path)
+    index, num_corrupt = source.index(), 0
     with quietly():
-        num_images = sum(map(len, index.labels.values()))
+        if request.skip_corrupt:
+            damaged = undecodable(source, request.progress, index.num_images)
+            source, num_corrupt = SoundSource(source, damaged), len(damaged)
+            index = source.index()
+        check_index(index, source.path)
+        num_images = index.num_images
         look = look_of(source, request, num_images)
         request.accept(look.resolution, look.channels, len(index.classes))
         rows = deal(index, request.seed)
+        ranges = ranges_of(source, request, rows["train"], num_images) if look.kinds else {}
         order_N = np.concatenate([rows[split] for split in SPLITS])
         _check_space(request.cache, num_images * look.channels * look.resolution**2)
         part = folder.with_name(f".{folder.name}.part")
@@ -181,6 +198,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             counts_CV = _write_images(
                 source,
                 look,
+                ranges,
                 order_N,
                 part / IMAGES,
                 num_train=len(rows["train"]),
@@ -188,9 +206,10 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             )
             np.save(part / LABELS, np.concatenate([*index.labels.values()])[order_N])
             mean, std = statistics_of(counts_CV)
+            notes = (splits_note(index, len(rows["test"])), look.note(), in_words(ranges))
             facts = {
                 "schema": SCHEMA,
-                **_origin(source, request.resolution),
+                **_origin(source, request),
                 "classes": index.classes,
                 "sizes": [len(rows[split]) for split in SPLITS],
                 "channels": look.channels,
@@ -198,7 +217,9 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
                 "mean": mean,
                 "std": std,
                 "resize": look.resize,
-                "note": look.note(splits_note(index, len(rows["test"]))),
+                "corrupt": num_corrupt,
+                "ranges": ranges,
+                "note": "; ".join(filter(None, notes)),
             }
             write_json(part / FACTS, facts)
             part.rename(folder)
@@ -214,6 +235,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
 def _write_images(
     source: AbstractSource,
     look: Look,
+    ranges: Ranges,
     order_N: Int64Array,
     path: Path,
     *,
@@ -225,6 +247,7 @@ def _write_images(
     Args:
         source: The images, in reading order.
         look: What they are brought to.
+        ranges: Black and white of their values.
         order_N: For each place in the file, the image in reading order.
         path: The file.
         num_train: The first images of the file are train.
@@ -234,7 +257,7 @@ def _write_images(
         How often each channel of train has each pixel value: (C, 256).
     """
     shape = (len(order_N), look.channels, look.resolution, look.resolution)
-    read = partial(decode, is_grey=look.channels == 1, resolution=look.resolution)
+    read = partial(decode, is_grey=look.channels == 1, resolution=look.resolution, ranges=ranges)
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))
     with path.open("wb", buffering=0) as file:

@@ -2,7 +2,8 @@
 
 Class folders may have folders of their own; their images count as the class's. Images beside class
 folders and files whose suffix is no image's are passed over, and counted; a file with an image's
-suffix that cannot be decoded is an error. Classes are sorted by name. Links are followed.
+suffix that cannot be decoded is an error, unless such are to be left out. Classes are sorted by
+name. Links are followed.
 """
 
 import os

@@ -21,7 +21,7 @@ from typing import IO, Any, final
 import numpy as np
 import numpy.typing as npt
 
-from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request, UInt8Array
+from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Request
 from nas.data._decode import Content
 from nas.data._files import LAYOUTS, OWN_PATH, SPLIT_OF_WORD, TRAIN, readable
 from nas.data._labels import Labels, index_of, one_per_image
@@ -113,7 +113,7 @@ class NpzSource(AbstractSource):
             for name, _ in self._pairs(members).values():
                 number = 0
                 for images_B in _in_pieces(archive, members[name]):
-                    for image in eight_bit_last(images_B):
+                    for image in channels_last(images_B):
                         yield f"{self._path}' ('{name}', image {number})", image
                         number += 1
 
@@ -233,12 +233,10 @@ def _conversion(member: ArchiveMember, pieces: Callable[[], Iterable[Array]]) ->
     return f"{values} Bring them to 0-255, and save them as uint8."
 
 
-def eight_bit_last(images_B: Array) -> UInt8Array:
-    """Bytes (B, H, W) or (B, H, W, C) as Pillow wants them."""
+def channels_last(images_B: Array) -> Array:
+    """Images (B, H, W) or (B, H, W, C), as they are decoded."""
     if images_B.ndim == 4 and images_B.shape[3] not in CHANNELS:
         images_B = images_B.transpose(0, 2, 3, 1)
     if images_B.ndim == 4 and images_B.shape[3] == 1:
         images_B = images_B[..., 0]
-    if images_B.dtype == np.uint16:
-        images_B = np.rint(images_B / 257).astype(np.uint8)
     return np.ascontiguousarray(images_B)

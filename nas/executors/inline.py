@@ -4,12 +4,14 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from nas.executors._base import EXECUTORS, AbstractExecutor, Scoring, Session
 from nas.problem.trial import Score
-from nas.scoring.scorer import Scorer
 from search_spaces import Candidate
+
+if TYPE_CHECKING:
+    from nas.scoring.scorer import Scorer
 
 
 @final
@@ -39,7 +41,7 @@ class Inline(AbstractExecutor):
 class _Queue:
     """Candidates that wait for their turn."""
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: "Scorer") -> None:
         self._scorer = scorer
         self._waiting: deque[Candidate] = deque()
 

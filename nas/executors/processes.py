@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from nas.executors._base import (
     EXECUTORS,
@@ -21,11 +21,12 @@ from nas.executors._base import (
     check_limit,
 )
 from nas.problem.trial import Score
-from nas.scoring.scorer import Scorer
 from nas.system.environment import num_cores
 from search_spaces import Candidate
 from supernets._worker import Worker, WorkerDiedError, answered
-from supernets.team import share, unshare
+
+if TYPE_CHECKING:
+    from nas.scoring.scorer import Scorer
 
 
 @final
@@ -53,6 +54,8 @@ class Processes(AbstractExecutor):
     @contextmanager
     def session(self, scoring: Scoring) -> Iterator[Session]:
         """See `AbstractExecutor.session`."""
+        from supernets.team import share, unshare  # which imports torch
+
         share(scoring.scorer.supernet)
         pool = _Pool(_Work(scoring.scorer), self.at_once, self.score_limit_s)
         try:
@@ -66,7 +69,7 @@ class Processes(AbstractExecutor):
 class _Work:
     """What a worker does with an encoding."""
 
-    scorer: Scorer
+    scorer: "Scorer"
 
     def __call__(self, encoding: Sequence[int]) -> Score:
         return self.scorer(self.scorer.supernet.space.candidate(encoding))

@@ -18,7 +18,6 @@ from typing import Any, ClassVar, final
 from nas.executors import _cluster
 from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Scoring, Session, check_limit
 from nas.problem.trial import Score
-from nas.scoring.scorer import CALIBRATION_IMAGES
 from nas.system.environment import num_cores
 from nas.targets import TimesFiles, Timing
 from search_spaces import Candidate, CandidateError, UserError, loaded_plugins
@@ -91,6 +90,7 @@ class Ray(AbstractExecutor):
 def bundle_of(scoring: Scoring, *, limit_s: float) -> "Any":
     """What nodes need of a run with a trained supernet."""
     from nas.executors._ray_tasks import Bundle
+    from nas.scoring.scorer import CALIBRATION_IMAGES
 
     data, scorer = scoring.data, scoring.scorer
     nothing = data.train.take(0)

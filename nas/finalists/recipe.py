@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from nas.data import DataSet, Split
+from nas.data._ranges import in_words
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
 from nas.finalists.teacher import NO_TEACHER, make_teacher
 from nas.prepare.inputs import read_data
@@ -28,12 +29,13 @@ from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
 from nas.standalone.beside import Job
-from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, seconds_per_step, trained_alone
+from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, fastest_plan, trained_alone
 from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import DEFAULT_TASK, Candidate, SearchSpace, UserError, check_ranges
 from supernets.images import Images
-from supernets.train import DivergedError, Progress, TrainPlan
+from supernets.plan import TrainPlan
+from supernets.train import DivergedError, Progress
 
 MOST_EPOCHS = 100_000.0
 FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
@@ -156,11 +158,19 @@ class Finetuning:
         found = self.scorer.quality(self.scorer.compressed(candidate, own).network)
         return {"schema": 1, "failure": "", **found}
 
-    def seconds_per_step(self, candidate: Candidate, plan: TrainPlan) -> float:
-        """How long a step of this candidate's training takes here, by a short test."""
+    def fastest_plan(
+        self, candidate: Candidate, plans: Sequence[TrainPlan]
+    ) -> tuple[TrainPlan, float]:
+        """The plan with which steps of this candidate's training cost least here, by a short test.
+
+        Returns:
+            One of the plans, and seconds per step with it.
+        """
         supernet = self.scorer.supernet
         network = supernet.extract(supernet.space.slots(candidate.encoding))
-        return seconds_per_step(network, self.images, alone_plan(plan, steps=1), self.teacher)
+        own = {alone_plan(plan, steps=1): plan for plan in plans}
+        plan, step_s = fastest_plan(network, self.images, list(own), self.teacher)
+        return own[plan], step_s
 
     def _planned(self) -> TrainPlan:
         recipe = self.recipe
@@ -223,7 +233,7 @@ def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
     """The training images that a recipe names, normalised like those of the run.
 
     Raises:
-        UserError: If they are of other classes, or in other colours.
+        UserError: If they are of other classes, or in other colours or values.
     """
     own = training_images(trained.data)
     if not recipe.data:
@@ -235,7 +245,7 @@ def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
     if _facts(other) != _facts(trained.data):
         raise UserError(
             f"data '{recipe.data}' has {_kind(other)}; run '{trained.run.path}' has "
-            f"{_kind(trained.data)}. Give images of the same classes and colours."
+            f"{_kind(trained.data)}. Give images of the same classes, colours and values."
         )
     images = training_images(other)
     is_new_N = unseen(other.train, (trained.data.search, trained.data.test))
@@ -260,10 +270,11 @@ def unseen(split: Split, judged_on: Sequence[Split]) -> np.ndarray:
 
 
 def _facts(data: DataSet) -> tuple[object, ...]:
-    return data.task, data.classes, data.channels
+    return data.task, data.classes, data.channels, data.ranges
 
 
 def _kind(data: DataSet) -> str:
     first = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
     task = "" if data.task == DEFAULT_TASK else f" for {data.task}"
-    return f"{data.num_classes} classes ({first}) in {data.channels} channels{task}"
+    values = f", {in_words(data.ranges)}" if data.ranges else ""
+    return f"{data.num_classes} classes ({first}) in {data.channels} channels{task}{values}"

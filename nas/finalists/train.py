@@ -18,7 +18,8 @@ from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
 from nas.latency.measure import time_networks
-from nas.prepare.plan import PhasePlan, formats_of
+from nas.prepare.phases import PhasePlan
+from nas.prepare.plan import formats_of
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import with_batch
 from nas.problem.trial import Trial
@@ -26,7 +27,7 @@ from nas.standalone.beside import Job, num_beside, shown_by, train_beside
 from nas.system.files import understood
 from nas.system.reporter import Reporter, Silent
 from search_spaces import Candidate
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 MIN_STEPS = 10
 FAIR_STEPS = 300
@@ -227,7 +228,7 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
     first = [trial.candidate for trial in queue[: len(places)]]
     formats = {x.key: known_formats.get(x.key, {}) for x in first}
     step_s = {
-        x.key: max(1e-6, known.get(x.key) or finetuning.seconds_per_step(x, plan)) for x in first
+        x.key: max(1e-6, known.get(x.key) or finetuning.fastest_plan(x, [plan])[1]) for x in first
     }
     steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
     finetuning = replace(finetuning, steps=max(MIN_STEPS, steps))
@@ -261,17 +262,19 @@ class _Speeds:
     """
 
     def __init__(self, finetuning: Finetuning, plans: Sequence[TrainPlan]) -> None:
-        self._seconds = cache(finetuning.seconds_per_step)
-        self._plans = plans
+        self._fastest = cache(finetuning.fastest_plan)
+        self._plans = tuple(plans)
 
     def fastest(self, candidate: Candidate) -> TrainPlan:
         """The plan in the fastest format for this candidate."""
-        return min(self._plans, key=lambda plan: self._seconds(candidate, plan))
+        return self._fastest(candidate, self._plans)[0]
 
     def seconds(self, candidate: Candidate, batch_size: int = 0) -> float:
         """Of a step in that format; with the plans' own batch if none is given."""
-        plan = self.fastest(candidate)
-        return self._seconds(candidate, replace(plan, batch_size=batch_size or plan.batch_size))
+        plan, step_s = self._fastest(candidate, self._plans)
+        if batch_size in (0, plan.batch_size):
+            return step_s
+        return self._fastest(candidate, (replace(plan, batch_size=batch_size),))[1]
 
 
 def _chosen(

@@ -5,24 +5,32 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `run`, `name`, `key`, `space`, `data`; `encoding`, `arch`, `policy`: which candidate this is.
 - `input`: `x = (image / scale - mean) / std`, with `image` the uint8 pixels, laid out as `layout`
   says; `mean` and `std` have one number per channel; `resize` says how an image of any kind and
-  size is brought to `shape` (`nas.preprocess` does it), and what was done to the data set's.
+  size is brought to `shape` (`nas.preprocess` does it), and what was done to the data set's;
+  `ranges`, only where the training images decided it: by kind of values, "16-bit" or "float", black
+  and white.
+- `corrupt`: images of the data set that could not be read and were left out; only where there are.
 - `classes`: names, in the order of the output "logits" (batch, outputs) in classification.
 - `task`: what is learnt, and so what the outputs are; only where it is not classification.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own).
-- `macs`, `params`: of the network as exported, exact.
+- `macs`: of the network as exported, exact. `params`: the values that the file `params_in` holds,
+  the network in full precision with batch norm folded into its convolutions. Cards of earlier
+  versions have no `params_in` and count batch norm's own parameters, as budgets do.
 - `twin_of`: only where this is what a quantized network was before quantization: that one's key.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
-  the target runs), `accuracy` per split (of a share `fraction`, `correct`, `total`, of another
-  metric its name, `deviation`, `total`; the task's loss, such as `log_loss`; and what `labels` and
-  answers are, see below), `latency` (the
-  fields of `nas.targets.Timing`) and `latency_predicted_ms` (null if nobody predicted it); the
-  deployed file also `parity`: on how many `images` of the search split it gives the `same_answer`
-  (a fraction) as the module that was scored (a twin on the front was not scored). Of a
-  quantized network there are `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network
-  before quantization. Where the target takes other files than ONNX, `timed` names the
-  one that stands for this: `latency` and `integer_kernels` are its.
+  the target runs), `needs` (see below), `accuracy` per split (of a share `fraction`, `correct`,
+  `total`, of another metric its name, `deviation`, `total`; the task's loss, such as `log_loss`;
+  and what `labels` and answers are, see below), `latency` (the fields of `nas.targets.Timing`) and
+  `latency_predicted_ms` (null if nobody predicted it); the deployed file also `parity`: on how many
+  `images` of the search split it gives the `same_answer` (a fraction) as the module that was
+  scored (a twin on the front was not scored). Of a quantized network there are `model.fp32.onnx`
+  and `model.fp32.safetensors`, too: the same network before quantization. Where the target takes
+  other files than ONNX, `timed` names the one that stands for this: `latency` and
+  `integer_kernels` are its.
+- `needs` of an ONNX file: `opset` and `ir_version` and, where layers multiply integers, the
+  `weight_bits` of these: 7 give the same answers on any processor; 8 only where it has one of the
+  `instruction_sets`, and elsewhere sums of products saturate. Cards of earlier versions have none.
 - `labels` of a split: images of each class. In classification also `confusion`: `answers`, images
   that are called each class; `right`, images of each class that are called so; `confused`, [label,
   answer, images] of wrong answers, the 100 most frequent ones. Cards of earlier versions have none.
@@ -94,6 +102,8 @@ def build_card(
     finetuned: Mapping[str, Any] | None = None,
     task: str = DEFAULT_TASK,
     twin_of: str = "",
+    params_in: str = "",
+    corrupt: int = 0,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
 
@@ -121,6 +131,10 @@ def build_card(
         card["finetuned"] = dict(finetuned)
     if twin_of:
         card["twin_of"] = twin_of
+    if params_in:
+        card["params_in"] = params_in
+    if corrupt:
+        card["corrupt"] = corrupt
     check_card(card, place=f"card of {key}")
     return card
 

@@ -27,7 +27,7 @@ from nas.front.contest import Contest
 from nas.front.folders import CARD, DEPLOYED, FINALISTS, FRONT, REFERENCES
 from nas.front.measure import Exporter
 from nas.front.members import entry_of
-from nas.prepare.plan import PhasePlan
+from nas.prepare.phases import PhasePlan
 from nas.prepare.reopen import Trained
 from nas.run.config import Config
 from nas.run.directory import Run, read_front

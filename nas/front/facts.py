@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from compress.export import INPUT
-from nas.data._base import DataSet
+from compress.store import num_params
+from nas.data._base import DataSet, ranges_in_json
 from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
 from nas.front.card import build_card
-from nas.front.folders import DEPLOYED, onnx_files, timed_file
+from nas.front.folders import DEPLOYED, UNQUANTIZED, onnx_files, timed_file
+from nas.front.needs import needs_of
 from nas.front.twins import unquantized
 from nas.front.verify import verify
 from nas.problem.problem import Problem
@@ -67,6 +69,7 @@ class CardMaker:
             verification_splits(data),
             task=task_of(data.task),
             num_outputs=data.num_outputs,
+            is_balanced=data.is_balanced,
             with_answers=True,
         )
         files: dict[str, Any] = {}
@@ -77,6 +80,7 @@ class CardMaker:
                 files[file]["parity"] = parity(expected, answered["search"])
         checkpoints = [timed_file(file, TORCH_CHECKPOINT) for file in verified]
         files |= {name: content(folder / name) for name in checkpoints}
+        counted = timed_file(UNQUANTIZED if UNQUANTIZED in verified else DEPLOYED, TORCH_CHECKPOINT)
         assert space.costs is not None
         row = np.array([candidate.encoding])
         return build_card(
@@ -89,10 +93,12 @@ class CardMaker:
             space=space.name,
             data=data.name,
             task=data.task,
+            corrupt=data.num_corrupt,
             input=input_rule(data),
             classes=data.classes,
             macs=int(space.costs.of("macs", row)[0]),
-            params=int(space.costs.of("params", row)[0]),
+            params=num_params(folder / counted),
+            params_in=counted,
             files=files,
         )
 
@@ -112,6 +118,7 @@ class CardMaker:
         return {
             "precision": precision_of(candidate.policy) if is_deployed else FULL_PRECISION,
             "integer_kernels": target.integer_kernels(folder / timed),
+            "needs": needs_of(folder / file),
             "latency": timing.to_json(),
             "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
             **({"timed": timed} if timed != file else {}),
@@ -159,7 +166,7 @@ def parity(expected_N: Sequence[int], answers_N: Sequence[int]) -> dict[str, Any
 
 def input_rule(data: DataSet) -> dict[str, Any]:
     """The card's `input`: how images become the network's input."""
-    rule = rule_in_words(data.channels, data.resolution)
+    rule = rule_in_words(data.channels, data.resolution, data.ranges)
     return {
         "name": INPUT,
         "shape": ["batch", data.channels, data.resolution, data.resolution],
@@ -170,4 +177,5 @@ def input_rule(data: DataSet) -> dict[str, Any]:
         "mean": list(data.mean),
         "std": list(data.std),
         "resize": f"{rule}. Resizing of this data set's images: {data.resize}",
+        **({"ranges": ranges_in_json(data.ranges)} if data.ranges else {}),
     }

@@ -13,7 +13,7 @@ from scipy.stats import binom, hypergeom, norm
 from nas.data import DataSet
 from nas.front.folders import DEPLOYED
 from search_spaces import Confusion, Metric, labels_in, task_in
-from supernets.train import BALANCED
+from supernets.plan import BALANCED
 
 LUCK, LUCK_OF_CLASSES = 1e-3, 1e-2
 """How often a network that guesses is taken for one that has learnt: by its metric, by classes.

@@ -63,8 +63,10 @@ def twin_card(space: SearchSpace, card: Mapping[str, Any]) -> dict[str, Any] | N
     deployed = dict(files[UNQUANTIZED])
     if "timed" in deployed:
         deployed["timed"] = CHECKPOINT
+    counted = {"params_in": CHECKPOINT} if "params_in" in card else {}
     return {
         **card,
+        **counted,
         "key": f"{card['key']}{TWIN}",
         "twin_of": card["key"],
         "encoding": list(candidate.encoding),

@@ -70,6 +70,7 @@ def verify(
     *,
     task: AbstractTask,
     num_outputs: int,
+    is_balanced: bool = False,
     with_answers: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Measures size, digest and the task's metrics of ONNX files by means of a fresh process.
@@ -81,6 +82,7 @@ def verify(
         splits: Name -> (images, uint8, NCHW; labels, integers, N).
         task: Judges the answers.
         num_outputs: That each image must have.
+        is_balanced: Whether classes count alike in the loss.
         with_answers: Also return what the file says of every image.
 
     Returns:
@@ -113,7 +115,8 @@ def verify(
             _judge(worker, images_and_labels, tallies)
             for file, tally in tallies.items():
                 said = {"answers": tally.answers} if with_answers else {}
-                record = task.record(tally.losses, tally.shown)
+                labels = images_and_labels[1].tolist() if is_balanced else None
+                record = task.record(tally.losses, tally.shown, balanced_by=labels)
                 results[file.name]["accuracy"][split] = {**record, **said}
         modules = worker.line()
     foreign = sorted(_FORBIDDEN.intersection(modules))

@@ -1,11 +1,11 @@
 """A latency model of a target: the call, a sum over slots, and what networks add to it.
 
-The time of a slot is a non-negative combination of its kernels' count, multiply-adds (dense,
-depthwise, attention) and activation values written, with slopes of its own per kind of slot
-(operator, precision, shifted or not). Two terms say what sums miss (measured on onnxruntime: mixed
-precision is not additive): the number of changes of precision, and floating-point convolutions in a
-network that also has integer ones, which lose their blocked layout. A target names further ones
-(`AbstractTarget.context_terms`).
+The time of a slot, with the joining of what feeds it, is a non-negative combination of its kernels'
+count, multiply-adds (dense, depthwise, attention) and activation values written, with slopes of its
+own per kind of slot (operator, precision, shifted or not). Two terms say what sums miss (measured
+on onnxruntime: mixed precision is not additive): the number of changes of precision, and
+floating-point convolutions in a network that also has integer ones, which lose their blocked
+layout. A target names further ones (`AbstractTarget.context_terms`).
 
 One regression of relative errors over single slots and whole networks finds all of it. Most kinds
 have a handful of rows, so their slopes are drawn towards those that all rows of their precision
@@ -26,9 +26,10 @@ from search_spaces import (
     Additive,
     SearchSpace,
     Signature,
+    Slot,
     declaration,
     format_of,
-    signature_cost,
+    slot_cost,
 )
 
 FEATURES = ("calls", "dense", "depthwise", "attention", "elements")
@@ -139,9 +140,9 @@ class LatencyModel:
         model.of("latency_ms", np.zeros((1, len(space.choices)), int))  # what is wrong shows now
         return model
 
-    def _slot_terms(self, signature: Signature) -> dict[str, float]:
+    def _slot_terms(self, slot: Slot) -> dict[str, float]:
         """One slot's part of the sums."""
-        values_F = features(signature)
+        values_F, signature = features(slot), slot.signature
         return {
             "own": float(values_F @ np.array(self.slopes[kind_of(signature)])),
             "integer": float(format_of(signature.precision).is_integer),
@@ -200,9 +201,9 @@ def held_out_error(model: LatencyModel, rows: Sequence[Row]) -> HeldOut:
     return HeldOut(len(rows), float(error_N.mean()), tau, float(error_N.max()))
 
 
-def features(signature: Signature) -> np.ndarray:
+def features(slot: Slot) -> np.ndarray:
     """`FEATURES` of one slot, shape (5,), in units near 1: calls, millions."""
-    cost = signature_cost(signature)
+    cost = slot_cost(slot)
     millions = (cost.dense, cost.depthwise, cost.attention, cost.elements)
     return np.array([cost.calls, *(value / 1e6 for value in millions)], float)
 
@@ -226,8 +227,8 @@ def _design(
             encoding = np.array([row.encoding])
             context_TR[:, number] = _context(space, target, encoding)[:, 0] / own_ms
         is_mixed = any(format_of(slot.signature.precision).is_integer for slot in slots)
-        for signature in (slot.signature for slot in slots):
-            share_F = features(signature) / own_ms
+        for slot in slots:
+            share_F, signature = features(slot) / own_ms, slot.signature
             design_RKF[number, kinds.index(kind_of(signature))] += share_F
             if_mixed_RF[number] += share_F * (is_mixed and _is_float_conv(signature))
     return design_RKF, if_mixed_RF, context_TR

@@ -12,7 +12,7 @@ import numpy as np
 from search_spaces import SearchSpace, Signature, Slot
 from search_spaces.norms._base import NORM
 
-Group = tuple[str, str, int, int]
+Group = tuple[str, str, tuple[int, int], tuple[int, int]]
 """Operator with its norm, precision, map size and shift of a slot."""
 
 OVERHEAD = "overhead"
@@ -92,8 +92,8 @@ def choose_signatures(
     for encoding in pool_NC.tolist():
         for slot in space.slots(encoding):
             signature = slot.signature
-            shift = signature.pick.get("shift", 0)
-            key = (_named(signature), signature.precision, signature.shape.size, int(shift))
+            size, shift = signature.shape.size, _shift(signature)
+            key = (_named(signature), signature.precision, size, shift)
             groups[key][Slot(signature.operator, signature)] = None
     decks = [list(groups[key]) for key in _in_turn(groups, rng)]
     for deck in decks:
@@ -118,9 +118,14 @@ def _in_turn(groups: Mapping[Group, Mapping[Slot, None]], rng: np.random.Generat
 
 def kind_of(signature: Signature) -> str:
     """Slots whose times share one set of slopes: "window shifted int8", "basic evonorm-s0 fp32"."""
-    is_shifted = "shift" in signature.pick and signature.pick.number("shift") > 0
-    words = (_named(signature), "shifted" if is_shifted else "", signature.precision)
+    shifted = "shifted" if any(_shift(signature)) else ""
+    words = (_named(signature), shifted, signature.precision)
     return " ".join(word for word in words if word)
+
+
+def _shift(signature: Signature) -> tuple[int, int]:
+    """Of attention's windows, down and right; none of what has no windows."""
+    return signature.pick.sides("shift") if "shift" in signature.pick else (0, 0)
 
 
 def _named(signature: Signature) -> str:

@@ -126,7 +126,7 @@ def export_random(slots: Sequence[Slot], file: Path, artefact: Artefact = ONNX) 
     shape = slots[0].signature.shape
     generator = torch.Generator().manual_seed(0)
     network = folded(PlainNetwork(slots).eval())
-    images = torch.rand(2, shape.in_width, shape.in_size, shape.in_size, generator=generator)
+    images = torch.rand(2, shape.in_width, *shape.in_size, generator=generator)
     deployed = quantize(network, slots, [images]).network
     write_artefact(artefact, deployed, slots, file)
 

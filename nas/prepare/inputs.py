@@ -132,6 +132,7 @@ def read_data(
         cache=Path(config.cache) if config.cache else None,
         progress=progress,
         accept=accept,
+        skip_corrupt=config.skip_corrupt,
     )
 
 
@@ -258,8 +259,8 @@ def keep_data_facts(run: Run, data: DataSet) -> None:
     Raises:
         UserError: If they are others than those that the run began with.
     """
-    facts = identity(data)
-    changed = differences(run.decided("data.json", lambda: facts), facts)
+    kept = run.decided("data.json", lambda: identity(data))
+    changed = differences(kept, identity(data, kept))
     if changed:
         raise UserError(
             f"data '{data.name}' are not those that run '{run.path}' began with, which its "

@@ -10,9 +10,9 @@ the half). Equal seconds and not equal images: an operator that is dear here lea
 time.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,14 @@ from nas.problem.problem import Limit
 from nas.run.config import Config
 from nas.run.directory import Run
 from nas.standalone.beside import Job, Planning, num_beside, train_beside
-from nas.standalone.train import NETWORK, PLAN, alone_plan, fresh_network, seconds_per_step
+from nas.standalone.train import (
+    NETWORK,
+    PLAN,
+    alone_plan,
+    fastest_plan,
+    fresh_network,
+    seconds_per_step,
+)
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
 from nas.system.typed import from_document
@@ -38,7 +45,7 @@ from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
-from supernets.train import UNWEIGHTED, TrainPlan
+from supernets.plan import UNWEIGHTED, TrainPlan
 
 PILOT = "pilot"
 
@@ -171,7 +178,7 @@ class _ForSeconds:
 
     Attributes:
         plans: One per precision.
-        seconds: That the steps will take, in the fastest precision and with the batch for it.
+        seconds: For its speed test, and for steps in the fastest precision, with the batch for it.
         is_batch_fixed: Whether the user set the batch.
     """
 
@@ -180,15 +187,18 @@ class _ForSeconds:
     is_batch_fixed: bool
 
     def __call__(self, network: nn.Module, images: Images) -> TrainPlan:
-        step_s = cache(lambda plan: seconds_per_step(network, images, plan))
+        started = time.perf_counter()
+        plan, step_s = fastest_plan(network, images, self.plans)
+        known = {plan: step_s}
         plan, taken_s = with_batch(
-            min(self.plans, key=step_s),
+            plan,
             self.seconds,
-            step_s,
+            lambda one: known.get(one) or seconds_per_step(network, images, one),
             num_images=len(images.labels_N),
             is_fixed=self.is_batch_fixed,
         )
-        return replace(plan, steps=max(LEAST_STEPS, int(self.seconds / taken_s)))
+        left_s = self.seconds - (time.perf_counter() - started)
+        return replace(plan, steps=max(LEAST_STEPS, int(left_s / taken_s)))
 
 
 def pilot_of(

@@ -6,8 +6,8 @@ machine did to the first: training that took longer leaves fewer candidates to s
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,28 @@ import torch
 
 from nas.data._base import DataSet
 from nas.executors import AbstractExecutor
-from nas.prepare.speed import SUPERNET_STEPS, Speed, time_score, time_steps, typical, with_batch
+from nas.prepare.phases import PhasePlan
+from nas.prepare.speed import (
+    SUPERNET_STEPS,
+    Speed,
+    fastest_plan,
+    time_score,
+    time_steps,
+    typical,
+    with_batch,
+)
 from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import Problem
 from nas.run.config import Config
-from nas.scoring.scorer import CALIBRATION_IMAGES
+from nas.scoring.scorer import CALIBRATION_IMAGES, Scorer
 from nas.system.environment import has_bf16_products
 from nas.system.files import read_json, understood
 from nas.system.typed import from_document
 from search_spaces import UserError
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
+from supernets.plan import BALANCED, TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
@@ -46,9 +55,6 @@ CYCLES_TIMED = 2
 """Whose mean says how many steps fit."""
 
 MIN_STEPS = 20
-FEW_STEPS = 150
-"""With fewer training steps networks are poor."""
-
 KEPT_OF_DONOR = (
     *("batch_size", "learning_rate", "class_weights", "criterion", "precision", "channels_last"),
 )
@@ -59,31 +65,10 @@ FINALISTS_SHARE = 0.2
 MIN_FINALISTS, MIN_REFERENCES = 3, 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhasePlan:
-    """Sizes of the phases after training.
-
-    Attributes:
-        trials: Candidates to score.
-        lag: Trials by which the results that a candidate is asked for with may be behind.
-        images_per_score: Images of the search split per score.
-        finalists: Front members to export and measure.
-        random_references: Random networks exported beside them.
-        finetune_share: Of the time for training, scoring and this: training finalists further.
-        finetune_s: Seconds of it for all finalists together; as the share says if not set.
-        least_steps: Finalists that would get fewer in an equal share of that time are passed over.
-        max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
-    """
-
-    trials: int
-    lag: int = 0
-    images_per_score: int = 1000
-    finalists: int = 8
-    random_references: int = 3
-    finetune_share: float = 0.6
-    finetune_s: float = 0.0
-    least_steps: int = FEW_STEPS
-    max_macs: float = 0.0
+def make_scorer(phases: PhasePlan, supernet: Supernet, data: DataSet) -> Scorer:
+    """Scores candidates of a trained supernet."""
+    is_reduced = True if phases.portable_int8 else None
+    return Scorer(supernet, data, phases.images_per_score, needs_reduced_range=is_reduced)
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:
@@ -102,6 +87,8 @@ def plan_training(
 ) -> dict[str, Any]:
     """plan.json without its limits: the training that fits, by a short speed test.
 
+    What the test takes (`speed_test_s`, seconds) is no longer there for training.
+
     Args:
         config: Times and settings.
         problem: Only candidates within its limits are timed.
@@ -118,14 +105,19 @@ def plan_training(
         supernet = Supernet(problem.space, seed=config.seed)
         speeds = time_score(supernet.eval(), data, problem, phases.images_per_score)
         phases, finalists_s = affordable(config, phases, data, speeds)
-        spent_s = time.perf_counter() - started
-        available_s = remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds
-        finetune_s = finetune_seconds(config, phases, max(0.0, available_s))
-        train_s = TRAIN_SHARE * max(0.0, available_s - finetune_s)
-        if is_all:
-            train_s = max(0.0, available_s + finalists_s)
+
+        def train_s() -> float:
+            """Seconds for training, of what is left now."""
+            left_s = remaining_s - (time.perf_counter() - started) - SPARE_SHARE * config.seconds
+            if is_all:
+                return max(0.0, left_s)
+            available_s = max(0.0, left_s - finalists_s)
+            finetune_s = finetune_seconds(config, phases, available_s)
+            return TRAIN_SHARE * max(0.0, available_s - finetune_s)
+
         train_plan = planned_steps(supernet, train_plan, problem, data, config, train_s)
-    return {"schema": SCHEMA, **asdict(train_plan)}
+    spent_s = time.perf_counter() - started
+    return {"schema": SCHEMA, **asdict(train_plan), "speed_test_s": round(spent_s, 2)}
 
 
 def plan_search(
@@ -139,6 +131,8 @@ def plan_search(
 ) -> dict[str, Any]:
     """search_plan.json: how many candidates can be scored in what training has left of the time.
 
+    What the speed test takes (`score_test_s`, seconds) is no longer there for scores.
+
     Args:
         config: Times and settings.
         supernet: Trained.
@@ -147,12 +141,14 @@ def plan_search(
         executor: Scores so many candidates at the same time as it has cores for.
         remaining_s: Seconds left of the configured time, for the search and the finalists.
     """
+    started = time.perf_counter()
     phases = search_settings(config)
     speeds = time_score(supernet, data, problem, phases.images_per_score)
     speed = typical(speeds)
     seconds_per_score = speed.compress_s + speed.score_s * phases.images_per_score
     phases, finalists_s = affordable(config, phases, data, speeds)
-    available_s = max(0.0, remaining_s - finalists_s - SPARE_SHARE * config.seconds)
+    spent_s = time.perf_counter() - started
+    available_s = max(0.0, remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds)
     trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
     at_once = max(1, min(executor.at_once, executor.num_cores))
@@ -164,6 +160,7 @@ def plan_search(
         **asdict(replace(phases, trials=config.trials or trials, lag=lag, finetune_s=finetune_s)),
         "seconds_per_score": round(seconds_per_score, 4),
         "finalists_s": round(finalists_s, 1),
+        "score_test_s": round(spent_s, 2),
         "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
     }
 
@@ -183,6 +180,16 @@ def phase_plan_of(document: Mapping[str, Any]) -> PhasePlan:
     return from_document(PhasePlan, document)
 
 
+def loss_of(plan: TrainPlan) -> dict[str, Any]:
+    """What search_plan.json says of the loss that ranks: it is what training minimises."""
+    return {"balanced_loss": True} if plan.class_weights == BALANCED else {}
+
+
+def judged(data: DataSet, document: Mapping[str, Any]) -> DataSet:
+    """The data with the loss that a search_plan.json says; earlier versions' ones say nothing."""
+    return replace(data, is_balanced=document.get("balanced_loss") is True)
+
+
 def search_settings(config: Config) -> PhasePlan:
     """What the user fixed of the phases after training, and defaults; trials are not decided."""
     return PhasePlan(**{"trials": 1, **config.settings_of(PhasePlan)})
@@ -194,29 +201,37 @@ def planned_steps(
     problem: Problem,
     data: DataSet,
     config: Config,
-    train_s: float,
+    train_s: Callable[[], float],
 ) -> TrainPlan:
     """The plan in the fastest precision, with the batch and steps for the time.
 
     Settings that the user fixed are not varied. A processor without products of bf16 emulates them,
     and one step would take many seconds.
+
+    Args:
+        supernet: Trained a little by the tests.
+        plan: What is not decided here.
+        problem: Whose members are trained.
+        data: To train on.
+        config: What the user fixed.
+        train_s: Seconds for the steps: fewer after every test.
     """
     images = training_images(data)
     tried = formats_of(config, plan)
     plan, method = tried[0], make_method(config, problem, plan)
     if len(tried) > 1:
-        plan = min(tried, key=lambda one: time_steps(supernet, images, one, method, processes=1))
+        plan = fastest_plan(supernet, images, tried, method)
     if "steps" in config.set:
         return plan
     plan, step_s = with_batch(
         plan,
-        train_s,
+        train_s(),
         lambda one: time_steps(supernet, images, one, method, cycles=CYCLES_TIMED),
         num_images=len(images.labels_N),
         is_fixed="batch_size" in config.set,
         many_steps=SUPERNET_STEPS,
     )
-    return replace(plan, steps=max(MIN_STEPS, int(train_s / step_s)))
+    return replace(plan, steps=max(MIN_STEPS, int(train_s() / step_s)))
 
 
 def formats_of(config: Config, plan: TrainPlan) -> list[TrainPlan]:

@@ -10,7 +10,15 @@ from nas.data import DataSet
 from nas.executors import Scoring
 from nas.latency import LatencyModel
 from nas.prepare.inputs import keep_data_facts, make_problem, prepare
-from nas.prepare.plan import PhasePlan, phase_plan_of, search_settings, train_plan_of
+from nas.prepare.phases import PhasePlan
+from nas.prepare.plan import (
+    judged,
+    loss_of,
+    make_scorer,
+    phase_plan_of,
+    search_settings,
+    train_plan_of,
+)
 from nas.prepare.sizes import sizes_of
 from nas.problem.problem import Problem
 from nas.run.config import Config
@@ -22,8 +30,8 @@ from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
 from search_spaces import UserError, load_plugins
 from supernets.checkpoint import read_tensors, same_shapes
+from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +101,10 @@ def reopened(
         train_plan = train_plan_of(read_json(path / "plan.json"))
     if needs_front or (path / "search_plan.json").exists():
         with understood(f"'{path}/search_plan.json'"):
-            phases = phase_plan_of(read_json(path / "search_plan.json"))
+            document = read_json(path / "search_plan.json")
+            phases, data = phase_plan_of(document), judged(data, document)
     else:
-        phases = search_settings(config)
+        phases, data = search_settings(config), judged(data, loss_of(train_plan))
     supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
     return Trained(
         run=run,
@@ -104,7 +113,7 @@ def reopened(
         problem=problem,
         train_plan=train_plan,
         phases=phases,
-        scorer=Scorer(supernet, data, phases.images_per_score),
+        scorer=make_scorer(phases, supernet, data),
     )
 
 
@@ -117,8 +126,9 @@ def read_supernet(path: Path, supernet: Supernet) -> Supernet:
     tensors, _ = read_tensors(path)
     if not same_shapes(tensors, supernet):
         raise UserError(
-            f"supernet '{path}' was trained for another space, resolution or budget. "
-            "Leave out --supernet to train one, or use the options of that run."
+            f"supernet '{path}' was trained for another space, resolution or budget, or by "
+            "another version of this program. Leave out --supernet to train one, or use the "
+            "options and the version of that run."
         )
     supernet.load_state_dict(tensors)
     return supernet.eval()

@@ -16,7 +16,10 @@ from nas.run.own_files import CONFIG, with_unchanged_files
 from nas.system.files import read_json
 from search_spaces import SearchSpace, UserError, is_policy, plugin_name
 
-INHERITED = ("space", "data", "data_dir", "cache", "resolution", "precision", "sparsity")
+INHERITED = (
+    *("space", "data", "data_dir", "cache", "resolution", "skip_corrupt"),
+    *("precision", "sparsity"),
+)
 
 
 def with_inherited(settings: Mapping[str, Any], out: Path | None = None) -> dict[str, Any]:
@@ -96,7 +99,8 @@ def check_donor(config: Config, space: SearchSpace, data: DataSet) -> None:
     if not config.supernet:
         return
     donor_space(config, space)
-    changed = differences(read_json(Path(config.supernet, "data.json")), identity(data))
+    kept = read_json(Path(config.supernet, "data.json"))
+    changed = differences(kept, identity(data, kept))
     if changed:
         raise UserError(
             f"supernet '{config.supernet}' was trained on other images than data '{data.name}' "

@@ -1,7 +1,7 @@
 """What `--set` may give: types and ranges of the settings, refused before anything is measured.
 
-Defaults and meanings are in the dataclasses that own the settings: `supernets.train.TrainPlan`,
-`nas.prepare.plan.PhasePlan`, the controller, the training method and the executor.
+Defaults and meanings are in the dataclasses that own the settings: `supernets.plan.TrainPlan`,
+`nas.prepare.phases.PhasePlan`, the controller, the training method and the executor.
 """
 
 import math
@@ -11,14 +11,14 @@ from typing import Any
 
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS, make_executor
-from nas.prepare.plan import PhasePlan
+from nas.prepare.phases import PhasePlan
 from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import GIVEN, METHODS
 from supernets.optimizers._base import OPTIMIZERS
-from supernets.train import BALANCED, UNWEIGHTED, TrainPlan
+from supernets.plan import BALANCED, UNWEIGHTED, TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (1, 1e9),

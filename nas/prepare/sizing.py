@@ -4,8 +4,9 @@ Shared weights rank networks only once they have learnt, and what they learn in 
 how many images they see per multiply-add and per operator. So, before the profile:
 
     pilot/        every operator alone, in a small network, for seconds (`nas/prepare/pilot.py`)
-    sizes.json    how well each learnt, how fast the supernet is at each size, and what
-                  follows: operators, largest multiply-adds, and what is expected of them
+    sizes.json    how well each learnt, how fast the supernet is at each size, how many seconds
+                  these tests took, and what follows: operators, largest multiply-adds, and what
+                  is expected of them
 
 Operators are taken in the order of their pilots' loss, those that are near the best one and get
 `IMAGES_PER_OPERATOR`; the largest size is that which still sees `IMAGES_PER_MMAC` images per
@@ -16,8 +17,9 @@ problem: a limit and fewer options. More time offers more of the space.
 """
 
 import math
+import time
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +40,12 @@ from nas.run.directory import Run
 from nas.system.files import read_json
 from nas.system.reporter import Reporter
 from search_spaces import AbstractTask, Candidate, SearchSpace, task_of
+from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 SUPERNET_SHARE = 0.2
-"""Of the time, about, that will train the supernet if a search follows."""
+"""Of the time that pilots and speed tests leave, about, that will train the supernet if a search
+follows."""
 
 IMAGES_PER_MMAC = 5_000
 IMAGES_PER_OPERATOR = 300_000
@@ -126,13 +129,20 @@ class _Decision:
 
     def decide(self) -> dict[str, Any]:
         """sizes.json."""
-        remaining_s = self.run.remaining_s(self.config)
+        started, remaining_s = time.perf_counter(), self.run.remaining_s(self.config)
+        share = 0.9 if self.is_all else SUPERNET_SHARE
+
+        def train_s() -> float:
+            """Seconds that will train the supernet, of what is left now."""
+            return share * max(0.0, remaining_s - (time.perf_counter() - started))
+
         offered = offered_operators(self.problem_space, self.limits)
         ranked = self._pilots(offered, remaining_s)
-        train_s = (0.9 if self.is_all else SUPERNET_SHARE) * remaining_s
+        piloted = time.perf_counter()
         first = Sizes(operators=(ranked[0]["operator"],))
         speeds = self._speeds(first, train_s, str(ranked[0]["precision"]))
-        images = {macs: train_s / seconds for macs, seconds in speeds.items()}
+        left_s = train_s()
+        images = {macs: left_s / seconds for macs, seconds in speeds.items()}
         fitting = [macs for macs, seen in images.items() if seen >= wanted_images(macs)]
         max_macs = max(fitting, default=min(images))
         sizes, seen = self._with_operators(ranked, max_macs, train_s, images[max_macs])
@@ -142,7 +152,8 @@ class _Decision:
             "schema": 1,
             "pilot": ranked,
             "seconds_per_image": {f"{macs:.0f}": seconds for macs, seconds in speeds.items()},
-            "train_s": round(train_s, 1),
+            "train_s": round(train_s(), 1),
+            "speed_test_s": round(time.perf_counter() - piloted, 2),
             "images": int(seen),
             "offered": offered,
             "operators": list(sizes.operators),
@@ -166,7 +177,7 @@ class _Decision:
         self,
         ranked: Sequence[Mapping[str, Any]],
         max_macs: float,
-        train_s: float,
+        train_s: Callable[[], float],
         images: float,
     ) -> tuple[Sizes, float]:
         """The sizes with the operators that take part, and the images that the supernet will see.
@@ -176,7 +187,7 @@ class _Decision:
         Args:
             ranked: Pilots, the best first.
             max_macs: The largest size.
-            train_s: Seconds of the supernet's training.
+            train_s: Seconds of the supernet's training, of what is left.
             images: That it would see with the best operator alone.
         """
         operators = chosen_operators(ranked, images, self._task, self.data.guessing)
@@ -184,12 +195,14 @@ class _Decision:
             sizes = self._capped(Sizes(operators=tuple(operators), max_macs=max_macs))
             if len(operators) == 1:
                 return sizes, images
-            seen = train_s / self._seconds_per_image(sizes, str(ranked[0]["precision"]))
+            seen = train_s() / self._seconds_per_image(sizes, str(ranked[0]["precision"]))
             if seen >= IMAGES_PER_OPERATOR * len(operators):
                 return sizes, seen
             operators = operators[:-1]
 
-    def _speeds(self, sizes: Sizes, train_s: float, precision: str) -> dict[float, float]:
+    def _speeds(
+        self, sizes: Sizes, train_s: Callable[[], float], precision: str
+    ) -> dict[float, float]:
         """Seconds per image of the supernet's training, by the largest multiply-adds.
 
         Of the sizes between which the time becomes too short, found by bisection.
@@ -203,7 +216,7 @@ class _Decision:
         def is_too_large(macs: float) -> bool:
             capped = self._capped(replace(sizes, max_macs=macs))
             found[macs] = self._seconds_per_image(capped, precision)
-            return train_s / found[macs] < wanted_images(macs)
+            return train_s() / found[macs] < wanted_images(macs)
 
         bisect_left(offered, True, key=is_too_large)
         return dict(sorted(found.items()))

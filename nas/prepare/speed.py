@@ -4,7 +4,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,9 +20,10 @@ from nas.scoring.scorer import Scorer
 from search_spaces import Candidate, CandidateError, UserError
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
+from supernets.pace import fastest, paces, seconds_per_step
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, seconds_per_step
 
 CYCLE = 4
 """Steps after which training methods have taught members of all sizes about equally."""
@@ -60,21 +61,46 @@ def time_steps(
         cycles: That are timed, of each phase.
     """
     cores = shared_cores(plan)
-    step_s = 0.0
-    for begin, end in itertools.pairwise((*method.phases, 1.0)):
-        if begin == end:
-            continue
-        step_s += (end - begin) * seconds_per_step(
+    return sum(
+        share
+        * seconds_per_step(
             supernet,
             images,
             plan,
-            SupernetBatches(plan, method, share_done=(begin + end) / 2),
+            SupernetBatches(plan, method, share_done=middle),
             steps=CYCLE * cycles,
             processes=processes or cores["processes"],
             threads=cores["threads"],
             average=statistics.mean,
         )
-    return step_s
+        for share, middle in _phases(method)
+    )
+
+
+def fastest_plan(
+    supernet: Supernet, images: Images, plans: Sequence[TrainPlan], method: AbstractMethod
+) -> TrainPlan:
+    """The plan whose steps of the supernet's training cost one process least, over all phases.
+
+    Args:
+        supernet: Trained a little by it.
+        images: To train on.
+        plans: That differ in their precision.
+        method: Which members.
+    """
+    costs_PS, threads = np.zeros((len(plans), CYCLE)), shared_cores(plans[0])["threads"]
+    for share, middle in _phases(method):
+        ways = [(plan, SupernetBatches(plan, method, share_done=middle)) for plan in plans]
+        found = paces(supernet, images, ways, steps=CYCLE, threads=threads)
+        costs_PS += share * np.array([[pace.cost_s for pace in of_plan] for of_plan in found])
+    return plans[fastest(costs_PS.tolist())]
+
+
+def _phases(method: AbstractMethod) -> Iterator[tuple[float, float]]:
+    """How long every phase is, and its middle, as shares of the training."""
+    for begin, end in itertools.pairwise((*method.phases, 1.0)):
+        if begin < end:
+            yield end - begin, (begin + end) / 2
 
 
 def with_batch(
@@ -187,7 +213,8 @@ def time_answer(network: nn.Module, data: DataSet) -> float:
     batches = [images[i : i + VERIFIED_AT_ONCE] for i in range(0, len(images), VERIFIED_AT_ONCE)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
-        export_onnx(network, file, channels=images.shape[1], resolution=images.shape[2])
+        height, width = images.shape[2:]
+        export_onnx(network, file, channels=images.shape[1], size=(height, width))
         session = onnxruntime.InferenceSession(file)
     session.run(None, {INPUT: batches[0]})
     started = time.perf_counter()

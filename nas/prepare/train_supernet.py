@@ -42,9 +42,10 @@ from search_spaces import SearchSpace
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
 from supernets.methods._base import remaining_of
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, train
+from supernets.train import train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +94,8 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         check_criterion(config)
         check_smallest_latency(config, space, limits, timer)
         run = Run.open(out, config)
-    reporter.note(f"run directory: {out}")
-    reporter.note(describe_data(data))
+    for text in filter(None, (f"run directory: {out}", run.continued, describe_data(data))):
+        reporter.note(text)
     keep_data_facts(run, data)
     keep_own_files(run.path, found)
     with run.phase("size"):

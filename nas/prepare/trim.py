@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nas.latency import LatencyModel
-from nas.prepare.plan import FEW_STEPS
+from nas.prepare.phases import FEW_STEPS
 from nas.prepare.reuse import donor_space
 from nas.problem.budget import format_value, nearest_budget
 from nas.problem.problem import KnownMetrics, Limit

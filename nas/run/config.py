@@ -62,6 +62,7 @@ class Config:
         data_dir: Where a named data set's files are; "" for the usual places.
         cache: Folder for decoded images; "" for runs/.cache.
         resolution: Side of the images, pixels; 0 for the data's own.
+        skip_corrupt: Whether images of the user's own that cannot be read are left out.
         budget: Limits as text, such as "4.5GFLOPs".
         target: Runtime on which latency is measured.
         timing_threads: Threads of the runtime.
@@ -91,6 +92,7 @@ class Config:
     data_dir: str = ""
     cache: str = ""
     resolution: int = 0
+    skip_corrupt: bool = False
     budget: tuple[str, ...] = ()
     target: str = "onnxruntime"
     timing_threads: int = 1

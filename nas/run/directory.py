@@ -7,7 +7,7 @@
     space.json            choices and network, after trimming to the budget
     trained_space.json    what training left of them, where the method gave some up
     env.json              interpreter, versions, processor
-    data.json             what identifies the images: classes, sizes, mean and deviation
+    data.json             what identifies the images: classes, sizes, mean, deviation and the like
     sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
     plan.json             training and limits: decided once, by measuring
     search_plan.json      trials, images per score, finalists: decided once, after training
@@ -66,7 +66,7 @@ from filelock import BaseFileLock, Timeout
 
 from nas.problem.trial import Score, Trial, text_or_none
 from nas.run.config import Config, differences, may_change, read_config, with_defaults
-from nas.run.growth import grow, only_grows
+from nas.run.growth import grow, only_grows, said_of_continuing
 from nas.run.own_files import CONFIG, DATA_FILE, load_named
 from nas.system.environment import environment, load_average, now, said_of_load, this_host
 from nas.system.files import (
@@ -93,10 +93,16 @@ LOG_LINES = 100
 
 
 class Run:
-    """One run directory, locked for this process."""
+    """One run directory, locked for this process.
+
+    Attributes:
+        path: The directory.
+        continued: What it continues with and keeps, a sentence; "" for one that begins.
+    """
 
     def __init__(self, path: Path, lock: BaseFileLock) -> None:
         self.path = path
+        self.continued = ""
         weakref.finalize(self, lock.release)
 
     @staticmethod
@@ -122,9 +128,10 @@ class Run:
                 "Name another folder with --out."
             )
         run = Run(make_folder(path), locked(path))
-        if not known.exists():
+        if known.exists():
+            run._check_config(config, may_grow)
+        else:
             write_text(known, sealed_text(config.to_toml()))
-        run._check_config(config, may_grow)
         run.decided("env.json", environment)
         return run
 
@@ -215,14 +222,16 @@ class Run:
             name: new[name] if may_change(name, v, new[name]) else v for name, v in known.items()
         }
         changed = differences(old, new)
-        if may_grow and only_grows(old, new):
-            grow(self.path, old, new)
-        elif changed:
+        grows = may_grow and only_grows(old, new)
+        if changed and not grows:
             raise UserError(
                 f"run '{self.path}': the configuration differs from the one in its config.toml, "
                 f"with which it was started: {'; '.join(changed)}.\n"
                 "  Use a new directory, or restore the old value to continue."
             )
+        if grows:
+            grow(self.path, old, new)
+        self.continued = said_of_continuing(self.path, differences(known, new))
         text = sealed_text(config.to_toml())
         if path.read_text(encoding="utf-8") != text:
             write_text(path, text)  # what lies elsewhere now, `nas finetune` finds there too

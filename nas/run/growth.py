@@ -7,7 +7,7 @@ All else stays as it was decided: the profile has the size that the first config
 training the steps of plan.json. What grows is search_plan.json (`nas/front/continuing.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,26 @@ def grow(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
             f"Give --time {old['time']} or more, or begin a new run with another --out."
         )
     append_line(path / GROWN, {"schema": 1, "from": _growing(old), "to": _growing(new)})
+
+
+def said_of_continuing(path: Path, changes: Sequence[str]) -> str:
+    """What a run continues with, and what it keeps of what was recorded, in a sentence.
+
+    Args:
+        path: Of the run.
+        changes: Of its configuration.
+    """
+    num_scores = len(list(path.glob("measurements/*.json")))
+    weights, started = path / "supernet.safetensors", path / "train_state/state.safetensors"
+    kept = [
+        *(["the latency profile"] if (path / "profile/profile.json").exists() else []),
+        *(["the trained supernet"] if weights.exists() else []),
+        *(["training up to its checkpoint"] if started.exists() and not weights.exists() else []),
+        *([f"{num_scores} scores"] if num_scores else []),
+        *(["files that were measured"] if (path / "front.json").exists() else []),
+    ]
+    changed = f" with {'; '.join(changes)}" if changes else ""
+    return f"this run continues{changed}; kept: {', '.join(kept) or 'what was decided'}"
 
 
 def as_begun(path: Path, config: Config) -> Config:

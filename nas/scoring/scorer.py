@@ -48,6 +48,7 @@ class Scorer:
     ) -> None:
         self.supernet = supernet
         self.task = task_of(data.task)
+        self._is_balanced = data.is_balanced
         subset = data.search.take(images_per_score)
         self._images = _batches(data.normalised(subset.images_NCHW), BATCH)
         self._labels_N = subset.labels_N
@@ -93,7 +94,9 @@ class Scorer:
 
     def quality(self, network: nn.Module) -> dict[str, float]:
         """The task's metrics, by name, of the network's answers on the search split."""
-        return self.task.metrics(self._outputs(network), self._labels_N)
+        return self.task.metrics(
+            self._outputs(network), self._labels_N, is_balanced=self._is_balanced
+        )
 
     def answers(self, network: nn.Module) -> list[int]:
         """What the network says of each of the images."""

@@ -19,7 +19,8 @@ from nas.system.reporter import Reporter
 from search_spaces import UserError
 from supernets._worker import Worker, answered, is_orphan
 from supernets.images import Images
-from supernets.train import DivergedError, TrainPlan
+from supernets.plan import TrainPlan
+from supernets.train import DivergedError
 
 LOOK_S = 1.0
 

@@ -9,7 +9,8 @@ A kill loses no more than in a supernet's training, and ends with the same weigh
 """
 
 import shutil
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.images import Images
 from supernets.network import PlainNetwork
+from supernets.pace import fastest, paces
+from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
-from supernets.train import Progress, TrainPlan, train
-from supernets.train import seconds_per_step as time_steps
+from supernets.train import Progress, train
 
 NETWORK, PLAN, LOG = "network.safetensors", "plan.json", "train_log.jsonl"
 SPEED_STEPS = 3
@@ -101,11 +103,22 @@ def seconds_per_step(
     network: nn.Module, images: Images, plan: TrainPlan, teacher: Teacher | None = None
 ) -> float:
     """Seconds per step of a network's own training on one thread; the network ends as it was."""
+    return fastest_plan(network, images, [plan], teacher)[1]
+
+
+def fastest_plan(
+    network: nn.Module, images: Images, plans: Sequence[TrainPlan], teacher: Teacher | None = None
+) -> tuple[TrainPlan, float]:
+    """The plan whose steps of a network's own training cost least, and seconds per step with it.
+
+    On one thread; the network ends as it was.
+    """
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    lessons = AloneBatches(plan, teacher)
-    seconds = time_steps(network, images, plan, lessons, steps=SPEED_STEPS, threads=1)
+    ways = [(plan, AloneBatches(plan, teacher)) for plan in plans]
+    found = paces(network, images, ways, steps=SPEED_STEPS, threads=1)
     network.load_state_dict(before)
-    return seconds
+    number = fastest([[pace.cost_s for pace in of_plan] for of_plan in found])
+    return plans[number], statistics.median(pace.seconds for pace in found[number])
 
 
 def alone_plan(of_supernet: TrainPlan, *, steps: int, **changes: Any) -> TrainPlan:

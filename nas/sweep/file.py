@@ -37,7 +37,7 @@ from nas.system.text import fractions, words
 from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
 from supernets.methods._base import METHODS
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 DISTRIBUTIONS = (
     *("choice", "uniform", "quniform", "loguniform", "qloguniform"),
@@ -52,7 +52,10 @@ NOT_HERE = {
     "ray_address": "give --ray-address to `nas sweep`",
     "supernet": "a sweep trains its own",
 }
-OF_SUPERNET = ("space", "plugins", "data", "data_dir", "cache", "resolution", "method", "threads")
+OF_SUPERNET = (
+    *("space", "plugins", "data", "data_dir", "cache", "resolution", "skip_corrupt"),
+    *("method", "threads"),
+)
 """Settings that searches of one supernet have in common."""
 
 

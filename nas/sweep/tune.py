@@ -143,6 +143,7 @@ def _members(job: SweepJob) -> int:
             "path, or set storage in [sweep]."
         )
     if not config.cache:
+        # NOTE: POSIX only, as Ray clusters are (docs/clusters.md).
         config = replace(config, cache=str(Path(tempfile.gettempdir(), f"nas-{os.getuid()}")))
     with working_copy(job.out) as out:
         if job.is_supernet:

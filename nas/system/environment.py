@@ -34,7 +34,7 @@ _INSTRUCTION_SETS = {
 }
 
 _BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
-_WITHOUT_SATURATION = {
+WITHOUT_SATURATION = {
     "amx_int8",
     "avx512_vnni",
     "avx_vnni",
@@ -42,6 +42,7 @@ _WITHOUT_SATURATION = {
     "arm_dotprod",
     "arm_neon",
 }
+"""Instruction sets on which sums of two 8-bit products are exact."""
 
 
 def now() -> str:
@@ -124,7 +125,7 @@ def int8_products_saturate(cpuinfo: str | None = None) -> bool:
 
     Source: onnxruntime.ai/docs/performance/model-optimizations/quantization.html, U8S8.
     """
-    return instruction_set(cpuinfo) not in _WITHOUT_SATURATION
+    return instruction_set(cpuinfo) not in WITHOUT_SATURATION
 
 
 def has_bf16_products(cpuinfo: str | None = None) -> bool:

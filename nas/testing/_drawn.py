@@ -18,6 +18,7 @@ from search_spaces import (
     Signature,
     declaration,
 )
+from search_spaces._sides import Sides
 from search_spaces.channel_parts._base import CHANNEL_PART
 from search_spaces.norms._base import NORM
 
@@ -34,7 +35,8 @@ OTHER_DIMENSION: tuple[Option, ...] = (1, 2, 3, 4)
 """Options of any other dimension of numbers. A plug-in refuses with `CandidateError` what it cannot
 do."""
 
-SIDES = (4, 5, 7, 8, 9, 12, 16)
+NOT_SQUARE: tuple[Sides, ...] = ((11, 6), (8, 11), (12, 16))
+SIZES = (*((side, side) for side in (4, 5, 7, 8, 9, 12, 16)), *NOT_SQUARE)
 WIDTHS = (4, 6, 8, 12, 16, 24)
 HEAD_DIMS = (4, 8)
 SPARSITIES = (0.0, 0.25, 0.5, 0.9)
@@ -71,6 +73,12 @@ def draw_signature(operator: str, choose: Choose, **fixed: Option) -> Signature:
     return signature(operator, _pick(operator, choose, fixed), place, choose(SPARSITIES))
 
 
+def draw_not_square(operator: str, choose: Choose) -> Signature:
+    """A block with any options at a map that is not square."""
+    place = _place(choose, NOT_SQUARE)
+    return signature(operator, _pick(operator, choose, {}), place, choose(SPARSITIES))
+
+
 def draw_family(operator: str, choose: Choose, **fixed: Option) -> tuple[Signature, Signature]:
     """The largest member of a family at one place, and a smaller or equal one."""
     place = _place(choose)
@@ -104,10 +112,10 @@ def seeded(operator: str, draw: Callable[[str, Choose], Any], number: int) -> It
     raise AssertionError(f"nearly all options and places are refused, the last one so: {refusal}")
 
 
-def _place(choose: Choose) -> Shape:
+def _place(choose: Choose, sizes: Sequence[Sides] = SIZES) -> Shape:
     """Where a block may sit."""
-    side, width = choose(SIDES), choose(WIDTHS)
-    return Shape(side, side, width, width, choose((0, 1)), choose(HEAD_DIMS))
+    size, width = choose(sizes), choose(WIDTHS)
+    return Shape(size, size, width, width, choose((0, 1)), choose(HEAD_DIMS))
 
 
 def _pick(operator: str, choose: Choose, fixed: Mapping[str, Option]) -> Options:

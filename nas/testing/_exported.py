@@ -13,10 +13,12 @@ from compress import Compressed, compress, export_onnx
 from compress.store import load_network, save_network
 from nas.system.environment import int8_products_saturate
 from nas.testing._expect import require
-from nas.testing._tensors import noise
-from search_spaces import SearchSpace, Slot
-from supernets.network import PlainNetwork
+from nas.testing._tensors import noise, randomise_
+from search_spaces import SearchSpace, Signature, Slot
+from supernets.network import PlainNetwork, plain_module
 from supernets.supernet import Supernet
+
+TOLERANCE = 1e-4
 
 
 def compress_for_here(
@@ -30,7 +32,7 @@ def export(network: nn.Module, space: SearchSpace, path: Path) -> Path:
     """Writes the network of a space as ONNX."""
     assert space.network is not None
     size = space.network
-    export_onnx(network, path, channels=size.channels, resolution=size.resolution)
+    export_onnx(network, path, channels=size.channels, size=(size.resolution, size.resolution))
     return path
 
 
@@ -48,6 +50,19 @@ def one_thread() -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return options
+
+
+@torch.no_grad()
+def require_exported_alike(signature: Signature) -> None:
+    """What fills one slot answers alike as plain module and as ONNX file."""
+    module, shape = plain_module(signature).eval(), signature.shape
+    randomise_(module, seed=2)
+    images = noise(2, shape.in_width, *shape.in_size, seed=3)
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        path = Path(folder, "a.onnx")
+        export_onnx(module, path, channels=shape.in_width, size=shape.in_size)
+        apart = float(np.abs(answers(path, images) - module(images).numpy()).max())
+    require(apart <= TOLERANCE, f"the ONNX file of {signature} differs by {apart:.2g}")
 
 
 @torch.no_grad()

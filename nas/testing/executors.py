@@ -17,7 +17,7 @@ import torch
 
 from nas.data import load_data
 from nas.executors import EXECUTORS, AbstractExecutor, Scoring
-from nas.prepare.plan import PhasePlan
+from nas.prepare.phases import PhasePlan
 from nas.prepare.reopen import Trained
 from nas.problem.problem import Objective, Problem
 from nas.run.config import Config
@@ -29,7 +29,7 @@ from nas.system.typed import TYPE_NAMES
 from nas.testing._expect import refused, require
 from nas.testing._spaces import random_supernet
 from search_spaces import Candidate, load_space
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 SIDE, IMAGES, WORKERS = 16, 60, 2
 TRIALS, LAG = 8, 2

@@ -22,9 +22,10 @@ from search_spaces import SearchSpace, Signature, Slot, load_space
 from supernets.checkpoint import read_tensors
 from supernets.images import Images
 from supernets.methods._base import GIVEN, METHODS, AbstractMethod, remaining_of
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import ElasticSlot, Supernet, weights_name
-from supernets.train import CHECKPOINT_FILE, Progress, TrainPlan, train, turns_of
+from supernets.train import CHECKPOINT_FILE, Progress, train, turns_of
 
 PLAN = TrainPlan(steps=6, batch_size=8, shards=3, rank_at=0.5, channels_last=True, checkpoint_s=0.0)
 """Three batches a step: with two processes, one of them is alone in the second round."""

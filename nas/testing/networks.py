@@ -5,13 +5,18 @@ the network of the space of that name.
 """
 
 import json
-from collections.abc import Callable
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas.latency.measure import export_random
 from nas.testing._by_name import by_name
 from nas.testing._expect import require
 from nas.testing._exported import require_shipped_as_simulated
@@ -25,12 +30,16 @@ from search_spaces import (
     SearchSpace,
     Slot,
     load_space,
+    signature_cost,
+    slot_cost,
 )
 from search_spaces.networks._base import NETWORKS
 from supernets.supernet import Supernet
 
 SIDE, SAMPLES = 32, 64
 TOLERANCE = 1e-5
+JOINS = ("Add", "Concat")
+"""ONNX operators that make one map of several."""
 
 
 def check_its_space_is_the_same_after_json(network: AbstractNetwork) -> None:
@@ -86,6 +95,27 @@ def check_declared_costs_are_those_of_the_extracted_network(network: AbstractNet
             require(declared == found, f"{what}, and has {found:g}")
 
 
+def check_what_joins_maps_is_declared_as_it_is_exported(network: AbstractNetwork) -> None:
+    """A file has as many more additions and copies than its slots alone as joins declare calls."""
+    space = SearchSpace.of_network("checked", network)
+    members = (space.slots(candidate.encoding) for candidate in covering(space))
+    slots = max(members, key=lambda slots: sum(slot.num_inputs for slot in slots))
+    declared = sum(slot_cost(slot).calls - signature_cost(slot.signature).calls for slot in slots)
+    if all(slot.num_inputs == 1 for slot in slots):
+        require(not declared, f"{declared} calls are declared of joins in a row")
+        return
+    found = _num_joins(slots) - sum(_num_joins([Slot(x.name, x.signature)]) for x in slots)
+    require(found == declared, f"joins declare {declared} calls, and {found} are exported")
+
+
+def _num_joins(slots: Sequence[Slot]) -> int:
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        file = Path(folder, "network.onnx")
+        export_random(slots, file)
+        found = Counter(node.op_type for node in onnx.load(file).graph.node)
+    return sum(found[name] for name in JOINS)
+
+
 @torch.no_grad()
 def check_a_member_equals_its_extraction(network: AbstractNetwork) -> None:
     """A member that runs with shared weights equals its extraction."""
@@ -123,6 +153,7 @@ OF_NETWORK: tuple[Callable[[AbstractNetwork], None], ...] = (
     check_slots_come_after_what_feeds_them,
     check_it_can_be_trimmed_to_one_option_of_any_choice,
     check_declared_costs_are_those_of_the_extracted_network,
+    check_what_joins_maps_is_declared_as_it_is_exported,
     check_a_member_equals_its_extraction,
     check_every_shared_weight_gets_a_gradient,
     check_it_is_compressed_stored_and_exported,

@@ -1,4 +1,4 @@
-"""What every operator keeps to: declared == counted == extracted, whatever it computes.
+"""What every operator keeps to: declared == counted == extracted == exported, at any map.
 
 `OF_SIGNATURE` and `OF_FAMILY` check one signature, or a largest one and a smaller one of the same
 weights; `CHECKS` check an operator by its name, over seeded draws.
@@ -10,8 +10,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.testing._by_name import by_name
-from nas.testing._drawn import draw_family, draw_signature, options_of, seeded, signature
+from nas.testing._drawn import (
+    draw_family,
+    draw_not_square,
+    draw_signature,
+    options_of,
+    seeded,
+    signature,
+)
 from nas.testing._expect import require
+from nas.testing._exported import require_exported_alike
 from nas.testing._tensors import noise, randomise_
 from search_spaces import (
     CandidateError,
@@ -30,7 +38,7 @@ from supernets.mixers import MIXERS
 from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, largest_of
 
-DRAWS = 20
+DRAWS, EXPORTS = 20, 2
 TOLERANCE = 1e-5
 
 
@@ -68,7 +76,7 @@ def check_the_output_has_the_declared_shape(signature: Signature) -> None:
     """The output has the declared shape."""
     shape = signature.shape
     found = tuple(plain_module(signature)(_image(signature)).shape)
-    wanted = (4, shape.width, shape.size, shape.size)
+    wanted = (4, shape.width, *shape.size)
     require(found == wanted, f"{signature} gives {found}, not {wanted}")
 
 
@@ -120,7 +128,7 @@ def check_every_weight_a_pick_uses_gets_a_gradient_and_no_other_does(
     slot.zero_grad()
     # The outermost tap of the widest kernel reaches one position of the smallest maps, and half of
     # all activations are 0: with 64 images about one tap in 10 ** 8 sees nothing.
-    x = _image(small, batch=64 if small.shape.size <= 5 else 8).double()
+    x = _image(small, batch=64 if min(small.shape.size) <= 5 else 8).double()
     without_gradient = {
         f"{name}.full.{tensor}": part
         for name, module in slot.named_modules()
@@ -173,12 +181,18 @@ def check_an_odd_width_runs_or_is_refused(operator: str) -> None:
     dims = declaration(operator).dims
     pick = Options({dim: options_of(operator, dim)[0] for dim in dims})
     try:
-        odd = signature(operator, pick, Shape(8, 8, 9, 9, 0, 4))
+        odd = signature(operator, pick, Shape.square(8, 8, 9, 9, 0, 4))
     except CandidateError as error:
         require("Offer even widths" in str(error), f"'{error}' must end in 'Offer even widths.'")
     else:
         found = tuple(plain_module(odd)(_image(odd)).shape)
         require(found == (4, 9, 8, 8), f"{odd} gives {found}, not (4, 9, 8, 8)")
+
+
+def check_files_of_maps_that_are_not_square_compute_what_torch_does(operator: str) -> None:
+    """The ONNX file of a map that is not square computes what torch does."""
+    for drawn in seeded(operator, draw_not_square, EXPORTS):
+        require_exported_alike(drawn)
 
 
 OF_SIGNATURE: tuple[Callable[[Signature], None], ...] = (
@@ -210,12 +224,13 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     *(by_name(check, _signatures) for check in OF_SIGNATURE),
     *(by_name(check, _families) for check in OF_FAMILY),
     check_an_odd_width_runs_or_is_refused,
+    check_files_of_maps_that_are_not_square_compute_what_torch_does,
 )
 
 
 def _image(signature: Signature, *, batch: int = 4) -> torch.Tensor:
     shape = signature.shape
-    return noise(batch, shape.in_width, shape.in_size, shape.in_size, seed=3)
+    return noise(batch, shape.in_width, *shape.in_size, seed=3)
 
 
 def _random_slot(largest: Signature) -> ElasticSlot:

@@ -13,8 +13,9 @@ from nas.testing._expect import require
 from nas.testing._tensors import noise, randomise_
 from supernets.context import autocast
 from supernets.optimizers._base import OPTIMIZERS, SCALE
+from supernets.plan import TrainPlan
 from supernets.state import TrainState
-from supernets.train import TrainPlan, fresh_state, learning_rate
+from supernets.train import fresh_state, learning_rate
 
 STEPS = 3
 

@@ -163,7 +163,7 @@ def fp32_file(folder: Path, batch: str | int = "batch") -> Path:
 
 def _network(target: AbstractTarget, folder: Path, precision: str = FULL_PRECISION) -> Path:
     """What the target takes of a network of one convolution, for images of 8 px in 3 channels."""
-    stem = signature("stem", Options({"stride": 1}), Shape(8, 8, 3, 8))
+    stem = signature("stem", Options({"stride": 1}), Shape.square(8, 8, 3, 8))
     file = folder / f"{precision}{target.artefact}"
     export_random([Slot("stem", replace(stem, precision=precision))], file, target.artefact)
     return file

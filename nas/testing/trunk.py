@@ -1,12 +1,13 @@
-"""What every stem, downsampling and head keeps to: declared == counted == extracted."""
+"""What every stem, downsampling and head keeps to: declared == counted == extracted == exported."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.testing._expect import require
+from nas.testing._exported import require_exported_alike
 from nas.testing._tensors import noise, randomise_
 from search_spaces import (
     FULL_PRECISION,
@@ -16,12 +17,14 @@ from search_spaces import (
     declaration,
     signature_cost,
 )
+from search_spaces._sides import Sides
 from search_spaces.trunk._base import AbstractTrunk
 from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, largest_of, weights_name
 
 CHANNELS, WIDTHS, CLASSES = 3, (4, 6, 12), 7
-STRIDES, SIDES = (1, 2, 4), (8, 9, 16)
+STRIDES, SIZES = (1, 2, 4), ((8, 8), (9, 9), (16, 16), (9, 14))
+ANY_SIZES = tuple((side, side) for side in range(5, 18))
 TOLERANCE = 1e-5
 
 
@@ -41,18 +44,17 @@ def check_declared_costs_are_those_that_torch_counts(name: str) -> None:
 
 
 def check_the_output_has_the_declared_shape(name: str) -> None:
-    """The output has the declared shape."""
-    for signature in _signatures(name):
+    """The output has the declared shape: a map's sides are divided and rounded up."""
+    for signature in (*_signatures(name), *_signatures(name, ANY_SIZES, WIDTHS[:1])):
         shape = signature.shape
-        map_sides = () if _declared(name).place == "head" else (shape.size, shape.size)
-        wanted = (2, shape.width, *map_sides)
+        wanted = (2, shape.width, *(() if _declared(name).place == "head" else shape.size))
         found = tuple(plain_module(signature)(_image_of(signature)).shape)
         require(found == wanted, f"at {shape} its output is {found} instead of {wanted}")
 
 
 def check_members_with_shared_weights_are_plain_modules(name: str) -> None:
     """A member that runs with shared weights is the plain module with copies of them."""
-    groups: dict[tuple[int, str], list[Signature]] = {}
+    groups: dict[tuple[Sides, str], list[Signature]] = {}
     for signature in _signatures(name):
         groups.setdefault((signature.shape.in_size, weights_name(signature)), []).append(signature)
     for members in groups.values():
@@ -69,6 +71,12 @@ def check_members_with_shared_weights_are_plain_modules(name: str) -> None:
             require(apart <= TOLERANCE, f"at {member.shape} answers differ by {apart:.2g}")
 
 
+def check_the_file_of_a_map_that_is_not_square_computes_what_torch_does(name: str) -> None:
+    """The ONNX file of a map that is not square computes what torch does."""
+    for signature in _signatures(name, SIZES[-1:], WIDTHS[:1]):
+        require_exported_alike(signature)
+
+
 def check_nothing_of_it_can_be_pruned(name: str) -> None:
     """Nothing of it can be pruned."""
     for signature in _signatures(name):
@@ -80,6 +88,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_declared_costs_are_those_that_torch_counts,
     check_the_output_has_the_declared_shape,
     check_members_with_shared_weights_are_plain_modules,
+    check_the_file_of_a_map_that_is_not_square_computes_what_torch_does,
     check_nothing_of_it_can_be_pruned,
 )
 
@@ -90,17 +99,20 @@ def _declared(name: str) -> AbstractTrunk:
     return found
 
 
-def _signatures(name: str) -> list[Signature]:
-    """Everything that it can be at a few places."""
+def _signatures(
+    name: str, sizes: Sequence[Sides] = SIZES, widths: Sequence[int] = WIDTHS
+) -> list[Signature]:
+    """Everything that it can be at maps of these sizes."""
     operator = _declared(name)
     strides = {"stem": STRIDES, "downsample": (2,), "head": (1,)}[operator.place]
-    in_widths = (CHANNELS,) if operator.place == "stem" else WIDTHS
-    widths = (CLASSES,) if operator.place == "head" else WIDTHS
+    in_widths = (CHANNELS,) if operator.place == "stem" else widths
+    out_widths = (CLASSES,) if operator.place == "head" else widths
     found = []
-    for side, stride in itertools.product(SIDES, strides):
-        size = 1 if operator.place == "head" else -(-side // stride)
-        for in_width, width in itertools.product(in_widths, widths):
-            shape = Shape(side, size, in_width, width)
+    for in_size, stride in itertools.product(sizes, strides):
+        height, columns = (-(-side // stride) for side in in_size)
+        size = (1, 1) if operator.place == "head" else (height, columns)
+        for in_width, width in itertools.product(in_widths, out_widths):
+            shape = Shape(in_size, size, in_width, width)
             pick = operator.normalise(Options(dict.fromkeys(operator.dims, stride)), shape)
             found.append(Signature(name, shape, pick, Options(), FULL_PRECISION))
     return found
@@ -108,4 +120,4 @@ def _signatures(name: str) -> list[Signature]:
 
 def _image_of(signature: Signature) -> torch.Tensor:
     shape = signature.shape
-    return noise(2, shape.in_width, shape.in_size, shape.in_size, seed=3)
+    return noise(2, shape.in_width, *shape.in_size, seed=3)

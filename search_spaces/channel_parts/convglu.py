@@ -35,7 +35,7 @@ class ConvGLU(AbstractChannelPart):
             + layers.linear(n, width, hidden)
             + layers.depthwise(n, hidden, KERNEL_SIZE, has_norm=False)
             + layers.linear(n, width, hidden)
-            + layers.pointwise(n, hidden, calls=4)
+            + layers.pointwise(n, hidden, calls=4, quantizers=2)
             + layers.linear(n, hidden, width)
         )
 

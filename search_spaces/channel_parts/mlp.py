@@ -27,6 +27,6 @@ class MLP(AbstractChannelPart):
         return (
             layers.layer_norm(n, width)
             + layers.linear(n, width, hidden)
-            + layers.pointwise(n, hidden)
+            + layers.pointwise(n, hidden, quantizers=2)
             + layers.linear(n, hidden, width)
         )

@@ -5,9 +5,6 @@ from typing import ClassVar, final
 from search_spaces._slot import Cost
 from search_spaces.formats._base import FORMATS, AbstractFormat
 
-CALL_BYTES = 150
-"""Graph bytes per kernel launched: its node and names. Measured."""
-
 
 @final
 @FORMATS.register
@@ -21,4 +18,4 @@ class FP32(AbstractFormat):
 
     def size_bytes(self, cost: Cost) -> float:
         """Four bytes per value, and the graph."""
-        return 4 * (cost.weights + cost.vectors) + CALL_BYTES * cost.calls
+        return 4 * (cost.weights + cost.vectors) + cost.graph_bytes

@@ -7,11 +7,12 @@ from typing import ClassVar, final
 from search_spaces._slot import Cost
 from search_spaces.formats._base import FORMATS, AbstractFormat
 
-CALL_BYTES = 420
-"""Graph bytes per kernel launched: its node, names and (de)quantizers. Measured."""
+LAYER_BYTES, QUANTIZER_BYTES = 230, 98
+"""Nodes that make numbers of weights and biases and integers of the output, and those of another
+value; with the headers of scales and zero points. Measured."""
 
-CHANNEL_BYTES = 9
-"""Scale and zero point of the weight, scale of the bias: 4 + 1 + 4 bytes per output channel."""
+CHANNEL_BYTES = 8
+"""Scales of weight and bias, four bytes each. Zero points are shared by layers of one width."""
 
 
 @final
@@ -26,5 +27,5 @@ class Int8(AbstractFormat):
 
     def size_bytes(self, cost: Cost) -> float:
         """A byte per weight, four per other value, scales per channel, and the graph."""
-        graph = CALL_BYTES * cost.calls
+        graph = cost.graph_bytes + LAYER_BYTES * cost.layers + QUANTIZER_BYTES * cost.quantizers
         return cost.weights + 4 * cost.vectors + CHANNEL_BYTES * cost.channels + graph

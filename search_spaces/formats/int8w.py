@@ -7,8 +7,8 @@ from typing import ClassVar, final
 from search_spaces._slot import Cost
 from search_spaces.formats._base import FORMATS, AbstractFormat
 
-CALL_BYTES = 230
-"""Graph bytes per kernel launched: its node, names and dequantizers. Measured."""
+LAYER_BYTES = 62
+"""The node that makes numbers of weights, and the header of their scales. Measured."""
 
 CHANNEL_BYTES = 4
 """The weight's scale, per output channel."""
@@ -26,5 +26,5 @@ class Int8Weights(AbstractFormat):
 
     def size_bytes(self, cost: Cost) -> float:
         """A byte per weight, four per other value, a scale per channel, and the graph."""
-        graph = CALL_BYTES * cost.calls
+        graph = cost.graph_bytes + LAYER_BYTES * cost.layers
         return cost.weights + 4 * cost.vectors + CHANNEL_BYTES * cost.channels + graph

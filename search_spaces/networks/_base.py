@@ -22,7 +22,8 @@ class SlotRule(NamedTuple):
         shared: Choices that it shares with other slots.
         own: Its own choices, the operator's first; () if nothing is its own.
         inputs: Slots whose outputs it reads, all of them before it; "" is the image, and None the
-            slot before. In place of one that is left out stand its own inputs.
+            slot before. In place of one that is left out stands what feeds it, so a slot with
+            several inputs is never left out.
         join: How several inputs become one.
     """
 

@@ -288,12 +288,12 @@ class Staged(AbstractNetwork):
         width = _integer(options[f"stage{number}.width"])
         size = maps.sizes[number - 1]
         if place == STEM:
-            shape = Shape(self.resolution, size, self.channels, width)
+            shape = Shape.square(self.resolution, size, self.channels, width)
         elif place == HEAD:
-            shape = Shape(size, 1, width, self.num_classes)
+            shape = Shape.square(size, 1, width, self.num_classes)
         else:
             in_width = _integer(options[f"stage{number - 1}.width"])
-            shape = Shape(maps.sizes[number - 2], size, in_width, width)
+            shape = Shape.square(maps.sizes[number - 2], size, in_width, width)
         name = str(options.get(f"{slot}.operator", self._trunk[place][0]))
         operator = declaration(name)
         known = {**operator.defaults, **({"stride": maps.stem_stride} if place == STEM else {})}
@@ -355,7 +355,7 @@ def _block_signature(
     size: int,
 ) -> Signature:
     stage = network.stages[number - 1]
-    shape = Shape(size, size, width, width, parity, stage.head_dim)
+    shape = Shape.square(size, size, width, width, parity, stage.head_dim)
     name = str(values[0])
     operator = declaration(name)
     dims = {**operator.defaults, **dict(zip(stage.dims, values[1:], strict=True))}

@@ -20,4 +20,4 @@ class BatchNormReLU6(AbstractNorm):
 
     def cost(self, n: int, width: int) -> Cost:
         """Parameters only."""
-        return layers.batch_norm(width)
+        return layers.batch_norm(width) + layers.clamp()

@@ -9,13 +9,15 @@ instead of 32 groups, so that narrower and pruned members keep whole ones.
 import math
 from typing import ClassVar, final
 
+from search_spaces import _layers as layers
 from search_spaces._slot import Cost
 from search_spaces.norms._base import NORMS, AbstractNorm
 
 GROUP_SIZE = 8
 
-MAPS, CALLS = 7, 20
-"""Whole maps that are written, and kernels launched, most of them on a number per channel."""
+MAPS, CALLS, NODES = 7, 20, 23
+"""Whole maps that are written, kernels launched, most of them on a number per channel, and nodes in
+a file."""
 
 
 def group_size(width: int) -> int:
@@ -32,4 +34,5 @@ class EvoNormS0(AbstractNorm):
 
     def cost(self, n: int, width: int) -> Cost:
         """Three vectors, v, gamma and beta; all of it computes in fp32 whatever the format."""
-        return Cost(params=3 * width, vectors=3 * width, elements=MAPS * n * width, calls=CALLS)
+        values = Cost(params=3 * width, vectors=3 * width, elements=MAPS * n * width)
+        return values + Cost(calls=CALLS, quantizers=1) + layers.nodes(NODES)

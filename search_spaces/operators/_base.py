@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from search_spaces import _layers as layers
 from search_spaces._choice import Option, Options
 from search_spaces._registry import Registry
+from search_spaces._sides import Sides
 from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
 from search_spaces.channel_parts._base import (
     CHANNEL_DIMS,
@@ -109,8 +110,9 @@ class AbstractMixer(AbstractOperator):
         return {**channel_part_of(pick).groups(pick, shape), **self.mixer_groups(pick, shape)}
 
     def cost(self, signature: Signature) -> Cost:
-        """Mixer, channel part, and the shortcut around it."""
-        shortcut = layers.pointwise(signature.shape.pixels, signature.shape.width)
+        """Mixer, channel part, and the shortcut around it, whose sum is in fp32."""
+        shape = signature.shape
+        shortcut = layers.pointwise(shape.pixels, shape.width, quantizers=1)
         channel_part = channel_part_of(signature.pick).cost(signature)
         return self.mixer_cost(signature) + channel_part + shortcut
 
@@ -123,6 +125,6 @@ def hidden_group(pick: Options, shape: Shape) -> Group:
     return Group(pick.number("expand_ratio") * shape.in_width, HIDDEN_MULTIPLE)
 
 
-def effective_kernel_size(kernel_size: int, size: int) -> int:
-    """The largest useful kernel on a map of side `size`: beyond 2 * size - 1 no tap is reached."""
-    return min(kernel_size, 2 * size - 1)
+def effective_kernel_size(kernel_size: int, size: Sides) -> int:
+    """The largest useful kernel on a map: beyond 2 * its longer side - 1 no tap is reached."""
+    return min(kernel_size, 2 * max(size) - 1)

@@ -16,7 +16,7 @@ from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
 from search_spaces.norms._base import NORM, norm_of, normalised_norm
 from search_spaces.operators._base import OPERATORS, Mixing
 from search_spaces.operators._normed import AbstractNormedBlock
-from search_spaces.operators.mbconv import has_shortcut
+from search_spaces.operators.mbconv import shortcut
 
 KERNEL_SIZE = 3
 
@@ -43,4 +43,4 @@ class Basic(AbstractNormedBlock):
         norm = norm_of(signature.pick)
         cost = layers.conv(shape.pixels, shape.in_width, hidden, KERNEL_SIZE, norm=norm)
         cost += layers.conv(shape.pixels, hidden, shape.width, KERNEL_SIZE)
-        return cost + layers.pointwise(shape.pixels, shape.width) if has_shortcut(shape) else cost
+        return cost + shortcut(shape)

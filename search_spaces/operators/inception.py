@@ -1,7 +1,8 @@
 """InceptionNeXt's token mixer: most channels pass, three small groups see a square and two bands.
 
 Source: Yu et al., InceptionNeXt (2023), section 3.2. Departures: the slot's channel part
-follows instead of batch norm and a convolutional MLP; bands are no longer than the map reaches.
+follows instead of batch norm and a convolutional MLP; no layer scale, as in `convnext`; bands are
+no longer than the map's longer side reaches.
 """
 
 from typing import ClassVar, final
@@ -52,5 +53,6 @@ class Inception(AbstractMixer):
             layers.depthwise(n, branch, SQUARE, has_norm=False)
             + layers.depthwise(n, branch, band, has_norm=False, band=1)
             + layers.depthwise(n, branch, band, has_norm=False, band=1)
-            + layers.pointwise(n, width, calls=4)
+            + layers.pointwise(n, width, calls=4, quantizers=3)
+            + layers.nodes(2)
         )

@@ -1,10 +1,12 @@
 """Inverted residual with a linear bottleneck, with or without channel attention.
 
-Sources: Sandler et al., MobileNetV2 (2018), section 3.3; channel attention on the expanded
-channels: Wang et al., ECA-Net (2020), section 3.2. Departures: norm and activation are a choice, by
-default the published one; in a stage the block keeps its map's size (downsampling is a slot of its
-own), so its shortcut is always there. At another size or width it is the published block with a
-stride and without shortcut.
+Sources: Sandler et al., MobileNetV2 (2018), section 3.3; channel attention: Wang et al., ECA-Net
+(2020), section 3.2. Departures: norm and activation are a choice, by default the published one; in
+a stage the block keeps its map's size (downsampling is a slot of its own), so its shortcut is
+always there. At another size or width it is the published block with a stride and without
+shortcut. Channel attention scales the expanded channels, behind the depthwise convolution, where
+MobileNetV3 has it (Howard et al., 2019); in ECA-Net's MobileNetV2 it scales the block's output,
+behind the projection.
 """
 
 import math
@@ -60,16 +62,22 @@ class MBConv(AbstractNormedBlock):
         n, hidden, norm = shape.pixels, signature.kept.number("hidden"), norm_of(pick)
         cost = layers.depthwise(n, hidden, pick.number("kernel_size"), has_norm=True, norm=norm)
         if pick.number("expand_ratio") > 1:
-            cost += layers.conv(shape.in_size**2, shape.in_width, hidden, 1, norm=norm)
+            cost += layers.conv(shape.in_pixels, shape.in_width, hidden, 1, norm=norm)
         if pick.number("eca"):
             cost += layers.channel_attention(n, hidden, pick.number("eca"))
-        cost += layers.conv(n, hidden, shape.width, 1)
-        return cost + layers.pointwise(n, shape.width) if has_shortcut(shape) else cost
+        return cost + layers.conv(n, hidden, shape.width, 1) + shortcut(shape)
 
 
 def has_shortcut(shape: Shape) -> bool:
     """Whether input and output can be added."""
     return (shape.in_size, shape.in_width) == (shape.size, shape.width)
+
+
+def shortcut(shape: Shape) -> Cost:
+    """The addition of input and output, if there is one: of integers, if any are multiplied."""
+    if not has_shortcut(shape):
+        return Cost()
+    return layers.pointwise(shape.pixels, shape.width, quantizers=1)
 
 
 def expanded_group(pick: Options, shape: Shape) -> Group:

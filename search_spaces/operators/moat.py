@@ -3,6 +3,8 @@
 Source: Yang et al., MOAT (2022), section 3.2: MBConv, then attention, each with a shortcut.
 Departures: downsampling is a slot of its own; attention is always in windows, without shift,
 because the depthwise convolution crosses their borders; norm and activation as in `mbconv`.
+Batch norm follows each of the three convolutions, so the projection has no bias of its own; in
+the paper one precedes the block, too, and none follows the projection, which has a bias.
 """
 
 from typing import ClassVar, final
@@ -10,6 +12,7 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._resolution import window_size
+from search_spaces._sides import written
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.norms._base import NORM, normalised_norm
 from search_spaces.operators._base import OPERATORS, Mixing, effective_kernel_size
@@ -35,7 +38,7 @@ class MOAT(AbstractNormedBlock):
                 "eca": 0,
                 "num_heads": pick["num_heads"],
                 "head_dim": shape.head_dim,
-                "window_size": window_size(shape.size),
+                "window_size": written(window_size(shape.size)),
                 "shift": 0,
                 **normalised_norm(pick),
             }
@@ -48,5 +51,6 @@ class MOAT(AbstractNormedBlock):
 
     def cost(self, signature: Signature) -> Cost:
         """The sum of its two halves and the second shortcut."""
-        shortcut = layers.pointwise(signature.shape.pixels, signature.shape.width)
+        shape = signature.shape
+        shortcut = layers.pointwise(shape.pixels, shape.width, quantizers=1)
         return MBConv().cost(signature) + Window().mixer_cost(signature) + shortcut

@@ -1,7 +1,9 @@
 """RaftMLP: token mixing by one MLP along columns and one along rows.
 
-Source: Tatsunami and Taki, RaftMLP (2021), section 3.1. The map's side is part of the weights, so
-an operator trained at one resolution serves that resolution only.
+Source: Tatsunami and Taki, RaftMLP (2021), section 3.1. The map's sides are part of the weights, so
+an operator trained at one resolution serves that resolution only. Departure: a raft is of
+neighbouring channels, where the paper's are as far apart as there are rafts, so that a narrower
+member, which has the first channels, has whole rafts.
 """
 
 from typing import ClassVar, final
@@ -38,15 +40,18 @@ class Raft(AbstractMixer):
         return {}
 
     def mixer_cost(self, signature: Signature) -> Cost:
-        """2 axes of 2 * pixels * width * expansion * raft * side multiply-adds."""
-        n, width, size = signature.shape.pixels, signature.shape.width, signature.shape.size
-        length = signature.pick.number("raft") * size
-        vectors = n * width // length
-        axis = (
-            layers.layer_norm(n, width)
-            + layers.linear(vectors, length, TOKEN_EXPANSION * length)
-            + layers.pointwise(n, TOKEN_EXPANSION * width)
-            + layers.linear(vectors, TOKEN_EXPANSION * length, length)
-            + layers.pointwise(n, width, calls=3)
-        )
-        return axis + axis + layers.pointwise(n, width, calls=2)
+        """For either side 2 * pixels * width * expansion * raft * side multiply-adds."""
+        n, width = signature.shape.pixels, signature.shape.width
+        cost = layers.pointwise(n, width, calls=2)
+        for side in signature.shape.size:
+            length = signature.pick.number("raft") * side
+            vectors = n * width // length
+            cost += (
+                layers.layer_norm(n, width)
+                + layers.linear(vectors, length, TOKEN_EXPANSION * length)
+                + layers.pointwise(n, TOKEN_EXPANSION * width)
+                + layers.linear(vectors, TOKEN_EXPANSION * length, length)
+                + layers.pointwise(n, width, calls=3, quantizers=2)
+                + layers.nodes(5)
+            )
+        return cost

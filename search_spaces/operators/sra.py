@@ -22,9 +22,12 @@ class SRA(AbstractMixer):
     mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads", "sr_ratio")
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
-        """The largest reduction up to the one asked for that divides the map, and leaves 4 keys."""
-        wanted = max(1, min(pick.number("sr_ratio"), shape.size // 2))
-        ratio = next(r for r in range(wanted, 0, -1) if shape.size % r == 0)
+        """The largest reduction up to the one asked for that divides both sides, each in 2 or more.
+
+        So attention has at least 4 keys.
+        """
+        wanted = max(1, min(pick.number("sr_ratio"), min(shape.size) // 2))
+        ratio = next(r for r in range(wanted, 0, -1) if not any(side % r for side in shape.size))
         return Options(
             {
                 "num_heads": pick["num_heads"],
@@ -46,12 +49,13 @@ class SRA(AbstractMixer):
         cost = layers.layer_norm(n, width)
         if ratio > 1:
             cost += layers.plain_conv(keys, width, width, ratio) + layers.layer_norm(keys, width)
-            cost += layers.pointwise(n, width, calls=2)
+            cost += layers.pointwise(n, width, calls=2, quantizers=1) + layers.nodes(1)
         return (
             cost
             + layers.linear(n, width, inner)
             + layers.linear(keys, width, 2 * inner)
             + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
-            + layers.pointwise(n, inner, calls=4)
+            + layers.pointwise(n, inner, calls=4, quantizers=3)
+            + layers.nodes(18)
             + layers.linear(n, inner, width)
         )

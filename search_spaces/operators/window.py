@@ -2,14 +2,16 @@
 
 Source: Liu et al., Swin Transformer (2021), section 3.2. Departures: the number of heads is elastic
 at a fixed head size, as in AutoFormer (Chen et al., 2021), so queries, keys and values may be
-narrower than the residual stream; the window's side follows from the map (see _resolution.py).
+narrower than the residual stream; the window's sides follow from the map (see _resolution.py).
 """
 
+import math
 from typing import ClassVar, final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._resolution import window_size
+from search_spaces._sides import Sides, written
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
 
@@ -23,15 +25,18 @@ class Window(AbstractMixer):
     mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
-        """Adds the window's side and shift; one window on the whole map is never shifted."""
+        """Adds the window's sides and shifts; along a side with one window there is no shift."""
         window = window_size(shape.size)
-        shift = window // 2 if shape.index % 2 and window < shape.size else 0
+        rows, columns = (
+            part // 2 if shape.index % 2 and part < side else 0
+            for part, side in zip(window, shape.size, strict=True)
+        )
         return Options(
             {
                 "num_heads": pick["num_heads"],
                 "head_dim": shape.head_dim,
-                "window_size": window,
-                "shift": shift,
+                "window_size": written(window),
+                "shift": written((rows, columns)),
             }
         )
 
@@ -40,16 +45,16 @@ class Window(AbstractMixer):
         return {"heads": Group(pick.number("num_heads"), 1)}
 
     def mixer_cost(self, signature: Signature) -> Cost:
-        """Projections and 2 * tokens * window ** 2 * inner multiply-adds of attention.
+        """Projections and 2 * tokens * keys * inner multiply-adds; keys are a window's pixels.
 
         Maps that windows do not divide are padded, and the padding is counted.
         """
         shape, pick = signature.shape, signature.pick
-        window, heads = pick.number("window_size"), signature.kept.number("heads")
+        window, heads = pick.sides("window_size"), signature.kept.number("heads")
         inner = heads * pick.number("head_dim")
-        side = -(-shape.size // window) * window
-        tokens, keys = side * side, window * window
-        table = heads * (2 * window - 1) ** 2
+        keys = math.prod(window)
+        tokens = keys * math.prod(num_windows(shape.size, window))
+        table = heads * math.prod(2 * part - 1 for part in window)
         attention = Cost(
             attention=2 * tokens * keys * inner,
             params=table,
@@ -57,11 +62,29 @@ class Window(AbstractMixer):
             elements=2 * tokens * keys * heads + tokens * inner,
             calls=4,
         )
-        copies = 4 if pick.number("shift") or side != shape.size else 2
+        copies = 4 if any(pick.sides("shift")) or tokens != shape.pixels else 2
         return (
             layers.layer_norm(shape.pixels, shape.width)
-            + layers.pointwise(shape.pixels, shape.width, calls=copies + 3)
+            + layers.pointwise(shape.pixels, shape.width, calls=copies + 3, quantizers=2)
             + layers.linear(tokens, shape.width, 3 * inner)
             + attention
+            + _graph(tokens, pick)
             + layers.linear(tokens, inner, shape.width)
         )
+
+
+def num_windows(size: Sides, window: Sides) -> Sides:
+    """How many windows cover a map along its height and along its width."""
+    rows, columns = (-(-side // part) for side, part in zip(size, window, strict=True))
+    return rows, columns
+
+
+def _graph(tokens: int, pick: Options) -> Cost:
+    """Reshapes, the positions of two tokens of a window and, of shifted ones, regions of all."""
+    keys = math.prod(pick.sides("window_size"))
+    graph = layers.nodes(25, values=2 * keys)
+    if tokens > keys:
+        graph += layers.nodes(5)
+    if any(pick.sides("shift")):
+        graph += layers.nodes(25, values=tokens)
+    return graph

@@ -123,17 +123,46 @@ class AbstractTask(ABC):
         """
 
     @final
-    def metrics(self, outputs_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float]:
-        """Both metrics over all images, by name."""
-        losses_N, shown_N = self.judge(outputs_NK, labels_N)
-        return {self.loss.name: float(losses_N.mean()), self.shown.name: float(shown_N.mean())}
+    def guessed(self, labels: Sequence[int], *, is_balanced: bool) -> tuple[float, float]:
+        """As `guessing`, the loss as `metrics` has it."""
+        loss, shown = self.guessing(labels)
+        if is_balanced:
+            loss, _ = self.guessing([int(images > 0) for images in labels])
+        return loss, shown
 
     @final
-    def record(self, losses: Sequence[float], shown: Sequence[float]) -> dict[str, Any]:
+    def metrics(
+        self, outputs_NK: np.ndarray, labels_N: np.ndarray, *, is_balanced: bool = False
+    ) -> dict[str, float]:
+        """Both metrics over all images, by name.
+
+        Args:
+            outputs_NK: Floats as the network gives them.
+            labels_N: Integers.
+            is_balanced: Whether the loss is the mean of those of classes, which count alike,
+                instead of that of images.
+        """
+        losses_N, shown_N = self.judge(outputs_NK, labels_N)
+        loss = balanced_mean(losses_N, labels_N) if is_balanced else float(losses_N.mean())
+        return {self.loss.name: loss, self.shown.name: float(shown_N.mean())}
+
+    @final
+    def record(
+        self,
+        losses: Sequence[float],
+        shown: Sequence[float],
+        *,
+        balanced_by: Sequence[int] | None = None,
+    ) -> dict[str, Any]:
         """What a card says of a split, from both metrics of its images.
 
         A share is a `fraction`, `correct` of `total`; another metric has its own name and the
-        standard `deviation` over images.
+        standard `deviation` over images. A loss whose classes count alike is `balanced`.
+
+        Args:
+            losses: One per image.
+            shown: One per image.
+            balanced_by: Labels of the images, if classes count alike in the loss.
         """
         total, name = len(losses), self.shown.name
         said: dict[str, Any] = {
@@ -143,7 +172,10 @@ class AbstractTask(ABC):
         if self.shown.is_share:
             correct = int(sum(shown))
             said = {"fraction": correct / total, "correct": correct}
-        return {**said, "total": total, self.loss.name: sum(losses) / total}
+        if balanced_by is None:
+            return {**said, "total": total, self.loss.name: sum(losses) / total}
+        loss = balanced_mean(np.array(losses), np.array(balanced_by))
+        return {**said, "total": total, self.loss.name: loss, "balanced": True}
 
     @final
     def counts(
@@ -174,6 +206,16 @@ class AbstractTask(ABC):
         if self.shown.is_share:
             said = {"fraction": number, "correct": int}
         return {**said, "total": int, self.loss.name: number}
+
+
+def balanced_mean(values_N: np.ndarray, labels_N: np.ndarray) -> float:
+    """The mean over the classes that have images of their means: what training minimises where it
+    weighs images so that classes count alike.
+    """
+    counts_K = np.bincount(labels_N)
+    sums_K = np.bincount(labels_N, weights=values_N)
+    has_images_K = counts_K > 0
+    return float((sums_K[has_images_K] / counts_K[has_images_K]).mean())
 
 
 TASKS = Registry("search_spaces.tasks", "task", AbstractTask)

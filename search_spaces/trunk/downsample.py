@@ -17,4 +17,4 @@ class Downsample(AbstractTrunk):
     def cost(self, signature: Signature) -> Cost:
         """One convolution."""
         shape = signature.shape
-        return layers.conv(shape.pixels, shape.in_width, shape.width, 3)
+        return layers.conv(shape.pixels, shape.in_width, shape.width, 3) + layers.clamp()

@@ -11,7 +11,7 @@ from search_spaces.trunk._base import TRUNK, AbstractTrunk, Place
 @final
 @TRUNK.register
 class Head(AbstractTrunk):
-    """From the last map to logits: `shape.size` is 1, `shape.width` the number of classes."""
+    """From the last map to logits: `shape.size` is (1, 1), `shape.width` the classes."""
 
     place: ClassVar[Place] = "head"
     mixing: ClassVar[tuple[Mixing, ...]] = ()
@@ -20,8 +20,10 @@ class Head(AbstractTrunk):
         """A convolution of the map, and a linear layer."""
         shape = signature.shape
         return (
-            layers.conv(shape.in_size**2, shape.in_width, shape.in_width, 3)
-            + Cost(elements=shape.in_width, calls=1)
+            layers.conv(shape.in_pixels, shape.in_width, shape.in_width, 3)
+            + layers.clamp()
+            + Cost(elements=shape.in_width, calls=1, quantizers=2)
+            + layers.nodes(2, values=layers.FILE_BYTES)
             + layers.layer_norm(1, shape.in_width)
             + layers.linear(1, shape.in_width, shape.width)
         )

@@ -23,6 +23,6 @@ class Patch(AbstractTrunk):
     def cost(self, signature: Signature) -> Cost:
         """One convolution whose kernel is its stride."""
         shape = signature.shape
-        return layers.conv(
-            shape.pixels, shape.in_width, shape.width, signature.pick.number("stride")
-        )
+        side = signature.pick.number("stride")
+        own = layers.conv(shape.pixels, shape.in_width, shape.width, side)
+        return own + Cost(quantizers=1)

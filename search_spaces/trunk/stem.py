@@ -23,4 +23,5 @@ class Stem(AbstractTrunk):
     def cost(self, signature: Signature) -> Cost:
         """One convolution."""
         shape, kernel_size = signature.shape, stem_kernel_size(signature.pick.number("stride"))
-        return layers.conv(shape.pixels, shape.in_width, shape.width, kernel_size)
+        own = layers.conv(shape.pixels, shape.in_width, shape.width, kernel_size)
+        return own + layers.clamp() + Cost(quantizers=1)

@@ -25,14 +25,13 @@ class PlainBasic(nn.Module):
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         shape, hidden = signature.shape, signature.kept.number("hidden")
-        stride = shape.in_size // shape.size
         norm = norm_name(signature.pick)
-        self.expand = ConvNorm(shape.in_width, hidden, KERNEL_SIZE, stride=stride, norm=norm)
+        self.expand = ConvNorm(shape.in_width, hidden, KERNEL_SIZE, stride=shape.stride, norm=norm)
         self.project = ConvNorm(hidden, shape.width, KERNEL_SIZE, has_act=False)
         self.add = Add() if has_shortcut(shape) else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, width, size, size)."""
+        """(B, width, *size)."""
         y_BCHW: Tensor = self.project(self.expand(x_BCHW))
         return y_BCHW if self.add is None else self.add(x_BCHW, y_BCHW)
 

@@ -33,7 +33,7 @@ class PlainMBConv(nn.Module):
             hidden,
             hidden,
             pick.number("kernel_size"),
-            stride=shape.in_size // shape.size,
+            stride=shape.stride,
             groups=hidden,
             norm=norm,
         )
@@ -42,7 +42,7 @@ class PlainMBConv(nn.Module):
         self.add = Add() if has_shortcut(shape) else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, width, size, size)."""
+        """(B, width, *size)."""
         hidden = self.attention(self.depthwise(self.expand(x_BCHW)))
         y_BCHW: Tensor = self.project(hidden)
         return y_BCHW if self.add is None else self.add(x_BCHW, y_BCHW)

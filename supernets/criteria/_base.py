@@ -6,10 +6,12 @@ a criterion says how important each member is by them.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from search_spaces import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT_CRITERION = "magnitude"
 
@@ -25,9 +27,9 @@ class GroupWeights:
         num_members: Channels of a member lie beside each other.
     """
 
-    made_by: Tensor
-    read_by: Tensor
-    scale: Tensor | None
+    made_by: "Tensor"
+    read_by: "Tensor"
+    scale: "Tensor | None"
     num_members: int
 
 
@@ -35,10 +37,10 @@ class AbstractCriterion(ABC):
     """Ranks members of a group. Plug-ins have no state."""
 
     @abstractmethod
-    def channel_scores(self, weights: GroupWeights) -> Tensor:
+    def channel_scores(self, weights: GroupWeights) -> "Tensor":
         """Importance of every channel, (C,), at least 0; 0 for one whose weights are all 0."""
 
-    def importance(self, weights: GroupWeights) -> Tensor:
+    def importance(self, weights: GroupWeights) -> "Tensor":
         """Importance of every member, 1-D: the sum of its channels'."""
         scores = self.channel_scores(weights)
         return scores.reshape(weights.num_members, -1).sum(1)
@@ -47,7 +49,7 @@ class AbstractCriterion(ABC):
 CRITERIA = Registry("supernets.criteria", "criterion", AbstractCriterion)
 
 
-def l1(weight: Tensor) -> Tensor:
+def l1(weight: "Tensor") -> "Tensor":
     """Mean absolute value of each slice along the first axis.
 
     Source: Li et al., Pruning Filters for Efficient ConvNets (2017), with the mean instead of the

@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from search_spaces import Registry, SearchSpace, UserError
-from supernets.context import Context
-from supernets.team import Losses, State
+
+if TYPE_CHECKING:
+    from supernets.context import Context
+    from supernets.team import Losses, State
 
 GIVEN = frozenset({"space", "seed", "sparse_from", "is_within"})
 """Fields of a method that training gives; all others are hyper-parameters, for `--set`."""
@@ -34,19 +37,19 @@ class AbstractMethod(ABC):
         """
         return (0.0,)
 
-    def initial_state(self) -> State:
+    def initial_state(self) -> "State":
         """Named arrays before the first step. They are part of the checkpoint."""
         return {}
 
     @abstractmethod
-    def step(self, context: Context) -> Losses:
+    def step(self, context: "Context") -> "Losses":
         """Trains on one batch: leaves gradients in the parameters.
 
         Returns:
             Who was trained and its loss, for logs; at least one. Not finite ones end training.
         """
 
-    def fold(self, state: State, reports: Sequence[State]) -> State:
+    def fold(self, state: "State", reports: "Sequence[State]") -> "State":
         """The state after a step of the optimizer; a pure function.
 
         Args:
@@ -58,7 +61,7 @@ class AbstractMethod(ABC):
         """
         return state
 
-    def remaining(self, state: State) -> SearchSpace:
+    def remaining(self, state: "State") -> SearchSpace:
         """What of the space is trained to the end: all that a search is offered.
 
         Args:
@@ -73,7 +76,7 @@ class AbstractMethod(ABC):
 METHODS = Registry("supernets.methods", "training method", AbstractMethod)
 
 
-def remaining_of(method: AbstractMethod, state: State) -> SearchSpace:
+def remaining_of(method: AbstractMethod, state: "State") -> SearchSpace:
     """What a method leaves of its space.
 
     Raises:

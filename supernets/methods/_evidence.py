@@ -16,12 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from search_spaces import SearchSpace, is_policy
-from supernets.team import State
+
+if TYPE_CHECKING:
+    from supernets.team import State
 
 LOOKS = 10
 """How often it is asked who has lost."""
@@ -67,7 +69,7 @@ class Evidence:
     certainty: float
     margin: float
 
-    def begin(self) -> State:
+    def begin(self) -> "State":
         """No losses; every option is trained."""
         options = self._num_options
         features = NUM_COMMON + options
@@ -93,7 +95,7 @@ class Evidence:
                 shares[rivals.first + encoding[column]] += 1 / len(columns)
         return np.concatenate([[1.0, size, size**2], shares])
 
-    def with_loss(self, state: State, loss: float, features: np.ndarray | None) -> State:
+    def with_loss(self, state: "State", loss: float, features: np.ndarray | None) -> "State":
         """The state after a loss; without features it counts for the moving average only."""
         level = float(state["level"][0])
         found = {**state, "level": np.array([level + FORGETS * (loss - level) if level else loss])}
@@ -105,7 +107,7 @@ class Evidence:
             found["count"] = state["count"] + 1
         return found
 
-    def losers(self, state: State) -> np.ndarray:
+    def losers(self, state: "State") -> np.ndarray:
         """Which options lose now, of those that are trained: booleans, (O,)."""
         num_features = len(state["moment"])
         count, has_lost = int(state["count"][0]), np.zeros(self._num_options, dtype=bool)

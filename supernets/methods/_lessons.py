@@ -2,15 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from supernets.context import Context
 from supernets.methods._base import AbstractMethod
-from supernets.team import Losses
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from supernets.context import Context
+    from supernets.team import Losses
 
 LARGEST, SMALLEST, RANDOM = "largest", "smallest", "random"
 
@@ -45,12 +47,12 @@ class AbstractLessons(AbstractMethod):
         """
 
     @final
-    def step(self, context: Context) -> Losses:
+    def step(self, context: "Context") -> "Losses":
         """Adds gradients; the losses of the members in their order."""
         return teach(context, self.plan(context.turn, context.rng))
 
 
-def teach(context: Context, lessons: Sequence[Lesson]) -> Losses:
+def teach(context: "Context", lessons: Sequence[Lesson]) -> "Losses":
     """Adds the gradients of a batch's lessons; the losses of the members in their order."""
     teacher_BK: Tensor | None = None
     losses = []
@@ -61,7 +63,7 @@ def teach(context: Context, lessons: Sequence[Lesson]) -> Losses:
             teacher_BK = logits_BK.detach()
         elif lesson.teacher_share:
             distilled = context.distillation_loss(logits_BK, teacher_BK)
-            loss = torch.lerp(loss, distilled, lesson.teacher_share)
+            loss = loss.lerp(distilled, lesson.teacher_share)
         (loss * lesson.weight).backward()
         losses.append((lesson.role, float(loss.detach())))
     return losses

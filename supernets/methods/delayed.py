@@ -14,16 +14,18 @@ channels are ordered once, when all training ranks them, and not at the switch.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from search_spaces import SearchSpace, UserError, check_ranges
-from supernets.context import Context
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.methods._lessons import teach
 from supernets.methods._members import Members
-from supernets.team import Losses
+
+if TYPE_CHECKING:
+    from supernets.context import Context
+    from supernets.team import Losses
 
 LATEST = 0.9
 """Share of the training after which all sizes must have been trained."""
@@ -73,7 +75,7 @@ class Delayed(AbstractMethod):
             return 0.0
         return min(1.0, begun / self.opening_share) if self.opening_share else 1.0
 
-    def step(self, context: Context) -> Losses:
+    def step(self, context: "Context") -> "Losses":
         """One member, on labels."""
         lesson = self._members.in_turn(
             context.turn,

@@ -12,17 +12,19 @@ Costs of a step are planned for all options: where cheap ones lose, training tak
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from search_spaces import SearchSpace, check_ranges
-from supernets.context import Context
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.methods._evidence import LOOKS, Evidence
 from supernets.methods._lessons import RANDOM, SMALLEST, teach
 from supernets.methods._members import Members
-from supernets.team import Losses, State
+
+if TYPE_CHECKING:
+    from supernets.context import Context
+    from supernets.team import Losses, State
 
 SMALL_MEMBERS = 8
 """One of so many of the smallest members must be within the limits, or nobody loses."""
@@ -57,11 +59,11 @@ class Shrinking(AbstractMethod):
         ranges = {"certainty": (0.5, 0.9999), "margin": (0.0, 1.0), "evidence_from": (0.0, 0.9)}
         check_ranges(self, where, **ranges)
 
-    def initial_state(self) -> State:
+    def initial_state(self) -> "State":
         """No evidence; every option is trained."""
         return self._evidence.begin()
 
-    def step(self, context: Context) -> Losses:
+    def step(self, context: "Context") -> "Losses":
         """One member, on labels; reports the loss of a random one."""
         members = self._members(context.state["trained"])
         is_dense = context.turn < self.sparse_from
@@ -73,7 +75,7 @@ class Shrinking(AbstractMethod):
             context.report["features"] = self._evidence.features(lesson.encoding)
         return losses
 
-    def fold(self, state: State, reports: Sequence[State]) -> State:
+    def fold(self, state: "State", reports: "Sequence[State]") -> "State":
         """Adds the evidence and, at every look, leaves out what has lost."""
         share_done = float(reports[-1]["share_done"])
         counts = share_done >= self.evidence_from
@@ -89,7 +91,7 @@ class Shrinking(AbstractMethod):
             trained = trained & ~losers
         return {**state, "trained": trained, "looks": state["looks"] + 1}
 
-    def remaining(self, state: State) -> SearchSpace:
+    def remaining(self, state: "State") -> SearchSpace:
         """The space without what has lost."""
         options = self._evidence.options(state["trained"])
         choices = self.space.choices

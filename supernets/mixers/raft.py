@@ -1,8 +1,8 @@
 """RaftMLP: one MLP along columns, one along rows.
 
 Source: Tatsunami and Taki, RaftMLP (2021), section 3.1; declaration in
-search_spaces/operators/raft.py. Shapes: B batch, S side of the map, R channels of a raft, G = C / R
-groups of channels.
+search_spaces/operators/raft.py. Shapes: B batch, H W space, C channels, R channels of a raft,
+G = C / R groups of channels.
 """
 
 from typing import ClassVar, final
@@ -10,6 +10,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
+from search_spaces._sides import Sides
 from search_spaces.operators.raft import TOKEN_EXPANSION
 from supernets._elastic import Axes, Index
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
@@ -18,26 +19,29 @@ from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
 class AxialMLP(nn.Module):
-    """Norm, then an MLP over vectors of R channels times S positions along one axis."""
+    """Norm, then an MLP over vectors of R channels times all positions along one axis."""
 
-    def __init__(self, width: int, size: int, raft: int, *, is_vertical: bool) -> None:
+    def __init__(self, width: int, size: Sides, raft: int, *, is_vertical: bool) -> None:
         super().__init__()
         self.groups, self.raft, self.size = width // raft, raft, size
-        # (B, S, S, G, R) with the mixed axis last; the two orders are each other's inverse.
+        self.mixed, self.other = size if is_vertical else size[::-1]
+        # (B, H, W, G, R) with the mixed axis last; the two orders are each other's inverse.
         self.forth = (0, 2, 3, 4, 1) if is_vertical else (0, 1, 3, 4, 2)
         self.back = (0, 4, 1, 2, 3) if is_vertical else (0, 1, 4, 2, 3)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.expand = nn.Linear(raft * size, TOKEN_EXPANSION * raft * size)
+        length = raft * self.mixed
+        self.expand = nn.Linear(length, TOKEN_EXPANSION * length)
         self.act = nn.GELU()
-        self.project = nn.Linear(TOKEN_EXPANSION * raft * size, raft * size)
+        self.project = nn.Linear(TOKEN_EXPANSION * length, length)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        size, groups, raft = self.size, self.groups, self.raft
-        x = self.norm(x_BHWC).reshape(-1, size, size, groups, raft).permute(self.forth)
-        x = self.project(self.act(self.expand(x.reshape(-1, size, groups, raft * size))))
-        x = x.reshape(-1, size, groups, raft, size).permute(self.back)
-        return x.reshape(-1, size, size, groups * raft)
+        (height, width), groups, raft = self.size, self.groups, self.raft
+        x = self.norm(x_BHWC).reshape(-1, height, width, groups, raft).permute(self.forth)
+        x = x.reshape(-1, self.other, groups, raft * self.mixed)
+        x = self.project(self.act(self.expand(x)))
+        x = x.reshape(-1, self.other, groups, raft, self.mixed).permute(self.back)
+        return x.reshape(-1, height, width, groups * raft)
 
 
 class PlainRaft(nn.Module):
@@ -58,7 +62,7 @@ class PlainRaft(nn.Module):
 @final
 @MIXERS.register
 class ElasticRaft(AbstractElasticMixer):
-    """Elastic width; token weights belong to the map's side and are shared by all widths."""
+    """Elastic width; token weights belong to the map's sides and are shared by all widths."""
 
     has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainRaft

@@ -1,8 +1,8 @@
 """Global attention with keys and values from a smaller map.
 
 Source: Wang et al., Pyramid Vision Transformer (2021), section 3.3; declaration and departures in
-search_spaces/operators/sra.py. Shapes: B batch, S side of the map, R reduction, N heads, D channels
-of a head, C channels.
+search_spaces/operators/sra.py. Shapes: B batch, H W space, R reduction, N heads, D channels of a
+head, C channels.
 """
 
 from collections.abc import Mapping
@@ -38,19 +38,20 @@ class PlainSRA(nn.Module):
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        size, inner = self.size, self.heads * self.head_dim
-        keys = (size // self.ratio) ** 2
+        (height, width), inner = self.size, self.heads * self.head_dim
+        tokens = height * width
+        keys = tokens // self.ratio**2
         x_BHWC = self.norm(x_BHWC)
-        q = self.q(x_BHWC.reshape(-1, size * size, self.width))
-        q = q.reshape(-1, size * size, self.heads, self.head_dim).transpose(1, 2)
+        q = self.q(x_BHWC.reshape(-1, tokens, self.width))
+        q = q.reshape(-1, tokens, self.heads, self.head_dim).transpose(1, 2)
         kv = self.kv(self._reduced(x_BHWC).reshape(-1, keys, self.width))
         kv = kv.reshape(-1, keys, 2, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
         weights = ((q * self.head_dim**-0.5) @ kv[0].transpose(-2, -1)).softmax(-1)
-        mixed = (weights @ kv[1]).transpose(1, 2).reshape(-1, size * size, inner)
-        return self.project(mixed).reshape(-1, size, size, self.width)
+        mixed = (weights @ kv[1]).transpose(1, 2).reshape(-1, tokens, inner)
+        return self.project(mixed).reshape(-1, height, width, self.width)
 
     def _reduced(self, x_BHWC: Tensor) -> Tensor:
-        """(B, S / R, S / R, C)."""
+        """(B, H / R, W / R, C)."""
         if self.ratio == 1:
             return x_BHWC
         x_BCHW = self.reduce(x_BHWC.permute(0, 3, 1, 2))

@@ -1,20 +1,23 @@
 """Multi-head attention inside windows, shifted in every second block.
 
 Source: Liu et al., Swin Transformer (2021), section 3.2; declaration and departures in
-search_spaces/operators/window.py. Shapes: B batch, S side of the map, M side of a window, G windows
-along a side, T = M * M tokens of a window, N heads, D channels of a head, C channels.
+search_spaces/operators/window.py. Shapes: B batch, H W space, G windows, T tokens of a window,
+N heads, D channels of a head, C channels.
 """
 
+import math
 from collections.abc import Mapping
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces import Signature
+from search_spaces._sides import Sides
+from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
 from supernets._heads import head_weights, inner_channels, stacked
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, AbstractTable, linear_axes, norm_axes
 from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
@@ -28,82 +31,145 @@ class PlainWindow(nn.Module):
         super().__init__()
         pick, shape = signature.pick, signature.shape
         self.size, self.width = shape.size, shape.width
-        self.window, self.shift = pick.number("window_size"), pick.number("shift")
+        self.window, self.shift = pick.sides("window_size"), pick.sides("shift")
         self.heads, self.head_dim = signature.kept.number("heads"), pick.number("head_dim")
-        self.grid = -(-self.size // self.window)
-        self.padding = self.grid * self.window - self.size
+        self.grid = num_windows(self.size, self.window)
+        self.padded = (self.grid[0] * self.window[0], self.grid[1] * self.window[1])
         inner = self.heads * self.head_dim
         self.norm = nn.LayerNorm(shape.width, eps=NORM_EPS)
         self.qkv = nn.Linear(shape.width, 3 * inner)
         self.project = nn.Linear(inner, shape.width)
-        self.bias_table = nn.Parameter(torch.zeros(self.heads, (2 * self.window - 1) ** 2))
-        # Not part of the state: they follow from the window, and stay real on the meta device.
-        self.position_TT = relative_position(self.window)
-        self.mask_GTT = shift_mask(self.grid, self.window, self.shift) if self.shift else None
+        self.bias_table = nn.Parameter(torch.zeros(self.heads, num_offsets(self.window)))
+        self.position = RelativePosition(self.window)
+        self.mask = ShiftMask(self.grid, self.window, self.shift) if any(self.shift) else None
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        tokens, inner = self.window**2, self.heads * self.head_dim
+        tokens, inner = math.prod(self.window), self.heads * self.head_dim
         windows = self._partition(self.norm(x_BHWC))
         qkv = self.qkv(windows).reshape(-1, tokens, 3, self.heads, self.head_dim)
         qkv = qkv.permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
         logits = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)
-        bias = self.bias_table[:, self.position_TT].reshape(self.heads, tokens, tokens)
-        if self.mask_GTT is None:
+        bias = self.bias_table[:, self.position()].reshape(self.heads, tokens, tokens)
+        if self.mask is None:
             weights = (logits + bias).softmax(-1)
         else:
-            masked = bias + self.mask_GTT.unsqueeze(1)
-            grouped = logits.reshape(-1, self.grid**2, self.heads, tokens, tokens) + masked
+            masked = bias + self.mask()
+            grouped = logits.reshape(-1, math.prod(self.grid), self.heads, tokens, tokens) + masked
             weights = grouped.softmax(-1).reshape(-1, self.heads, tokens, tokens)
         mixed = (weights @ v).transpose(1, 2).reshape(-1, tokens, inner)
         return self._merge(self.project(mixed))
 
     def _partition(self, x_BHWC: Tensor) -> Tensor:
-        """(B * G * G, T, C); the map is padded on the right and below if windows do not fit."""
-        grid, window = self.grid, self.window
-        if self.padding:
-            x_BHWC = nn.functional.pad(x_BHWC, (0, 0, 0, self.padding, 0, self.padding))
-        if self.shift:
-            x_BHWC = torch.roll(x_BHWC, (-self.shift, -self.shift), (1, 2))
-        if grid == 1:
-            return x_BHWC.reshape(-1, window * window, self.width)
-        x = x_BHWC.reshape(-1, grid, window, grid, window, self.width)
-        return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, window * window, self.width)
+        """(B * G, T, C); the map is padded on the right and below if windows do not fit."""
+        (rows, columns), (height, width) = self.grid, self.window
+        if self.padded != self.size:
+            below, right = self.padded[0] - self.size[0], self.padded[1] - self.size[1]
+            x_BHWC = nn.functional.pad(x_BHWC, (0, 0, 0, right, 0, below))
+        x_BHWC = self._rolled(x_BHWC, -1)
+        if rows * columns > 1:
+            x_BHWC = x_BHWC.reshape(-1, rows, height, columns, width, self.width)
+            x_BHWC = x_BHWC.permute(0, 1, 3, 2, 4, 5)
+        return x_BHWC.reshape(-1, height * width, self.width)
 
     def _merge(self, windows: Tensor) -> Tensor:
         """The inverse of `_partition`."""
-        grid, window, side = self.grid, self.window, self.grid * self.window
-        if grid == 1:
-            x_BHWC = windows.reshape(-1, side, side, self.width)
-        else:
-            x = windows.reshape(-1, grid, grid, window, window, self.width)
-            x_BHWC = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, side, side, self.width)
-        if self.shift:
-            x_BHWC = torch.roll(x_BHWC, (self.shift, self.shift), (1, 2))
-        return x_BHWC[:, : self.size, : self.size] if self.padding else x_BHWC
+        (rows, columns), (height, width) = self.grid, self.window
+        if rows * columns > 1:
+            windows = windows.reshape(-1, rows, columns, height, width, self.width)
+            windows = windows.permute(0, 1, 3, 2, 4, 5)
+        x_BHWC = self._rolled(windows.reshape(-1, *self.padded, self.width), 1)
+        if self.padded != self.size:
+            x_BHWC = x_BHWC[:, : self.size[0], : self.size[1]]
+        return x_BHWC
+
+    def _rolled(self, x_BHWC: Tensor, direction: int) -> Tensor:
+        """The map moved by the shift, -1 up and left, 1 down and right."""
+        moved = {axis: direction * by for axis, by in enumerate(self.shift, start=1) if by}
+        return torch.roll(x_BHWC, tuple(moved.values()), tuple(moved)) if moved else x_BHWC
 
 
-def relative_position(window: int) -> Tensor:
-    """Entry of the bias table for every pair of tokens, flattened: (T * T,)."""
-    with torch.device("cpu"):
-        side = torch.arange(window)
-        y_T, x_T = torch.meshgrid(side, side, indexing="ij")
-        y_T, x_T = y_T.flatten(), x_T.flatten()
-        offset_TT = (y_T[:, None] - y_T) * (2 * window - 1) + x_T[:, None] - x_T
-        return (offset_TT + (window - 1) * 2 * window).flatten()
+def num_offsets(window: Sides) -> int:
+    """Of two tokens of a window: entries of the bias table."""
+    return math.prod(2 * part - 1 for part in window)
 
 
-def shift_mask(grid: int, window: int, shift: int) -> Tensor:
-    """0 where two tokens of a shifted window are neighbours, else -100: (G * G, T, T)."""
-    with torch.device("cpu"):
-        side = grid * window
-        position = torch.arange(side)
-        region_S = (position >= side - window).long() + (position >= side - shift).long()
-        region_SS = region_S[:, None] * 3 + region_S
-        windows = region_SS.reshape(grid, window, grid, window).transpose(1, 2).flatten(2)
-        region_GT = windows.reshape(grid * grid, window * window)
-        return (region_GT[:, :, None] != region_GT[:, None, :]).float() * MASKED
+@final
+class RelativePosition(AbstractTable):
+    """Which entry of the bias table is that of two tokens, flattened: (T * T,).
+
+    Entries are differences of two numbers, one of each token, because rows of the table are offsets
+    of lines and its columns offsets within a line. They are not part of the state, since they
+    follow from the window, and stay real on the meta device.
+    """
+
+    def __init__(self, window: Sides) -> None:
+        super().__init__()
+        height, width = window
+        with torch.device("cpu"):
+            line_H1 = torch.arange(height)[:, None] * (2 * width - 1)
+            key_T = (line_H1 + torch.arange(width)).flatten()
+            query_T1 = key_T[:, None] + (height - 1) * (2 * width - 1) + width - 1
+        self.parts = query_T1, key_T
+
+    @staticmethod
+    def made(*parts: Tensor) -> Tensor:
+        """See `AbstractTable.made`."""
+        query_T1, key_T = parts
+        return (query_T1 - key_T).flatten()
+
+    @staticmethod
+    def symbolic(g: Any, *parts: Any) -> Any:
+        """See `AbstractTable.symbolic`."""
+        query_T1, key_T = parts
+        flat = g.op("Constant", value_t=torch.tensor([-1]))
+        entry = g.op("Reshape", g.op("Sub", query_T1, key_T), flat)
+        entry.setType(key_T.type().with_sizes([key_T.type().sizes()[0] ** 2]))
+        return entry
+
+
+@final
+class ShiftMask(AbstractTable):
+    """0 where two tokens of a shifted window are neighbours, else -100: (G, 1, T, T).
+
+    Made of the region of the map that each token is in; no part of the state either.
+    """
+
+    def __init__(self, grid: Sides, window: Sides, shift: Sides) -> None:
+        super().__init__()
+        (rows, columns), (height, width) = grid, window
+        with torch.device("cpu"):
+            region_H, region_W = (_regions(*side) for side in zip(grid, window, shift, strict=True))
+            region_HW = region_H[:, None] * 3 + region_W
+            windows = region_HW.reshape(rows, height, columns, width).transpose(1, 2)
+            self.parts = (windows.reshape(rows * columns, 1, 1, height * width),)
+
+    @staticmethod
+    def made(*parts: Tensor) -> Tensor:
+        """See `AbstractTable.made`."""
+        (region_G11T,) = parts
+        return (region_G11T.transpose(2, 3) != region_G11T).float() * MASKED
+
+    @staticmethod
+    def symbolic(g: Any, *parts: Any) -> Any:
+        """See `AbstractTable.symbolic`."""
+        (region_G11T,) = parts
+        region_G1T1 = g.op("Transpose", region_G11T, perm_i=[0, 1, 3, 2])
+        is_apart = g.op("Not", g.op("Equal", region_G1T1, region_G11T))
+        value = g.op("Constant", value_t=torch.tensor(MASKED))
+        mask = g.op("Mul", g.op("Cast", is_apart, to_i=torch.onnx.TensorProtoDataType.FLOAT), value)
+        grids, *_, tokens = region_G11T.type().sizes()
+        kind = region_G11T.type().with_dtype(torch.float32)
+        mask.setType(kind.with_sizes([grids, 1, tokens, tokens]))
+        return mask
+
+
+def _regions(num: int, part: int, shift: int) -> Tensor:
+    """Along one side of so many shifted windows, which positions were neighbours before: (S,)."""
+    position_S = torch.arange(num * part)
+    last = len(position_S)
+    return (position_S >= last - part).long() + (position_S >= last - shift).long()
 
 
 @final

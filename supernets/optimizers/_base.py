@@ -7,12 +7,13 @@ interface). The peak rate and its schedule belong to training: every parameter g
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
-
-from torch import nn
-from torch.optim import Optimizer
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from search_spaces import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
 
 SCALE = "rate_scale"
 """Entry of a parameter group: its rate, as a multiple of the training's."""
@@ -28,7 +29,7 @@ class AbstractOptimizer(ABC):
     learning_rate: ClassVar[float]
 
     @abstractmethod
-    def build(self, network: nn.Module, *, weight_decay: float) -> Sequence[Optimizer]:
+    def build(self, network: "nn.Module", *, weight_decay: float) -> "Sequence[Optimizer]":
         """Optimizers that together step every parameter once.
 
         Args:
@@ -40,8 +41,10 @@ class AbstractOptimizer(ABC):
 OPTIMIZERS = Registry("supernets.optimizers", "optimizer", AbstractOptimizer)
 
 
-def matrices(network: nn.Module) -> list[nn.Parameter]:
+def matrices(network: "nn.Module") -> "list[nn.Parameter]":
     """Weights that map one set of features to another: of linear layers and full convolutions."""
+    from torch import nn
+
     return [
         module.get_parameter("weight")
         for module in network.modules()
@@ -50,14 +53,14 @@ def matrices(network: nn.Module) -> list[nn.Parameter]:
 
 
 def group(
-    parameters: Iterable[nn.Parameter], *, weight_decay: float, scale: float = 1.0
+    parameters: "Iterable[nn.Parameter]", *, weight_decay: float, scale: float = 1.0
 ) -> dict[str, Any]:
     """A parameter group of torch; the rate is set before every step."""
     return {"params": list(parameters), "weight_decay": weight_decay, SCALE: scale}
 
 
 def decayed_and_others(
-    parameters: Iterable[nn.Parameter], *, weight_decay: float, scale: float = 1.0
+    parameters: "Iterable[nn.Parameter]", *, weight_decay: float, scale: float = 1.0
 ) -> list[dict[str, Any]]:
     """Two groups: kernels and matrices, and biases, norms and other vectors without decay."""
     known = list(parameters)

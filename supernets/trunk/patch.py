@@ -18,14 +18,17 @@ class PlainPatch(nn.Module):
         super().__init__()
         stride = signature.pick.number("stride")
         shape = signature.shape
-        self.missing = shape.size * stride - shape.in_size
+        height, width = (
+            side * stride - in_side for side, in_side in zip(shape.size, shape.in_size, strict=True)
+        )
+        self.missing = (0, width, 0, height)
         self.layer = ConvNorm(shape.in_width, shape.width, stride, stride=stride, has_act=False)
         self.layer.conv.padding = (0, 0)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, width, H / stride, W / stride), rounded up."""
-        if self.missing:
-            x_BCHW = F.pad(x_BCHW, (0, self.missing, 0, self.missing))
+        if any(self.missing):
+            x_BCHW = F.pad(x_BCHW, self.missing)
         return self.layer(x_BCHW)
 
 

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from compress import Compressed, export_onnx
-from compress.export import INPUT, OPSET, OUTPUT
-from search_spaces import CandidateError, SearchSpace, Slot
+from compress.export import OPSET
+from nas.latency.measure import export_random
+from search_spaces import CandidateError, SearchSpace, Slot, load_plugins, load_space
 from search_spaces.operators._base import OPERATORS
 from supernets._modules import Add
 from supernets.supernet import Supernet
@@ -83,6 +84,16 @@ def test_shortcuts_of_convolution_blocks_are_integer_and_relu6_is_folded(
     assert ran["QLinearAdd"] == made.count(Add) > 0
     assert not {"Clip", "Relu", "Add"} & ran.keys()
     assert ran["QuantizeLinear"] == ran["DequantizeLinear"] == 2, "image, logits, the head's norm"
+
+
+def test_sums_of_what_feeds_a_slot_are_integer(plugins: Path, tmp_path: Path) -> None:
+    load_plugins([plugins / "streams.py"])
+    space = load_space("streams", resolution=16, channels=1, num_classes=10)
+    space = space.with_policy(("int8",), (0.0,))
+    export_random(space.slots(space.encode({"right.exists": 0})), tmp_path / "network.onnx")
+    ran = kernels(tmp_path / "network.onnx")
+    assert ran["QLinearAdd"] == 4, "a sum of three maps, and two blocks' shortcuts"
+    assert not {"Add", "Clip"} & ran.keys()
 
 
 @by_operator
@@ -162,17 +173,17 @@ def test_a_file_states_its_input_output_and_opset(exported: Callable[..., Export
     assert shapes == {"images": ["batch", 1, 16, 16], "logits": ["batch", 10]}
 
 
-def test_weights_keep_their_names_and_nothing_else_in_a_file_has_one(
+def test_weights_are_called_after_their_slot_and_nodes_have_names_of_their_own(
     exported: Callable[..., Exported],
 ) -> None:
     graph = onnx.load(exported("window", "int8").path).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    assert "stem.layer.conv.weight" in weights
-    assert not any(node.doc_string or node.name for node in graph.node)
-    between = {name for node in graph.node for name in node.output} - {OUTPUT}
-    assert all(name.isdecimal() for name in between)
-    assert len(between) == sum(len(node.output) for node in graph.node) - 1
-    assert {name for node in graph.node for name in node.input} <= between | weights | {INPUT}
+    kernels = [tensor.name for tensor in graph.initializer if len(tensor.dims) > 1]
+    slots = {name.partition(".")[0] for name in kernels}
+    assert slots == {"s", "s1b1", "s1b2", "s2d", "s2b1", "s2b2", "h"}
+    names = [node.name for node in graph.node]
+    assert all(names)
+    assert len(set(names)) == len(names)
+    assert not any(node.doc_string for node in graph.node)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -200,11 +211,11 @@ def test_what_onnx_has_no_word_for_is_a_candidate_error(tmp_path: Path) -> None:
             return torch.special.bessel_j0(x)
 
     with pytest.raises(CandidateError, match="cannot export to ONNX.*bessel_j0"):
-        export_onnx(Strange().eval(), tmp_path / "a.onnx", channels=1, resolution=4)
+        export_onnx(Strange().eval(), tmp_path / "a.onnx", channels=1, size=(4, 4))
     assert not (tmp_path / "a.onnx").exists()
 
 
 def test_a_network_that_cannot_run_is_our_bug(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="expected input") as error:
-        export_onnx(nn.Conv2d(3, 4, 1).eval(), tmp_path / "a.onnx", channels=1, resolution=4)
+        export_onnx(nn.Conv2d(3, 4, 1).eval(), tmp_path / "a.onnx", channels=1, size=(4, 4))
     assert not isinstance(error.value, CandidateError)

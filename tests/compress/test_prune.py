@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     torch_pruning = pytest.importorskip("torch_pruning")
 
 WIDTH, HIDDEN = 16, 48
-PLACE = Shape(8, 8, WIDTH, WIDTH, 0, 4)
+PLACE = Shape.square(8, 8, WIDTH, WIDTH, 0, 4)
 
 
 def member(operator: str, sparsity: float) -> Signature:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from compress.store import SCHEMA, load_network, save_network
-from search_spaces import SearchSpace, Slot, UserError
+from compress.store import SCHEMA, load_network, num_params, save_network
+from search_spaces import SearchSpace, Slot, UserError, signature_cost
 from search_spaces.operators._base import OPERATORS
 from supernets.checkpoint import read_tensors, write_tensors
 from supernets.supernet import Supernet
@@ -36,6 +36,10 @@ def test_what_is_loaded_answers_bit_for_bit_like_what_was_saved(
     images = noise(8, 1, 16, 16, seed=4)
     assert torch.equal(loaded(images), network(images))
     if precision == "fp32":
+        costs = [signature_cost(slot.signature) for slot in slots]
+        assert num_params(tmp_path / "model.safetensors") == sum(
+            cost.weights + cost.vectors for cost in costs
+        )
         file = answers(export(loaded, mini, tmp_path / "model.onnx"), images)
         np.testing.assert_allclose(file, network(images).numpy(), atol=1e-4)
 

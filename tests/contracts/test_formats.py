@@ -1,26 +1,24 @@
-"""Every format keeps its contract, and weighs what it declares with every operator."""
+"""Every format keeps its contract, and weighs what it declares with whatever fills the slots."""
 
 import functools
 from collections.abc import Callable
-from itertools import product
 from operator import attrgetter
 
 import pytest
 
 from nas.testing._spaces import random_supernet
-from nas.testing.formats import CHECKS, require_declared_bytes
-from search_spaces import FORMATS, load_space
+from nas.testing.formats import CHECKS, extreme, require_declared_bytes
+from nas.testing.norms import OPERATORS as NORMED
+from nas.testing.norms import space_with
+from search_spaces import FORMATS, SearchSpace, load_space
+from search_spaces.channel_parts._base import CHANNEL_PARTS
+from search_spaces.norms import NORMS
 from search_spaces.operators._base import OPERATORS
 from supernets.supernet import Supernet
 from tests.strategies import mini_space
 
 pytestmark = pytest.mark.parametrize("precision", FORMATS.names())
-UNDECLARED = pytest.mark.xfail(
-    reason="files of 100 kB: tables of attention and names in the graph are not declared",
-    strict=True,
-)
-LARGER = {*product(("moat", "window"), FORMATS.names()), ("raft", "int8"), ("inception", "int8")}
-"""Operators and formats whose small files are larger than declared."""
+MINI = "mini"
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=attrgetter("__name__"))
@@ -30,19 +28,46 @@ def test_any_format(precision: str, check: Callable[[str], None]) -> None:
 
 @functools.cache
 def supernet(name: str) -> Supernet:
-    space = (
-        mini_space(resolution=32)
-        if name == "mini"
-        else load_space(name, resolution=32, channels=1, num_classes=100)
-    )
-    return random_supernet(space.with_policy(tuple(FORMATS.names()), (0, 0.25, 0.5)))
+    if name == MINI:
+        space = mini_space(resolution=32, channel_parts=tuple(CHANNEL_PARTS.names()))
+    elif name in NORMS:
+        space = space_with((name,))
+    else:
+        space = load_space(name, resolution=32, channels=1, num_classes=100)
+    return random_supernet(space.with_policy(tuple(FORMATS.names()), (0,)))
 
 
+@pytest.mark.parametrize("end", [0, -1], ids=["smallest", "largest"])
 @pytest.mark.parametrize("operator", OPERATORS.names())
-@pytest.mark.parametrize("name", ["mini", "hybrid"])
-def test_declared_bytes_are_those_of_the_file(
-    precision: str, name: str, operator: str, request: pytest.FixtureRequest
+def test_declared_bytes_are_those_of_a_small_file(precision: str, operator: str, end: int) -> None:
+    space = supernet(MINI).space
+    encoding = extreme(space, end, operator=operator, channel_part="mlp", precision=precision)
+    require_declared_bytes(supernet(MINI), encoding)
+
+
+@pytest.mark.parametrize("part", CHANNEL_PARTS.names())
+def test_declared_bytes_are_those_of_the_channel_part(precision: str, part: str) -> None:
+    options = {"operator": "convnext", "channel_part": part, "precision": precision}
+    require_declared_bytes(supernet(MINI), extreme(supernet(MINI).space, -1, **options))
+
+
+@pytest.mark.parametrize("norm", NORMS.names())
+def test_declared_bytes_are_those_of_the_norm(precision: str, norm: str) -> None:
+    encoding = extreme(supernet(norm).space, 0, operator=NORMED[0], precision=precision)
+    require_declared_bytes(supernet(norm), encoding)
+
+
+@pytest.mark.parametrize("end", [0, -1], ids=["smallest", "largest"])
+def test_declared_bytes_are_those_of_a_large_file_of_all_operators(
+    precision: str, end: int
 ) -> None:
-    if name == "mini" and (operator, precision) in LARGER:
-        request.applymarker(UNDECLARED)
-    require_declared_bytes(supernet(name), operator, precision)
+    space = supernet("hybrid").space
+    row = list(extreme(space, end, precision=precision))
+    require_declared_bytes(supernet("hybrid"), every_operator(space, row))
+
+
+def every_operator(space: SearchSpace, row: list[int]) -> tuple[int, ...]:
+    """The encoding with another operator in each block."""
+    for number, column in enumerate(space.columns("operator")):
+        row[column] = number % space.cardinalities[column]
+    return space.canonical(row)

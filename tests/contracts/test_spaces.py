@@ -60,7 +60,7 @@ def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
     for row in space.sample(np.random.default_rng(0), 5).tolist():
         slots = space.slots(row)
         assert (slots[0].name, slots[-1].name) == ("stem", "head")
-        assert slots[0].signature.shape.in_size == resolution
+        assert slots[0].signature.shape.in_size == (resolution, resolution)
         assert slots[-1].signature.shape.width == 10
         for before, after in itertools.pairwise(slots):
             assert before.signature.shape.size == after.signature.shape.in_size

@@ -147,7 +147,7 @@ def test_blocks_of_a_fresh_supernet_change_nothing(space_name: str) -> None:
         for slot, module in zip(slots, supernet.extract(slots).children(), strict=True):
             if "block" in slot.name:
                 shape = slot.signature.shape
-                x = noise(2, shape.width, shape.size, shape.size)
+                x = noise(2, shape.width, *shape.size)
                 assert torch.equal(module(x), x), slot.name
 
 

@@ -14,9 +14,10 @@ import torch
 
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan, train, turns_of
+from supernets.train import train, turns_of
 from tests.strategies import mini_space
 
 FILE = Path(__file__).with_name("training.json")

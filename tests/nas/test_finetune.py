@@ -37,9 +37,10 @@ from nas.run.directory import read_config_of, read_front
 from nas.search_flow import search
 from nas.standalone.train import NETWORK
 from nas.system.reporter import Silent
-from search_spaces import UserError
+from search_spaces import Candidate, UserError
 from supernets import train as training
-from supernets.train import DivergedError, TrainPlan
+from supernets.plan import TrainPlan
+from supernets.train import DivergedError
 from tests.small_run import train_one_by_one
 
 RECIPE = Recipe(epochs=0.5)
@@ -219,7 +220,7 @@ def test_a_kill_between_two_finalists_gives_neither_more_time(
     trials = trained.run.trials(trained.problem.space)
     monkeypatch.setattr("nas.finalists.train.time", SimpleNamespace(monotonic=lambda: 5.0))
     monkeypatch.setattr("nas.finalists.train.train_beside", train_one_by_one)
-    monkeypatch.setattr(Finetuning, "seconds_per_step", lambda *_: 0.01)
+    monkeypatch.setattr(Finetuning, "fastest_plan", lambda _, c, plans: (plans[0], 0.01))
     with pytest.raises(KilledError):
         train_finalists(trained, trials, Dies(at=50))  # percent of all steps: the first one's last
     assert list(steps_of(own_run).values()) == [20]
@@ -241,7 +242,9 @@ def test_after_a_kill_the_slower_finalist_gets_no_more_time(
     fast = finalist_order(trained.problem, trials)[0].candidate.key
     monkeypatch.setattr("nas.finalists.train.time", SimpleNamespace(monotonic=lambda: 5.0))
     monkeypatch.setattr(
-        Finetuning, "seconds_per_step", lambda _, c, plan: 0.005 if c.key == fast else 0.01
+        Finetuning,
+        "fastest_plan",
+        lambda _, c, plans: (plans[0], 0.005 if c.key == fast else 0.01),
     )
     monkeypatch.setattr("nas.finalists.train.train_beside", train_one_by_one)
     with pytest.raises(KilledError):
@@ -398,15 +401,20 @@ def chosen(
     seconds = {trial.candidate.key: seconds_per_step(trial) for trial in ranked}
     large = {t.candidate.key for t in sorted(ranked, key=lambda t: t.predicted["macs"])[2:]}
     phases = replace(trained.phases, finalists=2, finetune_s=3.0, least_steps=100)
+
+    def step_s(candidate: Candidate, plan: TrainPlan) -> float:
+        of_format = 1.0 if plan.precision == "fp32" else 0.4 if candidate.key in large else 1.1
+        of_batch = (1 + plan.batch_size / TrainPlan.batch_size) / 2
+        return seconds[candidate.key] * of_batch * of_format
+
+    def fastest_plan(candidate: Candidate, plans: Sequence[TrainPlan]) -> tuple[TrainPlan, float]:
+        found_s = {plan: step_s(candidate, plan) for plan in plans}
+        return min(found_s.items(), key=lambda item: item[1])
+
     timed = SimpleNamespace(
         plan=trained.train_plan,
         images=SimpleNamespace(labels_N=range(10_000)),
-        seconds_per_step=lambda candidate, plan: (
-            seconds[candidate.key]
-            * (1 + plan.batch_size / TrainPlan.batch_size)
-            / 2
-            * (1.0 if plan.precision == "fp32" else 0.4 if candidate.key in large else 1.1)
-        ),
+        fastest_plan=fastest_plan,
     )
     plan = _chosen(
         phases,

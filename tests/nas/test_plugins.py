@@ -46,6 +46,27 @@ class Pools(AbstractSpace):
         )
         return SearchSpace.of_network("pools", network)
 """
+BOARD = """
+from dataclasses import replace
+
+from nas.targets import TARGETS, AbstractDevice, Timing, measure
+
+@TARGETS.register
+class Board(AbstractDevice):
+    artefact = ".safetensors"
+    kernels = frozenset({"float32", "dequantize"})
+
+    def time(self, files, **options):
+        timings = measure("torch-eager", files, **options)
+        return [replace(t, runtime="board") if isinstance(t, Timing) else t for t in timings]
+
+    def describe(self):
+        return {"runtime": "board", "version": "1"}
+
+    def integer_kernels(self, file):
+        return 0
+"""
+"""A device that times files itself; what it has inside is a runtime from outside."""
 
 
 def nas(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -57,13 +78,15 @@ def nas(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_timing_processes")
-def test_a_search_with_an_operator_a_controller_a_task_and_a_target_from_outside(
+def test_a_search_with_an_operator_a_controller_a_task_and_a_device_from_outside(
     plugins: Path, tmp_path: Path
 ) -> None:
     own, run = tmp_path / "own", tmp_path / "run"
     own.mkdir()
     names = ("pool", "paes", "ordinal", "torch_eager")
     files = [Path(shutil.copy(plugins / f"{name}.py", own)) for name in names]
+    files.append(own / "board.py")
+    files[-1].write_text(BOARD)
     (own / "pools.py").write_text(SPACE)
     config = make_config(
         {
@@ -72,7 +95,7 @@ def test_a_search_with_an_operator_a_controller_a_task_and_a_target_from_outside
             "plugins": tuple(map(str, files)),
             "data": "ordinal",
             "controller": "paes",
-            "target": "torch-eager",
+            "target": "board",
             "precision": ("fp32", "int8w"),
             "method": "sandwich",
             "executor": "processes",
@@ -112,10 +135,10 @@ def test_a_search_with_an_operator_a_controller_a_task_and_a_target_from_outside
     subprocess.run(loads, cwd=ROOT, check=True)
     deployed = json.loads(cards[0].read_text())["files"]["model.onnx"]
     assert deployed["timed"] == "model.safetensors"
-    assert deployed["latency"]["runtime"] == "torch"
+    assert deployed["latency"]["runtime"] == "board"
     assert (run / f"timings/{folder.name}.model.safetensors.json").is_file()
     assert read_lines(run / "profile/rows.jsonl", dict)
-    kept = [word for name in names for word in ("--plugin", run / f"plugins/{name}.py")]
+    kept = [word for file in files for word in ("--plugin", run / "plugins" / file.name)]
     again = nas(*command, "--space", run / "space.py", *kept)
     assert again.returncode == 0, again.stderr
     assert read_lines(run / "trials.jsonl", dict) == trials

@@ -3,6 +3,8 @@
 import csv
 import importlib.util
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -265,6 +267,9 @@ def test_cards_say_what_was_deployed(run: Path, space: SearchSpace) -> None:
         assert deployed["bytes"] == (folder / "model.onnx").stat().st_size
         assert deployed["latency"]["processes"] >= 5
         assert deployed["latency"]["median_ms"] > 0.0
+        assert (folder / "model.fp32.safetensors").exists() == ("fp32.s" in card["params_in"])
+        held = nas.load(folder / card["params_in"]).parameters()
+        assert card["params"] == sum(weight.numel() for weight in held)
 
 
 def test_the_checkpoint_loads_to_the_network_in_the_onnx_file(run: Path, data: DataSet) -> None:
@@ -306,7 +311,7 @@ def test_the_table_has_a_row_for_every_member_with_the_cards_numbers(run: Path) 
     assert all(folder.name in page for folder in found)
 
 
-def test_the_same_command_again_changes_and_measures_nothing(
+def test_the_same_search_again_with_other_workers_changes_and_measures_nothing(
     run: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = resume.records(run)
@@ -321,10 +326,16 @@ def test_the_same_command_again_changes_and_measures_nothing(
         monkeypatch.setattr(place, refused)
     monkeypatch.setattr("nas.prepare.train_supernet.train", refused)
     monkeypatch.setattr("nas.scoring.scorer.Scorer.compressed", refused)
-    search(CONFIG, run, Listener())
+    told = Listener()
+    search(replace(CONFIG, threads=2, executor="inline"), run, told)
     after = resume.records(run)
     assert after.pop("events.jsonl").startswith(before.pop("events.jsonl"))
+    assert after.pop("config.toml") != before.pop("config.toml")
     assert after == before
+    (text,) = (note for note in told.notes if note.startswith("this run continues with"))
+    assert "executor 'processes' -> 'inline'" in text
+    assert "kept: the latency profile, the trained supernet, " in text
+    assert "scores, files that were measured" in text
 
 
 @pytest.mark.parametrize(
@@ -419,10 +430,45 @@ def test_killed_three_times_ends_as_if_never_interrupted(
     kills = list(resume.killed_search(killed, 3, seed=1))
     final = resume.records(killed)
     assert [kill.lost(final) for kill in kills] == [[], [], []]
+    trace = traced(monkeypatch, tmp_path)
     resume.uninterrupted(killed, whole)
     assert (whole / "trials.jsonl").read_bytes() == (killed / "trials.jsonl").read_bytes()
     assert read_front(whole) == read_front(killed)
     assert resume.differences(killed, whole) == []
+    if trace is None:
+        pytest.skip(
+            "all but its calls of the system was looked at: strace is not there, or may not"
+        )
+    assert strayed(trace.read_text(errors="replace"), tmp_path) == []
+
+
+def traced(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path | None:
+    """Where strace will write what the next commands ask of the system; None if it cannot."""
+    file = folder / "trace"
+    strace = ["strace", "--seccomp-bpf", "-f", "-o", str(file), "-e", "trace=openat,connect"]
+    if not shutil.which("strace") or subprocess.run([*strace, "true"]).returncode:
+        return None
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    line = resume._line
+    monkeypatch.setattr(resume, "_line", lambda out: [*strace, *line(out)])
+    return file
+
+
+def strayed(trace: str, run: Path) -> list[str]:
+    """Calls by which a search reached for the network, or left files outside of its run.
+
+    Temporary files may be anywhere if they are gone; `/dev` has shared memory.
+    """
+    calls = [line.partition(" ")[2].lstrip() for line in trace.splitlines()]
+    assert any(call.startswith("openat") and str(run) in call for call in calls), "nothing traced"
+    found = [call for call in calls if call.startswith("connect(") and "AF_INET" in call]
+    writes = re.compile(r'openat\(AT_FDCWD, "(.*?)", \S*(O_CREAT|O_WRONLY|O_RDWR)')
+    for call in calls:
+        written = writes.match(call)
+        path = Path.cwd() / written[1] if written else run
+        if not path.is_relative_to(run) and not path.is_relative_to("/dev") and path.is_file():
+            found.append(call)
+    return found
 
 
 def test_a_supernet_serves_a_search_of_another_budget_and_seed_but_not_of_other_images(

@@ -27,6 +27,9 @@ def test_stairs_hold_only_points_that_none_beats() -> None:
     points = [(3.0, 50.0), (1.0, 40.0), (2.0, 39.0), (1.0, 38.0), (4.0, 50.0), (5.0, 70.0)]
     assert front_plot.stairs(points, TASK.shown) == [(1.0, 40.0), (3.0, 50.0), (5.0, 70.0)]
     assert front_plot.stairs([], TASK.shown) == []
+    assert front_plot.line_of(points, TASK.shown)[-1] == (max(x for x, _ in points), 70.0)
+    assert front_plot.line_of([(1.0, 70.0), (2.0, 60.0)], TASK.shown) == [(1.0, 70.0), (2.0, 70.0)]
+    assert front_plot.line_of([], TASK.shown) == []
     assert front_plot.stairs(points, Steps.shown) == [(1.0, 38.0)]
 
 

@@ -19,6 +19,13 @@ def test_what_was_not_measured_says_what_would_measure_it(new_run: NewRun) -> No
     assert facts["bimodal latency"] == "0 of 13 deployed files timed in two modes"
 
 
+def test_images_that_were_left_out_are_counted(new_run: NewRun) -> None:
+    folder = new_run(trials=0, front=0)
+    assert not summary.left_out(load_run(folder))
+    (folder / "data.json").write_text('{"schema": 1, "corrupt": 3}')
+    assert ("corrupt images, left out", "3") in summary.facts(load_run(folder))
+
+
 def test_what_was_measured_is_quoted(new_run: NewRun) -> None:
     run = load_run(new_run(extras=True))
     words = "Kendall tau 0.71 (0.42 to 0.88), 15 subnets, 800 steps each, batches of 64"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -148,6 +149,15 @@ def test_the_same_numbers_stand_in_markdown_and_terminal(new_run: NewRun) -> Non
     report = markdown(load_run(folder))
     for row in front_table(folder)[1]:
         assert f"| {' | '.join(row)} |" in report
+
+
+def test_the_report_says_that_classes_count_alike_in_what_ranks(new_run: NewRun) -> None:
+    run = load_run(new_run())
+    said = "ranked by a log-loss in which classes count alike"
+    assert said not in markdown(run) + render(run)
+    balanced = replace(run, plan={**run.plan, "balanced_loss": True})
+    assert said in markdown(balanced)
+    assert said in render(balanced)
 
 
 def test_markdown_takes_no_marks_from_files(new_run: NewRun) -> None:

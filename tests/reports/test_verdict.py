@@ -16,12 +16,16 @@ from reports.verdict import (
     ALIKE,
     BETTER,
     CLAIMS,
+    FASTER,
     GUESSING,
     TRAINED,
+    TRAINED_FASTER,
     WORSE,
     Scored,
+    claim,
     compared,
     sentence,
+    slowest_share,
 )
 from search_spaces import AbstractTask, Metric, task_of
 
@@ -74,6 +78,60 @@ def test_what_was_found_is_compared_with_the_best_random_network_within_the_limi
     assert said.endswith("at 1.03 ms (better).")
     assert said in markdown(run)
     assert said.partition(":")[2] in header(run, {})
+
+
+@pytest.mark.parametrize(
+    ("fair", "at_first", "facts", "said"),
+    [
+        (BETTER, BETTER, {}, CLAIMS[BETTER]),
+        (BETTER, BETTER, {"is_faster": True}, CLAIMS[BETTER]),
+        (WORSE, WORSE, {"is_faster": True, "is_faster_by_training": True}, CLAIMS[WORSE]),
+        ("", "", {"is_faster": True}, CLAIMS[""]),
+        (ALIKE, ALIKE, {}, CLAIMS[ALIKE]),
+        (ALIKE, WORSE, {}, CLAIMS[ALIKE]),
+        (ALIKE, ALIKE, {"is_faster": True, "is_faster_by_training": True}, FASTER),
+        (ALIKE, BETTER, {"is_faster": True, "is_faster_by_training": True}, FASTER),
+        (ALIKE, BETTER, {"is_faster_by_training": True}, TRAINED),
+        (ALIKE, ALIKE, {"is_faster_by_training": True}, TRAINED_FASTER),
+        (BETTER, BETTER, {"is_guess": True}, GUESSING),
+        (ALIKE, ALIKE, {"is_guess": True, "has_own": False}, GUESSING),
+        ("", "", {"has_own": False}, verdict.NONE_OF_ITS_OWN),
+    ],
+)
+def test_the_front_is_weighed_as_a_whole(
+    fair: str, at_first: str, facts: dict[str, bool], said: str
+) -> None:
+    assert claim(fair=fair, at_first=at_first, **facts) == said
+
+
+def at(member: Member, *, shown: float, ms: float, num_bytes: int) -> Member:
+    latency = replace(member.deployed.latency, median_ms=ms, interval_ms=(0.95 * ms, 1.05 * ms))
+    found = member.deployed.search
+    search = replace(found, shown=shown, correct=round(shown * (found.total or 0)))
+    file = replace(member.deployed, latency=latency, search=search, bytes=num_bytes)
+    return replace(member, files=(file,))
+
+
+def test_every_random_network_must_be_beaten_in_latency(new_run: NewRun) -> None:
+    one = load_run(new_run()).front[0]
+    small, large = at(one, shown=0.7, ms=1.0, num_bytes=9), at(one, shown=0.8, ms=2.0, num_bytes=9)
+    drawn = [at(one, shown=0.7, ms=4.0, num_bytes=10), at(one, shown=0.78, ms=5.0, num_bytes=9)]
+    assert slowest_share([small, large], drawn) == pytest.approx(0.4)
+    assert slowest_share([small], drawn) is None, "less accurate than one of them"
+    assert slowest_share([large], [at(one, shown=0.8, ms=2.1, num_bytes=9)]) is None, "not surely"
+    assert slowest_share([large], [at(one, shown=0.8, ms=9.0, num_bytes=8)]) is None, "larger"
+    assert slowest_share([large], []) is None
+    assert slowest_share([tuned(small)], drawn[:1]) == 0.25
+    assert slowest_share([tuned(small)], drawn[:1], is_alike=True) is None
+
+
+def test_faster_networks_of_the_same_accuracy_are_found(new_run: NewRun) -> None:
+    run = load_run(new_run())
+    fast = tuple(at(m, shown=0.72, ms=1.0, num_bytes=1) for m in run.front)
+    slow = tuple(at(m, shown=0.72, ms=3.0, num_bytes=2) for m in run.references)
+    said = sentence(replace(run, front=fast, references=slow))
+    assert said.startswith(f"{FASTER} in accuracy: ")
+    assert "for each random one it found one with at most 33.3 % of its latency" in said
 
 
 def test_training_further_is_not_taken_for_the_search(new_run: NewRun) -> None:

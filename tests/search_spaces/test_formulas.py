@@ -1,5 +1,7 @@
 """Declared costs against the formulas of the papers."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ sides, widths, ratios = st.integers(4, 56), st.sampled_from([8, 16, 24, 64]), st
 
 
 def place(side: int, width: int, head_dim: int = 8) -> Shape:
-    return Shape(side, side, width, width, 0, head_dim)
+    return Shape.square(side, side, width, width, 0, head_dim)
 
 
 @given(sides, widths, st.integers(2, 6), st.sampled_from([3, 5, 7]))
@@ -57,6 +59,15 @@ def test_window_attention_costs_what_swin_says(side: int, heads: int, ratio: int
     assert signature_cost(spec).attention == 2 * window**2 * pixels * width
 
 
+def test_one_window_on_9_px_costs_half_of_padded_windows_of_7() -> None:
+    pick = Options({"num_heads": 2, "expand_ratio": 2})
+    spec = signature("window", pick, Shape.square(9, 9, 48, 48, 0, 16))
+    older = replace(spec, pick=Options({**spec.pick, "window_size": 7}))
+    channel_part = 2 * 2 * 81 * 48**2
+    assert signature_cost(spec).macs - channel_part == 917_568
+    assert signature_cost(older).macs - channel_part == 1_818_880
+
+
 @given(sides, widths, ratios)
 def test_raft_mixing_is_two_matrices_of_raft_times_side_per_axis(
     side: int, width: int, ratio: int
@@ -68,18 +79,18 @@ def test_raft_mixing_is_two_matrices_of_raft_times_side_per_axis(
 
 
 def test_stem_downsampling_and_head_are_convolutions_and_a_classifier() -> None:
-    stem = Signature("stem", Shape(32, 16, 3, 24), Options({"stride": 2}), Options(), "fp32")
+    stem = Signature("stem", Shape.square(32, 16, 3, 24), Options({"stride": 2}), Options(), "fp32")
     assert signature_cost(stem).macs == 16 * 16 * 3 * 24 * 9
-    down = Signature("downsample", Shape(16, 8, 24, 48), Options(), Options(), "fp32")
+    down = Signature("downsample", Shape.square(16, 8, 24, 48), Options(), Options(), "fp32")
     assert signature_cost(down).macs == 8 * 8 * 24 * 48 * 9
-    head = Signature("head", Shape(4, 1, 48, 10), Options(), Options(), "fp32")
+    head = Signature("head", Shape.square(4, 1, 48, 10), Options(), Options(), "fp32")
     assert signature_cost(head).macs == 4 * 4 * 48 * 48 * 9 + 48 * 10
 
 
 def test_eight_bits_take_a_quarter_of_the_weights_and_scales_per_channel() -> None:
-    cost = Cost(weights=4000, vectors=40, channels=20)
-    assert format_of("fp32").size_bytes(cost) == 4 * 4040
-    assert format_of("int8").size_bytes(cost) == 4000 + 4 * 40 + 9 * 20
+    cost = Cost(weights=4000, vectors=40, channels=20, graph_bytes=100)
+    assert format_of("fp32").size_bytes(cost) == 4 * 4040 + 100
+    assert format_of("int8").size_bytes(cost) == 4000 + 4 * 40 + 8 * 20 + 100
 
 
 def test_eight_bit_weights_alone_need_a_scale_per_channel_and_nothing_for_biases() -> None:

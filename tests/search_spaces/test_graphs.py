@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from search_spaces import AbstractNetwork, SearchSpace, SlotRule, load_plugins
+from search_spaces import (
+    AbstractNetwork,
+    SearchSpace,
+    SlotRule,
+    UserError,
+    format_of,
+    load_plugins,
+    signature_cost,
+    slot_cost,
+)
 from search_spaces.networks import NETWORKS
 
 
@@ -35,20 +45,50 @@ def test_a_left_out_slot_hands_on_what_it_was_fed(
     assert ("right" in inputs) == exists
 
 
-class Behind:
-    """As a network, but `middle` reads the slot before it, which may be left out."""
+@pytest.mark.parametrize("exists", [0, 1])
+def test_joining_maps_takes_an_addition_per_further_map_or_one_copy(
+    exists: int, streams: AbstractNetwork
+) -> None:
+    space = SearchSpace.of_network("streams", streams).with_policy(("int8",), (0,))
+    row = space.encode({"width": 8, "right.exists": exists, "right.operator": "mbconv"})
+    slots = space.slots(row)
+    joins = {
+        slot.name: (
+            slot_cost(slot).calls - signature_cost(slot.signature).calls,
+            slot_cost(slot).elements - signature_cost(slot.signature).elements,
+        )
+        for slot in slots
+        if slot_cost(slot) != signature_cost(slot.signature)
+    }
+    assert joins == {"middle": (2, 2 * 8 * 8 * 8), "head": (1, 8 * 8 * 16)}
+    assert space.costs is not None
+    declared = sum(format_of("int8").size_bytes(slot_cost(slot)) for slot in slots)
+    assert space.costs.of("size_bytes", np.array([row]))[0] == declared
 
-    def __init__(self, inner: AbstractNetwork) -> None:
-        self.inner = inner
+
+class Behind:
+    """As a network, but one slot, `middle`, reads others: the one before it if none is named."""
+
+    def __init__(
+        self, inner: AbstractNetwork, changed: str = "middle", inputs: tuple[str, ...] | None = None
+    ) -> None:
+        self.inner, self.changed, self.inputs = inner, changed, inputs
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
 
     def slot_rules(self) -> tuple[SlotRule, ...]:
         return tuple(
-            SlotRule(rule.name, rule.shared, rule.own) if rule.name == "middle" else rule
+            rule._replace(inputs=self.inputs) if rule.name == self.changed else rule
             for rule in self.inner.slot_rules()
         )
+
+
+def test_a_slot_that_joins_others_cannot_be_left_out(streams: AbstractNetwork) -> None:
+    network = Behind(streams, "right", ("stem", "left"))
+    space = SearchSpace("behind", streams.arch_choices(), network)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="leaves out slot 'right', which joins 2 others"):
+        _ = space.tables
 
 
 def test_behind_a_left_out_slot_stands_what_fed_it_and_not_what_ran_last(

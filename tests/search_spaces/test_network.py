@@ -133,8 +133,9 @@ def test_the_stem_decides_about_every_map(stride: int, sizes: tuple[int, ...]) -
     network = replace(staged(STAGE, STAGE), stem_strides=(2, 1))
     space = SearchSpace.of_network("own", network)
     slots = space.slots(space.encode({"stem.stride": stride, "stage1.depth": 1, "stage2.depth": 1}))
-    assert [slot.signature.shape.size for slot in slots] == [sizes[0]] * 2 + [sizes[1]] * 2 + [1]
-    assert slots[0].signature.shape.in_size == 16
+    sides = [sizes[0]] * 2 + [sizes[1]] * 2 + [1]
+    assert [slot.signature.shape.size for slot in slots] == [(side, side) for side in sides]
+    assert slots[0].signature.shape.in_size == (16, 16)
     assert slots[0].signature.pick["stride"] == stride
     for before, after in itertools.pairwise(slots):
         assert before.signature.shape.size == after.signature.shape.in_size, after.name

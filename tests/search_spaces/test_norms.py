@@ -10,7 +10,7 @@ from search_spaces.norms._base import DEFAULT_NORM, NORM
 from search_spaces.norms.evonorm_s0 import group_size
 from tests.strategies import signature
 
-PLACE = Shape(8, 8, 16, 16, 0, 4)
+PLACE = Shape.square(8, 8, 16, 16, 0, 4)
 PICK = {"kernel_size": 3, "expand_ratio": 2, "num_heads": 2}
 
 

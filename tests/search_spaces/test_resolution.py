@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import UserError
-from search_spaces._resolution import pyramid, window_size
+from search_spaces._resolution import pyramid, window_side, window_size
 
 resolutions = st.integers(16, 256)
 
@@ -63,8 +63,9 @@ def test_other_resolutions_are_refused_with_the_range(resolution: int) -> None:
 
 @given(st.integers(4, 64))
 def test_windows_divide_the_map_if_any_of_4_to_8_does(side: int) -> None:
-    window = window_size(side)
-    if side <= 8:
+    window = window_side(side)
+    assert window_size((side, 9)) == (window, 9)
+    if side <= 9:
         assert window == side
     elif any(side % candidate == 0 for candidate in (4, 5, 6, 7, 8)):
         assert side % window == 0

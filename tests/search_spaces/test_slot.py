@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces import Cost, Group, Slot
+from search_spaces import Cost, Group, Options, Shape, Slot
 from search_spaces.operators._base import OPERATORS
-from tests.strategies import mini_space, signatures
+from tests.strategies import mini_space, signature, signatures
 
 
 @given(data=st.data(), operator=st.sampled_from(OPERATORS.names()))
@@ -19,6 +19,32 @@ def test_fixed_slots_are_the_same_after_json() -> None:
     space = mini_space()
     for slot in space.slots([0] * len(space.choices)):
         assert Slot.from_json(slot.to_json()) == slot
+
+
+def test_slots_of_square_maps_are_written_as_they_always_were() -> None:
+    document = {
+        "name": "stage1.block2",
+        "operator": "window",
+        "shape": {
+            "in_size": 16, "size": 16, "in_width": 8, "width": 8, "index": 1, "head_dim": 4
+        },
+        "pick": {
+            "num_heads": 2, "expand_ratio": 2, "head_dim": 4, "window_size": 8, "shift": 4
+        },
+        "kept": {"hidden": 16, "heads": 2},
+        "precision": "fp32",
+    }  # fmt: skip
+    pick = Options({"num_heads": 2, "expand_ratio": 2})
+    square = signature("window", pick, Shape.square(16, 16, 8, 8, 1, 4))
+    assert Slot("stage1.block2", square).to_json() == document
+    assert Slot.from_json(document).signature == square
+
+
+def test_a_map_that_is_not_square_is_written_with_both_sides() -> None:
+    shape = Shape((7, 9), (4, 5), 8, 16)
+    assert (shape.in_pixels, shape.pixels, shape.stride) == (63, 20, (2, 2))
+    assert (shape.to_json()["in_size"], shape.to_json()["size"]) == ("7x9", "4x5")
+    assert Shape.from_json(shape.to_json()) == shape
 
 
 @given(st.integers(1, 400), st.sampled_from([1, 4, 8]))

@@ -85,6 +85,20 @@ def test_guessing_knows_how_frequent_classes_are() -> None:
     assert task_of("classification").guessing([5] * 10) == pytest.approx((np.log(10), 0.1))
 
 
+def test_a_balanced_loss_is_what_training_minimises_where_classes_count_alike() -> None:
+    task, outputs, labels = Steps(), np.array([[1.0], [2.0], [6.0]]), np.array([1, 1, 2])
+    losses, shown = task.judge(outputs, labels)
+    weights = np.array([3 / 4, 3 / 4, 3 / 2])  # images / (classes * images of the class)
+    found = task.metrics(outputs, labels, is_balanced=True)
+    assert found == {"square": pytest.approx((weights * losses).mean()), "error": shown.mean()}
+    record = task.record(losses.tolist(), shown.tolist(), balanced_by=labels.tolist())
+    assert record["balanced"] is True
+    assert task.metrics_of(record) == pytest.approx(found)
+    told = task_of("classification").guessed([400, 24, 0], is_balanced=True)
+    assert told == pytest.approx((np.log(2), 400 / 424))
+    assert Steps().guessed([5, 5], is_balanced=False) == Steps().guessing([5, 5])
+
+
 labels_and_answers = st.integers(1, 12).flatmap(
     lambda k: st.tuples(
         st.just(k),

@@ -22,7 +22,7 @@ BOTH = ("mlp", "convglu")
 
 def block(part: str, width: int, expand_ratio: int = 4, sparsity: float = 0.0) -> Signature:
     pick = Options({"kernel_size": 3, "expand_ratio": expand_ratio, "channel_part": part})
-    return signature("convnext", pick, Shape(8, 8, width, width), sparsity)
+    return signature("convnext", pick, Shape.square(8, 8, width, width), sparsity)
 
 
 def params(spec: Signature) -> int:

@@ -11,8 +11,9 @@ from torch import nn
 from search_spaces import task_of
 from supernets import train as training
 from supernets.images import Images
+from supernets.plan import BALANCED, TrainPlan
 from supernets.steps import AloneBatches
-from supernets.train import BALANCED, Progress, TrainPlan, train
+from supernets.train import Progress, train
 
 PLAN = TrainPlan(
     steps=100,

@@ -14,10 +14,10 @@ from search_spaces import SearchSpace
 from supernets.context import Context
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import Losses, State
-from supernets.train import TrainPlan
 from tests.small_methods import Balanced, Halves, Sharp, inner, plus, without_conflict
 from tests.strategies import mini_space, noise
 

@@ -8,8 +8,8 @@ from supernets.criteria._base import DEFAULT_CRITERION, GroupWeights
 from supernets.criteria.bn_scale import BatchNormScale
 from supernets.criteria.l1 import L1
 from supernets.criteria.magnitude import Magnitude
+from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 from tests.strategies import mini_space
 
 MADE_BY = torch.tensor([[1.0, -3.0], [0.5, 0.5], [0.0, 8.0]])

@@ -12,14 +12,15 @@ from supernets.blocks.mbconv import ElasticMBConv
 from supernets.channel_parts.mlp import ElasticMLP
 from supernets.criteria.magnitude import Magnitude
 from supernets.mixers.window import ElasticWindow
+from supernets.supernet import ElasticSlot, largest_of
 from tests.strategies import noise, randomise_, signature
 
-PLACE = Shape(8, 8, 16, 16, 0, 4)
+PLACE = Shape.square(8, 8, 16, 16, 0, 4)
 
 
 def mbconv(width: int = 16, expand_ratio: int = 3, sparsity: float = 0.0):
     pick = Options({"kernel_size": 5, "expand_ratio": expand_ratio})
-    return signature("mbconv", pick, Shape(8, 8, width, width, 0, 4), sparsity)
+    return signature("mbconv", pick, Shape.square(8, 8, width, width, 0, 4), sparsity)
 
 
 def window(num_heads: int = 4, sparsity: float = 0.0):
@@ -140,6 +141,17 @@ def test_kept_heads_bring_their_queries_keys_values_and_columns(heads: set[int])
     assert torch.equal(part["qkv.weight"], qkv[:, channels].reshape(-1, 16))
     assert torch.equal(part["project.weight"], mixer.full.project.weight[:, channels])
     assert torch.equal(part["bias_table"], mixer.full.bias_table[sorted(heads)])
+
+
+def test_maps_of_other_sizes_have_windows_of_their_own_and_one_channel_part() -> None:
+    pick = Options({"num_heads": 2, "expand_ratio": 2})
+    sizes = ((16, 16), (8, 4))
+    specs = [signature("window", pick, Shape(size, size, 8, 8, 1, 4)) for size in sizes]
+    largest = largest_of(specs)
+    assert list(largest) == ["operators.window_16", "operators.window_8x4", "mlp"]
+    slot = ElasticSlot(largest)
+    for spec, size in zip(specs, sizes, strict=True):
+        assert slot(noise(2, 8, *size), spec).shape == (2, 8, *size)
 
 
 def test_ranking_is_recorded_once_and_weights_may_move_on() -> None:

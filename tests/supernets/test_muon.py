@@ -13,7 +13,8 @@ from supernets.optimizers.muon import (
     Orthogonal,
     orthogonal,
 )
-from supernets.train import TrainPlan, fresh_state
+from supernets.plan import TrainPlan
+from supernets.train import fresh_state
 from tests.strategies import noise
 
 BAND = (0.68, 1.14)

@@ -20,7 +20,7 @@ def block(operator: str, shape: Shape, **pick: int) -> Signature:
 
 
 def square(size: int, width: int, head_dim: int = 8) -> Shape:
-    return Shape(size, size, width, width, 0, head_dim)
+    return Shape.square(size, size, width, width, 0, head_dim)
 
 
 def mixer_macs(spec: Signature) -> int:
@@ -87,7 +87,7 @@ def test_moat_has_no_mlp_and_costs_its_two_halves() -> None:
 
 
 def test_moat_never_shifts_its_windows() -> None:
-    odd = Shape(14, 14, 32, 32, 1, 8)
+    odd = Shape.square(14, 14, 32, 32, 1, 8)
     assert block("window", odd, num_heads=1).pick["shift"] != 0
     assert block("moat", odd, kernel_size=3, num_heads=1).pick["shift"] == 0
 

@@ -95,7 +95,9 @@ def stages(
     """Signatures of every block of every stage on maps of 56, 28, 14 and 7 px."""
     found = []
     for size, width, depth, pick in zip((56, 28, 14, 7), widths, depths, options, strict=True):
-        shapes = [Shape(size, size, width, width, index % 2, head_dim) for index in range(depth)]
+        shapes = [
+            Shape.square(size, size, width, width, index % 2, head_dim) for index in range(depth)
+        ]
         found.append([signature(operator, Options(pick), shape) for shape in shapes])
     return found
 
@@ -111,7 +113,7 @@ def test_mobilenet_v2() -> None:
         for block in range(depth):
             out_size = size // stride if block == 0 else size
             pick = Options({"kernel_size": 3, "expand_ratio": expand_ratio, "eca": 0})
-            blocks.append(signature("mbconv", pick, Shape(size, out_size, width, out_width)))
+            blocks.append(signature("mbconv", pick, Shape.square(size, out_size, width, out_width)))
             size, width = out_size, out_width
     outside = [ConvNorm(3, 32, 3, stride=2), ConvNorm(320, 1280, 1), *head(1280)]
     inside = [plain_module(block) for block in blocks]
@@ -169,7 +171,7 @@ def test_pvt_small() -> None:
 
 def test_deit_s() -> None:
     pick = Options({"num_heads": 6, "expand_ratio": 4, "sr_ratio": 1})
-    block = signature("sra", pick, Shape(14, 14, 384, 384, 0, 64))
+    block = signature("sra", pick, Shape.square(14, 14, 384, 384, 0, 64))
     modules: list[nn.Module] = [nn.Conv2d(3, 384, 16, 16), Embedding(197 + 1, 384)]
     modules += [plain_module(block) for _ in range(12)]
     params, macs = counts([*modules, Norm(384), *head(384)])

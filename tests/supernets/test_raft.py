@@ -8,13 +8,13 @@ from supernets.mixers.raft import AxialMLP, PlainRaft
 from supernets.network import plain_module
 from tests.strategies import noise, randomise_, signature
 
-SIDE, WIDTH = 6, 8
+SIZE, WIDTH = (6, 5), 8
 PIXEL = (2, 4)
 
 
 def reached(module: torch.nn.Module, *, channels_first: bool = False) -> torch.Tensor:
     """Which positions of the output change when one pixel of the input does: (H, W)."""
-    x = noise(1, SIDE, SIDE, WIDTH)
+    x = noise(1, *SIZE, WIDTH)
     changed = x.clone()
     changed[0, PIXEL[0], PIXEL[1]] = noise(WIDTH, seed=5)
     with torch.no_grad():
@@ -26,9 +26,9 @@ def reached(module: torch.nn.Module, *, channels_first: bool = False) -> torch.T
 
 @pytest.mark.parametrize("is_vertical", [True, False])
 def test_one_axis_mixes_one_column_or_one_row(is_vertical: bool) -> None:
-    module = AxialMLP(WIDTH, SIDE, 2, is_vertical=is_vertical)
+    module = AxialMLP(WIDTH, SIZE, 2, is_vertical=is_vertical)
     randomise_(module, seed=0)
-    expected = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    expected = torch.zeros(SIZE, dtype=torch.bool)
     if is_vertical:
         expected[:, PIXEL[1]] = True
     else:
@@ -37,7 +37,7 @@ def test_one_axis_mixes_one_column_or_one_row(is_vertical: bool) -> None:
 
 
 def test_column_then_row_reach_the_whole_map_after_one_block() -> None:
-    spec = signature("raft", Options({"expand_ratio": 2}), Shape(SIDE, SIDE, WIDTH, WIDTH))
+    spec = signature("raft", Options({"expand_ratio": 2}), Shape(SIZE, SIZE, WIDTH, WIDTH))
     mixer, block = PlainRaft(spec), plain_module(spec)
     randomise_(mixer, seed=0)
     randomise_(block, seed=0)
@@ -47,10 +47,10 @@ def test_column_then_row_reach_the_whole_map_after_one_block() -> None:
 
 def test_channels_mix_within_their_raft_only() -> None:
     """Behind the norm, which sees all channels, groups of two channels stay apart."""
-    module = AxialMLP(WIDTH, SIDE, 2, is_vertical=True)
+    module = AxialMLP(WIDTH, SIZE, 2, is_vertical=True)
     randomise_(module, seed=0)
     module.norm = torch.nn.Identity()
-    x = noise(1, SIDE, SIDE, WIDTH)
+    x = noise(1, *SIZE, WIDTH)
     changed = x.clone()
     changed[..., 4] += 1
     with torch.no_grad():
@@ -59,10 +59,10 @@ def test_channels_mix_within_their_raft_only() -> None:
 
 
 def test_rows_and_columns_mirror_each_other() -> None:
-    vertical = AxialMLP(WIDTH, SIDE, 2, is_vertical=True)
-    horizontal = AxialMLP(WIDTH, SIDE, 2, is_vertical=False)
+    vertical = AxialMLP(WIDTH, SIZE, 2, is_vertical=True)
+    horizontal = AxialMLP(WIDTH, SIZE[::-1], 2, is_vertical=False)
     randomise_(vertical, seed=0)
     horizontal.load_state_dict(vertical.state_dict())
-    x = noise(1, SIDE, SIDE, WIDTH)
+    x = noise(1, *SIZE, WIDTH)
     with torch.no_grad():
         torch.testing.assert_close(vertical(x), horizontal(x.transpose(1, 2)).transpose(1, 2))

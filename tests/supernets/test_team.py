@@ -17,15 +17,15 @@ from search_spaces import SPACES, SearchSpace, UserError, load_plugins
 from supernets._worker import Worker, WorkerDiedError, answered
 from supernets.images import Images
 from supernets.methods.sortednet import SortedNet
+from supernets.pace import seconds_per_step
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import Team, share, unshare, views
 from supernets.train import (
     CHECKPOINT_FILE,
     Progress,
-    TrainPlan,
     fresh_state,
-    seconds_per_step,
     train,
     turns_of,
 )

@@ -18,17 +18,11 @@ from supernets.images import Images
 from supernets.methods._lessons import LARGEST, AbstractLessons, Lesson
 from supernets.methods.sandwich import Sandwich
 from supernets.network import PlainNetwork
+from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches, SupernetBatches
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
-from supernets.train import (
-    CHECKPOINT_FILE,
-    Progress,
-    TrainPlan,
-    learning_rate,
-    train,
-    turns_of,
-)
+from supernets.train import CHECKPOINT_FILE, Progress, learning_rate, train, turns_of
 from tests.small_methods import Balanced
 from tests.strategies import mini_space, noise
 

@@ -35,6 +35,20 @@ def deep(stem: Path, seed: int) -> None:
     Image.fromarray(np.roll(DEEP, seed)).save(stem.with_suffix(".png"))
 
 
+def dim(stem: Path, seed: int) -> None:
+    Image.fromarray(np.roll(DEEP // 17, seed)).save(stem.with_suffix(".png"))
+
+
+def real(stem: Path, seed: int) -> None:
+    values = np.random.default_rng(seed).uniform(-3, 9, (20, 20)).astype(np.float32)
+    Image.fromarray(values).save(stem.with_suffix(".tif"))
+
+
+def faint(stem: Path, seed: int) -> None:
+    values = np.random.default_rng(seed).uniform(0, 0.5, (20, 20)).astype(np.float32)
+    Image.fromarray(values).save(stem.with_suffix(".tif"))
+
+
 def palette(stem: Path, seed: int) -> None:
     image = picture(seed, SIDE).convert("P", palette=Image.Palette.ADAPTIVE)
     image.save(stem.with_suffix(".png"), transparency=1)
@@ -52,11 +66,13 @@ def dots(stem: Path, seed: int) -> None:
     picture(seed, 20).convert("1").save(stem.with_suffix(".png"))
 
 
-KINDS: Mapping[int, tuple[Write, ...]] = {
-    3: (turned, see_through, deep, palette, odd),
-    1: (deep, shallow, dots),
+KINDS: Mapping[str, tuple[Write, ...]] = {
+    "RGB": (turned, see_through, deep, palette, odd),
+    "grey": (deep, shallow, dots),
+    "grey of 12 bits": (dim, dim, dim, shallow),
+    "grey floats": (real, real, real, faint),
 }
-"""By channels of the data set."""
+"""The files of each class, by what they make a data set."""
 
 
 @pytest.fixture(params=KINDS)
@@ -65,9 +81,10 @@ def data_of(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[DataSet, li
     for number, label in enumerate("ab"):
         (tmp_path / "data" / label).mkdir(parents=True)
         for place, write in enumerate(KINDS[request.param]):
-            write(tmp_path / "data" / label / f"{write.__name__}", 100 * number + 10 * place)
+            write(tmp_path / "data" / label / f"{place}", 100 * number + 10 * place)
     data = load_data(str(tmp_path / "data"), resolution=SIDE, cache=tmp_path / "cache")
-    assert data.channels == request.param
+    assert (data.channels == 1) == request.param.startswith("grey")
+    assert bool(data.ranges) == (request.param in ("grey of 12 bits", "grey floats"))
     return data, sorted((tmp_path / "data").glob("*/*"))
 
 
@@ -116,6 +133,9 @@ def test_arrays_are_as_files_and_what_is_none_is_refused(tmp_path: Path, digits:
     for image, message in refused:
         with pytest.raises(nas.UserError, match=message):
             nas.preprocess(card, image)
+    card["input"]["ranges"] = {"float": [1]}
+    with pytest.raises(nas.UserError, match=r"'input\.ranges': 'float' is \[1\], not two numbers"):
+        nas.preprocess(card, DEEP)
     card["input"]["shape"][1] = 4
     with pytest.raises(nas.UserError, match=r"'input\.shape' is \['batch', 4, 16, 16\]"):
         nas.preprocess(card, DEEP)

@@ -35,6 +35,7 @@ FLAGS = {
         "--data-dir",
         "--cache",
         "--resolution",
+        "--skip-corrupt",
         "--target",
         "--precision",
         "--sparsity",
@@ -61,6 +62,7 @@ FLAGS = {
         "--data-dir",
         "--cache",
         "--resolution",
+        "--skip-corrupt",
         "--target",
         "--precision",
         "--sparsity",
@@ -211,23 +213,48 @@ def test_a_mistake_is_one_message_code_2_and_no_file(
     assert not out.exists()
 
 
-def test_unknown_names_are_refused_before_torch_is_imported() -> None:
+def test_unknown_names_are_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    """And no file of the kinds of plug-ins that are asked for their settings imports it."""
     program = """
 import sys
+import nas
 from nas.cli.app import main
-for flag in ("--space", "--controller", "--executor", "--target", "--precision", "--budget"):
+from nas.controllers import CONTROLLERS
+from nas.executors import EXECUTORS
+from supernets.methods import METHODS
+flags = [
+    *("--space=x", "--target=x", "--precision=x", "--data=x", "--set=x=1", "--budget=x"),
+    *("--controller=x", "--executor=x", "--config=m.toml"),
+]
+open("m.toml", "w").write('method = "x"')
+for flag in flags:
     for command in ("search", "train"):
-        if command == "search" or flag not in ("--controller", "--executor"):
+        if command == "search" or not flag.startswith(("--controller", "--executor")):
             try:
-                main([command, flag, "x"])
+                main([command, flag])
             except SystemExit as end:
                 assert end.code == 2, flag
+try:
+    nas.search(set={"y": 1})
+except nas.UserError as error:
+    print(error, file=sys.stderr)
+for registry in (CONTROLLERS, EXECUTORS, METHODS):
+    for name in registry:
+        registry.get(name)
 assert "torch" not in sys.modules
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("nas: unknown") == 8
+    assert done.stderr.count("nas: unknown") == 14
     assert done.stderr.count("nas: budget 'x'") == 2
+    assert "unknown setting 'y'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m.toml"]
 
 
 def test_every_number_on_the_command_line_has_a_bound() -> None:

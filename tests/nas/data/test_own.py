@@ -1,6 +1,7 @@
 """A user's own images in every layout: what is read, how it is split, and what is refused."""
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from nas.data import DataSet, MissingDataError, load_data
+from nas.data import DataSet, MissingDataError, identity, load_data
 from nas.data._load import absolute_if_path, kind_of, label_of
 from nas.data.cifar10 import CLASSES
 from search_spaces import UserError
-from tests.own_data import picture, write_classes, write_parquet
+from tests.own_data import encoded, picture, write_classes, write_parquet
 
 COUNTS = {"cat": 20, "dog": 40}
 Damage = Callable[[Path], object]
@@ -340,7 +341,7 @@ def test_damaged_images_are_named_together(tmp_path: Path, load: Callable[..., D
     cut(root / "b" / "001.png")
     cut(root / "b" / "003.png")
     with pytest.raises(
-        UserError, match=r"2 images cannot .*b/001.png' \(.*b/003.png' \(.*\)\. Repl"
+        UserError, match=r"2 images cannot .*b/001.png' \(.*b/003.png' \(.*--skip-corrupt\."
     ):
         load(root)
     for number in range(11):
@@ -349,6 +350,39 @@ def test_damaged_images_are_named_together(tmp_path: Path, load: Callable[..., D
         UserError, match=r"'.*in': 13 images .*a/009.png' \(it is empty\) and 3 more"
     ):
         load(root)
+    data = load(root, skip_corrupt=True)
+    assert (data.num_corrupt, identity(data)["corrupt"], sum(sizes(data))) == (13, 13, 12)
+    assert re.search(r"13 corrupt images are left out: '.*a/000.png' \(it is empty\), ", data.note)
+    sound = [file for file in root.rglob("*.png") if decodes(file)]
+    assert images(data) == {
+        np.asarray(Image.open(file)).transpose(2, 0, 1).tobytes(): file.parent.name
+        for file in sound
+    }
+
+
+def decodes(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except OSError:
+        return False
+    return True
+
+
+def test_rows_that_are_corrupt_are_left_out_and_named_by_their_number(
+    tmp_path: Path, load: Callable[..., DataSet]
+) -> None:
+    contents = [b"x", *(encoded(picture(i)) for i in range(9))]
+    path = write_parquet(tmp_path / "one.parquet", [0, 1] * 5, images=contents)
+    with pytest.raises(UserError, match=r"row 0' .*fresh copy.* Or leave it out with --skip-corr"):
+        load(path)
+    data = load(path, skip_corrupt=True)
+    assert (data.num_corrupt, sum(sizes(data))) == (1, 9)
+    assert "1 corrupt image is left out: '" in data.note
+    with pytest.raises(UserError, match="row 0'"):
+        load(path)
+    sound = load(write_parquet(tmp_path / "two.parquet", [0, 1] * 5), skip_corrupt=True)
+    assert (sound.num_corrupt, "corrupt" in identity(sound)) == (0, False)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,15 @@ from nas.latency._model import held_out_error
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, kind_of
 from nas.targets import Artefact, Timer
 from nas.targets import measure as measure_on
-from search_spaces import CandidateError, SearchSpace, Slot, signature_cost
+from search_spaces import (
+    CandidateError,
+    SearchSpace,
+    Slot,
+    load_plugins,
+    load_space,
+    signature_cost,
+    slot_cost,
+)
 
 TARGET = "onnxruntime"
 OVERHEAD_MS = 0.02
@@ -125,6 +133,30 @@ def test_the_fit_recovers_an_additive_machine(mini: SearchSpace, rows: list[Row]
     true_N = np.array([true_ms(mini, encoding.tolist()) for encoding in unseen])
     ratio_N = model.of("latency_ms", unseen) / true_N
     assert np.abs(ratio_N - 1).mean() < 0.05
+
+
+def test_joining_maps_takes_time(plugins: Path) -> None:
+    load_plugins([plugins / "streams.py"])
+    space = load_space("streams", resolution=16, channels=1, num_classes=10)
+    space = space.with_policy(("fp32",), (0.0,))
+    assert space.tables is not None
+    kinds = {kind_of(signature) for signature in space.tables.signatures if signature is not None}
+    model = LatencyModel(
+        space,
+        target=TARGET,
+        slopes=dict.fromkeys(kinds, (1.0, 0.0, 0.0, 0.0, 0.0)),  # a millisecond per kernel
+        mixed_slopes=(0.0,) * 5,
+        change_ms=0.0,
+        overhead_ms=0.0,
+        context_ms={},
+    )
+    rows_NC = space.sample(np.random.default_rng(0), 4)
+    calls = [sum(slot_cost(slot).calls for slot in space.slots(row)) for row in rows_NC.tolist()]
+    assert model.of("latency_ms", rows_NC).tolist() == calls
+    assert all(
+        calls[i] == 3 + sum(signature_cost(slot.signature).calls for slot in space.slots(row))
+        for i, row in enumerate(rows_NC.tolist())
+    )
 
 
 def test_no_network_is_predicted_to_be_faster_than_the_least_of_its_options(

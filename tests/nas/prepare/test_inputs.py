@@ -11,7 +11,7 @@ from nas.run.config import Config
 from nas.system.files import write_json
 from nas.targets.onnxruntime import OnnxRuntime
 from search_spaces import UserError
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 
 def test_every_format_may_be_asked_for_on_onnxruntime() -> None:

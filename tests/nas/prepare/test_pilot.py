@@ -3,20 +3,32 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from torch import nn
 
+from nas.prepare import pilot
 from nas.prepare.inputs import prepare
-from nas.prepare.pilot import MOST_AGAIN, PILOT, PILOT_MACS, PILOT_SIZE, Pilots, pilot_of
+from nas.prepare.pilot import (
+    MOST_AGAIN,
+    PILOT,
+    PILOT_MACS,
+    PILOT_SIZE,
+    Pilots,
+    _ForSeconds,
+    pilot_of,
+)
 from nas.problem.problem import Limit
 from nas.run.directory import Run
 from nas.standalone.train import PLAN
 from nas.system.files import write_json
 from nas.system.reporter import Silent
 from search_spaces import SearchSpace
-from supernets.train import TrainPlan
+from supernets.images import Images
+from supernets.plan import TrainPlan
 from tests.conftest import TOY
 
 CONFIG = replace(TOY, budget=())
@@ -84,6 +96,17 @@ def test_a_pilots_network_has_one_operator_is_not_pruned_and_within_limits(opera
     assert smallest < size <= max(PILOT_MACS, PILOT_SIZE * smallest)
     tight, candidate = pilot_of(toy, operator, [Limit("macs", 0.8 * size)])
     assert macs(tight, candidate.encoding) < size
+
+
+def test_a_pilots_seconds_are_for_its_speed_test_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps = iter([7.0, 8.5])
+    monkeypatch.setattr(pilot, "time", SimpleNamespace(perf_counter=lambda: next(stamps)))
+    monkeypatch.setattr(pilot, "fastest_plan", lambda network, images, plans: (plans[1], 0.01))
+    monkeypatch.setattr(pilot, "seconds_per_step", None)  # nothing else is timed
+    plans = tuple(TrainPlan(steps=1, precision=name) for name in ("bf16", "fp32"))
+    images = cast(Images, SimpleNamespace(labels_N=range(10_000)))
+    found = _ForSeconds(plans, seconds=2.0, is_batch_fixed=False)(nn.Identity(), images)
+    assert found == replace(plans[1], steps=50)
 
 
 def macs(space: SearchSpace, encoding: tuple[int, ...]) -> float:

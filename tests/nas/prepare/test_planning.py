@@ -1,7 +1,7 @@
 """The phase plan: fits the time given, obeys what the user fixed, and can be read back."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,17 @@ from nas.data import DataSet
 from nas.executors.inline import Inline
 from nas.executors.processes import Processes
 from nas.prepare import speed
+from nas.prepare.phases import PhasePlan
 from nas.prepare.plan import (
     MAX_TRIALS,
     MIN_STEPS,
     MIN_TRIALS,
     SPARE_SHARE,
     TRAIN_SHARE,
-    PhasePlan,
     affordable,
+    judged,
+    loss_of,
+    make_scorer,
     phase_plan_of,
     plan_search,
     plan_training,
@@ -36,10 +39,11 @@ from nas.prepare.speed import Speed, time_score
 from nas.problem.feasible import fits_in_some_format
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config
+from nas.scoring.scorer import Scorer
 from nas.system.files import write_json
 from search_spaces import CandidateError, SearchSpace, UserError
+from supernets.plan import BALANCED, TrainPlan
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 CONFIG = Config(
     space="toy", data="digits", set={"images_per_score": 32, "batch_size": 8, "precision": "fp32"}
@@ -51,6 +55,25 @@ def problem(space: SearchSpace, *limits: Limit) -> Problem:
     return Problem(
         space=space, objectives=(Objective("log_loss", "minimize"),), limits=limits, model=model
     )
+
+
+class Clock:
+    """A clock that only moves while something is said to take time."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def taking(self, seconds: float, found: object) -> Callable[..., object]:
+        """A function that finds this in so many seconds."""
+
+        def function(*_: object, **__: object) -> object:
+            self.now_s += seconds
+            return found
+
+        return function
 
 
 def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:
@@ -116,11 +139,12 @@ def test_bf16_is_tried_only_where_the_processor_has_it(
 ) -> None:
     tried: list[str] = []
 
-    def time_steps(_: object, __: object, plan: TrainPlan, *___: object, **____: object) -> float:
-        tried.append(plan.precision)
-        return 0.01
+    def fastest_plan(_: object, __: object, plans: Sequence[TrainPlan], ___: object) -> TrainPlan:
+        tried.extend(plan.precision for plan in plans)
+        return plans[-1]
 
-    monkeypatch.setattr("nas.prepare.plan.time_steps", time_steps)
+    monkeypatch.setattr("nas.prepare.plan.fastest_plan", fastest_plan)
+    monkeypatch.setattr("nas.prepare.plan.time_steps", lambda *_, **__: 0.01)
     config = replace(CONFIG, set={"batch_size": 8, "images_per_score": 32})
     for has_it in (False, True):
         monkeypatch.setattr("nas.prepare.plan.has_bf16_products", lambda has_it=has_it: has_it)
@@ -203,7 +227,7 @@ def test_a_share_of_the_time_is_kept_for_training_finalists_further(
     none, some = planned(0.0), planned(0.3)
     assert none["finetune_s"] == 0.0
     assert none["trials"] >= some["trials"]
-    available_s = 600.0 - SPARE_SHARE * 1000 - some["finalists_s"]
+    available_s = 600.0 - SPARE_SHARE * 1000 - some["finalists_s"] - some["score_test_s"]
     expected = 0.3 / (0.3 + 0.7 * (1 - TRAIN_SHARE)) * available_s
     assert some["finetune_s"] == pytest.approx(expected, abs=0.1)
     assert planned(0.3, finetune_s=2.0)["finetune_s"] == 2.0
@@ -225,6 +249,27 @@ def test_a_network_fits_in_whichever_format_its_stages_have(mini: SearchSpace) -
     assert one_format.precisions == mini.precisions
     row[:, columns] = 0
     assert fits_in_some_format(problem(one_format, Limit("macs", 1e12)), row).all()
+
+
+def test_what_speed_tests_take_is_not_given_away(
+    mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("nas.prepare.plan.time", clock)
+    monkeypatch.setattr("nas.prepare.plan.time_steps", clock.taking(7.0, 0.01))
+    monkeypatch.setattr("nas.prepare.plan.time_score", clock.taking(3.0, [Speed(1.0, 0.0, 0.0)]))
+    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
+    config = replace(CONFIG, set={**CONFIG.set, "finetune_share": 0.0})
+    asked = (config, problem(mini), digits)
+    remaining_s = 100.0 + SPARE_SHARE * config.seconds
+    for is_all, share in ((False, TRAIN_SHARE), (True, 1.0)):
+        plan = plan_training(*asked, remaining_s=remaining_s, is_all=is_all)
+        assert plan["speed_test_s"] == 10.0
+        assert plan["steps"] == pytest.approx(share * (100 - 10) / 0.01, abs=1)
+    found = plan_search(
+        config, Supernet(mini), digits, problem(mini), Inline(), remaining_s=remaining_s
+    )
+    assert (found["score_test_s"], found["trials"]) == (3.0, 97)
 
 
 def test_training_leaves_the_time_that_further_training_is_given(
@@ -249,7 +294,7 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
 ) -> None:
     config = replace(CONFIG, time="1000s", supernet=str(tmp_path))
     found = plan_search(config, Supernet(mini), digits, problem(mini), Inline(), remaining_s=600.0)
-    available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"]
+    available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"] - found["score_test_s"]
     assert found["finetune_s"] == pytest.approx(found["finetune_share"] * available_s, abs=0.1)
     donor = TrainPlan(steps=9, precision="bf16", batch_size=5, criterion="l1")
     write_json(tmp_path / "plan.json", asdict(donor))
@@ -259,6 +304,23 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     plan = train_plan_of(plan_training(config, problem(mini), digits, remaining_s=1.0))
     assert (plan.steps, plan.precision, plan.batch_size) == (1, "bf16", 5), "as the donor's"
     assert plan.criterion == "l1"
+
+
+def test_networks_are_ranked_by_the_loss_that_training_minimised(
+    random_supernet: Supernet, digits: DataSet
+) -> None:
+    space, few = random_supernet.space, 13  # images, so that classes differ in size
+    network = random_supernet.extract(space.slots([0] * len(space.choices)))
+    plain, balanced = (
+        Scorer(random_supernet, judged(digits, loss_of(replace(TrainPlan(steps=1), **own))), few)
+        for own in ({}, {"class_weights": BALANCED})
+    )
+    outputs, labels = plain._outputs(network), digits.search.take(few).labels_N
+    for scorer, is_balanced in ((plain, False), (balanced, True)):
+        wanted = plain.task.metrics(outputs, labels, is_balanced=is_balanced)
+        assert scorer.quality(network) == wanted
+    assert plain.quality(network)["log_loss"] != balanced.quality(network)["log_loss"]
+    assert not judged(digits, {}).is_balanced, "as plans of earlier versions have it"
 
 
 def test_scores_and_files_are_timed(mini: SearchSpace, digits: DataSet) -> None:
@@ -274,6 +336,17 @@ def test_the_largest_references_take_the_time_of_the_largest(digits: DataSet) ->
         phases, digits, [fast] * 4, 2
     )
     assert spared_s == pytest.approx(2 * 2 * (5.0 - 1.0)), "two networks are compressed twice"
+
+
+def test_portable_int8_keeps_to_7_bits_whatever_the_processor(
+    random_supernet: Supernet, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for saturates in (False, True):
+        monkeypatch.setattr("nas.scoring.scorer.int8_products_saturate", lambda it=saturates: it)
+        for portable in (False, True):
+            phases = search_settings(Config(space="toy", set={"portable_int8": portable}))
+            scorer = make_scorer(phases, random_supernet, digits)
+            assert scorer.needs_reduced_range == (portable or saturates)
 
 
 @pytest.mark.parametrize("read", [train_plan_of, phase_plan_of])

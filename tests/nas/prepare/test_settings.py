@@ -8,12 +8,13 @@ import pytest
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS
 from nas.prepare.inputs import check_names, make_problem
-from nas.prepare.plan import PhasePlan, make_method
+from nas.prepare.phases import PhasePlan
+from nas.prepare.plan import make_method
 from nas.prepare.settings import FLAGS, RANGES, WORDS, check_settings
 from nas.run.config import Config
 from search_spaces import UserError, load_space
 from supernets.methods._base import GIVEN, METHODS
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ from supernets.train import TrainPlan
         ({"random_references": 1_000_000}, "is 1000000. It must be at least 0 and at most 100"),
         ({"images_per_score": 0}, "It must be at least 1"),
         ({"channels_last": 1}, "It must be true or false"),
+        ({"portable_int8": "yes"}, "It must be true or false"),
         ({"precision": "fp8"}, "setting 'precision' is 'fp8'. Known: fp32, bf16"),
         ({"class_weights": "some"}, "setting 'class_weights' is 'some'. Known: none, balanced"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'. Known: adamw, muon, sgd"),
@@ -133,7 +135,7 @@ def test_a_plug_in_with_settings_is_a_dataclass(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
     names = {f.name for owner in (TrainPlan, PhasePlan) for f in fields(owner)}
-    measured_or_flags = {*FLAGS, "seconds_per_score", "channels_last"}
+    measured_or_flags = {*FLAGS, "seconds_per_score", "channels_last", "portable_int8"}
     assert names - measured_or_flags == {*RANGES, *WORDS, "optimizer", "criterion"}
 
 

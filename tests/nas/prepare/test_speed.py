@@ -5,9 +5,9 @@ import pytest
 from nas.prepare.speed import MANY_STEPS, time_steps, with_batch
 from nas.testing.methods import small_images, small_space
 from supernets.methods.delayed import Delayed
+from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
-from supernets.train import TrainPlan
 
 STEP_S = 0.01
 

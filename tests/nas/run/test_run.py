@@ -44,6 +44,17 @@ def test_another_configuration_is_refused_by_name_and_changes_nothing(tmp_path: 
     assert (tmp_path / "config.toml").read_bytes() == before
 
 
+def test_a_run_says_what_it_continues_with_and_keeps(tmp_path: Path) -> None:
+    assert Run.open(tmp_path, Config(trials=3)).continued == ""
+    (tmp_path / "measurements").mkdir()
+    for name in "ab":
+        (tmp_path / f"measurements/{name}.json").touch()
+    run = Run.open(tmp_path, Config(trials=8, time="9m", threads=2), may_grow=True)
+    assert run.continued == (
+        "this run continues with trials 3 -> 8; time '5m' -> '9m'; threads 0 -> 2; kept: 2 scores"
+    )
+
+
 @pytest.mark.parametrize("content", [b"xx", b"\xff"])
 def test_a_damaged_configuration_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.toml").write_bytes(content)

@@ -21,7 +21,7 @@ from nas.standalone.train import PLAN as PLAN_FILE
 from search_spaces import SearchSpace, UserError
 from supernets._worker import Worker
 from supernets.images import Images
-from supernets.train import TrainPlan
+from supernets.plan import TrainPlan
 from tests.strategies import mini_space, uniform
 
 PLAN = TrainPlan(steps=60, batch_size=8, shards=1, checkpoint_s=0.0)

@@ -1,0 +1,52 @@
+"""What a file needs where it runs: the card's `needs`, read from the file itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from compress.quantize.int8 import REDUCED_WEIGHT_MAX
+from nas.system.environment import WITHOUT_SATURATION
+
+LAYERS = ("Conv", "Gemm")
+DEQUANTIZE = "DequantizeLinear"
+
+
+def needs_of(file: Path) -> dict[str, Any]:
+    """Opset and IR version of an ONNX file; of integer layers bits of weights and processors.
+
+    Returns:
+        `opset`, `ir_version` and, where layers multiply integers, `weight_bits`: 7 run anywhere,
+        8 saturate but on `instruction_sets`, any of which a processor must have.
+    """
+    model = onnx.load(file)
+    (opset,) = (entry.version for entry in model.opset_import if not entry.domain)
+    found: dict[str, Any] = {"opset": opset, "ir_version": model.ir_version}
+    largest = max(map(_largest, _integer_weights(model.graph)), default=0)
+    if largest > REDUCED_WEIGHT_MAX:
+        found |= {"weight_bits": 8, "instruction_sets": sorted(WITHOUT_SATURATION)}
+    elif largest:
+        found |= {"weight_bits": 7}
+    return found
+
+
+def _integer_weights(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """Weights of layers that multiply integers: their biases are integers, too."""
+    values: Mapping[str, onnx.TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
+    stored = {
+        node.output[0]: values[node.input[0]]
+        for node in graph.node
+        if node.op_type == DEQUANTIZE and node.input[0] in values
+    }
+    return [
+        stored[node.input[1]]
+        for node in graph.node
+        if node.op_type in LAYERS and {*node.input[1:]} <= stored.keys() and len(node.input) > 2
+    ]
+
+
+def _largest(weight: onnx.TensorProto) -> int:
+    return int(np.abs(numpy_helper.to_array(weight).astype(int)).max())

@@ -1,0 +1,36 @@
+"""Unknown names and wrong settings are refused before torch is imported, which takes seconds.
+
+So nothing that is imported here imports torch, and neither do the files of our controllers,
+executors, training methods and targets until they are used.
+"""
+
+from nas.controllers import CONTROLLERS
+from nas.data import refuse_unknown_data
+from nas.executors import EXECUTORS
+from nas.prepare.settings import check_settings
+from nas.problem.budget import parse_budget
+from nas.run.config import Config
+from nas.targets import TARGETS
+from search_spaces import SPACES, check_precisions, is_space_file
+from supernets.methods._base import METHODS
+
+
+def refuse_unknown(config: Config) -> None:
+    """Refuse names that nothing has, `--set` included, and budgets that say nothing.
+
+    Raises:
+        UserError: Naming what is known.
+    """
+    check_precisions(config.precision)
+    spaces = [] if is_space_file(config.space) else [(SPACES, config.space)]
+    plugins = (
+        *((CONTROLLERS, config.controller), (EXECUTORS, config.executor)),
+        *((TARGETS, config.target), (METHODS, config.method)),
+    )
+    for registry, name in (*spaces, *plugins):
+        if name not in registry:
+            registry.get(name)
+    for text in config.budget:
+        parse_budget(text)
+    refuse_unknown_data(config.data)
+    check_settings(config)

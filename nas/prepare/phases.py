@@ -1,0 +1,36 @@
+"""Sizes of what follows training: the settings of a search, which are known without torch."""
+
+from dataclasses import dataclass
+
+FEW_STEPS = 150
+"""With fewer training steps networks are poor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhasePlan:
+    """Sizes of the phases after training.
+
+    Attributes:
+        trials: Candidates to score.
+        lag: Trials by which the results that a candidate is asked for with may be behind.
+        images_per_score: Images of the search split per score.
+        finalists: Front members to export and measure.
+        random_references: Random networks exported beside them.
+        finetune_share: Of the time for training, scoring and this: training finalists further.
+        finetune_s: Seconds of it for all finalists together; as the share says if not set.
+        least_steps: Finalists that would get fewer in an equal share of that time are passed over.
+        max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
+        portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
+            this one could do with 8.
+    """
+
+    trials: int
+    lag: int = 0
+    images_per_score: int = 1000
+    finalists: int = 8
+    random_references: int = 3
+    finetune_share: float = 0.6
+    finetune_s: float = 0.0
+    least_steps: int = FEW_STEPS
+    max_macs: float = 0.0
+    portable_int8: bool = False

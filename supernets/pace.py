@@ -1,0 +1,114 @@
+"""How long steps of training take here, by a few of them.
+
+Other work on the machine comes and goes, and must not decide which of two ways of training is the
+faster one. So their steps are taken in turn, each is compared with the other way's step beside it,
+and the median of the differences decides.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from supernets.images import Images
+from supernets.plan import TrainPlan
+from supernets.state import TrainState
+from supernets.team import AbstractBatches, Team
+from supernets.train import fresh_state, lay_out, learning_rate, turns_of
+
+Way = tuple[TrainPlan, AbstractBatches]
+"""How to train, and what batches teach."""
+
+
+class Pace(NamedTuple):
+    """How long a step took.
+
+    Attributes:
+        seconds: By the clock, which plans count on.
+        cost_s: What ways of training compare by. On one thread seconds of the processor, which
+            other work hardly changes; with several by the clock, because they wait for each other.
+    """
+
+    seconds: float
+    cost_s: float
+
+
+def paces(
+    network: nn.Module,
+    images: Images,
+    ways: Sequence[Way],
+    *,
+    steps: int,
+    processes: int = 1,
+    threads: int = 0,
+) -> list[list[Pace]]:
+    """A few steps of each way of training, after one warm-up; the network is changed a little.
+
+    Args:
+        network: Trained in all ways, which lay it out alike.
+        images: To train on.
+        ways: One, or several whose steps are taken in turn, by this process alone.
+        steps: Of each.
+        processes: That share a step; the first step waits until all of them have begun.
+        threads: Of each process; 0 for as many as this one has.
+    """
+    assert processes == 1 or len(ways) == 1, "a network is in the memory of one team"
+    is_one_thread = (threads or torch.get_num_threads()) == 1
+    clock = time.process_time if is_one_thread else time.perf_counter
+    takes: list[Callable[[int], Pace]] = []
+    with ExitStack() as stack:
+        for plan, batches in ways:
+            lay_out(network, plan)
+            state = fresh_state(network, plan, batches.initial_state())
+            number = min(processes, plan.shards)
+            team = Team(network, images, batches, processes=number, threads=threads)
+            takes.append(partial(_step, stack.enter_context(team), state, plan, clock))
+        rounds = [[take(step) for take in takes] for step in range(steps + 1)]
+    return [list(of_way) for of_way in zip(*rounds[1:], strict=True)]
+
+
+def fastest(costs_WS: Sequence[Sequence[float]]) -> int:
+    """The number of the way whose steps cost least.
+
+    Args:
+        costs_WS: Of every way its steps, those taken beside each other in the same place.
+    """
+
+    def beyond_first(way: int) -> float:
+        pairs = zip(costs_WS[way], costs_WS[0], strict=True)
+        return statistics.median(own - first for own, first in pairs)
+
+    return min(range(len(costs_WS)), key=beyond_first)
+
+
+def seconds_per_step(
+    network: nn.Module,
+    images: Images,
+    plan: TrainPlan,
+    batches: AbstractBatches,
+    *,
+    steps: int,
+    processes: int = 1,
+    threads: int = 0,
+    average: Callable[[list[float]], float] = statistics.median,
+) -> float:
+    """The average of a few steps of one way of training, by the clock; else as `paces`."""
+    (found,) = paces(
+        network, images, [(plan, batches)], steps=steps, processes=processes, threads=threads
+    )
+    return average([pace.seconds for pace in found])
+
+
+def _step(
+    team: Team, state: TrainState, plan: TrainPlan, clock: Callable[[], float], step: int
+) -> Pace:
+    began, began_cost = time.perf_counter(), clock()
+    _, kept = team.add_gradients(turns_of(step, plan), state.kept)
+    state.keep(kept)
+    state.advance(learning_rate(0, plan))
+    return Pace(time.perf_counter() - began, clock() - began_cost)

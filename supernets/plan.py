@@ -1,0 +1,70 @@
+"""How long and how to train: the settings of `supernets.train`, which are known without torch."""
+
+from dataclasses import dataclass
+
+from supernets.criteria._base import DEFAULT_CRITERION
+from supernets.optimizers._base import OPTIMIZERS
+
+UNWEIGHTED, BALANCED = "none", "balanced"
+"""How classes count in the loss on labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """How long and how to train.
+
+    Attributes:
+        steps: Optimizer steps.
+        batch_size: Images per batch; every member that a batch trains sees the same ones.
+        shards: Batches per step; processes share them.
+        optimizer: Name of an optimizer, "muon", "adamw" or "sgd".
+        learning_rate: Peak, after a linear warm-up and before a cosine decay to zero; 0 for the
+            optimizer's own.
+        warmup: Share of steps in the warm-up.
+        weight_decay: Of matrices and kernels only.
+        label_smoothing: Of the loss on labels.
+        class_weights: Of the loss on labels: "none", or "balanced" for classes that count alike,
+            however many images they have. What a teacher teaches is not weighted: it has learnt
+            from weighted labels itself.
+        clip_norm: Largest norm of a step's gradient.
+        ema_decay: Of the averaged weights that training returns.
+        rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
+        criterion: Name of what ranks them, "magnitude", "l1" or "bn-scale".
+        precision: "fp32" or "bf16" (autocast).
+        channels_last: Whether activations are stored so.
+        checkpoint_s: Seconds between checkpoints, at least.
+        seed: Of everything random.
+    """
+
+    steps: int
+    batch_size: int = 32
+    shards: int = 2
+    optimizer: str = "muon"
+    learning_rate: float = 0.0
+    warmup: float = 0.05
+    weight_decay: float = 0.04
+    label_smoothing: float = 0.1
+    class_weights: str = UNWEIGHTED
+    clip_norm: float = 1.0
+    ema_decay: float = 0.99
+    rank_at: float = 0.4
+    criterion: str = DEFAULT_CRITERION
+    precision: str = "fp32"
+    channels_last: bool = False
+    checkpoint_s: float = 20.0
+    seed: int = 0
+
+    @property
+    def rank_step(self) -> int:
+        """First step whose members may be pruned."""
+        return int(self.steps * self.rank_at)
+
+    @property
+    def images_per_step(self) -> int:
+        """Of all batches of a step."""
+        return self.batch_size * self.shards
+
+    @property
+    def peak_rate(self) -> float:
+        """The largest learning rate."""
+        return self.learning_rate or float(OPTIMIZERS.get(self.optimizer).learning_rate)
