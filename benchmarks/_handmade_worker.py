@@ -207,7 +207,7 @@ def write_files(network: nn.Module, folder: Path) -> None:
     batches = images_NCHW.split(CALIBRATED_AT_ONCE)
     whole = folded(recalibrated(network, batches))
     fp32, int8 = (folder / FILES[name] for name in ("fp32", "int8"))
-    export_onnx(whole, fp32, channels=_data.channels, size=images_NCHW.shape[2:])
+    export_onnx(whole, fp32, shape=images_NCHW.shape[1:])
     quantize(fp32, int8, [{INPUT: batch.numpy()} for batch in batches])
 
 

@@ -46,7 +46,7 @@ def main() -> None:
             simulated = torch.cat([network(b) for b in batches]).numpy()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.onnx"
-            export_onnx(network, file, channels=data.channels, size=images.shape[2:])
+            export_onnx(network, file, shape=images.shape[1:])
             session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
             parts = np.array_split(images, max(1, len(images) // 128))
             exported = np.concatenate([session.run(None, {"images": p})[0] for p in parts])

@@ -7,12 +7,11 @@ from torch import nn
 
 from compress.export import export_onnx
 from compress.store import save_network
-from search_spaces import Slot
+from search_spaces import Slot, input_shape
 
 
 def _write_onnx(network: nn.Module, slots: Sequence[Slot], path: Path) -> None:
-    shape = slots[0].signature.shape
-    export_onnx(network, path, channels=shape.in_width, size=shape.in_size)
+    export_onnx(network, path, shape=input_shape(slots[0].signature))
 
 
 _WRITERS: Mapping[str, Callable[[nn.Module, Sequence[Slot], Path], None]] = {

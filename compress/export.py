@@ -7,6 +7,7 @@ dynamo exporter, which a test tries so that we can switch when it catches up.
 import copy
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -22,20 +23,19 @@ INPUT, OUTPUT = "images", "logits"
 
 
 @torch.no_grad()
-def export_onnx(network: nn.Module, path: Path, *, channels: int, size: tuple[int, int]) -> None:
+def export_onnx(network: nn.Module, path: Path, *, shape: Sequence[int]) -> None:
     """Write the network with a free batch axis, input "images" and output "logits".
 
     Args:
         network: From `compress`; in evaluation mode.
         path: The file; its folder must exist.
-        channels: Of the images.
-        size: Height and width of the images, pixels.
+        shape: Of one image: channels, height and width in pixels.
 
     Raises:
         CandidateError: If the network cannot be exported.
         OSError: If the file cannot be written.
     """
-    example = torch.zeros(1, channels, *size)
+    example = torch.zeros(1, *shape)
     buffer = io.BytesIO()
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     try:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from compress.apply import quantize
-from search_spaces import CandidateError, Slot, UserError
+from search_spaces import CandidateError, Slot, UserError, input_shape
 from supernets.checkpoint import UNREADABLE, read_tensors, same_shapes, write_tensors
 from supernets.fold import folded
 from supernets.network import PlainNetwork
@@ -41,8 +41,7 @@ def load_network(path: Path) -> nn.Module:
         )
     try:
         slots = [Slot.from_json(slot) for slot in document["slots"]]
-        shape = slots[0].signature.shape
-        blank = torch.zeros(1, shape.in_width, *shape.in_size)
+        blank = torch.zeros(1, *input_shape(slots[0].signature))
         network = quantize(folded(PlainNetwork(slots).eval()), slots, [blank]).network
     except UserError:
         raise

@@ -15,6 +15,7 @@ from search_spaces._choice import Option as Option
 from search_spaces._choice import Options as Options
 from search_spaces._choice import OptionTable as OptionTable
 from search_spaces._declarations import declaration as declaration
+from search_spaces._declarations import input_shape as input_shape
 from search_spaces._declarations import is_mixer as is_mixer
 from search_spaces._declarations import signature_cost as signature_cost
 from search_spaces._declarations import slot_cost as slot_cost

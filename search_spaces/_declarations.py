@@ -34,6 +34,11 @@ def signature_cost(signature: Signature) -> Cost:
     return declaration(signature.operator).cost(signature)
 
 
+def input_shape(signature: Signature) -> tuple[int, ...]:
+    """Of what a slot reads of one image: (channels, height, width), or tokens and channels."""
+    return declaration(signature.operator).input_shape(signature)
+
+
 def slot_cost(slot: Slot) -> Cost:
     """The cost of what fills a slot, and of making one map of those that it reads.
 

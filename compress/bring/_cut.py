@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from compress.bring._axes import Atom, final, groups_in, size
+from compress.bring._axes import Atom, final, groups_in, is_batch, leaves, size
 from compress.bring._read import Operation, Reading, Value
 from search_spaces.networks.traced import Part, Traced
 from search_spaces.traced._axes import Axis, groups_of, renamed
@@ -110,9 +110,15 @@ def _pieces(operations: Sequence[Operation], output: Value) -> list[list[Operati
         pieces[-1].append(operation)
         live.add(id(operation))
         live = {made for made in live if last_use[made] > i}
-        if live == {id(operation)} and i >= reads_images and i + 1 < len(operations):
+        is_cut = live == {id(operation)} and i >= reads_images and is_batch_first(operation)
+        if is_cut and i + 1 < len(operations):
             pieces.append([])
     return pieces
+
+
+def is_batch_first(operation: Operation) -> bool:
+    """Whether the first axis of what an operation gives is the images, and they alone."""
+    return len(leaves(operation.axes[0])) == 1 and is_batch(operation.axes[0])
 
 
 def _fragments(pieces: Iterable[list[Operation]]) -> list[list[Operation]]:

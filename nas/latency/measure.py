@@ -15,7 +15,7 @@ from compress.artefact import write_artefact
 from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
 from nas.targets import ONNX, Artefact, Timer, Timing
-from search_spaces import CandidateError, SearchSpace, Slot
+from search_spaces import CandidateError, SearchSpace, Slot, input_shape
 from supernets.fold import folded
 from supernets.network import PlainNetwork
 
@@ -123,10 +123,9 @@ def time_networks(
 
 def export_random(slots: Sequence[Slot], file: Path, artefact: Artefact = ONNX) -> None:
     """Write a network of these slots with random weights, quantized as they say."""
-    shape = slots[0].signature.shape
     generator = torch.Generator().manual_seed(0)
     network = folded(PlainNetwork(slots).eval())
-    images = torch.rand(2, shape.in_width, *shape.in_size, generator=generator)
+    images = torch.rand(2, *input_shape(slots[0].signature), generator=generator)
     deployed = quantize(network, slots, [images]).network
     write_artefact(artefact, deployed, slots, file)
 

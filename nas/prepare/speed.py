@@ -213,8 +213,7 @@ def time_answer(network: nn.Module, data: DataSet) -> float:
     batches = [images[i : i + VERIFIED_AT_ONCE] for i in range(0, len(images), VERIFIED_AT_ONCE)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
-        height, width = images.shape[2:]
-        export_onnx(network, file, channels=images.shape[1], size=(height, width))
+        export_onnx(network, file, shape=images.shape[1:])
         session = onnxruntime.InferenceSession(file)
     session.run(None, {INPUT: batches[0]})
     started = time.perf_counter()

@@ -32,7 +32,7 @@ def export(network: nn.Module, space: SearchSpace, path: Path) -> Path:
     """Writes the network of a space as ONNX."""
     assert space.network is not None
     size = space.network
-    export_onnx(network, path, channels=size.channels, size=(size.resolution, size.resolution))
+    export_onnx(network, path, shape=(size.channels, size.resolution, size.resolution))
     return path
 
 
@@ -60,7 +60,7 @@ def require_exported_alike(signature: Signature) -> None:
     images = noise(2, shape.in_width, *shape.in_size, seed=3)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         path = Path(folder, "a.onnx")
-        export_onnx(module, path, channels=shape.in_width, size=shape.in_size)
+        export_onnx(module, path, shape=(shape.in_width, *shape.in_size))
         apart = float(np.abs(answers(path, images) - module(images).numpy()).max())
     require(apart <= TOLERANCE, f"the ONNX file of {signature} differs by {apart:.2g}")
 

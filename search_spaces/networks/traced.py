@@ -5,6 +5,7 @@ prunable group that several fragments share, such as the channels of a residual 
 choice.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any, final
 
 from search_spaces._choice import Choice, Option, Options
 from search_spaces._precision import FULL_PRECISION
+from search_spaces._sides import Sides
 from search_spaces._slot import Group, Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.traced._axes import BATCH, Axis, length
@@ -146,9 +148,11 @@ def shape_of(fragment: Fragment, kept: Mapping[str, int]) -> Shape:
     return Shape(in_size, size, in_width, width)
 
 
-def _map(axes: tuple[Axis, ...], kept: Mapping[str, int]) -> tuple[int, int]:
-    """Side and channels of what a tensor holds per image."""
-    lengths = [length(axis, {BATCH: 1, **kept}) for axis in axes]
-    if len(axes) == 4:
-        return lengths[2], lengths[1]
-    return 1, lengths[-1]
+def _map(axes: tuple[Axis, ...], kept: Mapping[str, int]) -> tuple[Sides, int]:
+    """Height, width and channels of what a tensor holds per image."""
+    _, *lengths = (length(axis, {BATCH: 1, **kept}) for axis in axes)
+    if len(lengths) == 3:
+        channels, height, width = lengths
+        return (height, width), channels
+    *positions, channels = lengths
+    return (math.prod(positions), 1), channels

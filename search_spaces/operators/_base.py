@@ -66,6 +66,10 @@ class AbstractOperator(ABC):
     def cost(self, signature: Signature) -> Cost:
         """The whole slot's cost, for realised group sizes `signature.kept`."""
 
+    def input_shape(self, signature: Signature) -> tuple[int, ...]:
+        """Of what it reads of one image."""
+        return (signature.shape.in_width, *signature.shape.in_size)
+
 
 class AbstractBlock(AbstractOperator):
     """An operator that brings its own channel part."""

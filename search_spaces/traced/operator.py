@@ -6,6 +6,7 @@ from typing import ClassVar, final
 from search_spaces._choice import Option, Options
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import AbstractBlock, Mixing
+from search_spaces.traced._axes import length
 from search_spaces.traced._fragment import Fragment
 
 FRAGMENT = "fragment"
@@ -31,6 +32,12 @@ class FragmentOperator(AbstractBlock):
             name: Group(size, fragment.multiples.get(name, 1))
             for name, size in fragment.groups.items()
         }
+
+    def input_shape(self, signature: Signature) -> tuple[int, ...]:
+        """As the fragment says."""
+        fragment = Fragment.of_text(signature.pick.text(FRAGMENT))
+        sizes = {name: signature.kept.number(name) for name in signature.kept}
+        return tuple(length(axis, sizes) for axis in fragment.axes[1:])
 
     def cost(self, signature: Signature) -> Cost:
         """Of the fragment with what remains of its groups."""

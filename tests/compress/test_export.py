@@ -211,11 +211,11 @@ def test_what_onnx_has_no_word_for_is_a_candidate_error(tmp_path: Path) -> None:
             return torch.special.bessel_j0(x)
 
     with pytest.raises(CandidateError, match="cannot export to ONNX.*bessel_j0"):
-        export_onnx(Strange().eval(), tmp_path / "a.onnx", channels=1, size=(4, 4))
+        export_onnx(Strange().eval(), tmp_path / "a.onnx", shape=(1, 4, 4))
     assert not (tmp_path / "a.onnx").exists()
 
 
 def test_a_network_that_cannot_run_is_our_bug(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="expected input") as error:
-        export_onnx(nn.Conv2d(3, 4, 1).eval(), tmp_path / "a.onnx", channels=1, size=(4, 4))
+        export_onnx(nn.Conv2d(3, 4, 1).eval(), tmp_path / "a.onnx", shape=(1, 4, 4))
     assert not isinstance(error.value, CandidateError)
