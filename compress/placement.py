@@ -72,6 +72,9 @@ class Placement:
 class Tracer(fx.Tracer):
     """Keeps `Add` and `Scale` whole, so that placement can recognise them, and tables."""
 
+    proxy_buffer_attributes = True
+    """Buffers, such as indices of a network that was brought, are read from the state."""
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Leaves are torch's own modules and those."""
         return isinstance(m, WHOLE) or super().is_leaf_module(m, module_qualified_name)

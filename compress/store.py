@@ -16,6 +16,7 @@ from search_spaces import CandidateError, Slot, UserError, input_shape
 from supernets.checkpoint import UNREADABLE, read_tensors, same_shapes, write_tensors
 from supernets.fold import folded
 from supernets.network import PlainNetwork
+from supernets.traced.fragment import CONSTANT
 
 SCHEMA = 1
 
@@ -71,6 +72,8 @@ def network_state(network: nn.Module) -> dict[str, Tensor]:
     constants = {
         str(node.target)
         for node in network.graph.nodes
-        if node.op == "get_attr" and str(node.target) not in parameters
+        if node.op == "get_attr"
+        and str(node.target) not in parameters
+        and str(node.target).rpartition(".")[2] != CONSTANT
     }
     return {name: t for name, t in network.state_dict().items() if name not in constants}

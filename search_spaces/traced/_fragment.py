@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
+from search_spaces import _layers as layers
 from search_spaces._slot import Cost
 from search_spaces.traced._axes import BATCH, Axis, axis_from_json, axis_to_json, length
 
@@ -21,6 +22,16 @@ CONV, LINEAR, BATCH_NORM, LAYER_NORM = "conv2d", "linear", "batch_norm", "layer_
 MATMUL, ATTENTION, TENSOR = "matmul", "attention", "tensor"
 FREE = frozenset({"reshape", "permute", "identity", TENSOR})
 """Operations that are no kernels of their own, or are folded into one."""
+
+
+ON_GRID = frozenset({"add", "mul"})
+"""Operations whose outputs are integers where layers compute with integers."""
+
+GRAPH_NODES = {ATTENTION: 6, "narrow": 4, "tensor": 0, "relu": 0}
+"""Of a file, where an operation is not one node."""
+
+GRAPH_VALUES = {"reshape": 70, "expand": 70, "narrow": 80, "select": 40, "tensor": 30}
+"""Bytes of constants and headers that go with them."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,8 @@ def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, 
         weights = count(node.weights["weight"], sizes)
         width = length(node.weights["weight"][0], sizes)
         macs = elements // width * weights
-        is_depthwise = node.op == CONV and length(node.weights["weight"][1], sizes) == 1
+        is_conv = node.op == CONV
+        is_depthwise = is_conv and length(node.weights["weight"][1], sizes) == 1
         return Cost(
             dense=0 if is_depthwise else macs,
             depthwise=macs if is_depthwise else 0,
@@ -154,19 +166,32 @@ def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, 
             channels=width,
             elements=elements,
             calls=1,
+            layers=1,
+            graph_bytes=layers.CONV_BYTES if is_conv else layers.LINEAR_BYTES,
         )
-    if node.op == BATCH_NORM:
+    if node.op == BATCH_NORM:  # it becomes the convolution's bias
         return Cost(params=params, vectors=params // 2)
+    if node.op == LAYER_NORM:
+        return layers.layer_norm(1, 0) + Cost(params=params, vectors=params, elements=elements)
+    graph = layers.nodes(GRAPH_NODES.get(node.op, 1), values=GRAPH_VALUES.get(node.op, 0))
     if node.op == MATMUL:
         contracted = length(axes[node.inputs[0]][-1], sizes)
-        return Cost(attention=elements * contracted, elements=elements, calls=1)
+        return graph + Cost(attention=elements * contracted, elements=elements, calls=1)
     if node.op == ATTENTION:
         query, key = axes[node.inputs[0]], axes[node.inputs[1]]
         scores = count(query[:-1], sizes) * length(key[-2], sizes)
         inner = length(query[-1], sizes) + length(node.axes[-1], sizes)
-        return Cost(attention=scores * inner, elements=elements + 2 * scores, calls=3)
+        own = Cost(attention=scores * inner, elements=elements + 2 * scores, calls=3)
+        return graph + own
     calls = 0 if node.op in FREE else 1
-    return Cost(params=params, vectors=params, elements=calls * elements, calls=calls)
+    quantizers = 1 if node.op in ON_GRID else 0
+    return graph + Cost(
+        params=params,
+        vectors=params,
+        elements=calls * elements,
+        calls=calls,
+        quantizers=quantizers,
+    )
 
 
 def is_trained(weight: str) -> bool:

@@ -17,6 +17,9 @@ from supernets._elastic import AbstractElastic, Axes, Index
 from supernets.criteria._base import GroupWeights
 from supernets.traced._layers import module_of
 
+CONSTANT = "constant"
+"""Name of the tensor of a node that no training changes, such as indices."""
+
 
 class PlainFragment(nn.Module):
     """A module per node; weights have the names "<node>.<weight>"."""
