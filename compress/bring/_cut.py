@@ -6,7 +6,6 @@ a residual block. A fragment begins with a layer and takes what follows until th
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from compress.bring._axes import Atom, final, groups_in, is_batch, leaves, size
 from compress.bring._read import Operation, Reading, Value
@@ -23,21 +22,10 @@ MULTIPLES = ((32, 8), (16, 4), (0, 1))
 """From which size on a group's is a multiple of what."""
 
 
-@dataclass(frozen=True)
-class Brought:
-    """A network that was brought.
-
-    Attributes:
-        network: What may be decided about it.
-        weights: By slot, node and name of a weight, its key in the user's state.
-    """
-
-    network: Traced
-    weights: Mapping[tuple[str, str, str], str]
-
-
-def brought(reading: Reading, images: Value, output: Value) -> Brought:
-    """The network of what was read."""
+def network_of(
+    reading: Reading, images: Value, output: Value
+) -> tuple[Traced, dict[tuple[str, str, str], str]]:
+    """The network of what was read, and by slot, node and weight its key in the user's state."""
     operations = _used(reading.operations, output)
     pieces = _fragments(_pieces(_delayed(operations), output))
     names = _group_names(reading)
@@ -50,16 +38,14 @@ def brought(reading: Reading, images: Value, output: Value) -> Brought:
         parts.append(Part(slot, fragment.text, groups))
         weights |= {(slot, node, weight): key for (node, weight), key in keys.items()}
         before = Value(operations[-1].axes, operations[-1])
-    return Brought(
-        Traced(
-            resolution=size(images.axes[2]),
-            channels=size(images.axes[1]),
-            num_classes=size(output.axes[1]),
-            parts=tuple(parts),
-            choices=_choices(parts),
-        ),
-        weights,
+    network = Traced(
+        resolution=size(images.axes[2]),
+        channels=size(images.axes[1]),
+        num_classes=size(output.axes[1]),
+        parts=tuple(parts),
+        choices=_choices(parts),
     )
+    return network, weights
 
 
 def _used(operations: Sequence[Operation], output: Value) -> list[Operation]:

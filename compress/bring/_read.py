@@ -63,13 +63,13 @@ class Reading:
         operations: In the order in which they are carried out.
         state: Parameters and buffers.
         made: Atoms that a layer's outputs are, with the layer: only these can be groups.
-        kept: Operations that no rule knows, and where they are.
+        left_alone: Operations that no rule knows, and where they are.
     """
 
     operations: list[Operation] = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
     made: list[tuple[Atoms, Operation]] = field(default_factory=list)
-    kept: list[tuple[str, str]] = field(default_factory=list)
+    left_alone: list[tuple[str, str]] = field(default_factory=list)
     _env: dict[fx.Node, Any] = field(default_factory=dict)
 
     def emit(

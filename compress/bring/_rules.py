@@ -104,7 +104,7 @@ def kept_as_it_is(reading: Reading, node: fx.Node, args: Any, kwargs: Any) -> An
         "args": stored(args),
         "keywords": {name: stored(value) for name, value in kwargs.items()},
     }
-    reading.kept.append((str(node.target), path_of(node)))
+    reading.left_alone.append((str(node.target), path_of(node)))
     outputs = node.meta["val"]
     if not isinstance(outputs, torch.Tensor):
         return [

@@ -1,27 +1,50 @@
 """A network that was trained elsewhere becomes a space, and a supernet that has its weights."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from compress.bring._cut import Brought, brought
+from compress.bring._cut import network_of
 from compress.bring._read import read
 from search_spaces import SearchSpace, UserError
+from search_spaces.networks.traced import Traced
+from search_spaces.traced.operator import FRAGMENT
+from supernets.checkpoint import UNREADABLE, read_tensors, write_tensors
 from supernets.network import module_name
 from supernets.supernet import Supernet
-from supernets.traced.fragment import FRAGMENT
 
 EXAMPLES = 2
 """Images that a network is traced with; how many there are is left open."""
 
+SCHEMA = 1
 
-def bring(
-    network: nn.Module, *, channels: int, resolution: int
-) -> tuple[Brought, Mapping[str, Tensor]]:
-    """What may be decided about a network, and its weights by their own names.
+
+@dataclass(frozen=True)
+class Brought:
+    """A network that was brought.
+
+    Attributes:
+        name: Of the function that made it.
+        network: What may be decided about it.
+        weights: By name of the module that has it in its slot, "<slot>.<node>.<weight>".
+        left_alone: Operations that no rule knows, and where they are: around them nothing is
+            pruned or quantized.
+    """
+
+    name: str
+    network: Traced
+    weights: Mapping[str, Tensor]
+    left_alone: tuple[tuple[str, str], ...] = ()
+
+
+def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> Brought:
+    """What may be decided about a network, and its weights.
 
     Args:
+        name: Of it.
         network: In evaluation mode.
         channels: Of the images.
         resolution: Side of the images, pixels.
@@ -33,27 +56,64 @@ def bring(
     try:
         with torch.no_grad():
             network(images)
-    except Exception as error:  # of the user's code
+    except Exception as error:  # the user's code may raise anything
         raise UserError(
-            f"the network cannot be called with images of {channels} channels and {resolution} "
-            f"px: {type(error).__name__}: {error!s:.300}. Give its --resolution, or data of its "
-            "kind."
+            f"model '{name}' cannot be called with images of {channels} channels and {resolution} "
+            f"px: {type(error).__name__}: {error!s:.300}. Give the --resolution that it was "
+            "trained for, and data of its kind."
         ) from error
     reading, given, output = read(network, images)
-    return brought(reading, given, output), reading.state
+    traced, keys = network_of(reading, given, output)
+    weights = {
+        f"{module_name(slot)}.{node}.{weight}": reading.state[key].detach().clone()
+        for (slot, node, weight), key in keys.items()
+    }
+    return Brought(name, traced, weights, tuple(dict.fromkeys(reading.left_alone)))
 
 
-def supernet_of(space: SearchSpace, found: Brought, state: Mapping[str, Tensor]) -> Supernet:
-    """A supernet whose largest member is the network that was brought.
-
-    Args:
-        space: Of `found.network`.
-        found: Says where weights go.
-        state: They.
-    """
-    supernet = Supernet(space)
+def give_weights(supernet: Supernet, brought: Brought) -> None:
+    """Makes the network that was brought the largest member of a supernet of its space."""
     own = supernet.state_dict()
-    for (slot, node, weight), key in found.weights.items():
-        name = f"slots.{module_name(slot)}.operators.{FRAGMENT}.full.{node}.{weight}"
-        own[name].copy_(state[key].detach())
-    return supernet.eval()
+    with torch.no_grad():
+        for name, tensor in brought.weights.items():
+            slot, node, weight = name.split(".")
+            own[f"slots.{slot}.operators.{FRAGMENT}.full.{node}.{weight}"].copy_(tensor)
+
+
+def space_of(brought: Brought) -> SearchSpace:
+    """The space of one architecture, without policies."""
+    return SearchSpace.of_network(brought.name, brought.network)
+
+
+def save_brought(brought: Brought, path: Path) -> None:
+    """Writes a file from which `read_brought` has the network without the user's code."""
+    document = {
+        "schema": SCHEMA,
+        "name": brought.name,
+        "network": brought.network.to_json(),
+        "left_alone": brought.left_alone,
+    }
+    write_tensors(path, brought.weights, document)
+
+
+def read_brought(path: Path) -> Brought:
+    """The inverse of `save_brought`.
+
+    Raises:
+        UserError: If the file is damaged or of another kind.
+    """
+    weights, document = read_tensors(path)
+    try:
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r:.40}, not {SCHEMA}")
+        return Brought(
+            str(document["name"]),
+            Traced.from_json(document["network"]),
+            weights,
+            tuple((str(op), str(place)) for op, place in document["left_alone"]),
+        )
+    except UNREADABLE as error:
+        raise UserError(
+            f"'{path}' is no model that was brought ({error!s:.200}). Restore it, or bring the "
+            "model again in a new run."
+        ) from error

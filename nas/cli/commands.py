@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.bench import bench
+from nas.cli.compress import compress
 from nas.cli.console import say
 from nas.cli.doctor import doctor
 from nas.cli.export import export
@@ -36,6 +37,10 @@ app.command(
     epilog="Example: nas train --space hybrid --budget 20MFLOPs --time 8h\n\n"
     "The same command continues an interrupted run."
 )(train)
+app.command(
+    epilog="Example: nas compress my_models.py:resnet --weights resnet.safetensors --data photos "
+    "--budget 50%MACs\n\nThe same command continues an interrupted run."
+)(compress)
 app.command(epilog="Example: nas finetune runs/my-run --key 0a1b2c --epochs 20")(finetune)
 app.command(
     epilog="Example: nas export runs/my-run --key 0a1b2c\n\n"

@@ -50,6 +50,27 @@ Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
 Time = Annotated[str | None, typer.Option(help="For all phases together: 90s, 20m, 1.5h. [5m]")]
 Seed = Annotated[int | None, typer.Option(help="Of everything random. [0]")]
+ControllerName = Annotated[
+    str | None,
+    typer.Option(
+        "--controller",
+        help="predictor, evolution, local, nsga2, tpe, gp, reinforce, random or a plug-in's. "
+        "[predictor]",
+    ),
+]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        help="Where candidates are scored: processes, inline or ray. [processes]",
+    ),
+]
+Workers = Annotated[int | None, typer.Option(help="Scores at the same time. [one per core]")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(help="Ray cluster: auto or HOST:PORT. [a Ray on this machine only]"),
+]
+Trials = Annotated[int | None, typer.Option(help="Candidates to score. [as many as fit the time]")]
 Threads = Annotated[int | None, typer.Option(help="Cores that training and scoring use. [all]")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with the same names as these flags.")

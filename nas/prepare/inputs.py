@@ -13,6 +13,7 @@ from nas.data import DataSet, identity, load_data
 from nas.executors import EXECUTORS
 from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
+from nas.prepare.brought import brought_space, with_input_rule
 from nas.prepare.settings import check_settings
 from nas.problem.budget import nearest_budget, parse_budget, refuse_impossible, resolve
 from nas.problem.joint import refuse_jointly_impossible
@@ -64,14 +65,17 @@ def prepare(
         resolution: int, channels: int, num_outputs: int
     ) -> tuple[SearchSpace, list[Limit]]:
         sizes = {"resolution": resolution, "channels": channels, "num_classes": num_outputs}
-        space = load_space(config.space, **sizes).with_policy(config.precision, config.sparsity)
+        found = (
+            brought_space(config, **sizes) if config.model else load_space(config.space, **sizes)
+        )
+        space = found.with_policy(config.precision, config.sparsity)
         assert space.costs is not None
         limits = resolve(budgets, space.costs)
         refuse_impossible(limits, space.costs)
         refuse_jointly_impossible(limits, space.costs)
         return space, limits
 
-    data = read_data(config, reporter, accept=possible)
+    data = with_input_rule(config, read_data(config, reporter, accept=possible))
     losses_of(data.task)
     return data, *possible(data.resolution, data.channels, data.num_outputs)
 
@@ -163,9 +167,12 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
         )
     target.describe()
     check_kernels(config)
-    space = load_space(config.space, resolution=config.resolution or 32, channels=1, num_classes=2)
-    method = METHODS.get(config.method)
-    method(**config.settings_of(method), space=space)
+    if not config.model:
+        space = load_space(
+            config.space, resolution=config.resolution or 32, channels=1, num_classes=2
+        )
+        method = METHODS.get(config.method)
+        method(**config.settings_of(method), space=space)
     weights = Path(config.supernet) / WEIGHTS
     if config.supernet and not is_trained and not weights.is_file():
         raise UserError(

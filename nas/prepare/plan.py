@@ -54,6 +54,9 @@ MIN_TRIALS, MAX_TRIALS = 16, 2000
 CYCLES_TIMED = 2
 """Whose mean says how many steps fit."""
 
+TUNING_RATE = 0.2
+"""Of an optimizer's own rate: for weights that have learnt already."""
+
 MIN_STEPS = 20
 KEPT_OF_DONOR = (
     *("batch_size", "learning_rate", "class_weights", "criterion", "precision", "channels_last"),
@@ -98,6 +101,8 @@ def plan_training(
     """
     started = time.perf_counter()
     train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **config.settings_of(TrainPlan)})
+    if config.model:
+        train_plan = replace(train_plan, **_as_tuning(config, train_plan))
     if config.supernet:
         train_plan = replace(train_plan, **_as_donor(config))
     else:
@@ -337,6 +342,15 @@ def check_criterion(config: Config) -> None:
             f"criterion '{asked}' is asked for, and supernet '{config.supernet}' was trained with "
             f"'{donor.criterion}'. Leave out the setting, or leave out --supernet to train one."
         )
+
+
+def _as_tuning(config: Config, plan: TrainPlan) -> dict[str, Any]:
+    """What of a plan is another one for weights that have learnt already.
+
+    Channels are ranked by weights as they were brought, so that all members can be pruned.
+    """
+    found = {"rank_at": 0.0, "learning_rate": TUNING_RATE * plan.peak_rate}
+    return {name: value for name, value in found.items() if name not in config.set}
 
 
 def _as_donor(config: Config) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def decide_sizes(
         if tighter:
             reporter.note(f"within what the supernet was trained for: {', '.join(tighter)}")
         return sizes
-    if "max_macs" in config.set:
-        given = float(config.set["max_macs"])
+    if config.model or "max_macs" in config.set:
+        given = float(config.set.get("max_macs", 0))
         run.decided(FILE, lambda: _all_of(space) | {"max_macs": given or None})
         return sizes_of(run.path)
     is_new = not (run.path / FILE).exists()

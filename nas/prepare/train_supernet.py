@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 
+from compress.bring.bring import give_weights, read_brought
 from nas.data import DataSet
 from nas.executors import make_executor, make_timer
 from nas.latency import LatencyModel
+from nas.prepare.brought import keep_brought
 from nas.prepare.inputs import (
     check_smallest_latency,
     describe_data,
@@ -35,7 +37,7 @@ from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
 from nas.run.directory import TRAINED_SPACE, WEIGHTS, Run, log_step
 from nas.run.growth import as_begun, has_front
-from nas.run.own_files import keep_own_files, with_space_at_hand
+from nas.run.own_files import BROUGHT, keep_own_files, with_space_at_hand
 from nas.system.files import understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import SearchSpace
@@ -98,6 +100,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         reporter.note(text)
     keep_data_facts(run, data)
     keep_own_files(run.path, found)
+    keep_brought(run.path, found, data)
     with run.phase("size"):
         sizes = decide_sizes(run, config, space, limits, data, reporter, is_all=is_all)
     user_limits = limits
@@ -146,6 +149,8 @@ def trained_supernet(
     """
     space = problem.space
     supernet = Supernet(space, seed=config.seed)
+    if config.model:
+        give_weights(supernet, read_brought(run.path / BROUGHT))
     own = run.path / WEIGHTS
     given = Path(config.supernet) / WEIGHTS if config.supernet else None
     source = own if own.exists() else given

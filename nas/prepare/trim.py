@@ -36,7 +36,11 @@ def run_space(
     """
     if not (run.path / SPACE).exists():
         trimmed, dropped = (
-            (donor_space(config, space), {}) if config.supernet else trim(space, limits, model)
+            (donor_space(config, space), {})
+            if config.supernet
+            else (space, {})  # its largest member is the teacher of all others
+            if config.model
+            else trim(space, limits, model)
         )
         if dropped:
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())

@@ -43,9 +43,16 @@ STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "trials": (0, "as many as fit the time"),
     "supernet": ("", "trained in this run"),
     "data_seed": (-1, "the seed"),
+    "model": ("", "none"),
+    "weights": ("", "those that it is made with"),
+    "mean": ([], "that of the data"),
+    "std": ([], "that of the data"),
     "threads": (0, "all cores"),
 }
 """Values that are no numbers and no names, and what they say."""
+
+OF_NUMBERS = ("sparsity", "mean", "std")
+"""Fields that are lists of numbers."""
 
 WITHOUT_EFFECT = {"plugins", "data_dir", "cache", "threads", "workers", "executor", "ray_address"}
 """Fields that say where and how; what is searched for names plug-ins, wherever they lie."""
@@ -82,6 +89,12 @@ class Config:
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
             supernet share it.
         threads: Cores that training and scoring use; 0 for all.
+        model: A network of the user's to compress, "FILE.py:function" or "module:function"; "" to
+            search a space.
+        weights: File of its weights; "" for those that the function gives it.
+        mean: By channel, what it was trained to have taken from pixels between 0 and 1; () for the
+            data's own.
+        std: What they are then divided by.
         set: Further settings by name: fields of the training plan, the phase plan, the controller,
             the training method and the executor, such as {"learning_rate": 0.001}.
     """
@@ -110,6 +123,10 @@ class Config:
     seed: int = 0
     data_seed: int = -1
     threads: int = 0
+    model: str = ""
+    weights: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     set: Mapping[str, float | int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -176,7 +193,8 @@ class Config:
 
     def default_out(self) -> Path:
         """The run directory of this configuration when none is given."""
-        return Path("runs") / f"{Path(self.space).stem}-{label_of(self.data)}-{self.digest}"
+        of = self.model.rpartition(":")[2] if self.model else Path(self.space).stem
+        return Path("runs") / f"{of}-{label_of(self.data)}-{self.digest}"
 
     def to_toml(self) -> str:
         """The configuration as a file that `read_config` reads."""
@@ -272,7 +290,7 @@ def may_change(name: str, old: Any, new: Any) -> bool:
         return is_space_file(old) and is_space_file(new)
     if name == "data":
         return Path(old).is_absolute() and Path(new).is_absolute()  # others may be names
-    return name == "supernet" and bool(old) and bool(new)
+    return name in ("supernet", "model", "weights") and bool(old) and bool(new)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -303,7 +321,7 @@ def checked_setting(name: str, value: Any, where: str) -> Any:
     if name == "set":
         is_right, wanted = isinstance(value, Mapping), "a table"
     elif isinstance(default, tuple):
-        kind = float if name == "sparsity" else str
+        kind = float if name in OF_NUMBERS else str
         values = value if isinstance(value, list) else [value]
         is_right, wanted = all(is_a(v, kind) for v in values), f"a list, each {TYPE_NAMES[kind]}"
         value = tuple(float(v) if kind is float and is_right else v for v in values)

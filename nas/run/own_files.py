@@ -27,6 +27,7 @@ from search_spaces import (
 )
 
 CONFIG, SPACE_FILE, PLUGINS, DATA_FILE = "config.toml", "space.py", "plugins", "data.npz"
+BROUGHT = "brought.safetensors"
 
 
 def keep_own_files(run: Path, config: Config) -> None:
@@ -62,12 +63,14 @@ def keep_plugins(folder: Path, files: Iterable[str], kind: str) -> None:
 def with_kept_files(run: Path, config: Config) -> Config:
     """The configuration of a run with what it keeps in place of the user's files."""
     has_space = is_space_file(config.space) and (run / SPACE_FILE).is_file()
+    has_model = bool(config.model) and (run / BROUGHT).is_file()
     has_data = Path(config.data).name == DATA_FILE and (run / DATA_FILE).is_file()
     return dataclasses.replace(
         config,
         space=str((run / SPACE_FILE).resolve()) if has_space else config.space,
         data=str((run / DATA_FILE).resolve()) if has_data else config.data,
         plugins=tuple(str(file.resolve()) for file in kept_plugins(run)),
+        model=str((run / BROUGHT).resolve()) if has_model else config.model,
     )
 
 

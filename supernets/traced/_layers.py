@@ -26,24 +26,24 @@ from supernets._modules import Add, Scale
 Sizes = Mapping[str, int]
 
 
-class Conv(nn.Conv2d):
-    """A convolution of a node's settings."""
-
-
 class Function(nn.Module):
-    """An operation without weights.
+    """An operation without weights; it is pickled as its node."""
 
-    Args:
-        function: What it makes of its tensors.
-    """
-
-    def __init__(self, function: Callable[..., Tensor]) -> None:
+    def __init__(self, node: Node, sizes: Sizes) -> None:
         super().__init__()
-        self.function = function
+        self.node, self.sizes = node, dict(sizes)
+        self._function = _made(node, self.sizes)
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """As the function says."""
-        return self.function(*tensors)
+        """What the operation makes of its tensors."""
+        return self._function(*tensors)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_function": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._function = _made(self.node, self.sizes)
 
 
 class Held(nn.Module):
@@ -70,7 +70,12 @@ def module_of(node: Node, sizes: Sizes) -> nn.Module:
         node: Which.
         sizes: Members that remain of every group.
     """
-    return LAYERS.get(node.op, _function)(node, sizes)
+    make = MODULES.get(node.op)
+    return make(node, sizes) if make is not None else Function(node, sizes)
+
+
+def _made(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    return FUNCTIONS.get(node.op, _function)(node, sizes)
 
 
 def shape(axes: tuple[Axis, ...], sizes: Sizes) -> list[int]:
@@ -124,12 +129,12 @@ def _tensor(node: Node, sizes: Sizes) -> nn.Module:
     return Held(name, held, is_trained=name != "constant")
 
 
-def _reshape(node: Node, sizes: Sizes) -> nn.Module:
+def _reshape(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     lengths = shape(node.axes, sizes)
-    return Function(lambda x: x.reshape(lengths))
+    return lambda x: x.reshape(lengths)
 
 
-def _expand(node: Node, sizes: Sizes) -> nn.Module:
+def _expand(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     lengths = shape(node.axes, sizes)
     images = lengths.index(-1) if len(node.inputs) > 1 else None
 
@@ -138,50 +143,50 @@ def _expand(node: Node, sizes: Sizes) -> nn.Module:
             return x.expand(lengths)
         return x.expand([*lengths[:images], batch[0].shape[0], *lengths[images + 1 :]])
 
-    return Function(expand)
+    return expand
 
 
-def _permute(node: Node, sizes: Sizes) -> nn.Module:
+def _permute(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     order = node.settings["order"]
-    return Function(lambda x: x.permute(order))
+    return lambda x: x.permute(order)
 
 
-def _cat(node: Node, sizes: Sizes) -> nn.Module:
-    return Function(lambda *tensors: torch.cat(tensors, node.settings["axis"]))
+def _cat(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    return lambda *tensors: torch.cat(tensors, node.settings["axis"])
 
 
-def _select(node: Node, sizes: Sizes) -> nn.Module:
-    return Function(lambda x: x.select(node.settings["axis"], node.settings["index"]))
+def _select(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    return lambda x: x.select(node.settings["axis"], node.settings["index"])
 
 
-def _narrow(node: Node, sizes: Sizes) -> nn.Module:
+def _narrow(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     axis = node.settings["axis"]
     size = length(node.axes[axis], sizes)
     place = node.settings["place"]
     start = place * size if place else node.settings["start"]
-    return Function(lambda x: x.narrow(axis, start, size))
+    return lambda x: x.narrow(axis, start, size)
 
 
-def _take(node: Node, sizes: Sizes) -> nn.Module:
-    return Function(lambda x, index: x[index])
+def _take(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    return lambda x, index: x[index]
 
 
-def _matmul(node: Node, sizes: Sizes) -> nn.Module:
-    return Function(lambda x, y: x @ y)
+def _matmul(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    return lambda x, y: x @ y
 
 
-def _attention(node: Node, sizes: Sizes) -> nn.Module:
+def _attention(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     scale = node.settings["scale"]
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         scores = (query @ key.transpose(-2, -1)) * scale
         return scores.softmax(-1) @ value
 
-    return Function(attend)
+    return attend
 
 
-def _softmax(node: Node, sizes: Sizes) -> nn.Module:
-    return Function(lambda x: getattr(x, node.op)(node.settings["axis"]))
+def _softmax(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    return lambda x: getattr(x, node.op)(node.settings["axis"])
 
 
 def _pool(node: Node, sizes: Sizes) -> nn.Module:
@@ -195,40 +200,40 @@ def _adaptive(node: Node, sizes: Sizes) -> nn.Module:
     return nn.AdaptiveAvgPool2d(tuple(node.settings["sizes"]))
 
 
-def _reduced(node: Node, sizes: Sizes) -> nn.Module:
+def _reduced(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     axes, keeps = node.settings["dims"], node.settings["keeps"]
-    return Function(lambda x: getattr(x, node.op)(axes, keepdim=keeps))
+    return lambda x: getattr(x, node.op)(axes, keepdim=keeps)
 
 
-def _roll(node: Node, sizes: Sizes) -> nn.Module:
-    return Function(lambda x: torch.roll(x, node.settings["shifts"], node.settings["dims"]))
+def _roll(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    return lambda x: torch.roll(x, node.settings["shifts"], node.settings["dims"])
 
 
-def _pad(node: Node, sizes: Sizes) -> nn.Module:
+def _pad(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     pads, mode, value = (node.settings[name] for name in ("pads", "mode", "value"))
-    return Function(lambda x: functional.pad(x, pads, mode, value if mode == "constant" else None))
+    return lambda x: functional.pad(x, pads, mode, value if mode == "constant" else None)
 
 
-def _with_number(function: Callable[[Tensor, float], Tensor]) -> "Maker":
-    def make(node: Node, sizes: Sizes) -> nn.Module:
+def _with_number(function: Callable[[Tensor, float], Tensor]) -> "FunctionMaker":
+    def make(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
         number = node.settings["number"]
-        return Function(lambda x: function(x, number))
+        return lambda x: function(x, number)
 
     return make
 
 
-def _pair(function: Callable[[Tensor, Tensor], Tensor]) -> "Maker":
-    return lambda node, sizes: Function(function)
+def _pair(function: Callable[[Tensor, Tensor], Tensor]) -> "FunctionMaker":
+    return lambda node, sizes: function
 
 
-def _function(node: Node, sizes: Sizes) -> nn.Module:
+def _function(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     """An activation that is no module of torch's, by its name."""
     args, keywords = node.settings.get("args", ()), node.settings.get("keywords", {})
     function = getattr(functional, node.op, None) or getattr(torch, node.op)
-    return Function(lambda x: function(x, *args, **keywords))
+    return lambda x: function(x, *args, **keywords)
 
 
-def _call(node: Node, sizes: Sizes) -> nn.Module:
+def _call(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
     """An operation of torch by its full name, such as "aten.cumsum.default"."""
     namespace, name, overload = node.settings["target"].split(".")
     if namespace != "aten":
@@ -242,7 +247,7 @@ def _call(node: Node, sizes: Sizes) -> nn.Module:
         output: Tensor = found if index is None else found[index]
         return output
 
-    return Function(call)
+    return call
 
 
 def _given(stored: Any, tensors: tuple[Tensor, ...]) -> Any:
@@ -264,47 +269,20 @@ def _activation(cls: type[nn.Module]) -> "Maker":
     return make
 
 
-def _mul(node: Node, sizes: Sizes) -> nn.Module:
-    return Scale()
-
-
 Maker = Callable[[Node, Sizes], nn.Module]
+FunctionMaker = Callable[[Node, Sizes], Callable[..., Tensor]]
 
-LAYERS: Mapping[str, Maker] = {
+MODULES: Mapping[str, Maker] = {
     CONV: _conv,
     LINEAR: _linear,
     BATCH_NORM: _batch_norm,
     LAYER_NORM: _layer_norm,
     TENSOR: _tensor,
-    MATMUL: _matmul,
-    ATTENTION: _attention,
-    "reshape": _reshape,
-    "expand": _expand,
-    "permute": _permute,
-    "cat": _cat,
-    "select": _select,
-    "narrow": _narrow,
-    "take": _take,
-    "softmax": _softmax,
-    "log_softmax": _softmax,
     "max_pool2d": _pool,
     "avg_pool2d": _pool,
     "adaptive_avg_pool2d": _adaptive,
-    "mean": _reduced,
-    "amax": _reduced,
-    "roll": _roll,
-    "pad": _pad,
-    "call": _call,
     "add": lambda node, sizes: Add(),
-    "mul": _mul,
-    "sub": _pair(torch.sub),
-    "div": _pair(torch.div),
-    "maximum": _pair(torch.maximum),
-    "minimum": _pair(torch.minimum),
-    "add_number": _with_number(lambda x, number: x + number),
-    "sub_number": _with_number(lambda x, number: x - number),
-    "mul_number": _with_number(lambda x, number: x * number),
-    "div_number": _with_number(lambda x, number: x / number),
+    "mul": lambda node, sizes: Scale(),
     "relu": _activation(nn.ReLU),
     "relu6": _activation(nn.ReLU6),
     "gelu": _activation(nn.GELU),
@@ -319,3 +297,32 @@ LAYERS: Mapping[str, Maker] = {
     "mish": _activation(nn.Mish),
     "softplus": _activation(nn.Softplus),
 }
+"""Operations that are modules of torch's: those with weights, and those that quantization knows."""
+
+FUNCTIONS: Mapping[str, FunctionMaker] = {
+    MATMUL: _matmul,
+    ATTENTION: _attention,
+    "reshape": _reshape,
+    "expand": _expand,
+    "permute": _permute,
+    "cat": _cat,
+    "select": _select,
+    "narrow": _narrow,
+    "take": _take,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
+    "mean": _reduced,
+    "amax": _reduced,
+    "roll": _roll,
+    "pad": _pad,
+    "call": _call,
+    "sub": _pair(torch.sub),
+    "div": _pair(torch.div),
+    "maximum": _pair(torch.maximum),
+    "minimum": _pair(torch.minimum),
+    "add_number": _with_number(lambda x, number: x + number),
+    "sub_number": _with_number(lambda x, number: x - number),
+    "mul_number": _with_number(lambda x, number: x * number),
+    "div_number": _with_number(lambda x, number: x / number),
+}
+"""All others; what has no entry is called by its name."""

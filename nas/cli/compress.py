@@ -1,0 +1,126 @@
+"""The command `nas compress`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.options import (
+    AsJson,
+    Budgets,
+    Cache,
+    ConfigFile,
+    ControllerName,
+    Data,
+    DataDir,
+    EventFiles,
+    ExecutorName,
+    Further,
+    Plugins,
+    Precision,
+    RayAddress,
+    Resolution,
+    Seed,
+    SkipCorrupt,
+    TargetName,
+    Threads,
+    Time,
+    Trials,
+    Workers,
+    settings_of,
+)
+from nas.system.text import fractions, words
+
+SPARSITIES = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75)
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="The network: FILE.py:FUNCTION or package.module:FUNCTION, which is executed.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="Its weights: safetensors, or a state that torch.save wrote."),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        help="Per channel, what it takes from pixels between 0 and 1: 0.485,0.456,0.406. "
+        "[the mean of the data]"
+    ),
+]
+Std = Annotated[str | None, typer.Option(help="What they are then divided by. [that of the data]")]
+Pruned = Annotated[
+    str | None,
+    typer.Option(
+        "--sparsity",
+        help=f"Fractions pruning may remove. [{','.join(f'{s:g}' for s in SPARSITIES)}]",
+    ),
+]
+
+
+def compress(
+    model: Model,
+    weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
+    plugin: Plugins = None,
+    budget: Budgets = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    cache: Cache = None,
+    resolution: Resolution = None,
+    skip_corrupt: SkipCorrupt = False,
+    target: TargetName = None,
+    precision: Precision = None,
+    sparsity: Pruned = None,
+    controller: ControllerName = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    trials: Trials = None,
+    time: Time = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory. [runs/<function>-<data>-<hash>]")
+    ] = None,
+    config: ConfigFile = None,
+    set_: Further = None,
+    tensorboard: EventFiles = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prune and quantize a network that you have, and write a Pareto report of verified files."""
+    from nas.cli.running import run_search
+    from nas.prepare.names import refuse_unknown
+    from nas.run.config import make_config
+
+    flags = {
+        "model": model,
+        "weights": weights,
+        "mean": fractions(mean),
+        "std": fractions(std),
+        "plugins": tuple(plugin) if plugin else None,
+        "budget": tuple(budget) if budget else None,
+        "data": data,
+        "data_dir": data_dir,
+        "cache": cache,
+        "resolution": resolution,
+        "skip_corrupt": skip_corrupt or None,
+        "target": target,
+        "precision": words(precision),
+        "sparsity": fractions(sparsity),
+        "controller": controller,
+        "executor": executor,
+        "workers": workers,
+        "ray_address": ray_address,
+        "trials": trials,
+        "time": time,
+        "seed": seed,
+        "threads": threads,
+    }
+    resolved = make_config({"sparsity": SPARSITIES, **settings_of(config, set_, flags)})
+    refuse_unknown(resolved)
+    run_search(resolved, out or resolved.default_out(), tensorboard=tensorboard, as_json=as_json)

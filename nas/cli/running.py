@@ -1,0 +1,38 @@
+"""What the commands that search do once they know what: the search, the report, the front."""
+
+import json
+from pathlib import Path
+
+from nas.cli.console import end_if_empty, make_reporter, print_front, say
+from nas.run.config import Config
+from nas.run.directory import read_front
+
+
+def run_search(config: Config, run_dir: Path, *, tensorboard: bool, as_json: bool) -> None:
+    """Search, or continue to, and say what was found.
+
+    Args:
+        config: What for.
+        run_dir: Where.
+        tensorboard: Whether event files are written, too.
+        as_json: Whether the result is printed as JSON.
+    """
+    reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
+    try:
+        from nas.search_flow import search
+        from reports import build_report
+
+        search(config, run_dir, reporter)
+        reporter.phase("report", "writing the report")
+        report = build_report(run_dir)
+    finally:
+        reporter.close()
+    if as_json:
+        say(json.dumps({"run": str(run_dir), "report": str(report), **read_front(run_dir)}))
+        end_if_empty(run_dir)
+        return
+    from nas.front.continuing import more_command
+
+    print_front(run_dir)
+    say(f"report: {report}\nmore trials: {more_command(run_dir)}")
+    end_if_empty(run_dir)

@@ -1,0 +1,101 @@
+"""The network that `nas compress` was given: traced once, kept by the run, and read back.
+
+brought.safetensors    its graph as data, and its weights
+"""
+
+import dataclasses
+from functools import lru_cache
+from pathlib import Path
+
+from compress.bring._load import load_network, load_weights
+from compress.bring.bring import Brought, bring, read_brought, save_brought, space_of
+from nas.data import DataSet
+from nas.run.config import Config
+from nas.run.own_files import BROUGHT
+from search_spaces import SearchSpace, UserError
+
+KEPT = ".safetensors"
+
+
+def brought_space(
+    config: Config, *, resolution: int, channels: int, num_classes: int
+) -> SearchSpace:
+    """The space of the network that was brought.
+
+    Raises:
+        UserError: If it cannot be traced, or its outputs are not one per class.
+    """
+    found = brought_network(config, resolution=resolution, channels=channels)
+    network = found.network
+    if network.num_classes != num_classes:
+        raise UserError(
+            f"model '{config.model}' has {network.num_classes} outputs, and data '{config.data}' "
+            f"{num_classes} classes. Bring a model that was trained for these classes."
+        )
+    if (network.resolution, network.channels) != (resolution, channels):
+        raise UserError(
+            f"model '{config.model}' was traced for images of {network.channels} channels and "
+            f"{network.resolution} px, and data '{config.data}' has {channels} and {resolution}. "
+            f"Give --resolution {network.resolution}."
+        )
+    return space_of(found)
+
+
+def brought_network(config: Config, *, resolution: int, channels: int) -> Brought:
+    """The network that was brought; in one process it is traced once."""
+    return _brought(config.model, config.weights, resolution, channels)
+
+
+@lru_cache(maxsize=4)
+def _brought(model: str, weights: str, resolution: int, channels: int) -> Brought:
+    if model.endswith(KEPT):
+        return read_brought(Path(model))
+    network = load_network(model)
+    if weights:
+        load_weights(network, Path(weights))
+    name = model.rpartition(":")[2]
+    return bring(name, network, channels=channels, resolution=resolution)
+
+
+def keep_brought(run: Path, config: Config, data: DataSet) -> None:
+    """Writes the network into the run, or sees that it is the one that the run began with.
+
+    Raises:
+        UserError: If its graph or its weights have changed.
+    """
+    if not config.model:
+        return
+    found = brought_network(config, resolution=data.resolution, channels=data.channels)
+    kept = run / BROUGHT
+    if not kept.exists():
+        save_brought(found, kept)
+        return
+    before = read_brought(kept)
+    same = before.weights.keys() == found.weights.keys() and all(
+        tensor.equal(found.weights[name]) for name, tensor in before.weights.items()
+    )
+    if not same or before.network != found.network:
+        raise UserError(
+            f"model '{config.model}' is not the one that run '{run}' began with, which is kept in "
+            f"its {BROUGHT}. Begin a new run with --out, or restore the model."
+        )
+
+
+def with_input_rule(config: Config, data: DataSet) -> DataSet:
+    """The data set with the normalisation that the model was trained with.
+
+    Raises:
+        UserError: If there are not as many numbers as channels.
+    """
+    given = {name: getattr(config, name) for name in ("mean", "std") if getattr(config, name)}
+    for name, numbers in given.items():
+        if len(numbers) not in (1, data.channels):
+            raise UserError(
+                f"{name} is {list(numbers)}, and data '{config.data}' has {data.channels} "
+                "channels. Give one number, or one per channel."
+            )
+    numbers = {
+        name: tuple(numbers) * (data.channels if len(numbers) == 1 else 1)
+        for name, numbers in given.items()
+    }
+    return dataclasses.replace(data, **numbers)
