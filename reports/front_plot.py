@@ -51,12 +51,16 @@ def axes(points: list[Json], dots: list[Json], shown: Metric, *, limits: list[Js
     }
 
 
+LARGEST = ("largest", "brought")
+"""First words of the names of networks that others are compared with."""
+
+
 def kind(member: Member) -> str:
     """The class of marker: front, largest-full, largest-quantized, random or other."""
     if not member.is_reference:
         return "front"
     size, _, precision = member.name.partition(" ")
-    if size == "largest":
+    if size in LARGEST:
         return "largest-quantized" if is_quantized(precision) else "largest-full"
     return "random" if member.name.startswith("random") else "other"
 

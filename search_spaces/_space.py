@@ -131,6 +131,11 @@ class SearchSpace:
         return self._offered("precision")
 
     @cached_property
+    def is_one_architecture(self) -> bool:
+        """Whether nothing but policies may be decided."""
+        return all(is_policy(choice.name) for choice in self.choices)
+
+    @cached_property
     def operators(self) -> tuple[str, ...]:
         """The operators that some block may have, in order."""
         trunk = TRUNK.names()

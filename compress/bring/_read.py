@@ -6,6 +6,7 @@ axes. One that has no rule is carried out as it is, and nothing that it touches 
 """
 
 import operator
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,27 +159,33 @@ def graph_of(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram
     Raises:
         UserError: If it cannot be told, because it depends on the values of tensors.
     """
-    batch = torch.export.Dim("batch", min=2, max=4096)
     try:
-        return torch.export.export(network, (images,), dynamic_shapes=({0: batch},))
+        return _exported(network, images)
     except Exception as error:  # torch raises a dozen unrelated classes
         fact = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(
-            f"the network cannot be traced: {fact:.300}{_place(error)}. What it does must not "
-            "depend on values of tensors or on the number of images."
+            f"the network cannot be traced{_place(network, images)}: {fact:.300}. What it does "
+            "must not depend on values of tensors or on the number of images."
         ) from error
 
 
-def _place(error: BaseException) -> str:
-    """Where in the user's code tracing stopped."""
-    trace = error.__traceback__
-    place = ""
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if "/torch/" not in name and "compress/bring" not in name and not name.startswith("<"):
-            place = f" (file '{name}', line {trace.tb_lineno})"
-        trace = trace.tb_next
-    return place
+def _exported(
+    network: nn.Module, images: Tensor, *, is_strict: bool = False
+) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=2, max=4096)
+    shapes = ({0: batch},)
+    return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=is_strict)
+
+
+def _place(network: nn.Module, images: Tensor) -> str:
+    """Where in the user's code tracing stops, which only the other way of tracing says."""
+    try:
+        _exported(network, images, is_strict=True)
+    except Exception as error:  # again
+        places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
+        own = [place for place in places if "site-packages" not in place[0]]
+        return f" at '{own[-1][0]}', line {own[-1][1]}" if own else ""
+    return ""
 
 
 def read(network: nn.Module, images: Tensor) -> tuple[Reading, Value, Value]:

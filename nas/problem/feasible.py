@@ -38,10 +38,13 @@ def largest_member(problem: Problem) -> Candidate:
     """The network with the most MACs that training taught: unpruned, in the first format.
 
     That is the largest of the space, or, where limits leave it out, the largest of many random ones
-    within them.
+    within them. Of a space of one architecture it is that, whatever the limits: it has taught
+    itself.
     """
     space = problem.space
     assert space.costs is not None
+    if space.is_one_architecture:
+        return space.candidate([0] * len(space.choices))
     largest = np.array([space.costs.maximum("macs")[1]])
     if fits_in_some_format(problem, largest)[0]:
         return space.candidate(largest[0].tolist())
