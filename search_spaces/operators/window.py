@@ -69,11 +69,9 @@ class Window(AbstractMixer):
 
 
 def _graph(tokens: int, pick: Options) -> Cost:
-    """Reshapes, the positions of two tokens of a window and, of shifted ones, regions of all."""
-    window = pick.number("window_size")
-    keys = window * window
-    graph = layers.nodes(25, values=2 * keys)
-    if tokens > keys:
+    """Reshapes, what positions are looked up in and, of shifted windows, regions of all tokens."""
+    graph = layers.nodes(27)
+    if tokens > pick.number("window_size") ** 2:
         graph += layers.nodes(5)
     if pick.number("shift"):
         graph += layers.nodes(25, values=tokens)

@@ -6,7 +6,7 @@ along a side, T = M * M tokens of a window, N heads, D channels of a head, C cha
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
 from supernets._heads import head_weights, inner_channels, stacked
-from supernets._modules import NORM_EPS, AbstractTable, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
@@ -37,8 +37,9 @@ class PlainWindow(nn.Module):
         self.qkv = nn.Linear(shape.width, 3 * inner)
         self.project = nn.Linear(inner, shape.width)
         self.bias_table = nn.Parameter(torch.zeros(self.heads, (2 * self.window - 1) ** 2))
-        self.position = RelativePosition(self.window)
-        self.mask = ShiftMask(self.grid, self.window, self.shift) if self.shift else None
+        # Not part of the state: they follow from the window, and stay real on the meta device.
+        self.position_TT = relative_position(self.window)
+        self.mask_GTT = shift_mask(self.grid, self.window, self.shift) if self.shift else None
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
@@ -48,11 +49,11 @@ class PlainWindow(nn.Module):
         qkv = qkv.permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
         logits = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)
-        bias = self.bias_table[:, self.position()].reshape(self.heads, tokens, tokens)
-        if self.mask is None:
+        bias = self.bias_table[:, self.position_TT].reshape(self.heads, tokens, tokens)
+        if self.mask_GTT is None:
             weights = (logits + bias).softmax(-1)
         else:
-            masked = bias + self.mask()
+            masked = bias + self.mask_GTT.unsqueeze(1)
             grouped = logits.reshape(-1, self.grid**2, self.heads, tokens, tokens) + masked
             weights = grouped.softmax(-1).reshape(-1, self.heads, tokens, tokens)
         mixed = (weights @ v).transpose(1, 2).reshape(-1, tokens, inner)
@@ -83,74 +84,26 @@ class PlainWindow(nn.Module):
         return x_BHWC[:, : self.size, : self.size] if self.padding else x_BHWC
 
 
-@final
-class RelativePosition(AbstractTable):
-    """Which entry of the bias table is that of two tokens, flattened: (T * T,).
-
-    Entries are differences of two numbers, one of each token, because rows of the table are offsets
-    of lines and its columns offsets within a line. They are not part of the state, since they
-    follow from the window, and stay real on the meta device.
-    """
-
-    def __init__(self, window: int) -> None:
-        super().__init__()
-        with torch.device("cpu"):
-            side = torch.arange(window)
-            key_T = (side[:, None] * (2 * window - 1) + side).flatten()
-            query_T1 = key_T[:, None] + (window - 1) * 2 * window
-        self.parts = query_T1, key_T
-
-    @staticmethod
-    def made(*parts: Tensor) -> Tensor:
-        """See `AbstractTable.made`."""
-        query_T1, key_T = parts
-        return (query_T1 - key_T).flatten()
-
-    @staticmethod
-    def symbolic(g: Any, *parts: Any) -> Any:
-        """See `AbstractTable.symbolic`."""
-        query_T1, key_T = parts
-        flat = g.op("Constant", value_t=torch.tensor([-1]))
-        entry = g.op("Reshape", g.op("Sub", query_T1, key_T), flat)
-        entry.setType(key_T.type().with_sizes([key_T.type().sizes()[0] ** 2]))
-        return entry
+def relative_position(window: int) -> Tensor:
+    """Entry of the bias table for every pair of tokens, flattened: (T * T,)."""
+    with torch.device("cpu"):
+        side = torch.arange(window)
+        y_T, x_T = torch.meshgrid(side, side, indexing="ij")
+        y_T, x_T = y_T.flatten(), x_T.flatten()
+        offset_TT = (y_T[:, None] - y_T) * (2 * window - 1) + x_T[:, None] - x_T
+        return (offset_TT + (window - 1) * 2 * window).flatten()
 
 
-@final
-class ShiftMask(AbstractTable):
-    """0 where two tokens of a shifted window are neighbours, else -100: (G * G, 1, T, T).
-
-    Made of the region of the map that each token is in; no part of the state either.
-    """
-
-    def __init__(self, grid: int, window: int, shift: int) -> None:
-        super().__init__()
-        with torch.device("cpu"):
-            side = grid * window
-            position = torch.arange(side)
-            region_S = (position >= side - window).long() + (position >= side - shift).long()
-            region_SS = region_S[:, None] * 3 + region_S
-            windows = region_SS.reshape(grid, window, grid, window).transpose(1, 2).flatten(2)
-            self.parts = (windows.reshape(grid * grid, 1, 1, window * window),)
-
-    @staticmethod
-    def made(*parts: Tensor) -> Tensor:
-        """See `AbstractTable.made`."""
-        (region_G11T,) = parts
-        return (region_G11T.transpose(2, 3) != region_G11T).float() * MASKED
-
-    @staticmethod
-    def symbolic(g: Any, *parts: Any) -> Any:
-        """See `AbstractTable.symbolic`."""
-        (region_G11T,) = parts
-        region_G1T1 = g.op("Transpose", region_G11T, perm_i=[0, 1, 3, 2])
-        is_apart = g.op("Not", g.op("Equal", region_G1T1, region_G11T))
-        value = g.op("Constant", value_t=torch.tensor(MASKED))
-        mask = g.op("Mul", g.op("Cast", is_apart, to_i=torch.onnx.TensorProtoDataType.FLOAT), value)
-        grids, *_, tokens = region_G11T.type().sizes()
-        kind = region_G11T.type().with_dtype(torch.float32)
-        mask.setType(kind.with_sizes([grids, 1, tokens, tokens]))
-        return mask
+def shift_mask(grid: int, window: int, shift: int) -> Tensor:
+    """0 where two tokens of a shifted window are neighbours, else -100: (G * G, T, T)."""
+    with torch.device("cpu"):
+        side = grid * window
+        position = torch.arange(side)
+        region_S = (position >= side - window).long() + (position >= side - shift).long()
+        region_SS = region_S[:, None] * 3 + region_S
+        windows = region_SS.reshape(grid, window, grid, window).transpose(1, 2).flatten(2)
+        region_GT = windows.reshape(grid * grid, window * window)
+        return (region_GT[:, :, None] != region_GT[:, None, :]).float() * MASKED
 
 
 @final
