@@ -104,7 +104,7 @@ def _as_differences(tensor: onnx.TensorProto) -> Made | None:
     minuend, subtrahend = table[:, :1], table[0, 0] - table[0]
     if (table != minuend - subtrahend).any():
         return None
-    rows, columns, square, flat = (f"{tensor.name}.{part}" for part in "ijts")
+    rows, columns, square, flat = (f"{tensor.name}~{part}" for part in "ijts")
     arrays = {rows: minuend, columns: subtrahend, flat: np.array([-1])}
     nodes = [
         helper.make_node("Sub", [rows, columns], [square]),
@@ -125,7 +125,7 @@ def _as_regions(tensor: onnx.TensorProto) -> Made | None:
     is_apart = region.swapaxes(-1, -2) != region
     if number >= 0 or (is_apart.astype(np.float32) * number).tobytes() != values.tobytes():
         return None
-    columns, rows, same, apart, one, scale = (f"{tensor.name}.{part}" for part in "jisaon")
+    columns, rows, same, apart, one, scale = (f"{tensor.name}~{part}" for part in "jisaon")
     axes = [*range(len(dims) - 2), len(dims) - 1, len(dims) - 2]
     nodes = [
         helper.make_node("Transpose", [columns], [rows], perm=axes),
@@ -145,7 +145,7 @@ def _narrow_tables_(graph: onnx.GraphProto) -> None:
     for tensor in graph.initializer:
         narrow = _narrowed(tensor)
         if narrow is not None:
-            wide[tensor.name] = f"{tensor.name}.wide"
+            wide[tensor.name] = f"{tensor.name}~"
             output = [wide[tensor.name]]
             casts.append(helper.make_node("Cast", [tensor.name], output, to=tensor.data_type))
         tensors.append(tensor if narrow is None else narrow)
