@@ -152,7 +152,7 @@ def plugins() -> Iterator[Path]:
 
 @pytest.fixture
 def two_timing_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are timed in two fresh processes instead of five to ten, to save the tests' time."""
+    """Files are timed in two fresh processes instead of three to ten, to save the tests' time."""
     time_in_two_processes(monkeypatch)
 
 
@@ -160,6 +160,7 @@ def time_in_two_processes(patch: pytest.MonkeyPatch) -> None:
     """Sets the constants of the timing."""
     patch.setattr("nas.front.timing.TIMING_PROCESSES", 2)
     patch.setattr("nas.front.timing.SPARE_PROCESSES", 0)
+    patch.setattr("nas.latency.measure.PROCESSES", 2)
 
 
 @pytest.fixture

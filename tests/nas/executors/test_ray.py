@@ -24,6 +24,9 @@ from search_spaces import Candidate, UserError
 pytestmark = pytest.mark.slow
 LABEL = "target:onnxruntime"
 STORE_BYTES = 100 << 20
+ROOT = Path(__file__).parents[3]
+DRIVEN = 12
+"""Trials of a search whose driver is killed."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,7 @@ def cluster() -> Iterator[Any]:
     imported()
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES}
+    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     found = Cluster(initialize_head=True, head_node_args=head)
     found.add_node(num_cpus=1, object_store_memory=STORE_BYTES, resources={LABEL: 1})
     yield found
@@ -162,31 +165,33 @@ def test_files_are_timed_on_the_labelled_node_and_not_beside_a_score(
     assert "cannot be loaded" in str(bad)
 
 
-def test_a_driver_that_is_killed_is_continued_by_the_same_command(
-    cluster: Any, finished_run: Path, own_run: Path
-) -> None:
+def drive(run: Path, address: str) -> None:
+    """Scores the candidates of a run on a cluster."""
+    trained = reopened(run, Silent())
+    config = replace(trained.config, executor="ray", workers=2, ray_address=address)
+    phases = replace(trained.phases, trials=DRIVEN, lag=3)
+    score_candidates(replace(trained, config=config, phases=phases), Silent())
+
+
+def test_a_driver_that_is_killed_is_continued(cluster: Any, own_run: Path) -> None:
     for path in [own_run / "trials.jsonl", *own_run.glob("measurements/*")]:
         path.unlink(missing_ok=True)
     program = (
-        "import sys; from dataclasses import replace; from pathlib import Path\n"
-        "from nas.system.reporter import Silent; from nas.search_flow import score_candidates\n"
-        "from nas.prepare.reopen import reopened\n"
-        "trained = reopened(Path(sys.argv[1]), Silent())\n"
-        "config = replace(trained.config, executor='ray', workers=2, ray_address=sys.argv[2])\n"
-        "phases = replace(trained.phases, trials=20, lag=3)\n"
-        "score_candidates(replace(trained, config=config, phases=phases), Silent())\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.nas.executors.test_ray import drive\n"
+        "drive(Path(sys.argv[1]), sys.argv[2])"
     )
     command = [sys.executable, "-c", program, str(own_run), cluster.address]
-    driver = subprocess.Popen(command)
+    driver = subprocess.Popen(command, cwd=ROOT)
     deadline = time.monotonic() + 120.0
     while not (own_run / "trials.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     driver.kill()
     driver.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in own_run.glob("measurements/*")}
-    assert 0 < len(kept) < 20
-    subprocess.run(command, check=True)
-    assert len((own_run / "trials.jsonl").read_text().splitlines()) == 20
+    assert 0 < len(kept) < DRIVEN
+    drive(own_run, cluster.address)
+    assert len((own_run / "trials.jsonl").read_text().splitlines()) == DRIVEN
     after = {path.name: path.stat().st_mtime_ns for path in own_run.glob("measurements/*")}
     assert kept.items() <= after.items()
 
