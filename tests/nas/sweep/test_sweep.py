@@ -22,10 +22,11 @@ from nas.sweep.file import read_sweep
 from nas.sweep.jobs import Outcomes
 from nas.sweep.plan import Sweep
 from nas.sweep.storage import fetch, put_back, working_copy
-from nas.sweep.sweep import fetch_runs, opened, run_sweep
+from nas.sweep.sweep import _search_job, _supernet_job, fetch_runs, opened, run_sweep
 from nas.sweep.tune import resources_of
 from nas.system.environment import num_cores
 from search_spaces import UserError
+from tests.small_run import NOT_OF_A_SUPERNET, SmallRun
 
 FILE = """
 space = ["toy"]
@@ -35,6 +36,7 @@ budget = ["90%MACs", "50%MACs, 50ms"]
 seed = [3, 4]
 time = "10s"
 trials = 4
+precision = "fp32"
 threads = 1
 
 [set]
@@ -299,11 +301,20 @@ class Silence:
 
 @pytest.mark.slow
 def test_runs_at_a_url_are_fetched_and_a_time_that_is_over_ends_nothing_for_good(
-    tmp_path: Path,
+    small_run: SmallRun, tmp_path: Path
 ) -> None:
+    """A run that lacks its front lies there, and its supernet."""
     out = tmp_path / "out"
-    text = FILE.replace('"90%MACs", "50%MACs, 50ms"', '"90%MACs"').replace("[3, 4]", "3")
+    text = FILE.replace('"90%MACs", "50%MACs, 50ms"', '"90%MACs"').replace("[3, 4]", "0")
+    text = text.replace("trials = 4", "trials = 5").replace('precision = "fp32"', "")
     sweep = opened(written(tmp_path, text + f'storage = "file://{tmp_path}/far"\n'), out)
+    for job, lacking in (
+        (_supernet_job("toy", sweep, out), NOT_OF_A_SUPERNET),
+        (_search_job(sweep.searches[0], sweep, out), ("front.json",)),
+    ):
+        run = small_run.copied(tmp_path / "begun", *lacking)
+        (run / "config.toml").write_text(job.config.to_toml())
+        put_back(run, job.out)
     hurried = replace(sweep, options=replace(sweep.options, time_limit="1s"))
     with connected("", num_cpus=num_cores()):  # for both, which saves seconds
         assert run_sweep(hurried, out, ray_address="", watcher=Silence()) == {}
@@ -311,5 +322,5 @@ def test_runs_at_a_url_are_fetched_and_a_time_that_is_over_ends_nothing_for_good
     assert Outcomes(out / "outcomes.json", "runs", Silence()).finished == {"toy"}
     assert not (out / "runs").exists()
     fetch_runs(sweep, out, ["toy"])
-    assert read_config_of(out / "runs/toy").data_seed == 3
-    assert read_front(out / "runs/toy")["members"]
+    assert read_config_of(out / "runs/toy").data_seed == 0
+    assert read_front(out / "runs/toy")["members"] == read_front(small_run.path)["members"]
