@@ -47,6 +47,7 @@ LONGEST_S = {"profile": 2.5, "train": 5.0, "search": 0.8, "finetune": 8.0, "fina
 """A kill comes at a uniformly random time of this many seconds into its phase."""
 
 PATIENCE_S = 300.0
+PROGRAM = "from nas.cli.app import main; main()"
 
 
 @dataclass(frozen=True)
@@ -207,8 +208,7 @@ def _events(path: Path) -> list[dict[str, str]]:
 
 
 def _line(out: Path) -> list[str]:
-    program = "from nas.cli.app import main; main()"
-    return [sys.executable, "-c", program, *SEARCH.split(), "--out", str(out)]
+    return [sys.executable, "-c", PROGRAM, *SEARCH.split(), "--out", str(out)]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ a short name without meaning, and a node that of its first output: some runtimes
 nodes, and unique ones.
 """
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -13,8 +14,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-LEAST_TABLE = 32
+LEAST_TABLE = 16
 """Integers from which a table is stored in fewer bits: a node makes them what they were."""
+
+LEAST_SIDE = 16
+"""Tokens from which a table over pairs of them is made of a number per token."""
 
 NARROW = (np.uint8, np.uint16)
 NEUTRAL: Mapping[str, int] = {"dilations": 1, "strides": 1, "pads": 0}
@@ -32,6 +36,7 @@ def compact_(model: onnx.ModelProto) -> None:
     graph = model.graph
     (opset,) = (entry.version for entry in model.opset_import if not entry.domain)
     _share_constants_(graph)
+    _compose_tables_(graph)
     _narrow_tables_(graph)
     for node in graph.node:
         node.ClearField("doc_string")
@@ -74,14 +79,73 @@ def _share_constants_(graph: onnx.GraphProto) -> None:
     _replace_(graph, kept, shared)
 
 
+Made = tuple[list[onnx.TensorProto], list[onnx.NodeProto]]
+"""Tensors, and nodes that make another one of them, under its name."""
+
+
+def _compose_tables_(graph: onnx.GraphProto) -> None:
+    """Positions and masks of attention are tables over pairs of tokens; their files need not be."""
+    tensors, nodes = [], []
+    for tensor in graph.initializer:
+        parts, making = _as_differences(tensor) or _as_regions(tensor) or ([tensor], [])
+        tensors += parts
+        nodes += making
+    _replace_(graph, [*nodes, *graph.node], tensors)
+
+
+def _as_differences(tensor: onnx.TensorProto) -> Made | None:
+    """A flattened table of integers whose entry (i, j) is a number of i less one of j."""
+    if tensor.data_type != onnx.TensorProto.INT64 or len(tensor.dims) != 1:
+        return None
+    values, side = numpy_helper.to_array(tensor), math.isqrt(tensor.dims[0])
+    if side < LEAST_SIDE or side * side != values.size:
+        return None
+    table = values.reshape(side, side)
+    minuend, subtrahend = table[:, :1], table[0, 0] - table[0]
+    if (table != minuend - subtrahend).any():
+        return None
+    rows, columns, square, flat = (f"{tensor.name}~{part}" for part in "ijts")
+    arrays = {rows: minuend, columns: subtrahend, flat: np.array([-1])}
+    nodes = [
+        helper.make_node("Sub", [rows, columns], [square]),
+        helper.make_node("Reshape", [square, flat], [tensor.name]),
+    ]
+    return [numpy_helper.from_array(array, name) for name, array in arrays.items()], nodes
+
+
+def _as_regions(tensor: onnx.TensorProto) -> Made | None:
+    """Tables whose entry (i, j) is 0 if i and j are in one region, and else a negative number."""
+    dims = tensor.dims
+    is_square = len(dims) > 1 and dims[-1] == dims[-2] >= LEAST_SIDE
+    if tensor.data_type != onnx.TensorProto.FLOAT or not is_square:
+        return None
+    values = numpy_helper.to_array(tensor)
+    number = values.min()
+    region = (values == 0).argmax(-1)[..., None, :]
+    is_apart = region.swapaxes(-1, -2) != region
+    if number >= 0 or (is_apart.astype(np.float32) * number).tobytes() != values.tobytes():
+        return None
+    columns, rows, same, apart, one, scale = (f"{tensor.name}~{part}" for part in "jisaon")
+    axes = [*range(len(dims) - 2), len(dims) - 1, len(dims) - 2]
+    nodes = [
+        helper.make_node("Transpose", [columns], [rows], perm=axes),
+        helper.make_node("Equal", [rows, columns], [same]),
+        helper.make_node("Not", [same], [apart]),
+        helper.make_node("Cast", [apart], [one], to=tensor.data_type),
+        helper.make_node("Mul", [one, scale], [tensor.name]),
+    ]
+    arrays = {columns: region, scale: np.array(number)}
+    return [numpy_helper.from_array(array, name) for name, array in arrays.items()], nodes
+
+
 def _narrow_tables_(graph: onnx.GraphProto) -> None:
-    """Positions and regions of attention, stored in eight bits each instead of 64."""
+    """Integers of tables, stored in eight bits each instead of 64."""
     tensors, casts = [], []
     wide: dict[str, str] = {}
     for tensor in graph.initializer:
         narrow = _narrowed(tensor)
         if narrow is not None:
-            wide[tensor.name] = f"{tensor.name}.wide"
+            wide[tensor.name] = f"{tensor.name}~"
             output = [wide[tensor.name]]
             casts.append(helper.make_node("Cast", [tensor.name], output, to=tensor.data_type))
         tensors.append(tensor if narrow is None else narrow)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from compress.quantize._base import AbstractQuantization, QuantizationOf
-from supernets._modules import AbstractTable, Add, Scale
+from supernets._modules import Add, Scale
 
-WHOLE = (Add, Scale, AbstractTable)
+WHOLE = (Add, Scale)
 FOLDABLE = (nn.ReLU, nn.ReLU6)
 MOVES = frozenset({"permute", "reshape", "flatten", "transpose", "contiguous"})
 
@@ -70,13 +70,13 @@ class Placement:
 
 
 class Tracer(fx.Tracer):
-    """Keeps `Add` and `Scale` whole, so that placement can recognise them, and tables."""
+    """Keeps `Add` and `Scale` whole, so that placement can recognise them."""
 
     proxy_buffer_attributes = True
     """Buffers, such as indices of a network that was brought, are read from the state."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Leaves are torch's own modules and those."""
+        """Leaves are torch's own modules and those two."""
         return isinstance(m, WHOLE) or super().is_leaf_module(m, module_qualified_name)
 
 

@@ -6,7 +6,7 @@ profile rows and canonical forms are all keyed by it.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from search_spaces import _sides
@@ -209,7 +209,15 @@ class Cost:
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
-            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+            dense=self.dense + other.dense,
+            depthwise=self.depthwise + other.depthwise,
+            attention=self.attention + other.attention,
+            params=self.params + other.params,
+            weights=self.weights + other.weights,
+            vectors=self.vectors + other.vectors,
+            channels=self.channels + other.channels,
+            elements=self.elements + other.elements,
+            calls=self.calls + other.calls,
         )
 
     @property

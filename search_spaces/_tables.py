@@ -149,33 +149,47 @@ class SlotTables:
         # Dimensions that no operator of the slot reads any more may have been trimmed away.
         own = [name for name in rule.own if name in self._positions]
         ids: list[int] = []
-        options: list[list[int]] = []
-        starts, strides = [], []
-        for operator in self._options(own[0]) if own else (None,):
+        starts, strides, options = [], [], []
+        for place, operator in enumerate(self._options(own[0]) if own else (None,)):
             dims = {f"{rule.name}.{dim}" for dim in network.reads(str(operator))} if own else set()
             read = [*shared, *(name for name in own[1:] if name in dims)]
             starts.append(len(ids))
             strides.append(self._strides(read, [*shared, *own]))
-            for index in itertools.product(*(range(len(self._options(name))) for name in read)):
-                places = dict(zip(read, index, strict=True))
-                if own:
-                    places[own[0]] = self._options(own[0]).index(operator)
-                taken = {name: self._options(name)[place] for name, place in places.items()}
-                try:
+            options.append(self._own_options(own, read, place))
+            filled: dict[str, Option] = {own[0]: operator} if operator is not None else {}
+            try:
+                for values in itertools.product(*map(self._options, read)):
+                    taken = filled | dict(zip(read, values, strict=True))
                     ids.append(self._number(rule, network.signature(rule.name, taken)))
-                except CandidateError as error:
-                    raise UserError(f"{rule.name} cannot be made: {error}") from error
-                options.append([places.get(name, 0) for name in own])
+            except CandidateError as error:
+                raise UserError(f"{rule.name} cannot be made: {error}") from error
         return SlotTable(
             name=rule.name,
             shared=tuple(self._positions[name] for name in shared),
             own=tuple(self._positions[name] for name in own),
             shared_shape=tuple(len(self._options(name)) for name in shared),
             ids=np.array(ids),
-            options_KO=np.array(options, np.int16).reshape(len(ids), len(own)),
+            options_KO=np.concatenate(options),
             starts=np.array(starts),
             strides_PC=np.array(strides, int).reshape(len(starts), len(shared) + len(own)),
         )
+
+    def _own_options(self, own: Sequence[str], read: Sequence[str], operator: int) -> np.ndarray:
+        """Own options of all combinations of what one operator reads, in order: shape (K, O).
+
+        Args:
+            own: Names of the slot's choices, the operator's first.
+            read: Names of those that are read, shared ones among them.
+            operator: Its index.
+        """
+        sizes = (len(self._options(name)) for name in read)
+        index_KR = np.array(list(itertools.product(*map(range, sizes))), np.int16)
+        options_KO = np.zeros((len(index_KR), len(own)), np.int16)
+        options_KO[:, :1] = operator
+        for column, name in enumerate(own):
+            if name in read:
+                options_KO[:, column] = index_KR[:, read.index(name)]
+        return options_KO
 
     def _options(self, name: str) -> tuple[Option, ...]:
         return self._choices[self._positions[name]].options

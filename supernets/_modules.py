@@ -3,11 +3,8 @@
 Shapes: B batch, C channels, H W space.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,49 +34,6 @@ class Scale(nn.Module):
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """x * gate."""
         return x * gate
-
-
-class AbstractTable(nn.Module, ABC):
-    """Makes a constant of smaller ones, `parts`, without inputs and weights.
-
-    Files hold the parts: where a network is traced for quantization it is one module, and where it
-    is exported its nodes are those of `symbolic`, which the exporter would otherwise compute.
-    """
-
-    parts: tuple[Tensor, ...]
-
-    @staticmethod
-    @abstractmethod
-    def made(*parts: Tensor) -> Tensor:
-        """The constant."""
-
-    @staticmethod
-    @abstractmethod
-    def symbolic(g: Any, *parts: Any) -> Any:
-        """The same as nodes of a graph."""
-
-    def forward(self) -> Tensor:
-        """The constant."""
-        if not torch.onnx.is_in_onnx_export():
-            return self.made(*self.parts)
-        constant: Tensor = _exported(type(self)).apply(*self.parts)
-        return constant
-
-
-@cache
-def _exported(table: type[AbstractTable]) -> type[torch.autograd.Function]:
-    """A function that exports itself as the table does."""
-
-    class Exported(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *parts: Tensor) -> Tensor:
-            return table.made(*parts)
-
-        @staticmethod
-        def symbolic(g: Any, *parts: Any) -> Any:
-            return table.symbolic(g, *parts)
-
-    return Exported
 
 
 class ChannelAttention(nn.Module):

@@ -186,16 +186,15 @@ def largest_of(signatures: Iterable[Signature]) -> dict[str, Signature]:
 
     Operators first, then channel parts.
     """
-    by_use: dict[tuple[str, ...], Signature] = {}
+    by_use: dict[tuple[str, ...], list[Signature]] = {}
     for signature in signatures:  # of which there are thousands, and few uses
-        use = tuple(families(signature))
-        by_use[use] = elementwise_largest(by_use.get(use, signature), signature)
-    largest: dict[str, Signature] = {}
-    for use, signature in by_use.items():
+        by_use.setdefault(tuple(families(signature)), []).append(signature)
+    by_name: dict[str, list[Signature]] = {}
+    for use, users in by_use.items():
         for name in use:
-            largest[name] = elementwise_largest(largest.get(name, signature), signature)
-    names = sorted(largest, key=lambda name: not name.startswith("operators."))
-    return {name: largest[name] for name in names}
+            by_name.setdefault(name, []).extend(users)
+    names = sorted(by_name, key=lambda name: not name.startswith("operators."))
+    return {name: elementwise_largest(by_name[name]) for name in names}
 
 
 def largest_signatures(space: SearchSpace) -> dict[str, dict[str, Signature]]:
@@ -208,24 +207,35 @@ def largest_signatures(space: SearchSpace) -> dict[str, dict[str, Signature]]:
     }
 
 
-def elementwise_largest(a: Signature, b: Signature) -> Signature:
-    """The signature whose widths, options and groups are the larger of the two; the rest is a's."""
+def elementwise_largest(signatures: Sequence[Signature]) -> Signature:
+    """The signature whose widths, options and groups are the largest; the rest is the first's."""
+    first = signatures[0]
     shape = replace(
-        a.shape,
-        in_width=max(a.shape.in_width, b.shape.in_width),
-        width=max(a.shape.width, b.shape.width),
+        first.shape,
+        in_width=max(signature.shape.in_width for signature in signatures),
+        width=max(signature.shape.width for signature in signatures),
     )
-    pick = Options({name: _larger(a.pick, b.pick, name) for name in {**a.pick, **b.pick}})
-    kept = Options({name: _larger(a.kept, b.kept, name) for name in {**a.kept, **b.kept}})
-    return replace(a, shape=shape, pick=pick, kept=kept, precision=FULL_PRECISION)
+    return replace(
+        first,
+        shape=shape,
+        pick=_largest(signature.pick for signature in signatures),
+        kept=_largest(signature.kept for signature in signatures),
+        precision=FULL_PRECISION,
+    )
 
 
-def _larger(a: Options, b: Options, name: str) -> Option:
-    """The larger number; of words the first: either they do not decide about the shapes of weights,
+def _largest(several: Iterable[Options]) -> Options:
+    """Largest numbers; of words the first: either they do not decide about the shapes of weights,
     or they are a window's sides, which all users of the weights that they decide about have."""
-    found = [options[name] for options in (a, b) if name in options]
-    words = [option for option in found if isinstance(option, str)]
-    return words[0] if words else max(map(_number, found))
+    found: dict[str, Option] = {}
+    for options in dict.fromkeys(several):
+        for name, option in options.items():
+            known = found.setdefault(name, option)
+            if isinstance(option, str) and not isinstance(known, str):
+                found[name] = option
+            elif not isinstance(known, str):
+                found[name] = max(_number(known), _number(option))
+    return Options(found)
 
 
 def _number(option: Option) -> int | float:

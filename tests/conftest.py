@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 from nas.data import DataSet, load_data
@@ -131,12 +132,18 @@ def calibration(digits: DataSet) -> list[torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy search from end to end; read only."""
-    path = tmp_path_factory.mktemp("finished") / "run"
-    with pytest.MonkeyPatch.context() as patch:
+    """A toy search from end to end; read only.
+
+    Searched once for all processes that run tests, each of which has a copy.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    made = folder / "finished" / "run"
+    with FileLock(folder / "finished.lock"), pytest.MonkeyPatch.context() as patch:
         time_in_two_processes(patch)
-        search(TOY, path, Silent())
-    return path
+        if not (made / "front.json").exists():
+            search(TOY, made, Silent())
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("finished") / "run"))
 
 
 @pytest.fixture
@@ -153,7 +160,7 @@ def plugins() -> Iterator[Path]:
 
 @pytest.fixture
 def two_timing_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are timed in two fresh processes instead of five to ten, to save the tests' time."""
+    """Files are timed in two fresh processes instead of three to ten, to save the tests' time."""
     time_in_two_processes(monkeypatch)
 
 
@@ -161,6 +168,7 @@ def time_in_two_processes(patch: pytest.MonkeyPatch) -> None:
     """Sets the constants of the timing."""
     patch.setattr("nas.front.timing.TIMING_PROCESSES", 2)
     patch.setattr("nas.front.timing.SPARE_PROCESSES", 0)
+    patch.setattr("nas.latency.measure.PROCESSES", 2)
 
 
 @pytest.fixture

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
+
 from nas.finalists.entry import Entry
 from nas.front import exporting
 from nas.front.card import read_card
 from nas.front.facts import CardMaker
 from nas.latency import Row
 from nas.run.config import Config
+from nas.run.directory import WEIGHTS
 from nas.scoring.scorer import Scorer
 from nas.search_flow import search
 from nas.standalone.beside import Job
 from nas.standalone.train import trained_alone
-from nas.system.files import CHECKSUM, read_json, read_lines
+from nas.system.files import CHECKSUM, read_json, read_lines, write_json
 from nas.system.reporter import Silent
 from nas.targets import Artefact, Timing
 from search_spaces import CandidateError
@@ -33,8 +36,31 @@ NO_RESULTS = (
 )
 """What results are made of, or what is made of them, or says when."""
 
+NOT_OF_A_SUPERNET = (
+    *("trials.jsonl", "search_plan.json", "finetune_plan.json", "front.json", "beliefs.jsonl"),
+    *("measurements", "finetunes", "timings", "answers", "front", "finalists", "references"),
+)
+"""What a search adds to the run of a supernet that was trained alone."""
+
 CLOCKED = "train_log.jsonl"
 """Of the supernet and of networks trained further; has images per second."""
+
+
+class Stopped(Exception):
+    """Raised where a test has seen enough of a search, or stands for kill -9."""
+
+
+@contextmanager
+def stopped(patch: pytest.MonkeyPatch, place: str) -> Iterator[None]:
+    """What is at this place is never reached the end of."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise Stopped
+
+    with patch.context() as context:
+        context.setattr(place, stop)
+        with pytest.raises(Stopped):
+            yield
 
 
 def results(run: Path) -> dict[str, object]:
@@ -102,6 +128,13 @@ class SmallRun:
         for pattern in without:
             for path in list(copy.glob(pattern)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return copy
+
+    def untrained(self, to: Path) -> Path:
+        """A copy that is of `nas train`, profiled and planned; every step leaves a checkpoint."""
+        copy = self.copied(to, *NOT_OF_A_SUPERNET, WEIGHTS, "train_state", CLOCKED)
+        plan = read_json(copy / "plan.json") | {"is_all": True, "checkpoint_s": 0.0}
+        write_json(copy / "plan.json", plan)
         return copy
 
     def continued(self, run: Path) -> None:

@@ -24,10 +24,6 @@ class Dequantize(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g: Any, values: Any, scale: Any, zero_point: Any) -> Any:
-        if zero_point is None and values.type().dtype() == torch.int8:
-            # NOTE: onnxruntime 1.20 takes weights for uint8 that have no zero point.
-            zeros = torch.zeros(values.type().sizes()[0], dtype=torch.int8)
-            zero_point = g.op("Constant", value_t=zeros)
         inputs = [values, scale] if zero_point is None else [values, scale, zero_point]
         output = g.op("DequantizeLinear", *inputs, axis_i=0)
         output.setType(scale.type().with_sizes(values.type().sizes()))

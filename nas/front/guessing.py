@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom, hypergeom, norm
 
 from nas.data import DataSet
 from nas.front.folders import DEPLOYED
@@ -55,6 +54,8 @@ def guesses(card: Mapping[str, Any]) -> str:
 
 def luck(found: Mapping[str, Any], shown: Metric, guessing: float) -> float:
     """How probable it is that guessing is as good as this record of a split; one-sided."""
+    from scipy.stats import binom, norm  # takes longer to import than to use
+
     if shown.is_share:
         return float(binom.sf(found["correct"] - 1, found["total"], guessing))
     gain = shown.signed(guessing) - shown.signed(found[shown.name])
@@ -69,6 +70,8 @@ def luck_of_classes(confusion: Confusion) -> float:
     of the probabilities, times the number of tests (Bonferroni), because any of them would do; of
     two classes both tests are the same.
     """
+    from scipy.stats import hypergeom
+
     least = np.array(confusion.right) - 1
     lucks = hypergeom.sf(least, sum(confusion.labels), confusion.labels, confusion.answers)
     num_tests = len(lucks) if len(lucks) > 2 else 1

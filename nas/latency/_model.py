@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.stats import kendalltau
 
 from nas.latency._rows import OVERHEAD, Row, kind_of
 from nas.targets import TARGETS
@@ -194,6 +192,8 @@ def fit(space: SearchSpace, rows: Sequence[Row], target: str) -> tuple[LatencyMo
 
 def held_out_error(model: LatencyModel, rows: Sequence[Row]) -> HeldOut:
     """How well the model predicts these networks."""
+    from scipy.stats import kendalltau  # takes longer to import than to use
+
     measured_N = np.array([row.latency_ms for row in rows])
     predicted_N = model.of("latency_ms", np.array([row.encoding for row in rows]))
     error_N = np.abs(predicted_N / measured_N - 1)
@@ -250,6 +250,8 @@ def _regression(
     The ridge is in units of a column's mean over the rows that have it: it weighs as much as that
     many rows. Where no row has a column, its factor is the prior's.
     """
+    from scipy.optimize import nnls
+
     design_RT = np.stack(columns, axis=1)
     num_T = (design_RT > 0).sum(axis=0)
     size_T = np.where(num_T > 0, design_RT.sum(axis=0) / np.maximum(num_T, 1), 1.0)

@@ -19,7 +19,9 @@ from search_spaces import CandidateError, SearchSpace, Slot, input_shape
 from supernets.fold import folded
 from supernets.network import PlainNetwork
 
-FILES_PER_BATCH = 20
+FILES_PER_BATCH = 21
+"""As many as the profile of a short search has."""
+
 PROCESSES = 3
 BATCH_BUDGET_S = 8.0
 

@@ -232,9 +232,9 @@ def _common(settings: Mapping[str, Any]) -> str:
 
 
 def _training(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of `--set`, what is about training."""
+    """Of `--set`, what is about training, and which sizes of networks are trained."""
     method = METHODS.get(str(settings.get("method", Config.method)))
-    known = {field.name for owner in (TrainPlan, method) for field in fields(owner)}
+    known = {"max_macs", *(field.name for owner in (TrainPlan, method) for field in fields(owner))}
     return {name: v for name, v in settings.get("set", {}).items() if name in known}
 
 

@@ -118,10 +118,9 @@ def check_integer_kernels_run_where_it_multiplies_integers(precision: str) -> No
 
 def check_declared_bytes_are_those_of_the_file(precision: str) -> None:
     """Declared bytes are those of the ONNX file, to 2 % (5 % below 100 kB)."""
-    for operator in OPERATORS:
-        for end in (0, -1):
-            encoding = extreme(_supernet().space, end, operator=operator, precision=precision)
-            require_declared_bytes(_supernet(), encoding)
+    for operator, end in zip(OPERATORS, (0, -1), strict=True):
+        encoding = extreme(_supernet().space, end, operator=operator, precision=precision)
+        require_declared_bytes(_supernet(), encoding)
 
 
 def check_fewer_bits_of_weights_take_less_room(precision: str) -> None:

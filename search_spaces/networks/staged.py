@@ -74,7 +74,7 @@ class Stage:
     options: OptionTable
     head_dim: int = 16
 
-    @property
+    @cached_property
     def dims(self) -> tuple[str, ...]:
         """Names of the dimensions that have options."""
         return tuple(name for name, _ in self.options)
@@ -194,10 +194,10 @@ class Staged(AbstractNetwork):
         assert isinstance(depth, int)
         if block > depth:
             return None
-        names = ("operator", *self.stages[number - 1].dims)
+        stage = self.stages[number - 1]
+        names = ("operator", *stage.dims)
         return _block_signature(
-            self,
-            number,
+            stage,
             (block - 1) % 2,
             options[f"{prefix}.width"],
             tuple(options.get(f"{slot}.{name}", UNREAD) for name in names),
@@ -345,8 +345,7 @@ def _block_choices(slot: str, block: int, stage: Stage, prefix: str) -> list[Cho
 
 @lru_cache(maxsize=1 << 20)
 def _block_signature(
-    network: Staged,
-    number: int,
+    stage: Stage,
     parity: int,
     width: int,
     values: tuple[Option, ...],
@@ -354,7 +353,6 @@ def _block_signature(
     precision: str,
     size: int,
 ) -> Signature:
-    stage = network.stages[number - 1]
     shape = Shape.square(size, size, width, width, parity, stage.head_dim)
     name = str(values[0])
     operator = declaration(name)

@@ -80,10 +80,9 @@ def num_windows(size: Sides, window: Sides) -> Sides:
 
 
 def _graph(tokens: int, pick: Options) -> Cost:
-    """Reshapes, the positions of two tokens of a window and, of shifted ones, regions of all."""
-    keys = math.prod(pick.sides("window_size"))
-    graph = layers.nodes(25, values=2 * keys)
-    if tokens > keys:
+    """Reshapes, what positions are looked up in and, of shifted windows, regions of all tokens."""
+    graph = layers.nodes(27)
+    if tokens > math.prod(pick.sides("window_size")):
         graph += layers.nodes(5)
     if any(pick.sides("shift")):
         graph += layers.nodes(25, values=tokens)

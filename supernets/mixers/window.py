@@ -7,7 +7,7 @@ N heads, D channels of a head, C channels.
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from search_spaces._sides import Sides
 from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
 from supernets._heads import head_weights, inner_channels, stacked
-from supernets._modules import NORM_EPS, AbstractTable, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
@@ -40,8 +40,9 @@ class PlainWindow(nn.Module):
         self.qkv = nn.Linear(shape.width, 3 * inner)
         self.project = nn.Linear(inner, shape.width)
         self.bias_table = nn.Parameter(torch.zeros(self.heads, num_offsets(self.window)))
-        self.position = RelativePosition(self.window)
-        self.mask = ShiftMask(self.grid, self.window, self.shift) if any(self.shift) else None
+        # Not part of the state: they follow from the window, and stay real on the meta device.
+        self.position_TT = relative_position(self.window)
+        self.mask_GTT = shift_mask(self.grid, self.window, self.shift) if any(self.shift) else None
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
@@ -51,11 +52,11 @@ class PlainWindow(nn.Module):
         qkv = qkv.permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
         logits = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)
-        bias = self.bias_table[:, self.position()].reshape(self.heads, tokens, tokens)
-        if self.mask is None:
+        bias = self.bias_table[:, self.position_TT].reshape(self.heads, tokens, tokens)
+        if self.mask_GTT is None:
             weights = (logits + bias).softmax(-1)
         else:
-            masked = bias + self.mask()
+            masked = bias + self.mask_GTT.unsqueeze(1)
             grouped = logits.reshape(-1, math.prod(self.grid), self.heads, tokens, tokens) + masked
             weights = grouped.softmax(-1).reshape(-1, self.heads, tokens, tokens)
         mixed = (weights @ v).transpose(1, 2).reshape(-1, tokens, inner)
@@ -95,74 +96,26 @@ def num_offsets(window: Sides) -> int:
     return math.prod(2 * part - 1 for part in window)
 
 
-@final
-class RelativePosition(AbstractTable):
-    """Which entry of the bias table is that of two tokens, flattened: (T * T,).
-
-    Entries are differences of two numbers, one of each token, because rows of the table are offsets
-    of lines and its columns offsets within a line. They are not part of the state, since they
-    follow from the window, and stay real on the meta device.
-    """
-
-    def __init__(self, window: Sides) -> None:
-        super().__init__()
-        height, width = window
-        with torch.device("cpu"):
-            line_H1 = torch.arange(height)[:, None] * (2 * width - 1)
-            key_T = (line_H1 + torch.arange(width)).flatten()
-            query_T1 = key_T[:, None] + (height - 1) * (2 * width - 1) + width - 1
-        self.parts = query_T1, key_T
-
-    @staticmethod
-    def made(*parts: Tensor) -> Tensor:
-        """See `AbstractTable.made`."""
-        query_T1, key_T = parts
-        return (query_T1 - key_T).flatten()
-
-    @staticmethod
-    def symbolic(g: Any, *parts: Any) -> Any:
-        """See `AbstractTable.symbolic`."""
-        query_T1, key_T = parts
-        flat = g.op("Constant", value_t=torch.tensor([-1]))
-        entry = g.op("Reshape", g.op("Sub", query_T1, key_T), flat)
-        entry.setType(key_T.type().with_sizes([key_T.type().sizes()[0] ** 2]))
-        return entry
+def relative_position(window: Sides) -> Tensor:
+    """Entry of the bias table for every pair of tokens, flattened: (T * T,)."""
+    height, width = window
+    with torch.device("cpu"):
+        y_T, x_T = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        y_T, x_T = y_T.flatten(), x_T.flatten()
+        y_TT = y_T[:, None] - y_T + height - 1
+        x_TT = x_T[:, None] - x_T + width - 1
+        return (y_TT * (2 * width - 1) + x_TT).flatten()
 
 
-@final
-class ShiftMask(AbstractTable):
-    """0 where two tokens of a shifted window are neighbours, else -100: (G, 1, T, T).
-
-    Made of the region of the map that each token is in; no part of the state either.
-    """
-
-    def __init__(self, grid: Sides, window: Sides, shift: Sides) -> None:
-        super().__init__()
-        (rows, columns), (height, width) = grid, window
-        with torch.device("cpu"):
-            region_H, region_W = (_regions(*side) for side in zip(grid, window, shift, strict=True))
-            region_HW = region_H[:, None] * 3 + region_W
-            windows = region_HW.reshape(rows, height, columns, width).transpose(1, 2)
-            self.parts = (windows.reshape(rows * columns, 1, 1, height * width),)
-
-    @staticmethod
-    def made(*parts: Tensor) -> Tensor:
-        """See `AbstractTable.made`."""
-        (region_G11T,) = parts
-        return (region_G11T.transpose(2, 3) != region_G11T).float() * MASKED
-
-    @staticmethod
-    def symbolic(g: Any, *parts: Any) -> Any:
-        """See `AbstractTable.symbolic`."""
-        (region_G11T,) = parts
-        region_G1T1 = g.op("Transpose", region_G11T, perm_i=[0, 1, 3, 2])
-        is_apart = g.op("Not", g.op("Equal", region_G1T1, region_G11T))
-        value = g.op("Constant", value_t=torch.tensor(MASKED))
-        mask = g.op("Mul", g.op("Cast", is_apart, to_i=torch.onnx.TensorProtoDataType.FLOAT), value)
-        grids, *_, tokens = region_G11T.type().sizes()
-        kind = region_G11T.type().with_dtype(torch.float32)
-        mask.setType(kind.with_sizes([grids, 1, tokens, tokens]))
-        return mask
+def shift_mask(grid: Sides, window: Sides, shift: Sides) -> Tensor:
+    """0 where two tokens of a shifted window are neighbours, else -100: (G, T, T)."""
+    (rows, columns), (height, width) = grid, window
+    with torch.device("cpu"):
+        region_H, region_W = (_regions(*side) for side in zip(grid, window, shift, strict=True))
+        region_HW = region_H[:, None] * 3 + region_W
+        windows = region_HW.reshape(rows, height, columns, width).transpose(1, 2)
+        region_GT = windows.reshape(rows * columns, height * width)
+        return (region_GT[:, :, None] != region_GT[:, None, :]).float() * MASKED
 
 
 def _regions(num: int, part: int, shift: int) -> Tensor:

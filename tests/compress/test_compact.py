@@ -8,6 +8,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compress.compact import LEAST_TABLE, compact_
 from compress.export import IR_VERSION, OPSET
+from search_spaces import Options, Shape
+from supernets.mixers.window import PlainWindow
+from tests.strategies import signature
 
 X = np.linspace(-1, 1, 2 * 3 * 5 * 5, dtype=np.float32).reshape(2, 3, 5, 5)
 
@@ -103,6 +106,37 @@ def test_tables_keep_their_values(
     (found,) = (t for t in model.graph.initializer if tuple(t.dims) == values.shape)
     assert found.data_type == data_type
     np.testing.assert_array_equal(numpy_helper.to_array(found), values)
+
+
+def model_of(values: np.ndarray) -> onnx.ModelProto:
+    """Answers with these values, whatever the images."""
+    nodes = [
+        constant("table", values),
+        helper.make_node("Mul", ["table", "images"], ["logits"]),
+    ]
+    kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+    given, answer = (
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, shape in (("images", []), ("logits", values.shape))
+    )
+    graph = helper.make_graph(nodes, "graph", [given], [answer])
+    opset = helper.make_opsetid("", OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+
+
+def test_tables_over_pairs_of_tokens_are_made_of_a_number_per_token() -> None:
+    """Positions and masks of windows, to the bit: a mask's zeros are negative."""
+    window = PlainWindow(
+        signature("window", Options({"num_heads": 1, "expand_ratio": 1}), Shape(16, 16, 8, 8, 1, 8))
+    )
+    assert window.mask_GTT is not None
+    for values in (window.position_TT.numpy(), window.mask_GTT.unsqueeze(1).numpy()):
+        model = model_of(values)
+        compact_(model)
+        assert model.ByteSize() < values.nbytes / 20
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        found = session.run(None, {"images": np.array(1, values.dtype)})[0]
+        assert found.tobytes() == values.tobytes()
 
 
 def test_names_are_unique_and_short_and_weights_name_their_slot(model: onnx.ModelProto) -> None:

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from nas.system.reporter import Silent
 from nas.train import train_supernet
 from search_spaces import UserError
 from tests.conftest import TOY
-from tests.small_run import SmallRun, results
+from tests.small_run import SmallRun, Stopped, results, stopped
 
 pytestmark = pytest.mark.usefixtures("two_timing_processes")
 MORE = replace(TOY, trials=9)
@@ -40,23 +39,6 @@ MORE = replace(TOY, trials=9)
 
 def no_timing(*_: object, **__: object) -> None:
     raise AssertionError("timed again")
-
-
-class Stopped(Exception):
-    """Raised where a test has seen enough of a search, or stands for kill -9."""
-
-
-@contextmanager
-def stopped(patch: pytest.MonkeyPatch, place: str) -> Iterator[None]:
-    """What is at this place is never reached the end of."""
-
-    def stop(*_: object, **__: object) -> None:
-        raise Stopped
-
-    with patch.context() as context:
-        context.setattr(place, stop)
-        with pytest.raises(Stopped):
-            yield
 
 
 def trials(run: Path) -> list[bytes]:

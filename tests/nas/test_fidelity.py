@@ -22,7 +22,7 @@ def rows(*pairs: tuple[float, float]) -> list[dict[str, Any]]:
 def test_a_subnet_trained_alone_and_its_shared_weights_are_judged_on_the_same_images(
     own_run: Path,
 ) -> None:
-    found = fidelity(own_run, 3, 4.0, Silent())
+    found = fidelity(own_run, 3, 1.0, Silent())
     assert read_json(own_run / "fidelity/fidelity.json") == found
     assert found["subnets"] == len(found["rows"]) == 3
     assert -1 <= found["interval"][0] <= found["kendall_tau"] <= found["interval"][1] <= 1
@@ -41,15 +41,15 @@ def test_a_subnet_trained_alone_and_its_shared_weights_are_judged_on_the_same_im
 def test_it_continues_and_is_refused_with_other_numbers(
     own_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = fidelity(own_run, 3, 3.0, Silent())
-    with pytest.raises(UserError, match=r"was begun with 3 subnets and 3 s. Give the same, or"):
-        fidelity(own_run, 4, 3.0, Silent())
+    first = fidelity(own_run, 3, 1.0, Silent())
+    with pytest.raises(UserError, match=r"was begun with 3 subnets and 1 s. Give the same, or"):
+        fidelity(own_run, 4, 1.0, Silent())
     done = [row["key"] for row in first["rows"]]
     # As if killed before the last one was scored.
     (own_run / "fidelity" / done[-1] / "scores.json").unlink()
     (own_run / "fidelity" / "fidelity.json").unlink()
     monkeypatch.setattr("nas.standalone.train.train", None)
-    assert fidelity(own_run, 3, 3.0, Silent()) == first
+    assert fidelity(own_run, 3, 1.0, Silent()) == first
 
 
 def test_chosen_networks_differ_and_are_whole_and_within_the_limits(finished_run: Path) -> None:

@@ -1,13 +1,7 @@
-"""A supernet trained alone: trained once, killed or not, and then searched with one short command."""
+"""A supernet trained alone, and then searched with one short command."""
 
 import json
 import shlex
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,24 +11,16 @@ import pytest
 from nas.cli import app as cli
 from nas.prepare.reuse import with_inherited
 from nas.run.config import Config, make_config
-from nas.run.directory import WEIGHTS, read_config_of
+from nas.run.directory import WEIGHTS
 from nas.search_flow import search
-from nas.system.files import read_json, write_json
+from nas.system.files import read_json
 from nas.system.reporter import Silent
-from nas.train import is_supernet_run, search_command, train_supernet
+from nas.train import search_command, train_supernet
 from search_spaces import UserError
 from tests.conftest import TOY
-from tests.small_run import SmallRun
+from tests.small_run import NOT_OF_A_SUPERNET, SmallRun, Stopped, stopped
 
 ALONE = replace(TOY, trials=0)
-NOT_OF_A_SUPERNET = (
-    *("trials.jsonl", "search_plan.json", "finetune_plan.json", "front.json", "beliefs.jsonl"),
-    *("measurements", "finetunes", "timings", "answers", "front", "finalists", "references"),
-)
-
-
-class Stopped(Exception):
-    """Raised where a test has seen enough of a search."""
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +30,6 @@ def supernet_run(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) 
     with small_run.remembering():
         train_supernet(ALONE, path, Silent())
     return path
-
-
-@contextmanager
-def stopped_after_scoring(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A search ends here when all candidates are scored."""
-
-    def stop(*_: object) -> None:
-        raise Stopped
-
-    patch.setattr("nas.search_flow.train_finalists", stop)
-    with pytest.raises(Stopped):
-        yield
 
 
 def code(*arguments: str) -> int:
@@ -139,7 +113,7 @@ def test_a_search_of_it_has_the_trials_of_a_search_that_trained_it_itself(
     supernet_run: Path, small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(small_run.config, supernet=str(supernet_run))
-    with small_run.remembering(), stopped_after_scoring(monkeypatch):
+    with small_run.remembering(), stopped(monkeypatch, "nas.search_flow.train_finalists"):
         search(config, tmp_path / "search", Silent())
     names = ("trials.jsonl", WEIGHTS, "space.json")
     ours, theirs = (
@@ -198,28 +172,3 @@ def test_there_is_nothing_to_train_with_a_supernet_given(tmp_path: Path) -> None
     with pytest.raises(UserError, match="supernet is 'x', and `nas train` trains one"):
         train_supernet(replace(ALONE, supernet="x"), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()
-
-
-def test_a_killed_training_continues_with_the_same_command_to_the_same_weights(
-    small_run: SmallRun, tmp_path: Path
-) -> None:
-    run = small_run.copied(tmp_path, *NOT_OF_A_SUPERNET, WEIGHTS, "train_state", "train_log.jsonl")
-    plan = read_json(run / "plan.json") | {"is_all": True, "checkpoint_s": 0.0}
-    write_json(run / "plan.json", plan)
-    command = [sys.executable, "-c", "from nas.cli.app import main; main()", "train"]
-    command += ["--config", str(run / "config.toml"), "--out", str(run)]
-    checkpoint = run / "train_state/state.safetensors"
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        while not checkpoint.exists():
-            assert process.poll() is None
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-    assert not (run / WEIGHTS).exists()
-    assert is_supernet_run(run)
-    train_supernet(read_config_of(run), run, Silent())
-    assert (run / WEIGHTS).read_bytes() == (small_run.path / WEIGHTS).read_bytes()
-    steps = [
-        json.loads(line)["step"] for line in (run / "train_log.jsonl").read_text().splitlines()
-    ]
-    assert max(steps) == 30
-    assert steps.count(1) == 1, "went on from the checkpoint"

@@ -98,7 +98,7 @@ def test_a_sweep_without_runs_has_a_page(new_sweep: NewSweep) -> None:
 
 
 def test_the_page_can_be_read_everywhere(
-    new_sweep: NewSweep, open_tab: Callable[..., pages.Tab], tmp_path: Path
+    new_sweep: NewSweep, open_tab: Callable[..., pages.Tab]
 ) -> None:
     folder = new_sweep(many(), varying=VARYING)
     tab = open_tab(build_sweep_report(folder))
@@ -111,7 +111,6 @@ def test_the_page_can_be_read_everywhere(
         for scheme in ("light", "dark"):
             tab.page.emulate_media(color_scheme=scheme)
             assert tab.evaluate(pages.HARD_TO_READ) == []
-            tab.page.screenshot(path=tmp_path / f"sweep-{scheme}-{width}.png", full_page=True)
     assert tab.page.locator(".plot svg").count() == 8
     assert tab.page.locator(".plot path.stairs").count() == 8 + 22
     expected = sum(len(run.front) for run in load_sweep(folder).runs)

@@ -135,7 +135,7 @@ def test_a_restricted_space_offers_exactly_what_is_left(data: st.DataObject) -> 
         for choice in data.draw(st.lists(st.sampled_from(space.choices), max_size=6))
     }
     part = space.restricted(kept)
-    rows = space.canonical_many(space.sample(np.random.default_rng(0), 200))
+    rows = space.canonical_many(space.sample(np.random.default_rng(0), 80))
     inside = 0
     for row in rows.tolist():
         candidate = space.candidate(row)

@@ -235,8 +235,9 @@ def test_a_plug_in_that_fails_in_another_process_is_the_answer_to_all(tmp_path: 
 def test_no_process_outlives_the_one_that_started_it() -> None:
     code = (
         "import time\n"
-        "from supernets._worker import Worker\n"
-        "worker = Worker(time.sleep)\n"
+        "from supernets import _worker\n"
+        "_worker.IMPORTED_BEFORE = ['torch']\n"
+        "worker = _worker.Worker(time.sleep)\n"
         "worker.send(0)\n"
         "worker.receive()\n"
         "print(worker._process.pid, flush=True)\n"

@@ -24,18 +24,25 @@ from search_spaces import Candidate, UserError
 pytestmark = pytest.mark.slow
 LABEL = "target:onnxruntime"
 STORE_BYTES = 100 << 20
+ROOT = Path(__file__).parents[3]
+DRIVEN = 12
+"""Trials of a search whose driver is killed."""
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head of two cores, and another node of one, which carries the target's label."""
+    """A head of two cores, and another node of one, which carries the target's label.
+
+    This process stays connected, so that nodes import our code once.
+    """
     imported()
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES}
+    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     found = Cluster(initialize_head=True, head_node_args=head)
     found.add_node(num_cpus=1, object_store_memory=STORE_BYTES, resources={LABEL: 1})
-    yield found
+    with connected(found.address):
+        yield found
     found.shutdown()
 
 
@@ -162,111 +169,32 @@ def test_files_are_timed_on_the_labelled_node_and_not_beside_a_score(
     assert "cannot be loaded" in str(bad)
 
 
-def test_a_driver_that_is_killed_is_continued_by_the_same_command(
-    cluster: Any, finished_run: Path, own_run: Path
-) -> None:
+def drive(run: Path, address: str) -> None:
+    """Scores the candidates of a run on a cluster."""
+    trained = reopened(run, Silent())
+    config = replace(trained.config, executor="ray", workers=2, ray_address=address)
+    phases = replace(trained.phases, trials=DRIVEN, lag=3)
+    score_candidates(replace(trained, config=config, phases=phases), Silent())
+
+
+def test_a_driver_that_is_killed_is_continued(cluster: Any, own_run: Path) -> None:
     for path in [own_run / "trials.jsonl", *own_run.glob("measurements/*")]:
         path.unlink(missing_ok=True)
     program = (
-        "import sys; from dataclasses import replace; from pathlib import Path\n"
-        "from nas.system.reporter import Silent; from nas.search_flow import score_candidates\n"
-        "from nas.prepare.reopen import reopened\n"
-        "trained = reopened(Path(sys.argv[1]), Silent())\n"
-        "config = replace(trained.config, executor='ray', workers=2, ray_address=sys.argv[2])\n"
-        "phases = replace(trained.phases, trials=20, lag=3)\n"
-        "score_candidates(replace(trained, config=config, phases=phases), Silent())\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.nas.executors.test_ray import drive\n"
+        "drive(Path(sys.argv[1]), sys.argv[2])"
     )
     command = [sys.executable, "-c", program, str(own_run), cluster.address]
-    driver = subprocess.Popen(command)
+    driver = subprocess.Popen(command, cwd=ROOT)
     deadline = time.monotonic() + 120.0
     while not (own_run / "trials.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     driver.kill()
     driver.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in own_run.glob("measurements/*")}
-    assert 0 < len(kept) < 20
-    subprocess.run(command, check=True)
-    assert len((own_run / "trials.jsonl").read_text().splitlines()) == 20
+    assert 0 < len(kept) < DRIVEN
+    drive(own_run, cluster.address)
+    assert len((own_run / "trials.jsonl").read_text().splitlines()) == DRIVEN
     after = {path.name: path.stat().st_mtime_ns for path in own_run.glob("measurements/*")}
     assert kept.items() <= after.items()
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("ray://head:10001", "is no address of a Ray cluster. Write auto"),
-        ("head", "is no address of a Ray cluster"),
-        ("127.0.0.1:1", "nothing answers at ray_address '127.0.0.1:1'"),
-        ("127.0.0.1:99999", "nothing answers at ray_address '127.0.0.1:99999'"),
-    ],
-)
-def test_a_wrong_address_is_one_message(address: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        print(Ray(ray_address=address).num_cores)
-
-
-def test_without_ray_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install -e '\.\[ray\]'"):
-        Ray().check()
-
-
-LOCAL = """
-import os, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's shell may ignore it
-from nas.executors._cluster import connected, imported
-imported()  # as a sweep with distributions does before it knows where it runs
-with connected("") as ray:
-    listening = [line.split()[1] for name in ("tcp", "tcp6")
-                 for line in open(f"/proc/net/{name}").readlines()[1:] if line.split()[3] == "0A"]
-    print(os.getpid(), *listening, flush=True)
-    time.sleep(float(sys.argv[1]))
-"""
-
-
-def listening() -> set[str]:
-    """Addresses on which this machine listens."""
-    return {
-        line.split()[1]
-        for name in ("tcp", "tcp6")
-        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-        if line.split()[3] == "0A"
-    }
-
-
-def test_a_local_ray_listens_on_loopback_only_and_ends_with_ctrl_c() -> None:
-    before = listening()
-    with subprocess.Popen(
-        [sys.executable, "-c", LOCAL, "60"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    ) as driver:
-        assert driver.stdout is not None
-        _, *found = driver.stdout.readline().split()
-        new = {address for address in found if address not in before}
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(driver.pid)], capture_output=True, text=True
-        ).stdout.split()
-        os.killpg(driver.pid, signal.SIGINT)
-        driver.wait(30)
-    loopback = (
-        "0100007F:",
-        "0000000000000000FFFF00000100007F:",
-        "00000000000000000000000001000000:",
-    )
-    assert new
-    assert all(address.startswith(loopback) for address in new)
-    assert children
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
-
-
-def test_other_executors_never_import_ray() -> None:
-    program = (
-        "import sys, nas, nas.search_flow\n"
-        "from nas.executors import EXECUTORS\n"
-        "[EXECUTORS.get(name) for name in EXECUTORS.names()]\n"
-        "sys.exit('ray' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

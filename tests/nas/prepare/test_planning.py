@@ -50,6 +50,12 @@ CONFIG = Config(
 )
 
 
+@pytest.fixture
+def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are not timed: each is said to take a second."""
+    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(1.0, 0.01, 0.001)])
+
+
 def problem(space: SearchSpace, *limits: Limit) -> Problem:
     model = KnownMetrics((space.costs,))
     return Problem(
@@ -96,11 +102,14 @@ def test_without_time_the_plans_are_the_smallest_that_make_sense(
     assert (train.batch_size, train.precision, phases.images_per_score) == (8, "fp32", 32)
 
 
-def test_what_the_user_fixed_is_kept(mini: SearchSpace, digits: DataSet) -> None:
+@pytest.mark.usefixtures("known_speed")
+def test_what_the_user_fixed_is_kept(
+    mini: SearchSpace, random_supernet: Supernet, digits: DataSet
+) -> None:
     fixed = replace(CONFIG, trials=7, set={**CONFIG.set, "steps": 50, "channels_last": False})
     train = train_plan_of(plan_training(fixed, problem(mini), digits, remaining_s=1e4))
     phases = phase_plan_of(
-        plan_search(fixed, Supernet(mini), digits, problem(mini), Inline(), remaining_s=1e4)
+        plan_search(fixed, random_supernet, digits, problem(mini), Inline(), remaining_s=1e4)
     )
     assert (train.steps, train.channels_last, phases.trials) == (50, False, 7)
 
@@ -134,6 +143,7 @@ def test_fewer_networks_are_measured_where_time_is_short(
     assert seconds == 4.0 * (references + finalists + 2)
 
 
+@pytest.mark.usefixtures("known_speed")
 def test_bf16_is_tried_only_where_the_processor_has_it(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,12 +169,13 @@ def test_a_trained_supernet_is_not_trained_again(mini: SearchSpace, digits: Data
     )
 
 
+@pytest.mark.usefixtures("known_speed")
 def test_time_that_training_leaves_is_spent_on_candidates(
-    mini: SearchSpace, digits: DataSet
+    mini: SearchSpace, random_supernet: Supernet, digits: DataSet
 ) -> None:
     def planned(remaining_s: float) -> dict[str, Any]:
         return plan_search(
-            CONFIG, Supernet(mini), digits, problem(mini), Inline(), remaining_s=remaining_s
+            CONFIG, random_supernet, digits, problem(mini), Inline(), remaining_s=remaining_s
         )
 
     least = planned(0.0)
@@ -196,7 +207,10 @@ def test_networks_that_fail_are_passed_over_in_the_speed_test(
 
 
 def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
-    mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+    mini: SearchSpace,
+    random_supernet: Supernet,
+    digits: DataSet,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
     monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
@@ -205,7 +219,7 @@ def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     def trials(at_once: int) -> int:
         executor = Processes(workers=at_once)
         plan = plan_search(
-            CONFIG, Supernet(mini), digits, problem(mini), executor, remaining_s=300.0
+            CONFIG, random_supernet, digits, problem(mini), executor, remaining_s=300.0
         )
         assert phase_plan_of(plan).lag == executor.lag
         return phase_plan_of(plan).trials
@@ -215,13 +229,14 @@ def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     assert trials(8) == trials(4) == pytest.approx(4 * one, abs=4)
 
 
+@pytest.mark.usefixtures("known_speed")
 def test_a_share_of_the_time_is_kept_for_training_finalists_further(
-    mini: SearchSpace, digits: DataSet
+    mini: SearchSpace, random_supernet: Supernet, digits: DataSet
 ) -> None:
     def planned(share: float, **more: float) -> dict[str, Any]:
         config = replace(CONFIG, time="1000s", set={**CONFIG.set, "finetune_share": share, **more})
         return plan_search(
-            config, Supernet(mini), digits, problem(mini), Inline(), remaining_s=600.0
+            config, random_supernet, digits, problem(mini), Inline(), remaining_s=600.0
         )
 
     none, some = planned(0.0), planned(0.3)
@@ -289,11 +304,12 @@ def test_training_leaves_the_time_that_further_training_is_given(
     assert steps(finetune_share=0.5) == pytest.approx(0.5 * steps(finetune_share=0.0), rel=0.05)
 
 
+@pytest.mark.usefixtures("known_speed")
 def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
-    mini: SearchSpace, digits: DataSet, tmp_path: Path
+    mini: SearchSpace, random_supernet: Supernet, digits: DataSet, tmp_path: Path
 ) -> None:
     config = replace(CONFIG, time="1000s", supernet=str(tmp_path))
-    found = plan_search(config, Supernet(mini), digits, problem(mini), Inline(), remaining_s=600.0)
+    found = plan_search(config, random_supernet, digits, problem(mini), Inline(), remaining_s=600.0)
     available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"] - found["score_test_s"]
     assert found["finetune_s"] == pytest.approx(found["finetune_share"] * available_s, abs=0.1)
     donor = TrainPlan(steps=9, precision="bf16", batch_size=5, criterion="l1")

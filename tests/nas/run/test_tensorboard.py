@@ -1,10 +1,9 @@
 """Event files read back with TensorBoard's own reader: as recorded, one point per step, live or late."""
 
 import itertools
-import json
-import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +12,11 @@ from typing import Any
 import pytest
 
 from nas.cli import app as cli
+from nas.run.directory import WEIGHTS
 from nas.run.tensorboard import OF_A_STEP, WithEvents, summary_writer
-from nas.system.files import append_line
+from nas.system.files import append_line, read_lines
+from nas.train import is_supernet_run
+from tests.small_run import SmallRun
 
 pytest.importorskip("tensorboard")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -22,7 +24,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 Curves = dict[str, list[tuple[int, float]]]
 
 TOY = ["--space", "toy", "--data", "digits", "--resolution", "16", "--threads", "1"]
-QUICK = ["--time", "10s", "--set", "steps=30", "--set", "checkpoint_s=0", "--set", "max_macs=0"]
 
 
 class Silent:
@@ -238,27 +239,32 @@ def test_without_the_flag_tensorboard_is_never_imported() -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_training_that_is_continued_shows_what_its_records_say(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    command = [sys.executable, "-W", "error::DeprecationWarning:nas", "-c"]
-    command += ["from nas.cli.app import main; main()", "train", *TOY, *QUICK, "--out", str(run)]
-    killed = subprocess.Popen(
-        [*command, "--tensorboard"], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert killed.stdout is not None
-    for line in killed.stdout:
-        if line.startswith("train: ") and "step 1 " not in line:
-            break
-    os.killpg(killed.pid, 9)
-    killed.wait()
-    killed.stdout.close()
+def test_a_killed_training_continues_to_the_same_weights_and_shows_what_its_records_say(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    run = small_run.untrained(tmp_path)
+    arguments = ["train", "--config", str(run / "config.toml"), "--out", str(run), "--tensorboard"]
+    program = "from nas.cli.app import main; main()"
+    checkpoint = run / "train_state/state.safetensors"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE
+    ) as process:
+        while not checkpoint.exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+    assert not (run / WEIGHTS).exists()
+    assert is_supernet_run(run)
 
-    done = subprocess.run([*command, "--tensorboard"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    config = (run / "config.toml").read_text()
-    assert "tensorboard" not in config
-
-    logged = [json.loads(line) for line in (run / "train_log.jsonl").read_text().splitlines()]
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    assert exit_.value.code == cli.OK
+    assert (run / WEIGHTS).read_bytes() == (small_run.path / WEIGHTS).read_bytes()
+    assert "tensorboard" not in (run / "config.toml").read_text()
+    logged = read_lines(run / "train_log.jsonl", dict)
+    steps = [line["step"] for line in logged]
+    assert max(steps) == 30
+    assert steps.count(1) == 1, "went on from the checkpoint"
     by_step = {line["step"]: line for line in logged}
     last = [by_step[step] for step in sorted(by_step)]
     for name in OF_A_STEP:

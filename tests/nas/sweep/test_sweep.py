@@ -15,14 +15,18 @@ import pandas as pd
 import pytest
 
 from nas.cli import app as cli
+from nas.executors._cluster import connected
+from nas.front.card import read_card
 from nas.run.directory import read_config_of, read_front
 from nas.sweep.file import read_sweep
 from nas.sweep.jobs import Outcomes
 from nas.sweep.plan import Sweep
 from nas.sweep.storage import fetch, put_back, working_copy
-from nas.sweep.sweep import fetch_runs, opened, run_sweep
+from nas.sweep.sweep import _search_job, _supernet_job, fetch_runs, opened, run_sweep
 from nas.sweep.tune import resources_of
+from nas.system.environment import num_cores
 from search_spaces import UserError
+from tests.small_run import NOT_OF_A_SUPERNET, SmallRun
 
 FILE = """
 space = ["toy"]
@@ -32,6 +36,7 @@ budget = ["90%MACs", "50%MACs, 50ms"]
 seed = [3, 4]
 time = "10s"
 trials = 4
+precision = "fp32"
 threads = 1
 
 [set]
@@ -81,7 +86,8 @@ def test_every_combination_is_a_search_and_those_that_can_share_a_supernet(tmp_p
     assert list(sweep.searches[2].settings["budget"]) == ["50%MACs", "50ms"]
     supernet = sweep.supernets["toy"]
     assert supernet["budget"] == ["90%MACs"], "the loosest of what all searches have"
-    assert (supernet["seed"], supernet["time"], supernet["set"]) == (3, "10s", {"steps": 30})
+    assert (supernet["seed"], supernet["time"]) == (3, "10s")
+    assert supernet["set"] == {"steps": 30, "max_macs": 0}
     text = json.dumps(sweep.to_json())
     assert json.dumps(Sweep.from_json(json.loads(text)).to_json()) == text
 
@@ -93,13 +99,13 @@ def test_settings_of_training_and_other_images_need_supernets_of_their_own(tmp_p
     assert {s.supernet for s in sweep.searches if s.settings["set"]["learning_rate"] == 0.02} == {
         "toy-2"
     }
-    assert sweep.supernets["toy-2"]["set"] == {"learning_rate": 0.02}
+    assert sweep.supernets["toy-2"]["set"] == {"learning_rate": 0.02, "max_macs": 0}
     assert "set.learning_rate" in sweep.varying
     sandwich = text.replace("learning_rate = [0.01, 0.02]", "num_random = [1, 2]")
     sandwich = swept(tmp_path, 'method = "sandwich"\n' + sandwich)
     assert [own["set"] for own in sandwich.supernets.values()] == [
-        {"num_random": 1},
-        {"num_random": 2},
+        {"num_random": 1, "max_macs": 0},
+        {"num_random": 2, "max_macs": 0},
     ]
     targets = FILE.replace("threads = 1", "timing_threads = [1, 2]").replace(
         "90%MACs", "90%MACs, 9ms"
@@ -270,6 +276,8 @@ def test_a_sweep_is_interrupted_and_killed_and_continued_by_the_same_command(
     files = [p for p in (out / "runs/90_MACs").rglob("*") if p.is_file()]
     measured = {p: p.stat().st_mtime_ns for p in files if p.parent.name != "report"}
     assert any(p.parent.name == "measurements" for p in measured)
+    (card, *_) = (read_card(p) for p in measured if p.match("front/*/card.json"))
+    assert card["files"]["model.onnx"]["latency"]["processes"] >= 5
     last = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True)
     assert last.returncode == cli.FAILED, last.stderr
     assert "Traceback" not in last.stderr
@@ -293,16 +301,26 @@ class Silence:
 
 @pytest.mark.slow
 def test_runs_at_a_url_are_fetched_and_a_time_that_is_over_ends_nothing_for_good(
-    tmp_path: Path,
+    small_run: SmallRun, tmp_path: Path
 ) -> None:
+    """A run that lacks its front lies there, and its supernet."""
     out = tmp_path / "out"
-    text = FILE.replace('"90%MACs", "50%MACs, 50ms"', '"90%MACs"').replace("[3, 4]", "3")
+    text = FILE.replace('"90%MACs", "50%MACs, 50ms"', '"90%MACs"').replace("[3, 4]", "0")
+    text = text.replace("trials = 4", "trials = 5").replace('precision = "fp32"', "")
     sweep = opened(written(tmp_path, text + f'storage = "file://{tmp_path}/far"\n'), out)
+    for job, lacking in (
+        (_supernet_job("toy", sweep, out), NOT_OF_A_SUPERNET),
+        (_search_job(sweep.searches[0], sweep, out), ("front.json",)),
+    ):
+        run = small_run.copied(tmp_path / "begun", *lacking)
+        (run / "config.toml").write_text(job.config.to_toml())
+        put_back(run, job.out)
     hurried = replace(sweep, options=replace(sweep.options, time_limit="1s"))
-    assert run_sweep(hurried, out, ray_address="", watcher=Silence()) == {}
-    assert run_sweep(sweep, out, ray_address="", watcher=Silence()) == {"toy": "finished"}
+    with connected("", num_cpus=num_cores()):  # for both, which saves seconds
+        assert run_sweep(hurried, out, ray_address="", watcher=Silence()) == {}
+        assert run_sweep(sweep, out, ray_address="", watcher=Silence()) == {"toy": "finished"}
     assert Outcomes(out / "outcomes.json", "runs", Silence()).finished == {"toy"}
     assert not (out / "runs").exists()
     fetch_runs(sweep, out, ["toy"])
-    assert read_config_of(out / "runs/toy").data_seed == 3
-    assert read_front(out / "runs/toy")["members"]
+    assert read_config_of(out / "runs/toy").data_seed == 0
+    assert read_front(out / "runs/toy")["members"] == read_front(small_run.path)["members"]
