@@ -5,8 +5,9 @@ profile rows and canonical forms are all keyed by it.
 """
 
 import math
+import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 from search_spaces import _sides
@@ -208,19 +209,13 @@ class Cost:
     graph_bytes: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(
-            dense=self.dense + other.dense,
-            depthwise=self.depthwise + other.depthwise,
-            attention=self.attention + other.attention,
-            params=self.params + other.params,
-            weights=self.weights + other.weights,
-            vectors=self.vectors + other.vectors,
-            channels=self.channels + other.channels,
-            elements=self.elements + other.elements,
-            calls=self.calls + other.calls,
-        )
+        return Cost(*map(operator.add, _values(self), _values(other)))
 
     @property
     def macs(self) -> int:
         """All multiply-adds."""
         return self.dense + self.depthwise + self.attention
+
+
+_values = operator.attrgetter(*(field.name for field in fields(Cost)))
+"""Of a cost, in the order of its attributes."""
