@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pickle
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from search_spaces import UserError
-from search_spaces._user_files import execute, read_source
+from search_spaces._user_files import as_user_error, execute, read_source
 
 EXAMPLE = "my_models.py:resnet"
 MOST_NAMED = 3
@@ -48,12 +49,8 @@ def load_network(reference: str) -> nn.Module:
             f"model '{reference}' needs arguments: {', '.join(needed)}. Write a function without "
             "any that calls it."
         )
-    try:
+    with as_user_error(f"model '{reference}'", inspect.getfile(function), "Mend it."):
         network = function()
-    except Exception as error:  # of the user's code
-        raise UserError(
-            f"model '{reference}' fails: {type(error).__name__}: {error!s:.300}."
-        ) from error
     if not isinstance(network, nn.Module):
         raise UserError(
             f"model '{reference}' gives {type(network).__name__}, not a torch.nn.Module. Return "
@@ -63,27 +60,23 @@ def load_network(reference: str) -> nn.Module:
 
 
 def _module(place: str, reference: str) -> Any:
-    if place.endswith(".py"):
-        file = Path(place)
-        if not file.is_file():
-            raise UserError(f"model '{reference}': there is no file '{file}'.")
+    """The module at a place; what it imports may lie beside it, or in the current folder."""
+    file = Path(place)
+    folder = str(file.parent.absolute() if place.endswith(".py") else Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # at the end: none of ours is hidden
+    if not place.endswith(".py"):
         try:
-            return execute(f"brought_{file.stem}", read_source(file), str(file))
-        except UnicodeDecodeError as error:
+            return importlib.import_module(place)
+        except ImportError as error:
             raise UserError(
-                f"model '{reference}': '{file}' is not UTF-8. Save it as such."
+                f"model '{reference}': module '{place}' cannot be imported ({error}). Install it, "
+                "or give a file: FILE.py:FUNCTION."
             ) from error
-        except Exception as error:  # of the user's code
-            raise UserError(
-                f"model '{reference}': '{file}' fails: {type(error).__name__}: {error!s:.300}."
-            ) from error
-    try:
-        return importlib.import_module(place)
-    except ImportError as error:
-        raise UserError(
-            f"model '{reference}': module '{place}' cannot be imported ({error}). Install it, or "
-            "give a file: FILE.py:FUNCTION."
-        ) from error
+    if not file.is_file():
+        raise UserError(f"model '{reference}': there is no file '{file}'.")
+    with as_user_error(f"model '{reference}'", place, "Mend the file."):
+        return execute(f"brought_{file.stem}", read_source(file), place)
 
 
 def _function(module: Any, name: str, reference: str) -> Callable[..., Any]:

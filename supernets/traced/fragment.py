@@ -27,9 +27,9 @@ class PlainFragment(nn.Module):
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         self.fragment = fragment_of(signature)
-        sizes = {name: signature.kept.number(name) for name in signature.kept}
+        self.sizes = {name: signature.kept.number(name) for name in signature.kept}
         for node in self.fragment.nodes:
-            self.add_module(node.name, module_of(node, sizes))
+            self.add_module(node.name, module_of(node, self.sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """What the last node gives."""
@@ -63,13 +63,22 @@ class ElasticFragment(AbstractElastic):
     @property
     def fragment(self) -> Fragment:
         """What is shared."""
+        return self._plain.fragment
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Members of every group that the shared weights have."""
+        return self._plain.sizes
+
+    @property
+    def _plain(self) -> PlainFragment:
         full = self.full
         assert isinstance(full, PlainFragment)
-        return full.fragment
+        return full
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Of every axis what remains: all of it, or these members."""
-        groups = self.fragment.groups
+        groups = self.groups
         kept: dict[str, np.ndarray] = {}
         for name, size in groups.items():
             index = self.kept(name, size, signature)
@@ -79,7 +88,7 @@ class ElasticFragment(AbstractElastic):
 
     def group_weights(self) -> dict[str, GroupWeights]:
         """The rows that make each member, and the columns that read it."""
-        return {group: self._weights_of(group) for group in self.fragment.groups}
+        return {group: self._weights_of(group) for group in self.groups}
 
     @cached_property
     def _by_role(self) -> dict[str, Axis]:
@@ -98,7 +107,7 @@ class ElasticFragment(AbstractElastic):
             elif len(axes) > 1:
                 made += self._members(weight, axes, 0, group)
                 read += self._members(weight, axes, 1, group)
-        size = self.fragment.groups[group]
+        size = self.groups[group]
         nothing = torch.zeros(size, 1)
         return GroupWeights(
             made_by=torch.cat(made, 1) if made else nothing,
@@ -113,7 +122,7 @@ class ElasticFragment(AbstractElastic):
         """What of a weight belongs to each member of a group: (members, values), or nothing."""
         if group not in groups_of(axes[axis]):
             return []
-        groups = self.fragment.groups
+        groups = self.groups
         rows = [
             weight.index_select(
                 axis, torch.from_numpy(positions(axes[axis], groups, {group: np.array([i])}))

@@ -6,9 +6,11 @@ from operator import attrgetter
 
 import pytest
 
+from compress.bring.bring import bring
 from nas.testing.networks import OF_NETWORK
 from search_spaces import AbstractNetwork, Staged
 from search_spaces.networks._base import NETWORKS
+from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space
 
 
@@ -19,7 +21,9 @@ def examples() -> dict[str, AbstractNetwork]:
     parts = mini_space(operators=("convnext", "window"), channel_parts=("mlp", "convglu")).network
     assert isinstance(parts, Staged)
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
-    return {"staged": staged, "staged with stems and channel parts": stems}
+    resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
+    traced = bring("resnet", resnet, channels=1, resolution=16).network
+    return {"staged": staged, "staged with stems and channel parts": stems, "traced": traced}
 
 
 def test_every_kind_has_an_example_here() -> None:
