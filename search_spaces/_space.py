@@ -21,9 +21,10 @@ import numpy as np
 from search_spaces._candidate import Candidate
 from search_spaces._choice import Choice, Option, Options
 from search_spaces._declarations import slot_cost
+from search_spaces._elimination import Factor, count
 from search_spaces._errors import UserError, did_you_mean
 from search_spaces._slot import Slot
-from search_spaces._tables import Additive, Factor, SlotTable, SlotTables, count, is_policy
+from search_spaces._tables import Additive, SlotTable, SlotTables, is_policy
 from search_spaces.formats._base import format_of
 from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
 from search_spaces.trunk._base import TRUNK

@@ -127,7 +127,9 @@ def model_of(values: np.ndarray) -> onnx.ModelProto:
 def test_tables_over_pairs_of_tokens_are_made_of_a_number_per_token() -> None:
     """Positions and masks of windows, to the bit: a mask's zeros are negative."""
     window = PlainWindow(
-        signature("window", Options({"num_heads": 1, "expand_ratio": 1}), Shape(16, 16, 8, 8, 1, 8))
+        signature(
+            "window", Options({"num_heads": 1, "expand_ratio": 1}), Shape.square(16, 16, 8, 8, 1, 8)
+        )
     )
     assert window.mask_GTT is not None
     for values in (window.position_TT.numpy(), window.mask_GTT.unsqueeze(1).numpy()):

@@ -76,7 +76,7 @@ def nas(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("two_timing_processes")
 def test_a_search_with_an_operator_a_controller_a_task_and_a_device_from_outside(
     plugins: Path, tmp_path: Path

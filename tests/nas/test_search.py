@@ -424,7 +424,7 @@ def test_a_trained_supernet_is_used_and_kept(run: Path, tmp_path: Path) -> None:
     assert not (out / "train_log.jsonl").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_three_times_ends_as_if_never_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import Choice, SearchSpace, Slot, Stage, Staged, UserError, load_space
-from search_spaces._tables import count
+from search_spaces._elimination import count
 from tests.strategies import encodings, everything, mini_space, spaces
 
 POLICY = (("fp32", "int8"), (0, 0.25, 0.5))

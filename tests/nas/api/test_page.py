@@ -14,7 +14,7 @@ from nas.system.reporter import Silent
 PAGE = Path(__file__).parents[3] / "docs/python.md"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("two_timing_processes")
 def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -250,7 +250,7 @@ def line_with(word: str, sweep: "subprocess.Popen[str]") -> str:
     return line.strip()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_is_interrupted_and_killed_and_continued_by_the_same_command(
     tmp_path: Path,
 ) -> None:
@@ -299,7 +299,7 @@ class Silence:
     def ended(self, name: str, status: str, text: str) -> None: ...
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_runs_at_a_url_are_fetched_and_a_time_that_is_over_ends_nothing_for_good(
     small_run: SmallRun, tmp_path: Path
 ) -> None:
