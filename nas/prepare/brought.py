@@ -7,14 +7,19 @@ import dataclasses
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+
 from compress.bring._load import load_network, load_weights
 from compress.bring.bring import Brought, bring, read_brought, save_brought, space_of
 from nas.data import DataSet
 from nas.run.config import Config
 from nas.run.own_files import BROUGHT
-from search_spaces import SearchSpace, UserError
+from search_spaces import SearchSpace, UserError, task_of
+from supernets.supernet import Supernet
 
 KEPT = ".safetensors"
+JUDGED, BATCH = 1000, 128
+"""Images that say how good a network is as it was brought."""
 
 
 def brought_space(
@@ -79,6 +84,37 @@ def keep_brought(run: Path, config: Config, data: DataSet) -> None:
             f"model '{config.model}' is not the one that run '{run}' began with, which is kept in "
             f"its {BROUGHT}. Begin a new run with --out, or restore the model."
         )
+
+
+def in_words(brought: Brought, supernet: Supernet, data: DataSet) -> list[str]:
+    """How good the network is as it was brought, and what of it stays as it is.
+
+    Args:
+        brought: The network.
+        supernet: With its weights.
+        data: Some images of the search split are looked at.
+    """
+    task, subset = task_of(data.task), data.search.take(JUDGED)
+    space = supernet.space
+    network = supernet.extract(space.slots(space.canonical([0] * len(space.choices))))
+    with torch.no_grad():
+        batches = torch.from_numpy(data.normalised(subset.images_NCHW)).split(BATCH)
+        outputs_NK = torch.cat([network(images) for images in batches]).numpy()
+    found = task.metrics(outputs_NK, subset.labels_N)
+    value, guessed = found[task.shown.name], data.guessing[0]
+    said = [
+        f"model '{brought.name}': {len(brought.network.parts)} parts, "
+        f"{task.shown.title} {task.shown.text(value)} of {len(subset)} search images"
+    ]
+    if not found[task.loss.name] < guessed:
+        said.append(
+            "that is no better than guessing: is the normalisation as it was in training (--mean, "
+            "--std), the resolution, the order of the classes?"
+        )
+    for operation, place in brought.left_alone:
+        where = f" in '{place}'" if place else ""
+        said.append(f"'{operation}'{where} stays as it is, and so does what it reads")
+    return said
 
 
 def with_input_rule(config: Config, data: DataSet) -> DataSet:

@@ -12,7 +12,7 @@ from compress.bring.bring import give_weights, read_brought
 from nas.data import DataSet
 from nas.executors import make_executor, make_timer
 from nas.latency import LatencyModel
-from nas.prepare.brought import keep_brought
+from nas.prepare.brought import in_words, keep_brought
 from nas.prepare.inputs import (
     check_smallest_latency,
     describe_data,
@@ -149,9 +149,12 @@ def trained_supernet(
     """
     space = problem.space
     supernet = Supernet(space, seed=config.seed)
-    if config.model:
-        give_weights(supernet, read_brought(run.path / BROUGHT))
     own = run.path / WEIGHTS
+    if config.model and not own.exists():
+        brought = read_brought(run.path / BROUGHT)
+        give_weights(supernet, brought)
+        for sentence in in_words(brought, supernet.eval(), data):
+            reporter.note(sentence)
     given = Path(config.supernet) / WEIGHTS if config.supernet else None
     source = own if own.exists() else given
     if source is not None:
