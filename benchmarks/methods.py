@@ -112,7 +112,7 @@ def trained(
     space = problem.space
     settings = {"steps": 1, "seed": config.seed, **config.settings_of(TrainPlan)}
     tried = Supernet(space, seed=config.seed)
-    plan = planned_steps(tried, TrainPlan(**settings), problem, data, config, seconds)
+    plan = planned_steps(tried, TrainPlan(**settings), problem, data, config, lambda: seconds)
     method = make_method(config, problem, plan)
     supernet = Supernet(space, seed=config.seed)
     started = time.perf_counter()

@@ -75,7 +75,8 @@ def _share_constants_(graph: onnx.GraphProto) -> None:
         if source[name] == name:
             shared.append(tensor)
     for node in kept:
-        node.input[:] = [source.get(source.get(name, name), name) for name in node.input]
+        originals = [source.get(name, name) for name in node.input]
+        node.input[:] = [source.get(name, name) for name in originals]
     _replace_(graph, kept, shared)
 
 
@@ -105,7 +106,7 @@ def _as_differences(tensor: onnx.TensorProto) -> Made | None:
     if (table != minuend - subtrahend).any():
         return None
     rows, columns, square, flat = (f"{tensor.name}~{part}" for part in "ijts")
-    arrays = {rows: minuend, columns: subtrahend, flat: np.array([-1])}
+    arrays = {rows: minuend, columns: subtrahend, flat: np.array([-1], np.int64)}
     nodes = [
         helper.make_node("Sub", [rows, columns], [square]),
         helper.make_node("Reshape", [square, flat], [tensor.name]),

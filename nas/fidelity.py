@@ -8,13 +8,14 @@ is kept in `fidelity/` of the run, so the same command continues.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import kendalltau
 
-from nas.prepare.plan import training_images
+from nas.prepare.plan import make_scorer, training_images
 from nas.prepare.reopen import Trained, reopened
 from nas.prepare.speed import with_batch
 from nas.problem.feasible import fits_in_some_format
@@ -51,7 +52,8 @@ def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> di
     if subnets < MIN_SUBNETS:
         raise UserError(f"subnets is {subnets}. A rank correlation needs {MIN_SUBNETS} at least.")
     trained = reopened(path, reporter)
-    scorer = Scorer(trained.scorer.supernet, trained.data, len(trained.data.search))
+    whole = replace(trained.phases, images_per_score=len(trained.data.search))
+    scorer = make_scorer(whole, trained.scorer.supernet, trained.data)
     images = training_images(trained.data)
     asked = {"subnets": subnets, "seconds": seconds}
     candidates = chosen(trained.problem, subnets, trained.config.seed)

@@ -98,12 +98,13 @@ def identity(run: RunTables) -> Mapping[str, str]:
     member = run.front[0]
     deployed, latency, image = member.deployed, member.deployed.latency, member.input
     shape = image.get("shape")
+    alike = " of classes that count alike" if deployed.search.is_balanced else ""
     side = shape[-1] if isinstance(shape, list) and shape else run.config.get("resolution")
     return {
         "data": member.data or str(run.config.get("data", "")),
         "resolution": f"{side} px",
         "classes": f"{len(member.classes)}: {', '.join(member.classes)}",
-        "task": f"{run.task.loss.title} and {run.task.shown.title}",
+        "task": f"{run.task.loss.title}{alike} and {run.task.shown.title}",
         "images of the search split": str(deployed.search.total),
         "images of the test split": str(deployed.test.total),
         "normalisation of the images": f"mean {image.get('mean')}, std {image.get('std')}",
@@ -128,7 +129,7 @@ def _refuse_differences(
             raise UserError(
                 f"runs '{name}' and '{other}' do not compare: {what} is '{_short(value)}' in "
                 f"'{name}' and '{_short(second[what])}' in '{other}'. Compare runs on the same "
-                "data, resolution, classes, splits and target."
+                "data, resolution, classes, task, splits and target."
             )
 
 

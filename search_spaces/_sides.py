@@ -19,5 +19,6 @@ def read(text: object) -> Sides:
     Raises:
         ValueError: If there are not one or two whole numbers.
     """
-    height, _, width = str(text).partition("x")
-    return int(height), int(width or height)
+    height, *others = map(int, str(text).split("x"))
+    (width,) = others or (height,)
+    return height, width

@@ -102,7 +102,7 @@ class Signature:
     Attributes:
         operator: File name of the operator, stem, downsampling or head.
         shape: Where it sits.
-        pick: The options it reads, normalised, with what follows from them (window side, ...).
+        pick: The options it reads, normalised, with what follows from them (window size, ...).
         kept: Prunable groups and how many of each remain.
         precision: Name of the format of its numbers, such as "int8".
     """

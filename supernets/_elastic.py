@@ -47,7 +47,7 @@ class AbstractElastic(nn.Module, ABC):
     """Built from a signature alone: `plain(signature)`."""
 
     is_sized: ClassVar[bool] = False
-    """Whether the weights belong to a map's side: other sides have their own."""
+    """Whether the weights belong to a map's sides: maps of other sizes have their own."""
 
     axes: ClassVar[Axes]
     """Roles of the axes of `plain`'s parameters and buffers; a missing tensor is not shared."""

@@ -95,13 +95,12 @@ def seconds_per_step(
     steps: int,
     processes: int = 1,
     threads: int = 0,
-    average: Callable[[list[float]], float] = statistics.median,
 ) -> float:
-    """The average of a few steps of one way of training, by the clock; else as `paces`."""
+    """The mean of a few steps of one way of training, by the clock; else as `paces`."""
     (found,) = paces(
         network, images, [(plan, batches)], steps=steps, processes=processes, threads=threads
     )
-    return average([pace.seconds for pace in found])
+    return statistics.fmean(pace.seconds for pace in found)
 
 
 def _step(

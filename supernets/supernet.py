@@ -225,8 +225,11 @@ def elementwise_largest(signatures: Sequence[Signature]) -> Signature:
 
 
 def _largest(several: Iterable[Options]) -> Options:
-    """Largest numbers; of words the first: either they do not decide about the shapes of weights,
-    or they are a window's sides, which all users of the weights that they decide about have."""
+    """Largest numbers; of words the first.
+
+    Words either do not decide about the shapes of weights, or are a window's sides, which all users
+    of the weights that they decide about have.
+    """
     found: dict[str, Option] = {}
     for options in dict.fromkeys(several):
         for name, option in options.items():

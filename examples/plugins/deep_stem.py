@@ -29,8 +29,9 @@ class DeepStem(AbstractTrunk):
 
     def cost(self, signature: Signature) -> Cost:
         shape, inner = signature.shape, half(signature)
-        first = layers.conv(shape.pixels, shape.in_width, inner, 3)
-        return first + layers.conv(shape.pixels, inner, shape.width, 3)
+        first = layers.conv(shape.pixels, shape.in_width, inner, 3) + layers.clamp()
+        second = layers.conv(shape.pixels, inner, shape.width, 3) + layers.clamp()
+        return first + second + Cost(quantizers=1)  # of the image
 
 
 class PlainDeepStem(nn.Module):

@@ -47,7 +47,7 @@ def eight_bit(values: Values, kind: str, ranges: Ranges) -> UInt8Array:
     else:
         black, white = 0, 1 if high <= 1 else 255
         if not 0 <= low <= high <= white:
-            raise ValueError(f"its values of mode F go from {low:g} to {high:g}, beyond 0 to 255")
+            raise ValueError(f"its float values go from {low:g} to {high:g}, beyond 0 to 255")
     within = values.clip(black, white) - black
     return np.rint(within * (255 / (white - black))).astype(np.uint8)
 
@@ -60,7 +60,7 @@ def ends(values: Values, kind: str) -> tuple[float, float]:
     """
     low, high = float(values.min()), float(values.max())
     if not math.isfinite(low) or not math.isfinite(high):
-        raise ValueError(f"its values of mode F go from {low:g} to {high:g}")
+        raise ValueError(f"its float values go from {low:g} to {high:g}, not finite")
     if kind == WHOLE and not 0 <= low <= high <= SIXTEEN_BITS:
         raise ValueError(f"its values go from {low:g} to {high:g}, beyond 0 to {SIXTEEN_BITS}")
     return low, high

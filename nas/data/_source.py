@@ -99,9 +99,12 @@ def check_index(index: Index, path: Path) -> None:
     Raises:
         UserError: Naming the classes and what to do.
     """
+    note = f" Note: {index.note}." if index.note else ""
     for split, labels_N in index.labels.items():
         if not len(labels_N):
-            raise UserError(f"data '{path}': {split} has no image. Add images, or take it away.")
+            raise UserError(
+                f"data '{path}': {split} has no image. Add images, or take it away.{note}"
+            )
     num_classes = len(index.classes)
     if num_classes < 2:
         raise UserError(
@@ -121,7 +124,7 @@ def check_index(index: Index, path: Path) -> None:
         why = f", one each for train, {' and '.join(held_out)}" if held_out else ""
         raise UserError(
             f"data '{path}': too few images to train on: class {', '.join(shown)}{more}. "
-            f"Each needs at least {needed}{why}. Add images to it, or take the class out."
+            f"Each needs at least {needed}{why}. Add images to it, or take the class out.{note}"
         )
 
 

@@ -21,16 +21,18 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
   the target runs), `needs` (see below), `accuracy` per split (of a share `fraction`, `correct`,
   `total`, of another metric its name, `deviation`, `total`; the task's loss, such as `log_loss`;
-  and what `labels` and answers are, see below), `latency` (the fields of `nas.targets.Timing`) and
-  `latency_predicted_ms` (null if nobody predicted it); the deployed file also `parity`: on how many
-  `images` of the search split it gives the `same_answer` (a fraction) as the module that was
-  scored (a twin on the front was not scored). Of a quantized network there are `model.fp32.onnx`
-  and `model.fp32.safetensors`, too: the same network before quantization. Where the target takes
-  other files than ONNX, `timed` names the one that stands for this: `latency` and
+  and what `balanced`, `labels` and answers are, see below), `latency` (the fields of
+  `nas.targets.Timing`) and `latency_predicted_ms` (null if nobody predicted it); the deployed file
+  also `parity`: on how many `images` of the search split it gives the `same_answer` (a fraction) as
+  the module that was scored (a twin on the front was not scored). Of a quantized network there are
+  `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network before quantization. Where
+  the target takes other files than ONNX, `timed` names the one that stands for this: `latency` and
   `integer_kernels` are its.
 - `needs` of an ONNX file: `opset` and `ir_version` and, where layers multiply integers, the
   `weight_bits` of these: 7 give the same answers on any processor; 8 only where it has one of the
   `instruction_sets`, and elsewhere sums of products saturate. Cards of earlier versions have none.
+- `balanced` of a split: true where the loss is the mean over classes of the means of their images,
+  and left out where it is the mean over images.
 - `labels` of a split: images of each class. In classification also `confusion`: `answers`, images
   that are called each class; `right`, images of each class that are called so; `confused`, [label,
   answer, images] of wrong answers, the 100 most frequent ones. Cards of earlier versions have none.

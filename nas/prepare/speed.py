@@ -71,7 +71,6 @@ def time_steps(
             steps=CYCLE * cycles,
             processes=processes or cores["processes"],
             threads=cores["threads"],
-            average=statistics.mean,
         )
         for share, middle in _phases(method)
     )

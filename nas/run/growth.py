@@ -74,7 +74,7 @@ def said_of_continuing(path: Path, changes: Sequence[str]) -> str:
         *(["the latency profile"] if (path / "profile/profile.json").exists() else []),
         *(["the trained supernet"] if weights.exists() else []),
         *(["training up to its checkpoint"] if started.exists() and not weights.exists() else []),
-        *([f"{num_scores} scores"] if num_scores else []),
+        *([f"{num_scores} score{'s' * (num_scores > 1)}"] if num_scores else []),
         *(["files that were measured"] if (path / "front.json").exists() else []),
     ]
     changed = f" with {'; '.join(changes)}" if changes else ""

@@ -78,15 +78,19 @@ def covering(space: SearchSpace, *, seed: int = 0, samples: int = 500) -> list[C
     return chosen
 
 
-def uniform(space: SearchSpace, **options: Option) -> tuple[int, ...]:
+def uniform(space: SearchSpace, end: int = -1, /, **options: Option) -> tuple[int, ...]:
     """The canonical encoding in which every choice ending in a given name has that option.
 
-    Choices that are not named have their last option.
+    Args:
+        space: Whose.
+        end: Of choices that are not named: 0 for their first options, -1 for their last ones.
+        options: By the last part of choices' names.
     """
     row = []
     for choice in space.choices:
         wanted = options.get(choice.name.rpartition(".")[2])
-        row.append(len(choice.options) - 1 if wanted is None else choice.options.index(wanted))
+        offered = range(len(choice.options))
+        row.append(offered[end] if wanted is None else choice.options.index(wanted))
     return space.canonical(row)
 
 

@@ -19,8 +19,6 @@ from nas.testing._tensors import noise
 from search_spaces import (
     FORMATS,
     FULL_PRECISION,
-    Option,
-    SearchSpace,
     UserError,
     format_of,
     load_space,
@@ -118,8 +116,9 @@ def check_integer_kernels_run_where_it_multiplies_integers(precision: str) -> No
 
 def check_declared_bytes_are_those_of_the_file(precision: str) -> None:
     """Declared bytes are those of the ONNX file, to 2 % (5 % below 100 kB)."""
+    space = _supernet().space
     for operator, end in zip(OPERATORS, (0, -1), strict=True):
-        encoding = extreme(_supernet().space, end, operator=operator, precision=precision)
+        encoding = uniform(space, end, operator=operator, precision=precision, sparsity=0)
         require_declared_bytes(_supernet(), encoding)
 
 
@@ -170,20 +169,6 @@ def require_declared_bytes(supernet: Supernet, encoding: tuple[int, ...]) -> Non
         f"of '{operators}' a file of {declared:.0f} bytes is declared, and one of {measured} is "
         f"written ({declared / measured - 1:+.1%})",
     )
-
-
-def extreme(space: SearchSpace, end: int, **options: Option) -> tuple[int, ...]:
-    """The canonical encoding of first (0) or last (-1) options, but for those that are given.
-
-    They are given by the last part of choices' names; nothing is pruned.
-    """
-    given = {"sparsity": 0, **options}
-    row = []
-    for choice in space.choices:
-        wanted = given.get(choice.name.rpartition(".")[2])
-        offered = range(len(choice.options))
-        row.append(offered[end] if wanted is None else choice.options.index(wanted))
-    return space.canonical(row)
 
 
 def _compressed(precision: str) -> Compressed:

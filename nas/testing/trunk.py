@@ -109,8 +109,8 @@ def _signatures(
     out_widths = (CLASSES,) if operator.place == "head" else widths
     found = []
     for in_size, stride in itertools.product(sizes, strides):
-        height, columns = (-(-side // stride) for side in in_size)
-        size = (1, 1) if operator.place == "head" else (height, columns)
+        rows, columns = (-(-side // stride) for side in in_size)
+        size = (1, 1) if operator.place == "head" else (rows, columns)
         for in_width, width in itertools.product(in_widths, out_widths):
             shape = Shape(in_size, size, in_width, width)
             pick = operator.normalise(Options(dict.fromkeys(operator.dims, stride)), shape)

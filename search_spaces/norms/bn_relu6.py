@@ -19,5 +19,5 @@ class BatchNormReLU6(AbstractNorm):
     is_batch_norm: ClassVar[bool] = True
 
     def cost(self, n: int, width: int) -> Cost:
-        """Parameters only."""
+        """Parameters, and the clamp's node in a file."""
         return layers.batch_norm(width) + layers.clamp()

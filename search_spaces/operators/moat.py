@@ -30,7 +30,7 @@ class MOAT(AbstractNormedBlock):
     dims: ClassVar[tuple[str, ...]] = ("kernel_size", "expand_ratio", "num_heads", NORM)
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
-        """Kernels larger than the map reaches are one kernel; adds the window's side."""
+        """Kernels larger than the map reaches are one kernel; adds the window's sides."""
         return Options(
             {
                 "kernel_size": effective_kernel_size(pick.number("kernel_size"), shape.size),

@@ -200,7 +200,7 @@ class AbstractTask(ABC):
 
     @final
     def record_fields(self) -> dict[str, Any]:
-        """Names and types of what `record` makes."""
+        """Names and types of what `record` makes of every split: not all losses are `balanced`."""
         number = (int, float)
         said: dict[str, Any] = {self.shown.name: number, "deviation": number}
         if self.shown.is_share:
@@ -209,8 +209,9 @@ class AbstractTask(ABC):
 
 
 def balanced_mean(values_N: np.ndarray, labels_N: np.ndarray) -> float:
-    """The mean over the classes that have images of their means: what training minimises where it
-    weighs images so that classes count alike.
+    """The mean, over the classes that have images, of the means of their images.
+
+    It is what training minimises where it weighs images so that classes count alike.
     """
     counts_K = np.bincount(labels_N)
     sums_K = np.bincount(labels_N, weights=values_N)

@@ -21,7 +21,7 @@ def constant(name: str, values: np.ndarray) -> onnx.NodeProto:
 
 @pytest.fixture
 def model() -> onnx.ModelProto:
-    """A convolution with stated defaults, an alias, two equal constants, and a table."""
+    """A convolution with stated defaults, two aliases, two equal constants, and a table."""
     kernel = numpy_helper.from_array(np.full((3, 3, 3, 3), 0.1, np.float32), "stage1_block2.weight")
     table = np.arange(3 * 5 * 5, dtype=np.int64)[::-1].copy()
     nodes = [
@@ -36,10 +36,11 @@ def model() -> onnx.ModelProto:
             pads=[1, 1, 1, 1],
             kernel_shape=[3, 3],
         ),
+        helper.make_node("Identity", ["/conv/output"], ["copy"]),
         constant("rows", np.array([-1, 75])),
         constant("again", np.array([-1, 75])),
         constant("table", table),
-        helper.make_node("Reshape", ["/conv/output", "rows"], ["flat"], allowzero=0),
+        helper.make_node("Reshape", ["copy", "rows"], ["flat"], allowzero=0),
         helper.make_node("Gather", ["flat", "table"], ["turned"], axis=1),
         helper.make_node("Reshape", ["turned", "again"], ["logits"]),
     ]

@@ -6,8 +6,8 @@ from operator import attrgetter
 
 import pytest
 
-from nas.testing._spaces import random_supernet
-from nas.testing.formats import CHECKS, extreme, require_declared_bytes
+from nas.testing._spaces import random_supernet, uniform
+from nas.testing.formats import CHECKS, require_declared_bytes
 from nas.testing.norms import OPERATORS as NORMED
 from nas.testing.norms import space_with
 from search_spaces import FORMATS, load_space
@@ -41,26 +41,26 @@ def supernet(name: str) -> Supernet:
 @pytest.mark.parametrize("operator", OPERATORS.names())
 def test_declared_bytes_are_those_of_a_small_file(precision: str, operator: str, end: int) -> None:
     space = supernet(MINI).space
-    encoding = extreme(space, end, operator=operator, channel_part="mlp", precision=precision)
+    encoding = uniform(space, end, operator=operator, channel_part="mlp", precision=precision)
     require_declared_bytes(supernet(MINI), encoding)
 
 
 @pytest.mark.parametrize("part", CHANNEL_PARTS.names())
 def test_declared_bytes_are_those_of_the_channel_part(precision: str, part: str) -> None:
     options = {"operator": "convnext", "channel_part": part, "precision": precision}
-    require_declared_bytes(supernet(MINI), extreme(supernet(MINI).space, -1, **options))
+    require_declared_bytes(supernet(MINI), uniform(supernet(MINI).space, -1, **options))
 
 
 @pytest.mark.parametrize("norm", NORMS.names())
 def test_declared_bytes_are_those_of_the_norm(precision: str, norm: str) -> None:
-    encoding = extreme(supernet(norm).space, 0, operator=NORMED[0], precision=precision)
+    encoding = uniform(supernet(norm).space, 0, operator=NORMED[0], precision=precision)
     require_declared_bytes(supernet(norm), encoding)
 
 
 def test_declared_bytes_are_those_of_a_large_file_of_all_operators(precision: str) -> None:
     """With another operator in each block."""
     space = supernet("hybrid").space
-    row = list(extreme(space, -1, precision=precision))
+    row = list(uniform(space, -1, precision=precision))
     for number, column in enumerate(space.columns("operator")):
         row[column] = number % space.cardinalities[column]
     require_declared_bytes(supernet("hybrid"), space.canonical(row))

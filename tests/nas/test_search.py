@@ -318,9 +318,10 @@ def test_the_table_has_a_row_for_every_member_with_the_cards_numbers(run: Path) 
 
 
 def test_the_same_search_again_with_other_workers_changes_and_measures_nothing(
-    run: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = resume.records(run)
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    before = resume.records(copy)
 
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
@@ -333,8 +334,8 @@ def test_the_same_search_again_with_other_workers_changes_and_measures_nothing(
     monkeypatch.setattr("nas.prepare.train_supernet.train", refused)
     monkeypatch.setattr("nas.scoring.scorer.Scorer.compressed", refused)
     told = Listener()
-    search(replace(CONFIG, threads=2, executor="inline"), run, told)
-    after = resume.records(run)
+    search(replace(CONFIG, threads=2, executor="inline"), copy, told)
+    after = resume.records(copy)
     assert after.pop("events.jsonl").startswith(before.pop("events.jsonl"))
     assert after.pop("config.toml") != before.pop("config.toml")
     assert after == before

@@ -70,6 +70,10 @@ def test_a_run_without_its_best_members_covers_less(pair: list[Path]) -> None:
         (lambda card: card["input"].update(shape=["batch", 1, 64, 64]), "resolution is '32 px'"),
         (lambda card: card.update(classes=["a", "b"]), "classes is"),
         (
+            lambda card: card["files"]["model.onnx"]["accuracy"]["search"].update(balanced=True),
+            "task is 'log-loss and accuracy' in 'run0' and 'log-loss of classes that count alike",
+        ),
+        (
             lambda card: card["files"]["model.onnx"]["accuracy"]["test"].update(total=9999),
             "images of the test split is '4000'",
         ),

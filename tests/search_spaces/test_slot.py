@@ -47,6 +47,13 @@ def test_a_map_that_is_not_square_is_written_with_both_sides() -> None:
     assert Shape.from_json(shape.to_json()) == shape
 
 
+@pytest.mark.parametrize("text", ["8x", "x8", "8x6x4", "8.0", "", None])
+def test_other_words_are_no_size(text: object) -> None:
+    document = {**Shape.square(8, 8, 4, 4).to_json(), "size": text}
+    with pytest.raises(ValueError, match=r"invalid literal|too many"):
+        Shape.from_json(document)
+
+
 @given(st.integers(1, 400), st.sampled_from([1, 4, 8]))
 def test_no_sparsity_removes_nothing(size: int, multiple: int) -> None:
     assert Group(size, multiple).kept(0.0) == size

@@ -9,8 +9,8 @@ from torch import nn
 from supernets import pace
 from supernets.images import Images
 from supernets.pace import fastest, paces
+from supernets.plan import TrainPlan
 from supernets.team import AbstractBatches, Losses, State
-from supernets.train import TrainPlan
 
 PLAN = TrainPlan(steps=1, shards=1, optimizer="sgd")
 

@@ -69,7 +69,7 @@ def test_floats_are_fractions_of_white_or_out_of_255() -> None:
 @pytest.mark.parametrize("wrong", [-1.0, 256.0, np.nan, np.inf])
 def test_floats_beyond_white_are_refused(wrong: float) -> None:
     values = np.full((SIDE, SIDE), wrong, np.float32)
-    with pytest.raises(UserError, match=r"data file 'x' cannot be read: its values of mode F"):
+    with pytest.raises(UserError, match=r"data file 'x' cannot be read: its float values go from"):
         pixels(encoded(Image.fromarray(values), "TIFF"))
 
 

@@ -360,6 +360,18 @@ def test_damaged_images_are_named_together(tmp_path: Path, load: Callable[..., D
     }
 
 
+def test_a_class_without_a_sound_image_is_refused_with_what_was_left_out(
+    tmp_path: Path, load: Callable[..., DataSet]
+) -> None:
+    root = write_classes(tmp_path / "in", {"a": 3, "b": 5})
+    for file in (root / "a").glob("*.png"):
+        cut(file)
+    with pytest.raises(
+        UserError, match=r"class 'a' has 0\. .* Note: 3 corrupt images are left out: '.*000\.png"
+    ):
+        load(root, skip_corrupt=True)
+
+
 def decodes(path: Path) -> bool:
     try:
         with Image.open(path) as image:

@@ -15,6 +15,7 @@ from torch import nn
 from nas.data import DataSet
 from nas.executors.inline import Inline
 from nas.executors.processes import Processes
+from nas.latency.measure import FILES_PER_BATCH
 from nas.prepare import speed
 from nas.prepare.phases import PhasePlan
 from nas.prepare.plan import (
@@ -87,6 +88,7 @@ def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:
     assert sizes == sorted(sizes)
     assert sizes[0] == (14, sizes[0][1])
     assert sizes[0][1] >= 6
+    assert sum(sizes[0]) + 1 == FILES_PER_BATCH, "with the call alone, one batch"
     assert sizes[1] < sizes[2] < sizes[3] == sizes[4]
 
 
