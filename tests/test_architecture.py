@@ -89,6 +89,8 @@ PRINTS = "_worker.py"
 ECHOES = ("typer.echo", "sys.stdout.write", "sys.stderr.write")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec"}
+READS_TENSORS = ("compress/bring/_load.py", "torch.load")
+"""Of a user's file, with `weights_only`, which executes nothing."""
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 TESTED_THROUGH = {
     "BLOCKS": "OPERATORS",
@@ -306,7 +308,11 @@ def test_nothing_is_pickled_or_evaluated() -> None:
     modules = [(f, line, name) for f in FILES for line, name in imported(f)]
     assert not [where for where in modules if where[2] in FORBIDDEN_MODULES]
     named = [(f, line, name) for f in FILES for line, name in calls(f)]
-    assert not [where for where in named if where[2] in FORBIDDEN_CALLS]
+    assert not [
+        (file, line, name)
+        for file, line, name in named
+        if name in FORBIDDEN_CALLS and (file, name) != READS_TENSORS
+    ]
 
 
 def test_a_plug_in_that_is_one_new_file_is_tested() -> None:

@@ -1,13 +1,13 @@
 """From a network in PyTorch to operations whose axes are known.
 
 `torch.export` gives the graph: what a call of the network's own code does, with the number of
-images left open. Every operation of it becomes a node; rules (`_rules.py`) say what it does to
+images left open. Every operation of it becomes a node; rules (`rules/`) say what it does to
 axes. One that has no rule is carried out as it is, and nothing that it touches is pruned.
 """
 
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,12 +188,15 @@ def _place(network: nn.Module, images: Tensor) -> str:
     return ""
 
 
-def read(network: nn.Module, images: Tensor) -> tuple[Reading, Value, Value]:
+def read(
+    network: nn.Module, images: Tensor, apply_rule: "Callable[[Reading, fx.Node], Any]"
+) -> tuple[Reading, Value, Value]:
     """All operations of a network.
 
     Args:
         network: In evaluation mode.
         images: An example of what it reads, (2 or more, C, H, W).
+        apply_rule: Says what an operation gives.
 
     Returns:
         What was read, the images, and the outputs.
@@ -201,8 +204,6 @@ def read(network: nn.Module, images: Tensor) -> tuple[Reading, Value, Value]:
     Raises:
         UserError: If it cannot be traced, or is no classifier of one input and one output.
     """
-    from compress.bring._rules import apply_rule
-
     program = graph_of(network, images)
     signature = program.graph_signature
     keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}

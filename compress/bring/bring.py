@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from compress.bring._cut import network_of
 from compress.bring._read import read
+from compress.bring.rules import apply_rule
 from search_spaces import SearchSpace, UserError
 from search_spaces.networks.traced import Traced
 from search_spaces.traced.operator import FRAGMENT
@@ -62,7 +63,7 @@ def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> B
             f"px: {type(error).__name__}: {error!s:.300}. Give the --resolution that it was "
             "trained for, and data of its kind."
         ) from error
-    reading, given, output = read(network, images)
+    reading, given, output = read(network, images, apply_rule)
     traced, keys = network_of(reading, given, output)
     weights = {
         f"{module_name(slot)}.{node}.{weight}": reading.state[key].detach().clone()

@@ -190,8 +190,9 @@ def our_groups(network: nn.Module) -> set[frozenset[str]]:
     """Names of the layers whose outputs are of one group."""
     from compress.bring._axes import groups_in
     from compress.bring._read import read
+    from compress.bring.rules import apply_rule
 
-    reading, _, _ = read(network, images(2))
+    reading, _, _ = read(network, images(2), apply_rule)
     found: dict[int, set[str]] = {}
     for atoms, operation in reading.made:
         for atom in groups_in(atoms):
