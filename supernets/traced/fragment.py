@@ -51,7 +51,7 @@ class ElasticFragment(AbstractElastic):
         """The groups of the fragment."""
         return tuple(self.fragment.groups)
 
-    @property
+    @cached_property
     def axes(self) -> Axes:  # type: ignore[override]
         """The role of an axis is what it is made of."""
         return {
