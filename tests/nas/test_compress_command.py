@@ -1,6 +1,8 @@
 """`nas compress` from a user's file to verified files, and what it refuses."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,3 +156,26 @@ def test_what_was_brought_is_said(run: Path) -> None:
     document = json.dumps(read_json(run / "space.json"))
     assert "fragment" in document
     assert (run / "brought.safetensors").is_file()
+
+
+@pytest.mark.long
+def test_the_page_ends_with_files_in_use(tmp_path: Path) -> None:
+    """docs/compress-a-model.md: its files, its command, its program, one after the other."""
+    page = (ROOT / "docs/compress-a-model.md").read_text("utf-8")
+    for kind, block in re.findall(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE):
+        name = block.partition("\n")[0].removeprefix("# ")
+        if kind == "python" and name.endswith(".py"):
+            (tmp_path / name).write_text(block)
+        if name == "my_models.py":
+            continue
+        code = block
+        if kind == "sh":
+            code = f"from nas.cli.app import main; main({shlex.split(block)[1:]!r})"
+        done = subprocess.run(
+            [sys.executable, "-c", f"import sys; sys.path[:0] = ['.', {str(ROOT)!r}]\n{code}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "model.onnx" in done.stdout
