@@ -191,8 +191,8 @@ def _merge(x: Atom, y: Atom) -> None:
     """Two leaves of one size are the same."""
     if x.addends and y.addends:
         if [size(axis) for axis in x.addends] == [size(axis) for axis in y.addends]:
-            for one, other in zip(x.addends, y.addends, strict=True):
-                unify(one, other)
+            for one, another in zip(x.addends, y.addends, strict=True):
+                unify(one, another)
         else:
             fix((x, y))
     if x.is_fixed or y.is_fixed:
