@@ -13,12 +13,10 @@ from nas.cli.options import (
     ControllerName,
     Data,
     DataDir,
-    EventFiles,
     ExecutorName,
     Further,
     Plugins,
     Precision,
-    RayAddress,
     Resolution,
     Seed,
     SkipCorrupt,
@@ -26,7 +24,6 @@ from nas.cli.options import (
     Threads,
     Time,
     Trials,
-    Workers,
     settings_of,
 )
 from nas.system.text import fractions, words
@@ -78,8 +75,6 @@ def compress(
     sparsity: Pruned = None,
     controller: ControllerName = None,
     executor: ExecutorName = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
     trials: Trials = None,
     time: Time = None,
     seed: Seed = None,
@@ -89,7 +84,6 @@ def compress(
     ] = None,
     config: ConfigFile = None,
     set_: Further = None,
-    tensorboard: EventFiles = False,
     as_json: AsJson = False,
 ) -> None:
     """Prune and quantize a network that you have, and write a Pareto report of verified files."""
@@ -114,8 +108,6 @@ def compress(
         "sparsity": fractions(sparsity),
         "controller": controller,
         "executor": executor,
-        "workers": workers,
-        "ray_address": ray_address,
         "trials": trials,
         "time": time,
         "seed": seed,
@@ -123,4 +115,4 @@ def compress(
     }
     resolved = make_config({"sparsity": SPARSITIES, **settings_of(config, set_, flags)})
     refuse_unknown(resolved)
-    run_search(resolved, out or resolved.default_out(), tensorboard=tensorboard, as_json=as_json)
+    run_search(resolved, out or resolved.default_out(), as_json=as_json)

@@ -8,14 +8,14 @@ from nas.run.config import Config
 from nas.run.directory import read_front
 
 
-def run_search(config: Config, run_dir: Path, *, tensorboard: bool, as_json: bool) -> None:
+def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: bool = False) -> None:
     """Search, or continue to, and say what was found.
 
     Args:
         config: What for.
         run_dir: Where.
-        tensorboard: Whether event files are written, too.
         as_json: Whether the result is printed as JSON.
+        tensorboard: Whether event files are written, too.
     """
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:

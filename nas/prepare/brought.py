@@ -48,11 +48,23 @@ def brought_space(
 
 def brought_network(config: Config, *, resolution: int, channels: int) -> Brought:
     """The network that was brought; in one process it is traced once."""
-    return _brought(config.model, config.weights, resolution, channels)
+    files = (config.model.rpartition(":")[0] or config.model, config.weights)
+    stamps = tuple(_stamp(Path(file)) for file in files)
+    return _brought(config.model, config.weights, resolution, channels, stamps)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What tells a file from what it was before."""
+    if not path.is_file():
+        return 0, 0
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=4)
-def _brought(model: str, weights: str, resolution: int, channels: int) -> Brought:
+def _brought(
+    model: str, weights: str, resolution: int, channels: int, stamps: tuple[tuple[int, int], ...]
+) -> Brought:
     if model.endswith(KEPT):
         return read_brought(Path(model))
     network = load_network(model)

@@ -151,10 +151,7 @@ def trained_supernet(
     supernet = Supernet(space, seed=config.seed)
     own = run.path / WEIGHTS
     if config.model and not own.exists():
-        brought = read_brought(run.path / BROUGHT)
-        give_weights(supernet, brought)
-        for sentence in in_words(brought, supernet.eval(), data):
-            reporter.note(sentence)
+        _bring_weights(supernet, run, data, reporter)
     given = Path(config.supernet) / WEIGHTS if config.supernet else None
     source = own if own.exists() else given
     if source is not None:
@@ -201,6 +198,14 @@ def trained_supernet(
         )
     write_tensors(own, supernet.state_dict(), {"space": space.name})
     return supernet
+
+
+def _bring_weights(supernet: Supernet, run: Run, data: DataSet, reporter: Reporter) -> None:
+    """Gives the supernet those of the network that was brought, and says how good it is."""
+    brought = read_brought(run.path / BROUGHT)
+    give_weights(supernet, brought)
+    for sentence in in_words(brought, supernet.eval(), data):
+        reporter.note(sentence)
 
 
 def given_up(space: SearchSpace, remaining: SearchSpace) -> str:

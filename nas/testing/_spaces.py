@@ -63,7 +63,12 @@ def random_supernet(space: SearchSpace) -> Supernet:
 
 
 def covering(space: SearchSpace, *, seed: int = 0, samples: int = 500) -> list[Candidate]:
-    """Few candidates in which every option of every choice is active at least once."""
+    """Few candidates in which every option of every choice is active at least once.
+
+    The one candidate of a space in which nothing is to be decided.
+    """
+    if not space.choices:
+        return [space.candidate(())]
     rng = np.random.default_rng(seed)
     found = [space.candidate(row) for row in space.sample(rng, samples).tolist()]
     options = {
