@@ -10,7 +10,7 @@ the half). Equal seconds and not equal images: an operator that is dear here lea
 time.
 """
 
-import time
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -103,9 +103,11 @@ class Pilots:
         seconds = min(high, max(low, share_s))
         rows = self._round(1, seconds, dict.fromkeys(operators, self._for_seconds(seconds)))
         known = [self._learnt(row) for row in rows]
-        able = [row for row, learnt in zip(rows, known, strict=True) if learnt >= LAGS * known[0]]
+        # Where none has learnt anything yet, none lags behind.
+        least = LAGS * known[0] if known[0] > 0 else -math.inf
+        able = [row for row, learnt in zip(rows, known, strict=True) if learnt >= least]
         again = [str(row["operator"]) for row in able[:MOST_AGAIN]]
-        if known[0] <= 0 or len(again) < 2:
+        if len(again) < 2:
             return rows
         before = {row["operator"]: row for row in rows}
         others = [row for row in rows if row["operator"] not in again]
@@ -178,7 +180,8 @@ class _ForSeconds:
 
     Attributes:
         plans: One per precision.
-        seconds: For its speed test, and for steps in the fastest precision, with the batch for it.
+        seconds: That the steps will take, in the fastest precision and with the batch for it. The
+            speed test takes more: what a pilot learns decides too much to be cut short by it.
         is_batch_fixed: Whether the user set the batch.
     """
 
@@ -187,7 +190,6 @@ class _ForSeconds:
     is_batch_fixed: bool
 
     def __call__(self, network: nn.Module, images: Images) -> TrainPlan:
-        started = time.perf_counter()
         plan, step_s = fastest_plan(network, images, self.plans)
         known = {plan: step_s}
         plan, taken_s = with_batch(
@@ -197,8 +199,7 @@ class _ForSeconds:
             num_images=len(images.labels_N),
             is_fixed=self.is_batch_fixed,
         )
-        left_s = self.seconds - (time.perf_counter() - started)
-        return replace(plan, steps=max(LEAST_STEPS, int(left_s / taken_s)))
+        return replace(plan, steps=max(LEAST_STEPS, int(self.seconds / taken_s)))
 
 
 def pilot_of(
