@@ -224,7 +224,7 @@ class SearchSpace:
         """What fills every slot of the encoded network, in the order data flows."""
         assert self.tables is not None
         filled: list[Slot] = []
-        row = np.array([encoding])
+        row = np.array([encoding], int)
         handed_on: dict[str, tuple[str, ...]] = {}
         previous: tuple[str, ...] = ("",)
         for rule, table in self.tables.rules:

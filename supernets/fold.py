@@ -24,10 +24,10 @@ def folded(network: nn.Module) -> nn.Module:
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.set_submodule("norm", nn.Identity())
         elif isinstance(module, PlainFragment):
-            for conv, norm in foldable(module.fragment):
-                fused = fuse_conv_bn_eval(
-                    module.get_submodule(conv.name), module.get_submodule(norm.name)
-                )
-                module.set_submodule(conv.name, fused)
-                module.set_submodule(norm.name, nn.Identity())
+            for pair in foldable(module.fragment):
+                conv, norm = (module.get_submodule(node.name) for node in pair)
+                assert isinstance(conv, nn.Conv2d)
+                assert isinstance(norm, nn.BatchNorm2d)
+                module.set_submodule(pair[0].name, fuse_conv_bn_eval(conv, norm))
+                module.set_submodule(pair[1].name, nn.Identity())
     return network

@@ -135,7 +135,9 @@ class LatencyModel:
         names = ("target", "slopes", "mixed_slopes", "change_ms", "overhead_ms")
         known = {name: document[name] for name in names}
         model = LatencyModel(space, **known, context_ms=document.get("context_ms", {}))
-        model.of("latency_ms", np.zeros((1, len(space.choices)), int))  # what is wrong shows now
+        predicted = model.of("latency_ms", np.zeros((1, len(space.choices)), int))
+        if predicted.shape != (1,):  # lists where numbers belong
+            raise ValueError(f"of one network it predicts latencies of shape {predicted.shape}")
         return model
 
     def _slot_terms(self, slot: Slot) -> dict[str, float]:

@@ -190,10 +190,11 @@ def _softmax(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
 
 
 def _pool(node: Node, sizes: Sizes) -> nn.Module:
-    cls = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d}[node.op]
+    cls: Any = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d}[node.op]
     three = (tuple(node.settings[name]) for name in ("kernel_size", "stride", "padding"))
     args = node.settings.get("args", ())
-    return cls(*three, *args, **node.settings.get("keywords", {}))
+    pool: nn.Module = cls(*three, *args, **node.settings.get("keywords", {}))
+    return pool
 
 
 def _adaptive(node: Node, sizes: Sizes) -> nn.Module:

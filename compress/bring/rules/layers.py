@@ -147,7 +147,7 @@ def _pool(
 ) -> Value:
     op = str(node.target).split(".")[1]
     axes = [*x.axes[:2], *(fresh(n, is_fixed=True) for n in shape_of(node)[2:])]
-    more = {"args": list(args), "keywords": kwargs} if args or kwargs else {}
+    more: dict[str, Any] = {"args": list(args), "keywords": kwargs} if args or kwargs else {}
     return reading.emit(
         node,
         op,

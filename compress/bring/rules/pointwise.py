@@ -39,7 +39,9 @@ def _unary(op: str) -> Rule:
             return None
         if op == "hardtanh" and list(args) == [0.0, 6.0] and not kwargs:
             return reading.emit(node, "relu6", [reading.tensor(x)], x.axes)
-        settings = {"args": list(args), "keywords": kwargs} if args or kwargs else {}
+        settings: dict[str, Any] = (
+            {"args": list(args), "keywords": kwargs} if args or kwargs else {}
+        )
         return reading.emit(node, op, [reading.tensor(x)], x.axes, **settings)
 
     return apply

@@ -36,9 +36,9 @@ def _attention(
         return None
     unify(query.axes[-1], key.axes[-1])
     unify(key.axes[-2], value.axes[-2])
-    for axes in zip(query.axes[:-2], key.axes[:-2], value.axes[:-2], strict=True):
-        unify(axes[0], axes[1])
-        unify(axes[0], axes[2])
+    for of_query, *others in zip(query.axes[:-2], key.axes[:-2], value.axes[:-2], strict=True):
+        for other in others:
+            unify(of_query, other)
     scale = size(query.axes[-1]) ** -0.5 if scale is None else scale
     inputs = [reading.tensor(each) for each in (query, key, value)]
     axes = [*query.axes[:-1], value.axes[-1]]

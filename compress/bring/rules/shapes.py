@@ -171,7 +171,7 @@ def _pad(
     for axis, length in zip(x.axes, lengths, strict=True):
         if size(axis) != length:
             fix(axis)
-    settings = {"pads": list(pads)}
+    settings: dict[str, Any] = {"pads": list(pads)}
     if isinstance(mode, str):
         settings |= {"mode": mode, "value": value or 0.0}
     else:
