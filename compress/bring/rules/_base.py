@@ -11,7 +11,7 @@ from compress.bring._read import Reading, Value, number_of, path_of
 
 Rule = Callable[..., Any]
 RULES: dict[str, Rule] = {}
-
+"""By torch's names of operations."""
 
 SAME = frozenset({"contiguous", "clone", "dropout", "alias", "detach", "to", "_to_copy", "detach_"})
 """Operations that change nothing in evaluation mode."""
@@ -78,11 +78,13 @@ def _fixed(output: torch.Tensor) -> list[Atoms]:
 
 
 def pair(value: Any) -> list[int]:
+    """A number for each of two sides."""
     found = list(value) if isinstance(value, list | tuple) else [value, value]
     return found * 2 if len(found) == 1 else found
 
 
 def present(**weights: Value | None) -> dict[str, Value]:
+    """Those that are there."""
     return {name: value for name, value in weights.items() if value is not None}
 
 
@@ -98,4 +100,5 @@ def broadcast(x: Value, y: Value) -> list[Atoms]:
 
 
 def padded(axes: tuple[Atoms, ...], count: int) -> list[Atoms]:
+    """So many axes, the first ones of length 1."""
     return [()] * (count - len(axes)) + list(axes)

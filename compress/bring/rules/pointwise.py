@@ -8,29 +8,23 @@ from compress.bring._axes import fix
 from compress.bring._read import Reading, Value
 from compress.bring.rules._base import RULES, Rule, broadcast, rule
 
-UNARY = {
-    "relu": "relu",
-    "relu6": "relu6",
-    "gelu": "gelu",
-    "silu": "silu",
-    "sigmoid": "sigmoid",
-    "tanh": "tanh",
-    "hardswish": "hardswish",
-    "hardsigmoid": "hardsigmoid",
-    "leaky_relu": "leaky_relu",
-    "elu": "elu",
-    "mish": "mish",
-    "softplus": "softplus",
-    "hardtanh": "hardtanh",
-    "abs": "abs",
-    "neg": "neg",
-    "exp": "exp",
-    "sqrt": "sqrt",
-    "rsqrt": "rsqrt",
-    "pow": "pow",
-    "clamp": "clamp",
-}
-"""Operations that treat every value alike, by torch's names: those of nodes."""
+UNARY = (
+    *("relu", "relu6", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh"),
+    *(
+        "leaky_relu",
+        "elu",
+        "mish",
+        "softplus",
+        "abs",
+        "neg",
+        "exp",
+        "sqrt",
+        "rsqrt",
+        "pow",
+        "clamp",
+    ),
+)
+"""Operations that treat every value alike, by torch's names, which nodes have, too."""
 
 
 def _unary(op: str) -> Rule:
@@ -47,8 +41,7 @@ def _unary(op: str) -> Rule:
     return apply
 
 
-for _name, _op in UNARY.items():
-    RULES[_name] = _unary(_op)
+RULES.update({name: _unary(name) for name in UNARY})
 
 
 @rule("add", "sub", "mul", "div", "maximum", "minimum")
