@@ -17,7 +17,9 @@ NO_FIDELITY = "not measured; run: nas fidelity RUN"
 
 def title(run: RunTables) -> str:
     """ "hybrid on digit-pairs"."""
-    return f"{run.config.get('space', 'unnamed space')} on {run.config.get('data', 'unnamed data')}"
+    model = str(run.config.get("model") or "").rpartition(":")[2]
+    what = model or run.config.get("space", "unnamed space")
+    return f"{what} on {run.config.get('data', 'unnamed data')}"
 
 
 def headline(run: RunTables) -> str:
