@@ -75,7 +75,9 @@ def module_of(node: Node, sizes: Sizes) -> nn.Module:
 
 
 def _made(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
-    return FUNCTIONS.get(node.op, _function)(node, sizes)
+    if node.op not in FUNCTIONS:
+        raise ValueError(f"'{node.op}' is no operation of a traced network")
+    return FUNCTIONS[node.op](node, sizes)
 
 
 def shape(axes: tuple[Axis, ...], sizes: Sizes) -> list[int]:
@@ -227,19 +229,29 @@ def _pair(function: Callable[[Tensor, Tensor], Tensor]) -> "FunctionMaker":
     return lambda node, sizes: function
 
 
-def _function(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
-    """An activation that is no module of torch's, by its name."""
+def _named(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
+    """One of torch's functions of that name."""
     args, keywords = node.settings.get("args", ()), node.settings.get("keywords", {})
-    function = getattr(functional, node.op, None) or getattr(torch, node.op)
+    function = getattr(torch, node.op)
     return lambda x: function(x, *args, **keywords)
 
 
 def _call(node: Node, sizes: Sizes) -> Callable[..., Tensor]:
-    """An operation of torch by its full name, such as "aten.cumsum.default"."""
-    namespace, name, overload = node.settings["target"].split(".")
-    if namespace != "aten":
-        raise ValueError(f"'{node.settings['target']}' is no operation of torch")
-    function = getattr(getattr(torch.ops.aten, name), overload)
+    """An operation of torch by its full name, such as "aten.cumsum.default".
+
+    Raises:
+        ValueError: If it is none that makes a tensor of tensors: files name operations, and some
+            of torch's open files.
+    """
+    target = str(node.settings["target"])
+    namespace, name, overload = target.split(".")
+    packet = getattr(torch.ops.aten, name, None) if namespace == "aten" else None
+    function = getattr(packet, overload, None)
+    given: list[Any] = [] if function is None else list(function._schema.arguments)
+    takes_tensors = bool(given) and str(given[0].type).startswith(("Tensor", "List[Tensor"))
+    if not takes_tensors and name not in FACTORIES:
+        raise ValueError(f"'{target}' is no operation on tensors")
+    assert function is not None
     index = node.settings.get("index")
 
     def call(*tensors: Tensor) -> Tensor:
@@ -325,5 +337,9 @@ FUNCTIONS: Mapping[str, FunctionMaker] = {
     "sub_number": _with_number(lambda x, number: x - number),
     "mul_number": _with_number(lambda x, number: x * number),
     "div_number": _with_number(lambda x, number: x / number),
+    **dict.fromkeys(("abs", "neg", "exp", "sqrt", "rsqrt", "pow", "clamp"), _named),
 }
-"""All others; what has no entry is called by its name."""
+"""All others."""
+
+FACTORIES = frozenset({"arange", "zeros", "ones", "full", "eye", "linspace", "scalar_tensor"})
+"""Operations that make a tensor of numbers alone."""

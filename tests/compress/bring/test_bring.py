@@ -17,9 +17,12 @@ from compress.artefact import write_artefact
 from compress.bring.bring import Brought, bring, give_weights, read_brought, save_brought, space_of
 from compress.store import load_network
 from nas.latency.measure import export_random
-from search_spaces import SearchSpace, UserError, input_shape
-from search_spaces.traced._fragment import Fragment
+from search_spaces import Options, SearchSpace, Shape, Signature, UserError, input_shape
+from search_spaces.traced._axes import BATCH
+from search_spaces.traced._fragment import Fragment, Node
+from search_spaces.traced.operator import FRAGMENT
 from supernets.supernet import Supernet
+from supernets.traced.fragment import PlainFragment
 from tests.compress.bring.models import (
     MODELS,
     ConvNeXt,
@@ -272,3 +275,29 @@ class Two(nn.Module):
 def test_what_is_no_classifier_of_such_images_is_refused(network: nn.Module, message: str) -> None:
     with pytest.raises(UserError, match=message):
         bring("network", network.eval(), channels=3, resolution=SIDE)
+
+
+@pytest.mark.parametrize(
+    ("op", "settings"),
+    [
+        ("save", {"args": ["written"]}),
+        ("load", {}),
+        (
+            "call",
+            {"target": "aten.from_file.default", "args": ["written", True, 8], "keywords": {}},
+        ),
+        ("call", {"target": "os.system.default", "args": ["true"], "keywords": {}}),
+    ],
+)
+def test_a_file_names_no_operation_that_opens_files(
+    op: str, settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    node = Node("n", op, ("x",), ((BATCH,), (3,)), {}, settings)
+    fragment = Fragment((node,), ((BATCH,), (3,)), {}, {})
+    signature = Signature(
+        FRAGMENT, Shape((1, 1), (1, 1), 3, 3), Options({FRAGMENT: fragment.text}), Options(), "fp32"
+    )
+    with pytest.raises(ValueError, match="is no operation"):
+        PlainFragment(signature)(torch.zeros(2, 3))
+    assert not list(tmp_path.iterdir())
