@@ -11,11 +11,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 from typing import NoReturn, final
 
 from nas.cli.codes import FAILED, INTERRUPTED, OK, UNREAD, WRONG_USE
 from nas.system.cores import share_the_cores
 from nas.system.text import printable
+
+SHARER = "multiprocessing.resource_sharer"
 
 LACK_OF_MEMORY = (
     *("allocate memory", "out of memory", "bad_alloc", "failed to map segment"),
@@ -28,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `nas` command."""
     try:
         _open_streams()
+        sys.excepthook = _said
         share_the_cores()
         code = _run(arguments)
     except KeyboardInterrupt:
@@ -67,6 +71,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     if code == INTERRUPTED:  # typer makes an exit code of Ctrl-C
         raise KeyboardInterrupt
     return code if isinstance(code, int) else OK
+
+
+def _said(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A traceback, but for that of the thread that passes on shared memory: whoever wanted it was
+    interrupted, too."""
+    place = trace.tb_frame.f_globals.get("__name__") if trace is not None else ""
+    if place == SHARER and issubclass(kind, EOFError | OSError):
+        return
+    sys.__excepthook__(kind, error, trace)
 
 
 @final
