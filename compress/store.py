@@ -13,10 +13,10 @@ from torch import Tensor, fx, nn
 
 from compress.apply import quantize
 from search_spaces import CandidateError, Slot, UserError, input_shape
+from search_spaces.traced._fragment import CONSTANT
 from supernets.checkpoint import UNREADABLE, read_tensors, same_shapes, write_tensors
 from supernets.fold import folded
 from supernets.network import PlainNetwork
-from supernets.traced.fragment import CONSTANT
 
 SCHEMA = 1
 

@@ -138,9 +138,10 @@ class Supernet(nn.Module):
         """
         ranking = CRITERIA.get(criterion)()
         assert self.space.network is not None
+        assert self.space.tables is not None
         shared = self.space.network.shared_groups()
         users: dict[str, list[tuple[AbstractElastic, str, Tensor]]] = {}
-        for slot in largest_signatures(self.space):
+        for slot in (table.name for table in self.space.tables.slots):
             for place, module in self._slot(slot).named_modules():
                 if isinstance(module, AbstractElastic):
                     for group, scores in module.importance(ranking).items():

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 
 from compress.bring._axes import BATCH_SIZE, Atoms, fix, fresh, is_batch
 from search_spaces import UserError
+from search_spaces.traced._fragment import CONSTANT, TENSOR
 
 
 @dataclass(eq=False)
@@ -84,7 +85,7 @@ class Reading:
         **settings: Any,
     ) -> Value:
         """A new operation's output."""
-        given = {name: value for name, value in (weights or {}).items() if value is not None}
+        given = weights or {}
         operation = Operation(
             op,
             tuple(inputs),
@@ -119,10 +120,10 @@ class Reading:
         """A tensor that an operation can read: a parameter becomes an operation that gives it."""
         if value.node is None and value.key:
             operation = Operation(
-                "tensor",
+                TENSOR,
                 (),
                 value.axes,
-                {"constant" if not self.state[value.key].requires_grad else "value": value.key},
+                {"value" if self.state[value.key].requires_grad else CONSTANT: value.key},
                 path=value.key.rpartition(".")[0],
             )
             operation.shapes = dict.fromkeys(operation.weights, value.axes)

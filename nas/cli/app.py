@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `nas` command."""
     try:
         _open_streams()
-        sys.excepthook = _said
+        sys.excepthook = _print_uncaught
         share_the_cores()
         code = _run(arguments)
     except KeyboardInterrupt:
@@ -73,7 +73,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code if isinstance(code, int) else OK
 
 
-def _said(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """A traceback, but for that of the thread that passes on shared memory: whoever wanted it was
     interrupted, too."""
     place = trace.tb_frame.f_globals.get("__name__") if trace is not None else ""

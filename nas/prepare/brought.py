@@ -7,18 +7,17 @@ import dataclasses
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from compress.bring._load import load_network, load_weights
 from compress.bring.bring import Brought, bring, read_brought, save_brought, space_of
 from nas.data import DataSet
 from nas.run.config import Config
 from nas.run.own_files import BROUGHT
+from nas.scoring.scorer import Scorer
 from search_spaces import SearchSpace, UserError, task_of
 from supernets.supernet import Supernet
 
 KEPT = ".safetensors"
-JUDGED, BATCH = 1000, 128
+JUDGED = 1000
 """Images that say how good a network is as it was brought."""
 
 
@@ -106,17 +105,14 @@ def in_words(brought: Brought, supernet: Supernet, data: DataSet) -> list[str]:
         supernet: With its weights.
         data: Some images of the search split are looked at.
     """
-    task, subset = task_of(data.task), data.search.take(JUDGED)
-    space = supernet.space
-    network = supernet.extract(space.slots(space.canonical([0] * len(space.choices))))
-    with torch.no_grad():
-        batches = torch.from_numpy(data.normalised(subset.images_NCHW)).split(BATCH)
-        outputs_NK = torch.cat([network(images) for images in batches]).numpy()
-    found = task.metrics(outputs_NK, subset.labels_N)
+    task, space = task_of(data.task), supernet.space
+    scorer = Scorer(supernet, data, JUDGED)
+    unpruned = space.slots(space.canonical([0] * len(space.choices)))
+    found = scorer.quality(supernet.extract(unpruned))
     value, guessed = found[task.shown.name], data.guessing[0]
     said = [
         f"model '{brought.name}': {len(brought.network.parts)} parts, "
-        f"{task.shown.title} {task.shown.text(value)} of {len(subset)} search images"
+        f"{task.shown.title} {task.shown.text(value)} of {scorer.num_images} search images"
     ]
     if not found[task.loss.name] < guessed:
         said.append(

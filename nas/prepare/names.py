@@ -24,8 +24,10 @@ def refuse_unknown(config: Config) -> None:
     check_precisions(config.precision)
     spaces = [] if is_space_file(config.space) else [(SPACES, config.space)]
     plugins = (
-        *((CONTROLLERS, config.controller), (EXECUTORS, config.executor)),
-        *((TARGETS, config.target), (METHODS, config.method)),
+        (CONTROLLERS, config.controller),
+        (EXECUTORS, config.executor),
+        (TARGETS, config.target),
+        (METHODS, config.method),
     )
     for registry, name in (*spaces, *plugins):
         if name not in registry:

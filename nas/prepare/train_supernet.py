@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from compress.bring.bring import give_weights, read_brought
+from compress.bring.bring import give_weights
 from nas.data import DataSet
 from nas.executors import make_executor, make_timer
 from nas.latency import LatencyModel
-from nas.prepare.brought import in_words, keep_brought
+from nas.prepare.brought import brought_network, in_words, keep_brought
 from nas.prepare.inputs import (
     check_smallest_latency,
     describe_data,
@@ -37,7 +37,7 @@ from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
 from nas.run.directory import TRAINED_SPACE, WEIGHTS, Run, log_step
 from nas.run.growth import as_begun, has_front
-from nas.run.own_files import BROUGHT, keep_own_files, with_space_at_hand
+from nas.run.own_files import keep_own_files, with_space_at_hand
 from nas.system.files import understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import SearchSpace
@@ -151,7 +151,7 @@ def trained_supernet(
     supernet = Supernet(space, seed=config.seed)
     own = run.path / WEIGHTS
     if config.model and not own.exists():
-        _bring_weights(supernet, run, data, reporter)
+        _bring_weights(supernet, config, data, reporter)
     given = Path(config.supernet) / WEIGHTS if config.supernet else None
     source = own if own.exists() else given
     if source is not None:
@@ -200,9 +200,9 @@ def trained_supernet(
     return supernet
 
 
-def _bring_weights(supernet: Supernet, run: Run, data: DataSet, reporter: Reporter) -> None:
+def _bring_weights(supernet: Supernet, config: Config, data: DataSet, reporter: Reporter) -> None:
     """Gives the supernet those of the network that was brought, and says how good it is."""
-    brought = read_brought(run.path / BROUGHT)
+    brought = brought_network(config, resolution=data.resolution, channels=data.channels)
     give_weights(supernet, brought)
     for sentence in in_words(brought, supernet.eval(), data):
         reporter.note(sentence)

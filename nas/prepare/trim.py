@@ -35,13 +35,7 @@ def run_space(
     it has the architectures of that one instead, whatever the limits are.
     """
     if not (run.path / SPACE).exists():
-        trimmed, dropped = (
-            (donor_space(config, space), {})
-            if config.supernet
-            else (space, {})  # its largest member is the teacher of all others
-            if config.model
-            else trim(space, limits, model)
-        )
+        trimmed, dropped = _trimmed(config, space, limits, model)
         if dropped:
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())
             run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
@@ -57,6 +51,17 @@ def run_space(
             "the budget; space.json has the rest"
         )
     return read_space(run.path) if (run.path / TRAINED_SPACE).exists() else recorded
+
+
+def _trimmed(
+    config: Config, space: SearchSpace, limits: Sequence[Limit], model: LatencyModel
+) -> tuple[SearchSpace, dict[str, list[Any]]]:
+    """The space of a run, and what was dropped from it."""
+    if config.supernet:
+        return donor_space(config, space), {}
+    if config.model:
+        return space, {}  # its largest member is the teacher of all others
+    return trim(space, limits, model)
 
 
 def trim(

@@ -14,7 +14,7 @@ from typing import Any, final
 from search_spaces._choice import Choice, Option, Options
 from search_spaces._precision import FULL_PRECISION
 from search_spaces._sides import Sides
-from search_spaces._slot import Group, Shape, Signature
+from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.traced._axes import BATCH, Axis, length
 from search_spaces.traced._fragment import Fragment
@@ -85,9 +85,8 @@ class Traced(AbstractNetwork):
         fragment = Fragment.of_text(part.fragment)
         chosen = dict(self.choices)
         kept: dict[str, int] = {}
-        for (own, size), name in zip(fragment.groups.items(), part.groups, strict=True):
+        for (own, group), name in zip(fragment.prunable.items(), part.groups, strict=True):
             sparsity = options.get(f"{chosen[name]}.sparsity", 0.0)
-            group = Group(size, fragment.multiples.get(own, 1))
             assert isinstance(sparsity, int | float)
             kept[own] = group.kept(sparsity)
         return Signature(

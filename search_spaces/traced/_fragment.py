@@ -1,7 +1,7 @@
 """A fragment: a part of a traced network that reads one tensor and gives one.
 
 It is stored as one line of JSON, in which groups and nodes are numbered, so that equal parts of a
-network are equal texts. A node is an operation of `ops`, or any other of torch's by name.
+network are equal texts.
 """
 
 import json
@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from search_spaces import _layers as layers
-from search_spaces._slot import Cost
+from search_spaces._slot import Cost, Group
 from search_spaces.traced._axes import BATCH, Axis, axis_from_json, axis_to_json, length
 
 IMAGES = "x"
@@ -20,17 +20,22 @@ IMAGES = "x"
 
 CONV, LINEAR, BATCH_NORM, LAYER_NORM = "conv2d", "linear", "batch_norm", "layer_norm"
 MATMUL, ATTENTION, TENSOR = "matmul", "attention", "tensor"
-FREE = frozenset({"reshape", "permute", "identity", TENSOR})
-"""Operations that are no kernels of their own, or are folded into one."""
+CONSTANT = "constant"
+"""Name of the weight of a `TENSOR` that no training changes, such as indices."""
 
+MULTIPLIER = "multiplier"
+"""Setting that a depthwise convolution has: outputs per channel."""
+
+FREE = frozenset({"reshape", "permute", TENSOR})
+"""Operations that are no kernels of their own."""
 
 ON_GRID = frozenset({"add", "mul"})
 """Operations whose outputs are integers where layers compute with integers."""
 
-GRAPH_NODES = {ATTENTION: 6, "narrow": 4, "tensor": 0, "relu": 0}
+GRAPH_NODES = {ATTENTION: 6, "narrow": 4, TENSOR: 0, "relu": 0}
 """Of a file, where an operation is not one node."""
 
-GRAPH_VALUES = {"reshape": 70, "expand": 70, "narrow": 80, "select": 40, "tensor": 30}
+GRAPH_VALUES = {"reshape": 70, "expand": 70, "narrow": 80, "select": 40, TENSOR: 30}
 """Bytes of constants and headers that go with them."""
 
 
@@ -97,6 +102,11 @@ class Fragment:
     multiples: Mapping[str, int]
 
     @property
+    def prunable(self) -> dict[str, Group]:
+        """What sparsity may remove."""
+        return {name: Group(size, self.multiples[name]) for name, size in self.groups.items()}
+
+    @property
     def output(self) -> Node:
         """The last node."""
         return self.nodes[-1]
@@ -156,7 +166,7 @@ def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, 
         width = length(node.weights["weight"][0], sizes)
         macs = elements // width * weights
         is_conv = node.op == CONV
-        is_depthwise = is_conv and length(node.weights["weight"][1], sizes) == 1
+        is_depthwise = MULTIPLIER in node.settings
         return Cost(
             dense=0 if is_depthwise else macs,
             depthwise=macs if is_depthwise else 0,
@@ -196,4 +206,4 @@ def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, 
 
 def is_trained(weight: str) -> bool:
     """Whether a weight of this name is a parameter and not a statistic."""
-    return weight not in ("running_mean", "running_var", "constant")
+    return weight not in ("running_mean", "running_var", CONSTANT)

@@ -27,19 +27,23 @@ class FragmentOperator(AbstractBlock):
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """Those of the fragment."""
-        fragment = Fragment.of_text(pick.text(FRAGMENT))
-        return {
-            name: Group(size, fragment.multiples.get(name, 1))
-            for name, size in fragment.groups.items()
-        }
+        return Fragment.of_text(pick.text(FRAGMENT)).prunable
 
     def input_shape(self, signature: Signature) -> tuple[int, ...]:
         """As the fragment says."""
-        fragment = Fragment.of_text(signature.pick.text(FRAGMENT))
-        sizes = {name: signature.kept.number(name) for name in signature.kept}
-        return tuple(length(axis, sizes) for axis in fragment.axes[1:])
+        sizes = sizes_of(signature)
+        return tuple(length(axis, sizes) for axis in fragment_of(signature).axes[1:])
 
     def cost(self, signature: Signature) -> Cost:
         """Of the fragment with what remains of its groups."""
-        fragment = Fragment.of_text(signature.pick.text(FRAGMENT))
-        return fragment.cost({name: signature.kept.number(name) for name in signature.kept})
+        return fragment_of(signature).cost(sizes_of(signature))
+
+
+def fragment_of(signature: Signature) -> Fragment:
+    """What fills a slot of a traced network."""
+    return Fragment.of_text(signature.pick.text(FRAGMENT))
+
+
+def sizes_of(signature: Signature) -> dict[str, int]:
+    """How many members of its groups remain."""
+    return {name: signature.kept.number(name) for name in signature.kept}

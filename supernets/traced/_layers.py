@@ -14,10 +14,12 @@ from search_spaces.traced._axes import BATCH, Axis, length
 from search_spaces.traced._fragment import (
     ATTENTION,
     BATCH_NORM,
+    CONSTANT,
     CONV,
     LAYER_NORM,
     LINEAR,
     MATMUL,
+    MULTIPLIER,
     TENSOR,
     Node,
 )
@@ -88,10 +90,8 @@ def shape(axes: tuple[Axis, ...], sizes: Sizes) -> list[int]:
 def _conv(node: Node, sizes: Sizes) -> nn.Module:
     width, per_group, *_ = shape(node.weights["weight"], sizes)
     groups = node.settings["groups"]
-    if groups != 1 and per_group == 1:
-        groups = length(node.weights["weight"][0], sizes)
-        multiplier = node.settings.get("multiplier", 1)
-        groups //= multiplier
+    if MULTIPLIER in node.settings:  # a group per channel, of which some may have gone
+        groups = width // node.settings[MULTIPLIER]
     return nn.Conv2d(
         per_group * groups,
         width,
@@ -128,7 +128,7 @@ def _tensor(node: Node, sizes: Sizes) -> nn.Module:
     ((name, axes),) = node.weights.items()
     dtype = getattr(torch, node.settings.get("dtype", "float32"))
     held = torch.zeros(shape(axes, sizes), dtype=dtype)
-    return Held(name, held, is_trained=name != "constant")
+    return Held(name, held, is_trained=name != CONSTANT)
 
 
 def _reshape(node: Node, sizes: Sizes) -> Callable[..., Tensor]:

@@ -10,15 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from search_spaces.traced._axes import Axis, axis_from_json, axis_to_json, groups_of, positions
-from search_spaces.traced._fragment import BATCH_NORM, IMAGES, Fragment, Node
-from search_spaces.traced.operator import FRAGMENT
+from search_spaces.traced._axes import Axis, axis_to_json, groups_of, length, positions
+from search_spaces.traced._fragment import BATCH_NORM, CONV, IMAGES, Fragment, Node
+from search_spaces.traced.operator import fragment_of, sizes_of
 from supernets._elastic import AbstractElastic, Axes, Index
 from supernets.criteria._base import GroupWeights
 from supernets.traced._layers import module_of
-
-CONSTANT = "constant"
-"""Name of the tensor of a node that no training changes, such as indices."""
 
 
 class PlainFragment(nn.Module):
@@ -27,7 +24,7 @@ class PlainFragment(nn.Module):
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         self.fragment = fragment_of(signature)
-        self.sizes = {name: signature.kept.number(name) for name in signature.kept}
+        self.sizes = sizes_of(signature)
         for node in self.fragment.nodes:
             self.add_module(node.name, module_of(node, self.sizes))
 
@@ -92,8 +89,8 @@ class ElasticFragment(AbstractElastic):
 
     @cached_property
     def _by_role(self) -> dict[str, Axis]:
-        roles = {role for roles in self.axes.values() for role in roles if role is not None}
-        return {role: axis_from_json(json.loads(role)) for role in roles}
+        weights = (axes for node in self.fragment.nodes for axes in node.weights.values())
+        return {role: axis for axes in weights for axis in axes if (role := _role(axis))}
 
     def _weights_of(self, group: str) -> GroupWeights:
         made, read, scales = [], [], []
@@ -132,11 +129,6 @@ class ElasticFragment(AbstractElastic):
         return [torch.stack([row.flatten() for row in rows])]
 
 
-def fragment_of(signature: Signature) -> Fragment:
-    """What fills a slot of a traced network."""
-    return Fragment.of_text(signature.pick.text(FRAGMENT))
-
-
 def foldable(fragment: Fragment) -> list[tuple[Node, Node]]:
     """Convolutions with the batch norms that alone read them."""
     by_name = {node.name: node for node in fragment.nodes}
@@ -149,7 +141,7 @@ def foldable(fragment: Fragment) -> list[tuple[Node, Node]]:
         for node in fragment.nodes
         if node.op == BATCH_NORM
         and node.inputs[0] in by_name
-        and by_name[node.inputs[0]].op == "conv2d"
+        and by_name[node.inputs[0]].op == CONV
         and len(readers[node.inputs[0]]) == 1
     ]
 
@@ -160,7 +152,6 @@ def _role(axis: Axis) -> str | None:
 
 
 def _index(axis: Axis, groups: Mapping[str, int], kept: Mapping[str, np.ndarray]) -> Index:
-    whole = positions(axis, groups, {})
     if not groups_of(axis) & kept.keys():
-        return len(whole)
+        return length(axis, groups)
     return torch.from_numpy(positions(axis, groups, kept))

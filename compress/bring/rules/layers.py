@@ -7,7 +7,7 @@ from torch import fx
 from compress.bring._axes import Atoms, fix, fresh, regrouped, size, unify
 from compress.bring._read import Reading, Value, shape_of
 from compress.bring.rules._base import pair, present, rule
-from search_spaces.traced._fragment import BATCH_NORM, CONV, LAYER_NORM, LINEAR
+from search_spaces.traced._fragment import BATCH_NORM, CONV, LAYER_NORM, LINEAR, MULTIPLIER
 
 
 @rule("conv2d")
@@ -26,17 +26,16 @@ def _conv2d(
         return None
     channels, out = x.axes[1], size(weight.axes[0])
     made: Atoms = fresh(out)
+    own: dict[str, int] = {}
     if groups == 1:
         unify(weight.axes[1], channels)
-    elif groups == size(channels) == out:
-        made = channels
     elif groups == size(channels):
         made = (*channels, *fresh(out // groups, is_fixed=True))
+        own = {MULTIPLIER: out // groups}
     else:
-        of_group, *_ = regrouped(channels, [groups, size(channels) // groups])
+        of_group, per_group = regrouped(channels, [groups, size(channels) // groups])
         fix(of_group)
-        _, own = regrouped(channels, [groups, size(channels) // groups])
-        unify(weight.axes[1], own)
+        unify(weight.axes[1], per_group)
         made = (*of_group, *fresh(out // groups))
     unify(weight.axes[0], made)
     for axis in weight.axes[2:]:
@@ -55,6 +54,7 @@ def _conv2d(
         padding=padding if isinstance(padding, str) else pair(padding),
         dilation=pair(dilation),
         groups=groups,
+        **own,
     )
     _made(reading, made, found)
     return found

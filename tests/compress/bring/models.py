@@ -317,13 +317,14 @@ class Grouped(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(channels, 32, 3, 2, 1)
         self.grouped = nn.Conv2d(32, 64, 3, 1, 1, groups=4)
-        self.project = nn.Conv2d(64, 32, 1)
+        self.spread = nn.Conv2d(64, 128, 3, 1, 1, groups=64)
+        self.project = nn.Conv2d(128, 32, 1)
         self.right = nn.Conv2d(16, 16, 3, 1, 1, groups=16)
         self.head = nn.Linear(32, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x).relu()
-        x = x + self.project(self.grouped(x).relu())
+        x = x + self.project(self.spread(self.grouped(x).relu()))
         a, b = x.chunk(2, dim=1)
         x = torch.cat((a, self.right(b)), 1)
         n, c, h, w = x.shape
