@@ -132,9 +132,9 @@ class SearchSpace:
         return self._offered("precision")
 
     @cached_property
-    def is_one_architecture(self) -> bool:
-        """Whether nothing but policies may be decided."""
-        return all(is_policy(choice.name) for choice in self.choices)
+    def is_brought(self) -> bool:
+        """Whether the largest member is a network that has learnt already."""
+        return self.network is not None and self.network.is_brought
 
     @cached_property
     def operators(self) -> tuple[str, ...]:

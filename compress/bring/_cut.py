@@ -4,10 +4,11 @@ A cut is where a single tensor goes on. Between two cuts is what cannot be taken
 a residual block. A fragment begins with a layer and takes what follows until the next one.
 """
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from compress.bring._axes import Atom, final, groups_in, is_batch, leaves, size
+from compress.bring._depth import stages_of
+from compress.bring._names import shared_path, unique
 from compress.bring._read import Operation, Reading, Value
 from search_spaces.networks.traced import Part, Traced
 from search_spaces.traced._axes import Axis, groups_of, renamed
@@ -33,7 +34,7 @@ def network_of(
     weights: dict[tuple[str, str, str], str] = {}
     before = images
     for operations in pieces:
-        slot = _unique(_name(operations), {part.name for part in parts})
+        slot = unique(_name(operations), {part.name for part in parts})
         fragment, groups, keys = _fragment(operations, before, names)
         parts.append(Part(slot, fragment.text, groups))
         weights |= {(slot, node, weight): key for (node, weight), key in keys.items()}
@@ -44,6 +45,7 @@ def network_of(
         num_classes=size(output.axes[1]),
         parts=tuple(parts),
         choices=_choices(parts),
+        stages=stages_of(parts),
     )
     return network, weights
 
@@ -126,7 +128,7 @@ def _group_names(reading: Reading) -> dict[Atom, str]:
         free = [atom for atom in groups_in(atoms) if atom not in names]
         for atom in free:
             name = operation.path or operation.op
-            names[atom] = _unique(name, set(names.values()))
+            names[atom] = unique(name, set(names.values()))
     return names
 
 
@@ -213,13 +215,4 @@ def _name(operations: Sequence[Operation]) -> str:
     """Of the module that has all layers of a fragment, or the first of them."""
     paths = [op.path for op in operations if op.op in LAYERS and op.path]
     paths = paths or [op.path for op in operations if op.path] or [operations[0].op]
-    levels = zip(*(path.split(".") for path in paths), strict=False)
-    shared = [level[0] for level in itertools.takewhile(lambda level: len({*level}) == 1, levels)]
-    return ".".join(shared) or paths[0]
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    found, number = name, 2
-    while found in taken:
-        found, number = f"{name}_{number}", number + 1
-    return found
+    return shared_path(paths)

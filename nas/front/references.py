@@ -13,7 +13,7 @@ def references(problem: Problem, num_random: int, seed: int) -> list[Entry]:
     """The largest network in each precision, and random ones within the modelled limits."""
     space = problem.space
     largest = np.array([largest_member(problem).encoding])
-    what = "brought" if space.is_one_architecture else "largest"
+    what = "brought" if space.is_brought else "largest"
     found = [
         (space.candidate(space.in_precision(largest, name)[0].tolist()), f"{what} {name}")
         for name in space.precisions

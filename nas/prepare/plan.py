@@ -318,12 +318,13 @@ def training_images(data: DataSet) -> Images:
 def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMethod:
     """The training method that the configuration names, with the settings of `--set`."""
     cls = METHODS.get(config.method)
+    is_limited = problem.modelled_limits and not problem.space.is_brought
     method: AbstractMethod = cls(
         **config.settings_of(cls),
         space=problem.space,
         seed=config.seed,
         sparse_from=plan.rank_step * plan.shards,
-        is_within=partial(fits_in_some_format, problem) if problem.modelled_limits else None,
+        is_within=partial(fits_in_some_format, problem) if is_limited else None,
     )
     return method
 

@@ -38,12 +38,11 @@ def largest_member(problem: Problem) -> Candidate:
     """The network with the most MACs that training taught: unpruned, in the first format.
 
     That is the largest of the space, or, where limits leave it out, the largest of many random ones
-    within them. Of a space of one architecture it is that, whatever the limits: it has taught
-    itself.
+    within them. A network that was brought is that, whatever the limits: it has learnt already.
     """
     space = problem.space
     assert space.costs is not None
-    if space.is_one_architecture:
+    if space.is_brought:
         return space.candidate([0] * len(space.choices))
     largest = np.array([space.costs.maximum("macs")[1]])
     if fits_in_some_format(problem, largest)[0]:

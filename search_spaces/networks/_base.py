@@ -7,7 +7,7 @@ sent to another process; everything after it knows slots and signatures alone.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from search_spaces._choice import Choice, Option
 from search_spaces._registry import Registry
@@ -45,6 +45,10 @@ class AbstractNetwork(ABC):
 
     num_classes: int
     """Outputs."""
+
+    is_brought: ClassVar[bool] = False
+    """Whether the largest member is a network that has learnt already. It has option 0 of every
+    choice, and is trained with the others whether it is within the limits or not."""
 
     @abstractmethod
     def arch_choices(self) -> tuple[Choice, ...]:

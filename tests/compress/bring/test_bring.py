@@ -1,5 +1,6 @@
 """Networks that users bring: read, cut into fragments, pruned, quantized, exported, loaded."""
 
+import copy
 import json
 from functools import cache
 from pathlib import Path
@@ -92,6 +93,38 @@ def test_the_largest_member_answers_as_the_network_that_was_brought(model: type[
     torch.testing.assert_close(shared.extract(slots)(images()), expected, rtol=0, atol=1e-5)
 
 
+DEPTHS = {
+    ResNet: {"layer1": 3, "layer2": 2, "layer3.1": 1},
+    MobileNet: {"features.1.conv": 1, "features.3.conv": 1, "features.5.conv": 1},
+    ConvNeXt: {"stage1": 2, "stage2.0": 1},
+    ViT: {"blocks": 2},
+    DenseNet: {},
+    Inception: {},
+}
+"""By model and stage, how many of its blocks may be left out."""
+
+
+@pytest.mark.parametrize("model", DEPTHS, ids=lambda model: model.__name__)
+def test_blocks_that_add_to_what_they_read_may_be_left_out(model: type[nn.Module]) -> None:
+    stages = brought(model).network.stages
+    assert {stage.name: len(stage.blocks) for stage in stages} == DEPTHS[model]
+
+
+@torch.no_grad()
+def test_a_network_without_a_block_answers_as_if_the_block_did_nothing() -> None:
+    shared = supernet(ResNet)
+    space = shared.space
+    options = {choice.name: choice.options[0] for choice in space.choices}
+    slots = space.slots(space.encode({**options, "layer1.depth": 2}))
+    assert "layer1.1" in [slot.name for slot in slots]
+    assert "layer1.2" not in [slot.name for slot in slots]
+    network = copy.deepcopy(trained(ResNet))
+    network.layer1[2] = nn.Identity()
+    torch.testing.assert_close(
+        shared.extract(slots)(images()), network(images()), rtol=0, atol=1e-5
+    )
+
+
 @EVERY
 def test_costs_are_those_that_torch_counts(model: type[nn.Module]) -> None:
     shared = supernet(model)
@@ -139,10 +172,11 @@ def test_a_pruned_member_is_the_network_without_what_was_pruned(model: type[nn.M
     shared = supernet(model)
     space = shared.space
     for encoding in members(space):
-        fp32 = tuple(space.in_precision(np.array([encoding]), "fp32")[0].tolist())
+        (fp32,) = space.in_precision(np.array([encoding]), "fp32")
         slots = space.slots(fp32)
         small = shared.extract(slots)
-        masked = shared.extract(space.slots(unpruned(space)))
+        fp32[space.columns("sparsity")] = 0
+        masked = shared.extract(space.slots(fp32))
         mask(masked, shared, slots)
         torch.testing.assert_close(small(images()), masked(images()), rtol=0, atol=ATOL)
 
