@@ -1,4 +1,4 @@
-"""Networks that `benchmarks/compress.py` brings: those of `tests/compress/bring/models.py`, wider.
+"""Networks that `benchmarks/compressing.py` brings: those of `tests/compress/bring/models.py`, wider.
 
 Each is written as a file with a function, which is what `nas compress` is given.
 """

@@ -1,8 +1,8 @@
 """Is `nas compress` better than what a user would do with the same network, data and time?
 
-    python benchmarks/compress.py --networks resnet20,vit --data fashion-mnist --minutes 5 --out DIR
+    python benchmarks/compressing.py --networks resnet20,vit --data fashion-mnist --minutes 5 --out DIR
 
-Each network is plain PyTorch (`_compress_networks.py`), trained here on labels for `--train`
+Each network is plain PyTorch (`_compressing_networks.py`), trained here on labels for `--train`
 seconds of one thread, and then
 
 - **nas compress** is given its function, weights and data, and `--minutes`, as a command;
@@ -30,8 +30,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from _compress_networks import write_function
-from _compress_worker import (
+from _compressing_networks import write_function
+from _compressing_worker import (
     BROUGHT,
     WEIGHTS,
     Level,
@@ -52,7 +52,7 @@ from nas.system.text import fractions, words
 from reports.load import load_run
 from search_spaces import CandidateError
 
-RESULTS, OURS = "compress.json", "nas compress"
+RESULTS, OURS = "compressing.json", "nas compress"
 SPARE = 0.9
 """Share of the time that is fine-tuning, where the rest is pruning and exporting."""
 

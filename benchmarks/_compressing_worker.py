@@ -1,4 +1,4 @@
-"""One process of `compress.py`: trains the networks that are brought, and prunes them by hand."""
+"""One process of `compressing.py`: trains the networks that are brought, and prunes them by hand."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import _handmade_worker as handmade
 import torch
-from _compress_networks import HEADS, made
+from _compressing_networks import HEADS, made
 from _handmade_networks import macs, parameters
 from _handmade_worker import FILES, answers, opened, quantize, shape_of
 from safetensors.torch import load_file, save_file
