@@ -1,4 +1,4 @@
-"""Networks that `benchmarks/compressing.py` brings: those of `tests/compress/bring/models.py`, wider.
+"""Networks that `compressing.py` brings: those of `tests/compress/bring/models.py`.
 
 Each is written as a file with a function, which is what `nas compress` is given.
 """

@@ -1,4 +1,4 @@
-"""One process of `compressing.py`: trains the networks that are brought, and prunes them by hand."""
+"""A process of `compressing.py`: trains the networks that are brought, prunes them by hand."""
 
 import copy
 import json

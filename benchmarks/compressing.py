@@ -1,6 +1,6 @@
 """Is `nas compress` better than what a user would do with the same network, data and time?
 
-    python benchmarks/compressing.py --networks resnet20,vit --data fashion-mnist --minutes 5 --out DIR
+    python benchmarks/compressing.py --networks resnet20,vit --minutes 5 --out DIR
 
 Each network is plain PyTorch (`_compressing_networks.py`), trained here on labels for `--train`
 seconds of one thread, and then
