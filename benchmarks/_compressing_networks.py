@@ -11,7 +11,7 @@ from torch import nn
 from compress.bring._load import load_network
 from search_spaces import UserError, did_you_mean
 
-MODELS = Path(__file__).parents[1] / "tests/compress/bring"
+MODELS = Path(__file__).parents[1] / "tests/compress/bring/models.py"
 
 NETWORKS: Mapping[str, str] = {
     "resnet20": "models.ResNet(3, 16, {channels}, {classes})",
@@ -26,10 +26,11 @@ NETWORKS: Mapping[str, str] = {
 HEADS = {"vit": 4}
 """Heads of attention, which Torch-Pruning must be told."""
 
-TEXT = """import sys
+TEXT = """from importlib.util import module_from_spec, spec_from_file_location
 
-sys.path.append({folder!r})
-import models
+spec = spec_from_file_location("networks_of_tests", {file!r})
+models = module_from_spec(spec)
+spec.loader.exec_module(models)
 
 
 def {name}():
@@ -50,7 +51,7 @@ def write_function(name: str, folder: Path, *, channels: int, classes: int, side
         raise UserError(f"unknown network '{name}'. {did_you_mean(name, NETWORKS)}")
     call = NETWORKS[name].format(channels=channels, classes=classes, side=side)
     file = folder / "brought.py"
-    file.write_text(TEXT.format(folder=str(MODELS), name=name, call=call))
+    file.write_text(TEXT.format(file=str(MODELS), name=name, call=call))
     return f"{file}:{name}"
 
 
