@@ -7,9 +7,10 @@ Networks in plain PyTorch (`tests/compress/bring/models.py`) are trained on Fash
 brought; `basic`, `mbconv` and `window` are members of `hybrid` of widths from 16, trained on
 digit-pairs. Those that were brought lose `--sparsity` of all groups and learn for a quarter of the
 time with batch norm as in training, as members of a supernet have. From there every way of
-training gets the same time of one thread, of which a speed test says how many steps they are; the
-last share of it, if a way has one, is quantization-aware. A way is KIND:SHARE:RATE:AWARE_RATE, with
-rates in the optimizer's own. Judged on `--images` of the search split, in fp32 and in int8.
+training gets the same time of one thread, in steps whose costs are measured in turn; the last
+share of it, if a way has one, is quantization-aware. A way is KIND:SHARE:RATE:AWARE_RATE: its kind
+"batch", "tuned", or "untaught" without the network that was brought as a teacher; rates in the
+optimizer's own. Judged on `--images` of the search split, in fp32 and in int8.
 `--costs` compares one training step: its time, and what it keeps for the backward pass.
 """
 
@@ -17,7 +18,7 @@ import argparse
 import copy
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
@@ -35,7 +36,7 @@ from nas.prepare.inputs import prepare
 from nas.prepare.plan import training_images
 from nas.run.config import make_config
 from nas.scoring.scorer import CALIBRATION_BATCH, CALIBRATION_IMAGES
-from nas.standalone.train import fresh_network
+from nas.standalone.train import Making, as_it_is, fresh_network
 from nas.system.environment import int8_products_saturate
 from nas.system.text import words
 from search_spaces import Slot, task_of
@@ -44,16 +45,16 @@ from supernets.checkpoint import read_tensors, write_tensors
 from supernets.fold import folded
 from supernets.images import Images
 from supernets.network import PlainNetwork
-from supernets.pace import seconds_per_step
 from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
 from supernets.supernet import Supernet
-from supernets.train import train
+from supernets.train import fresh_state, lay_out, train
 from supernets.tune import tuned
 from tests.compress.bring import models
 
 WIDTH, SPEED_STEPS, ROUNDS, SHARED = 16, 5, 15, 0.25
-BATCH = 64
+BATCH = 32
+BATCH_NORM, UNTAUGHT, TUNED, AWARE = "batch", "untaught", "tuned", "aware"
 
 
 @dataclass(frozen=True)
@@ -62,22 +63,29 @@ class Way:
 
     Attributes:
         is_tuned: Whether statistics are frozen.
+        is_taught: By the network that was brought.
         aware_share: Of the time, in the end.
         rate: Peak, in the optimizer's own.
         aware_rate: Likewise, of that share.
     """
 
     is_tuned: bool
+    is_taught: bool
     aware_share: float
     rate: float
     aware_rate: float
+
+    @property
+    def kind(self) -> str:
+        """Of the steps before that share."""
+        return TUNED if self.is_tuned else BATCH_NORM if self.is_taught else UNTAUGHT
 
     @staticmethod
     def of(text: str) -> "Way":
         """Of "tuned:0.3:0.1:0.2"; parts may be left out."""
         kind, share, rate, aware_rate, *_ = [*text.split(":"), "", "", ""]
         numbers = float(share or 0), float(rate or 1), float(aware_rate or AWARE_RATE)
-        return Way(kind == "tuned", *numbers)
+        return Way(kind == TUNED, kind != UNTAUGHT, *numbers)
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,14 @@ class Case:
         images = torch.from_numpy(self.data.normalised(found.images_NCHW))
         return images.clone(memory_format=torch.channels_last).split(CALIBRATION_BATCH)
 
-    def aware(self, network: PlainNetwork) -> nn.Module:
+    @property
+    def kinds(self) -> dict[str, Making]:
+        """What a step may train."""
+        return {BATCH_NORM: as_it_is, UNTAUGHT: as_it_is, TUNED: tuned, AWARE: self.aware}
+
+    def aware(self, network: nn.Module) -> nn.Module:
         """With grids as exported here."""
+        assert isinstance(network, PlainNetwork)
         saturates = int8_products_saturate()
         return aware(network, self.arch, self.calibration, needs_reduced_range=saturates)
 
@@ -109,36 +123,61 @@ def plan_of(steps: int, seed: int, rate: float = 1.0) -> TrainPlan:
     return replace(plan, learning_rate=rate * plan.peak_rate)
 
 
-def taught(
-    case: Case, make: Callable[[PlainNetwork], nn.Module], seconds: float, plan: TrainPlan
-) -> tuple[nn.Module, int]:
-    """What is made of the case's network, trained for so long with its weights, and the steps."""
-    batches = AloneBatches(plan, case.teacher)
-    trial = make(copy.deepcopy(case.network))
-    pace_s = seconds_per_step(trial, case.images, plan, batches, steps=SPEED_STEPS, threads=1)
-    plan = replace(plan, steps=max(1, int(seconds / pace_s)))
+def step_costs(case: Case, kinds: Mapping[str, Making], rounds: int) -> dict[str, float]:
+    """Seconds of a step of every kind on this processor, taken in turn; the case stays as it is."""
+    plan = plan_of(1, 0)
+    taught, untaught = AloneBatches(plan, case.teacher), AloneBatches(plan)
+    networks = {kind: make(copy.deepcopy(case.network)) for kind, make in kinds.items()}
+    states = {}
+    for kind, network in networks.items():
+        lay_out(network, plan)
+        states[kind] = fresh_state(network, plan)
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for turn in range(rounds + 1):
+        for kind, network in networks.items():
+            began = time.process_time()
+            network.zero_grad()
+            batches = untaught if kind == UNTAUGHT else taught
+            batches(network, case.images, turn, {})
+            states[kind].advance(0.0)
+            seconds[kind].append(time.process_time() - began)
+    return {kind: median(found[1:]) for kind, found in seconds.items()}
+
+
+def teach(case: Case, make: Making, plan: TrainPlan) -> nn.Module:
+    """What is made of the case's network, whose weights are trained."""
     network = make(case.network)
     with tempfile.TemporaryDirectory() as folder:
         train(network, case.images, plan, AloneBatches(plan, case.teacher), directory=Path(folder))
-    return network, plan.steps
+    return network
 
 
-def recovered(case: Case, way: Way, seconds: float, seed: int, num_images: int) -> list[float]:
+def teach_for(case: Case, seconds: float, seed: int) -> None:
+    """With batch norm as in training."""
+    cost_s = step_costs(case, {BATCH_NORM: as_it_is}, SPEED_STEPS)[BATCH_NORM]
+    teach(case, as_it_is, plan_of(max(1, int(seconds / cost_s)), seed))
+
+
+def recovered(
+    case: Case, way: Way, seconds: float, costs_s: Mapping[str, float], seed: int, num_images: int
+) -> list[float]:
     """Accuracy and log-loss in fp32 and in int8, and the steps of both phases."""
-    case = replace(case, network=copy.deepcopy(case.network))
+    teacher = case.teacher if way.is_taught else None
+    case = replace(case, network=copy.deepcopy(case.network), teacher=teacher)
     learnt = Learnt() if way.is_tuned or way.aware_share else None
-    steps = [0, 0]
+    first_s, last_s = (1 - way.aware_share) * seconds, way.aware_share * seconds
+    steps = [
+        int(first_s / costs_s[way.kind]),
+        int(last_s / costs_s[AWARE]),
+    ]
     if way.is_tuned:
         recalibrated(case.network, case.calibration)
-    if way.aware_share < 1:
-        make: Callable[[PlainNetwork], nn.Module] = tuned if way.is_tuned else lambda x: x
-        plan = plan_of(1, seed, way.rate)
-        _, steps[0] = taught(case, make, (1 - way.aware_share) * seconds, plan)
-    if way.aware_share:
+    if steps[0]:
+        teach(case, tuned if way.is_tuned else as_it_is, plan_of(steps[0], seed, way.rate))
+    if steps[1]:
         if not way.is_tuned:
             recalibrated(case.network, case.calibration)
-        plan = plan_of(1, seed + 1, way.aware_rate)
-        found, steps[1] = taught(case, case.aware, way.aware_share * seconds, plan)
+        found = teach(case, case.aware, plan_of(steps[1], seed + 1, way.aware_rate))
         learnt = Learnt(grids_of(found))
     done = compress(
         case.network,
@@ -168,7 +207,7 @@ def brought_case(name: str, data: DataSet, seed: int, seconds: float, kept: Path
     path = kept / f"{name}-{seed}.safetensors"
     if not path.exists():
         start = Case((), plain, data, images, None)
-        taught(start, lambda x: x, seconds, plan_of(1, seed))
+        teach_for(start, seconds, seed)
         write_tensors(path, plain.state_dict(), {})
     plain.load_state_dict(read_tensors(path)[0])
     brought = bring(name, plain.eval(), channels=data.channels, resolution=data.resolution)
@@ -183,7 +222,7 @@ def brought_case(name: str, data: DataSet, seed: int, seconds: float, kept: Path
     case = Case(arch, supernet.extract(arch), data, images, teacher)
     shared = kept / f"{name}-{seed}-shared-{s:g}.safetensors"
     if not shared.exists():
-        taught(case, lambda x: x, SHARED * seconds, plan_of(1, seed + 7))
+        teach_for(case, SHARED * seconds, seed + 7)
         write_tensors(shared, case.network.state_dict(), {})
     case.network.load_state_dict(read_tensors(shared)[0])
     return replace(case, network=case.network.eval())
@@ -210,7 +249,7 @@ def member_case(operator: str, data: DataSet, seed: int, seconds: float, kept: P
     case = Case(space.slots(candidate.encoding), network, data, training_images(data), None)
     path = kept / f"{operator}-{seed}.safetensors"
     if not path.exists():
-        taught(case, lambda x: x, seconds, plan_of(1, seed))
+        teach_for(case, seconds, seed)
         write_tensors(path, network.state_dict(), {})
     network.load_state_dict(read_tensors(path)[0])
     return replace(case, network=network.eval())
@@ -303,9 +342,11 @@ def main() -> None:
     rows = []
     for name in asked.models:
         cases = {seed: case_of(name, seed, asked, kept) for seed in seeds}
+        costs_s = step_costs(cases[seeds[0]], cases[seeds[0]].kinds, ROUNDS)
+        print({kind: f"{1e3 * cost_s:.1f} ms" for kind, cost_s in costs_s.items()}, flush=True)
         for way in asked.ways:
             found = [
-                recovered(cases[seed], Way.of(way), 60 * asked.minutes, seed, asked.images)
+                recovered(cases[seed], Way.of(way), 60 * asked.minutes, costs_s, seed, asked.images)
                 for seed in seeds
             ]
             fp32, loss, int8, int8_loss, *steps = (

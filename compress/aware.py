@@ -46,9 +46,7 @@ def aware(
     before = dict(own.named_modules())
     for name, original in before.items():
         if isinstance(original, nn.Conv2d | nn.Linear):
-            module = found.get_submodule(name)
-            is_learnt = isinstance(module, AbstractLearnable)
-            found.set_submodule(name, module.learnt(original) if is_learnt else original)
+            found.set_submodule(name, _learnt(found.get_submodule(name), original))
     for name, module in list(found.named_children()):
         if isinstance(module, AbstractLearnable):
             found.set_submodule(name, module.learnt(None))
@@ -68,6 +66,11 @@ def grids_of(network: nn.Module) -> Mapping[str, Tensor]:
         if isinstance(module, AbstractLearnt)
         for entry, tensor in module.grid().items()
     }
+
+
+def _learnt(module: nn.Module, original: nn.Module) -> nn.Module:
+    """The layer itself where its format learns nothing."""
+    return module.learnt(original) if isinstance(module, AbstractLearnable) else original
 
 
 @dataclass(frozen=True, kw_only=True)
