@@ -56,7 +56,7 @@ BEFORE = "before"
 """Folder of what is trained before the quantization-aware share."""
 
 BY_BATCH = "batch"
-AWARE_COST, AWARE_RATE = 1.6, 0.2
+AWARE_COST, AWARE_RATE = 1.4, 0.2
 """Of a quantization-aware step, in the time of one that is not; and its peak rate, likewise."""
 
 
@@ -268,7 +268,7 @@ def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
             "epochs": recipe["epochs"] or None,
             "teacher": recipe["teacher"],
             "data": recipe["data"],
-            "batch_norm": recipe["batch_norm"],
+            "batch_norm": recipe.get("batch_norm", BY_BATCH),
         }
     return Entry(
         candidate, "front member", finetuned=Finetuned(folder.name, folder / NETWORK, facts)
