@@ -1,17 +1,19 @@
 """From an extracted network to the one that is scored and shipped, in one order.
 
 extract and prune -> recalibrate batch norm -> fold -> calibrate quantizers -> quantize
+
+Recalibration and calibration are left out where the network's own training has decided.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from compress.plan import Plan, plan_compression
-from compress.quantize._apply import quantized
-from compress.quantize._base import QUANTIZATIONS
+from compress.quantize._apply import NOTHING, quantized
+from compress.quantize._base import QUANTIZATIONS, QuantizationOf
 from search_spaces import Slot, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
@@ -33,6 +35,17 @@ class Compressed:
     network: nn.Module
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What the training of a network with frozen statistics has decided besides its weights.
+
+    Attributes:
+        grids: Steps and zero points, by their names in the state of the deployed network.
+    """
+
+    grids: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 @torch.no_grad()
 def compress(
     network: PlainNetwork,
@@ -40,6 +53,7 @@ def compress(
     calibration: Sequence[Tensor],
     *,
     needs_reduced_range: bool = False,
+    learnt: Learnt | None = None,
 ) -> Compressed:
     """Carry out the policy of an extracted, and with that pruned, network.
 
@@ -48,13 +62,17 @@ def compress(
         arch: Its slots, which carry widths, what pruning keeps, and precisions.
         calibration: Normalised images, (B, C, H, W) each, from the training split.
         needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
+        learnt: What the network's own training has decided besides its weights; None if its
+            statistics and grids are to be measured.
     """
     check_realised_size(network, arch)
+    final = recalibrated(network, calibration) if learnt is None else network.eval()
     return quantize(
-        folded(recalibrated(network, calibration)),
+        folded(final),
         arch,
         calibration,
         needs_reduced_range=needs_reduced_range,
+        grids=learnt.grids if learnt else NOTHING,
     )
 
 
@@ -65,23 +83,33 @@ def quantize(
     calibration: Sequence[Tensor],
     *,
     needs_reduced_range: bool = False,
+    grids: Mapping[str, Tensor] = NOTHING,
 ) -> Compressed:
-    """The second half of `compress`, for a folded network with these slots."""
+    """The second half of `compress`, for a folded network with these slots.
+
+    Grids that have been learnt are not calibrated.
+    """
     plan = plan_compression(arch)
     if not plan.is_quantized:
         return Compressed(plan, network, network)
-    of_slots = {
-        name(slot.slot): QUANTIZATIONS.get(slot.precision)()
-        for slot in plan.slots
-        for name in (module_name, join_name)
-    }
     deployed = quantized(
         network,
-        lambda module: of_slots[module.partition(".")[0]],
+        quantizations_of(arch),
         calibration,
         needs_reduced_range=needs_reduced_range,
+        learnt=grids,
     )
     return Compressed(plan, network, deployed)
+
+
+def quantizations_of(arch: Sequence[Slot]) -> QuantizationOf:
+    """What every module of a network of these slots is quantized by."""
+    of_slots = {
+        name(slot.name): QUANTIZATIONS.get(slot.signature.precision)()
+        for slot in arch
+        for name in (module_name, join_name)
+    }
+    return lambda module: of_slots[module.partition(".")[0]]
 
 
 def check_realised_size(network: PlainNetwork, arch: Sequence[Slot]) -> None:

@@ -21,8 +21,9 @@ from torch import fx, nn
 
 from compress.quantize._base import AbstractQuantization, QuantizationOf
 from supernets._modules import Add, Scale
+from supernets.tune import FoldedNorm, FrozenNorm, TunedConv2d
 
-WHOLE = (Add, Scale)
+WHOLE = (Add, Scale, TunedConv2d, FoldedNorm, FrozenNorm)
 FOLDABLE = (nn.ReLU, nn.ReLU6)
 MOVES = frozenset({"permute", "reshape", "flatten", "transpose", "contiguous"})
 
@@ -70,13 +71,13 @@ class Placement:
 
 
 class Tracer(fx.Tracer):
-    """Keeps `Add` and `Scale` whole, so that placement can recognise them."""
+    """Keeps `Add`, `Scale` and tuned layers whole, so that placement can recognise them."""
 
     proxy_buffer_attributes = True
     """Buffers, such as indices of a network that was brought, are read from the state."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Leaves are torch's own modules and those two."""
+        """Leaves are torch's own modules and those."""
         return isinstance(m, WHOLE) or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -86,10 +87,10 @@ def trace(network: nn.Module) -> fx.GraphModule:
 
 
 def place(graph: fx.GraphModule, quantization_of: QuantizationOf) -> Placement:
-    """Decide for every node of a traced, folded network.
+    """Decide for every node of a traced, folded or tuned network.
 
     Args:
-        graph: From `trace`.
+        graph: From `trace`; tuned layers are placed as folded ones are.
         quantization_of: What the slot of a module is quantized by.
     """
     modules = dict(graph.named_modules())

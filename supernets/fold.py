@@ -1,6 +1,7 @@
 """Folding batch norm into the convolution before it; norms that are none stay."""
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -8,6 +9,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from supernets._modules import ConvNorm
 from supernets.traced.fragment import PlainFragment, foldable
+
+
+def conv_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
+    """Names of convolutions with those of the batch norms that alone read them."""
+    return list(_pairs(network))
 
 
 @torch.no_grad()
@@ -19,15 +25,20 @@ def folded(network: nn.Module) -> nn.Module:
     """
     assert not network.training, "fold a network in evaluation mode"
     network = copy.deepcopy(network)
-    for module in network.modules():
-        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.set_submodule("norm", nn.Identity())
-        elif isinstance(module, PlainFragment):
-            for pair in foldable(module.fragment):
-                conv, norm = (module.get_submodule(node.name) for node in pair)
-                assert isinstance(conv, nn.Conv2d)
-                assert isinstance(norm, nn.BatchNorm2d)
-                module.set_submodule(pair[0].name, fuse_conv_bn_eval(conv, norm))
-                module.set_submodule(pair[1].name, nn.Identity())
+    for conv_name, norm_name in conv_norm_pairs(network):
+        conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        network.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
+        network.set_submodule(norm_name, nn.Identity())
     return network
+
+
+def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
+    for name, module in network.named_modules():
+        prefix = f"{name}." if name else ""
+        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+            yield f"{prefix}conv", f"{prefix}norm"
+        elif isinstance(module, PlainFragment):
+            for conv, norm in foldable(module.fragment):
+                yield f"{prefix}{conv.name}", f"{prefix}{norm.name}"

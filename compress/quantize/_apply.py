@@ -1,12 +1,18 @@
 """Carrying out a placement: quantizers and integer layers put into the traced network."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from torch import Tensor, fx, nn
 
 from compress.placement import Layer, Placement, Point, place, trace
 from compress.quantize._base import LayerStats, QuantizationOf
 from compress.quantize._ranges import Range, observe
+
+QUANTIZER = "quantizer_"
+"""How quantizers of their own are called."""
+
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def quantized(
@@ -15,14 +21,17 @@ def quantized(
     batches: Sequence[Tensor],
     *,
     needs_reduced_range: bool,
+    learnt: Mapping[str, Tensor] = NOTHING,
 ) -> fx.GraphModule:
     """A network whose slots compute in their formats.
 
     Args:
-        network: Folded, in evaluation mode.
+        network: Folded or tuned, in evaluation mode.
         quantization_of: What a module, by qualified name, is quantized by.
         batches: Calibration images, normalised, (B, C, H, W) each.
         needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
+        learnt: What training has decided about grids (`compress/aware.py`), by its names in the
+            state of the network that is returned; the rest is calibrated.
     """
     graph = trace(network)
     placement = place(graph, quantization_of)
@@ -33,7 +42,11 @@ def quantized(
     }
     values = {point.value for point in placement.points} | {n.name for n in sources.values()}
     seen = observe(graph, values, batches) if values else {}
-    quantizers = {point.value: _quantizer(point, seen) for point in placement.points}
+    names = _quantizer_names(graph, placement)
+    quantizers = {
+        point.value: _quantizer(point, seen, _under(names[point.value], learnt))
+        for point in placement.points
+    }
     for layer in placement.layers:
         stats = None
         if layer.is_on_grid:
@@ -45,19 +58,37 @@ def quantized(
                 output=quantizers[layer.name],
                 inner_shape=seen[source.name].inner_shape,
                 needs_reduced_range=needs_reduced_range,
+                weight_scale_C=learnt.get(f"{_node(graph, layer.name).target}.weight_scale"),
             )
         _replace_layer(graph, layer, stats)
     for point in placement.points:
-        _insert_quantizer(graph, point, placement, quantizers[point.value])
+        _insert_quantizer(graph, point, names[point.value], quantizers[point.value])
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.recompile()
     return graph.eval()
 
 
-def _quantizer(point: Point, seen: Mapping[str, Range]) -> nn.Module:
+def _quantizer_names(graph: fx.GraphModule, placement: Placement) -> dict[str, str]:
+    """By value, what its quantizer is called: that of a layer's output belongs to the layer."""
+    names = {point.value: f"{QUANTIZER}{point.value}" for point in placement.points}
+    for layer in placement.layers:
+        if layer.is_on_grid:
+            names[layer.activation or layer.name] = f"{_node(graph, layer.name).target}.output"
+    return names
+
+
+def _quantizer(point: Point, seen: Mapping[str, Range], learnt: Mapping[str, Tensor]) -> nn.Module:
     assert point.quantization.quantizer is not None, "a format with a grid has a quantizer"
-    return point.quantization.quantizer(seen[point.value])
+    quantizer = point.quantization.quantizer(seen[point.value])
+    if learnt:
+        quantizer.load_state_dict(learnt)
+    return quantizer
+
+
+def _under(name: str, learnt: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): t for key, t in learnt.items() if key.startswith(prefix)}
 
 
 def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats | None) -> None:
@@ -70,14 +101,11 @@ def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats | None
         graph.graph.erase_node(folded)
 
 
-def _insert_quantizer(
-    graph: fx.GraphModule, point: Point, placement: Placement, quantizer: nn.Module
-) -> None:
-    of_layers = {layer.activation or layer.name for layer in placement.layers if layer.is_on_grid}
-    if point.value in of_layers:
+def _insert_quantizer(graph: fx.GraphModule, point: Point, name: str, quantizer: nn.Module) -> None:
+    """Behind the value, unless a layer has it."""
+    if not name.startswith(QUANTIZER):
         return
     node = _node(graph, point.value)
-    name = f"quantizer_{point.value}"
     graph.add_submodule(name, quantizer)
     with graph.graph.inserting_after(node):
         inserted = graph.graph.call_module(name, (node,))

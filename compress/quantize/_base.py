@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces import Registry
 
@@ -19,12 +19,14 @@ class LayerStats:
         output: Quantizer of what it makes, behind a folded activation.
         inner_shape: Sizes of its input between the batch and the last axis.
         needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
+        weight_scale_C: Of the grid of its weight, if training has learnt it.
     """
 
     input: nn.Module
     output: nn.Module
     inner_shape: tuple[int, ...]
     needs_reduced_range: bool
+    weight_scale_C: Tensor | None = None
 
 
 class AbstractQuantization(ABC):

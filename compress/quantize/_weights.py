@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import CandidateError
+from supernets.tune import TunedConv2d
 
 WEIGHT_MAX = 127
 SMALLEST_SCALE = 1e-8
@@ -32,9 +33,16 @@ class Dequantize(torch.autograd.Function):
 
 def weight_and_bias(layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tensor]:
     """Weight and bias of a layer whose batch norm is folded; zeros where it has no bias."""
-    weight = layer.weight.detach()
-    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
-    return weight, bias
+    weight, bias = trained_weight_and_bias(layer)
+    return weight.detach(), bias.detach()
+
+
+def trained_weight_and_bias(layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tensor]:
+    """The same with gradients; a batch norm that is being tuned is folded now."""
+    if isinstance(layer, TunedConv2d):
+        return layer.folded()
+    weight = layer.weight
+    return weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
 
 
 def channel_scale(weight: Tensor, most: int) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compress.quantize._base import QUANTIZATIONS, AbstractQuantization, LayerStats
+from compress.quantize._learnt import AbstractLearnable, LearntLayer, LearntQuantizer
 from compress.quantize._ranges import Range
 from compress.quantize._weights import (
     SMALLEST_SCALE,
@@ -53,7 +54,7 @@ class _QuantizeDequantize(torch.autograd.Function):
         return output
 
 
-class Quantizer(nn.Module):
+class Quantizer(AbstractLearnable):
     """Puts an activation on its integer grid."""
 
     def __init__(self, seen: Range) -> None:
@@ -68,16 +69,35 @@ class Quantizer(nn.Module):
         output: Tensor = _QuantizeDequantize.apply(x, self.scale, self.zero_point)
         return output
 
+    def learnt(self, layer: nn.Module | None = None) -> LearntQuantizer:
+        """See `AbstractLearnable.learnt`."""
+        scale, zero_point = self.get_buffer("scale"), self.get_buffer("zero_point")
+        return LearntQuantizer(scale, zero_point, ACTIVATION_MAX)
 
-class _QuantizedLayer(nn.Module):
-    """Integer weight and bias of a layer, and the quantizer of its output."""
+
+class _QuantizedLayer(AbstractLearnable):
+    """Integer weight and bias of a layer, and the quantizer of its output.
+
+    Args:
+        layer: Batch norm is folded.
+        in_scale: Of its input's grid.
+        output: Puts what it makes on a grid.
+        weight_max: Largest integer of a weight.
+        weight_scale_C: Of the weight's grid; None for the one that holds the weight.
+    """
 
     def __init__(
-        self, layer: nn.Conv2d | nn.Linear, in_scale: Tensor, output: Quantizer, weight_max: int
+        self,
+        layer: nn.Conv2d | nn.Linear,
+        in_scale: Tensor,
+        output: Quantizer,
+        weight_max: int,
+        *,
+        weight_scale_C: Tensor | None = None,
     ) -> None:
         super().__init__()
         weight, bias = weight_and_bias(layer)
-        scale = channel_scale(weight, weight_max)
+        scale = channel_scale(weight, weight_max) if weight_scale_C is None else weight_scale_C
         scale = torch.maximum(scale, bias.abs() / (in_scale * BIAS_MAX))
         scale = scale.clamp_min(SMALLEST_SCALE)
         bias_scale = in_scale * scale
@@ -87,6 +107,13 @@ class _QuantizedLayer(nn.Module):
         self.register_buffer("bias", torch.round(bias / bias_scale).to(torch.int32))
         self.register_buffer("bias_scale", bias_scale)
         self.output = output
+        self.weight_max = weight_max
+
+    def learnt(self, layer: nn.Module | None) -> LearntLayer:
+        """See `AbstractLearnable.learnt`."""
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        scale_C = self.get_buffer("weight_scale")
+        return LearntLayer(layer, scale_C, self.weight_max, self.output.learnt())
 
     def parameters_fp32(self) -> tuple[Tensor, Tensor]:
         """Weight and bias as the integers stand for them."""
@@ -103,9 +130,15 @@ class QuantizedConv2d(_QuantizedLayer):
     """
 
     def __init__(
-        self, layer: nn.Conv2d, in_scale: Tensor, output: Quantizer, weight_max: int
+        self,
+        layer: nn.Conv2d,
+        in_scale: Tensor,
+        output: Quantizer,
+        weight_max: int,
+        *,
+        weight_scale_C: Tensor | None = None,
     ) -> None:
-        super().__init__(layer, in_scale, output, weight_max)
+        super().__init__(layer, in_scale, output, weight_max, weight_scale_C=weight_scale_C)
         self.options = conv_options(layer)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -125,8 +158,10 @@ class QuantizedLinear(_QuantizedLayer):
         output: Quantizer,
         weight_max: int,
         inner_shape: tuple[int, ...],
+        *,
+        weight_scale_C: Tensor | None = None,
     ) -> None:
-        super().__init__(layer, in_scale, output, weight_max)
+        super().__init__(layer, in_scale, output, weight_max, weight_scale_C=weight_scale_C)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.inner_shape = inner_shape
 
@@ -154,8 +189,11 @@ class Int8Quantization(AbstractQuantization):
         assert stats is not None, "convolutions and linear layers are on the grid"
         assert isinstance(stats.output, Quantizer)
         in_scale = stats.input.get_buffer("scale")
-        weight_max = REDUCED_WEIGHT_MAX if stats.needs_reduced_range else WEIGHT_MAX
+        most = REDUCED_WEIGHT_MAX if stats.needs_reduced_range else WEIGHT_MAX
+        scale_C = stats.weight_scale_C
         if isinstance(layer, nn.Conv2d):
-            return QuantizedConv2d(layer, in_scale, stats.output, weight_max)
+            return QuantizedConv2d(layer, in_scale, stats.output, most, weight_scale_C=scale_C)
         assert isinstance(layer, nn.Linear)
-        return QuantizedLinear(layer, in_scale, stats.output, weight_max, stats.inner_shape)
+        return QuantizedLinear(
+            layer, in_scale, stats.output, most, stats.inner_shape, weight_scale_C=scale_C
+        )

@@ -9,6 +9,19 @@ import typer
 from nas.cli.console import end_if_empty, make_reporter, print_front, say
 from nas.cli.options import AsJson, Plugins
 
+BatchNorm = Annotated[
+    str, typer.Option(help="Normalise by each batch (batch), or by statistics that stay (frozen).")
+]
+AwareShare = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Share of the time, at the end, that is quantization-aware: steps of integer grids "
+        "are learnt with the weights.",
+    ),
+]
+
 
 def finetune(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
@@ -32,6 +45,8 @@ def finetune(
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
     ] = None,
+    batch_norm: BatchNorm = "batch",
+    aware: AwareShare = 0.0,
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,6 +63,8 @@ def finetune(
         teacher=teacher,
         data=absolute_if_path(data) if data else "",
         learning_rate=learning_rate or 0.0,
+        batch_norm=batch_norm,
+        aware_share=aware,
     )
     reporter = make_reporter(as_json)
     try:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress.apply import Learnt
 from nas.problem.trial import Trial
+from nas.standalone.train import give_trained
 from search_spaces import FULL_PRECISION, Candidate, SearchSpace
-from supernets.checkpoint import read_tensors
 from supernets.network import PlainNetwork
 
 TWIN = f"-{FULL_PRECISION}"
@@ -64,10 +65,14 @@ def inherited(trial: Trial) -> Entry:
     return Entry(trial.candidate, "front member")
 
 
-def trained_network(space: SearchSpace, entry: Entry) -> PlainNetwork | None:
-    """The network of an entry that was trained further; None for shared weights."""
+def trained_network(
+    space: SearchSpace, entry: Entry
+) -> tuple[PlainNetwork, Learnt | None] | tuple[None, None]:
+    """The network of an entry that was trained further, and what that has decided besides weights.
+
+    Nothing for shared weights.
+    """
     if entry.finetuned is None:
-        return None
+        return None, None
     network = PlainNetwork(space.slots(entry.candidate.encoding))
-    network.load_state_dict(read_tensors(entry.finetuned.weights)[0])
-    return network.eval()
+    return network, give_trained(network, entry.finetuned.weights)

@@ -15,30 +15,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
-import torch
-
-from nas.data import DataSet, Split
-from nas.data._ranges import in_words
+from compress.aware import Aware
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
+from nas.finalists.images import images_of
 from nas.finalists.teacher import NO_TEACHER, make_teacher
-from nas.prepare.inputs import read_data
-from nas.prepare.plan import training_images
 from nas.prepare.reopen import Trained
 from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
 from nas.standalone.beside import Job
-from nas.standalone.train import NETWORK, PLAN, Teacher, alone_plan, fastest_plan, trained_alone
+from nas.standalone.train import (
+    FROZEN,
+    NETWORK,
+    PLAN,
+    Making,
+    Teacher,
+    alone_plan,
+    as_it_is,
+    fastest_plan,
+)
 from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
-from search_spaces import DEFAULT_TASK, Candidate, SearchSpace, UserError, check_ranges
+from search_spaces import (
+    Candidate,
+    SearchSpace,
+    UserError,
+    check_ranges,
+    format_of,
+)
+from supernets.calibrate import recalibrated
 from supernets.images import Images
+from supernets.network import PlainNetwork
 from supernets.plan import TrainPlan
 from supernets.train import DivergedError, Progress
+from supernets.tune import tuned
 
 MOST_EPOCHS = 100_000.0
 FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
+BEFORE = "before"
+"""Folder of what is trained before the quantization-aware share."""
+
+BY_BATCH = "batch"
+AWARE_COST, AWARE_RATE = 1.4, 0.2
+"""Of a quantization-aware step, in the time of one that is not; and its peak rate, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +70,10 @@ class Recipe:
         teacher_sha256: Of that file.
         data: Images to train on; "" for those of the run.
         learning_rate: Peak; 0 for the supernet's.
+        batch_norm: "batch" normalises by each batch, and statistics are measured afterwards;
+            "frozen" measures them before and keeps them (`supernets/tune.py`).
+        aware_share: Of the time, at the end, that is quantization-aware (`compress/aware.py`),
+            where a format has grids to learn; it freezes statistics, too.
     """
 
     epochs: float = 0.0
@@ -58,9 +81,21 @@ class Recipe:
     teacher_sha256: str = ""
     data: str = ""
     learning_rate: float = 0.0
+    batch_norm: str = BY_BATCH
+    aware_share: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, "the recipe", epochs=(0.0, MOST_EPOCHS), learning_rate=(0.0, 10.0))
+        check_ranges(
+            self,
+            "the recipe",
+            epochs=(0.0, MOST_EPOCHS),
+            learning_rate=(0.0, 10.0),
+            aware_share=(0.0, 1.0),
+        )
+        if self.batch_norm not in (BY_BATCH, FROZEN):
+            raise UserError(
+                f"batch_norm is '{self.batch_norm}'. It can be '{BY_BATCH}' or '{FROZEN}'."
+            )
 
     def key(self, candidate: Candidate) -> str:
         """Name of the candidate so trained."""
@@ -97,14 +132,7 @@ class Finetuning:
     def __call__(self, candidate: Candidate) -> Entry:
         """The candidate trained further; continues, or reads back what is finished."""
         job = self.job(candidate)
-        trained_alone(
-            job.network,
-            self.images,
-            job.folder,
-            self._planned,
-            teacher=self.teacher,
-            on_step=lambda numbers, steps: self._tell(job.name, numbers, steps),
-        )
+        job.carry_out(lambda numbers, steps: self._tell(job.name, numbers, steps))
         return read_finetuned(job.folder, self.scorer.supernet.space)
 
     def key(self, candidate: Candidate) -> str:
@@ -112,8 +140,7 @@ class Finetuning:
         return self.recipe.key(candidate)
 
     def job(self, candidate: Candidate) -> Job:
-        """The candidate's training, begun or not; without the teacher."""
-        space = self.scorer.supernet.space
+        """The candidate's training, begun or not."""
         key = self.key(candidate)
         folder = self.run.folder(f"{FOLDER}/{key}")
         document = {
@@ -129,8 +156,51 @@ class Finetuning:
                 f"'{folder / RECIPE}' is another recipe than the one asked for. Delete the folder "
                 "to train again."
             )
-        network = self.scorer.supernet.extract(space.slots(candidate.encoding))
-        return Job(key, network, self.images, folder, self._planned())
+        network, make = self._begun(candidate)
+        plan = self._planned()
+        job = Job(key, network, self.images, folder, plan, teacher=self.teacher, make=make)
+        return self._quantization_aware(job, candidate) if self.recipe.aware_share else job
+
+    def _begun(self, candidate: Candidate) -> tuple[PlainNetwork, Making]:
+        """The candidate's network before its training, and what is trained of it."""
+        supernet = self.scorer.supernet
+        network = supernet.extract(supernet.space.slots(candidate.encoding))
+        if self.recipe.batch_norm == BY_BATCH:
+            return network, as_it_is
+        recalibrated(network, self.scorer.calibration)
+        return network, tuned
+
+    def _quantization_aware(self, job: Job, candidate: Candidate) -> Job:
+        """The job with its last share quantization-aware, where the candidate has grids.
+
+        Its steps take longer, so that there are fewer of them in their share of the time.
+        """
+        slots = self.scorer.supernet.space.slots(candidate.encoding)
+        if not any(format_of(slot.signature.precision).is_integer for slot in slots):
+            return job
+        share, plan = self.recipe.aware_share, self._planned()
+        first_steps = round((1 - share) * plan.steps)
+        last = dataclasses.replace(
+            plan,
+            steps=max(1, round(share * plan.steps / AWARE_COST)),
+            learning_rate=AWARE_RATE * plan.peak_rate,
+            precision="fp32",
+            seed=plan.seed + 1,
+        )
+        make = Aware(
+            arch=slots,
+            calibration=self.scorer.calibration,
+            needs_reduced_range=self.scorer.needs_reduced_range,
+            recalibrates=self.recipe.batch_norm == BY_BATCH,
+        )
+        before = dataclasses.replace(
+            job,
+            folder=self.run.folder(f"{FOLDER}/{job.name}/{BEFORE}"),
+            plan=dataclasses.replace(plan, steps=first_steps),
+        )
+        return dataclasses.replace(
+            job, plan=last, make=make, before=before if first_steps else None
+        )
 
     def finalist(self, trial: Trial) -> Entry:
         """The trial's candidate trained further, or with shared weights if these score better.
@@ -155,7 +225,7 @@ class Finetuning:
         except DivergedError as error:
             return {"schema": 1, "failure": str(error)}
         own = trained_network(self.scorer.supernet.space, entry)
-        found = self.scorer.quality(self.scorer.compressed(candidate, own).network)
+        found = self.scorer.quality(self.scorer.compressed(candidate, *own).network)
         return {"schema": 1, "failure": "", **found}
 
     def fastest_plan(
@@ -166,10 +236,9 @@ class Finetuning:
         Returns:
             One of the plans, and seconds per step with it.
         """
-        supernet = self.scorer.supernet
-        network = supernet.extract(supernet.space.slots(candidate.encoding))
+        network, make = self._begun(candidate)
         own = {alone_plan(plan, steps=1): plan for plan in plans}
-        plan, step_s = fastest_plan(network, self.images, list(own), self.teacher)
+        plan, step_s = fastest_plan(make(network), self.images, list(own), self.teacher)
         return own[plan], step_s
 
     def _planned(self) -> TrainPlan:
@@ -189,6 +258,9 @@ def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
     recipe, plan = read_json(folder / RECIPE), read_json(folder / PLAN)
     with understood(f"'{folder / PLAN}'"):
         facts = {"steps": plan["steps"], "images_per_step": plan["batch_size"]}
+        if (folder / BEFORE / PLAN).exists():
+            facts["aware_steps"] = facts["steps"]
+            facts["steps"] += read_json(folder / BEFORE / PLAN)["steps"]
     with understood(f"'{folder / RECIPE}'"):
         candidate = space.candidate(recipe["encoding"])
         facts |= {
@@ -196,6 +268,7 @@ def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
             "epochs": recipe["epochs"] or None,
             "teacher": recipe["teacher"],
             "data": recipe["data"],
+            "batch_norm": recipe.get("batch_norm", BY_BATCH),
         }
     return Entry(
         candidate, "front member", finetuned=Finetuned(folder.name, folder / NETWORK, facts)
@@ -221,60 +294,9 @@ def make_finetuning(trained: Trained, recipe: Recipe, reporter: Reporter) -> Fin
     return Finetuning(
         run=trained.run,
         scorer=trained.scorer,
-        images=images_of(recipe, trained, reporter),
+        images=images_of(recipe.data, trained, reporter),
         plan=trained.train_plan,
         recipe=recipe,
         teacher=make_teacher(recipe.teacher, trained.problem, trained.scorer),
         reporter=reporter,
     )
-
-
-def images_of(recipe: Recipe, trained: Trained, reporter: Reporter) -> Images:
-    """The training images that a recipe names, normalised like those of the run.
-
-    Raises:
-        UserError: If they are of other classes, or in other colours or values.
-    """
-    own = training_images(trained.data)
-    if not recipe.data:
-        return own
-    config = dataclasses.replace(
-        trained.config, data=recipe.data, resolution=trained.data.resolution
-    )
-    other = read_data(config, reporter)
-    if _facts(other) != _facts(trained.data):
-        raise UserError(
-            f"data '{recipe.data}' has {_kind(other)}; run '{trained.run.path}' has "
-            f"{_kind(trained.data)}. Give images of the same classes, colours and values."
-        )
-    images = training_images(other)
-    is_new_N = unseen(other.train, (trained.data.search, trained.data.test))
-    if not is_new_N.all():
-        reporter.note(
-            f"{(~is_new_N).sum():,} of {len(is_new_N):,} images of '{recipe.data}' are in the "
-            "run's search or test split, and left out"
-        )
-    return dataclasses.replace(
-        images,
-        images_NCHW=images.images_NCHW[torch.from_numpy(is_new_N)],
-        labels_N=images.labels_N[torch.from_numpy(is_new_N)],
-        mean=own.mean,
-        std=own.std,
-    )
-
-
-def unseen(split: Split, judged_on: Sequence[Split]) -> np.ndarray:
-    """Which images of a split are in none of the others, pixel by pixel: booleans, (N,)."""
-    known = {hash(image.tobytes()) for other in judged_on for image in other.images_NCHW}
-    return np.array([hash(image.tobytes()) not in known for image in split.images_NCHW])
-
-
-def _facts(data: DataSet) -> tuple[object, ...]:
-    return data.task, data.classes, data.channels, data.ranges
-
-
-def _kind(data: DataSet) -> str:
-    first = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
-    task = "" if data.task == DEFAULT_TASK else f" for {data.task}"
-    values = f", {in_words(data.ranges)}" if data.ranges else ""
-    return f"{data.num_classes} classes ({first}) in {data.channels} channels{task}{values}"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress.apply import Compressed, compress
+from compress.apply import Compressed, Learnt, compress
 from nas.data._base import DataSet
 from nas.problem.trial import Score
 from nas.system.environment import int8_products_saturate
@@ -54,7 +54,7 @@ class Scorer:
         self._labels_N = subset.labels_N
         calibration = data.calibration.take(CALIBRATION_IMAGES)
         normalised = data.normalised(calibration.images_NCHW)
-        self._calibration = _batches(normalised, CALIBRATION_BATCH)
+        self.calibration = _batches(normalised, CALIBRATION_BATCH)
         if needs_reduced_range is None:
             needs_reduced_range = int8_products_saturate()
         self.needs_reduced_range = needs_reduced_range
@@ -75,21 +75,28 @@ class Scorer:
             return Score({}, failure=f"{loss.title} is {found[loss.name]}")
         return Score(found)
 
-    def compressed(self, candidate: Candidate, trained: PlainNetwork | None = None) -> Compressed:
+    def compressed(
+        self,
+        candidate: Candidate,
+        trained: PlainNetwork | None = None,
+        learnt: Learnt | None = None,
+    ) -> Compressed:
         """The candidate's networks before and after quantization.
 
         Args:
             candidate: Which.
             trained: The candidate's own network, trained further, in place of shared weights; it is
                 changed.
+            learnt: What that training has decided besides weights.
         """
         slots = self.supernet.space.slots(candidate.encoding)
         with _one_thread():
             return compress(
                 trained or self.supernet.extract(slots),
                 slots,
-                self._calibration,
+                self.calibration,
                 needs_reduced_range=self.needs_reduced_range,
+                learnt=learnt,
             )
 
     def quality(self, network: nn.Module) -> dict[str, float]:

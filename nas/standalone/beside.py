@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nas.standalone.train import LOG, NETWORK, PLAN, trained_alone
+from nas.standalone.train import LOG, NETWORK, PLAN, Making, Teacher, as_it_is, trained_alone
 from nas.system.files import read_json, read_lines
 from nas.system.reporter import Reporter
 from search_spaces import UserError
 from supernets._worker import Worker, answered, is_orphan
 from supernets.images import Images
 from supernets.plan import TrainPlan
-from supernets.train import DivergedError
+from supernets.train import DivergedError, Progress
 
 LOOK_S = 1.0
 
@@ -38,6 +38,9 @@ class Job:
         images: To train on.
         folder: Of its files; must exist. What is finished there is not repeated.
         plan: How, unless the folder has one; or what decides it, in the job's own process.
+        teacher: From normalised images to logits; None trains on labels only.
+        make: Of the network what is trained.
+        before: Trained first: the same network, in another folder.
     """
 
     name: str
@@ -45,6 +48,9 @@ class Job:
     images: Images
     folder: Path
     plan: Planning
+    teacher: Teacher | None = None
+    make: Making = as_it_is
+    before: "Job | None" = None
 
     def planned(self) -> TrainPlan:
         """How, decided now."""
@@ -53,12 +59,43 @@ class Job:
     @property
     def is_begun(self) -> bool:
         """Whether its folder has a plan, which will be followed."""
-        return (self.folder / PLAN).exists()
+        return (self.folder / PLAN).exists() or (self.before is not None and self.before.is_begun)
 
     @property
     def is_finished(self) -> bool:
         """Whether its folder has the trained weights."""
         return (self.folder / NETWORK).exists()
+
+    def carry_out(self, on_step: Callable[[Progress, int], None]) -> None:
+        """Train, or continue, or read back what is finished, in this process.
+
+        Args:
+            on_step: Told the numbers of every step, and of how many steps it is one.
+
+        Raises:
+            UserError: If training diverges, or a file of a folder is damaged.
+        """
+        if self.before and not self.is_finished:
+            self.before.carry_out(on_step)
+        trained_alone(
+            self.network,
+            self.images,
+            self.folder,
+            self.planned,
+            teacher=self.teacher,
+            make=self.make,
+            on_step=on_step,
+        )
+
+    def progress(self) -> tuple[int, int]:
+        """Steps that are done, by the logs, and steps in all; 0 for plans not decided yet."""
+        done, steps = self.before.progress() if self.before else (0, 0)
+        lines = read_lines(self.folder / LOG, lambda line: int(line["step"]))
+        if (self.folder / PLAN).exists():
+            steps += int(read_json(self.folder / PLAN)["steps"])
+        elif isinstance(self.plan, TrainPlan):
+            steps += self.plan.steps
+        return done + (lines[-1] if lines else 0), steps
 
 
 def train_beside(
@@ -97,9 +134,7 @@ def train_beside(
                 worker.receive()
             for job in busy.values():
                 if job.is_begun:
-                    lines = read_lines(job.folder / LOG, lambda line: int(line["step"]))
-                    steps = int(read_json(job.folder / PLAN)["steps"])
-                    on_progress(job.name, lines[-1] if lines else 0, steps)
+                    on_progress(job.name, *job.progress())
     finally:
         for worker in [*idle, *busy]:
             worker.close()
@@ -131,4 +166,4 @@ def _train(job: Job) -> None:
             raise UserError("whoever started this training has ended.")
 
     with suppress(DivergedError):
-        trained_alone(job.network, job.images, job.folder, job.planned, on_step=check)
+        job.carry_out(check)

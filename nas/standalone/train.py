@@ -3,7 +3,8 @@
     plan.json              what was decided: a `TrainPlan`
     train_log.jsonl        as the run's own
     train_state/           checkpoint; gone when training is finished
-    network.safetensors    the trained weights, before batch-norm recalibration
+    network.safetensors    the trained weights, before batch-norm recalibration unless the
+                           statistics were frozen, and grids that were learnt as "grids.<name>"
 
 A kill loses no more than in a supernet's training, and ends with the same weights.
 """
@@ -18,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compress.apply import Learnt
+from compress.aware import grids_of
 from nas.run.directory import log_step
 from nas.system.files import read_json, understood, write_json
 from nas.system.typed import from_document
@@ -34,7 +37,17 @@ from supernets.train import Progress, train
 NETWORK, PLAN, LOG = "network.safetensors", "plan.json", "train_log.jsonl"
 SPEED_STEPS = 3
 
+GRIDS, STATISTICS, FROZEN = "grids.", "statistics", "frozen"
+
 Teacher = Callable[[Tensor], Tensor]
+
+Making = Callable[[nn.Module], nn.Module]
+"""What is trained of a network: itself, or a module that has its weights and trains them."""
+
+
+def as_it_is(network: nn.Module) -> nn.Module:
+    """The network itself, in training mode."""
+    return network
 
 
 def trained_alone(
@@ -44,6 +57,7 @@ def trained_alone(
     decide: Callable[[], TrainPlan],
     *,
     teacher: Teacher | None = None,
+    make: Making = as_it_is,
     on_step: Callable[[Progress, int], None] = lambda numbers, steps: None,
 ) -> TrainPlan:
     """Train a network in place, or continue, or read back what is finished.
@@ -54,6 +68,7 @@ def trained_alone(
         folder: Where its files are; must exist.
         decide: Makes the plan; called once, and its answer is kept.
         teacher: From normalised images to logits; None trains on labels only.
+        make: Of the network what is trained; another module than itself has its statistics.
         on_step: Told the numbers of every step, and of how many steps it is one.
 
     Returns:
@@ -73,11 +88,7 @@ def trained_alone(
     plan = _decided(folder / PLAN, decide)
     if weights.exists():
         shutil.rmtree(state, ignore_errors=True)
-        tensors, _ = read_tensors(weights)
-        if not same_shapes(tensors, network):
-            raise UserError(f"'{weights}' belongs to another network. Delete its folder.")
-        network.load_state_dict(tensors)
-        network.eval()
+        give_trained(network, weights)
         return plan
     state.mkdir(exist_ok=True)
 
@@ -85,10 +96,34 @@ def trained_alone(
         log_step(log, numbers, plan.steps)
         on_step(numbers, plan.steps)
 
-    train(network, images, plan, AloneBatches(plan, teacher), directory=state, on_step=logged)
-    write_tensors(weights, network.state_dict(), {})
+    module = make(network)
+    train(module, images, plan, AloneBatches(plan, teacher), directory=state, on_step=logged)
+    network.eval()
+    grids = {f"{GRIDS}{name}": tensor for name, tensor in grids_of(module).items()}
+    document = {} if module is network else {STATISTICS: FROZEN}
+    write_tensors(weights, network.state_dict() | grids, document)
     shutil.rmtree(state)
     return plan
+
+
+def give_trained(network: nn.Module, path: Path) -> Learnt | None:
+    """Gives a network the weights that training left in a file; it ends in evaluation mode.
+
+    Returns:
+        What training has decided besides, as `compress` takes it.
+
+    Raises:
+        UserError: If the file is damaged or belongs to another network.
+    """
+    tensors, document = read_tensors(path)
+    weights = {name: t for name, t in tensors.items() if not name.startswith(GRIDS)}
+    if not same_shapes(weights, network):
+        raise UserError(f"'{path}' belongs to another network. Delete its folder.")
+    network.load_state_dict(weights)
+    network.eval()
+    if document.get(STATISTICS) != FROZEN:
+        return None
+    return Learnt({n.removeprefix(GRIDS): t for n, t in tensors.items() if n not in weights})
 
 
 def fresh_network(space: SearchSpace, candidate: Candidate, seed: int) -> PlainNetwork:

@@ -9,11 +9,14 @@ import numpy as np
 import torch
 
 from compress import Compressed, compress
+from compress.apply import Learnt
 from compress.artefact import write_artefact
+from compress.aware import aware, grids_of
 from compress.quantize._base import QUANTIZATIONS
 from nas.targets import TARGETS, AbstractTarget
 from nas.testing._expect import require
 from nas.testing._exported import compress_for_here, export, require_shipped_as_simulated
+from nas.testing._learnt import require_learnt_alike
 from nas.testing._spaces import mini_space, random_supernet, slots_of, uniform
 from nas.testing._tensors import noise
 from search_spaces import (
@@ -23,6 +26,7 @@ from search_spaces import (
     format_of,
     load_space,
 )
+from supernets.calibrate import recalibrated
 from supernets.supernet import Supernet
 
 SIDE = 32
@@ -114,6 +118,19 @@ def check_integer_kernels_run_where_it_multiplies_integers(precision: str) -> No
         require((found > 0) == is_integer, what)
 
 
+def check_what_is_trained_in_its_place_rounds_as_it_does(precision: str) -> None:
+    """If its grids can be learnt, what is trained in its place rounds as it does."""
+    calibration = [noise(32, 1, SIDE, SIDE)]
+    for operator in OPERATORS:
+        slots = slots_of(_supernet().space, operator=operator, precision=precision, sparsity=0)
+        network = _supernet().extract(slots)
+        recalibrated(network, calibration)
+        trained = aware(network, slots, calibration)
+        grids = Learnt(grids_of(trained))
+        deployed = compress(network, slots, calibration, learnt=grids).network
+        require_learnt_alike(trained, deployed, _images())
+
+
 def check_declared_bytes_are_those_of_the_file(precision: str) -> None:
     """Declared bytes are those of the ONNX file, to 2 % (5 % below 100 kB)."""
     space = _supernet().space
@@ -148,6 +165,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_the_identity_changes_no_bit_and_every_other_little,
     check_it_errs_less_than_formats_of_fewer_bits,
     check_integer_kernels_run_where_it_multiplies_integers,
+    check_what_is_trained_in_its_place_rounds_as_it_does,
     check_declared_bytes_are_those_of_the_file,
     check_fewer_bits_of_weights_take_less_room,
 )

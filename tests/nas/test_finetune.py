@@ -15,9 +15,10 @@ import torch
 import nas
 from nas import finetune as finetuning
 from nas.data import Split
-from nas.finalists.entry import TWIN
+from nas.finalists.entry import TWIN, trained_network
+from nas.finalists.images import unseen
 from nas.finalists.order import finalist_order
-from nas.finalists.recipe import Finetuning, Recipe, make_finetuning, unseen
+from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
 from nas.finalists.teacher import OnnxTeacher
 from nas.finalists.train import (
     MIN_STEPS,
@@ -137,6 +138,42 @@ def test_the_weights_of_a_tuned_network_are_its_own(own_run: Path) -> None:
     own = nas.load(own_run / kind / found["key"] / "model.safetensors").state_dict()
     assert shared.keys() == own.keys()
     assert not all(torch.equal(shared[name], own[name]) for name in shared)
+
+
+def test_grids_are_learnt_and_what_is_shipped_has_them(own_run: Path) -> None:
+    recipe = replace(RECIPE, batch_norm="frozen", aware_share=0.5)
+    reopening = reopened(own_run, Silent())
+    space = reopening.problem.space
+    row = space.in_precision(
+        np.array([finetuning.named(reopening, member(own_run)).encoding]), "int8"
+    )
+    quantized = space.candidate(row[0].tolist())
+    made = make_finetuning(reopening, recipe, Silent())
+    entry = made(quantized)
+    assert entry.finetuned is not None
+    facts = entry.finetuned.facts
+    assert 0 < facts["aware_steps"] < facts["steps"]
+    assert facts["batch_norm"] == "frozen"
+    network, learnt = trained_network(space, entry)
+    assert learnt is not None
+    assert learnt.grids
+    deployed = reopening.scorer.compressed(quantized, network, learnt).network.state_dict()
+    for name, tensor in learnt.grids.items():
+        torch.testing.assert_close(deployed[name], tensor)
+    assert made(quantized) == entry, "what is finished is read back"
+
+
+def test_a_network_without_grids_is_trained_as_it_would_be(own_run: Path) -> None:
+    reopening = reopened(own_run, Silent())
+    space = reopening.problem.space
+    row = space.in_precision(
+        np.array([finetuning.named(reopening, member(own_run)).encoding]), "fp32"
+    )
+    made = make_finetuning(reopening, replace(RECIPE, aware_share=0.5), Silent())
+    entry = made(space.candidate(row[0].tolist()))
+    assert entry.finetuned is not None
+    assert "aware_steps" not in entry.finetuned.facts
+    assert trained_network(space, entry)[1] is None
 
 
 def test_the_same_command_again_changes_nothing(own_run: Path) -> None:
@@ -529,8 +566,19 @@ def test_a_finalist_gets_a_few_steps_whatever_the_time() -> None:
     assert divided(0.0, {"large": 1.0, "small": 0.1}) == {"large": MIN_STEPS, "small": MIN_STEPS}
 
 
+def test_unknown_statistics_are_refused() -> None:
+    with pytest.raises(UserError, match="'batch' or 'frozen'"):
+        Recipe(batch_norm="off")
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 1e30}, {"epochs": float("nan")}, {"learning_rate": float("inf")}]
+    "wrong",
+    [
+        {"aware_share": 1.5},
+        {"epochs": 1e30},
+        {"epochs": float("nan")},
+        {"learning_rate": float("inf")},
+    ],
 )
 def test_a_recipe_beyond_all_bounds_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="It must be at least 0 and at most 1"):

@@ -108,6 +108,8 @@ FLAGS = {
         "--teacher",
         "--data",
         "--learning-rate",
+        "--batch-norm",
+        "--aware",
         "--plugin",
         "--json",
     ],

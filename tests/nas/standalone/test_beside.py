@@ -22,9 +22,11 @@ from search_spaces import SearchSpace, UserError
 from supernets._worker import Worker
 from supernets.images import Images
 from supernets.plan import TrainPlan
+from supernets.tune import tuned
 from tests.strategies import mini_space, uniform
 
 PLAN = TrainPlan(steps=60, batch_size=8, shards=1, checkpoint_s=0.0)
+FEW_STEPS = 20
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,34 @@ def expected(jobs: list[Job], tmp_path: Path) -> dict[str, bytes]:
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nas.standalone.beside.LOOK_S", 0.02)
+
+
+def two_trainings(job: Job, folder: Path) -> Job:
+    """As it is and then tuned, with a teacher: all that a finalist's training may have."""
+    folder.mkdir()
+    (folder / "before").mkdir()
+    teacher = copy.deepcopy(job.network).eval()
+    job = replace(job, teacher=teacher, plan=replace(PLAN, steps=FEW_STEPS))
+    before = replace(job, folder=folder / "before")
+    return replace(job, folder=folder, make=tuned, before=before)
+
+
+def test_what_is_trained_in_two_ways_in_another_process_is_what_it_is_here(
+    jobs: list[Job], tmp_path: Path, quick_looks: None
+) -> None:
+    here = two_trainings(
+        replace(jobs[0], network=copy.deepcopy(jobs[0].network)), tmp_path / "here"
+    )
+    there = two_trainings(jobs[0], tmp_path / "there")
+    told: list[tuple[int, int]] = []
+    here.carry_out(lambda numbers, steps: None)
+    train_beside(iter([there]), processes=1, on_progress=lambda name, *steps: told.append(steps))
+    assert weights(here) == weights(there)
+    assert there.before is not None
+    assert here.before is not None
+    assert weights(here.before) == weights(there.before) != weights(here)
+    assert there.progress() == (2 * FEW_STEPS, 2 * FEW_STEPS)
+    assert {steps for _, steps in told} <= {2 * FEW_STEPS}
 
 
 def weights(job: Job) -> bytes:

@@ -1,0 +1,99 @@
+"""Quantization-aware training: the network that is exported, with weights and grids to be learnt.
+
+The network is quantized as it will be, by the same placement, and every module on a grid gives way
+to one that rounds alike and passes gradients on (`compress/quantize/_learnt.py`). Batch norm is
+tuned (`supernets/tune.py`), because what is exported has its statistics folded. Layers of formats
+that learn nothing are trained as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from compress.apply import quantizations_of
+from compress.quantize._apply import quantized
+from compress.quantize._learnt import AbstractLearnable, AbstractLearnt, LearntLayer
+from search_spaces import Slot
+from supernets.calibrate import recalibrated
+from supernets.network import PlainNetwork
+from supernets.tune import TunedConv2d, tuned
+
+
+def aware(
+    network: PlainNetwork,
+    arch: Sequence[Slot],
+    calibration: Sequence[Tensor],
+    *,
+    needs_reduced_range: bool = False,
+) -> nn.Module:
+    """What is trained, in fp32, in place of a network that will be quantized.
+
+    Training it trains the network's weights; its grids are read by `grids_of`.
+
+    Args:
+        network: With final running statistics.
+        arch: Its slots, which carry precisions.
+        calibration: Normalised images, (B, C, H, W) each: grids begin where these put them.
+        needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
+    """
+    own = tuned(network).eval()
+    with torch.no_grad():
+        found = quantized(
+            own, quantizations_of(arch), calibration, needs_reduced_range=needs_reduced_range
+        )
+    before = dict(own.named_modules())
+    for name, original in before.items():
+        if isinstance(original, nn.Conv2d | nn.Linear):
+            found.set_submodule(name, _learnt(found.get_submodule(name), original))
+    for name, module in list(found.named_children()):
+        if isinstance(module, AbstractLearnable):
+            found.set_submodule(name, module.learnt(None))
+    kept = set(found.modules())
+    for layer in [module for module in kept if isinstance(module, LearntLayer)]:
+        # A norm is no step of its own where the activation behind it has gone into the grid.
+        if isinstance(layer.layer, TunedConv2d) and layer.layer.norm not in kept:
+            layer.add_module("norm", layer.layer.norm)
+    return found
+
+
+def grids_of(network: nn.Module) -> Mapping[str, Tensor]:
+    """What training has decided, as `compress` takes it; nothing of another network."""
+    return {
+        f"{name}.{entry}": tensor
+        for name, module in network.named_modules()
+        if isinstance(module, AbstractLearnt)
+        for entry, tensor in module.grid().items()
+    }
+
+
+def _learnt(module: nn.Module, original: nn.Module) -> nn.Module:
+    """The layer itself where its format learns nothing."""
+    return module.learnt(original) if isinstance(module, AbstractLearnable) else original
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aware:
+    """`aware` as a value that goes to other processes.
+
+    Attributes:
+        arch: As in `aware`.
+        calibration: As in `aware`.
+        needs_reduced_range: As in `aware`.
+        recalibrates: Whether the network's running statistics are measured first.
+    """
+
+    arch: Sequence[Slot]
+    calibration: Sequence[Tensor]
+    needs_reduced_range: bool
+    recalibrates: bool
+
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """What is trained in place of the network."""
+        assert isinstance(network, PlainNetwork)
+        if self.recalibrates:
+            recalibrated(network, self.calibration)
+        return aware(
+            network, self.arch, self.calibration, needs_reduced_range=self.needs_reduced_range
+        )
