@@ -40,6 +40,7 @@ def compress(
     calibration: Sequence[Tensor],
     *,
     needs_reduced_range: bool = False,
+    recalibrates: bool = True,
 ) -> Compressed:
     """Carry out the policy of an extracted, and with that pruned, network.
 
@@ -48,10 +49,12 @@ def compress(
         arch: Its slots, which carry widths, what pruning keeps, and precisions.
         calibration: Normalised images, (B, C, H, W) each, from the training split.
         needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
+        recalibrates: Whether statistics of batch norm are those of the calibration images; else as
+            training left them.
     """
     check_realised_size(network, arch)
     return quantize(
-        folded(recalibrated(network, calibration)),
+        folded(recalibrated(network, calibration) if recalibrates else network),
         arch,
         calibration,
         needs_reduced_range=needs_reduced_range,

@@ -31,7 +31,9 @@ def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: 
     """
     space = scorer.supernet.space
     slots = space.slots(entry.candidate.encoding)
-    compressed = scorer.compressed(entry.candidate, trained_network(space, entry))
+    compressed = scorer.compressed(
+        entry.candidate, trained_network(space, entry), recalibrates=not entry.brought
+    )
     if compressed.plan.is_quantized:
         before = [replace(slot, signature=_unquantized(slot)) for slot in slots]
         _write(folder / UNQUANTIZED, compressed.fp32, before, artefact)

@@ -75,13 +75,20 @@ class Scorer:
             return Score({}, failure=f"{loss.title} is {found[loss.name]}")
         return Score(found)
 
-    def compressed(self, candidate: Candidate, trained: PlainNetwork | None = None) -> Compressed:
+    def compressed(
+        self,
+        candidate: Candidate,
+        trained: PlainNetwork | None = None,
+        *,
+        recalibrates: bool = True,
+    ) -> Compressed:
         """The candidate's networks before and after quantization.
 
         Args:
             candidate: Which.
             trained: The candidate's own network, trained further, in place of shared weights; it is
                 changed.
+            recalibrates: As in `compress`.
         """
         slots = self.supernet.space.slots(candidate.encoding)
         with _one_thread():
@@ -90,6 +97,7 @@ class Scorer:
                 slots,
                 self._calibration,
                 needs_reduced_range=self.needs_reduced_range,
+                recalibrates=recalibrates,
             )
 
     def quality(self, network: nn.Module) -> dict[str, float]:
