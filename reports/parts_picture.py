@@ -11,7 +11,7 @@ from reports.markup import Html, element
 from reports.records import Member
 
 WIDTH, GAP, TALLEST = 22, 6, 84  # pixels
-NAMES = 120
+LETTER = 6.6
 LONGEST = 20
 LARGE = 14
 """Parts that need the width of the page."""
@@ -29,7 +29,8 @@ def parts_of(member: Member) -> list[text.StageText]:
 
 def picture(member: Member, parts: Sequence[text.StageText]) -> Html:
     """The drawing, at its natural size."""
-    width, height = len(parts) * (WIDTH + GAP) + GAP, TALLEST + NAMES
+    longest = max(len(_shown(part.name)) for part in parts)
+    width, height = len(parts) * (WIDTH + GAP) + GAP, TALLEST + round(12 + LETTER * longest)
     drawn = element(
         "svg",
         *(_column(part, GAP + i * (WIDTH + GAP)) for i, part in enumerate(parts)),
@@ -49,7 +50,6 @@ def _column(part: text.StageText, x: int) -> Html:
     filled = {"x": x, "y": round(TALLEST - 2 - kept, 1), "width": WIDTH, "height": kept, "rx": 3}
     tone = "stage-box low" if part.is_quantized else "outline"
     middle = x + WIDTH / 2 + 4
-    name = part.name if len(part.name) <= LONGEST else f"…{part.name[1 - LONGEST :]}"
     return element(
         "g",
         element("title", part.line),
@@ -57,10 +57,15 @@ def _column(part: text.StageText, x: int) -> Html:
         element("rect", **frame, class_=tone),
         element(
             "text",
-            name,
+            _shown(part.name),
             x=middle,
             y=TALLEST + 6,
             transform=f"rotate(-90 {middle} {TALLEST + 6})",
             class_="part-name low" if part.is_quantized else "part-name",
         ),
     )
+
+
+def _shown(name: str) -> str:
+    """The end of a long name, which tells parts apart."""
+    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
