@@ -14,6 +14,7 @@ from nas.executors import make_timer
 from nas.finalists.entry import Entry
 from nas.front.card import read_card
 from nas.front.contest import over_limit
+from nas.front.drop import quality_brought_to, with_drop
 from nas.front.folders import CARD, EXPORTS, is_whole, measured_folder, without_folder
 from nas.front.measure import Exporter
 from nas.front.members import candidate_of, entry_of
@@ -68,7 +69,9 @@ def export(
     )
     kept = trained.run.path / EXPORTS / entry.key
     card = _card(exporter, entry, kept, reporter)
-    if excess := over_limit(trained.problem, exporter.trial(0, entry.candidate, card)):
+    measured = exporter.trial(0, entry.candidate, card)
+    measured = with_drop(measured, quality_brought_to(trained.run), card)
+    if excess := over_limit(trained.problem, measured):
         reporter.note(f"network {entry.key} is not within the limits of the run: {excess}")
     if out is None:
         return kept

@@ -16,6 +16,7 @@ from nas.controllers import CONTROLLERS, Predicts
 from nas.executors import Session, make_executor
 from nas.finalists.train import train_finalists
 from nas.front.continuing import grown_plan
+from nas.front.drop import score_with_drop, scored_brought
 from nas.front.finish import finish
 from nas.prepare.plan import judged, loss_of, make_scorer, phase_plan_of, plan_search
 from nas.prepare.reopen import Trained
@@ -98,6 +99,7 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
     trials = run.trials(problem.space)
     waiting: list[Candidate] = []
     is_dry = False
+    brought, shown = scored_brought(trained), trained.scorer.task.shown
     reporter.phase("search", f"scoring {number} candidates with '{config.controller}'")
     with make_executor(config).session(trained.scoring) as session:
         while len(trials) < number:
@@ -113,6 +115,7 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
                 break
             key = waiting[0].key
             score = run.score(key, partial(awaited, run, session, key))
+            score = score_with_drop(score, brought, shown)
             trial = trial_of(problem, waiting.pop(0), score, len(trials))
             run.append_trial(trial)
             trials.append(trial)

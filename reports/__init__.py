@@ -10,10 +10,12 @@ from reports.comparison import compare, comparison_json, comparison_table
 from reports.intervals import wilson
 from reports.load import load_run
 from reports.page import embedded
+from reports.records import AGAINST
 from reports.sweep_numbers import sweep_json, sweep_tables
-from reports.tables import front_rows, front_table, pareto_frame, trials_frame
+from reports.tables import front_rows, front_table, gain_lines, pareto_frame, trials_frame
 
 __all__ = [
+    "AGAINST",
     "build_bench",
     "build_comparison",
     "build_report",
@@ -24,6 +26,7 @@ __all__ = [
     "embedded",
     "front_rows",
     "front_table",
+    "gain_lines",
     "load_run",
     "pareto_frame",
     "sweep_json",

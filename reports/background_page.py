@@ -56,13 +56,14 @@ def _space_and_data(run: RunTables) -> list[tuple[str, str]]:
 def _budgets(run: RunTables) -> Html:
     if not run.limits:
         return element("p", "No budget was given.", class_="empty")
-    return element("ul", *(_budget(limit) for limit in run.limits), class_="plain")
+    return element("ul", *(_budget(run, limit) for limit in run.limits), class_="plain")
 
 
-def _budget(limit: LimitRow) -> Html:
+def _budget(run: RunTables, limit: LimitRow) -> Html:
     verdict = summary.verdict(limit)
     mark = element("span", verdict, class_="badge") if verdict else None
-    detail = element("p", summary.budget_detail(limit), class_="quiet")
+    said = summary.budget_detail(limit) + summary.left_out_by(run, limit)
+    detail = element("p", said, class_="quiet")
     return element("li", element("b", limit.text), " ", mark, detail)
 
 

@@ -7,6 +7,7 @@ latency budget, which no space knows, is compared with everything this run measu
 from collections.abc import Sequence
 
 from nas.problem.budget import binding, parse_budget, resolve
+from nas.problem.drop import DROP, drop_of
 from nas.problem.problem import Limit
 from reports.records import LimitRow, Member, TrialRow
 from search_spaces import SearchSpace
@@ -39,12 +40,14 @@ def computed_limits(
 
 def over_limits(member: Member, limits: Sequence[LimitRow]) -> tuple[str, ...]:
     """The budgets that a network's measured numbers exceed, as they were written."""
-    measured = {
+    measured: dict[str, float | None] = {
         "latency_ms": member.deployed.latency.median_ms,
         "size_bytes": member.deployed.bytes,
         "macs": member.macs,
         "params": member.params,
     }
+    if member.gain is not None and member.gain.change is not None:
+        measured[DROP] = drop_of(member.gain.change, 0.0, member.task.shown)
     known = [(limit, measured.get(limit.metric)) for limit in limits]
     return tuple(
         limit.text

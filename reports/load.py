@@ -27,6 +27,7 @@ from reports.documents import (
     table_at,
     tables_at,
 )
+from reports.gains import brought, with_gains
 from reports.limits import computed_limits, over_limits
 from reports.logs import (
     read_beliefs,
@@ -80,6 +81,8 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         for key, name in roles.items()
         if key not in keys
     ]
+    base = brought([*references, *members])
+    members, references = with_gains(members, base), with_gains(references, base)
     are_tuned = any(member.finetuned for member in members)
     limits = _limits(config, plan, (space, [*members, *references], trials))
     replaced = tables_at(front, "replaced")
@@ -138,7 +141,7 @@ def _by_latency(member: Member) -> tuple[float, str]:
 
 def _beside(member: Member, are_tuned: bool) -> Member:
     """The network, which says if it was not trained further although front members were."""
-    is_known = bool(member.files)  # its card is whole
+    is_known = bool(member.files) and not member.is_brought  # its card is whole
     return replace(member, is_untuned=are_tuned and is_known and member.finetuned is None)
 
 

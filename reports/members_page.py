@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from reports import filters, pictures, text
+from reports import filters, gains, parts_picture, pictures, text
 from reports.axes import SHAPES
 from reports.front_plot import kind, shape
 from reports.markup import Html, element, join
@@ -17,6 +17,7 @@ GROUPS = (  # (head, columns below it); that of the task's metric comes second
     ("Cost", ("MACs", "params")),
     ("Policy", ("precision, sparsity",)),
 )
+AGAINST_HEAD = "Against brought"
 FILE_NAMES = {
     "model.onnx": "ONNX",
     "model.fp32.onnx": "fp32",
@@ -34,7 +35,9 @@ def anchor(member: Member) -> str:
 def table(members: Sequence[Member], shown: Metric) -> Html:
     """One row per network; a list of cards on a narrow screen. Buttons of the head sort it."""
     of_metric = (f"{shown.axis}, {shown.unit}".rstrip(", "), ("search", "test", "test fp32"))
-    groups = (*GROUPS[:1], of_metric, *GROUPS[1:])
+    has_gains = any(member.gain for member in members)
+    against = ((AGAINST_HEAD, ("faster", "smaller", "change")),) if has_gains else ()
+    groups = (*GROUPS[:1], of_metric, *GROUPS[1:3], *against, *GROUPS[3:])
     top = [element("th", head, colspan=len(columns), scope="colgroup") for head, columns in groups]
     names = [(head, name) for head, columns in groups for name in columns]
     below = [_sorter(head, name, place) for place, (head, name) in enumerate(names)]
@@ -74,6 +77,7 @@ def _row(member: Member) -> Html:
         ("predicted ms", text.significant(predicted), predicted),
         ("size", text.size(deployed.bytes), deployed.bytes),
         ("size fp32", text.size(unquantized.bytes), unquantized.bytes),
+        *_gains(member),
         ("MACs", text.count(member.macs), member.macs),
         ("params", text.count(member.params), member.params),
     ]
@@ -99,6 +103,19 @@ def _row(member: Member) -> Html:
         data_member=member.folder,
         data_tags=filters.tags_attribute(member.arch, member.policy),
     )
+
+
+def _gains(member: Member) -> list[tuple[str, object, float | None]]:
+    """Against the network that was brought; nothing where none was."""
+    gain, shown = member.gain, member.task.shown
+    if gain is None:
+        return []
+    change = _measured(gains.change(gain, shown), gains.change_range(gain, shown))
+    return [
+        ("faster", gains.times(gain.times_faster), gain.times_faster),
+        ("smaller", gains.times(gain.times_smaller), gain.times_smaller),
+        ("change", change, gain.change),
+    ]
 
 
 def _measured(value: str, interval: str) -> Html:
@@ -165,13 +182,16 @@ def networks(members: Sequence[Member]) -> Html:
     """Each network in a picture and in words: stages, operators, widths, precision, sparsity."""
     ink = pictures.Ink.of(members)
     articles = [_network(member, ink) for member in members]
-    return join(
-        pictures.patterns(), pictures.legend(ink), element("div", *articles, class_="networks")
-    )
+    if any(map(parts_picture.parts_of, members)):
+        legend = element("p", parts_picture.RULES, class_="note")
+    else:
+        legend = join(pictures.patterns(), pictures.legend(ink))
+    return join(legend, element("div", *articles, class_="networks"))
 
 
 def _network(member: Member, ink: pictures.Ink) -> Html:
-    rows = []
+    rows, parts = [], parts_picture.parts_of(member)
+    is_large = len(parts) > parts_picture.LARGE or pictures.is_large(member)
     for stage in text.stages(member.arch, member.policy):
         settings = join(", ".join(stage.settings), _chip(stage))
         blocks = [
@@ -186,10 +206,10 @@ def _network(member: Member, ink: pictures.Ink) -> Html:
         "article",
         element("h3", _icon(member), element("span", member.key, class_="key"), *_badges(member)),
         element("p", finetuning(member), class_="note") if member.finetuned else None,
-        pictures.picture(member, ink),
+        parts_picture.picture(member, parts) if parts else pictures.picture(member, ink),
         element("details", element("summary", "In words"), element("dl", *rows)),
         id=anchor(member),
-        class_="network large" if pictures.is_large(member) else "network",
+        class_="network large" if is_large else "network",
     )
 
 

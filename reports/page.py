@@ -14,6 +14,7 @@ from reports import (
     evidence_page,
     filters,
     front_plot,
+    gains,
     legends,
     members_page,
     summary,
@@ -23,7 +24,7 @@ from reports import (
 from reports.axes import Json
 from reports.document import document
 from reports.markup import Html, element, join, section
-from reports.records import ALTERED, UNTUNED, Member, RunTables
+from reports.records import AGAINST, ALTERED, UNTUNED, Member, RunTables
 from reports.tips import tips
 
 Section = Callable[[RunTables, Json], Html | None]
@@ -55,9 +56,19 @@ def header(run: RunTables, plots: Json) -> Html:
         element("h1", summary.title(run)),
         element("p", *_verdict(run), class_="lead"),
         element("p", summary.headline(run), class_="lead"),
+        _gains(run),
         element("p", "Measured on: ", summary.measured_on(run), class_="quiet"),
         _altered(run),
     )
+
+
+def _gains(run: RunTables) -> Html | None:
+    """What members gain against the network that was brought."""
+    found = gains.lines(run)
+    if not found:
+        return None
+    lines = element("ul", *(element("li", line) for line in found), class_="plain")
+    return element("div", element("p", AGAINST, class_="lead"), lines)
 
 
 def _altered(run: RunTables) -> Html | None:
@@ -194,8 +205,19 @@ def table(run: RunTables, plots: Json) -> Html:
             "Selection used the search split and measured latency only; test stands beside it and "
             "decides nothing. fp32: the same pruned network before quantization. Policy: precision "
             "of each stage, with the share of its channels that was removed.",
+            _meaning_of_gains(run),
             class_="note",
         ),
+    )
+
+
+def _meaning_of_gains(run: RunTables) -> str | None:
+    if gains.brought(run.members) is None:
+        return None
+    return (
+        " Against brought: the deployed file against the network as it was brought, in fp32; the "
+        f"change is of {run.task.shown.title} on the search split, with the 95 % interval of the "
+        "difference of two networks that answer other images, which is wider than that of these."
     )
 
 

@@ -16,6 +16,7 @@ Interval = tuple[float, float]
 DEPLOYED = "model.onnx"
 UNQUANTIZED = "model.fp32.onnx"
 UNTUNED = "not trained further"
+AGAINST = "Against the network that was brought:"
 ALTERED = "Not as the run wrote it:"
 
 
@@ -96,6 +97,16 @@ class FinetuneFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gain:
+    """A network's deployed file against the network that was brought, in fp32."""
+
+    times_faster: float | None = None
+    times_smaller: float | None = None
+    change: float | None = None  # of the shown metric on the search split
+    interval: Interval | None = None  # 95 % of the change
+
+
+@dataclass(frozen=True, kw_only=True)
 class Member:
     """A network with real files: on the front, or a reference beside it."""
 
@@ -120,6 +131,12 @@ class Member:
     over_limits: tuple[str, ...] = ()  # budgets that its measured numbers exceed
     is_altered: bool = False  # a file of its folder is not as it was written
     is_untuned: bool = False  # not trained further, in a run with front members that were
+    gain: Gain | None = None  # where a network was brought
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether it is the network that was brought, with the weights that it had."""
+        return self.role.startswith("brought")
 
     def file(self, name: str) -> ModelFile | None:
         """The file called `name`, if the network has it."""

@@ -6,6 +6,7 @@ Plain text, not escaped: whoever puts it into a page or a Markdown file escapes 
 from collections.abc import Callable
 
 from nas.problem.budget import format_value
+from nas.problem.drop import DROP
 from reports import text
 from reports.documents import as_number
 from reports.records import LimitRow, Member, ModelFile, RunTables
@@ -55,7 +56,8 @@ def plural(number: int, noun: str) -> str:
 
 def facts(run: RunTables) -> list[tuple[str, str]]:
     """What was run and how far to trust it, as (name, value)."""
-    budgets = [("budget", budget(limit)) for limit in run.limits] or [("budget", "none")]
+    budgets = [("budget", budget(limit) + left_out_by(run, limit)) for limit in run.limits]
+    budgets = budgets or [("budget", "none")]
     phases = [
         f"{phase.name} {text.MISSING if phase.seconds is None else text.seconds(phase.seconds)}"
         for phase in run.phases
@@ -72,6 +74,16 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         (f"rank fidelity of inherited {run.task.shown.title}", fidelity(run)),
         *checks(run),
     ]
+
+
+def left_out_by(run: RunTables, limit: LimitRow) -> str:
+    """How many measured networks the limit kept from the front: "; left out: 3 measured networks".
+
+    Only those are counted that competed with it as the first limit that they miss.
+    """
+    names = (limit.text,) if limit.metric == DROP else (f"measured {limit.metric} ",)
+    count = sum(any(name in reason for name in names) for _, reason in run.replaced)
+    return f"; left out: {plural(count, 'measured network')}" if count else ""
 
 
 def left_out(run: RunTables) -> list[tuple[str, str]]:
@@ -192,6 +204,8 @@ def budget_detail(limit: LimitRow) -> str:
     """What is limited, how far the largest network goes, and what it means if that is within."""
     if limit.max is None:
         return ""
+    if limit.metric == DROP:
+        return "against the network as it was brought, in fp32, on the search split"
     found = "largest found" if limit.metric == "latency_ms" else "largest network"
     largest = (
         "" if limit.largest is None else f"; {found} {format_value(limit.metric, limit.largest)}"

@@ -13,14 +13,16 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import confusions, summary, text, verdict
+from reports import confusions, gains, summary, text, verdict
 from reports.load import load_run
-from reports.records import ALTERED, UNTUNED, Member, RunTables
+from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, RunTables
 
 
 def pareto_frame(run: RunTables) -> pd.DataFrame:
     """One row per front member, by latency, then one per reference; missing numbers are NaN."""
     columns = list(_row(replace(_EMPTY, task=run.task)))
+    if not _has_gains(run):
+        columns = [column for column in columns if column not in _gain_row(_EMPTY)]
     return pd.DataFrame([_row(member) for member in run.members], columns=columns)
 
 
@@ -78,12 +80,26 @@ def _row(member: Member) -> dict[str, object]:
         "latency_predicted_ms": deployed.latency_predicted_ms,
         "size_bytes": _integer(deployed.bytes),
         "size_bytes_fp32": _integer(unquantized.bytes),
+        **_gain_row(member),
         "integer_kernels": _integer(deployed.integer_kernels),
         "precision": text.per_stage(member.arch, member.policy, "precision"),
         "sparsity": text.per_stage(member.arch, member.policy, "sparsity"),
         "network": "; ".join(text.network(member.arch, member.policy)),
         "encoding": " ".join(map(str, member.encoding)),
         "folder": member.folder,
+    }
+
+
+def _gain_row(member: Member) -> dict[str, object]:
+    """Against the network that was brought."""
+    gain = member.gain or Gain()
+    low, high = gain.interval or (None, None)
+    return {
+        "times_faster": gain.times_faster,
+        "times_smaller": gain.times_smaller,
+        "change": gain.change,
+        "change_low": low,
+        "change_high": high,
     }
 
 
@@ -113,7 +129,7 @@ def front_table(run_dir: Path, *, is_brief: bool = False) -> tuple[list[str], li
 
     Args:
         run_dir: Of the run.
-        is_brief: Whether for a narrow one: six columns, no intervals.
+        is_brief: Whether for a narrow one: few columns, no intervals.
 
     Returns:
         The header and one row of strings per network, as long as the header.
@@ -123,6 +139,15 @@ def front_table(run_dir: Path, *, is_brief: bool = False) -> tuple[list[str], li
     """
     run = load_run(run_dir)
     return _brief_texts(run) if is_brief else table_texts(run)
+
+
+def gain_lines(run_dir: Path) -> list[str]:
+    """What members of the front gain against the network that was brought; none where none was.
+
+    Raises:
+        UserError: If the run directory cannot be read.
+    """
+    return gains.lines(load_run(run_dir))
 
 
 def front_rows(run_dir: Path) -> list[dict[str, Any]]:
@@ -152,10 +177,31 @@ def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         "size fp32",
         "MACs",
         "params",
+        *_gain_head(run),
         "precision",
         "sparsity",
     ]
     return header, [_texts(member) for member in run.members]
+
+
+def _gain_head(run: RunTables) -> list[str]:
+    """Against the network that was brought; no columns where none was."""
+    return ["faster", "smaller", f"{run.task.shown.title} change"] if _has_gains(run) else []
+
+
+def _has_gains(run: RunTables) -> bool:
+    return gains.brought(run.members) is not None
+
+
+def _gain_texts(member: Member) -> list[str]:
+    gain = member.gain
+    if gain is None:
+        return []
+    return [
+        gains.times(gain.times_faster),
+        gains.times(gain.times_smaller),
+        gains.change(gain, member.task.shown),
+    ]
 
 
 def _texts(member: Member) -> list[str]:
@@ -174,6 +220,7 @@ def _texts(member: Member) -> list[str]:
         text.size(unquantized.bytes),
         text.count(member.macs),
         text.count(member.params),
+        *_gain_texts(member),
         text.per_stage(member.arch, member.policy, "precision"),
         text.per_stage(member.arch, member.policy, "sparsity"),
     ]
@@ -188,6 +235,7 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         f"test {shown.unit}",
         "latency ms",
         "size",
+        *_gain_head(run),
     ]
     rows = [
         [
@@ -197,6 +245,7 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
             text.score(member.deployed.test.shown, shown),
             text.significant(member.deployed.latency.median_ms),
             text.size(member.deployed.bytes),
+            *_gain_texts(member),
         ]
         for member in run.members
     ]
@@ -229,6 +278,7 @@ def markdown(run: RunTables) -> str:
         f"# {_plain(summary.title(run))}",
         _plain(verdict.sentence(run)),
         _plain(summary.headline(run)),
+        *(_plain_list(AGAINST, found) if (found := gains.lines(run)) else []),
         *(_plain_list(ALTERED, run.altered) if run.altered else []),
         "## Front and references",
         "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",

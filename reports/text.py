@@ -4,6 +4,7 @@ A missing number is "-". Sizes are decimal (1 kB = 1000 bytes). A network is one
 "stage1: width 32, depth 2, int8, sparsity .25: mbconv k3 e4 | window h2 e3".
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from reports.records import Interval
 from search_spaces import Metric, is_quantized
 
 MISSING = "-"
+PRECISION, SPARSITY = ".precision", ".sparsity"
+MOST_LISTED = 8
 SHORT_OPTIONS = {
     "kernel_size": "k",
     "expand_ratio": "e",
@@ -126,7 +129,8 @@ class StageText:
     sparsity: str
     blocks: tuple[tuple[str, str], ...]  # (operator, its options): ("mbconv", "k3 e4")
     width: float | None = None  # channels
-    removed: float = 0.0  # the sparsity as a number
+    removed: float = 0.0  # the sparsity as a number; of several, the mean
+    is_part: bool = False  # of a network that was brought
 
     @property
     def is_quantized(self) -> bool:
@@ -147,8 +151,11 @@ def stages(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[StageTex
     """A network stage by stage, in the order in which its choices name the stages.
 
     Choices are dotted names: `stage.setting`, `stage.block.option`; a name without a dot belongs to
-    the "network".
+    the "network". A network that was brought has no architecture to choose: its stages are its
+    parts.
     """
+    if not arch and any(name.endswith(PRECISION) for name in policy):
+        return _parts(policy)
     own: dict[str, dict[str, Any]] = {}
     blocks: dict[str, dict[str, dict[str, Any]]] = {}
     for name, value in [*arch.items(), *policy.items()]:
@@ -161,6 +168,41 @@ def stages(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[StageTex
         else:
             own[stage][".".join(parts[1:]) or name] = value
     return tuple(_stage(name, own[name], blocks[name]) for name in own)
+
+
+def _parts(policy: Mapping[str, Any]) -> tuple[StageText, ...]:
+    """The parts of a network that was brought: each has a format, and groups that may be pruned.
+
+    A group is called after the layer that makes it, and so is shown with the part of that layer.
+    """
+    parts = [name.removesuffix(PRECISION) for name in policy if name.endswith(PRECISION)]
+    groups: dict[str, dict[str, float]] = {part: {} for part in parts}
+    for name, value in policy.items():
+        group = name.removesuffix(SPARSITY)
+        if group == name:
+            continue
+        owner = max((p for p in parts if f"{group}.".startswith(f"{p}.")), key=len, default=group)
+        groups.setdefault(owner, {})[group.removeprefix(owner).lstrip(".")] = (
+            as_number(value) or 0.0
+        )
+    return tuple(_part(name, policy, removed) for name, removed in groups.items())
+
+
+def _part(name: str, policy: Mapping[str, Any], removed: Mapping[str, float]) -> StageText:
+    named = len(removed) > 1
+    return StageText(
+        name=name,
+        settings=tuple(
+            f"{group or 'outputs'} −{100 * share:.3g} %"
+            for group, share in removed.items()
+            if share and named
+        ),
+        precision=str(policy.get(f"{name}{PRECISION}", "")),
+        sparsity=sparsity(max(removed.values())) if removed else "",
+        blocks=(),
+        removed=sum(removed.values()) / len(removed) if removed else 0.0,
+        is_part=True,
+    )
 
 
 def _stage(name: str, own: dict[str, Any], blocks: dict[str, dict[str, Any]]) -> StageText:
@@ -197,9 +239,16 @@ def operators(arch: Mapping[str, Any]) -> list[str]:
 
 
 def per_stage(arch: Mapping[str, Any], policy: Mapping[str, Any], field: str) -> str:
-    """One policy field over the stages: "int8 int8 fp32"; "-" when no stage decides it."""
+    """One policy field over the stages: "int8 int8 fp32"; "-" when no stage decides it.
+
+    Of many stages, equal ones in a row are counted: "int8 x14 fp32".
+    """
     values = [getattr(stage, field) for stage in stages(arch, policy)]
-    return " ".join(value for value in values if value) or MISSING
+    given = [value for value in values if value]
+    if len(given) > MOST_LISTED:
+        runs = [(value, len(list(same))) for value, same in itertools.groupby(given)]
+        given = [f"{value} x{count}" if count > 1 else value for value, count in runs]
+    return " ".join(given) or MISSING
 
 
 def flat(

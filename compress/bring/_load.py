@@ -16,12 +16,17 @@ from search_spaces import UserError
 from search_spaces._user_files import as_user_error, execute, read_source
 
 EXAMPLE = "my_models.py:resnet"
+SAVED = (b"PK", b"\x80")
+"""How files begin that `torch.save` writes, now and in early versions: archives and pickles."""
+
 MOST_NAMED = 3
 """Tensors that a message names."""
 
 
 def load_network(reference: str) -> nn.Module:
     """The network that a function of the user's makes, in evaluation mode. Its code is executed.
+
+    A class is such a function, and what is a network already is taken as it is.
 
     Args:
         reference: "FILE.py:function" or "package.module:function".
@@ -36,19 +41,16 @@ def load_network(reference: str) -> nn.Module:
             f"model '{reference}' names no function. Give FILE.py:FUNCTION or "
             f"package.module:FUNCTION, such as {EXAMPLE}."
         )
-    function = _function(_module(place, reference), name, reference)
-    needed = [
-        parameter.name
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if needed:
+    module = _module(place, reference)
+    function = _function(module, name, reference)
+    if isinstance(function, nn.Module):
+        return function.eval()
+    if needed := _needed(function):
         raise UserError(
             f"model '{reference}' needs arguments: {', '.join(needed)}. Write a function without "
             "any that calls it."
         )
-    with as_user_error(f"model '{reference}'", inspect.getfile(function), "Mend it."):
+    with as_user_error(f"model '{reference}'", str(getattr(module, "__file__", "")), "Mend it."):
         network = function()
     if not isinstance(network, nn.Module):
         raise UserError(
@@ -67,15 +69,25 @@ def _module(place: str, reference: str) -> Any:
     if not place.endswith(".py"):
         try:
             return importlib.import_module(place)
-        except ImportError as error:
+        except Exception as error:  # the user's code may raise anything
             raise UserError(
-                f"model '{reference}': module '{place}' cannot be imported ({error}). Install it, "
-                "or give a file: FILE.py:FUNCTION."
+                f"model '{reference}': module '{place}' cannot be imported "
+                f"({type(error).__name__}: {error}). Install it, or give a file: FILE.py:FUNCTION."
             ) from error
     if not file.is_file():
         raise UserError(f"model '{reference}': there is no file '{file}'.")
     with as_user_error(f"model '{reference}'", place, "Mend the file."):
         return execute(f"brought_{file.stem}", read_source(file), place)
+
+
+def _needed(function: Callable[..., Any]) -> list[str]:
+    """Arguments that must be given; none are known of what is not written in Python."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in many]
 
 
 def _function(module: Any, name: str, reference: str) -> Callable[..., Any]:
@@ -96,11 +108,14 @@ def _function(module: Any, name: str, reference: str) -> Callable[..., Any]:
 def load_weights(network: nn.Module, path: Path) -> None:
     """Gives the network the weights of a file: safetensors, or a state that `torch.save` wrote.
 
+    Names may begin with what all of them begin with, in the file or in the network, because one was
+    a part of something larger.
+
     Raises:
         UserError: If it cannot be read without executing what is in it, or is of another network.
     """
-    state = _state(path)
     own = network.state_dict()
+    state = _named_like(_state(path), own)
     wrong = [name for name, tensor in state.items() if own.get(name, tensor).shape != tensor.shape]
     missing = [name for name in own if name not in state and not _is_counter(name)]
     unknown = [name for name in state if name not in own]
@@ -122,11 +137,17 @@ def load_weights(network: nn.Module, path: Path) -> None:
 def _state(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise UserError(f"weights '{path}': there is no such file.")
-    if path.suffix == ".safetensors":
+    if is_safetensors(path) or path.suffix == ".safetensors":
         try:
             return load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
             raise UserError(f"weights '{path}' are no safetensors: {error}.") from error
+    with path.open("rb") as file:
+        if not file.read(2).startswith(SAVED):
+            raise UserError(
+                f"weights '{path}': this is neither a file of safetensors nor one that torch.save "
+                "wrote. Give the file of trained weights."
+            )
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen unrelated classes
@@ -143,7 +164,29 @@ def _state(path: Path) -> Mapping[str, Tensor]:
             f"weights '{path}' hold {type(found).__name__}, not tensors by name. Save "
             "model.state_dict()."
         )
-    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return found
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as the format says: the length of a JSON table, and that table."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _named_like(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The state with names that begin as those of the network do, if nothing else differs."""
+    shortest = min(own, key=len, default="")
+    for name in state:
+        if name.endswith(f".{shortest}"):
+            prefix = name.removesuffix(shortest)
+            if all(key.startswith(prefix) for key in state):
+                return {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    shortest = min(state, key=len, default="")
+    for name in own:
+        prefix = name.removesuffix(shortest)
+        if name.endswith(f".{shortest}") and all(key.startswith(prefix) for key in own):
+            return {f"{prefix}{key}": tensor for key, tensor in state.items()}
+    return state
 
 
 def _is_counter(name: str) -> bool:

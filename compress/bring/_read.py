@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from compress.bring._axes import BATCH_SIZE, Atoms, fix, fresh, is_batch
+from compress.bring._scores import own_path
 from search_spaces import UserError
 from search_spaces.traced._fragment import CONSTANT, TENSOR
 
@@ -73,6 +74,7 @@ class Reading:
     made: list[tuple[Atoms, Operation]] = field(default_factory=list)
     left_alone: list[tuple[str, str]] = field(default_factory=list)
     _env: dict[fx.Node, Any] = field(default_factory=dict)
+    _known: dict[fx.Node, Any] = field(default_factory=dict)
 
     def emit(
         self,
@@ -106,15 +108,51 @@ class Reading:
         )
         return Value(operation.axes, operation)
 
+    def is_known(self, node: fx.Node) -> bool:
+        """Carries an operation out now, if it reads nothing but buffers, constants and sizes.
+
+        Masks and positions are made so, image by image the same.
+        """
+        if isinstance(node.meta.get("val"), torch.SymInt):
+            self._known[node] = int(node.meta["val"].node.hint)
+            return False
+        if not isinstance(node.meta.get("val"), Tensor | list | tuple) or not (
+            callable(node.target) and self._known.keys() >= set(node.all_input_nodes)
+        ):
+            return False
+        given, keywords = fx.map_arg((node.args, node.kwargs), self._known.__getitem__)
+        self._known[node] = node.target(*given, **keywords)
+        return True
+
     def value(self, argument: Any) -> Any:
         """What stands for an argument of an operation: tensors as `Value`, numbers as numbers."""
         if isinstance(argument, fx.Node):
+            if argument not in self._env:
+                self._env[argument] = self._constant(argument)
             return self._env[argument]
         if isinstance(argument, list | tuple):
             return [self.value(each) for each in argument]
         if isinstance(argument, dict):
             return {name: self.value(each) for name, each in argument.items()}
         return argument
+
+    def _constant(self, node: fx.Node) -> Value:
+        """What is known of a node, as a tensor of the network's state; the same for every image."""
+        found = self._known[node].detach()
+        for axis, length in enumerate(node.meta["val"].shape):
+            if not isinstance(length, torch.SymInt):
+                continue
+            one = found.narrow(axis, 0, 1)
+            if not found.equal(one.expand_as(found)):
+                raise UserError(
+                    f"the network cannot be traced: what '{node.target}' makes in "
+                    f"'{path_of(node)}' differs from image to image, without looking at them. "
+                    "Bring a network that treats all images alike."
+                )
+            found = one
+        key = f"{path_of(node)}.{node.name}".removeprefix(".")
+        self.state[key] = found.clone()
+        return Value(tuple(fresh(n) for n in found.shape), key=key)
 
     def tensor(self, value: Value) -> Value:
         """A tensor that an operation can read: a parameter becomes an operation that gives it."""
@@ -124,7 +162,7 @@ class Reading:
                 (),
                 value.axes,
                 {"value" if self.state[value.key].requires_grad else CONSTANT: value.key},
-                path=value.key.rpartition(".")[0],
+                path=own_path(value.key.rpartition(".")[0]),
             )
             operation.shapes = dict.fromkeys(operation.weights, value.axes)
             if not self.state[value.key].is_floating_point():
@@ -137,7 +175,7 @@ class Reading:
 def path_of(node: fx.Node) -> str:
     """Of the innermost module whose code asked for an operation."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    path = str(stack[-1][0]) if stack else ""
+    path = own_path(str(stack[-1][0])) if stack else ""
     return "" if path.startswith("_") else path
 
 
@@ -222,16 +260,22 @@ def read(
                 reading.state[key] = tensor
                 axes = tuple(fresh(n) for n in tensor.shape)
                 reading._env[node] = Value(axes, key=key)
+                if node.name not in signature.inputs_to_parameters:
+                    reading._known[node] = tensor
             else:
                 given.append(Value(axes))
                 reading._env[node] = given[-1]
         elif node.op == "output":
             outputs = list(node.args[0])
+        elif reading.is_known(node):
+            continue
         elif node.target is operator.getitem:
             reading._env[node] = reading._env[node.args[0]][node.args[1]]
         elif not isinstance(node.meta.get("val"), Tensor | list | tuple):
-            reading._env[node] = number_of(node.meta["val"]) if "val" in node.meta else None
+            made = node.meta.get("val")
+            reading._env[node] = None if made is None else number_of(made)
         else:
+            _refuse_complex(node)
             reading._env[node] = apply_rule(reading, node)
             if is_in_place(node):
                 reading._env[node.args[0]] = reading._env[node]
@@ -249,6 +293,16 @@ def read(
     for axis in result.axes:
         fix(axis)
     return reading, given[0], result
+
+
+def _refuse_complex(node: fx.Node) -> None:
+    value = node.meta["val"]
+    if isinstance(value, Tensor) and value.is_complex():
+        where = f" in '{path_of(node)}'" if path_of(node) else ""
+        raise UserError(
+            f"the network computes with complex numbers{where} ('{node.target}'), which formats "
+            "and runtimes lack. Bring a network of real numbers."
+        )
 
 
 def is_in_place(node: fx.Node) -> bool:

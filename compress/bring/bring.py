@@ -1,14 +1,17 @@
 """A network that was trained elsewhere becomes a space, and a supernet that has its weights."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from compress.bring._cut import network_of
+from compress.bring._input import InputRule, input_rule_of
 from compress.bring._read import read
+from compress.bring._scores import own_path, prepared
 from compress.bring.rules import apply_rule
 from search_spaces import SearchSpace, UserError
 from search_spaces.networks.traced import Traced
@@ -33,12 +36,16 @@ class Brought:
         weights: By name of the module that has it in its slot, "<slot>.<node>.<weight>".
         left_alone: Operations that no rule knows, and where they are: around them nothing is
             pruned or quantized.
+        input: What its configuration says of images.
+        remarks: What was done to it before it was traced, sentences; not kept in files.
     """
 
     name: str
     network: Traced
     weights: Mapping[str, Tensor]
     left_alone: tuple[tuple[str, str], ...] = ()
+    input: InputRule = field(default_factory=InputRule)
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
 
 def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> Brought:
@@ -54,22 +61,18 @@ def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> B
         UserError: If it cannot be traced, or is no classifier of such images.
     """
     images = torch.zeros(EXAMPLES, channels, resolution, resolution)
-    try:
-        with torch.no_grad():
-            network(images)
-    except Exception as error:  # the user's code may raise anything
-        raise UserError(
-            f"model '{name}' cannot be called with images of {channels} channels and {resolution} "
-            f"px: {type(error).__name__}: {error!s:.300}. Give the --resolution that it was "
-            "trained for, and data of its kind."
-        ) from error
+    rule = input_rule_of(network)
+    network, remarks = prepared(name, network, images)
     reading, given, output = read(network, images, apply_rule)
     traced, keys = network_of(reading, given, output)
     weights = {
         f"{module_name(slot)}.{node}.{weight}": reading.state[key].detach().clone()
         for (slot, node, weight), key in keys.items()
     }
-    return Brought(name, traced, weights, tuple(dict.fromkeys(reading.left_alone)))
+    shared = [key for key, uses in Counter(keys.values()).items() if uses > 1]
+    remarks += [f"'{own_path(key)}' is used in several places: each has its own" for key in shared]
+    left_alone = tuple(dict.fromkeys(reading.left_alone))
+    return Brought(name, traced, weights, left_alone, rule, tuple(remarks))
 
 
 def give_weights(supernet: Supernet, brought: Brought) -> None:
@@ -93,6 +96,7 @@ def save_brought(brought: Brought, path: Path) -> None:
         "name": brought.name,
         "network": brought.network.to_json(),
         "left_alone": brought.left_alone,
+        "input": brought.input.to_json(),
     }
     write_tensors(path, brought.weights, document)
 
@@ -112,6 +116,7 @@ def read_brought(path: Path) -> Brought:
             Traced.from_json(document["network"]),
             weights,
             tuple((str(op), str(place)) for op, place in document["left_alone"]),
+            InputRule.from_json(document.get("input", {})),
         )
     except UNREADABLE as error:
         raise UserError(

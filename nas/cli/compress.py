@@ -17,7 +17,6 @@ from nas.cli.options import (
     Further,
     Plugins,
     Precision,
-    Resolution,
     Seed,
     SkipCorrupt,
     TargetName,
@@ -45,10 +44,23 @@ Mean = Annotated[
     str | None,
     typer.Option(
         help="Per channel, what it takes from pixels between 0 and 1: 0.485,0.456,0.406. "
-        "[the mean of the data]"
+        "[what the model says, or that of the data]"
     ),
 ]
-Std = Annotated[str | None, typer.Option(help="What they are then divided by. [that of the data]")]
+Std = Annotated[str | None, typer.Option(help="What they are then divided by. [likewise]")]
+ModelResolution = Annotated[
+    int | None,
+    typer.Option(
+        "--resolution", help="Side of the images in pixels. [what the model says, or the data's]"
+    ),
+]
+MaxDrop = Annotated[
+    str | None,
+    typer.Option(
+        help="How much worse than the network as it was brought a result may be: 0.5% for half a "
+        "percentage point of accuracy on the search split. [no limit]"
+    ),
+]
 Pruned = Annotated[
     str | None,
     typer.Option(
@@ -63,12 +75,13 @@ def compress(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    max_drop: MaxDrop = None,
     plugin: Plugins = None,
     budget: Budgets = None,
     data: Data = None,
     data_dir: DataDir = None,
     cache: Cache = None,
-    resolution: Resolution = None,
+    resolution: ModelResolution = None,
     skip_corrupt: SkipCorrupt = False,
     target: TargetName = None,
     precision: Precision = None,
@@ -94,8 +107,9 @@ def compress(
     flags = {
         "model": model,
         "weights": weights,
-        "mean": fractions(mean),
-        "std": fractions(std),
+        "mean": fractions(mean, "mean"),
+        "std": fractions(std, "std"),
+        "max_drop": max_drop,
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
         "data": data,

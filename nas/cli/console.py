@@ -43,7 +43,7 @@ def _cells(row: Sequence[str]) -> list[str]:
 
 
 def print_front(run_dir: Path) -> None:
-    """The front of a finished run; on a terminal too narrow for it, six columns of it."""
+    """The front of a finished run; on a terminal too narrow for it, some columns of it."""
     from rich.cells import cell_len
     from rich.console import Console
 
@@ -57,6 +57,15 @@ def print_front(run_dir: Path) -> None:
         return
     print_table(*front_table(run_dir, is_brief=True))
     say("all columns: report.md and pareto.csv beside the report")
+
+
+def print_gains(run_dir: Path) -> None:
+    """What members gain against the network that was brought; nothing where none was."""
+    from reports import AGAINST, gain_lines
+
+    lines = gain_lines(run_dir)
+    if lines:
+        say("\n  ".join([AGAINST.lower(), *lines]))
 
 
 def end_if_empty(run_dir: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nas.cli.console import end_if_empty, make_reporter, print_front, say
+from nas.cli.console import end_if_empty, make_reporter, print_front, print_gains, say
 from nas.run.config import Config
 from nas.run.directory import read_front
 
@@ -34,5 +34,6 @@ def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: boo
     from nas.front.continuing import more_command
 
     print_front(run_dir)
+    print_gains(run_dir)
     say(f"report: {report}\nmore trials: {more_command(run_dir)}")
     end_if_empty(run_dir)

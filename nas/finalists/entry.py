@@ -14,6 +14,9 @@ from supernets.network import PlainNetwork
 TWIN = f"-{FULL_PRECISION}"
 """What the key of a twin ends with."""
 
+AS_BROUGHT = "-brought"
+"""What the key of a network ends with that has the weights that it was brought with."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -26,6 +29,7 @@ class Entry:
         finetuned: Its own weights, if it was trained further; else it has the supernet's.
         twin_of: Key of the quantized network whose weights before quantization these are; "" for
             any other network.
+        brought: File of the weights that it was brought with; None for those of the supernet.
     """
 
     candidate: Candidate
@@ -33,16 +37,19 @@ class Entry:
     is_reference: bool = False
     finetuned: "Finetuned | None" = None
     twin_of: str = ""
+    brought: Path | None = None
 
     @property
     def key(self) -> str:
-        """Name of its folder: the candidate's key, and which fine-tuning it has been through.
+        """Name of its folder: the candidate's key, and which weights it has, if not shared ones.
 
         That of a twin is its source's with `TWIN`: its candidate may have weights of its own.
         """
         if self.twin_of:
             return f"{self.twin_of}{TWIN}"
-        return self.finetuned.key if self.finetuned else self.candidate.key
+        if self.finetuned:
+            return self.finetuned.key
+        return f"{self.candidate.key}{AS_BROUGHT}" if self.brought else self.candidate.key
 
 
 @dataclass(frozen=True)
@@ -68,11 +75,13 @@ def inherited(trial: Trial) -> Entry:
 def trained_network(
     space: SearchSpace, entry: Entry
 ) -> tuple[PlainNetwork, Learnt | None] | tuple[None, None]:
-    """The network of an entry that was trained further, and what that has decided besides weights.
+    """The network of an entry that has weights of its own, and what else its training has decided.
 
     Nothing for shared weights.
     """
-    if entry.finetuned is None:
+    file = entry.finetuned.weights if entry.finetuned else entry.brought
+    if file is None:
         return None, None
     network = PlainNetwork(space.slots(entry.candidate.encoding))
-    return network, give_trained(network, entry.finetuned.weights)
+    learnt = give_trained(network, file)
+    return network, Learnt() if entry.brought else learnt

@@ -2,9 +2,11 @@
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from nas.problem.drop import DROP
 from nas.problem.pareto import hypervolume, ranks
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
@@ -23,9 +25,23 @@ MOST = 64
 def finalist_order(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
     """Trials in the order in which they deserve to be measured.
 
-    The front first, as `covering_order` has it, then the next best trials likewise.
+    The front first, as `covering_order` has it, then the next best trials likewise. In the end
+    those that alone lose too much against the network that was brought, the least first: what they
+    lose with shared weights they may not lose once they are trained further.
     """
     able = [trial for trial in trials if trial.failure is None]
+    within = _by_rank(problem, able)
+    others = replace(problem, limits=tuple(x for x in problem.limits if x.metric != DROP))
+    if others.limits == problem.limits:
+        return within
+    known = {trial.number for trial in within}
+    excess_N = others.excesses(able)
+    rest = [t for t, excess in zip(able, excess_N, strict=True) if excess == 0.0]
+    rest = [t for t in rest if t.number not in known and np.isfinite(t.get(DROP))]
+    return within + sorted(rest, key=lambda trial: trial.get(DROP))
+
+
+def _by_rank(problem: Problem, able: list[Trial]) -> list[Trial]:
     losses_NM = problem.within_limits(problem.losses(able), able)
     rank_N = ranks(losses_NM)
     order: list[Trial] = []

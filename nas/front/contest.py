@@ -8,16 +8,18 @@ of each (`nas/front/twins.py`). Membership is decided on the `search` split and 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from math import inf
+from math import inf, nan
 from typing import Any
 
 from nas.data import DataSet
 from nas.finalists.entry import TWIN, Entry, inherited
+from nas.front.drop import quality_brought, with_drop
 from nas.front.folders import DEPLOYED, without_folder
 from nas.front.guessing import guesses, remedy
 from nas.front.measure import Exporter
 from nas.front.twins import twin_card, twin_of
 from nas.problem.budget import format_value, nearest_budget
+from nas.problem.drop import DROP, drop_text
 from nas.problem.pareto import ParetoFront
 from nas.problem.problem import Limit, Problem
 from nas.problem.trial import Trial
@@ -43,6 +45,8 @@ class Measured:
         timings: Of their deployed files, by key.
         replaced: Keys of finalists and others that do not compete, and why.
         references: Keys and names of the references that run.
+        brought: The shown metric, on the search split, of the network that was brought; nan if
+            there is none or it is not measured.
     """
 
     judged: list[tuple[Entry, Card]] = field(default_factory=list)
@@ -52,6 +56,7 @@ class Measured:
     timings: dict[str, Timing] = field(default_factory=dict)
     replaced: list[dict[str, str]] = field(default_factory=list)
     references: list[dict[str, str]] = field(default_factory=list)
+    brought: float = nan
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,10 @@ def measure_finalists(
             break
         drawn = [contest.finalist(trial) for trial in batch]
         entries = [*beside, *(entry for entry in drawn if entry.key not in references)]
-        for entry, card in zip(entries, exporter.cards(entries, progress), strict=True):
+        cards = list(zip(entries, exporter.cards(entries, progress), strict=True))
+        of_brought = [card for entry, card in cards if entry.brought]
+        found.brought = next(map(quality_brought, of_brought), found.brought)
+        for entry, card in cards:
             _judge(exporter, found, entry, card)
         finalists |= {entry.key for entry in drawn}
         beside = []
@@ -154,7 +162,7 @@ def _judge(exporter: Exporter, found: Measured, entry: Entry, card: Card | Candi
 def _admit(exporter: Exporter, found: Measured, entry: Entry, card: Card) -> str | None:
     """Adds a competitor; or says why it is none."""
     number, guess = len(found.keys), guesses(card)
-    measured = exporter.trial(number, entry.candidate, card)
+    measured = with_drop(exporter.trial(number, entry.candidate, card), found.brought, card)
     if not guess:
         found.able.append(measured)
     if reason := over_limit(exporter.problem, measured) or guess:
@@ -176,7 +184,7 @@ def _admit_twins(exporter: Exporter, found: Measured) -> None:
         twin, own = twin_of(space, entry), twin_card(space, card)
         if twin is None or own is None:
             continue
-        network = twin.key if entry.finetuned else twin.candidate.key
+        network = twin.key if entry.finetuned else replace(twin, twin_of="").key
         if network not in networks:
             networks.add(network)
             _admit(exporter, found, twin, own)
@@ -209,9 +217,14 @@ def _attainable(problem: Problem, limit: Limit, able: Sequence[Trial]) -> str:
         return ""
     costs = problem.space.costs
     largest = costs.maximum(limit.metric)[0] if costs and limit.metric in costs.metrics else inf
+    within = " of those within the other budgets" if others.limits else ""
+    if limit.metric == DROP:
+        return (
+            f"'{limit.text}': the smallest drop{within} is {drop_text(limit, least)}. "
+            f"Use --max-drop {drop_text(limit, least)} or more."
+        )
     asked = limit.text.strip() or format_value(limit.metric, limit.max)
     nearest = nearest_budget(limit, minimum=least, maximum=largest)
-    within = " of those within the other budgets" if others.limits else ""
     return (
         f"Budget '{asked}': the smallest {limit.metric}{within} is "
         f"{format_value(limit.metric, least)}. Use '{nearest}' or more."
@@ -222,6 +235,8 @@ def over_limit(problem: Problem, trial: Trial) -> str | None:
     """Which limit the measured numbers exceed, as a sentence; None if all hold."""
     for limit in problem.limits:
         value = trial.get(limit.metric)
+        if limit.metric == DROP and value > limit.max:
+            return f"it is {drop_text(limit, value)} worse than as brought, over {limit.text}"
         if not value <= limit.max:
             return f"measured {limit.metric} {value:.6g} is over the limit {limit.max:.6g}"
     return None

@@ -30,7 +30,7 @@ from nas.front.members import entry_of
 from nas.prepare.phases import PhasePlan
 from nas.prepare.reopen import Trained
 from nas.run.config import Config
-from nas.run.directory import Run, read_front
+from nas.run.directory import Run, read_config_of, read_front
 from nas.run.growth import as_begun, asked, extension, has_front
 from nas.system.files import read_json, read_lines, understood, write_json
 from nas.system.text import parse_time
@@ -143,7 +143,9 @@ def of_plan(run: Run) -> dict[str, Any]:
 def more_command(path: Path) -> str:
     """The command that continues a finished run with twice the trials."""
     planned = int(read_json(path / PLAN)["trials"])
-    words = ["nas", "search", "--config", str(path / "config.toml"), "--out", str(path)]
+    model = read_config_of(path).model
+    words = ["nas", "compress", model] if model else ["nas", "search"]
+    words += ["--config", str(path / "config.toml"), "--out", str(path)]
     return shlex.join([*words, "--trials", str(2 * planned)])
 
 

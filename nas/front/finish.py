@@ -22,6 +22,7 @@ from nas.front.references import references
 from nas.front.twins import write_twins
 from nas.prepare.reopen import Trained
 from nas.problem.trial import Trial
+from nas.run.own_files import kept_model
 from nas.system.files import write_json
 from nas.system.hosts import host_of_timing, unlike
 from nas.system.reporter import Reporter, Silent
@@ -64,7 +65,9 @@ def finish(
         num_finalists=phases.finalists,
         finalist=finalist,
         others=others,
-        references=references(problem, phases.random_references, config.seed),
+        references=references(
+            problem, phases.random_references, config.seed, kept_model(run.path, config)
+        ),
     )
     contest, exporter = rejoined(trained, contest, exporter)
     num_networks = len(contest.references) + len(contest.others) + phases.finalists

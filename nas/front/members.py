@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from nas.finalists.entry import TWIN, Entry
+from nas.finalists.entry import AS_BROUGHT, TWIN, Entry
 from nas.finalists.recipe import FOLDER, asked_for, read_finetuned
 from nas.front.references import references
 from nas.front.twins import twin_of
 from nas.prepare.reopen import Trained
 from nas.run.directory import read_front
+from nas.run.own_files import kept_model
 from nas.standalone.train import NETWORK
 from search_spaces import Candidate, SearchSpace, UserError
 
@@ -35,6 +36,8 @@ def entry_of(trained: Trained, key: str) -> Entry:
     """
     if key.endswith(TWIN):
         return _twin(trained, key)
+    if key.endswith(AS_BROUGHT):
+        return _brought(trained, key)
     wanted, is_tuned, _ = key.partition(TUNED)
     known = candidates(trained)
     found = [name for name in known if wanted and name.startswith(wanted)]
@@ -63,6 +66,22 @@ def entry_of(trained: Trained, key: str) -> Entry:
     return Entry(known[found[0]], NAME)
 
 
+def _brought(trained: Trained, key: str) -> Entry:
+    """The network with the weights that it was brought with, whose key begins like this."""
+    begins = key.removesuffix(AS_BROUGHT)
+    found = [e for e in _references(trained) if e.brought and e.key.startswith(begins)]
+    if not begins or len(found) != 1:
+        fact = _fact([entry.key for entry in found])
+        raise UserError(f"key '{key}': {fact} in run '{trained.run.path}'. {_hint(trained)}")
+    return found[0]
+
+
+def _references(trained: Trained) -> list[Entry]:
+    config, phases = trained.config, trained.phases
+    kept = kept_model(trained.run.path, config)
+    return references(trained.problem, phases.random_references, config.seed, kept)
+
+
 def _twin(trained: Trained, key: str) -> Entry:
     """The twin whose key begins like this, and ends as it should."""
     source = entry_of(trained, key.removesuffix(TWIN))
@@ -82,8 +101,7 @@ def candidates(trained: Trained) -> dict[str, Candidate]:
     problem = trained.problem
     trials = trained.run.trials(problem.space)
     known = {trial.candidate.key: trial.candidate for trial in trials if trial.failure is None}
-    beside = references(problem, trained.phases.random_references, trained.config.seed)
-    beside += asked_for(trained.run, problem.space)
+    beside = [*_references(trained), *asked_for(trained.run, problem.space)]
     return known | {entry.candidate.key: entry.candidate for entry in beside}
 
 

@@ -1,5 +1,7 @@
 """Networks that are measured and shown whatever the search has found: what it should beat."""
 
+from pathlib import Path
+
 import numpy as np
 
 from nas.finalists.entry import Entry
@@ -9,18 +11,32 @@ from nas.problem.problem import Problem
 SAMPLES = 10_000
 
 
-def references(problem: Problem, num_random: int, seed: int) -> list[Entry]:
-    """The largest network in each precision, and random ones within the modelled limits."""
+def references(
+    problem: Problem, num_random: int, seed: int, brought: Path | None = None
+) -> list[Entry]:
+    """The largest network in each precision, and random ones within the modelled limits.
+
+    Args:
+        problem: Gives the space and the limits.
+        num_random: How many random ones.
+        seed: Of these.
+        brought: File of the weights with which a network was brought: that is then the largest.
+    """
     space = problem.space
     largest = np.array([largest_member(problem).encoding])
-    what = "brought" if space.is_brought else "largest"
+    what = "brought" if brought else "largest"
     found = [
-        (space.candidate(space.in_precision(largest, name)[0].tolist()), f"{what} {name}")
+        Entry(
+            space.candidate(space.in_precision(largest, name)[0].tolist()),
+            f"{what} {name}",
+            is_reference=True,
+            brought=brought,
+        )
         for name in space.precisions
     ]
     rows = space.sample(np.random.default_rng([seed, 12]), SAMPLES)
     rows = rows[problem.is_feasible(rows)]
     for number, encoding in enumerate(rows[:num_random].tolist(), start=1):
-        found.append((space.candidate(encoding), f"random {number}"))
-    unique = {candidate.key: Entry(candidate, name, True) for candidate, name in reversed(found)}
+        found.append(Entry(space.candidate(encoding), f"random {number}", is_reference=True))
+    unique = {entry.key: entry for entry in reversed(found)}
     return list(reversed(unique.values()))

@@ -4,11 +4,22 @@ brought.safetensors    its graph as data, and its weights
 """
 
 import dataclasses
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from torch import nn
+
+from compress.bring._input import InputRule, input_rule_of
 from compress.bring._load import load_network, load_weights
-from compress.bring.bring import Brought, bring, read_brought, save_brought, space_of
+from compress.bring.bring import (
+    Brought,
+    bring,
+    give_weights,
+    read_brought,
+    save_brought,
+    space_of,
+)
 from nas.data import DataSet
 from nas.run.config import Config
 from nas.run.own_files import BROUGHT
@@ -17,6 +28,9 @@ from search_spaces import SearchSpace, UserError, task_of
 from supernets.supernet import Supernet
 
 KEPT = ".safetensors"
+OF_IMAGES = ("resolution", "mean", "std")
+"""Settings that a model's own configuration may give."""
+
 JUDGED = 1000
 """Images that say how good a network is as it was brought."""
 
@@ -47,9 +61,21 @@ def brought_space(
 
 def brought_network(config: Config, *, resolution: int, channels: int) -> Brought:
     """The network that was brought; in one process it is traced once."""
+    return _brought(config.model, config.weights, resolution, channels, _stamps(config))
+
+
+def with_models_rule(config: Config) -> Config:
+    """The configuration, with what the model's own says of images where the user says nothing."""
+    if not config.model:
+        return config
+    rule = _rule(config.model, config.weights, _stamps(config))
+    given = {name: getattr(config, name) or getattr(rule, name) for name in OF_IMAGES}
+    return dataclasses.replace(config, **given)
+
+
+def _stamps(config: Config) -> tuple[tuple[int, int], ...]:
     files = (config.model.rpartition(":")[0] or config.model, config.weights)
-    stamps = tuple(_stamp(Path(file)) for file in files)
-    return _brought(config.model, config.weights, resolution, channels, stamps)
+    return tuple(_stamp(Path(file)) for file in files)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -66,11 +92,27 @@ def _brought(
 ) -> Brought:
     if model.endswith(KEPT):
         return read_brought(Path(model))
+    name = model.rpartition(":")[2]
+    try:
+        return bring(name, _made(model, weights, stamps), channels=channels, resolution=resolution)
+    finally:
+        _made.cache_clear()  # it is as large as its weights
+
+
+@lru_cache(maxsize=4)
+def _rule(model: str, weights: str, stamps: tuple[tuple[int, int], ...]) -> InputRule:
+    if model.endswith(KEPT):
+        return read_brought(Path(model)).input
+    return input_rule_of(_made(model, weights, stamps))
+
+
+@lru_cache(maxsize=1)
+def _made(model: str, weights: str, stamps: tuple[tuple[int, int], ...]) -> nn.Module:
+    """What the user's function gives, with the weights; it is called once."""
     network = load_network(model)
     if weights:
         load_weights(network, Path(weights))
-    name = model.rpartition(":")[2]
-    return bring(name, network, channels=channels, resolution=resolution)
+    return network
 
 
 def keep_brought(run: Path, config: Config, data: DataSet) -> None:
@@ -97,22 +139,27 @@ def keep_brought(run: Path, config: Config, data: DataSet) -> None:
         )
 
 
-def in_words(brought: Brought, supernet: Supernet, data: DataSet) -> list[str]:
-    """How good the network is as it was brought, and what of it stays as it is.
+def in_words(config: Config, space: SearchSpace, data: DataSet) -> list[str]:
+    """What the network takes, how good it is as it was brought, and what of it stays as it is.
 
     Args:
-        brought: The network.
-        supernet: With its weights.
+        config: As the user gave it.
+        space: Of the network.
         data: Some images of the search split are looked at.
     """
-    task, space = task_of(data.task), supernet.space
-    scorer = Scorer(supernet, data, JUDGED)
+    brought = brought_network(config, resolution=data.resolution, channels=data.channels)
+    supernet = Supernet(space).eval()
+    give_weights(supernet, brought)
+    task, scorer = task_of(data.task), Scorer(supernet, data, JUDGED)
     unpruned = space.slots(space.canonical([0] * len(space.choices)))
     found = scorer.quality(supernet.extract(unpruned))
     value, guessed = found[task.shown.name], data.guessing[0]
+    groups = len({group for part in brought.network.parts for group in part.groups})
     said = [
-        f"model '{brought.name}': {len(brought.network.parts)} parts, "
-        f"{task.shown.title} {task.shown.text(value)} of {scorer.num_images} search images"
+        *(f"model '{brought.name}': {remark}" for remark in brought.remarks),
+        _images_in_words(config, brought.input, data),
+        f"model '{brought.name}': {len(brought.network.parts)} parts, {groups} prunable groups, "
+        f"{task.shown.title} {task.shown.text(value)} of {scorer.num_images} search images",
     ]
     if not found[task.loss.name] < guessed:
         said.append(
@@ -123,6 +170,26 @@ def in_words(brought: Brought, supernet: Supernet, data: DataSet) -> list[str]:
         where = f" in '{place}'" if place else ""
         said.append(f"'{operation}'{where} stays as it is, and so does what it reads")
     return said
+
+
+def _images_in_words(config: Config, rule: InputRule, data: DataSet) -> str:
+    """The size and normalisation of images, and who says so."""
+
+    def source(name: str) -> str:
+        if getattr(config, name):
+            return f"--{name}"
+        return f"the model's {rule.places[name]}" if name in rule.places else "the data's own"
+
+    values = {
+        "resolution": f"{data.resolution} px",
+        "mean": f"mean {_listed(data.mean)}",
+        "std": f"std {_listed(data.std)}",
+    }
+    return "images: " + ", ".join(f"{values[name]} ({source(name)})" for name in OF_IMAGES)
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:.4g}" for number in numbers)
 
 
 def with_input_rule(config: Config, data: DataSet) -> DataSet:

@@ -13,9 +13,10 @@ from nas.data import DataSet, identity, load_data
 from nas.executors import EXECUTORS
 from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
-from nas.prepare.brought import brought_space, with_input_rule
+from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
 from nas.prepare.settings import check_settings
 from nas.problem.budget import nearest_budget, parse_budget, refuse_impossible, resolve
+from nas.problem.drop import drop_limit
 from nas.problem.joint import refuse_jointly_impossible
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config, differences
@@ -75,9 +76,12 @@ def prepare(
         refuse_jointly_impossible(limits, space.costs)
         return space, limits
 
+    config = with_models_rule(config)
     data = with_input_rule(config, read_data(config, reporter, accept=possible))
     losses_of(data.task)
-    return data, *possible(data.resolution, data.channels, data.num_outputs)
+    drops = [drop_limit(config.max_drop, task_of(data.task).shown)] if config.max_drop else []
+    space, limits = possible(data.resolution, data.channels, data.num_outputs)
+    return data, space, [*limits, *drops]
 
 
 def make_problem(

@@ -33,6 +33,7 @@ from nas.prepare.plan import make_method, training_images
 from nas.prepare.sizes import FILE, Sizes, sentence, sizes_of
 from nas.prepare.speed import shared_cores, time_steps
 from nas.prepare.trim import trim
+from nas.problem.drop import DROP
 from nas.problem.feasible import sample_within
 from nas.problem.problem import Limit
 from nas.run.config import Config
@@ -351,10 +352,14 @@ def learning_exponent(
 
 
 def _of_donor(donor: Path, space: SearchSpace) -> dict[str, Any]:
-    """What the run of a given supernet decided, and the limits that it trained within."""
+    """What the run of a given supernet decided, and the limits that it trained within.
+
+    What networks may lose is no limit of training.
+    """
     document = read_json(donor / FILE) if (donor / FILE).exists() else _all_of(space)
     plan = read_json(donor / PLAN) if (donor / PLAN).exists() else {}
-    own = [{key: row[key] for key in ("metric", "max", "text")} for row in plan.get("limits", [])]
+    rows = [row for row in plan.get("limits", []) if row["metric"] != DROP]
+    own = [{key: row[key] for key in ("metric", "max", "text")} for row in rows]
     return document | {"trained": [*own, *document.get("trained", [])]}
 
 

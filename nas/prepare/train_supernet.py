@@ -101,6 +101,9 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     keep_data_facts(run, data)
     keep_own_files(run.path, found)
     keep_brought(run.path, found, data)
+    if config.model and not (out / WEIGHTS).exists():
+        for sentence in in_words(found, space, data):
+            reporter.note(sentence)
     with run.phase("size"):
         sizes = decide_sizes(run, config, space, limits, data, reporter, is_all=is_all)
     user_limits = limits
@@ -151,7 +154,8 @@ def trained_supernet(
     supernet = Supernet(space, seed=config.seed)
     own = run.path / WEIGHTS
     if config.model and not own.exists():
-        _bring_weights(supernet, config, data, reporter)
+        brought = brought_network(config, resolution=data.resolution, channels=data.channels)
+        give_weights(supernet, brought)
     given = Path(config.supernet) / WEIGHTS if config.supernet else None
     source = own if own.exists() else given
     if source is not None:
@@ -198,14 +202,6 @@ def trained_supernet(
         )
     write_tensors(own, supernet.state_dict(), {"space": space.name})
     return supernet
-
-
-def _bring_weights(supernet: Supernet, config: Config, data: DataSet, reporter: Reporter) -> None:
-    """Gives the supernet those of the network that was brought, and says how good it is."""
-    brought = brought_network(config, resolution=data.resolution, channels=data.channels)
-    give_weights(supernet, brought)
-    for sentence in in_words(brought, supernet.eval(), data):
-        reporter.note(sentence)
 
 
 def given_up(space: SearchSpace, remaining: SearchSpace) -> str:

@@ -9,6 +9,7 @@ from nas.latency import LatencyModel
 from nas.prepare.phases import FEW_STEPS
 from nas.prepare.reuse import donor_space
 from nas.problem.budget import format_value, nearest_budget
+from nas.problem.drop import DROP
 from nas.problem.problem import KnownMetrics, Limit
 from nas.run.config import Config
 from nas.run.directory import SPACE, TRAINED_SPACE, Run, read_begun_space, read_space
@@ -111,12 +112,15 @@ def limit_rows(
     """What plan.json records of the limits: whether each binds and what it leaves of the space.
 
     Shares are of uniformly sampled candidates. Latency is predicted here; its limit holds for
-    measured files all the same.
+    measured files all the same. Of what only measuring tells, nothing is known.
     """
     assert space.costs is not None
     sample = space.sample(np.random.default_rng([seed, 11]), SHARE_SAMPLES)
     rows = []
     for limit in limits:
+        if limit.metric not in known.metrics:
+            rows.append({"text": limit.text, "metric": limit.metric, "max": limit.max})
+            continue
         values_N = known.of(limit.metric, sample)
         largest = float(values_N.max())
         if limit.metric in space.costs.metrics:
@@ -137,6 +141,12 @@ def limit_rows(
 def announce(document: Mapping[str, Any], reporter: Reporter, *, is_trained: bool = False) -> None:
     """Say which limits bind and, unless the supernet is given, what the plan is."""
     for row in document["limits"]:
+        if row["metric"] == DROP:
+            reporter.note(
+                f"{row['text']}: files that are that much worse than the network as it was brought "
+                "are left out"
+            )
+            continue
         largest = format_value(row["metric"], row["largest"])
         if row["binds"]:
             reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")

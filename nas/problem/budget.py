@@ -167,11 +167,11 @@ def refuse_impossible(limits: Sequence[Limit], costs: Extremes) -> None:
 def nearest_budget(limit: Limit, *, minimum: float, maximum: float) -> str:
     """The smallest possible budget in the user's own unit, rounded up to three digits."""
     if not limit.text:
-        return _rounded_up(Decimal(minimum)) + f" {limit.metric}"
+        return rounded_up(Decimal(minimum)) + f" {limit.metric}"
     asked = parse_budget(limit.text)
     if asked.is_fraction:
-        return _rounded_up(Decimal(minimum) / Decimal(maximum) * 100) + f"%{asked.unit}"
-    return _rounded_up(Decimal(minimum) / UNITS[asked.unit][1]) + asked.unit
+        return rounded_up(Decimal(minimum) / Decimal(maximum) * 100) + f"%{asked.unit}"
+    return rounded_up(Decimal(minimum) / UNITS[asked.unit][1]) + asked.unit
 
 
 def format_value(metric: str, value: float) -> str:
@@ -244,7 +244,7 @@ def _refusal(text: str, found: str, meant: Sequence[str] = ()) -> UserError:
     )
 
 
-def _rounded_up(value: Decimal) -> str:
+def rounded_up(value: Decimal) -> str:
     """Three significant digits, never below `value`, without an exponent."""
     if value == 0:
         return "0"

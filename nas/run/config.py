@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.data._load import absolute_if_path, label_of
+from nas.problem.drop import parse_drop
 from nas.system.files import OtherVersionError
 from nas.system.text import parse_time
 from nas.system.typed import TYPE_NAMES, is_a
@@ -45,8 +46,9 @@ STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "data_seed": (-1, "the seed"),
     "model": ("", "none"),
     "weights": ("", "those that it is made with"),
-    "mean": ([], "that of the data"),
-    "std": ([], "that of the data"),
+    "mean": ([], "that of the model or the data"),
+    "std": ([], "that of the model or the data"),
+    "max_drop": ("", "no limit"),
     "threads": (0, "all cores"),
 }
 """Values that are no numbers and no names, and what they say."""
@@ -92,9 +94,11 @@ class Config:
         model: A network of the user's to compress, "FILE.py:function" or "module:function"; "" to
             search a space.
         weights: File of its weights; "" for those that the function gives it.
-        mean: By channel, what it was trained to have taken from pixels between 0 and 1; () for the
-            data's own.
+        mean: By channel, what it was trained to have taken from pixels between 0 and 1; () for what
+            its own configuration says, or else the data's own.
         std: What they are then divided by.
+        max_drop: How much worse than the model members may be, in the task's metric: "0.5%" of
+            accuracy are half a percentage point; "" for no limit.
         set: Further settings by name: fields of the training plan, the phase plan, the controller,
             the training method and the executor, such as {"learning_rate": 0.001}.
     """
@@ -127,6 +131,7 @@ class Config:
     weights: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    max_drop: str = ""
     set: Mapping[str, float | int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -159,6 +164,13 @@ class Config:
             raise UserError(
                 f"sparsity {list(self.sparsity)} leaves no unpruned network, which training needs "
                 "as its teacher. Add 0."
+            )
+        if self.max_drop:
+            parse_drop(self.max_drop)
+        if self.max_drop and not self.model:
+            raise UserError(
+                f"max_drop is '{self.max_drop}', and no model is given: it limits what is lost "
+                "against a network that was brought. Use `nas compress`, or leave it out."
             )
         _check_set(self.set)
 
@@ -255,8 +267,22 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     space = config.space
     if is_space_file(space):
         space = str(Path(space).resolve())
-    data = absolute_if_path(config.data)
-    return dataclasses.replace(config, data=data, space=space, plugins=plugins)
+    return dataclasses.replace(
+        config,
+        data=absolute_if_path(config.data),
+        space=space,
+        plugins=plugins,
+        model=_absolute_model(config.model),
+        weights=str(Path(config.weights).expanduser().absolute()) if config.weights else "",
+    )
+
+
+def _absolute_model(model: str) -> str:
+    """The model with the path of its file from the root; a module's name stays."""
+    file, colon, function = model.rpartition(":")
+    if not file.endswith(".py"):
+        return model
+    return f"{Path(file).expanduser().absolute()}{colon}{function}"
 
 
 def with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@
     train_state/          checkpoint of training; train_log.jsonl beside it
     supernet.safetensors  the trained weights
     measurements/<key>.json   one finished score each
+    baseline.json         what scores are compared with where --max-drop is given
     trials.jsonl          one line per trial, in order, no wall clock
     beliefs.jsonl         how well the controller predicted the trials so far
     finetune_plan.json    who is trained further, with what batch: decided once, after the search

@@ -74,6 +74,11 @@ def with_kept_files(run: Path, config: Config) -> Config:
     )
 
 
+def kept_model(run: Path, config: Config) -> Path | None:
+    """The file of the network that was brought; None for a search of a space."""
+    return run / BROUGHT if config.model else None
+
+
 def with_unchanged_files(run: Path, config: Config) -> Config:
     """The configuration of a run with what it keeps in place of the user's files that changed.
 

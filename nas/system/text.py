@@ -28,8 +28,12 @@ def finite(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def fractions(text: str | None) -> tuple[float, ...] | None:
+def fractions(text: str | None, name: str = "sparsity") -> tuple[float, ...] | None:
     """The numbers of a list with commas; None for no list.
+
+    Args:
+        text: As the user wrote it.
+        name: Of the flag.
 
     Raises:
         UserError: If one of them is no number.
@@ -41,7 +45,7 @@ def fractions(text: str | None) -> tuple[float, ...] | None:
     found = [finite(part) for part in text.split(",")]
     if None in found:
         raise UserError(
-            f"sparsity '{text}' is not a list of fractions. Write them with commas: 0,0.25,0.5"
+            f"{name} '{text}' is not a list of numbers. Write them with commas: 0,0.25,0.5"
         )
     return tuple(value for value in found if value is not None)
 

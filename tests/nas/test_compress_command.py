@@ -11,16 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import nas
+from nas.cli.app import main
+from nas.data import load_data
 from nas.front.card import read_card
-from nas.prepare.brought import _brought
-from nas.run.config import Config
+from nas.prepare.brought import _brought, in_words
+from nas.prepare.inputs import prepare
+from nas.run.config import Config, make_config
 from nas.run.directory import read_front
 from nas.search_flow import search
-from nas.system.files import read_json
+from nas.system.files import read_json, read_lines
 from nas.system.reporter import Silent
+from reports import gain_lines
 from search_spaces import UserError
 from tests.conftest import TOY, time_in_two_processes
 from tests.small_run import stopped
@@ -46,6 +50,36 @@ def small(classes=10):
 
 def seven():
     return small(7)
+
+def says():
+    network = small()
+    network.default_cfg = {"input_size": (1, 16, 16), "mean": (0.5,), "std": (0.25,)}
+    return network
+
+def thousand():
+    return small(1000)
+
+def needs(width):
+    return small()
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = small()
+
+class Detector(Odd):
+    def forward(self, x):
+        return [{"boxes": self.inner(x)}]
+
+class Pair(Odd):
+    def forward(self, x, mask):
+        return self.inner(x * mask)
+
+class Branches(Odd):
+    def forward(self, x):
+        return self.inner(x) if x.mean() > 0 else self.inner(-x)
+
+detector, pair, branches = Detector, Pair, Branches
 """
 
 
@@ -69,6 +103,7 @@ def config(model: Path) -> Config:
         weights=str(model / "small.safetensors"),
         sparsity=(0.0, 0.25, 0.5),
         budget=("80%MACs",),
+        max_drop="100%",
     )
 
 
@@ -148,15 +183,118 @@ def test_a_model_of_other_classes_is_refused(config: Config, model: Path, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+MISTAKES = [
+    (["mine.py"], "names no function"),
+    (["mine.py:smal"], "there is no function 'smal'"),
+    (["no/such/module:small"], "cannot be imported"),
+    (["mine.py:thousand"], "has 1000 outputs, and data 'digits' 10 classes"),
+    (["mine.py:needs"], "needs arguments: width"),
+    (["mine.py:detector"], "gives list (dict), and not one tensor of scores"),
+    (["mine.py:pair"], "takes 2 inputs: x, mask"),
+    (["mine.py:branches"], "cannot be traced at"),
+    (["mine.py:small", "--weights", "notes.txt"], "neither a file of safetensors"),
+    (["mine.py:seven", "--weights", "small.safetensors"], "those of another network"),
+    (["mine.py:small", "--weights", "whole.pt"], "cannot be read without executing code"),
+    (["mine.py:small", "--max-drop", "half"], "is not a number of points"),
+    (["mine.py:small", "--mean", "0.1,x"], "mean '0.1,x' is not a list of numbers"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=lambda v: str(v)[:40])
+def test_a_mistake_is_one_message_code_2_and_nothing_is_left(
+    arguments: list[str],
+    message: str,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(model)
+    (model / "notes.txt").write_text("weights")
+    torch.save(torch.nn.Linear(2, 2), model / "whole.pt")
+    before = sorted(model.rglob("*"))
+    with pytest.raises(SystemExit) as end:
+        main(["compress", *arguments, "--data", "digits", "--resolution", "16"])
+    assert end.value.code == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    assert sorted(model.rglob("*")) == before
+
+
 def test_normalisation_has_a_number_per_channel(config: Config, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"mean is \[0.1, 0.2\], and data 'digits' has 1 channels"):
         search(replace(config, mean=(0.1, 0.2)), tmp_path / "run", Silent())
+
+
+def test_what_the_model_says_of_images_holds_unless_the_user_says_else(
+    config: Config, model: Path
+) -> None:
+    says = replace(config, model=f"{model / 'mine.py'}:says", weights="", resolution=0)
+    data, space, _ = prepare(says)
+    assert (data.resolution, data.mean, data.std) == (16, (0.5,), (0.25,))
+    first = in_words(says, space, data)[0]
+    place = "(the model's default_cfg)"
+    assert first == f"images: 16 px {place}, mean 0.5 {place}, std 0.25 {place}"
+    given = replace(says, mean=(0.1,))
+    data, space, _ = prepare(given)
+    assert (data.mean, data.std) == ((0.1,), (0.25,))
+    assert "mean 0.1 (--mean)" in in_words(given, space, data)[0]
 
 
 def test_what_was_brought_is_said(run: Path) -> None:
     document = json.dumps(read_json(run / "space.json"))
     assert "fragment" in document
     assert (run / "brought.safetensors").is_file()
+
+
+def test_the_network_that_was_brought_is_measured_as_it_was(run: Path, model: Path) -> None:
+    namespace: dict = {}
+    exec(SOURCE, namespace)
+    network = namespace["small"]().eval()
+    network.load_state_dict(load_file(model / "small.safetensors"))
+    (key,) = (r["key"] for r in read_front(run)["references"] if r["name"] == "brought fp32")
+    assert key.endswith("-brought")
+    digits = load_data("digits", resolution=TOY.resolution, seed=TOY.split_seed)
+    images = torch.from_numpy(digits.normalised(digits.search.images_NCHW))
+    with torch.no_grad():
+        answers = network(images).argmax(1).numpy()
+    right = int((answers == digits.search.labels_N).sum())
+    card = read_card(run / "references" / key / "card.json")
+    assert card["files"]["model.onnx"]["accuracy"]["search"]["correct"] == right
+
+
+def test_scores_and_files_are_compared_with_it(run: Path) -> None:
+    baseline = read_json(run / "baseline.json")
+    trials = read_lines(run / "trials.jsonl", lambda line: line["metrics"])
+    least = min(baseline["brought"], baseline["shared"])
+    assert all(m["drop"] == pytest.approx(least - m["accuracy"]) for m in trials)
+    assert {"text": "max-drop 100%", "metric": "drop", "max": 1.0} in read_json(run / "plan.json")[
+        "limits"
+    ]
+    table = nas.open(run).front.set_index("key")
+    (own,) = (key for key in table.index if key.endswith("-brought") and "fp32" in table.name[key])
+    for _, row in table.iterrows():
+        assert row.times_faster == pytest.approx(table.latency_ms[own] / row.latency_ms)
+        assert row.change == pytest.approx(row.accuracy_search - table.accuracy_search[own])
+    assert gain_lines(run)[0].startswith("as it was brought: ")
+
+
+def test_a_drop_is_of_a_network_that_was_brought_in_the_unit_of_its_metric(
+    config: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="no model is given"):
+        replace(TOY, max_drop="1%")
+    with pytest.raises(UserError, match="it has no unit. Here it is of accuracy %"):
+        search(replace(config, max_drop="0.5"), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_paths_are_recorded_from_the_root(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model)
+    found = make_config({"model": "mine.py:small", "weights": "small.safetensors"})
+    assert found.model == f"{model / 'mine.py'}:small"
+    assert found.weights == str(model / "small.safetensors")
+    assert make_config({"model": "package.mine:small"}).model == "package.mine:small"
 
 
 @pytest.mark.long
@@ -167,7 +305,7 @@ def test_the_page_ends_with_files_in_use(tmp_path: Path) -> None:
         name = block.partition("\n")[0].removeprefix("# ")
         if kind == "python" and name.endswith(".py"):
             (tmp_path / name).write_text(block)
-        if name == "my_models.py":
+        if name == "my_models.py" or kind == "text":
             continue
         code = block
         if kind == "sh":

@@ -54,7 +54,9 @@ def kept_as_it_is(reading: Reading, node: fx.Node, args: Any, kwargs: Any) -> An
             return {"input": len(inputs) - 1}
         if isinstance(argument, list | tuple):
             return [stored(each) for each in argument]
-        if isinstance(argument, torch.dtype | torch.device | torch.layout):
+        if isinstance(argument, torch.device):
+            return None  # wherever it is
+        if isinstance(argument, torch.dtype | torch.layout):
             return {"torch": str(argument).removeprefix("torch.")}
         return argument
 

@@ -101,7 +101,7 @@ def _batch_norm(
     eps: float,
     *_: Any,
 ) -> Value | None:
-    if mean is None or training:
+    if mean is None or training or len(x.axes) != 4:
         return None
     weights = present(weight=weight, bias=bias, running_mean=mean, running_var=variance)
     for each in weights.values():

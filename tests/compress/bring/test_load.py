@@ -139,7 +139,7 @@ def test_what_holds_no_weights_is_said(tmp_path: Path) -> None:
     (tmp_path / "b.pt").write_text("no")
     for path, message in (
         (tmp_path / "a.safetensors", "are no safetensors"),
-        (tmp_path / "b.pt", "cannot be read"),
+        (tmp_path / "b.pt", "neither a file of safetensors nor one that torch.save wrote"),
         (tmp_path / "c.pt", "there is no such file"),
         (saved([1, 2], tmp_path / "d.pt"), "hold list, not tensors by name"),
         (saved({"width": 3}, tmp_path / "e.pt"), "hold dict, not tensors by name"),

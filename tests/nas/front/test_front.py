@@ -21,13 +21,15 @@ from nas.front.contest import (
     why_empty,
 )
 from nas.front.measure import Exporter
+from nas.problem.drop import DROP, drop_limit
 from nas.problem.pareto import hypervolume
 from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial
 from nas.targets import Timing
-from search_spaces import Candidate, CandidateError, Choice, SearchSpace
+from search_spaces import DEFAULT_TASK, Candidate, CandidateError, Choice, SearchSpace, task_of
 
 SPACE = SearchSpace("line", (Choice("width", tuple(range(1, 41))),))
+ACCURACY = task_of(DEFAULT_TASK).shown
 NO_DATA = cast(DataSet, None)
 """Nobody may be guessing, so nobody asks."""
 
@@ -123,7 +125,8 @@ def file(latency_ms: float, right: int = 80) -> dict[str, Any]:
     """What a card says of an ONNX file."""
     medians = {"median_ms": latency_ms, "process_medians_ms": [latency_ms] * 5}
     timing = TIMING.to_json() | medians
-    return {"latency": timing, "accuracy": {"search": {"correct": right, "total": 100}}}
+    search = {"correct": right, "total": 100, "fraction": right / 100}
+    return {"latency": timing, "accuracy": {"search": search}}
 
 
 class Namespace:
@@ -276,6 +279,41 @@ def test_an_empty_front_says_which_budget_would_do_beside_the_others() -> None:
     assert why_empty(of, found, NO_DATA).endswith(
         "measured: too slow. Raise --time, or the budget."
     )
+
+
+def brought_in(bench: Bench, number: int) -> Entry:
+    """The network that was brought, which stands for a trial."""
+    candidate = bench.known[SPACE.candidate((number,)).key].candidate
+    return Entry(candidate, "brought fp32", is_reference=True, brought=Path("brought"))
+
+
+def test_what_loses_too_much_against_the_network_that_was_brought_is_left_out() -> None:
+    bench = Bench(problem(drop_limit("5%", ACCURACY)), LINE, {})
+    bench.right = {0: 84, 1: 85, 7: 90}  # of 100
+    contest = Contest(queue=LINE[:2], num_finalists=2, references=[brought_in(bench, 7)])
+    front = choose_front(cast(Exporter, bench), contest)
+    assert front["members"] == [*keys(1), *(f"{key}-brought" for key in keys(7))]
+    assert front["replaced"] == [
+        {"key": keys(0)[0], "reason": "it is 6% worse than as brought, over max-drop 5%"}
+    ]
+
+
+def test_an_empty_front_says_which_drop_would_do() -> None:
+    bench = Bench(problem(drop_limit("1%", ACCURACY), Limit("latency_ms", 2.0)), LINE, {})
+    bench.right = {0: 70, 1: 75, 7: 90}
+    contest = Contest(queue=LINE[:2], num_finalists=2, references=[brought_in(bench, 7)])
+    failure = choose_front(cast(Exporter, bench), contest)["failure"]
+    assert (
+        "'max-drop 1%': the smallest drop of those within the other budgets is 15%. "
+        "Use --max-drop 15% or more."
+    ) in failure
+
+
+def test_scores_over_the_drop_alone_are_measured_last_the_least_first() -> None:
+    drops = {0: 0.3, 3: 0.0, 5: 0.2, 7: 0.5}
+    trials = [replace(LINE[i], metrics={**LINE[i].metrics, DROP: d}) for i, d in drops.items()]
+    order = finalist_order(problem(drop_limit("10%", ACCURACY)), trials)
+    assert [trial.number for trial in order] == [3, 5, 0, 7]
 
 
 def sized(number: int, size: float, latency_ms: float) -> Trial:
