@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from nas.data._base import DataSet
@@ -323,9 +324,15 @@ def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMe
         space=problem.space,
         seed=config.seed,
         sparse_from=plan.rank_step * plan.shards,
-        is_within=partial(fits_in_some_format, problem) if problem.modelled_limits else None,
+        is_within=within(problem),
     )
     return method
+
+
+def within(problem: Problem) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Which members are trained: rows of encodings (N, C) to whether the limits allow them in some
+    format; None if they allow all."""
+    return partial(fits_in_some_format, problem) if problem.modelled_limits else None
 
 
 def check_criterion(config: Config) -> None:

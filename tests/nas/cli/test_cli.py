@@ -249,7 +249,7 @@ from nas.executors import EXECUTORS
 from supernets.methods import METHODS
 flags = [
     *("--space=x", "--target=x", "--precision=x", "--data=x", "--set=x=1", "--budget=x"),
-    *("--controller=x", "--executor=x", "--config=m.toml"),
+    *("--controller=x", "--executor=x", "--config=m.toml", "--set=criterion=x"),
 ]
 open("m.toml", "w").write('method = "x"')
 for flag in flags:
