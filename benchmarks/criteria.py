@@ -38,7 +38,7 @@ from supernets.steps import AloneBatches, SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import train
 
-BATCH, BATCHES_TIMED = 64, 5
+BATCH, STEPS_TIMED = 64, 10
 WRITTEN = runpy.run_path(str(Path(__file__).parents[1] / "tests/compress/bring/models.py"))
 
 
@@ -102,14 +102,17 @@ class Task:
 
 
 def taught(task: Task, model: str, minutes: float) -> nn.Module:
-    """A network of this model after so many minutes of training, speed test included."""
-    torch.manual_seed(task.seed)
-    network, started = MODELS[model](task.data), time.perf_counter()
-    task.trained(network, replace(task.plan, steps=BATCHES_TIMED))
+    """A network of this model after so many minutes of training, after a speed test."""
+    test = replace(task.plan, steps=STEPS_TIMED)
+    network, started = task.trained(MODELS[model](task.data), test), time.perf_counter()
+    task.trained(network, test)
     seconds = time.perf_counter() - started
-    steps = int(max(BATCHES_TIMED, 60 * minutes / seconds * BATCHES_TIMED))
+    steps = int(max(STEPS_TIMED, 60 * minutes / seconds * STEPS_TIMED))
     torch.manual_seed(task.seed)
-    return task.trained(MODELS[model](task.data), replace(task.plan, steps=steps))
+    network = task.trained(MODELS[model](task.data), replace(task.plan, steps=steps))
+    accuracy = task.accuracy(network)
+    print(f"{model}, seed {task.seed}: {accuracy:.1f} % after {steps} steps", flush=True)
+    return network
 
 
 def supernet_of(network: nn.Module, data: DataSet, sparsities: Sequence[float]) -> Supernet:
@@ -145,7 +148,6 @@ def compared(
 ) -> dict[tuple[str, float], tuple[float, float]]:
     """By criterion and sparsity: accuracy before and after training, with one seed."""
     network = taught(task, model, asked.minutes)
-    print(f"{model}, seed {task.seed}: {task.accuracy(network):.1f} % unpruned", flush=True)
     supernet = supernet_of(network, task.data, asked.sparsity)
     batches = SupernetBatches(task.plan, Sandwich(space=supernet.space))
     images, found = training_images(task.data), {}
@@ -169,7 +171,7 @@ def main() -> None:
     parser.add_argument("--criteria", type=words, default=tuple(CRITERIA.names()))
     parser.add_argument("--sparsity", type=fractions, default=(0.25, 0.5, 0.75))
     parser.add_argument("--minutes", type=float, default=1.0, help="of training before pruning")
-    parser.add_argument("--steps", type=int, default=30, help="of training after pruning")
+    parser.add_argument("--steps", type=int, default=50, help="of training after pruning")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=1, help="of network and training")
     parser.add_argument("--first-seed", type=int, default=0)

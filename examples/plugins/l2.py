@@ -18,5 +18,5 @@ class L2(AbstractCriterion):
     """Root mean square of a channel's weights; of a head, the sum over its channels."""
 
     def scores(self, weights: GroupWeights) -> Tensor:
-        size = weights.made_by.detach().flatten(1).square().mean(1).sqrt()
+        size = weights.made_by.flatten(1).square().mean(1).sqrt()
         return weights.by_member(size).sum(1)

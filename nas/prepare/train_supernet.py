@@ -194,15 +194,22 @@ def trained_supernet(
     (run.path / TRAINED_SPACE).unlink(missing_ok=True)
     if remaining != space:
         supernet = supernet.restricted(remaining)
-        write_json(run.path / TRAINED_SPACE, remaining.to_json())
-        run.event("train", "message", text=f"lost in training: {given_up(space, remaining)}")
-        lost = sum(space.cardinalities) - sum(remaining.cardinalities)
-        reporter.note(
-            f"options that lost in training, and are left out of the search: {lost}; "
-            f"{TRAINED_SPACE} has the rest"
-        )
+        _record_remaining(run, space, remaining, reporter)
     write_tensors(own, supernet.state_dict(), {"space": space.name})
     return supernet
+
+
+def _record_remaining(
+    run: Run, space: SearchSpace, remaining: SearchSpace, reporter: Reporter
+) -> None:
+    """Writes and says what training left of the space."""
+    write_json(run.path / TRAINED_SPACE, remaining.to_json())
+    run.event("train", "message", text=f"lost in training: {given_up(space, remaining)}")
+    lost = sum(space.cardinalities) - sum(remaining.cardinalities)
+    reporter.note(
+        f"options that lost in training, and are left out of the search: {lost}; "
+        f"{TRAINED_SPACE} has the rest"
+    )
 
 
 def _bring_weights(supernet: Supernet, config: Config, data: DataSet, reporter: Reporter) -> None:

@@ -276,7 +276,7 @@ assert "torch" not in sys.modules
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("nas: unknown") == 14
+    assert done.stderr.count("nas: unknown") == 16
     assert done.stderr.count("nas: budget 'x'") == 2
     assert "unknown setting 'y'" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["m.toml"]
