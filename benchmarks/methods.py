@@ -29,7 +29,7 @@ from nas.cli.console import print_table
 from nas.data import DataSet
 from nas.fidelity import chosen
 from nas.prepare.inputs import make_problem, prepare
-from nas.prepare.plan import make_method, planned_steps, training_images
+from nas.prepare.plan import make_method, planned_steps, training_images, within
 from nas.prepare.settings import check_settings
 from nas.prepare.speed import shared_cores
 from nas.prepare.trim import trim
@@ -38,6 +38,7 @@ from nas.run.config import Config, make_config
 from nas.scoring.scorer import Scorer
 from nas.system.text import setting, words
 from search_spaces import signature_cost
+from supernets.gradients import label_gradients
 from supernets.images import Images
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
@@ -115,17 +116,22 @@ def trained(
     plan = planned_steps(tried, TrainPlan(**settings), problem, data, config, lambda: seconds)
     method = make_method(config, problem, plan)
     supernet = Supernet(space, seed=config.seed)
+    images, batches = training_images(data), SupernetBatches(plan, method)
+
+    def before_step(step: int) -> None:
+        if step == plan.rank_step:
+            found = label_gradients(supernet, images, batches, is_within=within(problem))
+            supernet.rank(plan.criterion, seed=plan.seed, gradients=found)
+
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         kept = train(
             supernet,
-            training_images(data),
+            images,
             plan,
-            Counted(SupernetBatches(plan, method)),
+            Counted(batches),
             directory=Path(folder),
-            before_step=lambda step: (
-                supernet.rank(plan.criterion) if step == plan.rank_step else None
-            ),
+            before_step=before_step,
             **shared_cores(plan),
         )
     taken_s = time.perf_counter() - started

@@ -14,6 +14,7 @@ groups are not prefixes: the channels of the highest importance are kept, in the
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cached_property, lru_cache
 from typing import ClassVar
 
@@ -72,7 +73,22 @@ class AbstractElastic(nn.Module, ABC):
 
     @abstractmethod
     def group_weights(self) -> dict[str, GroupWeights]:
-        """The weights, as they are, by which the members of every prunable group are ranked."""
+        """The weights, as they are, by which the members of every prunable group are ranked.
+
+        Only selected and put side by side: `group_gradients` selects likewise.
+        """
+
+    @torch.no_grad()
+    def group_gradients(self, gradients: Mapping[nn.Parameter, Tensor]) -> dict[str, GroupWeights]:
+        """The gradients of `group_weights`.
+
+        Args:
+            gradients: Of shared weights; those that are not there are 0.
+        """
+        twin = deepcopy(self)
+        for own, copy in zip(self.full.parameters(), twin.full.parameters(), strict=True):
+            copy.copy_(gradients.get(own, torch.zeros(())))
+        return twin.group_weights()
 
     def weights(self, signature: Signature) -> dict[str, Tensor]:
         """The slices that make up the plain module of this signature, by state name."""
@@ -113,19 +129,14 @@ class AbstractElastic(nn.Module, ABC):
         best = torch.argsort(scores, descending=True, stable=True)[:num_kept]
         return best.sort().values
 
-    @torch.no_grad()
-    def importance(self, criterion: AbstractCriterion) -> dict[str, Tensor]:
-        """How important the members of every prunable group are by the weights as they are."""
-        return {g: criterion.importance(weights) for g, weights in self.group_weights().items()}
-
     def order(self, group: str, importance: Tensor) -> None:
         """Records the importance of members: from now on the least important go first."""
         self.get_buffer(f"importance_{group}").copy_(importance)
 
     def rank(self, criterion: AbstractCriterion) -> None:
         """Orders the members of every prunable group by their weights as they are."""
-        for group, importance in self.importance(criterion).items():
-            self.order(group, importance)
+        for group, weights in self.group_weights().items():
+            self.order(group, criterion.importance(weights))
 
 
 def _is_nothing(index: Index) -> bool:

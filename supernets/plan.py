@@ -29,7 +29,7 @@ class TrainPlan:
         clip_norm: Largest norm of a step's gradient.
         ema_decay: Of the averaged weights that training returns.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
-        criterion: Name of what ranks them, "magnitude", "l1" or "bn-scale".
+        criterion: Name of what ranks them, such as "magnitude", "taylor" or "random".
         precision: "fp32" or "bf16" (autocast).
         channels_last: Whether activations are stored so.
         checkpoint_s: Seconds between checkpoints, at least.

@@ -16,6 +16,7 @@ from supernets.context import Context, autocast
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
+from supernets.state import NOTHING
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
 from supernets.team import AbstractBatches, Losses, State
@@ -49,11 +50,20 @@ class SupernetBatches(AbstractBatches):
     ) -> tuple[Losses, State]:
         """Adds gradients; the losses in the method's order, and its report."""
         assert isinstance(network, Supernet)
+        context = self.context(network, images, turn, state)
+        losses = self.method.step(context)
+        # Copied, as if it had come from another process.
+        return losses, {name: np.array(value) for name, value in context.report.items()}
+
+    def context(
+        self, network: Supernet, images: Images, turn: int, state: State = NOTHING
+    ) -> Context:
+        """What a method works with in one batch."""
         plan, share_done = self.plan, self.share_done
         if share_done is None:
             share_done = turn // plan.shards / plan.steps
         images_BCHW, labels_B = _batch(images, plan, turn, shared_by=SHARED_BY)
-        context = Context(
+        return Context(
             supernet=network,
             plan=plan,
             turn=turn,
@@ -65,9 +75,6 @@ class SupernetBatches(AbstractBatches):
             task=images.task,
             weights_K=_class_weights(images, plan),
         )
-        losses = self.method.step(context)
-        # Copied, as if it had come from another process.
-        return losses, {name: np.array(value) for name, value in context.report.items()}
 
     def fold(self, state: State, reports: Sequence[State]) -> State:
         """The method's."""

@@ -5,7 +5,7 @@ that `SearchSpace.slots(candidate)` resolves, which also carries how much sparsi
 slot. `extract` cuts the same slices out as a plain network.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,6 +17,7 @@ from search_spaces.channel_parts._base import DEFAULT_CHANNEL_PART, channel_part
 from search_spaces.norms._base import NORM
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
+from supernets._ranking import Gradients, importances
 from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS
 from supernets.criteria._base import CRITERIA, DEFAULT_CRITERION
 from supernets.network import (
@@ -130,27 +131,44 @@ class Supernet(nn.Module):
             found._slot(name).load_state_dict(state, strict=False)
         return found.train(self.training)
 
-    def rank(self, criterion: str = DEFAULT_CRITERION) -> None:
+    def rank(
+        self,
+        criterion: str = DEFAULT_CRITERION,
+        *,
+        seed: int = 0,
+        gradients: Iterable[Gradients] = (),
+    ) -> None:
         """Orders prunable channels and heads by the importance of their weights as they are.
+
+        Args:
+            criterion: Its name.
+            seed: Of criteria that draw.
+            gradients: Of batches, as `supernets.gradients` gives them; not looked at by criteria
+                that need none.
 
         Raises:
             UserError: If there is no such criterion.
         """
+        users: dict[str, list[tuple[AbstractElastic, str]]] = {}
+        for name, module, group in self._groups():
+            users.setdefault(name, []).append((module, group))
         ranking = CRITERIA.get(criterion)()
+        found = importances(users, ranking, seed=seed, gradients=gradients)
+        for name, importance in found.items():
+            for module, group in users[name]:
+                module.order(group, importance)
+
+    def _groups(self) -> Iterator[tuple[str, AbstractElastic, str]]:
+        """What every prunable group is called in the network, who has it, and its name there."""
         assert self.space.network is not None
         assert self.space.tables is not None
         shared = self.space.network.shared_groups()
-        users: dict[str, list[tuple[AbstractElastic, str, Tensor]]] = {}
         for slot in (table.name for table in self.space.tables.slots):
             for place, module in self._slot(slot).named_modules():
                 if isinstance(module, AbstractElastic):
-                    for group, scores in module.importance(ranking).items():
+                    for group in module.prunable:
                         name = shared.get((slot, group), f"{slot}.{place}.{group}")
-                        users.setdefault(name, []).append((module, group, scores))
-        for of_group in users.values():
-            total = torch.stack([scores for _, _, scores in of_group]).sum(0)
-            for module, group, _ in of_group:
-                module.order(group, total)
+                        yield name, module, group
 
     def _slot(self, name: str) -> ElasticSlot:
         slot = self.slots[module_name(name)]

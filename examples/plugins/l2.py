@@ -15,7 +15,8 @@ from supernets.criteria import CRITERIA, AbstractCriterion, GroupWeights
 @final
 @CRITERIA.register
 class L2(AbstractCriterion):
-    """Root mean square of each channel's weights."""
+    """Root mean square of a channel's weights; of a head, the sum over its channels."""
 
-    def channel_scores(self, weights: GroupWeights) -> Tensor:
-        return weights.made_by.detach().flatten(1).square().mean(1).sqrt()
+    def scores(self, weights: GroupWeights) -> Tensor:
+        size = weights.made_by.flatten(1).square().mean(1).sqrt()
+        return weights.by_member(size).sum(1)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from nas.data._base import DataSet
@@ -318,15 +319,21 @@ def training_images(data: DataSet) -> Images:
 def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMethod:
     """The training method that the configuration names, with the settings of `--set`."""
     cls = METHODS.get(config.method)
-    is_limited = problem.modelled_limits and not problem.space.is_brought
     method: AbstractMethod = cls(
         **config.settings_of(cls),
         space=problem.space,
         seed=config.seed,
         sparse_from=plan.rank_step * plan.shards,
-        is_within=partial(fits_in_some_format, problem) if is_limited else None,
+        is_within=within(problem),
     )
     return method
+
+
+def within(problem: Problem) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Which members are trained: rows of encodings (N, C) to whether the limits allow them in some
+    format; None for all. What was brought is trained beyond the limits, too: it has learnt already."""
+    is_limited = problem.modelled_limits and not problem.space.is_brought
+    return partial(fits_in_some_format, problem) if is_limited else None
 
 
 def check_criterion(config: Config) -> None:

@@ -26,6 +26,7 @@ from nas.prepare.plan import (
     plan_training,
     train_plan_of,
     training_images,
+    within,
 )
 from nas.prepare.profile import profile
 from nas.prepare.reopen import read_supernet
@@ -43,6 +44,7 @@ from nas.system.reporter import Reporter
 from search_spaces import SearchSpace
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
+from supernets.gradients import label_gradients
 from supernets.methods._base import remaining_of
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
@@ -173,17 +175,20 @@ def trained_supernet(
         reporter.advance(round(100 * step / train_plan.steps), 100, f"{text}, {rate}")
         log_step(log, numbers, train_plan.steps)
 
-    def before_step(step: int) -> None:
-        if step == train_plan.rank_step:
-            supernet.rank(train_plan.criterion)
-
     method = make_method(config, problem, train_plan)
     remaining_of(method, method.initial_state())  # what cannot be kept is refused now
+    images, batches = training_images(data), SupernetBatches(train_plan, method)
+
+    def before_step(step: int) -> None:
+        if step == train_plan.rank_step:
+            found = label_gradients(supernet, images, batches, is_within=within(problem))
+            supernet.rank(train_plan.criterion, seed=train_plan.seed, gradients=found)
+
     kept = train(
         supernet,
-        training_images(data),
+        images,
         train_plan,
-        SupernetBatches(train_plan, method),
+        batches,
         directory=run.folder("train_state"),
         on_step=on_step,
         before_step=before_step,
@@ -193,15 +198,22 @@ def trained_supernet(
     (run.path / TRAINED_SPACE).unlink(missing_ok=True)
     if remaining != space:
         supernet = supernet.restricted(remaining)
-        write_json(run.path / TRAINED_SPACE, remaining.to_json())
-        run.event("train", "message", text=f"lost in training: {given_up(space, remaining)}")
-        lost = sum(space.cardinalities) - sum(remaining.cardinalities)
-        reporter.note(
-            f"options that lost in training, and are left out of the search: {lost}; "
-            f"{TRAINED_SPACE} has the rest"
-        )
+        _record_remaining(run, space, remaining, reporter)
     write_tensors(own, supernet.state_dict(), {"space": space.name})
     return supernet
+
+
+def _record_remaining(
+    run: Run, space: SearchSpace, remaining: SearchSpace, reporter: Reporter
+) -> None:
+    """Writes and says what training left of the space."""
+    write_json(run.path / TRAINED_SPACE, remaining.to_json())
+    run.event("train", "message", text=f"lost in training: {given_up(space, remaining)}")
+    lost = sum(space.cardinalities) - sum(remaining.cardinalities)
+    reporter.note(
+        f"options that lost in training, and are left out of the search: {lost}; "
+        f"{TRAINED_SPACE} has the rest"
+    )
 
 
 def given_up(space: SearchSpace, remaining: SearchSpace) -> str:

@@ -15,6 +15,6 @@ from supernets.criteria._base import CRITERIA, AbstractCriterion, GroupWeights, 
 class L1(AbstractCriterion):
     """Filters of small weights go first."""
 
-    def channel_scores(self, weights: GroupWeights) -> Tensor:
-        """See `AbstractCriterion.channel_scores`."""
-        return l1(weights.made_by)
+    def scores(self, weights: GroupWeights) -> Tensor:
+        """The sum over a member's channels."""
+        return weights.by_member(l1(weights.made_by)).sum(1)

@@ -17,8 +17,7 @@ from supernets.criteria._base import CRITERIA, AbstractCriterion, GroupWeights, 
 class Magnitude(AbstractCriterion):
     """The scale, or the mean absolute weight, times the mean absolute weight that reads it."""
 
-    def channel_scores(self, weights: GroupWeights) -> Tensor:
-        """See `AbstractCriterion.channel_scores`."""
-        scale = weights.scale
-        size = l1(weights.made_by) if scale is None else scale.detach().abs()
-        return size * l1(weights.read_by)
+    def scores(self, weights: GroupWeights) -> Tensor:
+        """The sum over a member's channels."""
+        size = l1(weights.made_by if weights.scale is None else weights.scale)
+        return weights.by_member(size * l1(weights.read_by)).sum(1)

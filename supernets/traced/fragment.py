@@ -105,11 +105,11 @@ class ElasticFragment(AbstractElastic):
                 made += self._members(weight, axes, 0, group)
                 read += self._members(weight, axes, 1, group)
         size = self.groups[group]
-        nothing = torch.zeros(size, 1)
+        nothing = torch.zeros(size, 0)
         return GroupWeights(
             made_by=torch.cat(made, 1) if made else nothing,
             read_by=torch.cat(read, 1) if read else nothing,
-            scale=torch.cat(scales, 1).abs().mean(1) if scales else None,
+            scale=torch.cat(scales, 1) if scales else None,
             num_members=size,
         )
 
@@ -117,16 +117,25 @@ class ElasticFragment(AbstractElastic):
         self, weight: Tensor, axes: tuple[Axis, ...], axis: int, group: str
     ) -> list[Tensor]:
         """What of a weight belongs to each member of a group: (members, values), or nothing."""
-        if group not in groups_of(axes[axis]):
+        place_MN = self._places.get((axes[axis], group))
+        if place_MN is None:
             return []
+        rows = weight.index_select(axis, place_MN.flatten()).movedim(axis, 0)
+        return [rows.reshape(len(place_MN), -1)]
+
+    @cached_property
+    def _places(self) -> dict[tuple[Axis, str], Tensor]:
+        """Where the members of a group are on an axis of a weight, (members, of each)."""
         groups = self.groups
-        rows = [
-            weight.index_select(
-                axis, torch.from_numpy(positions(axes[axis], groups, {group: np.array([i])}))
+        pairs = {(axis, group) for axis in self._by_role.values() for group in groups_of(axis)}
+        return {
+            (axis, group): torch.from_numpy(
+                np.stack(
+                    [positions(axis, groups, {group: np.array([i])}) for i in range(groups[group])]
+                )
             )
-            for i in range(groups[group])
-        ]
-        return [torch.stack([row.flatten() for row in rows])]
+            for axis, group in pairs
+        }
 
 
 def foldable(fragment: Fragment) -> list[tuple[Node, Node]]:

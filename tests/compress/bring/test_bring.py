@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch_pruning
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from compress.apply import compress
@@ -22,6 +23,7 @@ from search_spaces import Options, SearchSpace, Shape, Signature, UserError, inp
 from search_spaces.traced._axes import BATCH
 from search_spaces.traced._fragment import Fragment, Node
 from search_spaces.traced.operator import FRAGMENT
+from supernets.network import module_name
 from supernets.supernet import Supernet
 from supernets.traced.fragment import PlainFragment
 from tests.compress.bring.models import (
@@ -221,6 +223,53 @@ def test_layers_that_lose_channels_together_are_those_of_torch_pruning(
         theirs.add(frozenset(made))
     last = list(names.values())[-1]
     assert our_groups(network) == {group for group in theirs if last not in group}
+
+
+@pytest.mark.parametrize(
+    ("model", "block", "reader"),
+    [(ResNet, "layer1.0", "layer1.0.conv2"), (ViT, "blocks.0.mlp", "blocks.0.mlp.2")],
+    ids=["ResNet", "ViT"],
+)
+def test_taylor_is_the_squared_derivative_by_a_gate_on_what_is_read(
+    model: type[nn.Module], block: str, reader: str
+) -> None:
+    labels = torch.arange(4)
+    network, maps = trained(model), []
+    hook = network.get_submodule(reader).register_forward_pre_hook(lambda _, x: maps.append(x[0]))
+    loss = functional.cross_entropy(network(images()), labels)
+    hook.remove()
+    (slope,) = torch.autograd.grad(loss, maps)
+    channel = 1 if maps[0].ndim == 4 else 2
+    expected = (slope * maps[0]).movedim(channel, 0).flatten(1).sum(1).square()
+    shared = Supernet(supernet(model).space).eval()
+    give_weights(shared, brought(model))
+    logits = shared(images(), shared.space.slots(unpruned(shared.space)))
+    parameters = tuple(shared.parameters())
+    found = torch.autograd.grad(functional.cross_entropy(logits, labels), parameters)
+    shared.rank("taylor", gradients=[dict(zip(parameters, found, strict=True))])
+    slot = next(s for s in shared.space.slots(unpruned(shared.space)) if s.name == block)
+    importances = [
+        buffer
+        for name, buffer in shared.slots[module_name(slot.name)].named_buffers()
+        if "importance_" in name and buffer.shape == expected.shape
+    ]
+    assert any(torch.allclose(own, expected, rtol=1e-3, atol=1e-10) for own in importances)
+
+
+def test_a_group_is_ranked_by_what_makes_it_in_one_slot_and_reads_it_in_another() -> None:
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 4, 3)
+    with torch.no_grad():
+        second.weight[:, ::2] *= 100
+    network = nn.Sequential(first, nn.ReLU(), second, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    found = bring("chain", network.eval(), channels=3, resolution=SIDE)
+    shared = Supernet(space_of(found).with_policy(("fp32",), (0.0, 0.5)))
+    give_weights(shared, found)
+    shared.rank()
+    encoding = [len(choice.options) - 1 for choice in shared.space.choices]
+    pruned = shared.extract(shared.space.slots(shared.space.canonical(encoding)))
+    kept = next(p for p in pruned.parameters() if p.shape == (8, 3, 3, 3))
+    assert torch.equal(kept, first.weight[::2])
 
 
 def our_groups(network: nn.Module) -> set[frozenset[str]]:

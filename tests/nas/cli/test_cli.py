@@ -252,7 +252,7 @@ from nas.executors import EXECUTORS
 from supernets.methods import METHODS
 flags = [
     *("--space=x", "--target=x", "--precision=x", "--data=x", "--set=x=1", "--budget=x"),
-    *("--controller=x", "--executor=x", "--config=m.toml"),
+    *("--controller=x", "--executor=x", "--config=m.toml", "--set=criterion=x"),
 ]
 open("m.toml", "w").write('method = "x"')
 for flag in flags:
@@ -279,7 +279,7 @@ assert "torch" not in sys.modules
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("nas: unknown") == 14
+    assert done.stderr.count("nas: unknown") == 16
     assert done.stderr.count("nas: budget 'x'") == 2
     assert "unknown setting 'y'" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["m.toml"]

@@ -35,7 +35,7 @@ from supernets.plan import TrainPlan
         ({"precision": "fp8"}, "setting 'precision' is 'fp8'. Known: fp32, bf16"),
         ({"class_weights": "some"}, "setting 'class_weights' is 'some'. Known: none, balanced"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'. Known: adamw, muon, sgd"),
-        ({"criterion": "l3"}, "unknown criterion 'l3'. Known: bn-scale, l1, magnitude"),
+        ({"criterion": "l3"}, "unknown criterion 'l3'. Known: bn-scale, fisher, fpgm, l1"),
         ({"shards": 0}, "setting 'shards' is 0. It must be at least 1"),
         ({"max_macs": -1}, "setting 'max_macs' is -1. It must be at least 0"),
         ({"crossover": 2}, "crossover is 2"),

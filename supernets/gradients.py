@@ -1,0 +1,50 @@
+"""Gradients by which criteria rank: of the largest members, on batches that come next in training.
+
+A pure function of weights, plan and data, so a run that is continued ranks as it would have. Every
+batch is computed with another operator in every slot, as training deals them, so that all weights
+have gradients.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from supernets._ranking import Gradients
+from supernets.images import Images
+from supernets.methods._lessons import LARGEST
+from supernets.methods._members import Members
+from supernets.steps import SupernetBatches
+from supernets.supernet import Supernet
+
+BATCHES = 16
+"""Of the plan's size."""
+
+
+def label_gradients(
+    supernet: Supernet,
+    images: Images,
+    batches: SupernetBatches,
+    *,
+    is_within: Callable[[np.ndarray], np.ndarray] | None = None,
+    count: int = BATCHES,
+) -> Iterator[Gradients]:
+    """Those of the loss on labels, batch by batch; the gradients that parameters have stay.
+
+    Args:
+        supernet: In training mode: batch norm uses the batch's statistics, and no others change.
+        images: To train on.
+        batches: Say how the supernet is trained.
+        is_within: Which rows of encodings (N, C) the limits allow; None if they allow all.
+        count: Of batches.
+    """
+    plan = batches.plan
+    members = Members(space=supernet.space, seed=plan.seed, is_within=is_within)
+    for card in range(count):
+        context = batches.context(supernet, images, plan.rank_step * plan.shards + card)
+        encoding = members.draw(LARGEST, card, context.rng, is_dense=True)
+        with torch.enable_grad():  # whoever asks for it may rank without
+            logits_BK = context.logits(encoding, context.images_BCHW)
+            found = context.gradients(context.label_loss(logits_BK, context.labels_B))
+        pairs = zip(context.parameters, found, strict=True)
+        yield {parameter: gradient for parameter, gradient in pairs if gradient is not None}
