@@ -141,6 +141,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
         elif isinstance(child, nn.Linear):
             std = 0.0 if ends_branch else child.in_features**-0.5
             nn.init.normal_(child.weight, std=std, generator=generator)
-            nn.init.zeros_(child.bias)
+            if child.bias is not None:
+                nn.init.zeros_(child.bias)
         elif isinstance(child, nn.Conv1d) or (isinstance(child, nn.BatchNorm2d) and ends_branch):
             nn.init.zeros_(child.weight)
