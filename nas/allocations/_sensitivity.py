@@ -127,7 +127,14 @@ class Sensitivity:
             return (numbers_K / max(numbers_K.max(), 1e-9)) ** POWER * largest
         curve_K = _powers(numbers_K, numbers_K[places], np.array([found[k] for k in places]))
         curve_K[[*found]] = [*found.values()]
-        return curve_K
+        same = [self._same(column, option) for option in range(len(options))]
+        return curve_K[same]
+
+    def _same(self, column: int, option: int) -> int:
+        """The first option that makes the same network."""
+        changed = [*self.base]
+        changed[column] = option
+        return self.space.canonical(changed)[column]
 
 
 def _powers(sparsity_K: np.ndarray, known_P: np.ndarray, distortion_P: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def changes_to_measure(
 
     Of each sparsity the largest first, which others are interpolated from. Then every sparsity of
     all parts together, which says whether single ones add up; then formats, which seldom decide.
-    Options that leave the network as it is are passed over.
+    Of options that make the same network, the first one; those that change nothing are left out.
     """
     sparse = [c for c in columns if not isinstance(space.choices[c].options[0], str)]
     pruned = _single_changes(space, base, sparse)
@@ -86,8 +86,9 @@ def changes_to_measure(
 def _single_changes(
     space: SearchSpace, base: Sequence[int], columns: Sequence[int]
 ) -> list[dict[str, Option]]:
-    """All that change a network, one of every choice in turn."""
-    own, found = space.canonical(base), []
+    """All that change a network, one of every choice in turn, each network once."""
+    own = space.canonical(base)
+    found: list[dict[str, Option]] = []
     orders = [_widest_first(space.cardinalities[column]) for column in columns]
     for options in itertools.zip_longest(*orders):
         for column, option in zip(columns, options, strict=True):
@@ -95,9 +96,10 @@ def _single_changes(
                 continue
             changed = list(base)
             changed[column] = option
-            if space.canonical(changed) != own:
-                choice = space.choices[column]
-                found.append({choice.name: choice.options[option]})
+            choice, same = space.choices[column], space.canonical(changed)[column]
+            change = {choice.name: choice.options[same]}
+            if same != own[column] and change not in found:
+                found.append(change)
     return found
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from compress.bring.bring import bring, give_weights, space_of
+from nas.allocations._sensitivity import Change, Sensitivity
 from nas.data import DataSet, load_data
 from nas.scoring.compressible import Probe, changes_to_measure, with_importance, with_weights
 from nas.scoring.scorer import Scorer
@@ -93,3 +94,20 @@ def test_synaptic_flow_is_conserved_from_layer_to_layer() -> None:
     assert len(sums) == 3
     assert sums == pytest.approx([sums[0]] * 3)
     assert sums[0] > 0.0
+
+
+def test_options_that_make_the_same_network_are_measured_once_and_alike() -> None:
+    eighths = tuple(i / 8 for i in range(8))
+    space = supernet().space.with_policy(("fp32",), eighths)
+    base = (0,) * len(space.choices)
+    column = next(c for c, size in enumerate(space.cardinalities) if size > 1)
+    changes = changes_to_measure(space, base, [column])
+    rows = [tuple(o if c == column else 0 for c in range(len(base))) for o in range(8)]
+    assert len(changes) == len({space.canonical(row) for row in rows}) - 1 < 7
+    measured = [
+        Change(change, float(10 * i), 0.0, 0.1) for i, change in enumerate(reversed(changes), 1)
+    ]
+    curve = Sensitivity(space, base, measured).distortions([column])[column]
+    same = [space.canonical(row)[column] for row in rows]
+    assert curve.tolist() == curve[same].tolist()
+    assert set(curve[same].tolist()) == {0.0, *(change.distortion for change in measured)}
