@@ -12,6 +12,9 @@ from search_spaces import Slot
 from supernets.network import PlainNetwork, module_name
 from supernets.supernet import Supernet, families
 
+BLACK = 1e-100
+"""Pixels of the image that synaptic flow is taken of."""
+
 
 def importance_of(supernet: Supernet, slot: Slot, group: str) -> Tensor:
     """How important the members of a slot's group are, 1-D: as the supernet was ranked."""
@@ -37,8 +40,10 @@ def shapes_of(slots: Sequence[Slot]) -> dict[str, tuple[int, ...]]:
 def synaptic_flow(network: PlainNetwork, input_CHW: Sequence[int]) -> dict[str, Tensor]:
     """Of every weight of two or more axes, its share in the sum of all outputs; by name.
 
-    That sum is of a network whose weights are all positive and which is given ones. Batch norms
-    scale by what they have learnt; layer norms, which would make nothing of ones, are left out.
+    That sum is of a network whose weights are all positive, without biases, for a constant image.
+    That is as good as black, so that activations are straight lines: ReLU6 would else be flat.
+    Batch norms scale by what they have learnt; layer norms, which make nothing of a constant, are
+    left out.
 
     Args:
         network: Is changed.
@@ -49,17 +54,17 @@ def synaptic_flow(network: PlainNetwork, input_CHW: Sequence[int]) -> dict[str, 
     large.
     """
     with torch.no_grad():
-        for tensor in network.state_dict().values():
-            if tensor.is_floating_point():
+        for name, tensor in network.state_dict().items():
+            if name.endswith((".bias", ".running_mean")):
+                tensor.zero_()
+            elif tensor.is_floating_point():
                 tensor.abs_()
     network = network.double().eval()
     weights = {name: w for name, w in network.named_parameters() if w.ndim > 1}
     for name, module in list(network.named_modules()):
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
-            module.running_mean.zero_()
-        elif isinstance(module, nn.LayerNorm):
+        if isinstance(module, nn.LayerNorm):
             network.set_submodule(name, nn.Identity())
-    outputs = network(torch.ones(1, *input_CHW, dtype=torch.float64))
+    outputs = network(torch.full((1, *input_CHW), BLACK, dtype=torch.float64)) / BLACK
     gradients = torch.autograd.grad(outputs.sum(), list(weights.values()), allow_unused=True)
     return {
         name: torch.zeros_like(weight) if gradient is None else (weight * gradient).detach().abs()

@@ -14,7 +14,7 @@ from nas.scoring.compressible import Probe, changes_to_measure, with_importance,
 from nas.scoring.scorer import Scorer
 from supernets.saliency import synaptic_flow
 from supernets.supernet import Supernet
-from tests.compress.bring.models import ResNet, ViT
+from tests.compress.bring.models import MobileNet, ResNet, ViT
 from tests.small_brought import SIDE, compressible, supernet
 
 
@@ -70,6 +70,16 @@ def test_every_choice_has_members_and_weights(model: type[nn.Module]) -> None:
         assert len(weight.scores) == np.prod(weight.shape)
         assert np.isfinite(weight.scores).all()
     assert sum(weight.scores.sum() for weight in network.weights) > 0.0
+
+
+def test_synaptic_flow_passes_activations_that_saturate() -> None:
+    network = MobileNet(channels=1, has_se=False).eval()
+    brought = bring("mobile", network, channels=1, resolution=SIDE)
+    found = Supernet(space_of(brought))
+    give_weights(found, brought)
+    slots = found.space.slots((0,) * len(found.space.choices))
+    flow = synaptic_flow(found.extract(slots), (1, SIDE, SIDE))
+    assert all((scores.sum() > 0.0) and scores.isfinite().all() for scores in flow.values())
 
 
 def test_synaptic_flow_is_conserved_from_layer_to_layer() -> None:
