@@ -8,10 +8,15 @@ import torch
 from torch import nn
 
 from compress.bring.bring import bring, give_weights, space_of
+from nas.allocations import Compressible
 from nas.allocations._sensitivity import Change, Sensitivity
 from nas.data import DataSet, load_data
+from nas.prepare.inputs import make_problem
+from nas.prepare.starts import policy_columns
+from nas.problem.feasible import largest_member
 from nas.scoring.compressible import Probe, changes_to_measure, with_importance, with_weights
 from nas.scoring.scorer import Scorer
+from search_spaces import load_space
 from supernets.saliency import synaptic_flow
 from supernets.supernet import Supernet
 from tests.compress.bring.models import MobileNet, ResNet, ViT
@@ -121,3 +126,19 @@ def test_options_that_make_the_same_network_are_measured_once_and_alike() -> Non
     same = [space.canonical(row)[column] for row in rows]
     assert curve.tolist() == curve[same].tolist()
     assert set(curve[same].tolist()) == {0.0, *(change.distortion for change in measured)}
+
+
+def test_networks_of_spaces_with_architectures_are_known_likewise() -> None:
+    space = load_space("toy", resolution=SIDE, channels=1, num_classes=10)
+    space = space.with_policy(("fp32", "int8"), (0.0, 0.5))
+    found = Supernet(space)
+    found.rank()
+    problem = make_problem(space, ())
+    base = largest_member(problem).encoding
+    network = Compressible(problem=problem, base=base, columns=policy_columns(problem, base))
+    network = with_weights(with_importance(network, found.eval()), found)
+    assert network.sparsities.keys() == network.importance.keys()
+    assert {column for weight in network.weights for column in weight.columns} == set(
+        network.sparsities
+    )
+    assert all(len(scores_N) > 1 for scores_N in network.importance.values())
