@@ -20,6 +20,7 @@ from nas.front.drop import score_with_drop, scored_brought
 from nas.front.finish import finish
 from nas.prepare.plan import judged, loss_of, make_scorer, phase_plan_of, plan_search
 from nas.prepare.reopen import Trained
+from nas.prepare.starts import starts_of
 from nas.prepare.train_supernet import Begun, begin
 from nas.problem.problem import Problem
 from nas.problem.trial import Score, Trial
@@ -56,7 +57,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
             phases=phases,
             scorer=make_scorer(phases, begun.supernet, data),
         )
-        trials = score_candidates(trained, reporter)
+        trials = score_candidates(trained, reporter, starts_of(trained, reporter))
     train_finalists(trained, trials, reporter)
     with run.phase("finalists"):
         finish(trained, trials, reporter)
@@ -87,11 +88,18 @@ def decided_phases(begun: Begun, config: Config) -> dict[str, Any]:
     return grown_plan(run, config, document, plan)
 
 
-def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
+def score_candidates(
+    trained: Trained, reporter: Reporter, starts: Sequence[Candidate] = ()
+) -> list[Trial]:
     """All trials, recorded in order; scores are recorded as soon as they are there.
 
     The candidate of trial i is asked for with the results of trials below i - lag: what is asked
     for does not depend on which score is finished first.
+
+    Args:
+        trained: What is scored, and how.
+        reporter: Told how far it is.
+        starts: Candidates that come before any that the controller is asked for.
     """
     run, config, problem = trained.run, trained.config, trained.problem
     number = trained.phases.trials
@@ -105,7 +113,7 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
         while len(trials) < number:
             while not is_dry and len(waiting) <= lag and len(trials) + len(waiting) < number:
                 seen = seen_with_lag(trials, waiting, lag)
-                asked = controller.ask(problem, seen, 1)
+                asked = starts_left(starts, seen)[:1] or controller.ask(problem, seen, 1)
                 is_dry = not asked
                 for candidate in asked:
                     waiting.append(candidate)
@@ -133,6 +141,12 @@ def score_candidates(trained: Trained, reporter: Reporter) -> list[Trial]:
         run.event("search", "message", text=text)
         reporter.note(text)
     return trials
+
+
+def starts_left(starts: Sequence[Candidate], seen: Sequence[Trial]) -> list[Candidate]:
+    """First candidates that were not asked for yet."""
+    known = {trial.candidate.key for trial in seen[: len(starts)]}
+    return [candidate for candidate in starts if candidate.key not in known]
 
 
 def awaited(run: Run, session: Session, key: str) -> Score:

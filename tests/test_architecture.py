@@ -43,6 +43,7 @@ FLOWS = "flows"
 ROOMS = [
     "system",
     "problem",
+    "allocations",
     "data",
     "targets",
     "latency",

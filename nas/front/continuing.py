@@ -67,7 +67,9 @@ def grown_plan(
     trials = config.trials
     if not trials:
         # Nothing is to be trained but finalists, as with a supernet that is given.
-        fixed = {n: value for n, value in kept.items() if n not in ("trials", "lag")}
+        decided = ("trials", "lag", "sensitivity_s")
+        fixed = {n: value for n, value in kept.items() if n not in decided}
+        fixed["sensitivity_share"] = 0.0
         again = replace(config, supernet=str(run.path), set={**config.set, **fixed})
         more = plan(again, _seconds_left(run, config, time))["trials"]
         trials = max(planned, _num_recorded(run) + more)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 FEW_STEPS = 150
 """With fewer training steps networks are poor."""
 
+DEFAULT_ALLOCATION = "distortion"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhasePlan:
@@ -22,6 +24,10 @@ class PhasePlan:
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
         portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
             this one could do with 8.
+        allocation: What makes the first candidates, or "none"; "" for `DEFAULT_ALLOCATION` where
+            there is one architecture, and for none elsewhere.
+        sensitivity_share: Of the time for scoring: measuring what an allocation needs to know.
+        sensitivity_s: Seconds for it; as the share says if not set.
     """
 
     trials: int
@@ -34,3 +40,6 @@ class PhasePlan:
     least_steps: int = FEW_STEPS
     max_macs: float = 0.0
     portable_int8: bool = False
+    allocation: str = ""
+    sensitivity_share: float = 0.2
+    sensitivity_s: float = 0.0

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from nas.allocations import ALLOCATIONS
+from nas.allocations._base import NO_ALLOCATION
 from nas.data._base import DataSet
 from nas.executors import AbstractExecutor
-from nas.prepare.phases import PhasePlan
+from nas.prepare.phases import DEFAULT_ALLOCATION, PhasePlan
 from nas.prepare.speed import (
     SUPERNET_STEPS,
     Speed,
@@ -160,7 +162,9 @@ def plan_search(
     at_once = max(1, min(executor.at_once, executor.num_cores))
     rate = at_once / seconds_per_score
     lag = executor.lag if config.lag < 0 else config.lag
-    trials = max(MIN_TRIALS, min(MAX_TRIALS, int((available_s - finetune_s) * rate)))
+    phases = with_sensitivity(config, phases, problem, available_s - finetune_s)
+    scoring_s = available_s - finetune_s - phases.sensitivity_s
+    trials = max(MIN_TRIALS, min(MAX_TRIALS, int(scoring_s * rate)))
     return {
         "schema": SCHEMA,
         **asdict(replace(phases, trials=config.trials or trials, lag=lag, finetune_s=finetune_s)),
@@ -169,6 +173,19 @@ def plan_search(
         "score_test_s": round(spent_s, 2),
         "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
     }
+
+
+def with_sensitivity(
+    config: Config, phases: PhasePlan, problem: Problem, scoring_s: float
+) -> PhasePlan:
+    """The plan with the allocation that is asked for, and the time for what it needs to know."""
+    default = DEFAULT_ALLOCATION if problem.space.is_one_architecture else NO_ALLOCATION
+    name = phases.allocation or default
+    seconds = 0.0
+    if name != NO_ALLOCATION and "distortions" in ALLOCATIONS.get(name).needs:
+        is_set = "sensitivity_s" in config.set
+        seconds = phases.sensitivity_s if is_set else phases.sensitivity_share * scoring_s
+    return replace(phases, allocation=name, sensitivity_s=round(max(0.0, seconds), 1))
 
 
 def finetune_seconds(config: Config, phases: PhasePlan, available_s: float) -> float:
@@ -331,7 +348,7 @@ def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMe
 
 def within(problem: Problem) -> Callable[[np.ndarray], np.ndarray] | None:
     """Which members are trained: rows of encodings (N, C) to whether the limits allow them in some
-    format; None for all. What was brought is trained beyond the limits, too: it has learnt already."""
+    format; None for all. What was brought is trained beyond them, too: it has learnt already."""
     is_limited = problem.modelled_limits and not problem.space.is_brought
     return partial(fits_in_some_format, problem) if is_limited else None
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from nas.allocations import ALLOCATIONS
+from nas.allocations._base import NO_ALLOCATION
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS, make_executor
 from nas.prepare.phases import PhasePlan
@@ -39,6 +41,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "finetune_share": (0.0, 0.95),
     "finetune_s": (0.0, math.inf),
     "least_steps": (1, 1e9),
+    "sensitivity_share": (0.0, 0.95),
+    "sensitivity_s": (0.0, math.inf),
 }
 """Lowest and highest value; a plug-in checks its own."""
 
@@ -85,6 +89,8 @@ def check_settings(config: Config) -> None:
     for name, registry in (("optimizer", OPTIMIZERS), ("criterion", CRITERIA)):
         if name in settings:
             registry.get(settings[name])
+    if settings.get("allocation", NO_ALLOCATION) != NO_ALLOCATION:
+        ALLOCATIONS.get(settings["allocation"])
     controller(**config.settings_of(controller))
     make_executor(config)
 

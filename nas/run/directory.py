@@ -11,6 +11,8 @@
     sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
     plan.json             training and limits: decided once, by measuring
     search_plan.json      trials, images per score, finalists: decided once, after training
+    sensitivity.jsonl     what single changes do to a network's outputs: a line each
+    starts.json           the first candidates, where an allocation makes them
     grown.jsonl           more trials or time than the run was begun with: see `nas/run/growth.py`
     profile/              rows.jsonl (timed files), profile.json (the fitted latency model)
     train_state/          checkpoint of training; train_log.jsonl beside it

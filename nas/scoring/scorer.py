@@ -110,11 +110,19 @@ class Scorer:
         answers: list[int] = self.task.answers(self._outputs(network)).tolist()
         return answers
 
-    @torch.no_grad()
+    def calibration_outputs(self, network: nn.Module) -> np.ndarray:
+        """What the network gives for the images of the calibration split that are used, (N, K)."""
+        return _outputs_of(network, self._calibration)
+
     def _outputs(self, network: nn.Module) -> np.ndarray:
-        with _one_thread():
-            outputs_NK: np.ndarray = torch.cat([network(images) for images in self._images]).numpy()
-        return outputs_NK
+        return _outputs_of(network, self._images)
+
+
+@torch.no_grad()
+def _outputs_of(network: nn.Module, batches: Sequence[Tensor]) -> np.ndarray:
+    with _one_thread():
+        outputs_NK: np.ndarray = torch.cat([network(images) for images in batches]).numpy()
+    return outputs_NK
 
 
 @contextmanager

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compress.quantize._base import QUANTIZATIONS
+from nas.allocations import ALLOCATIONS
 from nas.controllers import CONTROLLERS
 from nas.data import DATA
 from nas.executors import EXECUTORS
 from nas.targets import TARGETS
 from nas.testing import (
+    allocations,
     channel_parts,
     controllers,
     criteria,
@@ -91,6 +93,7 @@ KINDS = (
     Kind(LOSSES),
     Kind(METHODS, methods.CHECKS),
     Kind(OPTIMIZERS, optimizers.CHECKS),
+    Kind(ALLOCATIONS, allocations.CHECKS),
     Kind(CONTROLLERS, controllers.CHECKS),
     Kind(EXECUTORS, executors.CHECKS),
     Kind(TARGETS, targets.CHECKS),

@@ -137,6 +137,14 @@ def test_its_front_is_of_smaller_versions_of_the_network(run: Path) -> None:
         assert parity["same_answer"] >= 0.99
 
 
+def test_its_first_trials_are_what_an_allocation_gives_for_the_budget(run: Path) -> None:
+    starts = [row["encoding"] for row in read_json(run / "starts.json")["starts"]]
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    assert 1 <= len(starts) <= len(trials) // 2
+    assert [trial["encoding"] for trial in trials[: len(starts)]] == starts
+    assert read_json(run / "search_plan.json")["allocation"] == "distortion"
+
+
 def test_members_load_without_the_users_code(run: Path, model: Path, tmp_path: Path) -> None:
     key = read_front(run)["members"][0]
     code = (

@@ -133,10 +133,13 @@ def test_a_plug_in_with_settings_is_a_dataclass(monkeypatch: pytest.MonkeyPatch)
         check_settings(Config(space="toy", controller="own"))
 
 
+BY_REGISTRY = ("optimizer", "criterion", "allocation")
+
+
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
     names = {f.name for owner in (TrainPlan, PhasePlan) for f in fields(owner)}
     measured_or_flags = {*FLAGS, "seconds_per_score", "channels_last", "portable_int8"}
-    assert names - measured_or_flags == {*RANGES, *WORDS, "optimizer", "criterion"}
+    assert names - measured_or_flags == {*RANGES, *WORDS, *BY_REGISTRY}
 
 
 def test_defaults_are_within_the_ranges() -> None:

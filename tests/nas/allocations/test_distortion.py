@@ -1,0 +1,80 @@
+"""The least summed distortion where costs do not add up, against trying everything."""
+
+import itertools
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from compress.bring.bring import bring, space_of
+from nas.allocations import ALLOCATIONS, Compressible
+from nas.allocations.distortion import summed
+from nas.problem.problem import Limit, Objective, Problem
+from search_spaces import SearchSpace
+from tests.compress.bring.models import ResNet
+
+SPARSITIES = (0.0, 0.25, 0.5, 0.75)
+
+
+@cache
+def space() -> SearchSpace:
+    """A residual network whose layers share groups: six choices."""
+    network = ResNet(depth=1, width=16).eval()
+    return space_of(bring("resnet", network, channels=3, resolution=32)).with_policy(
+        ("fp32",), SPARSITIES
+    )
+
+
+def compressible(seed: int, shares: dict[str, float]) -> Compressible:
+    costs, rng = space().costs, np.random.default_rng(seed)
+    assert costs is not None
+    base = (0,) * len(space().choices)
+    columns = tuple(c for c, size in enumerate(space().cardinalities) if size > 1)
+    limits = tuple(
+        Limit(metric, share * float(costs.of(metric, np.array([base]))[0]))
+        for metric, share in shares.items()
+    )
+    objectives = (Objective("log_loss", "minimize"),)
+    return Compressible(
+        problem=Problem(space=space(), objectives=objectives, limits=limits, model=costs),
+        base=base,
+        columns=columns,
+        distortions={
+            column: np.append(0.0, np.cumsum(rng.exponential(size=3) * [1, 2, 4]))
+            for column in columns
+        },
+    )
+
+
+def by_trying(network: Compressible) -> float:
+    options = list(itertools.product(range(len(SPARSITIES)), repeat=len(network.columns)))
+    rows_NC = np.tile(np.array(network.base), (len(options), 1))
+    rows_NC[:, network.columns] = options
+    rows_NC = rows_NC[network.problem.is_feasible(rows_NC)]
+    return float(
+        np.min(np.sum([network.distortions[c][rows_NC[:, c]] for c in network.columns], axis=0))
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "most"),
+    [({"macs": 0.7}, 1.0), ({"macs": 0.4}, 1.0), ({"macs": 0.5, "params": 0.3}, 1.25)],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_the_least_or_near_it(seed: int, shares: dict[str, float], most: float) -> None:
+    network = compressible(seed, shares)
+    assert len(network.columns) == 6
+    found = ALLOCATIONS.get("distortion")().allocate(network)
+    assert found is not None
+    assert network.problem.is_feasible(np.array([found]))[0]
+    assert summed(network, np.array(found)) <= most * by_trying(network) * (1 + 1e-9)
+
+
+def test_what_changes_nothing_goes_first() -> None:
+    network = compressible(0, {"macs": 0.8})
+    free = network.columns[2]
+    network = replace(network, distortions={**network.distortions, free: np.zeros(4)})
+    found = ALLOCATIONS.get("distortion")().allocate(network)
+    assert found is not None
+    assert found[free] == 3
