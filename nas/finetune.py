@@ -8,7 +8,7 @@ from typing import Any
 
 from nas.finalists.entry import TWIN
 from nas.finalists.recipe import Recipe, make_finetuning
-from nas.finalists.teacher import LARGEST, NO_TEACHER
+from nas.finalists.teacher import NAMED
 from nas.front.finish import finish
 from nas.front.members import TUNED, entry_of
 from nas.prepare.reopen import Trained, reopened
@@ -61,7 +61,7 @@ def finetune(
 def with_teacher(recipe: Recipe) -> Recipe:
     """The recipe with the absolute path and the digest of its teacher's file, if that is one."""
     file = Path(recipe.teacher)
-    if recipe.teacher in (NO_TEACHER, LARGEST) or not file.is_file():
+    if recipe.teacher in NAMED or not file.is_file():
         return recipe
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return replace(recipe, teacher=str(file.resolve()), teacher_sha256=digest)

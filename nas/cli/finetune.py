@@ -35,8 +35,8 @@ def finetune(
     teacher: Annotated[
         str,
         typer.Option(
-            help="What it learns from besides labels: none, largest (member of the supernet), or "
-            "the path of an ONNX file."
+            help="What it learns from besides labels: none, largest (member of the supernet), "
+            "brought (what nas compress was given), or the path of an ONNX file."
         ),
     ] = "none",
     data: Annotated[

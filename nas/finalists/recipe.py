@@ -66,7 +66,8 @@ class Recipe:
 
     Attributes:
         epochs: Passes over the training images; 0 for as many as a search has time for.
-        teacher: "none", the "largest" member of the supernet, or the path of an ONNX file.
+        teacher: "none", the "largest" member of the supernet, the network as it was "brought", or
+            the path of an ONNX file.
         teacher_sha256: Of that file.
         data: Images to train on; "" for those of the run.
         learning_rate: Peak; 0 for the supernet's.
@@ -297,6 +298,6 @@ def make_finetuning(trained: Trained, recipe: Recipe, reporter: Reporter) -> Fin
         images=images_of(recipe.data, trained, reporter),
         plan=trained.train_plan,
         recipe=recipe,
-        teacher=make_teacher(recipe.teacher, trained.problem, trained.scorer),
+        teacher=make_teacher(recipe.teacher, trained),
         reporter=reporter,
     )

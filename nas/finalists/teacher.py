@@ -1,5 +1,6 @@
 """What a network that is trained further may learn from besides labels."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -7,27 +8,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.finalists.entry import Entry, trained_network
+from nas.prepare.reopen import Trained
 from nas.problem.feasible import largest_member
-from nas.problem.problem import Problem
-from nas.scoring.scorer import Scorer
+from nas.run.own_files import kept_model
 from nas.standalone.train import Teacher
 from search_spaces import SearchSpace, UserError
 
-LARGEST, NO_TEACHER = "largest", "none"
+BROUGHT, LARGEST, NO_TEACHER = "brought", "largest", "none"
+NAMED = (BROUGHT, LARGEST, NO_TEACHER)
+"""Teachers that are no files."""
 
 
-def make_teacher(name: str, problem: Problem, scorer: Scorer) -> Teacher | None:
+def make_teacher(name: str, trained: Trained) -> Teacher | None:
     """The teacher that a recipe names.
 
     Raises:
-        UserError: If its file is missing or does not fit the data.
+        UserError: If its file is missing or does not fit the data, or nothing was brought.
     """
+    problem, scorer = trained.problem, trained.scorer
     if name == NO_TEACHER:
         return None
-    if name == LARGEST:
-        module = scorer.compressed(largest_member(problem)).fp32
-        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return OnnxTeacher.load(Path(name), problem.space)
+    if name not in NAMED:
+        return OnnxTeacher.load(Path(name), problem.space)
+    entry = Entry(largest_member(problem), name)
+    if name == BROUGHT:
+        kept = kept_model(trained.run.path, trained.config)
+        if kept is None:
+            raise UserError(
+                f"teacher '{BROUGHT}' is the network that a run of nas compress was given, and run "
+                f"'{trained.run.path}' is of a space. Its '{LARGEST}' member can teach."
+            )
+        entry = replace(entry, brought=kept)
+    network = scorer.compressed(entry.candidate, *trained_network(problem.space, entry)).fp32
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @final
@@ -51,8 +65,8 @@ class OnnxTeacher:
         assert network is not None
         if not path.is_file():
             raise UserError(
-                f"teacher '{path}' is not there. Give the path of an ONNX file, '{LARGEST}' or "
-                f"'{NO_TEACHER}'."
+                f"teacher '{path}' is not there. Give the path of an ONNX file, or "
+                f"{', '.join(NAMED)}."
             )
         side, outputs = network.resolution, network.num_classes
         images = np.zeros((2, network.channels, side, side), np.float32)

@@ -17,7 +17,7 @@ from nas.executors import make_timer
 from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
-from nas.finalists.teacher import LARGEST
+from nas.finalists.teacher import BROUGHT
 from nas.latency.measure import time_networks
 from nas.prepare.phases import PhasePlan
 from nas.prepare.plan import formats_of
@@ -203,7 +203,7 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
         reporter: Told of the training.
     """
     config = trained.config
-    recipe = Recipe(teacher=LARGEST) if config.model else Recipe()
+    recipe = Recipe(teacher=BROUGHT) if config.model else Recipe()
     finetuning = make_finetuning(trained, recipe, reporter)
     document = trained.run.decided(
         "finetune_plan.json",

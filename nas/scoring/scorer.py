@@ -112,7 +112,7 @@ class Scorer:
 
     def calibration_outputs(self, network: nn.Module) -> np.ndarray:
         """What the network gives for the images of the calibration split that are used, (N, K)."""
-        return _outputs_of(network, self._calibration)
+        return _outputs_of(network, self.calibration)
 
     def _outputs(self, network: nn.Module) -> np.ndarray:
         return _outputs_of(network, self._images)
