@@ -94,10 +94,10 @@ def table_at(path: Path, choices: str, space: Path | None) -> "Table":
     from search_spaces import UserError
 
     if bool(choices) == (space is not None):
-        found = "both" if choices else "neither"
+        found = "both are" if choices else "neither is"
         raise UserError(
-            f"table '{path}': --choices and --space say which columns are choices, and {found} of "
-            "them is given. Give one: --choices 'layer*,depth', or --space SPACE.json."
+            f"table '{path}': --choices and --space say which columns are choices, and {found} "
+            "given. Give one: --choices 'layer*,depth', or --space SPACE.json."
         )
     if space is None:
         return read_table(path, words(choices) or ())
