@@ -24,6 +24,7 @@ step at the ends of `quniform`, logarithms of `qloguniform`) is not kept.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def from_nni(file: Path) -> SearchSpace:
     try:
         text = file.read_text(encoding="utf-8-sig")
         document = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number)
-        if not isinstance(document, dict) or not document:
+        if not isinstance(document, dict) or not document.keys() - {NAME}:
             raise UserError(
                 f"it is {document!r:.60}. It must be an object with a choice by every name, such "
                 'as {"width": {"_type": "choice", "_value": [16, 32]}}.'
@@ -69,9 +70,8 @@ def from_nni(file: Path) -> SearchSpace:
         raise UserError(f"{what} is not there. Give the path of a JSON file.") from error
     except (OSError, ValueError, RecursionError, OverflowError) as error:  # JSON's are ValueErrors
         raise UserError(f"{what} cannot be read: {error}. It must be a JSON file.") from error
-    names = [choice.name for choice in choices]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(choice.name for choice in choices).items():
+        if count > 1:
             raise UserError(f"{what} has two choices '{name}'. Rename one.")
     return SearchSpace(file.stem, choices)
 
@@ -165,9 +165,10 @@ OPTIONS: Mapping[str, Callable[[str, Sequence[Any]], tuple[Option, ...]]] = {
 
 def _counted(name: str, numbers: range, value: Callable[[int], Option]) -> tuple[Option, ...]:
     """The options of a range, if they are not too many."""
-    if len(numbers) > MOST_OPTIONS:
+    count = numbers.stop - numbers.start  # which `len` may be too small for
+    if count > MOST_OPTIONS:
         raise UserError(
-            f"'{name}' has {len(numbers)} options. At most {MOST_OPTIONS} can be read. Take larger "
+            f"'{name}' has {count} options. At most {MOST_OPTIONS} can be read. Take larger "
             "steps, or list some values as a 'choice'."
         )
     return tuple(map(value, numbers))
