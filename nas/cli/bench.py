@@ -24,8 +24,7 @@ def bench(
         str, typer.Option(help="Columns that are choices; patterns allowed: 'layer*,depth'.")
     ] = "",
     space: Annotated[
-        Path | None,
-        typer.Option(help="What `nas space import` wrote: says the choices instead of --choices."),
+        Path | None, typer.Option(help="Instead of --choices: what `nas space import` wrote.")
     ] = None,
     maximize: Annotated[str, typer.Option(help="Columns to maximize, with commas.")] = "",
     minimize: Annotated[str, typer.Option(help="Columns to minimize, with commas.")] = "",
@@ -60,14 +59,9 @@ def bench(
 
     load_plugins(plugin or ())
     numbers = _numbers(evaluations)
+    cells = table_at(table, choices, space)
     problem = benchmark_of(
-        table_at(table, choices, space),
-        maximize,
-        minimize,
-        reference,
-        known=known,
-        limits=limit or [],
-        noise=noise,
+        cells, maximize, minimize, reference, known=known, limits=limit or [], noise=noise
     )
     records: dict[str, Record] = {}
     for name, controller in controllers_of(words(controllers) or ()).items():
