@@ -1,6 +1,6 @@
 """Which search space the columns of a table are: options, and what makes a choice active."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -116,6 +116,6 @@ def known_indices(choice: Choice, cells: pd.Series) -> np.ndarray:
     Numbers may be written in any way: spreadsheets make 3.0 of 3 in columns with empty cells.
     """
     is_of_words = any(isinstance(option, str) for option in choice.options)
-    read = str if is_of_words else finite
+    read: Callable[[str], str | float | None] = str if is_of_words else finite
     position = {read(str(option)): index for index, option in enumerate(choice.options)}
     return np.array([position.get(read(text.strip()), -1) for text in cells], dtype=np.int64)
