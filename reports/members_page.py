@@ -25,6 +25,12 @@ FILE_NAMES = {
     "model.fp32.safetensors": "fp32 weights",
     "card.json": "card",
 }
+TAUGHT = {
+    "none": ", without a teacher",
+    "largest": ", taught by the largest network",
+    "brought": ", taught by the network as it was brought",
+    "": "",
+}
 
 
 def anchor(member: Member) -> str:
@@ -221,6 +227,5 @@ def finetuning(member: Member) -> str:
     steps = "" if tuned.steps is None else f" for {tuned.steps} steps"
     epochs = "" if tuned.epochs is None else f" ({tuned.epochs:g} epochs)"
     data = f" on {tuned.data}" if tuned.data else ""
-    teachers = {"none": ", without a teacher", "largest": ", taught by the largest network", "": ""}
-    teacher = teachers.get(tuned.teacher, f", taught by {tuned.teacher}")
+    teacher = TAUGHT.get(tuned.teacher, f", taught by {tuned.teacher}")
     return f"Fine-tuned from {tuned.source}{steps}{epochs}{data}{teacher}"

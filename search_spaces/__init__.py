@@ -23,6 +23,8 @@ from search_spaces._errors import CandidateError as CandidateError
 from search_spaces._errors import UserError as UserError
 from search_spaces._errors import check_ranges as check_ranges
 from search_spaces._errors import did_you_mean as did_you_mean
+from search_spaces._nni import from_nni as from_nni
+from search_spaces._nni import to_nni as to_nni
 from search_spaces._plugins import PluginFile as PluginFile
 from search_spaces._plugins import load_plugin_texts as load_plugin_texts
 from search_spaces._plugins import load_plugins as load_plugins

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from nas.bench.table import Table, TableCosts
-from nas.controllers import CONTROLLERS, AbstractController
+from nas.controllers import (
+    CONTROLLERS,
+    AbstractController,
+    check_installed,
+    installed_controllers,
+)
 from nas.problem.pareto import hypervolume, non_dominated
 from nas.problem.problem import Limit, Objective, Problem
 from nas.problem.trial import Trial
@@ -251,8 +256,14 @@ def table_of(records: Mapping[str, Record]) -> tuple[list[str], list[list[str]]]
 
 
 def controllers_of(names: Sequence[str]) -> dict[str, AbstractController]:
-    """Controllers with their default settings, by name; all there are if none is named."""
-    return {name: CONTROLLERS.get(name)() for name in names or CONTROLLERS.names()}
+    """Controllers with their default settings, by name; all that are installed if none is named.
+
+    Raises:
+        UserError: If one does not exist, or is not installed.
+    """
+    for name in names:
+        check_installed(name)
+    return {name: CONTROLLERS.get(name)() for name in names or installed_controllers()}
 
 
 def mean(values: Sequence[float]) -> float:

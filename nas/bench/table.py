@@ -3,7 +3,8 @@
 Each row is a network, some columns are its choices and others its metrics. A choice of integers or
 of other numbers is one of numbers, anything else one of words. A metric that is empty is a failed
 evaluation. A choice is inactive where its cell is empty, or where it has the same option throughout
-while the others tell the rows apart: what makes it active is found from the rows.
+while the others tell the rows apart: what makes it active is found from the rows. Where a space is
+given, it says so.
 
 A table need not hold every combination of options. What it lacks is known not to be there.
 """
@@ -17,12 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nas.bench._columns import Columns, indices_of, known_indices, options_of, space_of
 from nas.problem.problem import Limit
-from nas.system.text import finite
-from search_spaces import Candidate, Choice, Option, SearchSpace, UserError, did_you_mean
-
-Columns = Mapping[str, Sequence[Option | None]]
-"""Cells of choices, None where empty."""
+from search_spaces import Candidate, SearchSpace, UserError, did_you_mean
 
 MISSING = "not in the table"
 """The metric that is 1 for networks without a row: known beforehand, limited to 0."""
@@ -133,6 +131,54 @@ def read_table(path: Path, choices: Sequence[str]) -> Table:
     Raises:
         UserError: If it cannot be read, a pattern names no column, or two rows are one network.
     """
+    cells = _read(path)
+    names = _matching(path, list(cells.columns), choices)
+    columns: Columns = {name: options_of(cells[name]) for name in names}
+    for name, column in columns.items():
+        if all(option is None for option in column):
+            raise UserError(
+                f"table '{path}': choice '{name}' is empty in every row. Leave it out of --choices."
+            )
+    space, columns = space_of(path.stem, columns)
+    indices = [indices_of(choice, columns[choice.name]) for choice in space.choices]
+    return _table(path, cells, space, np.stack(indices, axis=1))
+
+
+def read_table_of(path: Path, space: SearchSpace) -> Table:
+    """Reads a CSV file that evaluates networks of a space.
+
+    Args:
+        path: Has one header line, and a column by the name of every choice. Cells of a choice that
+            is inactive in their row are not looked at.
+        space: Without a network.
+
+    Raises:
+        UserError: If it cannot be read, a choice has no column, a cell is no option of its choice,
+            or two rows are one network.
+    """
+    cells = _read(path)
+    for choice in space.choices:
+        if choice.name not in cells:
+            raise UserError(
+                f"table '{path}' has no column '{choice.name}', a choice of space '{space.name}'. "
+                f"{did_you_mean(choice.name, cells.columns)} Rename the column."
+            )
+    columns = [known_indices(choice, cells[choice.name]) for choice in space.choices]
+    indices_NC = np.stack(columns, axis=1)
+    is_foreign_NC = space.is_active(np.maximum(indices_NC, 0)) & (indices_NC < 0)
+    if is_foreign_NC.any():
+        row, column = np.argwhere(is_foreign_NC)[0]
+        choice = space.choices[column]
+        raise UserError(
+            f"table '{path}', line {row + 2}: '{choice.name}' is '{cells[choice.name][row]:.40}', "
+            f"which space '{space.name}' does not offer. It offers "
+            f"{', '.join(map(str, choice.options))}. Remove the line, or change the cell."
+        )
+    return _table(path, cells, space, np.maximum(indices_NC, 0))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """The cells as texts."""
     try:
         cells = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except FileNotFoundError as error:
@@ -145,18 +191,14 @@ def read_table(path: Path, choices: Sequence[str]) -> Table:
         ) from error
     if cells.empty:
         raise UserError(f"table '{path}' has no rows. It needs one row per network.")
-    names = _matching(path, list(cells.columns), choices)
-    columns: Columns = {name: _options(cells[name]) for name in names}
-    for name, column in columns.items():
-        if all(option is None for option in column):
-            raise UserError(
-                f"table '{path}': choice '{name}' is empty in every row. Leave it out of --choices."
-            )
-    space, columns = _space(path.stem, columns)
-    rows_NC = space.canonical_many(
-        np.stack([_indices(choice, columns[choice.name]) for choice in space.choices], axis=1)
-    )
+    return cells
+
+
+def _table(path: Path, cells: pd.DataFrame, space: SearchSpace, indices_NC: np.ndarray) -> Table:
+    """The table whose columns are the space's choices, of these indices, and metrics."""
+    rows_NC = space.canonical_many(indices_NC)
     _check_distinct(path, rows_NC)
+    names = [choice.name for choice in space.choices]
     values = {name: _numbers(cells[name]) for name in cells.columns if name not in names}
     return Table(str(path), space, rows_NC, {n: v for n, v in values.items() if v is not None})
 
@@ -171,110 +213,12 @@ def _matching(path: Path, columns: Sequence[str], patterns: Sequence[str]) -> li
     return [c for c in columns if any(fnmatchcase(c, pattern) for pattern in patterns)]
 
 
-def _options(cells: pd.Series) -> list[Option | None]:
-    """The cells as integers, or else as numbers, or else as words; None where empty."""
-    texts = [text.strip() for text in cells]
-    for kind in (int, _finite):
-        try:
-            return [kind(text) if text else None for text in texts]
-        except ValueError:
-            continue
-    return [text or None for text in texts]
-
-
-def _finite(text: str) -> float:
-    value = finite(text)
-    if value is None:
-        raise ValueError
-    return value
-
-
 def _numbers(cells: pd.Series) -> np.ndarray | None:
     """The cells as numbers, NaN where empty; None if some are words."""
     try:
         return np.array([float(text) if text.strip() else np.nan for text in cells])
     except ValueError:
         return None
-
-
-def _indices(choice: Choice, column: Sequence[Option | None]) -> np.ndarray:
-    """Positions of the cells among the options; 0 for an empty one, where it is inactive."""
-    position = {option: index for index, option in enumerate(choice.options)}
-    return np.array([0 if cell is None else position[cell] for cell in column], dtype=np.int64)
-
-
-def _space(name: str, columns: Columns) -> tuple[SearchSpace, Columns]:
-    """The choices, with what makes them active, and the columns with no other options than theirs.
-
-    An empty cell is taken for an option of its own where the other choices do not explain it.
-    """
-    conditions = {}
-    explained = dict(columns)
-    for choice, cells in columns.items():
-        is_filled_N = np.array([cell is not None for cell in cells])
-        conditions[choice] = () if is_filled_N.all() else _condition(columns, choice, is_filled_N)
-        if conditions[choice] is None:
-            explained[choice] = ["" if cell is None else str(cell) for cell in cells]
-    plain = SearchSpace(
-        name, tuple(Choice(c, _distinct(explained[c]), conditions[c] or ()) for c in columns)
-    )
-    num_rows = len(next(iter(columns.values())))
-    if plain.size == num_rows:
-        return plain, explained
-    implied = SearchSpace(
-        name,
-        tuple(
-            Choice(c.name, c.options, c.active_if or _of_constant(explained, c.name))
-            for c in plain.choices
-        ),
-    )
-    return (implied if implied.size == num_rows else plain), explained
-
-
-def _distinct(cells: Sequence[Option | None]) -> tuple[Option, ...]:
-    """The options of a column in their order."""
-    return tuple(sorted({cell for cell in cells if cell is not None}))
-
-
-def _condition(
-    columns: Columns, choice: str, is_active_N: np.ndarray
-) -> tuple[tuple[str, tuple[Option, ...]], ...] | None:
-    """Options of other choices that together hold exactly in the active rows, as few as can be."""
-    allowed: dict[str, tuple[Option, ...]] = {}
-    holds: dict[str, np.ndarray] = {}
-    for other, cells in columns.items():
-        if other == choice:
-            continue
-        found = _distinct([cell for cell, on in zip(cells, is_active_N, strict=True) if on])
-        holds_N = np.array([cell in found for cell in cells])
-        if not holds_N.all():
-            allowed[other], holds[other] = found, holds_N
-    # Those that are empty somewhere go first: two choices must not explain each other.
-    for other in sorted(reversed(list(holds)), key=lambda name: None not in columns[name]):
-        others = [holds_N for name, holds_N in holds.items() if name != other]
-        if others and (np.all(others, axis=0) == is_active_N).all():
-            del holds[other]
-    if not holds or not (np.all(list(holds.values()), axis=0) == is_active_N).all():
-        return None
-    return tuple((other, allowed[other]) for other in holds)
-
-
-def _of_constant(columns: Columns, choice: str) -> tuple[tuple[str, tuple[Option, ...]], ...]:
-    """What makes a choice active that has one and the same option in all rows where it is not.
-
-    Only choices before it are looked at: two must not explain each other.
-    """
-    for other, cells in columns.items():
-        if other == choice:
-            break
-        found: dict[Option | None, set[Option | None]] = {}
-        for cell, own in zip(cells, columns[choice], strict=True):
-            found.setdefault(cell, set()).add(own)
-        constant = {option: own for option, own in found.items() if len(own) == 1}
-        is_same = len(set().union(*constant.values())) == 1
-        if is_same and len(constant) < len(found):
-            return ((other, tuple(o for o in _distinct(cells) if o not in constant)),)
-    return ()
 
 
 def _check_distinct(path: Path, rows_NC: np.ndarray) -> None:

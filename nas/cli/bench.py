@@ -22,7 +22,10 @@ def bench(
     table: Annotated[Path, typer.Option(help="CSV file: one evaluated network per row.")],
     choices: Annotated[
         str, typer.Option(help="Columns that are choices; patterns allowed: 'layer*,depth'.")
-    ],
+    ] = "",
+    space: Annotated[
+        Path | None, typer.Option(help="Instead of --choices: what `nas space import` wrote.")
+    ] = None,
     maximize: Annotated[str, typer.Option(help="Columns to maximize, with commas.")] = "",
     minimize: Annotated[str, typer.Option(help="Columns to minimize, with commas.")] = "",
     reference: Annotated[
@@ -56,8 +59,9 @@ def bench(
 
     load_plugins(plugin or ())
     numbers = _numbers(evaluations)
+    cells = table_at(table, choices, space)
     problem = benchmark_of(
-        table, choices, maximize, minimize, reference, known=known, limits=limit or [], noise=noise
+        cells, maximize, minimize, reference, known=known, limits=limit or [], noise=noise
     )
     records: dict[str, Record] = {}
     for name, controller in controllers_of(words(controllers) or ()).items():
@@ -73,9 +77,29 @@ def bench(
         print_table(*table_of(records))
 
 
+def table_at(path: Path, choices: str, space: Path | None) -> "Table":
+    """The table in a file, its choices named by patterns or by the file of a space.
+
+    Raises:
+        UserError: If it cannot be read, or not exactly one of the two is given.
+    """
+    from nas.bench.table import read_table, read_table_of
+    from nas.inspect.interchange import read_space
+    from search_spaces import UserError
+
+    if bool(choices) == (space is not None):
+        found = "both are" if choices else "neither is"
+        raise UserError(
+            f"table '{path}': --choices and --space say which columns are choices, and {found} "
+            "given. Give one: --choices 'layer*,depth', or --space SPACE.json."
+        )
+    if space is None:
+        return read_table(path, words(choices) or ())
+    return read_table_of(path, read_space(space))
+
+
 def benchmark_of(
-    path: Path,
-    choices: str,
+    table: "Table",
     maximize: str,
     minimize: str,
     reference: str,
@@ -87,13 +111,11 @@ def benchmark_of(
     """The benchmark that the flags describe.
 
     Raises:
-        UserError: If the table cannot be read, or a flag does not fit it.
+        UserError: If a flag does not fit the table.
     """
     from nas.bench.benchmark import Benchmark
-    from nas.bench.table import read_table
     from nas.problem.problem import Objective
 
-    table = read_table(path, words(choices) or ())
     objectives = (
         *(Objective(name, "maximize") for name in words(maximize) or ()),
         *(Objective(name, "minimize") for name in words(minimize) or ()),

@@ -54,8 +54,8 @@ ControllerName = Annotated[
     str | None,
     typer.Option(
         "--controller",
-        help="predictor, evolution, local, nsga2, tpe, gp, reinforce, random or a plug-in's. "
-        "[predictor]",
+        help="predictor, evolution, local, nsga2, tpe, gp, reinforce, nni-tpe, random or a "
+        "plug-in's. [predictor]",
     ),
 ]
 ExecutorName = Annotated[

@@ -1,6 +1,7 @@
 """The commands `nas space ...`."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ space_app = typer.Typer(help="List, describe and check search spaces.", no_args_
 PROBLEMS_FOUND = 1
 Classes = Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of classes.")]
 Channels = Annotated[int, typer.Option(min=1, max=1024, help="Channels of the images.")]
+Format = Annotated[str, typer.Option("--format", help="Of the other tool: nni.")]
 
 
 @space_app.command("list", epilog="Example: nas space list")
@@ -84,3 +86,57 @@ def space_check(
     found = check(space)
     say(json.dumps(found.to_json()) if as_json else str(found))
     return PROBLEMS_FOUND if found.findings else 0
+
+
+@space_app.command(
+    "import", epilog="Example: nas space import search_space.json --format nni --out space.json"
+)
+def space_import(
+    file: Annotated[Path, typer.Argument(help="A search space of another tool.")],
+    form: Format = "nni",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, for `nas bench --space`. [none]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read a search space of another tool: its choices, for `nas bench` on a table of results.
+
+    It has no networks that could be trained.
+    """
+    from nas.inspect.interchange import described, interchange, write_space
+
+    space = interchange(form).read(file)
+    if out is not None:
+        write_space(space, out)
+    say(json.dumps(space.to_json()) if as_json else described(space))
+
+
+@space_app.command(
+    "export", epilog="Example: nas space export hybrid --format nni --out search_space.json"
+)
+def space_export(
+    name: Annotated[str, typer.Argument(help="A search space, or a Python file with one.")],
+    form: Format = "nni",
+    plugin: Plugins = None,
+    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    classes: Classes = 10,
+    channels: Channels = 3,
+    precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",
+    sparsity: Annotated[str, typer.Option(help="Fractions pruning may remove.")] = "0,0.25,0.5",
+    out: Annotated[Path | None, typer.Option(help="File to write. [print it]")] = None,
+) -> None:
+    """Write a search space as another tool reads it: every choice with its options, as JSON."""
+    from nas.inspect.interchange import interchange
+    from nas.system.files import write_text
+    from search_spaces import check_precisions, load_plugins, load_space
+
+    write = interchange(form).write
+    load_plugins(plugin or ())
+    formats, shares = words(precision) or (), fractions(sparsity) or ()
+    check_precisions(formats)
+    space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
+    text = json.dumps(write(space.with_policy(formats, shares)), indent=1)
+    if out is None:
+        say(text)
+    else:
+        write_text(out, text + "\n")

@@ -8,18 +8,24 @@ never stopped. Population, archive and surrogate are recomputed from the trials.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from importlib.util import find_spec
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
-from search_spaces import Candidate, Registry
+from search_spaces import Candidate, Registry, UserError
 
 
 class AbstractController(ABC):
     """Proposes candidates. Subclasses are frozen dataclasses with a field `seed`."""
+
+    modules: ClassVar[tuple[str, ...]] = ()
+    """What it imports of packages that are no requirement of ours."""
+    install: ClassVar[str] = ""
+    """The command that installs them."""
 
     @abstractmethod
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:
@@ -38,6 +44,30 @@ class AbstractController(ABC):
 
 
 CONTROLLERS = Registry("nas.controllers", "controller", AbstractController)
+
+
+def check_installed(name: str) -> None:
+    """See that what a controller needs is there, without importing it.
+
+    Raises:
+        UserError: If it is not.
+    """
+    controller = CONTROLLERS.get(name)
+    missing = [module for module in controller.modules if find_spec(module) is None]
+    if missing:
+        raise UserError(
+            f"controller '{name}' needs {', '.join(missing)}, not installed. "
+            f"Run: {controller.install}"
+        )
+
+
+def installed_controllers() -> list[str]:
+    """Names of the controllers that can be used here."""
+    return [
+        name
+        for name in CONTROLLERS.names()
+        if all(find_spec(module) is not None for module in CONTROLLERS.get(name).modules)
+    ]
 
 
 @runtime_checkable

@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nas.controllers import CONTROLLERS
 from nas.data import DATA
 from nas.data._load import DEFAULT_CACHE
 from nas.executors import EXECUTORS, make_timer
+from nas.problem.problem import Objective, Problem
 from nas.run.config import Config
 from nas.system.environment import (
     cpu_model,
@@ -31,7 +33,15 @@ from nas.system.environment import (
     version_of,
 )
 from nas.targets import TARGETS, AbstractTarget, Timing
-from search_spaces import FORMATS, UserError, format_of, import_all_installed, load_space
+from search_spaces import (
+    FORMATS,
+    Choice,
+    SearchSpace,
+    UserError,
+    format_of,
+    import_all_installed,
+    load_space,
+)
 
 OURS = "pareto-nas"
 INSTALL = "Run in the checkout: pip install -c constraints.txt -e"
@@ -75,7 +85,7 @@ def diagnose(cache: Path = DEFAULT_CACHE) -> list[Fact]:
     """
     sections = (
         *(_packages, _extras, _machine, partial(_folder, cache), _installed_plugins),
-        *(_targets, _executors, _data_sets),
+        *(_targets, _executors, _controllers, _data_sets),
     )
     return [fact for section in sections for fact in section()]
 
@@ -204,6 +214,20 @@ def _ready(name: str) -> str:
     executor = EXECUTORS.get(name)()
     executor.check()
     return f"{executor.at_once} at a time"
+
+
+def _controllers() -> Iterator[Fact]:
+    """Those that need more than our requirements."""
+    for name in CONTROLLERS.names():
+        if CONTROLLERS.get(name).modules:
+            yield _tried("controller", name, partial(_asked, name), is_needed=False)
+
+
+def _asked(name: str) -> str:
+    space = SearchSpace("two", (Choice("width", (8, 16)),))
+    problem = Problem(space=space, objectives=(Objective("loss", "minimize"),))
+    assert CONTROLLERS.get(name)().ask(problem, [], 1)
+    return "proposes candidates"
 
 
 def _data_sets() -> Iterator[Fact]:

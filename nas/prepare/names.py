@@ -4,7 +4,7 @@ So nothing that is imported here imports torch, and neither do the files of our 
 executors, training methods and targets until they are used.
 """
 
-from nas.controllers import CONTROLLERS
+from nas.controllers import CONTROLLERS, check_installed
 from nas.data import refuse_unknown_data
 from nas.executors import EXECUTORS
 from nas.prepare.settings import check_settings
@@ -16,7 +16,8 @@ from supernets.methods._base import METHODS
 
 
 def refuse_unknown(config: Config) -> None:
-    """Refuse names that nothing has, `--set` included, and budgets that say nothing.
+    """Refuse names that nothing has, `--set` included, controllers that are not installed, and
+    budgets that say nothing.
 
     Raises:
         UserError: Naming what is known.
@@ -32,6 +33,7 @@ def refuse_unknown(config: Config) -> None:
     for registry, name in (*spaces, *plugins):
         if name not in registry:
             registry.get(name)
+    check_installed(config.controller)
     for text in config.budget:
         parse_budget(text)
     refuse_unknown_data(config.data)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.bench.table import MISSING, Table, TableCosts, read_table
-from search_spaces import UserError
+from nas.bench.table import MISSING, Table, TableCosts, read_table, read_table_of
+from search_spaces import Choice, SearchSpace, UserError
 
 
 def written(path: Path, header: str, rows: list[str]) -> Path:
@@ -133,3 +133,38 @@ def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_table(tmp_path / "none.csv", ["a"])
     with pytest.raises(UserError, match=r"cannot be read"):
         read_table(tmp_path, ["a"])
+
+
+GIVEN = SearchSpace(
+    "given",
+    (
+        Choice("op", ("skip", "conv", "1")),
+        Choice("kernel", (5, 3), (("op", ("conv",)),)),
+        Choice("rate", (0.5, 1)),
+    ),
+)
+
+
+def test_a_space_says_order_and_conditions_of_a_table(tmp_path: Path) -> None:
+    rows = ["conv,3.0,1.0,7", "conv,5.0,0.50,8", "skip,,1,9", "1,what,0.5,10"]
+    table = read_table_of(written(tmp_path / "t.csv", "op,kernel,rate,acc", rows), GIVEN)
+    assert table.space is GIVEN
+    assert table.rows_NC.tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 1], [2, 0, 0]]
+    assert table.values["acc"].tolist() == [7, 8, 9, 10]
+    assert not table.is_complete
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("op,kernel,acc", "conv,3,1", r"no column 'rate', a choice of space 'given'. Known: .*Rename"),
+        ("op,kernel,rate,acc", "conv,4,1,1", r"line 2: 'kernel' is '4', which .* It offers 5, 3\."),
+        ("op,kernel,rate,acc", "conv,,1,1", "line 2: 'kernel' is '', which space 'given'"),
+        ("op,kernel,rate,acc", "1.0,3,1,1", "line 2: 'op' is '1.0', which space 'given'"),
+    ],
+)  # fmt: skip
+def test_a_table_that_does_not_fit_its_space_is_refused(
+    tmp_path: Path, header: str, row: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        read_table_of(written(tmp_path / "t.csv", header, [row]), GIVEN)

@@ -119,6 +119,7 @@ FLAGS = {
     "bench": [
         "--table",
         "--choices",
+        "--space",
         "--maximize",
         "--minimize",
         "--reference",
@@ -147,6 +148,17 @@ FLAGS = {
     "plugin list": ["--plugin", "--json"],
     "plugin check": ["--plugin", "--json"],
     "space check": ["--plugin", "--resolution", "--classes", "--channels", "--json"],
+    "space import": ["--format", "--out", "--json"],
+    "space export": [
+        "--format",
+        "--plugin",
+        "--resolution",
+        "--classes",
+        "--channels",
+        "--precision",
+        "--sparsity",
+        "--out",
+    ],
 }
 """A flag is forever: a new one needs a line here, and a reason why `--set` is not enough."""
 

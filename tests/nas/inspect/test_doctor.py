@@ -42,6 +42,8 @@ def test_everything_is_tried_and_what_is_optional_may_be_missing(
         assert facts[kind, name]["state"] == "ok"
     cifar10 = facts["data set", "cifar10"]
     assert (cifar10["state"], "--data-dir" in cifar10["about"]) == ("missing", True)
+    nni = facts["controller", "nni-tpe"]
+    assert nni["state"] == "ok" or nni["about"].endswith("in the checkout of pareto-nas")
     if ("extra", "ray") in facts:  # it is installed, not only on the path
         assert facts["extra", "ray"]["about"].endswith("-e '.[ray]'")
 
