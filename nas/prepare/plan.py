@@ -179,7 +179,7 @@ def with_sensitivity(
     config: Config, phases: PhasePlan, problem: Problem, scoring_s: float
 ) -> PhasePlan:
     """The plan with the allocation that is asked for, and the time for what it needs to know."""
-    default = DEFAULT_ALLOCATION if problem.space.is_one_architecture else NO_ALLOCATION
+    default = DEFAULT_ALLOCATION if problem.space.is_brought else NO_ALLOCATION
     name = phases.allocation or default
     seconds = 0.0
     if name != NO_ALLOCATION and "distortions" in ALLOCATIONS.get(name).needs:
