@@ -19,9 +19,11 @@ from nas.testing._tensors import noise
 from search_spaces import (
     FORMATS,
     FULL_PRECISION,
+    Cost,
     UserError,
     format_of,
     load_space,
+    slot_cost,
 )
 from supernets.supernet import Supernet
 
@@ -87,10 +89,9 @@ def check_the_identity_changes_no_bit_and_every_other_little(precision: str) -> 
 
 def check_it_errs_less_than_formats_of_fewer_bits(precision: str) -> None:
     """It errs less than formats of fewer bits."""
-    own = format_of(precision)
-    many = (own.weight_bits, own.activation_bits)
+    many = format_of(precision).bits
     for name in FORMATS.names():
-        few = (format_of(name).weight_bits, format_of(name).activation_bits)
+        few = format_of(name).bits
         if few != many and all(a <= b for a, b in zip(few, many, strict=True)):
             errors = _mean_error(precision), _mean_error(name)
             what = f"with {many} bits it errs by {errors[0]:.2g}"
@@ -109,9 +110,10 @@ def check_integer_kernels_run_where_it_multiplies_integers(precision: str) -> No
             file = Path(folder, f"a{target.artefact}")
             write_artefact(target.artefact, network, slots, file)
             found = target.integer_kernels(file)
-        is_integer = format_of(precision).is_integer
-        what = f"it says is_integer {is_integer}, and {found} integer kernels run on '{name}'"
-        require((found > 0) == is_integer, what)
+        declared = format_of(precision)
+        bits, expected = declared.activation_bits, declared.multiplies_integers
+        what = f"activations have {bits} bits, and {found} integer kernels run on '{name}'"
+        require((found > 0) == expected, what)
 
 
 def check_declared_bytes_are_those_of_the_file(precision: str) -> None:
@@ -131,7 +133,8 @@ def check_fewer_bits_of_weights_take_less_room(precision: str) -> None:
         space.costs.of("size_bytes", np.array([uniform(space, precision=name)]))[0]
         for name in (precision, FULL_PRECISION)
     )
-    share = format_of(precision).weight_bits / format_of(FULL_PRECISION).weight_bits
+    cost = sum(map(slot_cost, space.slots(uniform(space, precision=precision))), Cost())
+    share = _share_of_bits(precision, cost)
     most = share + GRAPH_SHARE if share == 1.0 else min(1.0, share + GRAPH_SHARE)
     require(
         share <= own / full <= most,
@@ -169,6 +172,13 @@ def require_declared_bytes(supernet: Supernet, encoding: tuple[int, ...]) -> Non
         f"of '{operators}' a file of {declared:.0f} bytes is declared, and one of {measured} is "
         f"written ({declared / measured - 1:+.1%})",
     )
+
+
+def _share_of_bits(precision: str, cost: Cost) -> float:
+    """Bits of all weights, of those in full precision."""
+    of_matrices, _, of_convolutions, _ = format_of(precision).bits
+    bits = of_matrices * cost.matrix_weights + of_convolutions * cost.but_matrices.weights
+    return bits / (format_of(FULL_PRECISION).weight_bits * cost.weights)
 
 
 def _compressed(precision: str) -> Compressed:
