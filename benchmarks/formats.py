@@ -113,7 +113,7 @@ def exported(
         export_onnx(deployed, file, shape=tuple(images.shape[1:]))
         assert space.costs is not None
         declared = float(space.costs.of("size_bytes", np.array([encoding]))[0])
-        found[name] = Exported(file, declared, torch.cat([deployed(x) for x in test.split(1)]))
+        found[name] = Exported(file, declared, torch.cat([deployed(x) for x in test.split(BATCH)]))
     return found
 
 

@@ -6,8 +6,7 @@ tensor) and MatMulInteger. Nothing is calibrated, and what layers give is fp32, 
 grid. onnxruntime makes one integer kernel of the nodes of a layer. Its one for convolutions takes
 many times as long as in fp32 (decision 55): they are those of `int8w`.
 
-The range is that of all images of a call: an answer depends, by less than half a step of the grid,
-on what else is in its batch.
+The range is that of all images of a call: an answer depends a little on what else is in its batch.
 """
 
 from typing import Any, ClassVar, final

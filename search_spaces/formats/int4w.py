@@ -7,8 +7,8 @@ from typing import ClassVar, final
 from search_spaces._slot import GROUP_SIZE, Cost
 from search_spaces.formats._base import FORMATS, AbstractFormat, format_of
 
-MATRIX_BYTES = 60
-"""Attributes and domain of the node, less the transposition that it spares. Measured."""
+MATRIX_BYTES = 40
+"""Attributes and domain of the node, less the nodes that it spares. Measured."""
 
 GROUP_BYTES = GROUP_SIZE // 2 + 4
 """Of a group: two weights per byte, and its scale. Groups are full in the file."""

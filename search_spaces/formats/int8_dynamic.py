@@ -8,7 +8,7 @@ from typing import ClassVar, final
 from search_spaces._slot import Cost
 from search_spaces.formats._base import FORMATS, AbstractFormat, format_of
 
-MATRIX_BYTES = 110
+MATRIX_BYTES = 108
 """The nodes that make integers and numbers again, and the header of the scales. Measured."""
 
 CHANNEL_BYTES = 4

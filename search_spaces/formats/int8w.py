@@ -7,7 +7,7 @@ from typing import ClassVar, final
 from search_spaces._slot import Cost
 from search_spaces.formats._base import FORMATS, AbstractFormat
 
-LAYER_BYTES = 62
+LAYER_BYTES = 71
 """The two nodes that make numbers of weights, and the header of their scales. Measured."""
 
 CHANNEL_BYTES = 4
