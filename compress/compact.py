@@ -187,7 +187,8 @@ def _rename_(graph: onnx.GraphProto) -> None:
     kept = {value.name for value in (*graph.input, *graph.output)}
     short = {name: name for name in kept}
     for tensor in graph.initializer:
-        slot = f"{_initials(tensor.name)}." if len(tensor.dims) > 1 and "." in tensor.name else ""
+        is_matrix = sum(side > 1 for side in tensor.dims) > 1  # a scale per channel is none
+        slot = f"{_initials(tensor.name)}." if is_matrix and "." in tensor.name else ""
         short[tensor.name] = slot + _number(len(short))
         tensor.name = short[tensor.name]
     for node in graph.node:

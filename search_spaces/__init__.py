@@ -41,6 +41,7 @@ from search_spaces._registry import import_all_installed as import_all_installed
 from search_spaces._registry import public_name as public_name
 from search_spaces._registry import stem_of as stem_of
 from search_spaces._resolution import pyramid as pyramid
+from search_spaces._slot import GROUP_SIZE as GROUP_SIZE
 from search_spaces._slot import Cost as Cost
 from search_spaces._slot import Group as Group
 from search_spaces._slot import Shape as Shape

@@ -8,7 +8,7 @@ Bytes of graphs are measured on files that `compress.export_onnx` writes; those 
 nodes and the headers of its tensors. Tensors that nodes of several slots share are not counted.
 """
 
-from search_spaces._slot import Cost
+from search_spaces._slot import GROUP_SIZE, Cost
 from search_spaces.norms._base import AbstractNorm
 
 NODE_BYTES = 30
@@ -91,7 +91,7 @@ def clamp() -> Cost:
 
 def plain_conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
     """Ordinary convolution with a bias and no norm: a linear layer on patches."""
-    return linear(n, kernel_size * kernel_size * in_width, width)
+    return _with_bias(n, kernel_size * kernel_size * in_width, width)
 
 
 def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
@@ -109,6 +109,20 @@ def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
 
 def linear(n: int, in_width: int, width: int) -> Cost:
     """Linear layer with bias."""
+    return _with_bias(n, in_width, width) + matrix(in_width, width)
+
+
+def matrix(in_width: int, width: int) -> Cost:
+    """What is known of a linear layer besides what is known of any layer."""
+    return Cost(
+        matrices=1,
+        matrix_weights=in_width * width,
+        matrix_channels=width,
+        matrix_groups=width * -(-in_width // GROUP_SIZE),
+    )
+
+
+def _with_bias(n: int, in_width: int, width: int) -> Cost:
     weights = in_width * width
     return Cost(
         dense=n * weights,

@@ -7,7 +7,7 @@ profile rows and canonical forms are all keyed by it.
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
 from search_spaces import _sides
@@ -16,6 +16,9 @@ from search_spaces._sides import Sides
 
 HIDDEN_MULTIPLE = 8
 """Of hidden channels a multiple of it is kept."""
+
+GROUP_SIZE = 32
+"""Inputs of a linear layer whose weights share a scale where weights have few bits."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,11 @@ class Cost:
         elements: Activation values written by all kernels.
         calls: Kernels launched.
         layers: Convolutions and linear layers, whose weights a format may store in fewer bits.
+        matrices: Of these, linear layers.
+        matrix_weights: Of `weights`, theirs.
+        matrix_channels: Of `channels`, theirs.
+        matrix_groups: Rows of `GROUP_SIZE` neighbouring inputs that their weights are cut into, the
+            last one of an output perhaps shorter: one scale each where weights have few bits.
         quantizers: Values besides the outputs of `layers` that integers are made of where `layers`
             compute with integers.
         graph_bytes: Of a file, what is no value: nodes (about 30 each), names, shapes of tensors.
@@ -205,6 +213,10 @@ class Cost:
     elements: int = 0
     calls: int = 0
     layers: int = 0
+    matrices: int = 0
+    matrix_weights: int = 0
+    matrix_channels: int = 0
+    matrix_groups: int = 0
     quantizers: int = 0
     graph_bytes: int = 0
 
@@ -215,6 +227,20 @@ class Cost:
     def macs(self) -> int:
         """All multiply-adds."""
         return self.dense + self.depthwise + self.attention
+
+    @property
+    def but_matrices(self) -> "Cost":
+        """What is stored besides the weights of linear layers."""
+        return replace(
+            self,
+            weights=self.weights - self.matrix_weights,
+            channels=self.channels - self.matrix_channels,
+            layers=self.layers - self.matrices,
+            matrices=0,
+            matrix_weights=0,
+            matrix_channels=0,
+            matrix_groups=0,
+        )
 
 
 _values = operator.attrgetter(*(field.name for field in fields(Cost)))

@@ -1,6 +1,7 @@
 """Carrying out a placement: quantizers and integer layers put into the traced network."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from torch import Tensor, fx, nn
@@ -48,16 +49,16 @@ def quantized(
         for point in placement.points
     }
     for layer in placement.layers:
-        stats = None
+        stats = LayerStats(needs_reduced_range)
         if layer.is_on_grid:
             source = sources[layer.name]
             # A folded activation's quantizer belongs to the layer, whose node stays in the graph.
             quantizers[layer.name] = quantizers[layer.activation or layer.name]
-            stats = LayerStats(
+            stats = replace(
+                stats,
                 input=quantizers[_grid_of(source, quantizers)],
                 output=quantizers[layer.name],
                 inner_shape=seen[source.name].inner_shape,
-                needs_reduced_range=needs_reduced_range,
                 weight_scale_C=learnt.get(f"{_node(graph, layer.name).target}.weight_scale"),
             )
         _replace_layer(graph, layer, stats)
@@ -91,7 +92,7 @@ def _under(name: str, learnt: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): t for key, t in learnt.items() if key.startswith(prefix)}
 
 
-def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats | None) -> None:
+def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats) -> None:
     node = _node(graph, layer.name)
     target = str(node.target)
     graph.set_submodule(target, layer.quantization.layer(graph.get_submodule(target), stats))

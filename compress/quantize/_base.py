@@ -12,20 +12,20 @@ from search_spaces import Registry
 
 @dataclass(frozen=True)
 class LayerStats:
-    """What is known of a layer on a grid.
+    """What is known of a layer.
 
     Attributes:
-        input: Quantizer of what the layer reads.
+        needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
+        input: Quantizer of what the layer reads; None, as what follows, if it is not on a grid.
         output: Quantizer of what it makes, behind a folded activation.
         inner_shape: Sizes of its input between the batch and the last axis.
-        needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
         weight_scale_C: Of the grid of its weight, if training has learnt it.
     """
 
-    input: nn.Module
-    output: nn.Module
-    inner_shape: tuple[int, ...]
     needs_reduced_range: bool
+    input: nn.Module | None = None
+    output: nn.Module | None = None
+    inner_shape: tuple[int, ...] | None = None
     weight_scale_C: Tensor | None = None
 
 
@@ -46,12 +46,12 @@ class AbstractQuantization(ABC):
     before it need not be computed. None if nothing is on a grid."""
 
     @abstractmethod
-    def layer(self, layer: nn.Module, stats: LayerStats | None) -> nn.Module:
+    def layer(self, layer: nn.Module, stats: LayerStats) -> nn.Module:
         """What computes, and is exported, in place of a layer.
 
         Args:
             layer: One of `layers`, with batch norm folded; not changed.
-            stats: None if it is not on the grid; else the module ends with `stats.output`.
+            stats: If it is on a grid, the module ends with `stats.output`.
 
         Raises:
             CandidateError: If the format has no such layer.

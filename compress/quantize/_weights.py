@@ -13,6 +13,9 @@ from search_spaces import CandidateError
 from supernets.tune import TunedConv2d
 
 WEIGHT_MAX = 127
+REDUCED_WEIGHT_MAX = 63
+"""Without VNNI, pairs of products saturate in 16 bits unless weights keep to 7 bits."""
+
 SMALLEST_SCALE = 1e-8
 
 
@@ -45,6 +48,11 @@ def trained_weight_and_bias(layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tenso
     return weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
 
 
+def largest_weight(*, needs_reduced_range: bool) -> int:
+    """The largest integer that a weight is where 8-bit integers are multiplied with it."""
+    return REDUCED_WEIGHT_MAX if needs_reduced_range else WEIGHT_MAX
+
+
 def channel_scale(weight: Tensor, most: int) -> Tensor:
     """By output channel the scale at which its largest weight is the integer `most`: (width,)."""
     return weight.abs().flatten(1).amax(1) / most
@@ -54,6 +62,17 @@ def integers(weight: Tensor, scale: Tensor, most: int) -> Tensor:
     """The weight in units of its channels' scales, from -most to most, int8."""
     column = scale.reshape(-1, *[1] * (weight.ndim - 1))
     return torch.round(weight / column).clamp(-most, most).to(torch.int8)
+
+
+def of_width(output: Any, x: Any, bias: Any) -> Any:
+    """What a linear layer makes of `x` in a graph that is exported, with its shape.
+
+    The exporter knows it of its own operators only; without it, what follows computes its shapes.
+    """
+    sizes = x.type().varyingSizes()
+    if sizes:
+        output.setType(x.type().with_sizes([*sizes[:-1], *bias.type().sizes()]))
+    return output
 
 
 def conv_options(layer: nn.Conv2d) -> dict[str, Any]:

@@ -16,6 +16,6 @@ class NoQuantization(AbstractQuantization):
     on_grid: ClassVar[tuple[type[nn.Module], ...]] = ()
     quantizer: ClassVar[type[nn.Module] | None] = None
 
-    def layer(self, layer: nn.Module, stats: LayerStats | None) -> nn.Module:
+    def layer(self, layer: nn.Module, stats: LayerStats) -> nn.Module:
         """The layer itself."""
         return layer

@@ -21,19 +21,16 @@ from compress.quantize._learnt import AbstractLearnable, LearntLayer, LearntQuan
 from compress.quantize._ranges import Range
 from compress.quantize._weights import (
     SMALLEST_SCALE,
-    WEIGHT_MAX,
     Dequantize,
     channel_scale,
     conv_options,
     integers,
+    largest_weight,
     weight_and_bias,
 )
 from supernets._modules import Add, Scale
 
 ACTIVATION_MAX = 255
-REDUCED_WEIGHT_MAX = 63
-"""Without VNNI, pairs of products saturate in 16 bits unless weights keep to 7 bits."""
-
 BIAS_MAX = 2**30
 
 
@@ -184,12 +181,13 @@ class Int8Quantization(AbstractQuantization):
     on_grid: ClassVar[tuple[type[nn.Module], ...]] = (*layers, Add, Scale, nn.AdaptiveAvgPool2d)
     quantizer: ClassVar[type[nn.Module] | None] = Quantizer
 
-    def layer(self, layer: nn.Module, stats: LayerStats | None) -> nn.Module:
+    def layer(self, layer: nn.Module, stats: LayerStats) -> nn.Module:
         """The layer with integer weight and bias, and the quantizer of its output."""
-        assert stats is not None, "convolutions and linear layers are on the grid"
+        assert stats.input is not None, "convolutions and linear layers are on the grid"
+        assert stats.inner_shape is not None
         assert isinstance(stats.output, Quantizer)
         in_scale = stats.input.get_buffer("scale")
-        most = REDUCED_WEIGHT_MAX if stats.needs_reduced_range else WEIGHT_MAX
+        most = largest_weight(needs_reduced_range=stats.needs_reduced_range)
         scale_C = stats.weight_scale_C
         if isinstance(layer, nn.Conv2d):
             return QuantizedConv2d(layer, in_scale, stats.output, most, weight_scale_C=scale_C)

@@ -1,7 +1,9 @@
 """Eight-bit weights only: int8 weights per channel, everything else in fp32.
 
 Source: Krishnamoorthi, Quantizing deep convolutional networks for efficient inference (2018),
-section 3.1.1. Nothing is calibrated; runtimes dequantize weights and have no integer kernel here.
+section 3.1.1. Nothing is calibrated. In a file a weight is integers, a cast and a product with its
+scale: runtimes compute these once, when they load the file, and then run in fp32. DequantizeLinear
+would say the same, and onnxruntime carries it out in every call.
 """
 
 from typing import ClassVar, final
@@ -13,7 +15,6 @@ from compress.quantize._base import QUANTIZATIONS, AbstractQuantization, LayerSt
 from compress.quantize._weights import (
     SMALLEST_SCALE,
     WEIGHT_MAX,
-    Dequantize,
     channel_scale,
     conv_options,
     integers,
@@ -29,13 +30,12 @@ class _IntegerWeights(nn.Module):
         weight, bias = weight_and_bias(layer)
         scale = channel_scale(weight, WEIGHT_MAX).clamp_min(SMALLEST_SCALE)
         self.register_buffer("weight", integers(weight, scale, WEIGHT_MAX))
-        self.register_buffer("weight_scale", scale)
+        self.register_buffer("weight_scale", scale.reshape(-1, *[1] * (weight.ndim - 1)))
         self.register_buffer("bias", bias)
 
     def weight_fp32(self) -> Tensor:
         """The weight as its integers stand for it."""
-        weight: Tensor = Dequantize.apply(self.weight, self.weight_scale, None)
-        return weight
+        return self.get_buffer("weight").float() * self.get_buffer("weight_scale")
 
 
 class IntegerWeightConv2d(_IntegerWeights):
@@ -71,7 +71,7 @@ class Int8WeightQuantization(AbstractQuantization):
     on_grid: ClassVar[tuple[type[nn.Module], ...]] = ()
     quantizer: ClassVar[type[nn.Module] | None] = None
 
-    def layer(self, layer: nn.Module, stats: LayerStats | None) -> nn.Module:
+    def layer(self, layer: nn.Module, stats: LayerStats) -> nn.Module:
         """The layer with integer weights."""
         if isinstance(layer, nn.Conv2d):
             return IntegerWeightConv2d(layer)

@@ -22,7 +22,7 @@ class TorchEager(AbstractRuntime):
     """Formats that multiply integers would be simulated here, so none is offered."""
 
     artefact: ClassVar = ".safetensors"
-    kernels: ClassVar = frozenset({"float32", "dequantize"})
+    kernels: ClassVar = frozenset({"float32"})
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         torch.set_num_threads(threads)

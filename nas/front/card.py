@@ -29,9 +29,10 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network before quantization. Where
   the target takes other files than ONNX, `timed` names the one that stands for this: `latency` and
   `integer_kernels` are its.
-- `needs` of an ONNX file: `opset` and `ir_version` and, where layers multiply integers, the
-  `weight_bits` of these: 7 give the same answers on any processor; 8 only where it has one of the
-  `instruction_sets`, and elsewhere sums of products saturate. Cards of earlier versions have none.
+- `needs` of an ONNX file: `opset` and `ir_version`, `domains` of operators that are not ONNX's, if
+  there are any, and, where layers multiply integers of eight bits, the `weight_bits` of these: 7
+  give the same answers on any processor; 8 only where it has one of the `instruction_sets`, and
+  elsewhere sums of products saturate. Cards of earlier versions have none.
 - `balanced` of a split: true where the loss is the mean over classes of the means of their images,
   and left out where it is the mean over images.
 - `labels` of a split: images of each class. In classification also `confusion`: `answers`, images

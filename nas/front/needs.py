@@ -8,23 +8,26 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compress.quantize.int8 import REDUCED_WEIGHT_MAX
+from compress.quantize._weights import REDUCED_WEIGHT_MAX
 from nas.system.environment import WITHOUT_SATURATION
 
 LAYERS = ("Conv", "Gemm")
-DEQUANTIZE = "DequantizeLinear"
+DEQUANTIZE, DYNAMIC = "DequantizeLinear", "MatMulInteger"
 
 
 def needs_of(file: Path) -> dict[str, Any]:
     """Opset and IR version of an ONNX file; of integer layers bits of weights and processors.
 
     Returns:
-        `opset`, `ir_version` and, where layers multiply integers, `weight_bits`: 7 run anywhere,
-        8 saturate but on `instruction_sets`, any of which a processor must have.
+        `opset`, `ir_version`, `domains` of other operators than those of ONNX, if any, and, where
+        layers multiply integers, `weight_bits`: 7 run anywhere, 8 saturate but on
+        `instruction_sets`, any of which a processor must have.
     """
     model = onnx.load(file)
     (opset,) = (entry.version for entry in model.opset_import if not entry.domain)
     found: dict[str, Any] = {"opset": opset, "ir_version": model.ir_version}
+    domains = sorted({node.domain for node in model.graph.node} - {""})
+    found |= {"domains": domains} if domains else {}
     largest = max(map(_largest, _integer_weights(model.graph)), default=0)
     if largest > REDUCED_WEIGHT_MAX:
         found |= {"weight_bits": 8, "instruction_sets": sorted(WITHOUT_SATURATION)}
@@ -34,18 +37,22 @@ def needs_of(file: Path) -> dict[str, Any]:
 
 
 def _integer_weights(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
-    """Weights of layers that multiply integers: their biases are integers, too."""
+    """Weights of layers that multiply integers of eight bits.
+
+    Either biases are integers, too, or the node says so. Four bits do not saturate.
+    """
     values: Mapping[str, onnx.TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
     stored = {
         node.output[0]: values[node.input[0]]
         for node in graph.node
         if node.op_type == DEQUANTIZE and node.input[0] in values
     }
-    return [
+    static = [
         stored[node.input[1]]
         for node in graph.node
         if node.op_type in LAYERS and {*node.input[1:]} <= stored.keys() and len(node.input) > 2
     ]
+    return static + [values[node.input[1]] for node in graph.node if node.op_type == DYNAMIC]
 
 
 def _largest(weight: onnx.TensorProto) -> int:

@@ -20,7 +20,7 @@ _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 class OnnxRuntime(AbstractRuntime):
     """onnxruntime's CPU execution provider, nodes run one after the other."""
 
-    kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "dequantize"})
+    kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "int8-dynamic", "int4"})
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         """See `AbstractRuntime.prepare`. Inputs are float32, from N(0, 1) with a fixed seed."""

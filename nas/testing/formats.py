@@ -22,9 +22,11 @@ from nas.testing._tensors import noise
 from search_spaces import (
     FORMATS,
     FULL_PRECISION,
+    Cost,
     UserError,
     format_of,
     load_space,
+    slot_cost,
 )
 from supernets.calibrate import recalibrated
 from supernets.supernet import Supernet
@@ -66,12 +68,17 @@ def check_it_runs_exported_and_stored_as_simulated(precision: str) -> None:
         require_shipped_as_simulated(_supernet(), slots, least_same=LEAST_SAME)
 
 
-def check_it_runs_beside_every_other_format(precision: str) -> None:
-    """So do networks that have it in the first stage, and another format behind it."""
+def check_it_runs_beside_other_formats(precision: str) -> None:
+    """So do networks that have it in the first stage, and full precision or integers behind it.
+
+    Formats that leave values between layers in floating point are one to their neighbours.
+    """
     space = _supernet().space
     largest = space.candidate([n - 1 for n in space.cardinalities]).arch
     arch = {n: "mbconv" if n.endswith("operator") else o for n, o in largest.items()}
     for other in FORMATS.names():
+        if other != FULL_PRECISION and not format_of(other).is_integer:
+            continue
         policy = {f"stage{n}.precision": other for n in (2, 3)} | {"stage1.precision": precision}
         slots = space.slots(space.encode({**arch, **policy}))
         require_shipped_as_simulated(_supernet(), slots, least_same=LEAST_SAME)
@@ -91,10 +98,9 @@ def check_the_identity_changes_no_bit_and_every_other_little(precision: str) -> 
 
 def check_it_errs_less_than_formats_of_fewer_bits(precision: str) -> None:
     """It errs less than formats of fewer bits."""
-    own = format_of(precision)
-    many = (own.weight_bits, own.activation_bits)
+    many = format_of(precision).bits
     for name in FORMATS.names():
-        few = (format_of(name).weight_bits, format_of(name).activation_bits)
+        few = format_of(name).bits
         if few != many and all(a <= b for a, b in zip(few, many, strict=True)):
             errors = _mean_error(precision), _mean_error(name)
             what = f"with {many} bits it errs by {errors[0]:.2g}"
@@ -113,9 +119,10 @@ def check_integer_kernels_run_where_it_multiplies_integers(precision: str) -> No
             file = Path(folder, f"a{target.artefact}")
             write_artefact(target.artefact, network, slots, file)
             found = target.integer_kernels(file)
-        is_integer = format_of(precision).is_integer
-        what = f"it says is_integer {is_integer}, and {found} integer kernels run on '{name}'"
-        require((found > 0) == is_integer, what)
+        declared = format_of(precision)
+        bits, expected = declared.activation_bits, declared.multiplies_integers
+        what = f"activations have {bits} bits, and {found} integer kernels run on '{name}'"
+        require((found > 0) == expected, what)
 
 
 def check_what_is_trained_in_its_place_rounds_as_it_does(precision: str) -> None:
@@ -148,7 +155,8 @@ def check_fewer_bits_of_weights_take_less_room(precision: str) -> None:
         space.costs.of("size_bytes", np.array([uniform(space, precision=name)]))[0]
         for name in (precision, FULL_PRECISION)
     )
-    share = format_of(precision).weight_bits / format_of(FULL_PRECISION).weight_bits
+    cost = sum(map(slot_cost, space.slots(uniform(space, precision=precision))), Cost())
+    share = _share_of_bits(precision, cost)
     most = share + GRAPH_SHARE if share == 1.0 else min(1.0, share + GRAPH_SHARE)
     require(
         share <= own / full <= most,
@@ -161,7 +169,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_is_declared_and_implemented,
     check_some_target_has_the_kernels_that_it_needs,
     check_it_runs_exported_and_stored_as_simulated,
-    check_it_runs_beside_every_other_format,
+    check_it_runs_beside_other_formats,
     check_the_identity_changes_no_bit_and_every_other_little,
     check_it_errs_less_than_formats_of_fewer_bits,
     check_integer_kernels_run_where_it_multiplies_integers,
@@ -187,6 +195,13 @@ def require_declared_bytes(supernet: Supernet, encoding: tuple[int, ...]) -> Non
         f"of '{operators}' a file of {declared:.0f} bytes is declared, and one of {measured} is "
         f"written ({declared / measured - 1:+.1%})",
     )
+
+
+def _share_of_bits(precision: str, cost: Cost) -> float:
+    """Bits of all weights, of those in full precision."""
+    of_matrices, _, of_convolutions, _ = format_of(precision).bits
+    bits = of_matrices * cost.matrix_weights + of_convolutions * cost.but_matrices.weights
+    return bits / (format_of(FULL_PRECISION).weight_bits * cost.weights)
 
 
 def _compressed(precision: str) -> Compressed:

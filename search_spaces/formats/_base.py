@@ -12,6 +12,9 @@ from search_spaces._slot import Cost
 
 TRAINED_BITS = 32
 
+MOST_INTEGER_BITS = 8
+"""Activations of more bits are floating-point numbers."""
+
 
 class AbstractFormat(ABC):
     """A format of numbers, the `precision` of a policy. Plug-ins have no state."""
@@ -23,10 +26,24 @@ class AbstractFormat(ABC):
     """Bits of what is multiplied with them; the product is bit operations per multiply-add."""
 
     is_integer: ClassVar[bool]
-    """Whether integers are multiplied: layers take values on an integer grid and give such."""
+    """Whether values between layers are integers: layers take them on a grid and give such."""
+
+    convolutions: ClassVar[str | None] = None
+    """Name of the format that convolutions have instead; None if they have this one."""
 
     kernels: ClassVar[frozenset[str]]
     """Kinds of kernels that a target must have, such as "float32" and "int8"."""
+
+    @property
+    def bits(self) -> tuple[int, int, int, int]:
+        """Of weights and activations in linear layers, then in convolutions."""
+        other = self if self.convolutions is None else format_of(self.convolutions)
+        return self.weight_bits, self.activation_bits, other.weight_bits, other.activation_bits
+
+    @property
+    def multiplies_integers(self) -> bool:
+        """Whether layers multiply integers, whatever values between them are."""
+        return self.activation_bits <= MOST_INTEGER_BITS
 
     @property
     def is_quantized(self) -> bool:

@@ -10,7 +10,7 @@ from nas.testing._spaces import random_supernet, uniform
 from nas.testing.formats import CHECKS, require_declared_bytes
 from nas.testing.norms import OPERATORS as NORMED
 from nas.testing.norms import space_with
-from search_spaces import FORMATS, load_space
+from search_spaces import FORMATS, format_of, load_space, slot_cost
 from search_spaces.channel_parts._base import CHANNEL_PARTS
 from search_spaces.norms import NORMS
 from search_spaces.operators._base import OPERATORS
@@ -42,6 +42,9 @@ def supernet(name: str) -> Supernet:
 def test_declared_bytes_are_those_of_a_small_file(precision: str, operator: str, end: int) -> None:
     space = supernet(MINI).space
     encoding = uniform(space, end, operator=operator, channel_part="mlp", precision=precision)
+    num_matrices = sum(slot_cost(slot).matrices for slot in space.slots(encoding))
+    if format_of(precision).convolutions and num_matrices == 1:
+        pytest.skip("it differs from the format of its convolutions in the head alone")
     require_declared_bytes(supernet(MINI), encoding)
 
 

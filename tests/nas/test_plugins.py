@@ -54,7 +54,7 @@ from nas.targets import TARGETS, AbstractDevice, Timing, measure
 @TARGETS.register
 class Board(AbstractDevice):
     artefact = ".safetensors"
-    kernels = frozenset({"float32", "dequantize"})
+    kernels = frozenset({"float32"})
 
     def time(self, files, **options):
         timings = measure("torch-eager", files, **options)

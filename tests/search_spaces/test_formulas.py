@@ -17,6 +17,8 @@ from search_spaces import (
     format_of,
     signature_cost,
 )
+from search_spaces import _layers as layers
+from search_spaces.formats import int4w, int8_dynamic
 from tests.strategies import signature
 
 sides, widths, ratios = st.integers(4, 56), st.sampled_from([8, 16, 24, 64]), st.integers(1, 6)
@@ -96,6 +98,20 @@ def test_eight_bits_take_a_quarter_of_the_weights_and_scales_per_channel() -> No
 def test_eight_bit_weights_alone_need_a_scale_per_channel_and_nothing_for_biases() -> None:
     cost = Cost(weights=4000, vectors=40, channels=20)
     assert format_of("int8w").size_bytes(cost) == 4000 + 4 * 40 + 4 * 20
+
+
+def test_formats_of_matrices_leave_convolutions_to_another_format() -> None:
+    convolutions = Cost(weights=900, vectors=20, channels=10, layers=1)
+    both = convolutions + layers.matrix(40, 10) + Cost(weights=400, channels=10, layers=1)
+    assert both.but_matrices == convolutions
+    of_dynamic = 400 + 4 * 10 + int8_dynamic.MATRIX_BYTES
+    of_few = 10 * 2 * (16 + 4) + int4w.MATRIX_BYTES
+    dynamic, few = format_of("int8-dynamic"), format_of("int4w")
+    assert dynamic.size_bytes(both) - dynamic.size_bytes(convolutions) == of_dynamic
+    assert dynamic.size_bytes(convolutions) == format_of("int8w").size_bytes(convolutions)
+    assert few.size_bytes(both) - few.size_bytes(convolutions) == of_few
+    assert few.size_bytes(convolutions) == format_of("int8w").size_bytes(convolutions)
+    assert (dynamic.bits, few.bits) == ((8, 8, 8, 32), (4, 32, 8, 32))
 
 
 def test_unknown_precisions_are_told_the_known_ones() -> None:

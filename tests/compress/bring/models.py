@@ -133,14 +133,15 @@ class ConvNeXtBlock(nn.Module):
 class ConvNeXt(nn.Module):
     """Two stages."""
 
-    def __init__(self, channels: int = 3, classes: int = 10) -> None:
+    def __init__(self, channels: int = 3, classes: int = 10, width: int = 24) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(channels, 24, 4, 4)
-        self.stage1 = nn.Sequential(ConvNeXtBlock(24), ConvNeXtBlock(24))
-        self.down = nn.Conv2d(24, 48, 2, 2)
-        self.stage2 = nn.Sequential(ConvNeXtBlock(48), ConvNeXtBlock(48))
-        self.norm = nn.LayerNorm(48)
-        self.head = nn.Linear(48, classes)
+        last = 2 * width
+        self.stem = nn.Conv2d(channels, width, 4, 4)
+        self.stage1 = nn.Sequential(ConvNeXtBlock(width), ConvNeXtBlock(width))
+        self.down = nn.Conv2d(width, last, 2, 2)
+        self.stage2 = nn.Sequential(ConvNeXtBlock(last), ConvNeXtBlock(last))
+        self.norm = nn.LayerNorm(last)
+        self.head = nn.Linear(last, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stage2(self.down(self.stage1(self.stem(x))))
@@ -205,12 +206,12 @@ class TorchViT(nn.Module):
 class MixerBlock(nn.Module):
     """Tolstikhin et al. (2021)."""
 
-    def __init__(self, tokens: int, width: int) -> None:
+    def __init__(self, tokens: int, width: int, hidden: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.tokens = nn.Sequential(nn.Linear(tokens, 48), nn.GELU(), nn.Linear(48, tokens))
         self.norm2 = nn.LayerNorm(width)
-        self.channels = nn.Sequential(nn.Linear(width, 128), nn.GELU(), nn.Linear(128, width))
+        self.channels = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.tokens(self.norm1(x).transpose(1, 2)).transpose(1, 2)
@@ -218,12 +219,20 @@ class MixerBlock(nn.Module):
 
 
 class Mixer(nn.Module):
-    def __init__(self, channels: int = 3, classes: int = 10, side: int = 32) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        classes: int = 10,
+        side: int = 32,
+        width: int = 40,
+        hidden: int = 128,
+    ) -> None:
         super().__init__()
-        self.patch = nn.Conv2d(channels, 40, 4, 4)
-        self.blocks = nn.Sequential(*(MixerBlock((side // 4) ** 2, 40) for _ in range(2)))
-        self.norm = nn.LayerNorm(40)
-        self.head = nn.Linear(40, classes)
+        tokens = (side // 4) ** 2
+        self.patch = nn.Conv2d(channels, width, 4, 4)
+        self.blocks = nn.Sequential(*(MixerBlock(tokens, width, hidden) for _ in range(2)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patch(x).flatten(2).transpose(1, 2)

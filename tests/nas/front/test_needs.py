@@ -11,19 +11,28 @@ from nas.system.environment import WITHOUT_SATURATION
 from nas.testing._exported import export
 from nas.testing._spaces import random_supernet, slots_of
 from nas.testing._tensors import noise
+from search_spaces import FORMATS
 from supernets.supernet import Supernet
 from tests.strategies import mini_space
 
 
 @pytest.fixture(scope="module")
 def supernet() -> Supernet:
-    space = mini_space(operators=("mbconv",)).with_policy(("fp32", "int8", "int8w"), (0.0,))
+    space = mini_space(operators=("mbconv",)).with_policy(tuple(FORMATS.names()), (0.0,))
     return random_supernet(space)
 
 
 @pytest.mark.parametrize(
     ("precision", "reduced", "bits"),
-    [("fp32", False, None), ("int8w", False, None), ("int8", False, 8), ("int8", True, 7)],
+    [
+        ("fp32", False, None),
+        ("int8w", False, None),
+        ("int4w", False, None),
+        ("int8", False, 8),
+        ("int8", True, 7),
+        ("int8-dynamic", False, 8),
+        ("int8-dynamic", True, 7),
+    ],
 )
 def test_a_file_needs_a_processor_that_does_not_saturate_only_for_8_bits(
     supernet: Supernet, precision: str, reduced: bool, bits: int | None, tmp_path: Path
@@ -35,4 +44,5 @@ def test_a_file_needs_a_processor_that_does_not_saturate_only_for_8_bits(
     needs = needs_of(export(network, space, tmp_path / "a.onnx"))
     assert (needs["opset"], needs["ir_version"]) == (OPSET, IR_VERSION)
     assert needs.get("weight_bits") == bits
+    assert needs.get("domains") == (["com.microsoft"] if precision == "int4w" else None)
     assert needs.get("instruction_sets") == (sorted(WITHOUT_SATURATION) if bits == 8 else None)
