@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from compress.calibration._base import CALIBRATIONS
 from compress.plan import Plan, plan_compression
 from compress.quantize._apply import quantized
 from compress.quantize._base import QUANTIZATIONS
-from search_spaces import Slot, signature_cost
+from search_spaces import DEFAULT_CALIBRATION, Slot, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
 from supernets.network import PlainNetwork, join_name, module_name
@@ -39,6 +40,7 @@ def compress(
     arch: Sequence[Slot],
     calibration: Sequence[Tensor],
     *,
+    calibrated_by: str = DEFAULT_CALIBRATION,
     needs_reduced_range: bool = False,
 ) -> Compressed:
     """Carry out the policy of an extracted, and with that pruned, network.
@@ -47,6 +49,7 @@ def compress(
         network: As extracted, or trained further since; it is changed.
         arch: Its slots, which carry widths, what pruning keeps, and precisions.
         calibration: Normalised images, (B, C, H, W) each, from the training split.
+        calibrated_by: Name of the calibration of grids.
         needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
     """
     check_realised_size(network, arch)
@@ -54,6 +57,7 @@ def compress(
         folded(recalibrated(network, calibration)),
         arch,
         calibration,
+        calibrated_by=calibrated_by,
         needs_reduced_range=needs_reduced_range,
     )
 
@@ -64,6 +68,7 @@ def quantize(
     arch: Sequence[Slot],
     calibration: Sequence[Tensor],
     *,
+    calibrated_by: str = DEFAULT_CALIBRATION,
     needs_reduced_range: bool = False,
 ) -> Compressed:
     """The second half of `compress`, for a folded network with these slots."""
@@ -79,6 +84,7 @@ def quantize(
         network,
         lambda module: of_slots[module.partition(".")[0]],
         calibration,
+        calibration=CALIBRATIONS.get(calibrated_by)(),
         needs_reduced_range=needs_reduced_range,
     )
     return Compressed(plan, network, deployed)

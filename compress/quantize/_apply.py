@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, fx, nn
 
+from compress.calibration._base import AbstractCalibration
 from compress.placement import Layer, Placement, Point, place, trace
 from compress.quantize._base import LayerStats, QuantizationOf
 from compress.quantize._ranges import Range, observe
@@ -14,6 +15,7 @@ def quantized(
     quantization_of: QuantizationOf,
     batches: Sequence[Tensor],
     *,
+    calibration: AbstractCalibration,
     needs_reduced_range: bool,
 ) -> fx.GraphModule:
     """A network whose slots compute in their formats.
@@ -22,6 +24,7 @@ def quantized(
         network: Folded, in evaluation mode.
         quantization_of: What a module, by qualified name, is quantized by.
         batches: Calibration images, normalised, (B, C, H, W) each.
+        calibration: Decides the ranges of grids.
         needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
     """
     graph = trace(network)
@@ -32,7 +35,7 @@ def quantized(
         if layer.is_on_grid
     }
     values = {point.value for point in placement.points} | {n.name for n in sources.values()}
-    seen = observe(graph, values, batches) if values else {}
+    seen = observe(graph, values, batches, calibration) if values else {}
     quantizers = {point.value: _quantizer(point, seen) for point in placement.points}
     for layer in placement.layers:
         stats = None

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from search_spaces import DEFAULT_CALIBRATION
+
 FEW_STEPS = 150
 """With fewer training steps networks are poor."""
 
@@ -22,6 +24,8 @@ class PhasePlan:
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
         portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
             this one could do with 8.
+        calibration: Name of what decides the ranges of integer grids: "min-max", "percentile", "mse" or
+            "entropy".
     """
 
     trials: int
@@ -34,3 +38,4 @@ class PhasePlan:
     least_steps: int = FEW_STEPS
     max_macs: float = 0.0
     portable_int8: bool = False
+    calibration: str = DEFAULT_CALIBRATION

@@ -85,6 +85,10 @@ def check_settings(config: Config) -> None:
     for name, registry in (("optimizer", OPTIMIZERS), ("criterion", CRITERIA)):
         if name in settings:
             registry.get(settings[name])
+    if "calibration" in settings:
+        from compress.calibration._base import CALIBRATIONS  # which imports torch
+
+        CALIBRATIONS.get(settings["calibration"])
     controller(**config.settings_of(controller))
     make_executor(config)
 

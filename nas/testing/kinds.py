@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from compress.calibration._base import CALIBRATIONS
 from compress.quantize._base import QUANTIZATIONS
 from nas.controllers import CONTROLLERS
 from nas.data import DATA
 from nas.executors import EXECUTORS
 from nas.targets import TARGETS
 from nas.testing import (
+    calibration,
     channel_parts,
     controllers,
     criteria,
@@ -86,6 +88,7 @@ KINDS = (
     Kind(NETWORKS, networks.CHECKS),
     Kind(FORMATS, formats.CHECKS),
     Kind(QUANTIZATIONS),
+    Kind(CALIBRATIONS, calibration.CHECKS),
     Kind(CRITERIA, criteria.CHECKS),
     Kind(TASKS, tasks.CHECKS),
     Kind(LOSSES),

@@ -36,6 +36,7 @@ from supernets.plan import TrainPlan
         ({"class_weights": "some"}, "setting 'class_weights' is 'some'. Known: none, balanced"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'. Known: adamw, muon, sgd"),
         ({"criterion": "l3"}, "unknown criterion 'l3'. Known: bn-scale, l1, magnitude"),
+        ({"calibration": "mean"}, "unknown calibration 'mean'. Known: entropy, min-max, mse, perc"),
         ({"shards": 0}, "setting 'shards' is 0. It must be at least 1"),
         ({"max_macs": -1}, "setting 'max_macs' is -1. It must be at least 0"),
         ({"crossover": 2}, "crossover is 2"),
@@ -136,7 +137,7 @@ def test_a_plug_in_with_settings_is_a_dataclass(monkeypatch: pytest.MonkeyPatch)
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
     names = {f.name for owner in (TrainPlan, PhasePlan) for f in fields(owner)}
     measured_or_flags = {*FLAGS, "seconds_per_score", "channels_last", "portable_int8"}
-    assert names - measured_or_flags == {*RANGES, *WORDS, "optimizer", "criterion"}
+    assert names - measured_or_flags == {*RANGES, *WORDS, "optimizer", "criterion", "calibration"}
 
 
 def test_defaults_are_within_the_ranges() -> None:
