@@ -1,9 +1,9 @@
 """Images made from a network alone: those on which its batch norms see what they saw in training.
 
-For calibrating integer grids where there are no images. Source: Cai et al., ZeroQ (2020), section 3.1:
-noise is optimised until the mean and the deviation of what every batch norm reads are the stored
-ones. Departures: each norm's error is taken relative to its own variance, so that all count alike,
-and the rate falls along a cosine instead of when the loss stalls.
+For calibrating integer grids where there are no images. Source: Cai et al., ZeroQ (2020), section
+3.1: noise is optimised until the mean and the deviation of what every batch norm reads are the
+stored ones. Departures: each norm's error is taken relative to its own variance, so that all count
+alike, and the rate falls along a cosine instead of when the loss stalls.
 """
 
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def distilled(
     ]
     if not norms:
         raise UserError(
-            "images for calibration can be distilled from a network with batch norm, whose statistics "
+            "images for calibration can be made from a network with batch norm, whose statistics "
             "say what it has seen, and this one has none. Give images of its kind."
         )
     generator = torch.Generator().manual_seed(seed)
@@ -86,7 +86,9 @@ def distilled(
     return Distilled(images_BCHW.detach(), losses[0], losses[-1])
 
 
-def _loss(images_BCHW: Tensor, norms: list[nn.BatchNorm2d], inputs: dict[nn.Module, Tensor]) -> Tensor:
+def _loss(
+    images_BCHW: Tensor, norms: list[nn.BatchNorm2d], inputs: dict[nn.Module, Tensor]
+) -> Tensor:
     """Mean over the norms, and the images themselves, of how far statistics are from the stored."""
     width = images_BCHW.shape[1]
     errors = [_apart(images_BCHW, torch.zeros(width), torch.ones(width))]

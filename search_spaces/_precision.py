@@ -11,7 +11,7 @@ FULL_PRECISION = "fp32"
 MIXED = "mixed"
 
 DEFAULT_CALIBRATION = "min-max"
-"""What decides the ranges of integer grids (`compress/calibration/`) unless something else is said."""
+"""What decides the ranges of integer grids unless a run says something else."""
 
 
 def one_precision(names: Iterable[str]) -> str:

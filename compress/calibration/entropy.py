@@ -1,8 +1,8 @@
 """The range on whose grid values are distributed most as they were.
 
-Source: Migacz, 8-bit Inference with TensorRT (GTC 2017), which describes the search for the threshold
-with the least divergence of Kullback and Leibler from the distribution that is clipped at it.
-Departures: the grid is that of unsigned activations, and so ends where values do instead of at
+Source: Migacz, 8-bit Inference with TensorRT (GTC 2017), which describes the search for the
+threshold with the least divergence of Kullback and Leibler from the distribution that is clipped at
+it. Departures: the grid is that of unsigned activations, and so ends where values do instead of at
 minus the threshold; every eighth bin is tried as a threshold.
 """
 

@@ -25,15 +25,17 @@ class Mse(AbstractCalibration):
 
     def range(self, seen: Seen) -> tuple[float, float]:
         """See `AbstractCalibration.range`."""
-        assert seen.histogram is not None
-        low, high = seen.histogram.low, seen.histogram.high
+        histogram = seen.histogram
+        assert histogram is not None
+        low, high = histogram.low, histogram.high
+        lows_R, highs_R = low * SHARES, high * SHARES
         for _ in range(ROUNDS if low < 0.0 < high else 1):
             if high > 0.0:
-                highs = seen.histogram.high * SHARES
-                high = float(highs[_errors(seen.histogram, np.full_like(highs, low), highs).argmin()])
+                errors_R = _errors(histogram, np.full_like(highs_R, low), highs_R)
+                high = float(highs_R[errors_R.argmin()])
             if low < 0.0:
-                lows = seen.histogram.low * SHARES
-                low = float(lows[_errors(seen.histogram, lows, np.full_like(lows, high)).argmin()])
+                errors_R = _errors(histogram, lows_R, np.full_like(lows_R, high))
+                low = float(lows_R[errors_R.argmin()])
         return low, high
 
 

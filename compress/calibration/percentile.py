@@ -1,8 +1,8 @@
 """All but the rarest entries.
 
-Source: Wu et al., Integer Quantization for Deep Learning Inference (2020), section 3.3, where 99.99 %
-is one of three shares. Departure: their ranges are symmetric; here half of what is clipped may lie
-at either end, so that of what a ReLU makes only large entries are.
+Source: Wu et al., Integer Quantization for Deep Learning Inference (2020), section 3.3, where
+99.99 % is one of several shares. Departure: their ranges are symmetric; here half of what is
+clipped may lie at either end, so that of what a ReLU makes only large entries are.
 """
 
 from typing import ClassVar, final

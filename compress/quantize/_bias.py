@@ -28,7 +28,9 @@ class _Means(fx.Interpreter):
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
 
-    def call_module(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
+    def call_module(
+        self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> object:
         """Calls the module and records what it reads if asked to."""
         name = str(target)
         if name in self.layers:
@@ -45,5 +47,7 @@ class _Means(fx.Interpreter):
 def output_shift(layer: nn.Module, change: Tensor, mean_C: Tensor) -> Tensor:
     """By output the mean that a change of the weight adds to it: (width,)."""
     groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
-    change_GOC = change.unflatten(0, (groups, -1)).flatten(3).sum(3) if change.ndim > 2 else change[None]
+    change_GOC = (
+        change.unflatten(0, (groups, -1)).flatten(3).sum(3) if change.ndim > 2 else change[None]
+    )
     return (change_GOC * mean_C.reshape(groups, 1, -1)).sum(2).flatten()

@@ -24,8 +24,8 @@ class PhasePlan:
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
         portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
             this one could do with 8.
-        calibration: Name of what decides the ranges of integer grids: "min-max", "percentile", "mse" or
-            "entropy".
+        calibration: Name of what decides the ranges of int8 activations: "min-max", "percentile",
+            "mse" or "entropy".
     """
 
     trials: int

@@ -1,4 +1,4 @@
-"""What every calibration keeps to: zero is in the range, units do not matter, files are as simulated."""
+"""What every calibration keeps to: zero is in the range, units and order do not matter."""
 
 from collections.abc import Callable, Iterator
 

@@ -74,14 +74,13 @@ def test_a_value_that_is_always_zero_or_not_finite_has_a_range_all_the_same(
         assert (found.low, found.high) == (0.0, 0.0)
 
 
-def test_least_squares_clip_what_is_rare_and_err_less_than_extremes() -> None:
-    values = noise(1, 40_000).abs()
-    values[0, 0] = 60.0
+def test_least_squares_clip_a_heavy_tail_and_err_less_than_extremes() -> None:
+    values = noise(1, 200_000) ** 3
     graph, batches = trace(Shift()), [values[:, None] - 1]
     errors, highs = [], []
     for name in ("min-max", "mse"):
         found = observe(graph, ["layer"], batches, CALIBRATIONS.get(name)())["layer"]
-        errors.append((Quantizer(found)(values) - values)[0, 1:].square().mean().item())
+        errors.append((Quantizer(found)(values) - values).square().mean().item())
         highs.append(found.high)
-    assert errors[1] < errors[0] / 10
-    assert highs[1] < 10 < highs[0]
+    assert errors[1] < 0.9 * errors[0]
+    assert highs[1] < 0.9 * highs[0]

@@ -39,6 +39,7 @@ BROKEN = [
     ("ordinal", "labels_B[:, None] >", "labels_B[:, None] <", "loss is .* after training"),
     ("ordinal", "(outputs_NK > 0)", "(outputs_NK < 0)", "mean_error is .* after training"),
     ("l2", ".detach()", "", "keeps a graph of gradients"),
+    ("deviations", "max(low, mean - reach)", "mean - reach", "the range is"),
     ("deep_stem", "inner, shape.width, 3)", "inner, shape.width, 1)", "multiply-adds and has"),
     ("frn", "params=3 * width", "params=2 * width", "declares .* parameters and has"),
     (
