@@ -4,10 +4,9 @@
 
 Plain PyTorch networks are trained on Fashion-MNIST, so many minutes each (`--folder` keeps them),
 and brought without pruning. Of each: accuracy on test images of its int8 file, and how far the
-correlation of its logits with those of the fp32 file is from 1, per calibration, with cross-layer
-equalisation and bias correction, on distilled images, and as `quantize_static` of onnxruntime makes
-it of the same fp32 file and images. All files are asked by onnxruntime. Seconds are those of
-calibrating and quantizing.
+correlation of its logits with those of the fp32 file is from 1, per calibration, on distilled
+images, and as `quantize_static` of onnxruntime makes it of the same fp32 file and images. All files
+are asked by onnxruntime. Seconds are those of calibrating and quantizing.
 """
 
 import argparse
@@ -46,7 +45,7 @@ CALIBRATION_BATCH = 128
 
 
 def mobilenet_relu() -> nn.Module:
-    """With ReLU for ReLU6: the one that equalisation passes through."""
+    """With ReLU for ReLU6, which bounds its values."""
     network = models.MobileNet(1, has_se=False)
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.ReLU6):
@@ -134,7 +133,7 @@ def measured(network: nn.Module, data: DataSet, asked: Any, folder: Path) -> Ite
         apart = 1 - np.corrcoef(found.ravel(), expected.ravel())[0, 1]
         return [how, f"{accuracy:.2f}", f"{apart:.2e}", f"{seconds:.2f}"]
 
-    def ours(how: str, batches: Any, calibrated_by: str, **options: bool) -> list[str]:
+    def ours(how: str, batches: Any, calibrated_by: str) -> list[str]:
         started = time.perf_counter()
         found = quantize(
             folded(plain),
@@ -142,7 +141,6 @@ def measured(network: nn.Module, data: DataSet, asked: Any, folder: Path) -> Ite
             batches,
             calibrated_by=calibrated_by,
             needs_reduced_range=reduced,
-            **options,
         )
         seconds = time.perf_counter() - started
         export_onnx(found.network, folder / "int8.onnx", shape=shape)
@@ -151,9 +149,6 @@ def measured(network: nn.Module, data: DataSet, asked: Any, folder: Path) -> Ite
     yield row("fp32", fp32, 0.0)
     for name in CALIBRATIONS:
         yield ours(name, real, name)
-        yield ours(f"{name}, equalised", real, name, equalises=True)
-        yield ours(f"{name}, biases corrected", real, name, corrects_bias=True)
-        yield ours(f"{name}, both", real, name, equalises=True, corrects_bias=True)
     try:
         started = time.perf_counter()
         made = distilled(plain, shape=shape)

@@ -70,8 +70,6 @@ def quantize(
     *,
     calibrated_by: str = DEFAULT_CALIBRATION,
     needs_reduced_range: bool = False,
-    equalises: bool = False,
-    corrects_bias: bool = False,
 ) -> Compressed:
     """The second half of `compress`, for a folded network with these slots."""
     plan = plan_compression(arch)
@@ -88,8 +86,6 @@ def quantize(
         calibration,
         calibration=CALIBRATIONS.get(calibrated_by)(),
         needs_reduced_range=needs_reduced_range,
-        equalises=equalises,
-        corrects_bias=corrects_bias,
     )
     return Compressed(plan, network, deployed)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from search_spaces import UserError
 
 NUM_IMAGES = 32
-STEPS = 150
+STEPS = 100
 RATE = 0.2
 """Of Adam, in deviations of a pixel."""
 

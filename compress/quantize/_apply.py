@@ -1,16 +1,12 @@
 """Carrying out a placement: quantizers and integer layers put into the traced network."""
 
-import copy
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, fx, nn
 
 from compress.calibration._base import AbstractCalibration
-from compress.equalise import equalise_
 from compress.placement import Layer, Placement, Point, place, trace
 from compress.quantize._base import LayerStats, QuantizationOf
-from compress.quantize._bias import input_means, output_shift
 from compress.quantize._ranges import Range, observe
 
 
@@ -21,8 +17,6 @@ def quantized(
     *,
     calibration: AbstractCalibration,
     needs_reduced_range: bool,
-    equalises: bool = False,
-    corrects_bias: bool = False,
 ) -> fx.GraphModule:
     """A network whose slots compute in their formats.
 
@@ -33,9 +27,7 @@ def quantized(
         calibration: Decides the ranges of grids.
         needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
     """
-    graph = trace(copy.deepcopy(network) if equalises else network)
-    if equalises:
-        equalise_(graph)
+    graph = trace(network)
     placement = place(graph, quantization_of)
     sources = {
         layer.name: _node(graph, layer.name).all_input_nodes[0]
@@ -45,8 +37,6 @@ def quantized(
     values = {point.value for point in placement.points} | {n.name for n in sources.values()}
     seen = observe(graph, values, batches, calibration) if values else {}
     quantizers = {point.value: _quantizer(point, seen) for point in placement.points}
-    targets = {str(_node(graph, layer.name).target) for layer in placement.layers}
-    means = input_means(graph, targets, batches) if corrects_bias else {}
     for layer in placement.layers:
         stats = None
         if layer.is_on_grid:
@@ -59,11 +49,7 @@ def quantized(
                 inner_shape=seen[source.name].inner_shape,
                 needs_reduced_range=needs_reduced_range,
             )
-        target = str(_node(graph, layer.name).target)
-        before = graph.get_submodule(target)
         _replace_layer(graph, layer, stats)
-        if target in means:
-            _correct_bias_(graph.get_submodule(target), before, means[target])
     for point in placement.points:
         _insert_quantizer(graph, point, placement, quantizers[point.value])
     graph.graph.eliminate_dead_code()
@@ -85,13 +71,6 @@ def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats | None
         folded = _node(graph, layer.activation)
         folded.replace_all_uses_with(node)
         graph.graph.erase_node(folded)
-
-
-def _correct_bias_(layer: nn.Module, before: nn.Module, mean_C: Tensor) -> None:
-    weight, _ = layer.parameters_fp32()
-    shift = output_shift(before, weight - before.weight, mean_C)
-    bias = layer.get_buffer("bias")
-    bias.sub_(torch.round(shift / layer.get_buffer("bias_scale")).to(bias.dtype))
 
 
 def _insert_quantizer(
