@@ -56,7 +56,7 @@ class Seen:
         lows: Smallest entry of each batch.
         highs: Largest entry of each batch.
         histogram: Of all entries; None where the calibration does not need it, or there is
-            nothing to count because the value is always 0 or is not finite.
+            nothing to count because the value is always 0, or not finite, or as good as that.
     """
 
     lows: tuple[float, ...]

@@ -1,6 +1,5 @@
 """Ranges of activations over the calibration images."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,9 @@ import torch
 from torch import Tensor, fx
 
 from compress.calibration._base import BINS, AbstractCalibration, Histogram, Seen
+
+TOO_WIDE = 1e30
+"""From one extreme to the other: bins are numbered in fp32."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _counted(
 ) -> dict[str, Seen]:
     """Those of the values that can be counted, with their histograms."""
     ends = {name: one.extremes for name, one in seen.items()}
-    counts = _Counts(graph, {n: (a, b) for n, (a, b) in ends.items() if 0.0 < b - a < math.inf})
+    counts = _Counts(graph, {n: (a, b) for n, (a, b) in ends.items() if 0.0 < b - a < TOO_WIDE})
     for images_BCHW in batches:
         counts.run(images_BCHW)
     return {
