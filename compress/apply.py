@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from compress.calibration._base import CALIBRATIONS
 from compress.plan import Plan, plan_compression
 from compress.quantize._apply import NOTHING, quantized
 from compress.quantize._base import QUANTIZATIONS, QuantizationOf
-from search_spaces import Slot, signature_cost
+from search_spaces import DEFAULT_CALIBRATION, Slot, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
 from supernets.network import PlainNetwork, join_name, module_name
@@ -52,6 +53,7 @@ def compress(
     arch: Sequence[Slot],
     calibration: Sequence[Tensor],
     *,
+    calibrated_by: str = DEFAULT_CALIBRATION,
     needs_reduced_range: bool = False,
     learnt: Learnt | None = None,
 ) -> Compressed:
@@ -61,6 +63,7 @@ def compress(
         network: As extracted, or trained further since; it is changed.
         arch: Its slots, which carry widths, what pruning keeps, and precisions.
         calibration: Normalised images, (B, C, H, W) each, from the training split.
+        calibrated_by: Name of the calibration of grids.
         needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
         learnt: What the network's own training has decided besides its weights; None if its
             statistics and grids are to be measured.
@@ -71,6 +74,7 @@ def compress(
         folded(final),
         arch,
         calibration,
+        calibrated_by=calibrated_by,
         needs_reduced_range=needs_reduced_range,
         grids=learnt.grids if learnt else NOTHING,
     )
@@ -82,6 +86,7 @@ def quantize(
     arch: Sequence[Slot],
     calibration: Sequence[Tensor],
     *,
+    calibrated_by: str = DEFAULT_CALIBRATION,
     needs_reduced_range: bool = False,
     grids: Mapping[str, Tensor] = NOTHING,
 ) -> Compressed:
@@ -96,6 +101,7 @@ def quantize(
         network,
         quantizations_of(arch),
         calibration,
+        calibration=CALIBRATIONS.get(calibrated_by)(),
         needs_reduced_range=needs_reduced_range,
         learnt=grids,
     )

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from compress.apply import quantizations_of
+from compress.calibration._base import CALIBRATIONS
 from compress.quantize._apply import quantized
 from compress.quantize._learnt import AbstractLearnable, AbstractLearnt, LearntLayer
-from search_spaces import Slot
+from search_spaces import DEFAULT_CALIBRATION, Slot
 from supernets.calibrate import recalibrated
 from supernets.network import PlainNetwork
 from supernets.tune import TunedConv2d, tuned
@@ -26,6 +27,7 @@ def aware(
     arch: Sequence[Slot],
     calibration: Sequence[Tensor],
     *,
+    calibrated_by: str = DEFAULT_CALIBRATION,
     needs_reduced_range: bool = False,
 ) -> nn.Module:
     """What is trained, in fp32, in place of a network that will be quantized.
@@ -36,12 +38,17 @@ def aware(
         network: With final running statistics.
         arch: Its slots, which carry precisions.
         calibration: Normalised images, (B, C, H, W) each: grids begin where these put them.
+        calibrated_by: Name of the calibration that puts them there.
         needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
     """
     own = tuned(network).eval()
     with torch.no_grad():
         found = quantized(
-            own, quantizations_of(arch), calibration, needs_reduced_range=needs_reduced_range
+            own,
+            quantizations_of(arch),
+            calibration,
+            calibration=CALIBRATIONS.get(calibrated_by)(),
+            needs_reduced_range=needs_reduced_range,
         )
     before = dict(own.named_modules())
     for name, original in before.items():
@@ -80,12 +87,14 @@ class Aware:
     Attributes:
         arch: As in `aware`.
         calibration: As in `aware`.
+        calibrated_by: As in `aware`.
         needs_reduced_range: As in `aware`.
         recalibrates: Whether the network's running statistics are measured first.
     """
 
     arch: Sequence[Slot]
     calibration: Sequence[Tensor]
+    calibrated_by: str
     needs_reduced_range: bool
     recalibrates: bool
 
@@ -95,5 +104,9 @@ class Aware:
         if self.recalibrates:
             recalibrated(network, self.calibration)
         return aware(
-            network, self.arch, self.calibration, needs_reduced_range=self.needs_reduced_range
+            network,
+            self.arch,
+            self.calibration,
+            calibrated_by=self.calibrated_by,
+            needs_reduced_range=self.needs_reduced_range,
         )

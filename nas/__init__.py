@@ -2,8 +2,9 @@
 
 `nas.search(...)` runs or continues a search, `nas.open(path)` reads one, `nas.load(path)` is a
 network of one as a torch module, `nas.preprocess(card, image)` is what it takes for an image,
-`nas.UserError` is what a wrong argument raises. What these need
-is imported when they are first used: `import nas` imports no torch.
+`nas.quantize(network, folder, ...)` writes a trained network in int8, `nas.UserError` is what a
+wrong argument raises. What these need is imported when they are first used: `import nas` imports no
+torch.
 
 onnxruntime would report its use to its makers. It reads an environment variable when it is loaded,
 and processes inherit that: set here, it is there before onnxruntime is, in every process of ours.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.api.load import load
     from nas.api.preprocess import preprocess
+    from nas.api.quantize import quantize
     from nas.api.run_view import RunView as Run
     from nas.api.run_view import open_run as open
     from nas.api.search import search
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__all__ = ["Run", "UserError", "load", "open", "preprocess", "search"]
+__all__ = ["Run", "UserError", "load", "open", "preprocess", "quantize", "search"]
 
 _PLACES = {
     "Run": ("nas.api.run_view", "RunView"),
@@ -31,6 +33,7 @@ _PLACES = {
     "load": ("nas.api.load", "load"),
     "open": ("nas.api.run_view", "open_run"),
     "preprocess": ("nas.api.preprocess", "preprocess"),
+    "quantize": ("nas.api.quantize", "quantize"),
     "search": ("nas.api.search", "search"),
 }
 

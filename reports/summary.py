@@ -121,6 +121,8 @@ def checks(run: RunTables) -> list[tuple[str, str]]:
     latency = f"{split} of {plural(len(timed), 'deployed file')} timed in two modes"
     images = run.plan.get("calibration_images")
     calibration = f"{images} images" if images else "number of images not recorded"
+    if ranges := run.plan.get("calibration"):
+        calibration += f", ranges of int8 by {ranges}"
     return [
         ("calibration of batch norm and quantizers", calibration),
         ("same answers before and after export", _parity(run)),

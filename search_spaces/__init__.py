@@ -30,6 +30,7 @@ from search_spaces._plugins import load_plugin_texts as load_plugin_texts
 from search_spaces._plugins import load_plugins as load_plugins
 from search_spaces._plugins import loaded_plugins as loaded_plugins
 from search_spaces._plugins import plugin_name as plugin_name
+from search_spaces._precision import DEFAULT_CALIBRATION as DEFAULT_CALIBRATION
 from search_spaces._precision import FULL_PRECISION as FULL_PRECISION
 from search_spaces._precision import MIXED as MIXED
 from search_spaces._precision import check_precisions as check_precisions

@@ -10,6 +10,9 @@ FULL_PRECISION = "fp32"
 
 MIXED = "mixed"
 
+DEFAULT_CALIBRATION = "min-max"
+"""What decides the ranges of integer grids unless a run says something else."""
+
 
 def one_precision(names: Iterable[str]) -> str:
     """The one format of these, "mixed" if they are several, full precision if there are none."""

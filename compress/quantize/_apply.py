@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from torch import Tensor, fx, nn
 
+from compress.calibration._base import AbstractCalibration
 from compress.placement import Layer, Placement, Point, place, trace
 from compress.quantize._base import LayerStats, QuantizationOf
 from compress.quantize._ranges import Range, observe
@@ -21,6 +22,7 @@ def quantized(
     quantization_of: QuantizationOf,
     batches: Sequence[Tensor],
     *,
+    calibration: AbstractCalibration,
     needs_reduced_range: bool,
     learnt: Mapping[str, Tensor] = NOTHING,
 ) -> fx.GraphModule:
@@ -30,6 +32,7 @@ def quantized(
         network: Folded or tuned, in evaluation mode.
         quantization_of: What a module, by qualified name, is quantized by.
         batches: Calibration images, normalised, (B, C, H, W) each.
+        calibration: Decides the ranges of grids.
         needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
         learnt: What training has decided about grids (`compress/aware.py`), by its names in the
             state of the network that is returned; the rest is calibrated.
@@ -42,7 +45,7 @@ def quantized(
         if layer.is_on_grid
     }
     values = {point.value for point in placement.points} | {n.name for n in sources.values()}
-    seen = observe(graph, values, batches) if values else {}
+    seen = observe(graph, values, batches, calibration) if values else {}
     names = _quantizer_names(graph, placement)
     quantizers = {
         point.value: _quantizer(point, seen, _under(names[point.value], learnt))

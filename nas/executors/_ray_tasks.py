@@ -30,6 +30,7 @@ class Bundle:
         data: With the images that a score looks at, and no others.
         images_per_score: How many those are.
         needs_reduced_range: As in `Scorer`; that of the driver, whatever the node.
+        calibrated_by: As in `Scorer`.
         limit_s: After which a score is taken for stuck.
         plugins: Of the driver.
     """
@@ -39,6 +40,7 @@ class Bundle:
     data: DataSet
     images_per_score: int
     needs_reduced_range: bool
+    calibrated_by: str
     limit_s: float
     plugins: Sequence[PluginFile]
 
@@ -89,6 +91,7 @@ def _scorer(reference: Any) -> tuple[Scorer, float]:
             bundle.data,
             bundle.images_per_score,
             needs_reduced_range=bundle.needs_reduced_range,
+            calibrated_by=bundle.calibrated_by,
         )
         _scorers[name] = scorer, bundle.limit_s
     return _scorers[name]

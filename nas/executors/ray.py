@@ -108,6 +108,7 @@ def bundle_of(scoring: Scoring, *, limit_s: float) -> "Any":
         data=few,
         images_per_score=scorer.num_images,
         needs_reduced_range=scorer.needs_reduced_range,
+        calibrated_by=scorer.calibrated_by,
         limit_s=limit_s,
         plugins=loaded_plugins(),
     )

@@ -191,6 +191,7 @@ class Finetuning:
         make = Aware(
             arch=slots,
             calibration=self.scorer.calibration,
+            calibrated_by=self.scorer.calibrated_by,
             needs_reduced_range=self.scorer.needs_reduced_range,
             recalibrates=self.recipe.batch_norm == BY_BATCH,
         )

@@ -34,12 +34,14 @@ class CardMaker:
         problem: Costs and predictions.
         data: Splits to verify on.
         target: Runtime on which files were timed.
+        calibration: Name of what decided the ranges of integer grids.
     """
 
     run: str
     problem: Problem
     data: DataSet
     target: str
+    calibration: str
 
     def __call__(
         self,
@@ -115,9 +117,12 @@ class CardMaker:
         timing = timings[f"{folder.name}/{timed}"]
         if isinstance(timing, CandidateError):
             raise timing
+        precision = precision_of(candidate.policy) if is_deployed else FULL_PRECISION
+        integers = target.integer_kernels(folder / timed)
         return {
-            "precision": precision_of(candidate.policy) if is_deployed else FULL_PRECISION,
-            "integer_kernels": target.integer_kernels(folder / timed),
+            "precision": precision,
+            "integer_kernels": integers,
+            **({"calibration": self.calibration} if integers else {}),
             "needs": needs_of(folder / file),
             "latency": timing.to_json(),
             "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),

@@ -140,7 +140,8 @@ class Exporter:
             waiting: Entries and their folders, by numbers that come back.
             timings: Of their files.
         """
-        make_card = CardMaker(self.run.path.name, self.problem, self.data, self.target)
+        calibration = self.scorer.calibrated_by
+        make_card = CardMaker(self.run.path.name, self.problem, self.data, self.target, calibration)
 
         def card(number: int) -> dict[str, Any] | CandidateError:
             entry, folder = waiting[number]

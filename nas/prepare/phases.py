@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from search_spaces import DEFAULT_CALIBRATION
+
 FEW_STEPS = 150
 """With fewer training steps networks are poor."""
 
@@ -28,6 +30,8 @@ class PhasePlan:
             there is one architecture, and for none elsewhere.
         sensitivity_share: Of the time for scoring: measuring what an allocation needs to know.
         sensitivity_s: Seconds for it; as the share says if not set.
+        calibration: Name of what decides the ranges of int8 activations: "min-max", "percentile",
+            "mse" or "entropy".
     """
 
     trials: int
@@ -43,3 +47,4 @@ class PhasePlan:
     allocation: str = ""
     sensitivity_share: float = 0.2
     sensitivity_s: float = 0.0
+    calibration: str = DEFAULT_CALIBRATION

@@ -74,7 +74,13 @@ MIN_FINALISTS, MIN_REFERENCES = 3, 1
 def make_scorer(phases: PhasePlan, supernet: Supernet, data: DataSet) -> Scorer:
     """Scores candidates of a trained supernet."""
     is_reduced = True if phases.portable_int8 else None
-    return Scorer(supernet, data, phases.images_per_score, needs_reduced_range=is_reduced)
+    return Scorer(
+        supernet,
+        data,
+        phases.images_per_score,
+        needs_reduced_range=is_reduced,
+        calibrated_by=phases.calibration,
+    )
 
 
 def profile_sizes(config: Config) -> tuple[int, int]:
@@ -111,7 +117,9 @@ def plan_training(
     else:
         phases = search_settings(config)
         supernet = Supernet(problem.space, seed=config.seed)
-        speeds = time_score(supernet.eval(), data, problem, phases.images_per_score)
+        supernet.eval()
+        images = phases.images_per_score
+        speeds = time_score(supernet, data, problem, images, phases.calibration)
         phases, finalists_s = affordable(config, phases, data, speeds)
 
         def train_s() -> float:
@@ -151,7 +159,8 @@ def plan_search(
     """
     started = time.perf_counter()
     phases = search_settings(config)
-    speeds = time_score(supernet, data, problem, phases.images_per_score)
+    images = phases.images_per_score
+    speeds = time_score(supernet, data, problem, images, phases.calibration)
     speed = typical(speeds)
     seconds_per_score = speed.compress_s + speed.score_s * phases.images_per_score
     phases, finalists_s = affordable(config, phases, data, speeds)

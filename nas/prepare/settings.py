@@ -91,6 +91,10 @@ def check_settings(config: Config) -> None:
             registry.get(settings[name])
     if settings.get("allocation", NO_ALLOCATION) != NO_ALLOCATION:
         ALLOCATIONS.get(settings["allocation"])
+    if "calibration" in settings:
+        from compress.calibration._base import CALIBRATIONS  # which imports torch
+
+        CALIBRATIONS.get(settings["calibration"])
     controller(**config.settings_of(controller))
     make_executor(config)
 

@@ -17,7 +17,7 @@ from nas.data._base import DataSet
 from nas.problem.feasible import largest_member, sample_within
 from nas.problem.problem import Problem
 from nas.scoring.scorer import Scorer
-from search_spaces import Candidate, CandidateError, UserError
+from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, UserError
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.pace import fastest, paces, seconds_per_step
@@ -169,7 +169,11 @@ def typical(speeds: Sequence[Speed]) -> Speed:
 
 
 def time_score(
-    supernet: Supernet, data: DataSet, problem: Problem, images_per_score: int
+    supernet: Supernet,
+    data: DataSet,
+    problem: Problem,
+    images_per_score: int,
+    calibrated_by: str = DEFAULT_CALIBRATION,
 ) -> list[Speed]:
     """How fast a few random candidates within the limits are and, last, the largest.
 
@@ -179,7 +183,8 @@ def time_score(
     Raises:
         UserError: If all fail.
     """
-    scorer = Scorer(supernet, data, min(images_per_score, SPEED_IMAGES))
+    images = min(images_per_score, SPEED_IMAGES)
+    scorer = Scorer(supernet, data, images, calibrated_by=calibrated_by)
     space = supernet.space
     rows = sample_within(problem, SPEED_CANDIDATES - 1, np.random.default_rng(0))
     speeds, why = [], ""

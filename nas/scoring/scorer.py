@@ -17,7 +17,7 @@ from compress.apply import Compressed, Learnt, compress
 from nas.data._base import DataSet
 from nas.problem.trial import Score
 from nas.system.environment import int8_products_saturate
-from search_spaces import Candidate, CandidateError, task_of
+from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, task_of
 from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
 
@@ -36,6 +36,7 @@ class Scorer:
         images_per_score: Images of the search split that a score looks at.
         needs_reduced_range: Whether int8 weights must keep to 7 bits; as this machine's processor
             needs it if None.
+        calibrated_by: Name of the calibration of integer grids.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Scorer:
         images_per_score: int,
         *,
         needs_reduced_range: bool | None = None,
+        calibrated_by: str = DEFAULT_CALIBRATION,
     ) -> None:
         self.supernet = supernet
         self.task = task_of(data.task)
@@ -58,6 +60,7 @@ class Scorer:
         if needs_reduced_range is None:
             needs_reduced_range = int8_products_saturate()
         self.needs_reduced_range = needs_reduced_range
+        self.calibrated_by = calibrated_by
 
     @property
     def num_images(self) -> int:
@@ -95,6 +98,7 @@ class Scorer:
                 trained or self.supernet.extract(slots),
                 slots,
                 self.calibration,
+                calibrated_by=self.calibrated_by,
                 needs_reduced_range=self.needs_reduced_range,
                 learnt=learnt,
             )

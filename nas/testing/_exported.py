@@ -14,7 +14,7 @@ from compress.store import load_network, save_network
 from nas.system.environment import int8_products_saturate
 from nas.testing._expect import require
 from nas.testing._tensors import noise, randomise_
-from search_spaces import SearchSpace, Signature, Slot
+from search_spaces import DEFAULT_CALIBRATION, SearchSpace, Signature, Slot
 from supernets.network import PlainNetwork, plain_module
 from supernets.supernet import Supernet
 
@@ -22,10 +22,19 @@ TOLERANCE = 1e-4
 
 
 def compress_for_here(
-    network: PlainNetwork, slots: Sequence[Slot], calibration: Sequence[torch.Tensor]
+    network: PlainNetwork,
+    slots: Sequence[Slot],
+    calibration: Sequence[torch.Tensor],
+    calibrated_by: str = DEFAULT_CALIBRATION,
 ) -> Compressed:
     """Compressed so that this processor's integer kernels give the answers of the simulation."""
-    return compress(network, slots, calibration, needs_reduced_range=int8_products_saturate())
+    return compress(
+        network,
+        slots,
+        calibration,
+        calibrated_by=calibrated_by,
+        needs_reduced_range=int8_products_saturate(),
+    )
 
 
 def export(network: nn.Module, space: SearchSpace, path: Path) -> Path:
@@ -67,7 +76,11 @@ def require_exported_alike(signature: Signature) -> None:
 
 @torch.no_grad()
 def require_shipped_as_simulated(
-    supernet: Supernet, slots: Sequence[Slot], *, least_same: float
+    supernet: Supernet,
+    slots: Sequence[Slot],
+    *,
+    least_same: float,
+    calibrated_by: str = DEFAULT_CALIBRATION,
 ) -> None:
     """A member answers alike as compressed module and as ONNX file, and as its checkpoint exactly.
 
@@ -75,11 +88,14 @@ def require_shipped_as_simulated(
         supernet: In evaluation mode.
         slots: Of the member.
         least_same: Share of the images on which the first two must give the same class.
+        calibrated_by: Name of the calibration of integer grids.
     """
     size = supernet.space.network
     assert size is not None
     shape = (size.channels, size.resolution, size.resolution)
-    network = compress_for_here(supernet.extract(slots), slots, [noise(16, *shape)]).network
+    calibration = [noise(16, *shape)]
+    found = compress_for_here(supernet.extract(slots), slots, calibration, calibrated_by)
+    network = found.network
     images = noise(60, *shape, seed=4)
     expected = network(images).numpy()
     what = f"{' '.join(slot.signature.operator for slot in slots)}"

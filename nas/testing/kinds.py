@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from compress.calibration._base import CALIBRATIONS
 from compress.quantize._base import QUANTIZATIONS
 from nas.allocations import ALLOCATIONS
 from nas.controllers import CONTROLLERS
@@ -12,6 +13,7 @@ from nas.executors import EXECUTORS
 from nas.targets import TARGETS
 from nas.testing import (
     allocations,
+    calibration,
     channel_parts,
     controllers,
     criteria,
@@ -88,6 +90,7 @@ KINDS = (
     Kind(NETWORKS, networks.CHECKS),
     Kind(FORMATS, formats.CHECKS),
     Kind(QUANTIZATIONS),
+    Kind(CALIBRATIONS, calibration.CHECKS),
     Kind(CRITERIA, criteria.CHECKS),
     Kind(TASKS, tasks.CHECKS),
     Kind(LOSSES),

@@ -40,6 +40,7 @@ BROKEN = [
     ("ordinal", "(outputs_NK > 0)", "(outputs_NK < 0)", "mean_error is .* after training"),
     ("l2", ".square()", "", "it is .*nan"),
     ("late", "removed_LS))", "removed_LS[-1:]))", "it was .* and is"),
+    ("deviations", "max(low, mean - reach)", "mean - reach", "the range is"),
     ("deep_stem", "inner, shape.width, 3)", "inner, shape.width, 1)", "multiply-adds and has"),
     ("frn", "params=3 * width", "params=2 * width", "declares .* parameters and has"),
     (
