@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -34,7 +34,7 @@ def load_network(reference: str) -> nn.Module:
     if not place or not name:
         raise UserError(
             f"model '{reference}' names no function. Give FILE.py:FUNCTION or "
-            f"package.module:FUNCTION, such as {EXAMPLE}."
+            f"package.module:FUNCTION, such as {EXAMPLE}, or a file that ends with .onnx or .pt2."
         )
     function = _function(_module(place, reference), name, reference)
     needed = [
@@ -128,7 +128,7 @@ def _state(path: Path) -> Mapping[str, Tensor]:
         except (SafetensorError, OSError, ValueError) as error:
             raise UserError(f"weights '{path}' are no safetensors: {error}.") from error
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = _loaded(path)
     except Exception as error:  # torch raises a dozen unrelated classes
         raise UserError(
             f"weights '{path}' cannot be read without executing code that may be in them. Where "
@@ -144,6 +144,19 @@ def _state(path: Path) -> Mapping[str, Tensor]:
             "model.state_dict()."
         )
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def plain_tensors(file: BinaryIO) -> bool:
+    """Whether torch can read a file without executing what is in it."""
+    try:
+        _loaded(file)
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _loaded(file: Path | BinaryIO) -> Any:
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _is_counter(name: str) -> bool:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from compress.bring._cut import network_of
-from compress.bring._read import read
+from compress.bring._read import graph_of, read
 from compress.bring.rules import apply_rule
 from search_spaces import SearchSpace, UserError
 from search_spaces.networks.traced import Traced
@@ -33,12 +34,14 @@ class Brought:
         weights: By name of the module that has it in its slot, "<slot>.<node>.<weight>".
         left_alone: Operations that no rule knows, and where they are: around them nothing is
             pruned or quantized.
+        notes: What is not as the user's file has it, a sentence each; not kept in files.
     """
 
     name: str
     network: Traced
     weights: Mapping[str, Tensor]
     left_alone: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> Brought:
@@ -63,7 +66,20 @@ def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> B
             f"px: {type(error).__name__}: {error!s:.300}. Give the --resolution that it was "
             "trained for, and data of its kind."
         ) from error
-    reading, given, output = read(network, images, apply_rule)
+    return bring_program(name, graph_of(network, images))
+
+
+def bring_program(name: str, program: ExportedProgram) -> Brought:
+    """As `bring`, of what tracing gives.
+
+    Args:
+        name: Of the network.
+        program: With the number of images left open, or `BATCH_SIZE`.
+
+    Raises:
+        UserError: If it is no classifier of one input and one output.
+    """
+    reading, given, output = read(program, apply_rule)
     traced, keys = network_of(reading, given, output)
     weights = {
         f"{module_name(slot)}.{node}.{weight}": reading.state[key].detach().clone()

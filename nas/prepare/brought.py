@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compress.bring._load import load_network, load_weights
 from compress.bring.bring import Brought, bring, read_brought, save_brought, space_of
+from compress.bring.files import bring_file, is_model_file, resolution_of
 from nas.data import DataSet
 from nas.run.config import Config
 from nas.run.own_files import BROUGHT
@@ -52,6 +53,18 @@ def brought_network(config: Config, *, resolution: int, channels: int) -> Brough
     return _brought(config.model, config.weights, resolution, channels, stamps)
 
 
+def resolution_for(config: Config) -> int:
+    """Side of the images that are read, pixels; 0 for the data's own.
+
+    A file of a model says which it was trained for.
+    """
+    if config.resolution or not config.model:
+        return config.resolution
+    if config.model.endswith(KEPT):
+        return read_brought(Path(config.model)).network.resolution
+    return resolution_of(Path(config.model)) if is_model_file(config.model) else 0
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     """What tells a file from what it was before."""
     if not path.is_file():
@@ -66,6 +79,13 @@ def _brought(
 ) -> Brought:
     if model.endswith(KEPT):
         return read_brought(Path(model))
+    if is_model_file(model):
+        if weights:
+            raise UserError(
+                f"model '{model}' has its weights, and --weights is '{weights}'. Leave it out, or "
+                "give the function that makes the network: FILE.py:FUNCTION."
+            )
+        return bring_file(Path(model), channels=channels, resolution=resolution)
     network = load_network(model)
     if weights:
         load_weights(network, Path(weights))
@@ -119,6 +139,7 @@ def in_words(brought: Brought, supernet: Supernet, data: DataSet) -> list[str]:
             "that is no better than guessing: is the normalisation as it was in training (--mean, "
             "--std), the resolution, the order of the classes?"
         )
+    said += brought.notes
     for operation, place in brought.left_alone:
         where = f" in '{place}'" if place else ""
         said.append(f"'{operation}'{where} stays as it is, and so does what it reads")

@@ -13,7 +13,7 @@ from nas.data import DataSet, identity, load_data
 from nas.executors import EXECUTORS
 from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
-from nas.prepare.brought import brought_space, with_input_rule
+from nas.prepare.brought import brought_space, resolution_for, with_input_rule
 from nas.prepare.settings import check_settings
 from nas.problem.budget import nearest_budget, parse_budget, refuse_impossible, resolve
 from nas.problem.joint import refuse_jointly_impossible
@@ -130,7 +130,7 @@ def read_data(
 
     return load_data(
         config.data,
-        resolution=config.resolution or None,
+        resolution=resolution_for(config) or None,
         data_dir=Path(config.data_dir) if config.data_dir else None,
         seed=config.split_seed,
         cache=Path(config.cache) if config.cache else None,

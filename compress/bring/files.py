@@ -1,0 +1,51 @@
+"""Networks that are files: ONNX, and exported programs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from compress.bring._images import refuse_other_images
+from compress.bring.bring import Brought, bring, bring_program
+from compress.bring.onnx._file import images_of, read_model
+from compress.bring.onnx.load import load_onnx, sides_of
+from compress.bring.program import load_program, sizes_of, with_free_batch
+
+ONNX, PROGRAM = ".onnx", ".pt2"
+SUFFIXES = (ONNX, PROGRAM)
+
+
+def is_model_file(model: str) -> bool:
+    """Whether what a user typed names such a file, and not a function."""
+    return Path(model).suffix in SUFFIXES
+
+
+def resolution_of(path: Path) -> int:
+    """Side of the images that a file is for, pixels; 0 if it leaves that open.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    if path.suffix == ONNX:
+        sizes, _ = images_of(path, read_model(path))
+        return sides_of(sizes)[1]
+    return sizes_of(load_program(path))[2]
+
+
+def bring_file(path: Path, *, channels: int, resolution: int) -> Brought:
+    """What may be decided about the network of a file, and its weights.
+
+    Args:
+        path: Of it.
+        channels: Of the images.
+        resolution: Side of the images, pixels.
+
+    Raises:
+        UserError: If it cannot be read, or is no classifier of such images.
+    """
+    if path.suffix == ONNX:
+        found = load_onnx(path, channels=channels, resolution=resolution)
+        brought = bring(path.stem, found.network, channels=channels, resolution=resolution)
+        return replace(brought, notes=found.notes)
+    program = load_program(path)
+    refuse_other_images(path, sizes_of(program)[1:], channels, resolution)
+    with_free_batch(path, program, channels=channels, resolution=resolution)
+    return bring_program(path.stem, program)

@@ -1,0 +1,69 @@
+"""Every operator gives what ONNX's own tests of it say."""
+
+import importlib
+import re
+
+import numpy as np
+import pytest
+import torch
+from onnx.backend.test.case import node as cases_of_onnx
+from torch import Tensor
+
+from compress.bring.onnx._graph import OnnxNode
+from compress.bring.onnx._module import carried_out
+from compress.bring.onnx.operators import OPERATORS
+from compress.bring.onnx.operators.layers import LINEAR
+from search_spaces import UserError
+
+FILES = {"Range": "rangeop", "Not": "not_", "And": "and_", "Or": "or_"}
+"""Of ONNX's tests, where they are not called after the operator."""
+
+SIZES = {"Range", "ConstantOfShape"}
+"""Their reals are numbers, too."""
+
+KINDS = ("float32", "int64", "bool")
+NOT_REBUILT = re.compile("cannot be rebuilt")
+TRAINING = ("training", "dropout_default_mask", "crop")
+
+
+def modules_of(op: str) -> str:
+    name = FILES.get(op, op.lower())
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", op).lower()
+    folder = cases_of_onnx.__path__[0]
+    found = next(
+        n for n in (name, snake) if importlib.util.find_spec(f"{cases_of_onnx.__name__}.{n}")
+    )
+    assert folder
+    return f"{cases_of_onnx.__name__}.{found}"
+
+
+def given(op: str, array: np.ndarray | None) -> Tensor | np.ndarray | None:
+    """Reals as tensors, all else as numbers: as networks have them."""
+    if array is None or array.dtype != np.float32 or op in SIZES:
+        return array
+    return torch.from_numpy(array.copy())
+
+
+@pytest.mark.parametrize("op", sorted({*OPERATORS} - {LINEAR}))
+def test_an_operator_gives_what_onnx_says(op: str) -> None:
+    importlib.import_module(modules_of(op))
+    checked = 0
+    for case in cases_of_onnx._NodeTestCases:
+        (proto, *others) = case.model.graph.node
+        if others or proto.op_type != op or any(word in case.name for word in TRAINING):
+            continue
+        arrays, expected = case.data_sets[0]
+        names = [each.name for each in case.model.graph.input]
+        if not all(getattr(a, "dtype", "") in KINDS for a in (*arrays, *expected)):
+            continue
+        values = dict(zip(names, arrays, strict=True))
+        node = OnnxNode.of_proto(proto)
+        try:
+            made = carried_out(node, [given(op, values.get(name)) for name in node.inputs])
+        except UserError as error:
+            assert NOT_REBUILT.search(str(error)), case.name
+            continue
+        for one, other in zip(made, expected, strict=False):
+            np.testing.assert_allclose(np.asarray(one), other, 1e-3, 1e-5, err_msg=case.name)
+        checked += 1
+    assert checked
