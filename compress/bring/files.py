@@ -46,6 +46,6 @@ def bring_file(path: Path, *, channels: int, resolution: int) -> Brought:
         brought = bring(path.stem, found.network, channels=channels, resolution=resolution)
         return replace(brought, notes=found.notes)
     program = load_program(path)
-    refuse_other_images(path, sizes_of(program)[1:], channels, resolution)
+    refuse_other_images(path, sizes_of(program)[1:], channels=channels, resolution=resolution)
     with_free_batch(path, program, channels=channels, resolution=resolution)
     return bring_program(path.stem, program)

@@ -7,6 +7,7 @@ but tensors, sizes are numbers and symbols, and all operations are those of torc
 
 import io
 import json
+import math
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 
 from compress.bring._axes import BATCH_SIZE
+from compress.bring._free import axis_of_images, free_sizes
 from compress.bring._load import plain_tensors
 from search_spaces import UserError
 
@@ -29,13 +31,15 @@ SAMPLES = "data/sample_inputs/model.pt"
 COMPILED = "data/aotinductor/"
 
 OPERATION = re.compile(r"torch\.ops\.aten\.\w+\.\w+|torch\.sym_\w+|_operator\.\w+")
-SIZE = re.compile(r"(?:[su]\d|\d|[-+/(), ]|\*(?!\*)|Max|Min|Mod|FloorDiv|CeilDiv|PythonMod)*")
+SIZE = re.compile(
+    r"(?:Symbol\('[su]\d{1,9}'(?:, (?:positive|nonnegative|integer)=True)*\)|Integer|Add|Mul|Max|Min"
+    r"|Mod|FloorDiv|CeilDiv|PythonMod|\d|[-+/(), ])*"
+)
 NAME = re.compile(r"\w*")
 STRUCTURES = frozenset({"builtins.tuple", "builtins.list", "builtins.dict"})
 OPENS_FILES = ("from_file",)
 
-RESHAPES = frozenset({"view", "reshape", "_unsafe_view", "unflatten"})
-EXPANDS = frozenset({"expand"})
+RESHAPES = frozenset({"view", "reshape", "_unsafe_view"})
 TRAINS = {"batch_norm": 5, "dropout": 2}
 """Operations that differ in training, and which of their arguments says so."""
 
@@ -91,9 +95,6 @@ def with_free_batch(
     """
     (images,) = _images(program)
     fixed, *_ = sizes_of(program)
-    if fixed:
-        for node in program.graph.nodes:
-            _free(program.graph, node, images, fixed)
     mode = FakeTensorMode()
     signature = program.graph_signature
     keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
@@ -109,7 +110,7 @@ def with_free_batch(
             if node.op == "placeholder"
         ]
         with torch.no_grad(), mode:
-            outputs = _Sized(program.graph_module).run(*given)
+            outputs = _Sized(program, images, fixed).run(*given)
         is_free = len(outputs) != 1 or outputs[0].shape[0] == BATCH_SIZE
     except Exception as error:  # torch raises a dozen unrelated classes
         raise _refused(path, fixed, resolution) from error
@@ -126,11 +127,41 @@ def _refused(path: Path, fixed: int, resolution: int) -> UserError:
 
 
 class _Sized(fx.Interpreter):
-    """Every node keeps what it gives."""
+    """Every node keeps what it gives; sizes that were fixed to the images follow from tensors."""
+
+    def __init__(self, program: ExportedProgram, images: fx.Node, fixed: int) -> None:
+        super().__init__(program.graph_module)
+        self.images, self.fixed = images, fixed
+        self.shapes = {node: _shape(node) for node in program.graph.nodes} if fixed else {}
+        self.within: dict[fx.Node, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
+        if self.fixed:
+            self.within[n] = max((self.within[each] for each in n.all_input_nodes), default=1)
+            self._free(n)
         n.meta["val"] = found = super().run_node(n)
         return found
+
+    def _free(self, node: fx.Node) -> None:
+        name, shape = _name(node), self.shapes[node]
+        if name in RESHAPES:
+            x = node.args[0]
+            assert isinstance(x, fx.Node)
+            before = self.shapes[x]
+            axis = axis_of_images(before, x.meta["val"].shape)
+            if axis is not None:
+                outside = math.prod(before[:axis]) * self.within[x]
+                sizes, self.within[node] = free_sizes(shape, outside, self.fixed)
+                node.args, node.target = (x, sizes), torch.ops.aten.reshape.default
+        elif name == "expand" and shape and shape[0] == self.fixed:
+            with node.graph.inserting_before(node):
+                count = node.graph.call_function(torch.ops.aten.sym_size.int, (self.images, 0))
+            count.meta["val"] = self.env[count] = BATCH_SIZE
+            node.args = (node.args[0], [count, *shape[1:]])
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(map(int, getattr(node.meta.get("val"), "shape", ())))
 
 
 def _images(program: ExportedProgram) -> list[fx.Node]:
@@ -142,22 +173,6 @@ def _images(program: ExportedProgram) -> list[fx.Node]:
 def _name(node: fx.Node) -> str:
     """Of the operation, as torch's functions are called."""
     return str(node.target).split(".")[1] if str(node.target).startswith("aten.") else ""
-
-
-def _free(graph: fx.Graph, node: fx.Node, images: fx.Node, fixed: int) -> None:
-    """Makes a size that is the fixed number of images follow from what is read.
-
-    The first axis has the images in what networks for images reshape.
-    """
-    name, shape = _name(node), getattr(node.meta.get("val"), "shape", ())
-    if name in RESHAPES and isinstance(node.args[1], list | tuple):
-        if shape and shape[0] % fixed == 0:
-            node.args = (node.args[0], [-1, *map(int, shape[1:])])
-            node.target = torch.ops.aten.reshape.default
-    elif name in EXPANDS and shape and shape[0] == fixed:
-        with graph.inserting_before(node):
-            count = graph.call_function(torch.ops.aten.sym_size.int, (images, 0))
-        node.args = (node.args[0], [count, *map(int, shape[1:])])
 
 
 def _refuse_training(path: Path, program: ExportedProgram) -> None:
@@ -172,27 +187,23 @@ def _refuse_training(path: Path, program: ExportedProgram) -> None:
 
 def _refuse_code(path: Path) -> None:
     """Refuses a file that torch could not read without executing what is in it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            files = {name.partition("/")[2]: name for name in archive.namelist()}
-            if MODEL not in files or WEIGHTS not in files:
-                raise UserError(
-                    f"model '{path}' is no exported program of this version of torch. Export it "
-                    "again, and write it with torch.export.save."
-                )
-            model = json.loads(archive.read(files[MODEL]))
-            payloads = [
-                entry
-                for name in (WEIGHTS, CONSTANTS)
-                if name in files
-                for entry in json.loads(archive.read(files[name]))["config"].values()
-            ]
-            samples = archive.read(files[SAMPLES]) if SAMPLES in files else b""
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, AttributeError) as error:
+    files, contents = _contents(path)
+    if MODEL not in files or WEIGHTS not in files:
         raise UserError(
-            f"model '{path}' is no exported program ({type(error).__name__}). Write it with "
-            "torch.export.save."
-        ) from error
+            f"model '{path}' is no exported program of this version of torch. Export it again, and "
+            "write it with torch.export.save."
+        )
+    try:
+        model = json.loads(contents[MODEL])
+        payloads = [
+            entry
+            for name in (WEIGHTS, CONSTANTS)
+            if name in files
+            for entry in json.loads(contents[name])["config"].values()
+        ]
+    except (ValueError, KeyError, AttributeError) as error:
+        raise _broken(path, error) from error
+    samples = contents.get(SAMPLES, b"")
     found = ""
     if any(name.startswith(COMPILED) or name.endswith(".so") for name in files):
         found = "compiled code"
@@ -211,6 +222,24 @@ def _refuse_code(path: Path) -> None:
             f"model '{path}' has {found}, which reading it could execute. Export the network alone "
             "with torch.export.export, and write it with torch.export.save."
         )
+
+
+def _contents(path: Path) -> tuple[list[str], dict[str, bytes]]:
+    """Names of the files in an archive, and what is in those that are looked at."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            places = {name.partition("/")[2]: name for name in archive.namelist()}
+            looked_at = {MODEL, WEIGHTS, CONSTANTS, SAMPLES} & places.keys()
+            return list(places), {name: archive.read(places[name]) for name in looked_at}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"model '{path}' is no exported program ({type(error).__name__}). Write it with "
+        "torch.export.save."
+    )
 
 
 def _not_plain(document: Any) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A graph with what files write in many nodes as one, so that it is known for what it is."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,9 +10,10 @@ from torch import Tensor
 
 from compress.bring.onnx._activations import with_activations
 from compress.bring.onnx._graph import Known, OnnxGraph, OnnxNode
+from compress.bring.onnx._linear import with_linear_layers
 from compress.bring.onnx._module import carried_out
 from compress.bring.onnx._norms import with_layer_norms
-from compress.bring.onnx.operators.layers import LINEAR
+from compress.bring.onnx.operators.shapes import END, ROLL
 
 SAME = ("Identity", "Dropout")
 
@@ -30,6 +32,8 @@ def simplified(graph: OnnxGraph) -> OnnxGraph:
         with_linear_layers,
         with_layer_norms,
         with_activations,
+        with_rolls,
+        with_own_weights,
     )
     for change in passes:
         graph = change(graph).without_unused()
@@ -95,68 +99,45 @@ def without_round_trips(graph: OnnxGraph) -> OnnxGraph:
     return renamed(graph, same)
 
 
-def with_linear_layers(graph: OnnxGraph) -> OnnxGraph:
-    """With products by known matrices, and what is added to them, as linear layers."""
-    known, makers, readers = dict(graph.known), graph.makers(), graph.readers()
-    made: dict[str, OnnxNode] = {}
-    gone: set[str] = set()
-    for node in graph.nodes:
-        weight = _matrix(node, known, makers)
-        if weight is None:
-            continue
-        name, matrix = weight
-        known[name] = matrix
-        bias, output = _bias_of(node, len(matrix), known, readers)
-        if bias is None:
-            continue
-        if bias:
-            known[bias] = known[bias].reshape(-1)  # type: ignore[union-attr]
-        gone |= {node.outputs[0], output}
-        inputs = (node.inputs[0], name, *([bias] if bias else []))
-        made[output] = replace(node, op=LINEAR, inputs=inputs, outputs=(output,), settings={})
+def with_rolls(graph: OnnxGraph) -> OnnxGraph:
+    """With two parts of an axis that change places as the roll that they are."""
+    makers = graph.makers()
     nodes = []
     for node in graph.nodes:
-        if node.outputs[0] in made:
-            nodes.append(made[node.outputs[0]])
-        elif node.outputs[0] not in gone:
-            nodes.append(node)
+        parts = [makers.get(name) for name in node.inputs] if node.op == "Concat" else []
+        found = [_part(graph, part) for part in parts if part is not None and part.op == "Slice"]
+        if len(parts) == len(found) == 2:
+            (x, axis, start, end), (other, along, first, last) = found
+            is_whole = first == 0 and end >= END and start == last
+            if x == other and axis == along == node.settings["axis"] and is_whole:
+                settings = {"shift": -int(start), "axis": int(axis)}
+                node = replace(node, op=ROLL, inputs=(x,), settings=settings)
+        nodes.append(node)
+    return OnnxGraph(nodes, graph.known, graph.images, graph.scores)
+
+
+def _part(graph: OnnxGraph, node: OnnxNode) -> tuple[str, float, float, float]:
+    """Of what a slice takes a part, along which axis, from where and to where; NaN: not known."""
+    starts, ends, axes, steps = (*node.inputs[1:], "", "", "")[:4]
+    found = [graph.number(name) for name in (axes, starts, ends)]
+    step = graph.number(steps) if steps else 1.0
+    axis, start, end = (math.nan if n is None or step != 1.0 else n for n in found)
+    return node.inputs[0], axis, start, end
+
+
+def with_own_weights(graph: OnnxGraph) -> OnnxGraph:
+    """With what several nodes learnt for each of them.
+
+    Exporters write equal weights once, though the network had them twice.
+    """
+    known, nodes, taken = dict(graph.known), [], set[str]()
+    for node in graph.nodes:
+        inputs = list(node.inputs)
+        for i, name in enumerate(inputs):
+            if isinstance(known.get(name), Tensor):
+                if name in taken:
+                    inputs[i] = f"{node.outputs[0]}, input {i}"
+                    known[inputs[i]] = known[name].clone()  # type: ignore[union-attr]
+                taken.add(name)
+        nodes.append(replace(node, inputs=tuple(inputs)))
     return OnnxGraph(nodes, known, graph.images, graph.scores)
-
-
-def _matrix(
-    node: OnnxNode, known: dict[str, Known], makers: dict[str, OnnxNode]
-) -> tuple[str, Tensor] | None:
-    """Name and values of what a node multiplies by, outputs first; None if it is no layer."""
-    settings = node.settings
-    is_plain = not settings.get("transA") and settings.get("alpha", 1.0) == 1.0
-    if node.op not in ("MatMul", "Gemm") or not is_plain or node.inputs[0] in known:
-        return None
-    if settings.get("beta", 1.0) != 1.0:
-        return None
-    name, is_turned = node.inputs[1], bool(settings.get("transB"))
-    maker = makers.get(name)
-    if maker is not None and maker.op == "Transpose" and maker.inputs[0] in known:
-        name, is_turned = maker.inputs[0], not is_turned
-    value = known.get(name)
-    if not isinstance(value, Tensor) or value.dim() != 2:
-        return None
-    return (name, value) if is_turned else (f"{name}.turned", value.t().contiguous())
-
-
-def _bias_of(
-    node: OnnxNode, width: int, known: dict[str, Known], readers: dict[str, list[OnnxNode]]
-) -> tuple[str | None, str]:
-    """The bias of a layer, "" if it has none, and the value that it gives; None: no layer."""
-
-    def is_bias(name: str) -> bool:
-        value = known.get(name)
-        return isinstance(value, Tensor) and value.numel() == width == value.shape[-1]
-
-    if node.op == "Gemm" and len(node.inputs) > 2 and node.inputs[2]:
-        return (node.inputs[2] if is_bias(node.inputs[2]) else None), node.outputs[0]
-    following = readers.get(node.outputs[0], [])
-    if len(following) == 1 and following[0].op == "Add":
-        addend = next((name for name in following[0].inputs if is_bias(name)), "")
-        if addend and known[addend].ndim == 1:
-            return addend, following[0].outputs[0]
-    return "", node.outputs[0]

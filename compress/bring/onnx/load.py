@@ -1,6 +1,7 @@
 """An ONNX file becomes a network in torch that answers as the file does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,10 +76,11 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
     if last is not None and last.op in ENDS:
         graph = replace(graph, scores=last.inputs[0]).without_unused()
         notes.append(f"the {last.op} at its end is left out: scores are what it reads")
-    if batch:
-        graph = with_free_batch(graph, batch)
-    found = OnnxFile(OnnxNetwork(graph).eval(), tuple(notes))
     file = _File(path, batch, is_channels_last, "" if last is None else last.op, precision)
+    if batch:
+        with file.refusing():
+            graph = with_free_batch(graph, batch, (channels, resolution, resolution))
+    found = OnnxFile(OnnxNetwork(graph).eval(), tuple(notes))
     file.refuse_other_answers(found.network, _images(channels, resolution))
     return found
 
@@ -131,28 +133,31 @@ class _File:
             UserError: If they are not, or onnxruntime cannot carry the file out.
         """
         expected = self.answers(images)
-        remedy = "Export it with a free number of images, or bring the network as FILE.py:FUNCTION."
-        try:
+        with self.refusing():
             scores = network(images)
-        except UserError:
-            raise
-        except Exception as error:  # torch raises a dozen unrelated classes
-            raise UserError(
-                f"model '{self.path}' cannot be rebuilt{self._reason}: {error!s:.300}. {remedy}"
-            ) from error
         found = ENDS[self.end](scores) if self.end in ENDS else scores
         atol = ATOL if self.precision == "fp32" else ATOL_OF_HALF
         allowed = atol * max(1.0, float(abs(expected).max()))
         is_same = found.shape == expected.shape
         if not is_same or not abs(found.numpy() - expected).max() <= allowed:
-            raise UserError(
-                f"model '{self.path}' cannot be rebuilt{self._reason}: it would answer otherwise "
-                f"than onnxruntime does. {remedy}"
-            )
+            raise self._refused("it would answer otherwise than onnxruntime does")
 
-    @property
-    def _reason(self) -> str:
-        return f" for any number of images, and is for {self.batch}" if self.batch else ""
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Turns what torch raises where the graph cannot be carried out into one message."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # torch raises a dozen unrelated classes
+            raise self._refused(f"{error!s:.300}") from error
+
+    def _refused(self, fact: str) -> UserError:
+        what = f" for any number of images, and is for {self.batch}" if self.batch else ""
+        return UserError(
+            f"model '{self.path}' cannot be rebuilt{what}: {fact}. Export it with a free number of "
+            "images, or bring the network as FILE.py:FUNCTION."
+        )
 
     def answers(self, images: Tensor) -> np.ndarray:
         """What the file makes of images, by onnxruntime."""

@@ -109,7 +109,7 @@ def with_another(old: bytes, new: bytes) -> Callable[[str, bytes], bytes]:
             with_another(b"torch.ops.aten.relu.default", b"torch.ops.aten.from_file.default"),
             "from_",
         ),
-        (with_another(b'"expr_str": "s', b'"expr_str": "exit() or s'), r"size 'exit\(\)"),
+        (with_another(b"Symbol('s77'", b"exit() or Symbol('s77'"), r"size 'exit\(\)"),
         (with_another(b'"name": "x"', b'"name": "x=exit()"'), r"name 'x=exit\(\)"),
     ],
 )

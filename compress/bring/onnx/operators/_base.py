@@ -108,10 +108,19 @@ def padding_of(node: OnnxNode, x: Tensor, kernel: list[int]) -> tuple[list[int],
 
 
 def padded(
-    x: Tensor, before: list[int], behind: list[int], value: float = 0.0
+    x: Tensor, before: list[int], behind: list[int], kernel: list[int], value: float = 0.0
 ) -> tuple[Tensor, list[int]]:
-    """A tensor that has its padding where sides differ, and the padding that is left to do."""
-    if before == behind:
+    """A tensor with the padding that torch's own functions do not do, and what is left to do.
+
+    Args:
+        x: (B, C, ...).
+        before: What is put before every axis of space.
+        behind: What is put behind.
+        kernel: Of a pooling, which torch pads by half of it at most; empty for convolutions.
+        value: Of the padding.
+    """
+    is_narrow = all(2 * n <= size for n, size in zip(before, kernel, strict=False))
+    if before == behind and is_narrow:
         return x, before
     pads = [n for pair in zip(reversed(before), reversed(behind), strict=True) for n in pair]
     return functional.pad(x, pads, value=value), [0] * len(before)

@@ -84,7 +84,7 @@ def _clip(node: OnnxNode, x: Any, low: Any = None, high: Any = None) -> Any:
     least = scalar(low) if low is not None else node.settings.get("min")
     most = scalar(high) if high is not None else node.settings.get("max")
     if isinstance(x, np.ndarray):
-        return np.clip(x, least, most)
+        return np.asarray(np.clip(x, least, most))
     if isinstance(least, Tensor) or isinstance(most, Tensor):
         raise refused(node, "its limits are computed")
     if (least, most) == (0.0, 6.0):
@@ -107,7 +107,6 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "GreaterOrEqual": python.ge,
     "Less": python.lt,
     "LessOrEqual": python.le,
-    "Mod": python.mod,
     "And": lambda x, y: x & y,
     "Or": lambda x, y: x | y,
 }
@@ -120,9 +119,20 @@ def _binary(node: OnnxNode, x: Any, y: Any) -> Any:
 
 @operator("Div")
 def _div(node: OnnxNode, x: Any, y: Any) -> Any:
-    """Integers are divided to integers."""
-    are_sizes = all(isinstance(v, np.ndarray) and v.dtype.kind in "iuO" for v in (x, y))
-    return _of_pair(python.floordiv if are_sizes else python.truediv, x, y)
+    """Integers are divided to integers, towards 0; sizes that are symbols are not negative."""
+    kinds = {value.dtype.kind for value in (x, y) if isinstance(value, np.ndarray)}
+    if isinstance(x, Tensor) or isinstance(y, Tensor) or "f" in kinds:
+        return _of_pair(python.truediv, x, y)
+    if "O" in kinds:
+        return np.asarray(x // y)
+    return np.abs(x) // np.abs(y) * np.sign(x) * np.sign(y)
+
+
+@operator("Mod")
+def _mod(node: OnnxNode, x: Any, y: Any) -> Any:
+    if node.settings.get("fmod"):
+        raise refused(node, "its remainder has the sign of what is divided")
+    return _of_pair(python.mod, x, y)
 
 
 @operator("Pow")

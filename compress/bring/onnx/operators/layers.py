@@ -19,7 +19,7 @@ CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d
 def _conv(node: OnnxNode, x: Tensor, weight: Any, bias: Any = None) -> Tensor:
     weight = tensor(weight)
     kernel = list(weight.shape[2:])
-    x, padding = padded(x, *padding_of(node, x, kernel))
+    x, padding = padded(x, *padding_of(node, x, kernel), [])
     return CONVOLUTIONS[len(kernel)](
         x,
         weight,
@@ -35,8 +35,9 @@ def _conv(node: OnnxNode, x: Tensor, weight: Any, bias: Any = None) -> Tensor:
 def _conv_transpose(node: OnnxNode, x: Tensor, weight: Any, bias: Any = None) -> Tensor:
     weight = tensor(weight)
     before, behind = padding_of(node, x, list(weight.shape[2:]))
-    if before != behind or "output_shape" in node.settings or weight.dim() != 4:
-        raise refused(node, "its padding differs from side to side")
+    has_mode = node.settings.get("auto_pad", "NOTSET") != "NOTSET"
+    if before != behind or "output_shape" in node.settings or weight.dim() != 4 or has_mode:
+        raise refused(node, "its padding is not the same for all sides and given in numbers")
     return functional.conv_transpose2d(
         x,
         weight,

@@ -23,7 +23,8 @@ from compress.bring.onnx.operators._base import (
 def _max_pool(node: OnnxNode, x: Tensor) -> Tensor:
     kernel = list(node.settings["kernel_shape"])
     _refuse_not_2d(node, kernel)
-    x, padding = padded(x, *padding_of(node, x, kernel), value=-math.inf)
+    before, behind = padding_of(node, x, kernel)
+    x, padding = padded(x, before, behind, kernel, value=-math.inf)
     return functional.max_pool2d(
         x,
         kernel,
@@ -40,11 +41,11 @@ def _average_pool(node: OnnxNode, x: Tensor) -> Tensor:
     _refuse_not_2d(node, kernel)
     before, behind = padding_of(node, x, kernel)
     counts_padding = bool(node.settings.get("count_include_pad", 0))
-    if before != behind and not counts_padding:
-        raise refused(node, "its padding differs from side to side and is not counted")
+    x, padding = padded(x, before, behind, kernel)
+    if padding != before and not counts_padding:
+        raise refused(node, "its padding is wide, or differs from side to side, and not counted")
     if set(node.settings.get("dilations", [1])) != {1}:
         raise refused(node, "it has dilations")
-    x, padding = padded(x, before, behind)
     strides = list(node.settings.get("strides", [1, 1]))
     rounds_up = bool(node.settings.get("ceil_mode", 0))
     return functional.avg_pool2d(x, kernel, strides, padding, rounds_up, counts_padding)

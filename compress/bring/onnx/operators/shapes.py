@@ -11,8 +11,11 @@ from torch.nn import functional
 from compress.bring.onnx._graph import OnnxNode
 from compress.bring.onnx.operators._base import axes_of, ints, operator, refused, scalar, tensor
 
-END = 2**31
+END = 2**31 - 1
 """Beyond the end of every axis."""
+
+ROLL = "Roll"
+"""Ours: parts of an axis change places, of which files write two slices and a concatenation."""
 
 BORDERS = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -62,6 +65,11 @@ def _concat(node: OnnxNode, *values: Any) -> Any:
     if any(isinstance(value, Tensor) for value in values):
         return torch.cat([tensor(value) for value in values], axis)
     return np.concatenate(values, axis)
+
+
+@operator(ROLL)
+def _roll(node: OnnxNode, x: Tensor) -> Tensor:
+    return torch.roll(x, [node.settings["shift"]], [node.settings["axis"]])
 
 
 @operator("Expand")
@@ -151,6 +159,8 @@ def _pad(
 ) -> Any:
     sides = ints(node.settings["pads"] if pads is None else pads)
     count = len(sides) // 2
+    if isinstance(x, np.ndarray):
+        raise refused(node, "it pads numbers")
     along = [axis % x.dim() for axis in axes_of(node, axes) or range(count)]
     before, behind = [0] * x.dim(), [0] * x.dim()
     for i, axis in enumerate(along):
@@ -178,6 +188,8 @@ def _depth_to_space(node: OnnxNode, x: Tensor) -> Tensor:
 @operator("SpaceToDepth")
 def _space_to_depth(node: OnnxNode, x: Tensor) -> Tensor:
     side = node.settings["blocksize"]
+    if node.settings.get("mode", "DCR") == "CRD":
+        return functional.pixel_unshuffle(x, side)
     b, c, h, w = x.shape
     x = x.reshape(b, c, h // side, side, w // side, side).permute(0, 3, 5, 1, 2, 4)
     return x.reshape(b, c * side**2, h // side, w // side)

@@ -45,10 +45,8 @@ def _range(node: OnnxNode, start: np.ndarray, limit: np.ndarray, step: np.ndarra
     return np.arange(low, high, by, dtype=start.dtype)
 
 
-@operator("Cast", "CastLike")
-def _cast(node: OnnxNode, x: Any, like: Any = None) -> Any:
-    if like is not None:
-        raise refused(node, "its type is that of another value")
+@operator("Cast")
+def _cast(node: OnnxNode, x: Any) -> Any:
     number = node.settings["to"]
     name = "float32" if number in REALS else TYPES.get(number)
     if name is None:
