@@ -32,8 +32,8 @@ COMPILED = "data/aotinductor/"
 
 OPERATION = re.compile(r"torch\.ops\.aten\.\w+\.\w+|torch\.sym_\w+|_operator\.\w+")
 SIZE = re.compile(
-    r"(?:Symbol\('[su]\d{1,9}'(?:, (?:positive|nonnegative|integer)=True)*\)|Integer|Add|Mul|Max|Min"
-    r"|Mod|FloorDiv|CeilDiv|PythonMod|\d|[-+/(), ])*"
+    r"(?:Symbol\('[su]\d{1,9}'(?:, (?:positive|nonnegative|integer)=True)*\)|Integer|Add|Mul|Max"
+    r"|Min|Mod|FloorDiv|CeilDiv|PythonMod|\d|[-+/(), ])*"
 )
 NAME = re.compile(r"\w*")
 STRUCTURES = frozenset({"builtins.tuple", "builtins.list", "builtins.dict"})
@@ -228,7 +228,10 @@ def _contents(path: Path) -> tuple[list[str], dict[str, bytes]]:
     """Names of the files in an archive, and what is in those that are looked at."""
     try:
         with zipfile.ZipFile(path) as archive:
-            places = {name.partition("/")[2]: name for name in archive.namelist()}
+            names = archive.namelist()
+            places = {name.partition("/")[2]: name for name in names}
+            if len(places) != len(names):
+                raise zipfile.BadZipFile("files of one name")  # of which torch may read the other
             looked_at = {MODEL, WEIGHTS, CONSTANTS, SAMPLES} & places.keys()
             return list(places), {name: archive.read(places[name]) for name in looked_at}
     except (OSError, zipfile.BadZipFile) as error:

@@ -8,16 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-import nas
 from nas.prepare.brought import _brought, keep_brought
 from nas.prepare.inputs import prepare
 from nas.run.config import Config
-from nas.run.directory import read_front
 from nas.search_flow import search
 from nas.system.reporter import Silent
 from search_spaces import UserError
 from tests.compress.bring.exported import export
 from tests.conftest import TOY, time_in_two_processes
+from tests.small_run import stopped
 
 
 def network() -> nn.Module:
@@ -60,10 +59,9 @@ def test_a_file_is_compressed(
     time_in_two_processes(monkeypatch)
     asked = config(folder, ".onnx")
     assert asked.default_out().name.startswith("small-digits-")
-    search(asked, tmp_path / "run", Silent())
-    members = read_front(tmp_path / "run")["members"]
-    assert nas.open(tmp_path / "run").best().key in members
-    assert (tmp_path / "run" / "front" / members[0] / "model.onnx").is_file()
+    with stopped(monkeypatch, "nas.search_flow.train_finalists"):
+        search(asked, tmp_path / "run", Silent())
+    assert len((tmp_path / "run" / "trials.jsonl").read_text().splitlines()) == TOY.trials
     assert (tmp_path / "run" / "brought.safetensors").is_file()
 
 

@@ -15,7 +15,8 @@ QUANTIZED = ("QLinear", "QuantizeLinear", "DequantizeLinear", "Integer", "NBits"
 """In names of operators."""
 
 MOST_NAMED = 5
-REALS = {TensorProto.FLOAT: "fp32", TensorProto.DOUBLE: "fp64", TensorProto.FLOAT16: "fp16"}
+REALS = {TensorProto.FLOAT: "", TensorProto.DOUBLE: "fp64", TensorProto.FLOAT16: "fp16"}
+"""Precisions that are changed, by names; "" for the one that networks have."""
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -105,7 +106,7 @@ def _refuse_unknown(path: Path, model: onnx.ModelProto) -> None:
 
 
 def images_of(path: Path, model: onnx.ModelProto) -> tuple[list[int], str]:
-    """Sizes of the input, 0 for free ones, and the precision of its values.
+    """Sizes of the input, 0 for free ones, and the precision of its values as in `REALS`.
 
     Raises:
         UserError: If it is no batch of images of reals, or there are several inputs or outputs.

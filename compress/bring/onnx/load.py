@@ -69,7 +69,7 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
     if is_channels_last:
         graph = _channels_first(graph)
         notes.append("the file reads images with channels last, and the network channels first")
-    if precision != "fp32":
+    if precision:
         notes.append(f"the file computes in {precision}, and the network in fp32")
     graph = simplified(graph)
     last = graph.makers().get(graph.scores)
@@ -116,7 +116,7 @@ class _File:
         batch: Images that it takes; 0 for any number.
         is_channels_last: Whether images are (B, H, W, C).
         end: Its last operator.
-        precision: Of what it reads.
+        precision: Of what it reads, where it is another than the network's.
     """
 
     path: Path
@@ -136,7 +136,7 @@ class _File:
         with self.refusing():
             scores = network(images)
         found = ENDS[self.end](scores) if self.end in ENDS else scores
-        atol = ATOL if self.precision == "fp32" else ATOL_OF_HALF
+        atol = ATOL_OF_HALF if self.precision else ATOL
         allowed = atol * max(1.0, float(abs(expected).max()))
         is_same = found.shape == expected.shape
         if not is_same or not abs(found.numpy() - expected).max() <= allowed:

@@ -83,6 +83,8 @@ def _hard_sigmoid(node: OnnxNode, x: Tensor) -> Tensor:
 def _clip(node: OnnxNode, x: Any, low: Any = None, high: Any = None) -> Any:
     least = scalar(low) if low is not None else node.settings.get("min")
     most = scalar(high) if high is not None else node.settings.get("max")
+    if least is None and most is None:
+        return x
     if isinstance(x, np.ndarray):
         return np.asarray(np.clip(x, least, most))
     if isinstance(least, Tensor) or isinstance(most, Tensor):

@@ -42,7 +42,7 @@ def _average_pool(node: OnnxNode, x: Tensor) -> Tensor:
     before, behind = padding_of(node, x, kernel)
     counts_padding = bool(node.settings.get("count_include_pad", 0))
     x, padding = padded(x, before, behind, kernel)
-    if padding != before and not counts_padding:
+    if (padding, padding) != (before, behind) and not counts_padding:
         raise refused(node, "its padding is wide, or differs from side to side, and not counted")
     if set(node.settings.get("dilations", [1])) != {1}:
         raise refused(node, "it has dilations")
