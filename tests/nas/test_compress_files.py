@@ -1,5 +1,7 @@
 """`nas compress` of ONNX files and exported programs, from the command to a front."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +13,16 @@ from torch import nn
 from nas.prepare.brought import _brought, keep_brought
 from nas.prepare.inputs import prepare
 from nas.run.config import Config
+from nas.run.directory import read_front
+from nas.run.own_files import with_kept_files
 from nas.search_flow import search
 from nas.system.reporter import Silent
 from search_spaces import UserError
 from tests.compress.bring.exported import export
-from tests.conftest import TOY, time_in_two_processes
+from tests.conftest import TOY
 from tests.small_run import stopped
+
+ROOT = Path(__file__).parents[2]
 
 
 def network() -> nn.Module:
@@ -53,16 +59,34 @@ def as_a_new_process() -> Iterator[None]:
     _brought.cache_clear()
 
 
-def test_a_file_is_compressed(
+@pytest.mark.long
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_a_file_is_compressed(folder: Path, suffix: str, tmp_path: Path) -> None:
+    """From the shell to a front of verified files."""
+    file, out = str(folder / f"small{suffix}"), str(tmp_path / "run")
+    arguments = ["compress", file, "--data", "digits", "--budget", "80%MACs", "--time", "20s"]
+    arguments += ["--sparsity", "0,0.5", "--threads", "1", "--out", out]
+    program = f"from nas.cli.app import main; main({arguments!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    members = read_front(tmp_path / "run")["members"]
+    assert (tmp_path / "run" / "front" / members[0] / "model.onnx").is_file()
+
+
+def test_a_run_keeps_what_was_brought(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    time_in_two_processes(monkeypatch)
     asked = config(folder, ".onnx")
     assert asked.default_out().name.startswith("small-digits-")
-    with stopped(monkeypatch, "nas.search_flow.train_finalists"):
+    with stopped(monkeypatch, "nas.prepare.train_supernet.profile"):
         search(asked, tmp_path / "run", Silent())
-    assert len((tmp_path / "run" / "trials.jsonl").read_text().splitlines()) == TOY.trials
-    assert (tmp_path / "run" / "brought.safetensors").is_file()
+    again = with_kept_files(tmp_path / "run", asked)
+    assert again.model == str(tmp_path / "run" / "brought.safetensors")
+    data, space, _ = prepare(again)
+    assert data.resolution == 16
+    assert space.choices == prepare(asked)[1].choices
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])

@@ -40,7 +40,7 @@ def _constant_of_shape(node: OnnxNode, shape: np.ndarray) -> Any:
 @operator("Range")
 def _range(node: OnnxNode, start: np.ndarray, limit: np.ndarray, step: np.ndarray) -> Any:
     low, high, by = map(scalar, (start, limit, step))
-    if isinstance(high, torch.SymInt):
+    if limit.dtype == object:
         return torch.arange(low, high, by)
     return np.arange(low, high, by, dtype=start.dtype)
 
