@@ -108,9 +108,9 @@ def with_rolls(graph: OnnxGraph) -> OnnxGraph:
         found = [_part(graph, part) for part in parts if part is not None and part.op == "Slice"]
         if len(parts) == len(found) == 2:
             (x, axis, start, end), (other, along, first, last) = found
-            is_whole = first == 0 and end >= END and start == last
-            if x == other and axis == along == node.settings["axis"] and is_whole:
-                settings = {"shift": -int(start), "axis": int(axis)}
+            are_parts = first == 0 and start == last and (end >= END or end > start > 0)
+            if x == other and axis == along == node.settings["axis"] and are_parts:
+                settings = {"shift": -int(start), "axis": int(axis), "end": int(min(end, END))}
                 node = replace(node, op=ROLL, inputs=(x,), settings=settings)
         nodes.append(node)
     return OnnxGraph(nodes, graph.known, graph.images, graph.scores)

@@ -69,7 +69,10 @@ def _concat(node: OnnxNode, *values: Any) -> Any:
 
 @operator(ROLL)
 def _roll(node: OnnxNode, x: Tensor) -> Tensor:
-    return torch.roll(x, [node.settings["shift"]], [node.settings["axis"]])
+    axis, end = node.settings["axis"], node.settings["end"]
+    if end < x.shape[axis]:
+        x = x.narrow(axis, 0, end)
+    return torch.roll(x, [node.settings["shift"]], [axis])
 
 
 @operator("Expand")
