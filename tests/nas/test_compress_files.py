@@ -15,12 +15,9 @@ from nas.prepare.inputs import prepare
 from nas.run.config import Config
 from nas.run.directory import read_front
 from nas.run.own_files import with_kept_files
-from nas.search_flow import search
-from nas.system.reporter import Silent
 from search_spaces import UserError
 from tests.compress.bring.exported import export
 from tests.conftest import TOY
-from tests.small_run import stopped
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,18 +72,16 @@ def test_a_file_is_compressed(folder: Path, suffix: str, tmp_path: Path) -> None
     assert (tmp_path / "run" / "front" / members[0] / "model.onnx").is_file()
 
 
-def test_a_run_keeps_what_was_brought(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_keeps_what_was_brought(folder: Path, tmp_path: Path) -> None:
     asked = config(folder, ".onnx")
     assert asked.default_out().name.startswith("small-digits-")
-    with stopped(monkeypatch, "nas.prepare.train_supernet.profile"):
-        search(asked, tmp_path / "run", Silent())
-    again = with_kept_files(tmp_path / "run", asked)
-    assert again.model == str(tmp_path / "run" / "brought.safetensors")
-    data, space, _ = prepare(again)
-    assert data.resolution == 16
-    assert space.choices == prepare(asked)[1].choices
+    data, space, _ = prepare(asked)
+    keep_brought(tmp_path, asked, data)
+    again = with_kept_files(tmp_path, asked)
+    assert again.model == str(tmp_path / "brought.safetensors")
+    kept_data, kept_space, _ = prepare(again)
+    assert kept_data.resolution == data.resolution == 16
+    assert kept_space.choices == space.choices
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])

@@ -28,13 +28,12 @@ from tests.compress.bring.models import (
     ResNet,
     Swin,
     TorchViT,
-    ViT,
     trained,
 )
 
 SIDE = 32
 ATOL = 1e-4
-FROM_FILES = (ResNet, ConvNeXt, ViT, TorchViT, Mixer, Swin, Inception, Grouped, Odd)
+FROM_FILES = (ResNet, ConvNeXt, TorchViT, Mixer, Swin, Inception, Grouped, Odd)
 
 
 @pytest.fixture(scope="module")
