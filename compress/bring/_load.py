@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -39,7 +39,7 @@ def load_network(reference: str) -> nn.Module:
     if not place or not name:
         raise UserError(
             f"model '{reference}' names no function. Give FILE.py:FUNCTION or "
-            f"package.module:FUNCTION, such as {EXAMPLE}."
+            f"package.module:FUNCTION, such as {EXAMPLE}, or a file that ends with .onnx or .pt2."
         )
     module = _module(place, reference)
     function = _function(module, name, reference)
@@ -149,7 +149,7 @@ def _state(path: Path) -> Mapping[str, Tensor]:
                 "wrote. Give the file of trained weights."
             )
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = _loaded(path)
     except Exception as error:  # torch raises a dozen unrelated classes
         raise UserError(
             f"weights '{path}' cannot be read without executing code that may be in them. Where "
@@ -187,6 +187,19 @@ def _named_like(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mappi
         if name.endswith(f".{shortest}") and all(key.startswith(prefix) for key in own):
             return {f"{prefix}{key}": tensor for key, tensor in state.items()}
     return state
+
+
+def plain_tensors(file: BinaryIO) -> bool:
+    """Whether torch can read a file without executing what is in it."""
+    try:
+        _loaded(file)
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _loaded(file: Path | BinaryIO) -> Any:
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _is_counter(name: str) -> bool:

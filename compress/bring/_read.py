@@ -228,22 +228,20 @@ def _place(network: nn.Module, images: Tensor) -> str:
 
 
 def read(
-    network: nn.Module, images: Tensor, apply_rule: "Callable[[Reading, fx.Node], Any]"
+    program: torch.export.ExportedProgram, apply_rule: "Callable[[Reading, fx.Node], Any]"
 ) -> tuple[Reading, Value, Value]:
     """All operations of a network.
 
     Args:
-        network: In evaluation mode.
-        images: An example of what it reads, (2 or more, C, H, W).
+        program: What a call of it does, with the number of images left open or `BATCH_SIZE`.
         apply_rule: Says what an operation gives.
 
     Returns:
         What was read, the images, and the outputs.
 
     Raises:
-        UserError: If it cannot be traced, or is no classifier of one input and one output.
+        UserError: If it is no classifier of one input and one output.
     """
-    program = graph_of(network, images)
     signature = program.graph_signature
     keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     keys |= signature.inputs_to_lifted_tensor_constants

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from compress.bring._cut import network_of
 from compress.bring._input import InputRule, input_rule_of
-from compress.bring._read import read
+from compress.bring._read import graph_of, read
 from compress.bring._scores import own_path, prepared
 from compress.bring.rules import apply_rule
 from search_spaces import SearchSpace, UserError
@@ -37,7 +38,7 @@ class Brought:
         left_alone: Operations that no rule knows, and where they are: around them nothing is
             pruned or quantized.
         input: What its configuration says of images.
-        remarks: What was done to it before it was traced, sentences; not kept in files.
+        notes: What is not as the user's code or file has it, a sentence each; not kept in files.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Brought:
     weights: Mapping[str, Tensor]
     left_alone: tuple[tuple[str, str], ...] = ()
     input: InputRule = field(default_factory=InputRule)
-    remarks: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> Brought:
@@ -62,17 +63,33 @@ def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> B
     """
     images = torch.zeros(EXAMPLES, channels, resolution, resolution)
     rule = input_rule_of(network)
-    network, remarks = prepared(name, network, images)
-    reading, given, output = read(network, images, apply_rule)
+    network, notes = prepared(name, network, images)
+    found = bring_program(name, graph_of(network, images))
+    return replace(found, input=rule, notes=(*notes, *found.notes))
+
+
+def bring_program(name: str, program: ExportedProgram) -> Brought:
+    """As `bring`, of what tracing gives.
+
+    Args:
+        name: Of the network.
+        program: With the number of images left open, or `BATCH_SIZE`.
+
+    Raises:
+        UserError: If it is no classifier of one input and one output.
+    """
+    reading, given, output = read(program, apply_rule)
     traced, keys = network_of(reading, given, output)
     weights = {
         f"{module_name(slot)}.{node}.{weight}": reading.state[key].detach().clone()
         for (slot, node, weight), key in keys.items()
     }
     shared = [key for key, uses in Counter(keys.values()).items() if uses > 1]
-    remarks += [f"'{own_path(key)}' is used in several places: each has its own" for key in shared]
+    notes = tuple(
+        f"'{own_path(key)}' is used in several places: each has its own" for key in shared
+    )
     left_alone = tuple(dict.fromkeys(reading.left_alone))
-    return Brought(name, traced, weights, left_alone, rule, tuple(remarks))
+    return Brought(name, traced, weights, left_alone, notes=tuple(notes))
 
 
 def give_weights(supernet: Supernet, brought: Brought) -> None:

@@ -32,7 +32,8 @@ SPARSITIES = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75)
 Model = Annotated[
     str,
     typer.Argument(
-        help="The network: FILE.py:FUNCTION or package.module:FUNCTION, which is executed.",
+        help="The network: FILE.onnx, FILE.pt2, or FILE.py:FUNCTION or package.module:FUNCTION, "
+        "which is executed.",
         show_default=False,
     ),
 ]

@@ -20,6 +20,7 @@ from compress.bring.bring import (
     save_brought,
     space_of,
 )
+from compress.bring.files import bring_file, input_rule_in, is_model_file
 from nas.data import DataSet
 from nas.run.config import Config
 from nas.run.own_files import BROUGHT
@@ -92,6 +93,13 @@ def _brought(
 ) -> Brought:
     if model.endswith(KEPT):
         return read_brought(Path(model))
+    if is_model_file(model):
+        if weights:
+            raise UserError(
+                f"model '{model}' has its weights, and --weights is '{weights}'. Leave it out, or "
+                "give the function that makes the network: FILE.py:FUNCTION."
+            )
+        return bring_file(Path(model), channels=channels, resolution=resolution)
     name = model.rpartition(":")[2]
     try:
         return bring(name, _made(model, weights, stamps), channels=channels, resolution=resolution)
@@ -102,7 +110,10 @@ def _brought(
 @lru_cache(maxsize=4)
 def _rule(model: str, weights: str, stamps: tuple[tuple[int, int], ...]) -> InputRule:
     if model.endswith(KEPT):
-        return read_brought(Path(model)).input
+        found = read_brought(Path(model))
+        return dataclasses.replace(found.input, resolution=found.network.resolution)
+    if is_model_file(model):
+        return input_rule_in(Path(model))
     return input_rule_of(_made(model, weights, stamps))
 
 
@@ -156,7 +167,7 @@ def in_words(config: Config, space: SearchSpace, data: DataSet) -> list[str]:
     value, guessed = found[task.shown.name], data.guessing[0]
     groups = len({group for part in brought.network.parts for group in part.groups})
     said = [
-        *(f"model '{brought.name}': {remark}" for remark in brought.remarks),
+        *(f"model '{brought.name}': {note}" for note in brought.notes),
         _images_in_words(config, brought.input, data),
         f"model '{brought.name}': {len(brought.network.parts)} parts, {groups} prunable groups, "
         f"{task.shown.title} {task.shown.text(value)} of {scorer.num_images} search images",

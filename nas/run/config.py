@@ -91,8 +91,8 @@ class Config:
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
             supernet share it.
         threads: Cores that training and scoring use; 0 for all.
-        model: A network of the user's to compress, "FILE.py:function" or "module:function"; "" to
-            search a space.
+        model: A network of the user's to compress, "FILE.onnx", "FILE.pt2", "FILE.py:function" or
+            "module:function"; "" to search a space.
         weights: File of its weights; "" for those that the function gives it.
         mean: By channel, what it was trained to have taken from pixels between 0 and 1; () for what
             its own configuration says, or else the data's own.
@@ -205,7 +205,7 @@ class Config:
 
     def default_out(self) -> Path:
         """The run directory of this configuration when none is given."""
-        of = self.model.rpartition(":")[2] if self.model else Path(self.space).stem
+        of = Path(self.model.rpartition(":")[2] if self.model else self.space).stem
         return Path("runs") / f"{of}-{label_of(self.data)}-{self.digest}"
 
     def to_toml(self) -> str:

@@ -13,7 +13,12 @@ Rule = Callable[..., Any]
 RULES: dict[str, Rule] = {}
 """By torch's names of operations."""
 
-SAME = frozenset({"contiguous", "clone", "dropout", "alias", "detach", "to", "_to_copy", "detach_"})
+SAME = frozenset(
+    {
+        *("contiguous", "clone", "dropout", "alias", "detach", "to", "_to_copy", "detach_"),
+        *("lift_fresh", "lift_fresh_copy"),
+    }
+)
 """Operations that change nothing in evaluation mode."""
 
 

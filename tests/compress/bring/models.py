@@ -1,6 +1,7 @@
 """Networks as users write them, in plain PyTorch: what tests and benchmarks bring."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -359,3 +360,18 @@ class Odd(nn.Module):
 MODELS: Sequence[type[nn.Module]] = (
     *(ResNet, MobileNet, ConvNeXt, ViT, TorchViT, Mixer, Swin, DenseNet, Inception, Grouped, Odd),
 )
+
+
+@cache
+def trained(model: type[nn.Module]) -> nn.Module:
+    """The network with statistics and norms as training leaves them: not 0 and 1."""
+    torch.manual_seed(0)
+    network = model().eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.1, 0.1)
+    return network

@@ -36,26 +36,12 @@ from tests.compress.bring.models import (
     ResNet,
     TorchViT,
     ViT,
+    trained,
 )
 
 SIDE = 32
 ATOL = 1e-4
 EVERY = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-
-
-@cache
-def trained(model: type[nn.Module]) -> nn.Module:
-    """The network with statistics and norms as training leaves them: not 0 and 1."""
-    torch.manual_seed(0)
-    network = model().eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.1, 0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.1, 0.1)
-    return network
 
 
 @cache
@@ -275,10 +261,10 @@ def test_a_group_is_ranked_by_what_makes_it_in_one_slot_and_reads_it_in_another(
 def our_groups(network: nn.Module) -> set[frozenset[str]]:
     """Names of the layers whose outputs are of one group."""
     from compress.bring._axes import groups_in
-    from compress.bring._read import read
+    from compress.bring._read import graph_of, read
     from compress.bring.rules import apply_rule
 
-    reading, _, _ = read(network, images(2), apply_rule)
+    reading, _, _ = read(graph_of(network, images(2)), apply_rule)
     found: dict[int, set[str]] = {}
     for atoms, operation in reading.made:
         for atom in groups_in(atoms):

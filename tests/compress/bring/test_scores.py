@@ -55,7 +55,7 @@ def answers(found: Brought, images: Tensor) -> Tensor:
 def test_scores_are_taken_from_an_answer_of_several_parts(give: object, remark: str) -> None:
     network, images = Classifier(give), torch.rand(3, 1, SIDE, SIDE)
     found = brought(network)
-    assert any(remark in said for said in found.remarks)
+    assert any(remark in said for said in found.notes)
     assert [part.name for part in found.network.parts] == ["stem", "head"]
     network.give = None
     expected = network(images).detach()
@@ -65,7 +65,7 @@ def test_scores_are_taken_from_an_answer_of_several_parts(give: object, remark: 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
 def test_other_floats_are_taken_as_fp32(kind: str) -> None:
     found = brought(Classifier().to(getattr(torch, kind)))
-    assert found.remarks == (f"its weights are {kind}: taken as float32",)
+    assert found.notes == (f"its weights are {kind}: taken as float32",)
     assert {tensor.dtype for tensor in found.weights.values()} == {torch.float32}
 
 
@@ -84,7 +84,7 @@ class Twice(nn.Module):
 def test_weights_of_several_places_are_copied_and_said() -> None:
     network, images = Twice(), torch.rand(3, 1, SIDE, SIDE)
     found = brought(network)
-    assert "'same.weight' is used in several places: each has its own" in found.remarks
+    assert "'same.weight' is used in several places: each has its own" in found.notes
     expected = network(images).detach()
     torch.testing.assert_close(answers(found, images), expected, rtol=0, atol=1e-5)
 

@@ -1,0 +1,54 @@
+"""Networks that are files: ONNX, and exported programs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from compress.bring._images import refuse_other_images
+from compress.bring._input import InputRule
+from compress.bring.bring import Brought, bring, bring_program
+from compress.bring.onnx._file import images_of, read_model
+from compress.bring.onnx.load import load_onnx, sides_of
+from compress.bring.program import load_program, sizes_of, with_free_batch
+
+ONNX, PROGRAM = ".onnx", ".pt2"
+SUFFIXES = (ONNX, PROGRAM)
+
+
+def is_model_file(model: str) -> bool:
+    """Whether what a user typed names such a file, and not a function."""
+    return Path(model).suffix in SUFFIXES
+
+
+def input_rule_in(path: Path) -> InputRule:
+    """What a file says of the images that it is for: their size, if it does not leave it open.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    if path.suffix == ONNX:
+        sizes, _ = images_of(path, read_model(path))
+        resolution = sides_of(sizes)[1]
+    else:
+        resolution = sizes_of(load_program(path))[2]
+    return InputRule(resolution, places={"resolution": "file"} if resolution else {})
+
+
+def bring_file(path: Path, *, channels: int, resolution: int) -> Brought:
+    """What may be decided about the network of a file, and its weights.
+
+    Args:
+        path: Of it.
+        channels: Of the images.
+        resolution: Side of the images, pixels.
+
+    Raises:
+        UserError: If it cannot be read, or is no classifier of such images.
+    """
+    if path.suffix == ONNX:
+        found = load_onnx(path, channels=channels, resolution=resolution)
+        brought = bring(path.stem, found.network, channels=channels, resolution=resolution)
+        return replace(brought, notes=(*found.notes, *brought.notes))
+    program = load_program(path)
+    refuse_other_images(path, sizes_of(program)[1:], channels=channels, resolution=resolution)
+    with_free_batch(path, program, channels=channels, resolution=resolution)
+    return bring_program(path.stem, program)
