@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Collection, Sequence
 
+from supernets.network import module_name
+
 
 def shared_path(paths: Sequence[str]) -> str:
     """Of the innermost module that has all of these, or the first of them if none has."""
@@ -12,8 +14,9 @@ def shared_path(paths: Sequence[str]) -> str:
 
 
 def unique(name: str, taken: Collection[str]) -> str:
-    """The name, numbered if it is taken."""
+    """The name, numbered if it is taken, by modules that names are made into, too."""
+    modules = set(map(module_name, taken))
     found, number = name, 2
-    while found in taken:
+    while module_name(found) in modules:
         found, number = f"{name}_{number}", number + 1
     return found

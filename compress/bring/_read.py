@@ -6,16 +6,16 @@ axes. One that has no rule is carried out as it is, and nothing that it touches 
 """
 
 import operator
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from compress.bring._axes import BATCH_SIZE, Atoms, fix, fresh, is_batch
 from compress.bring._scores import own_path
+from compress.bring._trace import tensors_of
 from search_spaces import UserError
 from search_spaces.traced._fragment import CONSTANT, TENSOR
 
@@ -192,41 +192,6 @@ def number_of(length: Any) -> int:
     return int(length)
 
 
-def graph_of(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
-    """What a call of the network does, for any number of images.
-
-    Raises:
-        UserError: If it cannot be told, because it depends on the values of tensors.
-    """
-    try:
-        return _exported(network, images)
-    except Exception as error:  # torch raises a dozen unrelated classes
-        fact = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(
-            f"the network cannot be traced{_place(network, images)}: {fact:.300}. What it does "
-            "must not depend on values of tensors or on the number of images."
-        ) from error
-
-
-def _exported(
-    network: nn.Module, images: Tensor, *, is_strict: bool = False
-) -> torch.export.ExportedProgram:
-    batch = torch.export.Dim("batch", min=2, max=4096)
-    shapes = ({0: batch},)
-    return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=is_strict)
-
-
-def _place(network: nn.Module, images: Tensor) -> str:
-    """Where in the user's code tracing stops, which only the other way of tracing says."""
-    try:
-        _exported(network, images, is_strict=True)
-    except Exception as error:  # again
-        places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
-        own = [place for place in places if "site-packages" not in place[0]]
-        return f" at '{own[-1][0]}', line {own[-1][1]}" if own else ""
-    return ""
-
-
 def read(
     program: torch.export.ExportedProgram, apply_rule: "Callable[[Reading, fx.Node], Any]"
 ) -> tuple[Reading, Value, Value]:
@@ -242,23 +207,19 @@ def read(
     Raises:
         UserError: If it is no classifier of one input and one output.
     """
-    signature = program.graph_signature
-    keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    keys |= signature.inputs_to_lifted_tensor_constants
-    constants = {**program.constants}
+    own = tensors_of(program)
     reading = Reading()
     given: list[Value] = []
     outputs: list[Any] = []
     for node in program.graph.nodes:
         if node.op == "placeholder":
             axes = tuple(fresh(n, is_fixed=True) for n in shape_of(node))
-            if node.name in keys:
-                key = keys[node.name]
-                tensor = program.state_dict[key] if key in program.state_dict else constants[key]
+            if node.name in own:
+                key, tensor = own[node.name]
                 reading.state[key] = tensor
                 axes = tuple(fresh(n) for n in tensor.shape)
                 reading._env[node] = Value(axes, key=key)
-                if node.name not in signature.inputs_to_parameters:
+                if node.name not in program.graph_signature.inputs_to_parameters:
                     reading._known[node] = tensor
             else:
                 given.append(Value(axes))
@@ -277,6 +238,11 @@ def read(
             reading._env[node] = apply_rule(reading, node)
             if is_in_place(node):
                 reading._env[node.args[0]] = reading._env[node]
+    return reading, *_ends(reading, given, outputs)
+
+
+def _ends(reading: Reading, given: list[Value], outputs: list[Any]) -> tuple[Value, Value]:
+    """The images and the scores."""
     if len(given) != 1 or len(outputs) != 1:
         raise UserError(
             f"the network has {len(given)} inputs and {len(outputs)} outputs. "
@@ -290,7 +256,7 @@ def read(
         )
     for axis in result.axes:
         fix(axis)
-    return reading, given[0], result
+    return given[0], result
 
 
 def _refuse_complex(node: fx.Node) -> None:

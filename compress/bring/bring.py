@@ -6,23 +6,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from compress.bring._cut import network_of
 from compress.bring._input import InputRule, input_rule_of
-from compress.bring._read import graph_of, read
+from compress.bring._read import read
 from compress.bring._scores import own_path, prepared
+from compress.bring._trace import graph_of, tensors_of
 from compress.bring.rules import apply_rule
 from search_spaces import SearchSpace, UserError
 from search_spaces.networks.traced import Traced
 from search_spaces.traced.operator import FRAGMENT
 from supernets.checkpoint import UNREADABLE, read_tensors, write_tensors
-from supernets.network import module_name
+from supernets.network import PlainNetwork, module_name
 from supernets.supernet import Supernet
 
 EXAMPLES = 2
 """Images that a network is traced with; how many there are is left open."""
+
+CHECKED, CLOSE = 3, 1e-3
+"""Images for which what was read is compared, and how much of the largest score it may be off."""
 
 SCHEMA = 1
 
@@ -76,7 +80,8 @@ def bring_program(name: str, program: ExportedProgram) -> Brought:
         program: With the number of images left open, or `BATCH_SIZE`.
 
     Raises:
-        UserError: If it is no classifier of one input and one output.
+        UserError: If it is no classifier of one input and one output, or not all that it does is
+            followed.
     """
     reading, given, output = read(program, apply_rule)
     traced, keys = network_of(reading, given, output)
@@ -89,7 +94,39 @@ def bring_program(name: str, program: ExportedProgram) -> Brought:
         f"'{own_path(key)}' is used in several places: each has its own" for key in shared
     )
     left_alone = tuple(dict.fromkeys(reading.left_alone))
-    return Brought(name, traced, weights, left_alone, notes=tuple(notes))
+    brought = Brought(name, traced, weights, left_alone, notes=tuple(notes))
+    _refuse_other_answers(brought, program)
+    return brought
+
+
+@torch.no_grad()
+def _refuse_other_answers(brought: Brought, program: ExportedProgram) -> None:
+    """What was read must answer as the program does.
+
+    Raises:
+        UserError: If it does not, as where the program writes into a part of a tensor.
+    """
+    sides = (brought.network.resolution, brought.network.resolution)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(CHECKED, brought.network.channels, *sides, generator=generator)
+    own = tensors_of(program)
+    given = [
+        own[node.name][1] if node.name in own else images
+        for node in program.graph.nodes
+        if node.op == "placeholder"
+    ]
+    # NOTE: not `program.module()`, which executes code that files of programs hold.
+    expected = fx.Interpreter(program.graph_module).run(*given)[0]
+    space = space_of(brought)
+    network = PlainNetwork(space.slots(space.canonical([0] * len(space.choices)))).eval()
+    network.load_state_dict(brought.weights, strict=False)
+    apart = (network(images) - expected).abs().max()
+    if not apart <= CLOSE * expected.abs().max():
+        raise UserError(
+            f"model '{brought.name}' cannot be brought: what was read of it answers otherwise than "
+            "it does. Writing into a part of a tensor (x[:, 0] = y), making integers of reals and "
+            "drawing random numbers are not followed. Write the network without them."
+        )
 
 
 def give_weights(supernet: Supernet, brought: Brought) -> None:

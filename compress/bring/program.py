@@ -1,16 +1,17 @@
 """Exported programs (`.pt2`, of `torch.export.save`): read without executing what is in them.
 
-`torch.export.load` unpickles what is no plain tensor, evaluates expressions of sizes, and finds
-operations by name in the whole of torch. So it is called only when nothing in the file is pickled
-but tensors, sizes are numbers and symbols, and all operations are those of torch on tensors.
+Reading one unpickles what is no plain tensor, evaluates expressions of sizes, writes names into
+code, imports the modules of enumerations, and finds operations by name in the whole of torch. So it
+is done only when nothing in the file is pickled but tensors, sizes are numbers and symbols, names
+are names, structures are of Python's own, and all operations are those of torch on tensors. Torch's
+own reader looks at the file: another one may find other files in the same archive.
 """
 
 import io
 import json
 import math
 import re
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ import torch
 from torch import fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
+from torch.export.pt2_archive import PT2ArchiveReader
+from torch.export.pt2_archive._package import load_pt2
 
 from compress.bring._axes import BATCH_SIZE
 from compress.bring._free import axis_of_images, free_sizes
 from compress.bring._load import plain_tensors
+from compress.bring._trace import tensors_of
 from search_spaces import UserError
 
 MODEL = "models/model.json"
@@ -37,6 +41,9 @@ SIZE = re.compile(
 )
 NAME = re.compile(r"\w*")
 STRUCTURES = frozenset({"builtins.tuple", "builtins.list", "builtins.dict"})
+SPEC = frozenset({"type", "context", "children_spec"})
+"""What is said of a structure."""
+
 OPENS_FILES = ("from_file",)
 
 RESHAPES = frozenset({"view", "reshape", "_unsafe_view"})
@@ -55,7 +62,8 @@ def load_program(path: Path) -> ExportedProgram:
         raise UserError(f"model '{path}': there is no such file.")
     _refuse_code(path)
     try:
-        program = torch.export.load(path)
+        # NOTE: `torch.export.load` tries other formats, of another reader, where this one fails.
+        program = load_pt2(str(path)).exported_programs["model"]
     except Exception as error:  # torch raises a dozen unrelated classes
         fact = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(
@@ -96,15 +104,12 @@ def with_free_batch(
     (images,) = _images(program)
     fixed, *_ = sizes_of(program)
     mode = FakeTensorMode()
-    signature = program.graph_signature
-    keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    keys |= signature.inputs_to_lifted_tensor_constants
-    held = {**program.constants, **program.state_dict}
+    held = tensors_of(program)
     shape = (BATCH_SIZE, channels, resolution, resolution)
     try:
         given = [
-            mode.from_tensor(held[keys[node.name]])
-            if node.name in keys
+            mode.from_tensor(held[node.name][1])
+            if node.name in held
             else mode.from_tensor(torch.empty(shape, device="meta")).to("cpu")
             for node in program.graph.nodes
             if node.op == "placeholder"
@@ -187,36 +192,13 @@ def _refuse_training(path: Path, program: ExportedProgram) -> None:
 
 def _refuse_code(path: Path) -> None:
     """Refuses a file that torch could not read without executing what is in it."""
-    files, contents = _contents(path)
-    if MODEL not in files or WEIGHTS not in files:
-        raise UserError(
-            f"model '{path}' is no exported program of this version of torch. Export it again, and "
-            "write it with torch.export.save."
-        )
     try:
-        model = json.loads(contents[MODEL])
-        payloads = [
-            entry
-            for name in (WEIGHTS, CONSTANTS)
-            if name in files
-            for entry in json.loads(contents[name])["config"].values()
-        ]
-    except (ValueError, KeyError, AttributeError) as error:
-        raise _broken(path, error) from error
-    samples = contents.get(SAMPLES, b"")
-    found = ""
-    if any(name.startswith(COMPILED) or name.endswith(".so") for name in files):
-        found = "compiled code"
-    elif {name for name in files if name.startswith("models/")} != {MODEL}:
-        found = "several programs"
-    elif any(each["use_pickle"] or "obj" in each["path_name"] for each in payloads) or any(
-        name.startswith("data/") and name.endswith(".pt") and name != SAMPLES for name in files
-    ):
-        found = "objects that are no tensors"
-    elif samples and not plain_tensors(io.BytesIO(samples)):
-        found = "example inputs that are no tensors"
-    else:
-        found = next(_not_plain(model), "")
+        found = next(_not_plain_in(*_contents(path)), "")
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"model '{path}' is no exported program of this version of torch "
+            f"({type(error).__name__}). Export it again, and write it with torch.export.save."
+        ) from error
     if found:
         raise UserError(
             f"model '{path}' has {found}, which reading it could execute. Export the network alone "
@@ -226,40 +208,65 @@ def _refuse_code(path: Path) -> None:
 
 def _contents(path: Path) -> tuple[list[str], dict[str, bytes]]:
     """Names of the files in an archive, and what is in those that are looked at."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            places = {name.partition("/")[2]: name for name in names}
-            if len(places) != len(names):
-                raise zipfile.BadZipFile("files of one name")  # of which torch may read the other
-            looked_at = {MODEL, WEIGHTS, CONSTANTS, SAMPLES} & places.keys()
-            return list(places), {name: archive.read(places[name]) for name in looked_at}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise _broken(path, error) from error
+    with PT2ArchiveReader(str(path)) as archive:
+        names = archive.get_file_names()
+        looked_at = {MODEL, WEIGHTS, CONSTANTS, SAMPLES} & set(names)
+        return names, {name: archive.read_bytes(name) for name in looked_at}
 
 
-def _broken(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"model '{path}' is no exported program ({type(error).__name__}). Write it with "
-        "torch.export.save."
-    )
+def _not_plain_in(names: Sequence[str], contents: Mapping[str, bytes]) -> Iterator[str]:
+    """What in an archive could be executed."""
+    if any(name.startswith(COMPILED) or name.endswith(".so") for name in names):
+        yield "compiled code"
+    if [name for name in names if name.startswith("models/")] != [MODEL]:
+        yield "several programs"
+    pickled = [n for n in names if n.startswith("data/") and n.endswith(".pt") and n != SAMPLES]
+    configs = [json.loads(contents[name])["config"] for name in (WEIGHTS, CONSTANTS)]
+    payloads = [entry for config in configs for entry in config.values()]
+    if pickled or any(each["use_pickle"] or "obj" in each["path_name"] for each in payloads):
+        yield "objects that are no tensors"
+    samples = contents.get(SAMPLES, b"")
+    if samples and not plain_tensors(io.BytesIO(samples)):
+        yield "example inputs that are no tensors"
+    yield from _not_plain(json.loads(contents[MODEL]))
 
 
 def _not_plain(document: Any) -> Iterator[str]:
-    """What in a program is neither an operation on tensors nor a size."""
+    """What in a program is neither an operation on tensors, nor a size, a name or a structure."""
     if isinstance(document, Mapping):
-        target, size, name = (document.get(key) for key in ("target", "expr_str", "name"))
+        target, size = (document.get(key) for key in ("target", "expr_str"))
         if "inputs" in document and isinstance(target, str):
             is_operation = OPERATION.fullmatch(target) and not any(n in target for n in OPENS_FILES)
             if not is_operation:
                 yield f"operation '{target:.60}'"
         if size is not None and not SIZE.fullmatch(str(size)):
             yield f"size '{size:.60}'"
-        if isinstance(name, str) and not NAME.fullmatch(name):
-            yield f"name '{name:.60}'"
+        for name in (document.get("name"), document.get("as_name")):
+            if isinstance(name, str) and not NAME.fullmatch(name):
+                yield f"name '{name:.60}'"
         for spec in (document.get("in_spec"), document.get("out_spec")):
-            types = re.findall(r'"type": "([^"]*)"', spec or "")
-            yield from (f"a structure of '{each:.60}'" for each in types if each not in STRUCTURES)
-    values = document.values() if isinstance(document, Mapping) else document
-    for value in values if isinstance(document, Mapping | list) else ():
+            yield from _not_plain_structures(json.loads(spec or "null"))
+    for value in _inside(document):
         yield from _not_plain(value)
+
+
+def _not_plain_structures(spec: Any) -> Iterator[str]:
+    """What in a structure of inputs or outputs is more than tuples, lists and dictionaries."""
+    if isinstance(spec, Mapping):
+        kind, context = spec.get("type"), json.loads(spec.get("context") or "null")
+        is_plain = kind is None or kind in STRUCTURES
+        if not is_plain or spec.keys() - SPEC or _has_table(context):
+            yield f"a structure of '{kind!s:.60}'"
+    for value in _inside(spec):
+        yield from _not_plain_structures(value)
+
+
+def _has_table(document: Any) -> bool:
+    """Whether a table is anywhere in a document: what torch may take for an enumeration."""
+    return isinstance(document, Mapping) or any(map(_has_table, _inside(document)))
+
+
+def _inside(document: Any) -> Iterable[Any]:
+    if isinstance(document, Mapping):
+        return document.values()
+    return document if isinstance(document, list) else ()

@@ -122,7 +122,7 @@ def images_of(path: Path, model: onnx.ModelProto) -> tuple[list[int], str]:
                 "takes a batch of images and gives a tensor of scores."
             )
     kind = inputs[0].type.tensor_type
-    sizes = [dim.dim_value for dim in kind.shape.dim]
+    sizes = [max(0, dim.dim_value) for dim in kind.shape.dim]  # some write -1 for free ones
     if len(sizes) != 4:
         raise UserError(
             f"model '{path}' reads '{inputs[0].name}' of {len(sizes)} axes, not 4. Bring a network "

@@ -50,6 +50,6 @@ def _of_scopes(scopes: str) -> str:
     """Of "['', 'layer1', 'layer1.0', 'layer1.0.conv1', 'conv2d_1']" the last but one."""
     try:
         found = ast.literal_eval(scopes)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return ""
     return str(found[-2]) if isinstance(found, list) and len(found) > 1 else ""

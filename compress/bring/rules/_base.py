@@ -95,6 +95,11 @@ def present(**weights: Value | None) -> dict[str, Value]:
     return {name: value for name, value in weights.items() if value is not None}
 
 
+def are_stored(*weights: Value | None) -> bool:
+    """Whether these, as far as they are there, are tensors of the network's and not computed."""
+    return all(each is None or bool(each.key) for each in weights)
+
+
 def broadcast(x: Value, y: Value) -> list[Atoms]:
     """The axes of what is made of two tensors, value by value."""
     count = max(len(x.axes), len(y.axes))

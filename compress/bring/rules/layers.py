@@ -6,7 +6,7 @@ from torch import fx
 
 from compress.bring._axes import Atoms, fix, fresh, regrouped, size, unify
 from compress.bring._read import Reading, Value, shape_of
-from compress.bring.rules._base import pair, present, rule
+from compress.bring.rules._base import are_stored, pair, present, rule
 from search_spaces.traced._fragment import BATCH_NORM, CONV, LAYER_NORM, LINEAR, MULTIPLIER
 
 
@@ -22,7 +22,7 @@ def _conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Value | None:
-    if not weight.key:
+    if not are_stored(weight, bias):
         return None
     channels, out = x.axes[1], size(weight.axes[0])
     made: Atoms = fresh(out)
@@ -64,7 +64,7 @@ def _conv2d(
 def _linear(
     reading: Reading, node: fx.Node, x: Value, weight: Value, bias: Value | None = None
 ) -> Value | None:
-    if not weight.key:
+    if not are_stored(weight, bias):
         return None
     unify(weight.axes[1], x.axes[-1])
     made = fresh(size(weight.axes[0]))
@@ -103,6 +103,8 @@ def _batch_norm(
 ) -> Value | None:
     if mean is None or training or len(x.axes) != 4:
         return None
+    if not are_stored(weight, bias, mean, variance):
+        return None
     weights = present(weight=weight, bias=bias, running_mean=mean, running_var=variance)
     for each in weights.values():
         unify(each.axes[0], x.axes[1])
@@ -121,7 +123,9 @@ def _layer_norm(
     bias: Value | None = None,
     eps: float = 1e-5,
     *_: Any,
-) -> Value:
+) -> Value | None:
+    if not are_stored(weight, bias):
+        return None
     weights = present(weight=weight, bias=bias)
     for each in weights.values():
         for own, axis in zip(each.axes, x.axes[-len(shape) :], strict=True):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -261,7 +262,8 @@ def test_a_group_is_ranked_by_what_makes_it_in_one_slot_and_reads_it_in_another(
 def our_groups(network: nn.Module) -> set[frozenset[str]]:
     """Names of the layers whose outputs are of one group."""
     from compress.bring._axes import groups_in
-    from compress.bring._read import graph_of, read
+    from compress.bring._read import read
+    from compress.bring._trace import graph_of
     from compress.bring.rules import apply_rule
 
     reading, _, _ = read(graph_of(network, images(2)), apply_rule)
@@ -320,6 +322,40 @@ def test_every_slot_can_be_timed_alone(tmp_path: Path) -> None:
         session = onnxruntime.InferenceSession(tmp_path / "slot.onnx")
         shape = session.get_inputs()[0].shape[1:]
         assert tuple(shape) == input_shape(slot.signature)
+
+
+class Mixing(nn.Module):
+    """A network with something between two layers that have the names of one module."""
+
+    def __init__(self, mix: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.mix = mix
+        self.layers = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(3)))
+        self.layers_2 = nn.Conv2d(3, 3, 1)
+        self.bias = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mix(self.layers_2(self.layers(x)))
+        return functional.layer_norm(x.mean((2, 3)), (3,), 1 + self.bias, 2 * self.bias)
+
+
+def written_into(x: Tensor) -> Tensor:
+    y = torch.zeros_like(x)
+    y[:, 1:] = x[:, :-1]
+    return y
+
+
+@pytest.mark.parametrize("mix", [written_into, lambda x: (8 * x).to(torch.int32).float()])
+def test_what_would_answer_otherwise_is_refused(mix: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(UserError, match="'network' cannot be brought: what was read of it answers"):
+        bring("network", Mixing(mix).eval(), channels=3, resolution=SIDE)
+
+
+def test_weights_may_be_computed_and_modules_called_as_others_are_renamed() -> None:
+    """`bring` refuses what answers otherwise."""
+    found = bring("network", Mixing(nn.Identity()).eval(), channels=3, resolution=SIDE)
+    assert ("aten.layer_norm.default", "") in found.left_alone
+    assert len({module_name(part.name) for part in found.network.parts}) == 4
 
 
 class Branches(nn.Module):

@@ -16,6 +16,7 @@ from compress.bring.files import bring_file, input_rule_in
 from compress.bring.onnx._graph import OnnxNode
 from compress.bring.onnx._names import path_of
 from compress.bring.onnx.load import load_onnx
+from compress.bring.onnx.operators import OPERATORS
 from search_spaces import UserError
 from search_spaces.traced._fragment import Fragment
 from tests.compress.bring.exported import export
@@ -219,6 +220,12 @@ def unknown() -> onnx.ModelProto:
     return small([node("NonZero", ["x"], ["z"], name="where"), *CLASSIFIER], WEIGHTS)
 
 
+def impossible() -> onnx.ModelProto:
+    turned = node("Reshape", ["matrix", "sizes"], ["m"])
+    nodes = [turned, *CLASSIFIER[:-1], node("MatMul", ["f", "m"], ["y"])]
+    return small(nodes, {**WEIGHTS, "sizes": np.array([5, 5])})
+
+
 def without_its_weights(path: Path) -> onnx.ModelProto:
     model = small(CLASSIFIER, WEIGHTS)
     onnx.save(model, path, save_as_external_data=True, size_threshold=0, location="weights.data")
@@ -239,6 +246,7 @@ def without_its_weights(path: Path) -> onnx.ModelProto:
         (small(CLASSIFIER, WEIGHTS, shape=("n", 1, 9, 9)), "of 9 px, and they have 8"),
         (small(CLASSIFIER, WEIGHTS, shape=("n", 3, 8, 8)), "of 3 channels, and the data has 1"),
         (small(CLASSIFIER[:2], WEIGHTS, outputs=("p",)), "output has 4 axes, not 2"),
+        (impossible(), "cannot be rebuilt: shape"),
     ],
 )
 def test_files_of_which_no_network_can_be_made_are_refused(
@@ -260,6 +268,26 @@ def test_what_is_no_file_or_lacks_its_weights_is_refused(tmp_path: Path) -> None
     ):
         with pytest.raises(UserError, match=message):
             bring_file(tmp_path / name, channels=1, resolution=8)
+
+
+def test_a_graph_that_answers_otherwise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where all answers are shares of many classes, and so as good as equal."""
+    nodes = [
+        CLASSIFIER[0],
+        node("Relu", ["c"], ["r"]),
+        node("GlobalAveragePool", ["r"], ["p"]),
+        HEAD[1],
+        node("MatMul", ["f", "matrix"], ["l"]),
+        node("Softmax", ["l"], ["y"], axis=-1),
+    ]
+    matrix = 0.1 * RNG.normal(size=(4, 1000)).astype(np.float32)
+    path = saved(small(nodes, {**WEIGHTS, "matrix": matrix}), tmp_path / "a.onnx")
+    load_onnx(path, channels=1, resolution=8)
+    monkeypatch.setitem(OPERATORS, "Relu", lambda node, x: x)
+    with pytest.raises(UserError, match="would answer otherwise than onnxruntime does"):
+        load_onnx(path, channels=1, resolution=8)
 
 
 def test_a_batch_that_is_part_of_what_is_computed_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Networks that are exported programs: read without executing anything, for any number of images."""
 
+import contextlib
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -105,9 +107,34 @@ def with_another(old: bytes, new: bytes) -> Callable[[str, bytes], bytes]:
     return changed
 
 
+def with_an_input(name: str, content: bytes) -> bytes:
+    """Whose name is written into the code of a function, as a default that is computed."""
+    if not name.endswith("models/model.json"):
+        return content
+    document = json.loads(content)
+    graph = document["graph_module"]["graph"]
+    graph["inputs"].append({"as_sym_int": {"as_name": "x=print('executed')"}})
+    graph["sym_int_values"]["x=print('executed')"] = {"as_int": 3}
+    return json.dumps(document).encode()
+
+
+def with_an_enumeration(name: str, content: bytes) -> bytes:
+    """Which torch imports."""
+    if not name.endswith("models/model.json"):
+        return content
+    document = json.loads(content)
+    context = json.dumps({"__enum__": True, "fqn": "this:A", "name": "B"})
+    spec = [1, {"type": "builtins.dict", "context": context, "children_spec": []}]
+    entry = document["graph_module"]["module_call_graph"][0]
+    entry["signature"]["in_spec"] = json.dumps(spec)
+    return json.dumps(document).encode()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (with_an_input, r"name 'x=print"),
+        (with_an_enumeration, "a structure of 'builtins.dict'"),
         (with_harmful_samples, "example inputs that are no tensors"),
         (with_pickled_weights, "objects that are no tensors"),
         (with_another(b"torch.ops.aten.relu.default", b"torch.hub.load"), "'torch.hub.load'"),
@@ -131,6 +158,20 @@ def test_nothing_in_a_file_is_executed(
         for name in old.namelist():
             new.writestr(name, change(name, old.read(name)))
     with pytest.raises(UserError, match=message):
+        bring_file(changed, channels=3, resolution=SIDE)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_what_torch_finds_is_what_was_looked_at(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Torch's reader takes names in capitals for the same, and gives back either."""
+    changed = tmp_path / "b.pt2"
+    shutil.copy(exported, changed)
+    with zipfile.ZipFile(changed, "a") as archive:
+        (own,) = (name for name in archive.namelist() if name.endswith("sample_inputs/model.pt"))
+        archive.writestr(own.replace("model.pt", "MODEL.PT"), pickled())
+    with contextlib.suppress(UserError):
         bring_file(changed, channels=3, resolution=SIDE)
     assert "executed" not in capsys.readouterr().out
 
