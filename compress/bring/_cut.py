@@ -12,9 +12,7 @@ from compress.bring._names import shared_path, unique
 from compress.bring._read import Operation, Reading, Value
 from search_spaces.networks.traced import Part, Traced
 from search_spaces.traced._axes import Axis, groups_of, renamed
-from search_spaces.traced._fragment import ATTENTION, CONV, IMAGES, LINEAR, MATMUL, Fragment, Node
-
-LAYERS = frozenset({CONV, LINEAR, MATMUL, ATTENTION})
+from search_spaces.traced._fragment import IMAGES, LAYERS, Fragment, Node
 
 MOST_CHOICES = 4
 """Groups of one fragment that are decided about one by one; others go together."""

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Sequence
 from compress.bring._names import shared_path, unique
 from search_spaces.networks.traced import Part, Stage
 from search_spaces.traced._axes import Axis, renamed
-from search_spaces.traced._fragment import ATTENTION, CONV, IMAGES, LINEAR, MATMUL, Fragment
+from search_spaces.traced._fragment import IMAGES, LAYERS, Fragment
 
 MOST_DEPTHS = 4
 
 ADD = "add"
-CHANGES = frozenset({CONV, LINEAR, MATMUL, ATTENTION})
-"""Operations through which a tensor does not come as it is."""
 
 
 def stages_of(parts: Sequence[Part]) -> tuple[Stage, ...]:
@@ -56,7 +54,7 @@ def is_residual(fragment: Fragment) -> bool:
         if name == IMAGES and is_sum:
             return True
         node = by_name.get(name)
-        if node is not None and node.op not in CHANGES:
+        if node is not None and node.op not in LAYERS:
             waiting += [(each, is_sum or node.op == ADD) for each in node.inputs]
     return False
 

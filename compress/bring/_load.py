@@ -159,7 +159,9 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items()
+    ):
         raise UserError(
             f"weights '{path}' hold {type(found).__name__}, not tensors by name. Save "
             "model.state_dict()."

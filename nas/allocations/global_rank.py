@@ -27,6 +27,9 @@ class GlobalRank(AbstractAllocation):
         scores = [network.importance[column] for column in network.sparsities]
         every_N = np.concatenate([*scores, np.zeros(1)])
         thresholds_L = np.quantile(every_N, np.linspace(0.0, 1.0, LEVELS))
-        removed = [(score_N < thresholds_L[:, None]).mean(axis=1) for score_N in scores]
+        removed = [
+            (score_N < thresholds_L[:, None]).sum(axis=1) / max(1, len(score_N))
+            for score_N in scores
+        ]
         removed_LS = np.stack(removed, axis=1) if removed else np.zeros((LEVELS, 0))
         return network.first_within(network.pruned(removed_LS))

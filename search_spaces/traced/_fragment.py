@@ -20,6 +20,9 @@ IMAGES = "x"
 
 CONV, LINEAR, BATCH_NORM, LAYER_NORM = "conv2d", "linear", "batch_norm", "layer_norm"
 MATMUL, ATTENTION, TENSOR = "matmul", "attention", "tensor"
+LAYERS = frozenset({CONV, LINEAR, MATMUL, ATTENTION})
+"""Operations through which no tensor comes as it is."""
+
 CONSTANT = "constant"
 """Name of the weight of a `TENSOR` that no training changes, such as indices."""
 
