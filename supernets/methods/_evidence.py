@@ -60,7 +60,8 @@ class Evidence:
     """Sums from which effects of options follow; they live in a method's state.
 
     Attributes:
-        space: Whose options compete. Those of policies do not.
+        space: Whose options compete. Those of policies do not, nor those of a network that was
+            brought: it has the first ones, and is measured and teaches whatever others learn.
         certainty: Probability that all that lose are worse than a rival at equal multiply-adds.
         margin: Share of the loss by which they are worse, at least.
     """
@@ -140,6 +141,8 @@ class Evidence:
     @cached_property
     def rivals(self) -> tuple[Rivals, ...]:
         """All options that compete."""
+        if self.space.is_brought:
+            return ()
         assert self.space.tables is not None
         of_slots = {column for slot in self.space.tables.slots for column in slot.own}
         groups: dict[tuple[object, ...], list[int]] = {}

@@ -12,6 +12,7 @@ from supernets.methods._evidence import LOOKS, Evidence
 from supernets.methods.shrinking import Shrinking
 from supernets.supernet import Supernet
 from supernets.team import State
+from tests import small_brought
 from tests.strategies import mini_space
 
 Loss = Callable[[np.ndarray, np.random.Generator], float]
@@ -200,3 +201,12 @@ def test_members_of_a_part_of_the_space_are_what_they_were(
         for name, tensor in expected.state_dict().items():
             assert torch.equal(found.state_dict()[name], tensor), name
         assert torch.equal(found(images), expected(images))
+
+
+def test_a_network_that_was_brought_loses_nothing() -> None:
+    """It is measured, and teaches: all of its blocks are left."""
+    space = small_brought.supernet().space
+    assert any(choice.name.endswith(".depth") for choice in space.choices)
+    method = Shrinking(space=space)
+    assert method.remaining(method.initial_state()) == space
+    assert not evidence_of(space).rivals
