@@ -8,6 +8,7 @@ from torch import nn
 from compress.bring.bring import bring, give_weights, space_of
 from nas.allocations import Compressible
 from nas.problem.problem import Objective, Problem
+from search_spaces import SearchSpace, is_policy
 from supernets.supernet import Supernet
 from tests.compress.bring.models import ResNet, ViT
 
@@ -29,8 +30,13 @@ def supernet(model: type[nn.Module] = ResNet) -> Supernet:
 def compressible(model: type[nn.Module] = ResNet) -> Compressible:
     space = supernet(model).space
     assert space.costs is not None
-    columns = tuple(c for c, size in enumerate(space.cardinalities) if size > 1)
     problem = Problem(
         space=space, objectives=(Objective("log_loss", "minimize"),), model=space.costs
     )
-    return Compressible(problem=problem, base=(0,) * len(space.choices), columns=columns)
+    base = (0,) * len(space.choices)
+    return Compressible(problem=problem, base=base, columns=decided(space))
+
+
+def decided(space: SearchSpace) -> tuple[int, ...]:
+    """Places of the choices about compression."""
+    return tuple(c for c, choice in enumerate(space.choices) if is_policy(choice.name))
