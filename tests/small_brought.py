@@ -7,6 +7,7 @@ from torch import nn
 
 from compress.bring.bring import bring, give_weights, space_of
 from nas.allocations import Compressible
+from nas.prepare.starts import policy_columns
 from nas.problem.problem import Objective, Problem
 from supernets.supernet import Supernet
 from tests.compress.bring.models import ResNet, ViT
@@ -29,8 +30,8 @@ def supernet(model: type[nn.Module] = ResNet) -> Supernet:
 def compressible(model: type[nn.Module] = ResNet) -> Compressible:
     space = supernet(model).space
     assert space.costs is not None
-    columns = tuple(c for c, size in enumerate(space.cardinalities) if size > 1)
+    base = (0,) * len(space.choices)
     problem = Problem(
         space=space, objectives=(Objective("log_loss", "minimize"),), model=space.costs
     )
-    return Compressible(problem=problem, base=(0,) * len(space.choices), columns=columns)
+    return Compressible(problem=problem, base=base, columns=policy_columns(problem, base))

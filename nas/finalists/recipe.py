@@ -41,7 +41,7 @@ from search_spaces import (
     SearchSpace,
     UserError,
     check_ranges,
-    format_of,
+    has_grids,
 )
 from supernets.calibrate import recalibrated
 from supernets.images import Images
@@ -176,8 +176,7 @@ class Finetuning:
 
         Its steps take longer, so that there are fewer of them in their share of the time.
         """
-        slots = self.scorer.supernet.space.slots(candidate.encoding)
-        if not any(format_of(slot.signature.precision).is_integer for slot in slots):
+        if not has_grids(candidate.policy):
             return job
         share, plan = self.recipe.aware_share, self._planned()
         first_steps = round((1 - share) * plan.steps)
@@ -189,7 +188,7 @@ class Finetuning:
             seed=plan.seed + 1,
         )
         make = Aware(
-            arch=slots,
+            arch=self.scorer.supernet.space.slots(candidate.encoding),
             calibration=self.scorer.calibration,
             calibrated_by=self.scorer.calibrated_by,
             needs_reduced_range=self.scorer.needs_reduced_range,

@@ -26,8 +26,8 @@ class PhasePlan:
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
         portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
             this one could do with 8.
-        allocation: What makes the first candidates, or "none"; "" for `DEFAULT_ALLOCATION` where
-            there is one architecture, and for none elsewhere.
+        allocation: What makes the first candidates, or "none"; "" for `DEFAULT_ALLOCATION` of a
+            network that was brought, and for none elsewhere.
         sensitivity_share: Of the time for scoring: measuring what an allocation needs to know.
         sensitivity_s: Seconds for it; as the share says if not set.
         calibration: Name of what decides the ranges of int8 activations: "min-max", "percentile",

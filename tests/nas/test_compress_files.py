@@ -88,7 +88,7 @@ def test_a_run_keeps_what_was_brought(folder: Path, tmp_path: Path) -> None:
 def test_data_is_read_at_the_size_that_a_file_says(folder: Path, suffix: str) -> None:
     data, space, _ = prepare(config(folder, suffix))
     assert data.resolution == 16
-    assert space.is_one_architecture
+    assert space.is_brought
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
