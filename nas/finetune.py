@@ -76,8 +76,8 @@ def refuse_nothing_to_learn(candidate: Candidate, recipe: Recipe) -> None:
     """
     if recipe.aware_share and not has_grids(candidate.policy):
         raise UserError(
-            f"network '{candidate.key}' is in {precision_of(candidate.policy)}, without integer grids "
-            "that could be learnt. Leave out --aware, or name a network with parts in int8."
+            f"network '{candidate.key}' is in {precision_of(candidate.policy)}, without grids that "
+            "could be learnt. Leave out --aware, or name a network with int8."
         )
 
 
