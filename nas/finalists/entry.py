@@ -9,6 +9,7 @@ from compress.apply import Learnt
 from nas.problem.trial import Trial
 from nas.standalone.train import give_trained
 from search_spaces import FULL_PRECISION, Candidate, SearchSpace
+from supernets.checkpoint import read_tensors
 from supernets.network import PlainNetwork
 
 TWIN = f"-{FULL_PRECISION}"
@@ -79,9 +80,12 @@ def trained_network(
 
     Nothing for shared weights.
     """
-    file = entry.finetuned.weights if entry.finetuned else entry.brought
-    if file is None:
+    if entry.finetuned is None and entry.brought is None:
         return None, None
     network = PlainNetwork(space.slots(entry.candidate.encoding))
-    learnt = give_trained(network, file)
-    return network, Learnt() if entry.brought else learnt
+    if entry.finetuned:
+        return network, give_trained(network, entry.finetuned.weights)
+    assert entry.brought is not None
+    # NOTE: what is brought has no counters of batch norm; torch sets those that are missing to 0.
+    network.load_state_dict(read_tensors(entry.brought)[0])
+    return network.eval(), Learnt()
