@@ -7,8 +7,8 @@ from torch import nn
 
 from compress.bring.bring import bring, give_weights, space_of
 from nas.allocations import Compressible
-from nas.prepare.starts import policy_columns
 from nas.problem.problem import Objective, Problem
+from search_spaces import SearchSpace, is_policy
 from supernets.supernet import Supernet
 from tests.compress.bring.models import ResNet, ViT
 
@@ -30,8 +30,13 @@ def supernet(model: type[nn.Module] = ResNet) -> Supernet:
 def compressible(model: type[nn.Module] = ResNet) -> Compressible:
     space = supernet(model).space
     assert space.costs is not None
-    base = (0,) * len(space.choices)
     problem = Problem(
         space=space, objectives=(Objective("log_loss", "minimize"),), model=space.costs
     )
-    return Compressible(problem=problem, base=base, columns=policy_columns(problem, base))
+    base = (0,) * len(space.choices)
+    return Compressible(problem=problem, base=base, columns=decided(space))
+
+
+def decided(space: SearchSpace) -> tuple[int, ...]:
+    """Places of the choices about compression."""
+    return tuple(c for c, choice in enumerate(space.choices) if is_policy(choice.name))

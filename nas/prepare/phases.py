@@ -1,7 +1,11 @@
 """Sizes of what follows training: the settings of a search, which are known without torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nas.allocations import ALLOCATIONS
+from nas.allocations._base import NO_ALLOCATION
+from nas.problem.problem import Problem
+from nas.run.config import Config
 from search_spaces import DEFAULT_CALIBRATION
 
 FEW_STEPS = 150
@@ -26,8 +30,8 @@ class PhasePlan:
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
         portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
             this one could do with 8.
-        allocation: What makes the first candidates, or "none"; "" for `DEFAULT_ALLOCATION` of a
-            network that was brought, and for none elsewhere.
+        allocation: What makes the first candidates, or "none"; "" for `DEFAULT_ALLOCATION` of
+            a network that was brought, and for none elsewhere.
         sensitivity_share: Of the time for scoring: measuring what an allocation needs to know.
         sensitivity_s: Seconds for it; as the share says if not set.
         calibration: Name of what decides the ranges of int8 activations: "min-max", "percentile",
@@ -48,3 +52,16 @@ class PhasePlan:
     sensitivity_share: float = 0.2
     sensitivity_s: float = 0.0
     calibration: str = DEFAULT_CALIBRATION
+
+
+def with_sensitivity(
+    config: Config, phases: PhasePlan, problem: Problem, scoring_s: float
+) -> PhasePlan:
+    """The plan with the allocation that is asked for, and the time for what it needs to know."""
+    default = DEFAULT_ALLOCATION if problem.space.is_brought else NO_ALLOCATION
+    name = phases.allocation or default
+    seconds = 0.0
+    if name != NO_ALLOCATION and "distortions" in ALLOCATIONS.get(name).needs:
+        is_set = "sensitivity_s" in config.set
+        seconds = phases.sensitivity_s if is_set else phases.sensitivity_share * scoring_s
+    return replace(phases, allocation=name, sensitivity_s=round(max(0.0, seconds), 1))

@@ -13,11 +13,9 @@ from typing import Any
 
 import torch
 
-from nas.allocations import ALLOCATIONS
-from nas.allocations._base import NO_ALLOCATION
 from nas.data._base import DataSet
 from nas.executors import AbstractExecutor
-from nas.prepare.phases import DEFAULT_ALLOCATION, PhasePlan
+from nas.prepare.phases import PhasePlan, with_sensitivity
 from nas.prepare.speed import (
     SUPERNET_STEPS,
     Speed,
@@ -180,19 +178,6 @@ def plan_search(
         "score_test_s": round(spent_s, 2),
         "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
     }
-
-
-def with_sensitivity(
-    config: Config, phases: PhasePlan, problem: Problem, scoring_s: float
-) -> PhasePlan:
-    """The plan with the allocation that is asked for, and the time for what it needs to know."""
-    default = DEFAULT_ALLOCATION if problem.space.is_brought else NO_ALLOCATION
-    name = phases.allocation or default
-    seconds = 0.0
-    if name != NO_ALLOCATION and "distortions" in ALLOCATIONS.get(name).needs:
-        is_set = "sensitivity_s" in config.set
-        seconds = phases.sensitivity_s if is_set else phases.sensitivity_share * scoring_s
-    return replace(phases, allocation=name, sensitivity_s=round(max(0.0, seconds), 1))
 
 
 def finetune_seconds(config: Config, phases: PhasePlan, available_s: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from nas.system.environment import environment
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
 from supernets.plan import TrainPlan
@@ -28,6 +29,7 @@ def here() -> dict[str, Any]:
     """What the numbers depend on."""
     return {
         "machine": f"{platform.system()} {platform.machine()}",
+        "cpu": environment()["cpu"],
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__.partition("+")[0],
         "threads": torch.get_num_threads(),

@@ -13,6 +13,7 @@ from nas.allocations.distortion import summed
 from nas.problem.problem import Limit, Objective, Problem
 from search_spaces import SearchSpace
 from tests.compress.bring.models import ResNet
+from tests.small_brought import decided
 
 SPARSITIES = (0.0, 0.25, 0.5, 0.75)
 
@@ -30,7 +31,7 @@ def compressible(seed: int, shares: dict[str, float]) -> Compressible:
     costs, rng = space().costs, np.random.default_rng(seed)
     assert costs is not None
     base = (0,) * len(space().choices)
-    columns = tuple(c for c, size in enumerate(space().cardinalities) if size > 1)
+    columns = tuple(column for column in decided(space()) if space().cardinalities[column] > 1)
     limits = tuple(
         Limit(metric, share * float(costs.of(metric, np.array([base]))[0]))
         for metric, share in shares.items()

@@ -20,7 +20,7 @@ from search_spaces import load_space
 from supernets.saliency import synaptic_flow
 from supernets.supernet import Supernet
 from tests.compress.bring.models import MobileNet, ResNet, ViT
-from tests.small_brought import SIDE, compressible, supernet
+from tests.small_brought import SIDE, compressible, decided, supernet
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_options_that_make_the_same_network_are_measured_once_and_alike() -> Non
     eighths = tuple(i / 8 for i in range(8))
     space = supernet().space.with_policy(("fp32",), eighths)
     base = (0,) * len(space.choices)
-    column = space.columns("sparsity")[0]
+    column = decided(space)[0]
     changes = changes_to_measure(space, base, [column])
     rows = [tuple(o if c == column else 0 for c in range(len(base))) for o in range(8)]
     assert len(changes) == len({space.canonical(row) for row in rows}) - 1 < 7
