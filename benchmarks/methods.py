@@ -29,10 +29,11 @@ from nas.cli.console import print_table
 from nas.data import DataSet
 from nas.fidelity import chosen
 from nas.prepare.inputs import make_problem, prepare
-from nas.prepare.plan import make_method, planned_steps, training_images, within
+from nas.prepare.plan import make_method, planned_steps, training_images
 from nas.prepare.settings import check_settings
 from nas.prepare.speed import shared_cores
 from nas.prepare.trim import trim
+from nas.problem.feasible import trained_within
 from nas.problem.problem import Problem
 from nas.run.config import Config, make_config
 from nas.scoring.scorer import Scorer
@@ -120,7 +121,7 @@ def trained(
 
     def before_step(step: int) -> None:
         if step == plan.rank_step:
-            found = label_gradients(supernet, images, batches, is_within=within(problem))
+            found = label_gradients(supernet, images, batches, is_within=trained_within(problem))
             supernet.rank(plan.criterion, seed=plan.seed, gradients=found)
 
     started = time.perf_counter()

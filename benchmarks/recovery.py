@@ -39,7 +39,7 @@ from nas.scoring.scorer import CALIBRATION_BATCH, CALIBRATION_IMAGES
 from nas.standalone.train import Making, as_it_is, fresh_network
 from nas.system.environment import int8_products_saturate
 from nas.system.text import words
-from search_spaces import Slot, task_of
+from search_spaces import Slot, is_policy, task_of
 from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors, write_tensors
 from supernets.fold import folded
@@ -215,9 +215,9 @@ def brought_case(name: str, data: DataSet, seed: int, seconds: float, kept: Path
     supernet = Supernet(space).eval()
     give_weights(supernet, brought)
     supernet.rank()
-    last = [len(choice.options) - 1 for choice in space.choices]
-    arch = space.slots(space.canonical(last))
-    whole = space.slots(space.canonical([0] * len(last)))
+    unpruned = [0] * len(space.choices)
+    pruned = [(len(c.options) - 1) * is_policy(c.name) for c in space.choices]  # no block goes
+    arch, whole = (space.slots(space.canonical(encoding)) for encoding in (pruned, unpruned))
     teacher = folded(supernet.extract(whole)).to(memory_format=torch.channels_last)
     case = Case(arch, supernet.extract(arch), data, images, teacher)
     shared = kept / f"{name}-{seed}-shared-{s:g}.safetensors"

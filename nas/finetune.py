@@ -8,13 +8,13 @@ from typing import Any
 
 from nas.finalists.entry import TWIN
 from nas.finalists.recipe import Recipe, make_finetuning
-from nas.finalists.teacher import NAMED
+from nas.finalists.teacher import BROUGHT, NAMED
 from nas.front.finish import finish
 from nas.front.members import TUNED, entry_of
 from nas.prepare.reopen import Trained, reopened
 from nas.run.directory import read_front
 from nas.system.reporter import Reporter
-from search_spaces import Candidate, UserError
+from search_spaces import Candidate, UserError, has_grids, precision_of
 
 
 def finetune(
@@ -45,6 +45,7 @@ def finetune(
     recipe = with_teacher(recipe)
     trained = reopened(path, reporter, plugins=plugins)
     candidate = named(trained, key)
+    refuse_nothing_to_learn(candidate, recipe)
     finetuning = make_finetuning(trained, recipe, reporter)
     new = recipe.key(candidate)
     reporter.phase("finetune", f"training {candidate.key} further")
@@ -67,14 +68,34 @@ def with_teacher(recipe: Recipe) -> Recipe:
     return replace(recipe, teacher=str(file.resolve()), teacher_sha256=digest)
 
 
+def refuse_nothing_to_learn(candidate: Candidate, recipe: Recipe) -> None:
+    """See that a quantization-aware share has grids to learn.
+
+    Raises:
+        UserError: If no format of the candidate has any.
+    """
+    if recipe.aware_share and not has_grids(candidate.policy):
+        raise UserError(
+            f"network '{candidate.key}' is in {precision_of(candidate.policy)}, without grids that "
+            "could be learnt. Leave out --aware, or name a network with int8."
+        )
+
+
 def named(trained: Trained, key: str) -> Candidate:
     """The candidate of a run whose key begins like this.
 
     Raises:
-        UserError: If there is none, or more than one, or the key is of a network trained further.
+        UserError: If there is none, or more than one, or the key is of a network trained further,
+            or of one with the weights that it was brought with.
     """
     origin, is_tuned, _ = key.partition(TUNED)
     entry = entry_of(trained, origin)
+    if entry.brought:
+        raise UserError(
+            f"network '{entry.key}' has the weights that it was brought with, and training begins "
+            f"with those of the supernet. Name '{entry.candidate.key}', which is all of it, and "
+            f"--teacher {BROUGHT} to learn from what was brought."
+        )
     if is_tuned:
         made_of = entry.key.partition(TUNED)[0].removesuffix(TWIN)
         twin = TWIN if key.endswith(TWIN) else ""

@@ -17,8 +17,8 @@ LARGE = 14
 """Parts that need the width of the page."""
 
 RULES = (
-    "A column for each part of the network, in the order in which data flows. Filled: what is left "
-    "of the channels and heads that it makes. Bold frame: quantized."
+    "A column for each part that was not left out, in the order in which data flows. Filled: what "
+    "is left of the channels and heads that it makes. Bold frame: quantized."
 )
 
 

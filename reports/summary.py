@@ -92,7 +92,10 @@ def left_out(run: RunTables) -> list[tuple[str, str]]:
 
 
 def planned(run: RunTables) -> list[tuple[str, str]]:
-    """Which sizes and operators the time was thought to teach, what was expected, and what came."""
+    """Which sizes and operators the time was thought to teach, what was expected, and what came.
+
+    A network that was brought has no operators to choose.
+    """
     operators, offered = run.sizes.get("operators"), run.sizes.get("offered")
     if not isinstance(operators, list) or not isinstance(offered, list):
         return []
@@ -109,7 +112,8 @@ def planned(run: RunTables) -> list[tuple[str, str]]:
     if scored:
         best = text.with_unit(text.score(shown.best_of(scored), shown), shown.unit)
         came = f"best of {len(scored)} scored {best}"
-    return [("planned sizes", sizes), (f"{shown.title} with shared weights", f"{hope}; {came}")]
+    planned_sizes = [("planned sizes", sizes)] if offered else []
+    return [*planned_sizes, (f"{shown.title} with shared weights", f"{hope}; {came}")]
 
 
 def checks(run: RunTables) -> list[tuple[str, str]]:

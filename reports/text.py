@@ -18,7 +18,7 @@ from reports.records import Interval
 from search_spaces import Metric, is_quantized
 
 MISSING = "-"
-PRECISION, SPARSITY = ".precision", ".sparsity"
+PRECISION, SPARSITY, DEPTH = ".precision", ".sparsity", ".depth"
 MOST_LISTED = 8
 SHORT_OPTIONS = {
     "kernel_size": "k",
@@ -151,11 +151,12 @@ def stages(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[StageTex
     """A network stage by stage, in the order in which its choices name the stages.
 
     Choices are dotted names: `stage.setting`, `stage.block.option`; a name without a dot belongs to
-    the "network". A network that was brought has no architecture to choose: its stages are its
-    parts.
+    the "network". Of a network that was brought nothing but depths may be chosen: its stages are
+    the parts that are left of it, behind those of which blocks may be left out.
     """
-    if not arch and any(name.endswith(PRECISION) for name in policy):
-        return _parts(policy)
+    if any(n.endswith(PRECISION) for n in policy) and all(n.endswith(DEPTH) for n in arch):
+        depths = [_stage(n.removesuffix(DEPTH), {"depth": d}, {}) for n, d in arch.items()]
+        return (*depths, *_parts(policy))
     own: dict[str, dict[str, Any]] = {}
     blocks: dict[str, dict[str, dict[str, Any]]] = {}
     for name, value in [*arch.items(), *policy.items()]:

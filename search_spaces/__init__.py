@@ -34,6 +34,7 @@ from search_spaces._precision import DEFAULT_CALIBRATION as DEFAULT_CALIBRATION
 from search_spaces._precision import FULL_PRECISION as FULL_PRECISION
 from search_spaces._precision import MIXED as MIXED
 from search_spaces._precision import check_precisions as check_precisions
+from search_spaces._precision import has_grids as has_grids
 from search_spaces._precision import is_quantized as is_quantized
 from search_spaces._precision import one_precision as one_precision
 from search_spaces._precision import precision_of as precision_of

@@ -34,6 +34,12 @@ def is_quantized(name: str) -> bool:
     return name not in FORMATS.names() or format_of(name).is_quantized
 
 
+def has_grids(policy: Mapping[str, object]) -> bool:
+    """Whether any stage of a policy has activations on grids, which calibration or training put."""
+    formats = {str(v) for name, v in policy.items() if name.endswith(".precision")}
+    return any(format_of(name).is_integer for name in formats)
+
+
 def check_precisions(names: Iterable[str]) -> None:
     """Refuse names that are no format.
 

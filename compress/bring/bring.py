@@ -139,7 +139,7 @@ def give_weights(supernet: Supernet, brought: Brought) -> None:
 
 
 def space_of(brought: Brought) -> SearchSpace:
-    """The space of one architecture, without policies."""
+    """Its space, without policies."""
     return SearchSpace.of_network(brought.name, brought.network)
 
 

@@ -16,7 +16,6 @@ from nas.cli.options import (
     ExecutorName,
     Further,
     Plugins,
-    Precision,
     Seed,
     SkipCorrupt,
     TargetName,
@@ -62,6 +61,9 @@ MaxDrop = Annotated[
         "percentage point of accuracy on the search split. [no limit]"
     ),
 ]
+PartPrecision = Annotated[
+    str | None, typer.Option("--precision", help="Formats a part may have. [fp32,int8]")
+]
 Pruned = Annotated[
     str | None,
     typer.Option(
@@ -85,7 +87,7 @@ def compress(
     resolution: ModelResolution = None,
     skip_corrupt: SkipCorrupt = False,
     target: TargetName = None,
-    precision: Precision = None,
+    precision: PartPrecision = None,
     sparsity: Pruned = None,
     controller: ControllerName = None,
     executor: ExecutorName = None,
@@ -94,7 +96,7 @@ def compress(
     seed: Seed = None,
     threads: Threads = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run directory. [runs/<function>-<data>-<hash>]")
+        Path | None, typer.Option(help="Run directory. [runs/<model>-<data>-<hash>]")
     ] = None,
     config: ConfigFile = None,
     set_: Further = None,

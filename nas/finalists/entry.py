@@ -86,5 +86,6 @@ def trained_network(
     if entry.finetuned:
         return network, give_trained(network, entry.finetuned.weights)
     assert entry.brought is not None
+    # NOTE: what is brought has no counters of batch norm; torch sets those that are missing to 0.
     network.load_state_dict(read_tensors(entry.brought)[0])
     return network.eval(), Learnt()

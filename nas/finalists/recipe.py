@@ -36,13 +36,7 @@ from nas.standalone.train import (
 )
 from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
-from search_spaces import (
-    Candidate,
-    SearchSpace,
-    UserError,
-    check_ranges,
-    format_of,
-)
+from search_spaces import Candidate, SearchSpace, UserError, check_ranges
 from supernets.calibrate import recalibrated
 from supernets.images import Images
 from supernets.network import PlainNetwork
@@ -74,7 +68,7 @@ class Recipe:
         batch_norm: "batch" normalises by each batch, and statistics are measured afterwards;
             "frozen" measures them before and keeps them (`supernets/tune.py`).
         aware_share: Of the time, at the end, that is quantization-aware (`compress/aware.py`),
-            where a format has grids to learn; it freezes statistics, too.
+            of a network that has grids to learn; it freezes statistics, too.
     """
 
     epochs: float = 0.0
@@ -172,13 +166,10 @@ class Finetuning:
         return network, tuned
 
     def _quantization_aware(self, job: Job, candidate: Candidate) -> Job:
-        """The job with its last share quantization-aware, where the candidate has grids.
+        """The job with its last share quantization-aware, of a candidate that has grids.
 
         Its steps take longer, so that there are fewer of them in their share of the time.
         """
-        slots = self.scorer.supernet.space.slots(candidate.encoding)
-        if not any(format_of(slot.signature.precision).is_integer for slot in slots):
-            return job
         share, plan = self.recipe.aware_share, self._planned()
         first_steps = round((1 - share) * plan.steps)
         last = dataclasses.replace(
@@ -189,7 +180,7 @@ class Finetuning:
             seed=plan.seed + 1,
         )
         make = Aware(
-            arch=slots,
+            arch=self.scorer.supernet.space.slots(candidate.encoding),
             calibration=self.scorer.calibration,
             calibrated_by=self.scorer.calibrated_by,
             needs_reduced_range=self.scorer.needs_reduced_range,

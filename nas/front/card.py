@@ -29,8 +29,9 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network before quantization. Where
   the target takes other files than ONNX, `timed` names the one that stands for this: `latency` and
   `integer_kernels` are its.
-- `calibration` of an ONNX file: what decided the ranges of its integer activations; only where
-  layers multiply integers. Cards of earlier versions have none: it was `min-max`.
+- `calibration` of an ONNX file: what decided the ranges of activations on grids, or where training
+  began to learn them; only where a format has such. Cards of earlier versions have none: it was
+  `min-max`.
 - `needs` of an ONNX file: `opset` and `ir_version`, `domains` of operators that are not ONNX's, if
   there are any, and, where layers multiply integers of eight bits, the `weight_bits` of these: 7
   give the same answers on any processor; 8 only where it has one of the `instruction_sets`, and

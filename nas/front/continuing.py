@@ -67,9 +67,8 @@ def grown_plan(
     trials = config.trials
     if not trials:
         # Nothing is to be trained but finalists, as with a supernet that is given.
-        decided = ("trials", "lag", "sensitivity_s")
-        fixed = {n: value for n, value in kept.items() if n not in decided}
-        fixed["sensitivity_share"] = 0.0
+        fixed = {n: value for n, value in kept.items() if n not in ("trials", "lag")}
+        fixed["sensitivity_s"] = 0.0  # measured already
         again = replace(config, supernet=str(run.path), set={**config.set, **fixed})
         more = plan(again, _seconds_left(run, config, time))["trials"]
         trials = max(planned, _num_recorded(run) + more)

@@ -20,7 +20,14 @@ from nas.front.verify import verify
 from nas.problem.problem import Problem
 from nas.system.files import digest_of, read_json, understood
 from nas.targets import TARGETS, TORCH_CHECKPOINT, Timing
-from search_spaces import FULL_PRECISION, Candidate, CandidateError, precision_of, task_of
+from search_spaces import (
+    FULL_PRECISION,
+    Candidate,
+    CandidateError,
+    has_grids,
+    precision_of,
+    task_of,
+)
 
 CHANNEL_NAMES = {1: "grey", 3: "RGB"}
 
@@ -117,12 +124,11 @@ class CardMaker:
         timing = timings[f"{folder.name}/{timed}"]
         if isinstance(timing, CandidateError):
             raise timing
-        precision = precision_of(candidate.policy) if is_deployed else FULL_PRECISION
-        integers = target.integer_kernels(folder / timed)
+        is_calibrated = is_deployed and has_grids(candidate.policy)
         return {
-            "precision": precision,
-            "integer_kernels": integers,
-            **({"calibration": self.calibration} if integers else {}),
+            "precision": precision_of(candidate.policy) if is_deployed else FULL_PRECISION,
+            "integer_kernels": target.integer_kernels(folder / timed),
+            **({"calibration": self.calibration} if is_calibrated else {}),
             "needs": needs_of(folder / file),
             "latency": timing.to_json(),
             "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),

@@ -8,11 +8,9 @@ machine did to the first: training that took longer leaves fewer candidates to s
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from nas.data._base import DataSet
@@ -27,7 +25,7 @@ from nas.prepare.speed import (
     typical,
     with_batch,
 )
-from nas.problem.feasible import fits_in_some_format
+from nas.problem.feasible import trained_within
 from nas.problem.problem import Problem
 from nas.run.config import Config
 from nas.scoring.scorer import CALIBRATION_IMAGES, Scorer
@@ -335,16 +333,9 @@ def make_method(config: Config, problem: Problem, plan: TrainPlan) -> AbstractMe
         space=problem.space,
         seed=config.seed,
         sparse_from=plan.rank_step * plan.shards,
-        is_within=within(problem),
+        is_within=trained_within(problem),
     )
     return method
-
-
-def within(problem: Problem) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Which members are trained: rows of encodings (N, C) to whether the limits allow them in some
-    format; None for all. What was brought is trained beyond them, too: it has learnt already."""
-    is_limited = problem.modelled_limits and not problem.space.is_brought
-    return partial(fits_in_some_format, problem) if is_limited else None
 
 
 def check_criterion(config: Config) -> None:

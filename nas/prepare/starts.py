@@ -112,6 +112,10 @@ def measured(
         changes.append(probe(options))
         append_line(path, changes[-1].to_json())
         reporter.advance(len(changes), len(wanted))
+    if len(changes) < len(wanted):
+        reporter.note(
+            f"time for {len(changes)} of {len(wanted)} changes; what others do is interpolated"
+        )
     with understood(f"'{path}'", "or delete it to measure again"):
         found = Sensitivity(space, network.base, changes)
         found.distortions(network.columns)

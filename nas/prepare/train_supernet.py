@@ -26,7 +26,6 @@ from nas.prepare.plan import (
     plan_training,
     train_plan_of,
     training_images,
-    within,
 )
 from nas.prepare.profile import profile
 from nas.prepare.reopen import read_supernet
@@ -34,6 +33,7 @@ from nas.prepare.reuse import check_donor
 from nas.prepare.sizing import decide_sizes
 from nas.prepare.speed import shared_cores
 from nas.prepare.trim import announce, limit_rows, run_space
+from nas.problem.feasible import trained_within
 from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
 from nas.run.directory import TRAINED_SPACE, WEIGHTS, Run, log_step
@@ -181,7 +181,7 @@ def trained_supernet(
 
     def before_step(step: int) -> None:
         if step == train_plan.rank_step:
-            found = label_gradients(supernet, images, batches, is_within=within(problem))
+            found = label_gradients(supernet, images, batches, is_within=trained_within(problem))
             supernet.rank(train_plan.criterion, seed=train_plan.seed, gradients=found)
 
     kept = train(

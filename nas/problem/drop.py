@@ -54,7 +54,7 @@ def drop_limit(text: str, shown: Metric) -> Limit:
             f"Write --max-drop {number:g}{shown.unit}"
         )
     if shown.is_share and number > 100:
-        raise UserError(f"max-drop {text!r}: more than all can not be lost. Allowed: 0% to 100%.")
+        raise UserError(f"max-drop {text!r}: more than all cannot be lost. Allowed: 0% to 100%.")
     return Limit(DROP, number / shown.factor, text=f"max-drop {text.strip()}")
 
 

@@ -1,6 +1,7 @@
 """Encodings within the limits that can be checked without an evaluation."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -32,6 +33,15 @@ def sample_within(problem: Problem, n: int, rng: np.random.Generator) -> np.ndar
         assert space.costs is not None
         return np.array([space.costs.minimum("macs")[1]])
     return rows_NC
+
+
+def trained_within(problem: Problem) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Which members are trained: rows of encodings (N, C) to whether the limits allow some format.
+
+    None for all: what was brought is trained beyond limits, too, because it has learnt already.
+    """
+    is_limited = problem.modelled_limits and not problem.space.is_brought
+    return partial(fits_in_some_format, problem) if is_limited else None
 
 
 def largest_member(problem: Problem) -> Candidate:

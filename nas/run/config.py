@@ -33,6 +33,9 @@ MOST = {
 }
 """Largest values: of a seed what torch takes, of the rest what no search needs."""
 
+MODEL_FILES = (".onnx", ".pt2", ".safetensors")
+"""What files of models end with that need no function; the last are those that runs keep."""
+
 STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "plugins": ([], "none"),
     "data_dir": ("", "the usual places"),
@@ -279,6 +282,8 @@ def make_config(settings: Mapping[str, Any]) -> Config:
 
 def _absolute_model(model: str) -> str:
     """The model with the path of its file from the root; a module's name stays."""
+    if model.endswith(MODEL_FILES):
+        return str(Path(model).expanduser().absolute())
     file, colon, function = model.rpartition(":")
     if not file.endswith(".py"):
         return model

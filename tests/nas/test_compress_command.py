@@ -16,15 +16,17 @@ from safetensors.torch import load_file, save_file
 import nas
 from nas.cli.app import main
 from nas.data import load_data
+from nas.finetune import named
 from nas.front.card import read_card
 from nas.prepare.brought import _brought, in_words
 from nas.prepare.inputs import prepare
+from nas.prepare.reopen import reopened
 from nas.run.config import Config, make_config
 from nas.run.directory import read_front
 from nas.search_flow import search
 from nas.system.files import read_json, read_lines
 from nas.system.reporter import Silent
-from reports import gain_lines
+from reports import gain_lines, load_run, parts_picture
 from search_spaces import UserError
 from tests.conftest import TOY, time_in_two_processes
 from tests.small_run import stopped
@@ -46,7 +48,8 @@ class Block(nn.Module):
 
 def small(classes=10):
     stem = nn.Sequential(nn.Conv2d(1, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU())
-    return nn.Sequential(stem, Block(16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, classes))
+    body = Block(16), Block(16), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return nn.Sequential(stem, *body, nn.Linear(16, classes))
 
 def seven():
     return small(7)
@@ -128,7 +131,9 @@ def test_its_front_is_of_smaller_versions_of_the_network(run: Path) -> None:
     space = read_json(run / "space.json")
     (brought,) = {row["name"] for row in front["references"] if row["name"] == "brought fp32"}
     assert brought
-    assert not [c for c in space["choices"] if not c["name"].endswith(("sparsity", "precision"))]
+    names = [c["name"] for c in space["choices"]]
+    assert [n for n in names if not n.endswith(("sparsity", "precision"))] == ["1.depth"]
+    assert all(map(parts_picture.parts_of, load_run(run).members))
     limit = 0.8 * read_json(run / "plan.json")["limits"][0]["largest"]
     for key in front["members"]:
         card = read_card(run / "front" / key / "card.json")
@@ -269,6 +274,8 @@ def test_the_network_that_was_brought_is_measured_as_it_was(run: Path, model: Pa
     right = int((answers == digits.search.labels_N).sum())
     card = read_card(run / "references" / key / "card.json")
     assert card["files"]["model.onnx"]["accuracy"]["search"]["correct"] == right
+    with pytest.raises(UserError, match="has the weights that it was brought with"):
+        named(reopened(run, Silent()), key)
 
 
 def test_scores_and_files_are_compared_with_it(run: Path) -> None:
@@ -303,6 +310,7 @@ def test_paths_are_recorded_from_the_root(model: Path, monkeypatch: pytest.Monke
     assert found.model == f"{model / 'mine.py'}:small"
     assert found.weights == str(model / "small.safetensors")
     assert make_config({"model": "package.mine:small"}).model == "package.mine:small"
+    assert make_config({"model": "mine.onnx"}).model == str(model / "mine.onnx")
 
 
 @pytest.mark.long

@@ -163,17 +163,12 @@ def test_grids_are_learnt_and_what_is_shipped_has_them(own_run: Path) -> None:
     assert made(quantized) == entry, "what is finished is read back"
 
 
-def test_a_network_without_grids_is_trained_as_it_would_be(own_run: Path) -> None:
-    reopening = reopened(own_run, Silent())
-    space = reopening.problem.space
-    row = space.in_precision(
-        np.array([finetuning.named(reopening, member(own_run)).encoding]), "fp32"
-    )
-    made = make_finetuning(reopening, replace(RECIPE, aware_share=0.5), Silent())
-    entry = made(space.candidate(row[0].tolist()))
-    assert entry.finetuned is not None
-    assert "aware_steps" not in entry.finetuned.facts
-    assert trained_network(space, entry)[1] is None
+def test_a_network_without_grids_has_none_to_learn(own_run: Path) -> None:
+    (key,) = (r["key"] for r in read_front(own_run)["references"] if r["name"] == "largest fp32")
+    before = files(own_run)
+    with pytest.raises(UserError, match="is in fp32, without grids that could be learnt"):
+        finetune(own_run, key, replace(RECIPE, aware_share=0.5), Silent())
+    assert files(own_run) == before
 
 
 def test_the_same_command_again_changes_nothing(own_run: Path) -> None:

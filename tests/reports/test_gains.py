@@ -57,6 +57,18 @@ def test_parts_have_the_names_of_modules_with_what_their_layers_lost() -> None:
     assert "layer1.0" in parts_picture.picture(drawn, parts_picture.parts_of(drawn))
 
 
+def test_blocks_that_may_be_left_out_do_not_make_stages_of_parts() -> None:
+    arch = {"layer1.depth": 1, "head.depth": 0}
+    policy = {"layer1.0.sparsity": 0.25, "layer1.0.precision": "int8"}
+    assert text.network(arch, policy) == (
+        "layer1: depth 1",
+        "head: depth 0",
+        "layer1.0: int8, sparsity .25",
+    )
+    assert [stage.name for stage in text.stages(arch, policy) if stage.is_part] == ["layer1.0"]
+    assert text.per_stage(arch, policy, "precision") == "int8"
+
+
 def test_formats_of_many_parts_are_counted() -> None:
     policy = {f"part{i}.precision": "int8" if i < 9 else "fp32" for i in range(10)}
     assert text.per_stage({}, policy, "precision") == "int8 x9 fp32"

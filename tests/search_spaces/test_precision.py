@@ -1,6 +1,6 @@
 """Formats of stages and of whole networks."""
 
-from search_spaces import is_quantized, precision_of
+from search_spaces import has_grids, is_quantized, precision_of
 
 
 def test_a_network_has_one_precision_or_is_mixed() -> None:
@@ -17,3 +17,9 @@ def test_of_formats_that_are_not_installed_it_is_known_that_they_are_quantized()
         True,
         True,
     ]
+
+
+def test_activations_are_on_grids_where_values_between_layers_are_integers() -> None:
+    assert has_grids({"a.precision": "fp32", "b.precision": "int8"})
+    assert not has_grids({"a.precision": "int8-dynamic", "b.precision": "int8w"})
+    assert not has_grids({"a.sparsity": 0.5})
