@@ -21,11 +21,11 @@ def stages_of(parts: Sequence[Part]) -> tuple[Stage, ...]:
     """The stages of a network whose parts are these."""
     found: list[Stage] = []
     for run in _runs(parts):
-        period = _period([part.fragment for part in run])
-        blocks = [run[i : i + period] for i in range(0, len(run) - period + 1, period)]
-        names = tuple(tuple(part.name for part in block) for block in blocks)
-        name = unique(shared_path([part.name for part in run]), {stage.name for stage in found})
-        found.append(Stage(name, names, _depths(len(blocks))))
+        for blocks in _equal_blocks(run):
+            names = tuple(tuple(part.name for part in block) for block in blocks)
+            path = shared_path([name for block in names for name in block])
+            name = unique(path, {stage.name for stage in found})
+            found.append(Stage(name, names, _depths(len(blocks))))
     return tuple(found)
 
 
@@ -66,9 +66,26 @@ def _stream(part: Part) -> tuple[Axis, ...]:
     return tuple(renamed(axis, called) for axis in fragment.axes)
 
 
-def _period(texts: Sequence[str]) -> int:
-    """The fewest parts after which they repeat."""
-    return next(p for p in range(1, len(texts) + 1) if list(texts[p:]) == list(texts[:-p]))
+def _equal_blocks(run: Sequence[Part]) -> Iterator[list[Sequence[Part]]]:
+    """The run in stretches of equal blocks; a part that none follows is a block by itself."""
+    start = 0
+    while start < len(run):
+        texts = [part.fragment for part in run[start:]]
+        period, number = _repeated(texts)
+        stretch = run[start : start + period * number]
+        yield [stretch[i : i + period] for i in range(0, len(stretch), period)]
+        start += len(stretch)
+
+
+def _repeated(texts: Sequence[str]) -> tuple[int, int]:
+    """The fewest parts that are there again right behind, and how often in a row; else 1 and 1."""
+    for period in range(1, len(texts) // 2 + 1):
+        number = 1
+        while texts[number * period : (number + 1) * period] == texts[:period]:
+            number += 1
+        if number > 1:
+            return period, number
+    return 1, 1
 
 
 def _depths(blocks: int) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ DEPTHS = {
     ResNet: {"layer1": 3, "layer2": 2, "layer3.1": 1},
     MobileNet: {"features.1.conv": 1, "features.3.conv": 1, "features.5.conv": 1},
     ConvNeXt: {"stage1": 2, "stage2.0": 1},
-    ViT: {"blocks": 2},
+    ViT: {"blocks": 2, "blocks.2": 1},
     DenseNet: {},
     Inception: {},
 }
