@@ -27,6 +27,8 @@ from supernets.plan import TrainPlan
 MIN_STEPS = 20
 CALIBRATED_AT_ONCE = 32
 BISECTIONS = 12
+ROUND_TO = 8
+"""Channels, as for the members of `nas compress`; heads of equal width need it."""
 BROUGHT, PRUNED = "brought", "torch-pruning"
 WEIGHTS, FACTS = "weights.safetensors", "trained.json"
 
@@ -148,6 +150,7 @@ def pruned_by(whole: nn.Module, ratio: float, name: str) -> nn.Module:
         pruning_ratio=ratio,
         ignored_layers=[linear[-1]],
         num_heads=heads,
+        round_to=ROUND_TO,
     )
     pruner.step()
     return network.train()

@@ -5,7 +5,8 @@ integer grid (`compress/quantize/`). Rules for modules on a grid:
 
 1. They take inputs on the grid and put their outputs on it, so that the runtime has an integer
    kernel for them. Input, weight and output must all be quantized (measured on onnxruntime).
-2. A ReLU that alone reads a convolution's output is folded into the output's range.
+2. A ReLU that alone reads the output of a convolution, a linear layer or an addition is folded into
+   the output's range: it would keep the runtime from integer kernels on both sides of it.
 3. Copies, permutations and reshapes keep the grid their input is on. Everything else computes in
    fp32.
 
@@ -25,6 +26,7 @@ from supernets.tune import FoldedNorm, FrozenNorm, TunedConv2d
 
 WHOLE = (Add, Scale, TunedConv2d, FoldedNorm, FrozenNorm)
 FOLDABLE = (nn.ReLU, nn.ReLU6)
+FOLDED_INTO = (nn.Conv2d, nn.Linear, Add)
 MOVES = frozenset({"permute", "reshape", "flatten", "transpose", "contiguous"})
 
 
@@ -54,12 +56,14 @@ class Point:
         quantization: The format whose quantizer it gets.
         for_all: Whether all readers see the quantized value, or only those in `readers`.
         readers: Names of nodes that need the grid, where `for_all` is false.
+        source: Name of the node that makes it but for a folded activation; "" if none is folded.
     """
 
     value: str
     quantization: AbstractQuantization
     for_all: bool
     readers: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def place(graph: fx.GraphModule, quantization_of: QuantizationOf) -> Placement:
     modules = dict(graph.named_modules())
     on_grid: set[fx.Node] = set()
     layers: list[Layer] = []
-    made: list[tuple[fx.Node, AbstractQuantization]] = []
+    made: list[Point] = []
     wanted: dict[fx.Node, tuple[AbstractQuantization, list[str]]] = {}
     folded: set[fx.Node] = set()
 
@@ -118,18 +122,21 @@ def place(graph: fx.GraphModule, quantization_of: QuantizationOf) -> Placement:
             for value in node.all_input_nodes:
                 if value not in on_grid:
                     wanted.setdefault(value, (own, []))[1].append(node.name)
-            activation = _only_reader(node, kind) if isinstance(module, nn.Conv2d) else None
+            activation = _only_reader(node, kind) if isinstance(module, FOLDED_INTO) else None
             if activation:
                 folded.add(activation)
-            made.append((activation or node, own))
+                made.append(Point(activation.name, own, for_all=True, source=node.name))
+            else:
+                made.append(Point(node.name, own, for_all=True))
             on_grid.add(node)
         if isinstance(module, own.layers):
             name = activation.name if activation else None
             layers.append(Layer(node.name, own, is_on_grid, activation=name))
-    points = [Point(node.name, own, for_all=True) for node, own in made]
-    for node, (own, readers) in wanted.items():
-        points.append(Point(node.name, own, for_all=False, readers=tuple(readers)))
-    return Placement(tuple(layers), tuple(points))
+    asked = [
+        Point(node.name, own, for_all=False, readers=tuple(readers))
+        for node, (own, readers) in wanted.items()
+    ]
+    return Placement(tuple(layers), (*made, *asked))
 
 
 def _keeps_grid(node: fx.Node, module: nn.Module | None) -> bool:

@@ -106,7 +106,7 @@ def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats) -> No
 
 
 def _insert_quantizer(graph: fx.GraphModule, point: Point, name: str, quantizer: nn.Module) -> None:
-    """Behind the value, unless a layer has it."""
+    """Behind the value and in place of a folded activation, unless a layer has it."""
     if not name.startswith(QUANTIZER):
         return
     node = _node(graph, point.value)
@@ -116,6 +116,9 @@ def _insert_quantizer(graph: fx.GraphModule, point: Point, name: str, quantizer:
     for user in list(node.users):
         if user is not inserted and (point.for_all or user.name in point.readers):
             user.replace_input_with(node, inserted)
+    if point.source:
+        node.replace_all_uses_with(_node(graph, point.source))
+        graph.graph.erase_node(node)
 
 
 def _grid_of(node: fx.Node, quantizers: Mapping[str, nn.Module]) -> str:

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import fx, nn
 
+from compress.calibration.min_max import MinMax
 from compress.placement import Placement, place, trace
+from compress.quantize._apply import quantized
 from compress.quantize.fp32 import NoQuantization
 from compress.quantize.int8 import Int8Quantization
 from compress.quantize.int8w import Int8WeightQuantization
@@ -139,6 +141,37 @@ def test_a_relu_that_alone_reads_a_convolution_is_folded_into_it(activation: nn.
 def test_a_relu_is_not_folded_where_something_else_reads_the_convolution() -> None:
     _, placement = placed(Chain(nn.ReLU6(), is_read_twice=True))
     assert folds(placement)[0] == ("conv", None)
+
+
+class Block(nn.Module):
+    """As in ResNets: an activation behind the addition; and one behind a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.add, self.activation = nn.Conv2d(2, 2, 1), Add(), nn.ReLU()
+        self.linear, self.behind = nn.Linear(4, 4), nn.ReLU()
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.activation(self.add(x, self.conv(x)))
+        return self.last(self.behind(self.linear(y)))
+
+
+def test_a_relu_that_alone_reads_an_addition_or_a_linear_layer_is_folded_into_it() -> None:
+    _, placement = placed(Block())
+    assert folds(placement) == [("conv", None), ("linear", "behind"), ("last", None)]
+    on_grid = [(point.value, point.source) for point in placement.points if point.for_all]
+    assert ("activation", "add") in on_grid
+    images = torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    network = quantized(
+        Block().eval(),
+        lambda name: Int8Quantization(),
+        [images],
+        calibration=MinMax(),
+        needs_reduced_range=False,
+    )
+    assert not [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    assert network.get_submodule("quantizer_activation")(torch.tensor([-1.0])) == 0.0
 
 
 def test_channel_attention_stays_on_the_grid_but_for_its_gates(
