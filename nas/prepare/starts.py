@@ -5,7 +5,7 @@
     starts.json         the candidates
 
 Measuring ends with a share of the time for scores (`sensitivity_share`); what it has not come to is
-interpolated.
+interpolated, if every sparsity was measured once.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,9 @@ SHARES = (1.0, 0.75, 0.5)
 UNLIMITED = "macs"
 """What shares are taken of where nothing is limited that is known beforehand."""
 
+UNINFORMED = "uniform"
+"""The allocation where there is no time to measure every sparsity once."""
+
 MOST_OF_TRIALS = 2
 """One trial in so many is a start at most."""
 
@@ -58,22 +61,26 @@ def starts_of(trained: Trained, reporter: Reporter) -> list[Candidate]:
 def decided_starts(trained: Trained, reporter: Reporter) -> dict[str, Any]:
     """starts.json."""
     problem, data = trained.problem, trained.data
-    cls = ALLOCATIONS.get(trained.phases.allocation)
+    name = trained.phases.allocation
     base = largest_member(problem).encoding
     network = Compressible(problem=problem, base=base, columns=policy_columns(problem, base))
     additivity: list[float] = []
-    if "distortions" in cls.needs:
+    if "distortions" in ALLOCATIONS.get(name).needs:
         reporter.phase("search", "measuring what single changes do")
         probe = Probe(trained.scorer, data, base)
         sensitivity = measured(trained.run, network, probe, trained.phases.sensitivity_s, reporter)
         network = replace(network, distortions=sensitivity.distortions(network.columns))
         additivity = [total / change.distortion for change, total in sensitivity.joint()]
-    network = informed(network, cls.needs, trained.scorer)
+        if len(sensitivity.changes) < len(network.sparsities):
+            reporter.note("too few to tell parts apart: in the first candidates all lose alike")
+            name = UNINFORMED
+    allocation = ALLOCATIONS.get(name)()
+    network = informed(network, allocation.needs, trained.scorer)
     shares = {
         encoding: share
         for share in SHARES
         for part in at_share(network, share)
-        if (encoding := cls().allocate(part)) is not None
+        if (encoding := allocation.allocate(part)) is not None
     }
     most = max(1, trained.phases.trials // MOST_OF_TRIALS)
     starts = [{"encoding": list(encoding), "share": share} for encoding, share in shares.items()]
@@ -85,7 +92,7 @@ def decided_starts(trained: Trained, reporter: Reporter) -> dict[str, Any]:
         )
     return {
         "schema": SCHEMA,
-        "allocation": trained.phases.allocation,
+        "allocation": name,
         "sums_of_joint": [round(ratio, 4) for ratio in additivity],
         "starts": starts[:most],
     }

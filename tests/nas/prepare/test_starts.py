@@ -128,6 +128,17 @@ def test_measuring_ends_with_its_time(data: DataSet, tmp_path: Path) -> None:
     assert 1 <= len(lines) < 30
 
 
+def test_without_time_to_measure_every_group_all_lose_alike(data: DataSet, tmp_path: Path) -> None:
+    found = {
+        name: starts_of(
+            trained(tmp_path / name, data, allocation=name, sensitivity_s=0.0), Silent()
+        )
+        for name in ("distortion", "uniform")
+    }
+    assert found["distortion"] == found["uniform"]
+    assert read_json(tmp_path / "distortion" / STARTS)["allocation"] == "uniform"
+
+
 def test_a_search_that_began_without_any_goes_on_without(data: DataSet, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", data)
     assert starts_of(replace(run, phases=replace(run.phases, allocation="none")), Silent()) == []
