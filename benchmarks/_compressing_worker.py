@@ -28,7 +28,7 @@ MIN_STEPS = 20
 CALIBRATED_AT_ONCE = 32
 BISECTIONS = 12
 ROUND_TO = 8
-"""Channels, as for the members of `nas compress`; heads of equal width need it."""
+"""Channels, as for the members of `nas compress`."""
 BROUGHT, PRUNED = "brought", "torch-pruning"
 WEIGHTS, FACTS = "weights.safetensors", "trained.json"
 
@@ -121,9 +121,16 @@ def prune_and_tune(level: Level) -> list[dict[str, Any]]:
 
 
 def pruned_to(whole: nn.Module, level: Level) -> nn.Module:
-    """The network pruned by one ratio everywhere, which bisection finds."""
+    """The network pruned by the least ratio everywhere that is enough.
+
+    Bisection finds it; where there are heads it is one of sixteenths, so that what a forward pass
+    makes of widths and heads stays whole.
+    """
     shape = shape_of(handmade._data)
     wanted = level.share * macs(copy.deepcopy(whole), shape)
+    if level.network in HEADS:
+        pruned = (pruned_by(whole, part / 16, level.network) for part in range(1, 16))
+        return next(network for network in pruned if macs(network, shape) <= wanted)
     low, high = 0.0, 0.95
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -150,7 +157,7 @@ def pruned_by(whole: nn.Module, ratio: float, name: str) -> nn.Module:
         pruning_ratio=ratio,
         ignored_layers=[linear[-1]],
         num_heads=heads,
-        round_to=ROUND_TO,
+        round_to=None if heads else ROUND_TO,
     )
     pruner.step()
     return network.train()

@@ -41,7 +41,8 @@ class Learnt:
     """What the training of a network with frozen statistics has decided besides its weights.
 
     Attributes:
-        grids: Steps and zero points, by their names in the state of the deployed network.
+        grids: Scales and zero points of quantizers, by their names in the state of the deployed
+            network, and beside the weights of its layers the largest that their grids reach.
     """
 
     grids: Mapping[str, Tensor] = field(default_factory=dict)

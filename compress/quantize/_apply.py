@@ -62,7 +62,7 @@ def quantized(
                 input=quantizers[_grid_of(source, quantizers)],
                 output=quantizers[layer.name],
                 inner_shape=seen[source.name].inner_shape,
-                weight_scale_C=learnt.get(f"{_node(graph, layer.name).target}.weight_scale"),
+                largest_weight_C=learnt.get(f"{_node(graph, layer.name).target}.largest_weight"),
             )
         _replace_layer(graph, layer, stats)
     for point in placement.points:

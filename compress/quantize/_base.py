@@ -19,14 +19,14 @@ class LayerStats:
         input: Quantizer of what the layer reads; None, as what follows, if it is not on a grid.
         output: Quantizer of what it makes, behind a folded activation.
         inner_shape: Sizes of its input between the batch and the last axis.
-        weight_scale_C: Of the grid of its weight, if training has learnt it.
+        largest_weight_C: On the grid of its weight, by output channel, if training has learnt it.
     """
 
     needs_reduced_range: bool
     input: nn.Module | None = None
     output: nn.Module | None = None
     inner_shape: tuple[int, ...] | None = None
-    weight_scale_C: Tensor | None = None
+    largest_weight_C: Tensor | None = None
 
 
 class AbstractQuantization(ABC):

@@ -37,7 +37,7 @@ class AbstractLearnt(nn.Module, ABC):
 
     @abstractmethod
     def grid(self) -> Mapping[str, Tensor]:
-        """The entries of the state of the module on a grid that training decides, but weights."""
+        """What training decides besides weights, by names below the module on a grid."""
 
 
 class Rounded(torch.autograd.Function):
@@ -128,5 +128,9 @@ class LearntLayer(AbstractLearnt):
         return self.output(nn.functional.linear(x, rounded, bias))  # type: ignore[no-any-return]
 
     def grid(self) -> Mapping[str, Tensor]:
-        """See `AbstractLearnt.grid`; that of the output speaks for itself."""
-        return {"weight_scale": self.log_scale_C.detach().exp()}
+        """See `AbstractLearnt.grid`; that of the output speaks for itself.
+
+        Of the weight it is what the largest integer stands for, because on a processor whose sums
+        saturate that is another one.
+        """
+        return {"largest_weight": self.log_scale_C.detach().exp() * self.most}

@@ -188,7 +188,8 @@ class Int8Quantization(AbstractQuantization):
         assert isinstance(stats.output, Quantizer)
         in_scale = stats.input.get_buffer("scale")
         most = largest_weight(needs_reduced_range=stats.needs_reduced_range)
-        scale_C = stats.weight_scale_C
+        largest_C = stats.largest_weight_C
+        scale_C = None if largest_C is None else largest_C / most
         if isinstance(layer, nn.Conv2d):
             return QuantizedConv2d(layer, in_scale, stats.output, most, weight_scale_C=scale_C)
         assert isinstance(layer, nn.Linear)
