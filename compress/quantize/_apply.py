@@ -67,6 +67,8 @@ def quantized(
         _replace_layer(graph, layer, stats)
     for point in placement.points:
         _insert_quantizer(graph, point, names[point.value], quantizers[point.value])
+        if point.source:
+            _leave_out_activation(graph, point)
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.recompile()
@@ -96,17 +98,12 @@ def _under(name: str, learnt: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats) -> None:
-    node = _node(graph, layer.name)
-    target = str(node.target)
+    target = str(_node(graph, layer.name).target)
     graph.set_submodule(target, layer.quantization.layer(graph.get_submodule(target), stats))
-    if layer.activation:
-        folded = _node(graph, layer.activation)
-        folded.replace_all_uses_with(node)
-        graph.graph.erase_node(folded)
 
 
 def _insert_quantizer(graph: fx.GraphModule, point: Point, name: str, quantizer: nn.Module) -> None:
-    """Behind the value and in place of a folded activation, unless a layer has it."""
+    """Behind the value, unless a layer has it."""
     if not name.startswith(QUANTIZER):
         return
     node = _node(graph, point.value)
@@ -116,9 +113,13 @@ def _insert_quantizer(graph: fx.GraphModule, point: Point, name: str, quantizer:
     for user in list(node.users):
         if user is not inserted and (point.for_all or user.name in point.readers):
             user.replace_input_with(node, inserted)
-    if point.source:
-        node.replace_all_uses_with(_node(graph, point.source))
-        graph.graph.erase_node(node)
+
+
+def _leave_out_activation(graph: fx.GraphModule, point: Point) -> None:
+    """The one that is folded into the range of what its source makes."""
+    node = _node(graph, point.value)
+    node.replace_all_uses_with(_node(graph, point.source))
+    graph.graph.erase_node(node)
 
 
 def _grid_of(node: fx.Node, quantizers: Mapping[str, nn.Module]) -> str:

@@ -10,15 +10,15 @@ squares, of either sign, so that its largest weight may be the -8 that has no co
 Convolutions have no such kernel. Their weights are those of `int8w`.
 """
 
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compress.quantize._base import QUANTIZATIONS, AbstractQuantization, LayerStats
+from compress.quantize._base import QUANTIZATIONS, LayerStats
+from compress.quantize._off_grid import AbstractOffGrid
 from compress.quantize._weights import SMALLEST_SCALE, of_width, weight_and_bias
-from compress.quantize.int8w import IntegerWeightConv2d
 from search_spaces import GROUP_SIZE
 
 BITS = 4
@@ -73,18 +73,11 @@ class FourBitLinear(nn.Module):
 
 @final
 @QUANTIZATIONS.register
-class Int4WeightQuantization(AbstractQuantization):
+class Int4WeightQuantization(AbstractOffGrid):
     """Linear layers in four bits, convolutions as in `int8w`."""
 
-    layers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Conv2d, nn.Linear)
-    on_grid: ClassVar[tuple[type[nn.Module], ...]] = ()
-    quantizer: ClassVar[type[nn.Module] | None] = None
-
-    def layer(self, layer: nn.Module, stats: LayerStats) -> nn.Module:
-        """The layer with integer weights."""
-        if isinstance(layer, nn.Conv2d):
-            return IntegerWeightConv2d(layer)
-        assert isinstance(layer, nn.Linear)
+    def linear(self, layer: nn.Linear, stats: LayerStats) -> nn.Module:
+        """See `AbstractOffGrid.linear`."""
         return FourBitLinear(layer)
 
 

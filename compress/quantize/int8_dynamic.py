@@ -9,12 +9,13 @@ many times as long as in fp32 (decision 55): they are those of `int8w`.
 The range is that of all images of a call: an answer depends a little on what else is in its batch.
 """
 
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from compress.quantize._base import QUANTIZATIONS, AbstractQuantization, LayerStats
+from compress.quantize._base import QUANTIZATIONS, LayerStats
+from compress.quantize._off_grid import AbstractOffGrid
 from compress.quantize._weights import (
     SMALLEST_SCALE,
     channel_scale,
@@ -23,7 +24,6 @@ from compress.quantize._weights import (
     of_width,
     weight_and_bias,
 )
-from compress.quantize.int8w import IntegerWeightConv2d
 
 ACTIVATION_MAX = 255
 
@@ -68,16 +68,9 @@ class DynamicLinear(nn.Module):
 
 @final
 @QUANTIZATIONS.register
-class Int8DynamicQuantization(AbstractQuantization):
+class Int8DynamicQuantization(AbstractOffGrid):
     """Linear layers by integers, convolutions as in `int8w`."""
 
-    layers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Conv2d, nn.Linear)
-    on_grid: ClassVar[tuple[type[nn.Module], ...]] = ()
-    quantizer: ClassVar[type[nn.Module] | None] = None
-
-    def layer(self, layer: nn.Module, stats: LayerStats) -> nn.Module:
-        """The layer with integer weights."""
-        if isinstance(layer, nn.Conv2d):
-            return IntegerWeightConv2d(layer)
-        assert isinstance(layer, nn.Linear)
+    def linear(self, layer: nn.Linear, stats: LayerStats) -> nn.Module:
+        """See `AbstractOffGrid.linear`."""
         return DynamicLinear(layer, largest_weight(needs_reduced_range=stats.needs_reduced_range))
