@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from compress.bring._free import axis_of_images, free_sizes
-from compress.bring.onnx._graph import OnnxGraph, OnnxNode, as_operand, has_reals
+from compress.bring.onnx._graph import OnnxGraph, OnnxNode, as_operand, is_table
 from compress.bring.onnx._module import carried_out
 
 BATCH = "number of images"
@@ -84,8 +84,7 @@ def _with_expanded_constants(
     inputs, expansions = [], []
     for name in node.inputs:
         value = known.get(name)
-        is_table = isinstance(value, Tensor) or (value is not None and has_reals(value))
-        if is_table and value.ndim > 1 and len(value) == fixed:
+        if is_table(value) and value.ndim > 1 and len(value) == fixed:
             one, shape, output = (f"{name}, {word}" for word in ("one", "sizes", "expanded"))
             known[one], known[f"{shape} behind"] = value[:1], np.array(value.shape[1:])
             join = OnnxNode("Concat", (BATCH, f"{shape} behind"), (shape,), {"axis": 0})

@@ -132,7 +132,7 @@ def refuse_large_values(path: Path, graph: OnnxGraph, shape: Sequence[int]) -> N
         claim = f"node '{node.name or node.outputs[0]}' ({node.op}) and those before it make"
         numbers = NUMBER_BYTES * _numbers_made(node, given)
         refuse_large(f"model '{path}'", claim, total + numbers)
-        fakes = [mode.from_tensor(v) if _is_real(v) else v for v in given]
+        fakes = [_without_values(mode, value) for value in given]
         with mode:
             made = carried_out(node, fakes)
         total += numbers + bytes_of(made)
@@ -142,8 +142,10 @@ def refuse_large_values(path: Path, graph: OnnxGraph, shape: Sequence[int]) -> N
         values |= dict(zip(node.outputs, made, strict=False))
 
 
-def _is_real(value: Any) -> bool:
-    return isinstance(value, Tensor) and not isinstance(value, FakeTensor)
+def _without_values(mode: FakeTensorMode, value: Any) -> Any:
+    """A tensor's shape and kind alone; all else as it is."""
+    is_real = isinstance(value, Tensor) and not isinstance(value, FakeTensor)
+    return mode.from_tensor(value) if is_real else value
 
 
 def _numbers_made(node: OnnxNode, given: Sequence[Any]) -> int:

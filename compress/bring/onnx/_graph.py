@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import onnx
@@ -126,6 +126,11 @@ def _plain(value: Any) -> Any:
 def has_reals(value: Known) -> bool:
     """Whether numbers are several reals, which operators take as tensors."""
     return isinstance(value, np.ndarray) and value.dtype == np.float32 and value.size > 1
+
+
+def is_table(value: Known | None) -> TypeGuard[Known]:
+    """Whether a value is several reals, learnt or not."""
+    return isinstance(value, Tensor) or (value is not None and has_reals(value))
 
 
 def as_operand(value: Known | None) -> Known | None:

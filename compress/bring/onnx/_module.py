@@ -6,9 +6,10 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from compress.bring.onnx._graph import OnnxGraph, OnnxNode, as_operand
+from compress.bring.onnx._graph import OnnxGraph, OnnxNode, has_reals
 from compress.bring.onnx._names import path_of
 from compress.bring.onnx.operators import OPERATORS
 from compress.bring.onnx.operators._base import plain
@@ -42,11 +43,11 @@ class OnnxNetwork(nn.Module):
         self.held: dict[str, str] = {}
         statistics = {name for node in graph.nodes for name in node.inputs[3:] if node.op == NORM}
         for name, value in graph.known.items():
-            operand = as_operand(value)
-            if isinstance(operand, Tensor):
-                is_learnt = isinstance(value, Tensor) and name not in statistics
-                held = nn.Parameter(operand) if is_learnt else nn.Buffer(operand)
+            if isinstance(value, Tensor):
+                held = nn.Buffer(value) if name in statistics else nn.Parameter(value)
                 self.held[name] = _hold(self, name, held)
+            elif has_reals(value):
+                self.held[name] = _hold(self, name, nn.Buffer(torch.tensor(value)))
             else:
                 self.numbers[name] = value
 

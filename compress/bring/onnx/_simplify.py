@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from compress.bring.onnx._activations import with_activations
-from compress.bring.onnx._graph import Known, OnnxGraph, OnnxNode, as_operand, has_reals
+from compress.bring.onnx._graph import Known, OnnxGraph, OnnxNode, as_operand, is_table
 from compress.bring.onnx._linear import with_linear_layers
 from compress.bring.onnx._module import carried_out
 from compress.bring.onnx._norms import with_layer_norms
@@ -140,7 +140,7 @@ def with_own_weights(graph: OnnxGraph) -> OnnxGraph:
         inputs = list(node.inputs)
         for i, name in enumerate(inputs):
             value = known.get(name)
-            if value is None or not (isinstance(value, Tensor) or has_reals(value)):
+            if not is_table(value):
                 continue
             if name in taken:
                 inputs[i] = f"{node.outputs[0]}, input {i}"
