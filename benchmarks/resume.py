@@ -1,11 +1,13 @@
 """Is a killed search the same as one that was never interrupted? Kills one at random and looks.
 
     python benchmarks/resume.py --kills 10
+    python benchmarks/resume.py --kills 10 --compress
 
-A small search is killed with SIGKILL at random moments, spread over its phases, and continued with
-the same command each time until it finishes. Then the same search runs once without interruption in
-another directory that is given only what was *measured* (plan, profile, latencies). Nothing that
-was recorded at a kill may have changed, and both must end with the same trials and the same front.
+A small search, or `nas compress` of a small network, is killed with SIGKILL at random moments,
+spread over its phases, and continued with the same command each time until it finishes. Then the
+same command runs once without interruption in another directory that is given only what was
+*measured* (plan, profile, latencies). Nothing that was recorded at a kill may have changed, and
+both must end with the same trials and the same front.
 """
 
 import argparse
@@ -24,11 +26,36 @@ from pathlib import Path
 
 import numpy as np
 
-SEARCH = (
-    "search --space toy --data digits --resolution 16 --time 10s --trials 16 --threads 1"
+SMALL = (
+    " --data digits --resolution 16 --time 10s --trials 16 --threads 1"
     " --set steps=120 --set checkpoint_s=0.2 --set finalists=2 --set random_references=0"
-    " --set images_per_score=200 --set finetune_s=4 --set least_steps=1 --set max_macs=0"
+    " --set images_per_score=200 --set finetune_s=4 --set least_steps=1"
 )
+SEARCH = f"search --space toy --set max_macs=0 {SMALL}"
+COMPRESS = (
+    f"compress MODEL.py:network --sparsity 0,0.25,0.5 --budget 80%MACs --max-drop 100% {SMALL}"
+)
+MODEL = """
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+        self.conv2, self.norm2 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        return torch.relu(x + self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x))))))
+
+def network():
+    torch.manual_seed(0)
+    stem = nn.Conv2d(1, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU()
+    end = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)
+    return nn.Sequential(*stem, Block(16), Block(16), *end)
+"""
+"""Written beside the runs of `COMPRESS`."""
+
 MEASURED = (
     "config.toml",
     "env.json",
@@ -87,14 +114,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Kill a search at random and compare.")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compress", action="store_true", help="`nas compress`, not a search")
     parser.add_argument("--keep", type=Path, help="where the two runs are kept")
     arguments = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         killed, whole = folder / "killed" / "run", folder / "whole" / "run"
-        kills = list(killed_search(killed, arguments.kills, arguments.seed))
-        uninterrupted(killed, whole)
+        asked = compressing(folder) if arguments.compress else SEARCH
+        kills = list(killed_search(asked, killed, arguments.kills, arguments.seed))
+        uninterrupted(asked, killed, whole)
         differing = differences(killed, whole)
         final = records(killed)
     print(f"{'kill':>4}  {'phase':10} {'after s':>8} {'records':>8} {'trials':>7}  lost")
@@ -108,22 +137,29 @@ def main() -> int:
     return 1 if differing or any(kill.lost(final) for kill in kills) else 0
 
 
-def killed_search(out: Path, num_kills: int, seed: int) -> Iterator[Kill]:
-    """Kills a search as often as asked, phase after phase, and lets it finish."""
+def compressing(folder: Path) -> str:
+    """The command that compresses `MODEL`, which is written into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.py").write_text(MODEL)
+    return COMPRESS.replace("MODEL.py", str(folder / "model.py"))
+
+
+def killed_search(asked: str, out: Path, num_kills: int, seed: int) -> Iterator[Kill]:
+    """Kills a command as often as asked for, phase after phase, and lets it finish."""
     rng = np.random.default_rng(seed)
     for number in range(num_kills):
         phase = PHASES[number * len(PHASES) // num_kills]
-        yield _killed(out, phase, delay_s=float(rng.uniform(0.0, LONGEST_S[phase])))
-    command(out)
+        yield _killed(asked, out, phase, delay_s=float(rng.uniform(0.0, LONGEST_S[phase])))
+    command(asked, out)
 
 
-def uninterrupted(killed: Path, out: Path) -> None:
-    """The same search in a directory that has only what the killed one measured."""
+def uninterrupted(asked: str, killed: Path, out: Path) -> None:
+    """The same command in a directory that has only what the killed one measured."""
     for path in itertools.chain.from_iterable(map(killed.glob, MEASURED)):
         to = out / path.relative_to(killed)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, to)
-    command(out)
+    command(asked, out)
 
 
 def differences(killed: Path, whole: Path) -> list[str]:
@@ -156,24 +192,24 @@ def whole_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-def command(out: Path) -> None:
-    """Runs the search to its end.
+def command(asked: str, out: Path) -> None:
+    """Runs a command to its end.
 
     Raises:
         RuntimeError: If it fails.
     """
-    done = subprocess.run(_line(out), capture_output=True, text=True)
+    done = subprocess.run(_line(asked, out), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"nas ended with code {done.returncode}: {done.stderr[-2000:]}")
 
 
-def _killed(out: Path, phase: str, *, delay_s: float) -> Kill:
-    """Starts the search and kills it some time after the phase has begun."""
+def _killed(asked: str, out: Path, phase: str, *, delay_s: float) -> Kill:
+    """Starts a command and kills it some time after the phase has begun."""
     quiet = subprocess.DEVNULL
     events = out / "events.jsonl"
     known = len(_events(events))
     with subprocess.Popen(
-        _line(out), stdout=quiet, stderr=quiet, start_new_session=True
+        _line(asked, out), stdout=quiet, stderr=quiet, start_new_session=True
     ) as process:
         deadline = time.monotonic() + PATIENCE_S
         while process.poll() is None and time.monotonic() < deadline:
@@ -207,8 +243,8 @@ def _events(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in whole_lines(path.read_bytes()).splitlines()]
 
 
-def _line(out: Path) -> list[str]:
-    return [sys.executable, "-c", PROGRAM, *SEARCH.split(), "--out", str(out)]
+def _line(asked: str, out: Path) -> list[str]:
+    return [sys.executable, "-c", PROGRAM, *asked.split(), "--out", str(out)]
 
 
 if __name__ == "__main__":

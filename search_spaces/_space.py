@@ -6,7 +6,8 @@ Two encodings that describe the same computation have the same canonical form:
 1. an inactive choice has index 0;
 2. a slot's own options are the first ones that give its signature (a kernel larger than the map
    reaches is the largest kernel that matters; options that its operator does not read are 0);
-3. a shared option that changes no slot is the first such option (a sparsity that removes nothing).
+3. a shared option that changes no slot is the first such option (a sparsity that removes nothing,
+   a format that differs from another one in linear layers alone, where there are none).
 """
 
 import itertools

@@ -8,15 +8,17 @@ Exact extremes over the whole space come from eliminating one choice after anoth
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
 from search_spaces._choice import Choice, Option
+from search_spaces._declarations import signature_cost
 from search_spaces._elimination import Factor, combine, elimination_order
 from search_spaces._errors import CandidateError, UserError
-from search_spaces._slot import Signature, Slot
+from search_spaces._precision import FULL_PRECISION, precision_here
+from search_spaces._slot import Cost, Signature, Slot
 from search_spaces.networks._base import AbstractNetwork, SlotRule
 
 
@@ -154,7 +156,8 @@ class SlotTables:
             try:
                 for values in itertools.product(*map(self._options, read)):
                     taken = filled | dict(zip(read, values, strict=True))
-                    ids.append(self._number(rule, network.signature(rule.name, taken)))
+                    found = network.signature(rule.name, taken)
+                    ids.append(self._number(rule, found and _as_computed(found)))
             except CandidateError as error:
                 raise UserError(f"{rule.name} cannot be made: {error}") from error
         return SlotTable(
@@ -218,6 +221,22 @@ class SlotTables:
             inputs = ("",) * num_inputs if num_inputs > 1 else None
             self.filled.append(Slot("", signature, inputs, rule.join))
         return number
+
+
+def _as_computed(signature: Signature) -> Signature:
+    """With the one of the formats that do the same here."""
+    precision = precision_here(signature.precision, partial(_cost, signature))
+    if precision == signature.precision:
+        return signature
+    return replace(signature, precision=precision)
+
+
+def _cost(signature: Signature) -> Cost:
+    """Of a signature, which is the same in all formats."""
+    return _cost_in_full(replace(signature, precision=FULL_PRECISION))
+
+
+_cost_in_full = lru_cache(maxsize=1 << 16)(signature_cost)
 
 
 class Additive:

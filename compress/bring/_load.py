@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from compress.bring._memory import refuse_bomb
 from search_spaces import UserError
 from search_spaces._user_files import as_user_error, execute, read_source
 
@@ -137,6 +138,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 def _state(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise UserError(f"weights '{path}': there is no such file.")
+    refuse_bomb(f"weights '{path}'", path)
     if is_safetensors(path) or path.suffix == ".safetensors":
         try:
             return load_file(path)

@@ -1,7 +1,7 @@
 """A network that was trained elsewhere becomes a space, and a supernet that has its weights."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from compress.bring._read import read
 from compress.bring._scores import own_path, prepared
 from compress.bring._trace import graph_of, tensors_of
 from compress.bring.rules import apply_rule
-from search_spaces import SearchSpace, UserError
+from search_spaces import SearchSpace, Slot, UserError
 from search_spaces.networks.traced import Traced
 from search_spaces.traced.operator import FRAGMENT
 from supernets.checkpoint import UNREADABLE, read_tensors, write_tensors
@@ -117,9 +117,7 @@ def _refuse_other_answers(brought: Brought, program: ExportedProgram) -> None:
     ]
     # NOTE: not `program.module()`, which executes code that files of programs hold.
     expected = fx.Interpreter(program.graph_module).run(*given)[0]
-    space = space_of(brought)
-    network = PlainNetwork(space.slots(space.canonical([0] * len(space.choices)))).eval()
-    network.load_state_dict(brought.weights, strict=False)
+    network = network_as_brought(largest_slots(space_of(brought)), brought.weights)
     apart = (network(images) - expected).abs().max()
     if not apart <= CLOSE * expected.abs().max():
         raise UserError(
@@ -127,6 +125,24 @@ def _refuse_other_answers(brought: Brought, program: ExportedProgram) -> None:
             "it does. Writing into a part of a tensor (x[:, 0] = y), making integers of reals and "
             "drawing random numbers are not followed. Write the network without them."
         )
+
+
+def network_as_brought(slots: Sequence[Slot], weights: Mapping[str, Tensor]) -> PlainNetwork:
+    """A network with the weights that it was brought with, in evaluation mode.
+
+    Args:
+        slots: Of it, with none of their groups pruned.
+        weights: As in `Brought`.
+    """
+    network = PlainNetwork(slots)
+    # NOTE: what is brought has no counters of batch norm; torch sets those that are missing to 0.
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def largest_slots(space: SearchSpace) -> tuple[Slot, ...]:
+    """Of a space of a network that was brought, the slots that nothing is taken from."""
+    return space.slots(space.canonical([0] * len(space.choices)))
 
 
 def give_weights(supernet: Supernet, brought: Brought) -> None:

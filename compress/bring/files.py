@@ -1,10 +1,12 @@
 """Networks that are files: ONNX, and exported programs."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 from compress.bring._images import refuse_other_images
 from compress.bring._input import InputRule
+from compress.bring._memory import refuse_large
 from compress.bring.bring import Brought, bring, bring_program
 from compress.bring.onnx._file import images_of, read_model
 from compress.bring.onnx.load import load_onnx, sides_of
@@ -12,6 +14,7 @@ from compress.bring.program import load_program, sizes_of, with_free_batch
 
 ONNX, PROGRAM = ".onnx", ".pt2"
 SUFFIXES = (ONNX, PROGRAM)
+REAL_BYTES = 4
 
 
 def is_model_file(model: str) -> bool:
@@ -27,9 +30,11 @@ def input_rule_in(path: Path) -> InputRule:
     """
     if path.suffix == ONNX:
         sizes, _ = images_of(path, read_model(path))
-        resolution = sides_of(sizes)[1]
+        sides = sides_of(sizes)
     else:
-        resolution = sizes_of(load_program(path))[2]
+        _, *sides = sizes_of(load_program(path))
+    refuse_large(f"model '{path}'", "an image for it has", REAL_BYTES * math.prod(sides))
+    resolution = sides[1]
     return InputRule(resolution, places={"resolution": "file"} if resolution else {})
 
 

@@ -25,6 +25,7 @@ from torch.export.pt2_archive._package import load_pt2
 from compress.bring._axes import BATCH_SIZE
 from compress.bring._free import axis_of_images, free_sizes
 from compress.bring._load import plain_tensors
+from compress.bring._memory import bytes_of, refuse_bomb, refuse_large
 from compress.bring._trace import tensors_of
 from search_spaces import UserError
 
@@ -60,6 +61,7 @@ def load_program(path: Path) -> ExportedProgram:
     """
     if not path.is_file():
         raise UserError(f"model '{path}': there is no such file.")
+    refuse_bomb(f"model '{path}'", path)
     _refuse_code(path)
     try:
         # NOTE: `torch.export.load` tries other formats, of another reader, where this one fails.
@@ -70,6 +72,8 @@ def load_program(path: Path) -> ExportedProgram:
             f"model '{path}' cannot be read by torch {torch.__version__}: {fact:.200}. Export it "
             "again with this version."
         ) from error
+    held = bytes_of(tensor for _, tensor in tensors_of(program).values())
+    refuse_large(f"model '{path}'", "its arrays claim", held)
     _refuse_training(path, program)
     given = _images(program)
     if len(given) != 1 or len(given[0].meta["val"].shape) != 4:
@@ -115,12 +119,14 @@ def with_free_batch(
             if node.op == "placeholder"
         ]
         with torch.no_grad(), mode:
-            outputs = _Sized(program, images, fixed).run(*given)
+            sized = _Sized(program, images, fixed)
+            outputs = sized.run(*given)
         is_free = len(outputs) != 1 or outputs[0].shape[0] == BATCH_SIZE
     except Exception as error:  # torch raises a dozen unrelated classes
         raise _refused(path, fixed, resolution) from error
     if not is_free:
         raise _refused(path, fixed, resolution)
+    refuse_large(f"model '{path}'", "its operations make", sized.num_bytes)
 
 
 def _refused(path: Path, fixed: int, resolution: int) -> UserError:
@@ -132,19 +138,30 @@ def _refused(path: Path, fixed: int, resolution: int) -> UserError:
 
 
 class _Sized(fx.Interpreter):
-    """Every node keeps what it gives; sizes that were fixed to the images follow from tensors."""
+    """Every node keeps what it gives; sizes that were fixed to the images follow from tensors.
+
+    Attributes:
+        num_bytes: Of all values, those that depend on images for one image.
+    """
 
     def __init__(self, program: ExportedProgram, images: fx.Node, fixed: int) -> None:
         super().__init__(program.graph_module)
         self.images, self.fixed = images, fixed
         self.shapes = {node: _shape(node) for node in program.graph.nodes} if fixed else {}
         self.within: dict[fx.Node, int] = {}
+        self.of_images = {images}
+        self.num_bytes = 0
 
     def run_node(self, n: fx.Node) -> Any:
         if self.fixed:
             self.within[n] = max((self.within[each] for each in n.all_input_nodes), default=1)
             self._free(n)
         n.meta["val"] = found = super().run_node(n)
+        made = bytes_of(found if isinstance(found, list | tuple) else [found])
+        if self.of_images & {n, *n.all_input_nodes}:
+            self.of_images.add(n)
+            made = made // BATCH_SIZE
+        self.num_bytes += made
         return found
 
     def _free(self, node: fx.Node) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from compress.apply import quantize as quantized
 from compress.artefact import write_artefact
-from compress.bring.bring import bring, give_weights, space_of
+from compress.bring.bring import bring, largest_slots, network_as_brought, space_of
 from compress.calibration import CALIBRATIONS
 from compress.distilled import distilled
 from compress.export import INPUT
@@ -25,7 +25,6 @@ from nas.system.files import make_folder
 from search_spaces import DEFAULT_CALIBRATION, CandidateError, UserError
 from supernets.files import replacing
 from supernets.fold import folded
-from supernets.supernet import Supernet
 
 PRECISION = "int8"
 STEM = "model"
@@ -90,10 +89,8 @@ def quantize(
     name = type(network).__name__
     brought = bring(name, network.eval(), channels=channels, resolution=resolution)
     space = space_of(brought).with_policy((PRECISION,), (0.0,))
-    supernet = Supernet(space)
-    give_weights(supernet, brought)
-    slots = space.slots(space.canonical([0] * len(space.choices)))
-    plain = supernet.eval().extract(slots).eval()
+    slots = largest_slots(space)
+    plain = network_as_brought(slots, brought.weights)
     seen = distilled(plain, shape=shape, seed=seed).images_BCHW if given is None else given
     full = folded(plain)
     files = [make_folder(Path(out)) / f"{STEM}{kind}" for kind in (".onnx", ".safetensors")]

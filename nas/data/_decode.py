@@ -24,7 +24,7 @@ from PIL import Image
 
 from nas.data._base import Ranges, UInt8Array
 from nas.data._files import readable
-from nas.data._ranges import FLOAT, WHOLE, Values, eight_bit, ends
+from nas.data._ranges import FLOAT, WHOLE, Values, eight_bit, ends, values_in_words
 
 Content = str | bytes | Values
 """An image as its file's path, as its file's bytes, or as pixels (H, W) or (H, W, C), uint8 or
@@ -133,7 +133,8 @@ def rule_in_words(channels: int, resolution: int, ranges: Ranges) -> str:
     """The rule at the top of this module, for a card."""
     values = [] if WHOLE in ranges else ["16-bit values v become rint(v / 257)"]
     values += [
-        f"{kind} values v become rint(255 * (v - {black:.9g}) / {white - black:.9g}), from 0 to 255"
+        f"{values_in_words(kind, white)} v become rint(255 * (v - {black:.9g}) / "
+        f"{white - black:.9g}), from 0 to 255"
         for kind, (black, white) in ranges.items()
     ]
     colours = {1: "grey (of colours the luma of ITU-R 601-2)", 3: "RGB"}

@@ -1,7 +1,8 @@
 """From 16-bit and float values to bytes: black and white are those of the data set, not an image's.
 
-- 16-bit values become rint(v / 257), unless training images have none above `TWELVE_BITS`: then the
-  largest one is white. 32-bit whole numbers are taken as 16-bit ones.
+- 16-bit values become rint(v / 257), unless training images need no more than 14 bits, as those of
+  cameras of 10, 12 and 14 bits: then the largest one is white. 32-bit whole numbers are taken as
+  16-bit ones.
 - Floats: 0 is black, and white is 1 or 255, whichever training images do not exceed. If they go
   below 0 or above 255, their smallest value is black and their largest one white.
 
@@ -24,7 +25,10 @@ WHOLE, FLOAT = "16-bit", "float"
 
 Values = npt.NDArray[Any]
 
-TWELVE_BITS, SIXTEEN_BITS = 4095, 65535
+SIXTEEN_BITS = 65535
+CAMERA_BITS = (10, 12, 14)
+"""Depths of cameras, which write their values into files of 16 bits."""
+
 FLOAT_WHITES = (1.0, 255.0)
 
 
@@ -75,7 +79,7 @@ def range_of(kind: str, low: float, high: float) -> tuple[float, float] | None:
         high: The largest one.
     """
     if kind == WHOLE:
-        return (0.0, high) if 0 < high <= TWELVE_BITS else None
+        return (0.0, high) if high > 0 and _camera_bits(high) else None
     if low >= 0 and high <= FLOAT_WHITES[-1]:
         return 0.0, next(white for white in FLOAT_WHITES if high <= white)
     return low, high if high > low else low + 1
@@ -84,9 +88,20 @@ def range_of(kind: str, low: float, high: float) -> tuple[float, float] | None:
 def in_words(ranges: Ranges) -> str:
     """What becomes of the kinds of values for which something was decided."""
     return "; ".join(
-        f"{kind} values from {black:.9g} to {white:.9g} become 0 to 255"
+        f"{values_in_words(kind, white)} from {black:.9g} to {white:.9g} become 0 to 255"
         for kind, (black, white) in ranges.items()
     )
+
+
+def values_in_words(kind: str, white: float) -> str:
+    """What values of a kind are called whose white was decided."""
+    bits = _camera_bits(white) if kind == WHOLE else 0
+    return f"{kind} values of {bits} bits" if bits else f"{kind} values"
+
+
+def _camera_bits(high: float) -> int:
+    """The fewest bits of a camera that hold a value; 0 if all are too few."""
+    return next((bits for bits in CAMERA_BITS if high < 1 << bits), 0)
 
 
 def read_ranges(document: object) -> Ranges:

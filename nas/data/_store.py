@@ -58,7 +58,7 @@ from nas.data._ranges import in_words, read_ranges
 from nas.data._source import AbstractSource, check_index, deal, splits_note
 from nas.system.files import file_lock, write_json
 
-SCHEMA = 2
+SCHEMA = 3
 """Goes up when the same files give other pixels, labels or splits than before."""
 
 SPLITS = ("train", "search", "test")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.apply import Learnt
+from compress.bring.bring import network_as_brought
 from nas.problem.trial import Trial
 from nas.standalone.train import give_trained
 from search_spaces import FULL_PRECISION, Candidate, SearchSpace
@@ -82,10 +83,9 @@ def trained_network(
     """
     if entry.finetuned is None and entry.brought is None:
         return None, None
-    network = PlainNetwork(space.slots(entry.candidate.encoding))
+    slots = space.slots(entry.candidate.encoding)
     if entry.finetuned:
+        network = PlainNetwork(slots)
         return network, give_trained(network, entry.finetuned.weights)
     assert entry.brought is not None
-    # NOTE: what is brought has no counters of batch norm; torch sets those that are missing to 0.
-    network.load_state_dict(read_tensors(entry.brought)[0])
-    return network.eval(), Learnt()
+    return network_as_brought(slots, read_tensors(entry.brought)[0]), Learnt()

@@ -15,7 +15,8 @@ from compress.bring._load import load_network, load_weights
 from compress.bring.bring import (
     Brought,
     bring,
-    give_weights,
+    largest_slots,
+    network_as_brought,
     read_brought,
     save_brought,
     space_of,
@@ -159,11 +160,8 @@ def in_words(config: Config, space: SearchSpace, data: DataSet) -> list[str]:
         data: Some images of the search split are looked at.
     """
     brought = brought_network(config, resolution=data.resolution, channels=data.channels)
-    supernet = Supernet(space).eval()
-    give_weights(supernet, brought)
-    task, scorer = task_of(data.task), Scorer(supernet, data, JUDGED)
-    unpruned = space.slots(space.canonical([0] * len(space.choices)))
-    found = scorer.quality(supernet.extract(unpruned))
+    task, scorer = task_of(data.task), Scorer(Supernet(space), data, JUDGED)
+    found = scorer.quality(network_as_brought(largest_slots(space), brought.weights))
     value, guessed = found[task.shown.name], data.guessing[0]
     groups = len({group for part in brought.network.parts for group in part.groups})
     said = [

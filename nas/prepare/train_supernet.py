@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from compress.bring.bring import give_weights
+from compress.bring.bring import give_weights, read_brought
 from nas.data import DataSet
 from nas.executors import make_executor, make_timer
 from nas.latency import LatencyModel
-from nas.prepare.brought import brought_network, in_words, keep_brought
+from nas.prepare.brought import in_words, keep_brought
 from nas.prepare.inputs import (
     check_smallest_latency,
     describe_data,
@@ -38,7 +38,7 @@ from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
 from nas.run.directory import TRAINED_SPACE, WEIGHTS, Run, log_step
 from nas.run.growth import as_begun, has_front
-from nas.run.own_files import keep_own_files, with_space_at_hand
+from nas.run.own_files import BROUGHT, keep_own_files, with_space_at_hand
 from nas.system.files import understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import SearchSpace
@@ -156,8 +156,7 @@ def trained_supernet(
     supernet = Supernet(space, seed=config.seed)
     own = run.path / WEIGHTS
     if config.model and not own.exists():
-        brought = brought_network(config, resolution=data.resolution, channels=data.channels)
-        give_weights(supernet, brought)
+        give_weights(supernet, read_brought(run.path / BROUGHT))
     given = Path(config.supernet) / WEIGHTS if config.supernet else None
     source = own if own.exists() else given
     if source is not None:

@@ -3,6 +3,7 @@
 import functools
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from search_spaces import (
     FORMATS,
     FULL_PRECISION,
     Cost,
+    Slot,
     UserError,
     format_of,
     load_space,
@@ -166,6 +168,25 @@ def check_fewer_bits_of_weights_take_less_room(precision: str) -> None:
     )
 
 
+@torch.no_grad()
+def check_where_it_is_another_format_it_computes_and_weighs_as_that_one(precision: str) -> None:
+    """Where a slot has another format in its place, both compute the same and are as large."""
+    space = _supernet().space
+    for operator in OPERATORS:
+        slots = slots_of(space, operator=operator, precision=precision, sparsity=0)
+        named = [replace(s, signature=replace(s.signature, precision=precision)) for s in slots]
+        one, other = (compress(_supernet().extract(s), s, [_images()]) for s in (slots, named))
+        same = torch.equal(one.network(_images()), other.network(_images()))
+        others = {slot.signature.precision for slot in slots} - {precision}
+        require(same, f"it computes otherwise than {', '.join(others)} in the same places")
+        bytes_of = (sum(_costs(slot) for slot in each) for each in (slots, named))
+        require(len(set(bytes_of)) == 1, f"it declares other bytes than {', '.join(others)}")
+
+
+def _costs(slot: Slot) -> float:
+    return format_of(slot.signature.precision).size_bytes(slot_cost(slot))
+
+
 CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_is_declared_and_implemented,
     check_some_target_has_the_kernels_that_it_needs,
@@ -177,6 +198,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_what_is_trained_in_its_place_rounds_as_it_does,
     check_declared_bytes_are_those_of_the_file,
     check_fewer_bits_of_weights_take_less_room,
+    check_where_it_is_another_format_it_computes_and_weighs_as_that_one,
 )
 
 

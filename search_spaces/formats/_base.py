@@ -17,7 +17,11 @@ MOST_INTEGER_BITS = 8
 
 
 class AbstractFormat(ABC):
-    """A format of numbers, the `precision` of a policy. Plug-ins have no state."""
+    """A format of numbers, the `precision` of a policy. Plug-ins have no state.
+
+    Formats that do the same in a slot are one option there (`precision_here`): those that leave
+    values in floating point change nothing where there are no layers.
+    """
 
     weight_bits: ClassVar[int]
     """Bits of kernels and matrices."""

@@ -2,7 +2,9 @@
 
 import json
 import re
+import resource
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,8 +23,10 @@ from nas.front.card import read_card
 from nas.prepare.brought import _brought, in_words
 from nas.prepare.inputs import prepare
 from nas.prepare.reopen import reopened
+from nas.prepare.sizing import decide_sizes
 from nas.run.config import Config, make_config
 from nas.run.directory import read_front
+from nas.run.own_files import BROUGHT
 from nas.search_flow import search
 from nas.system.files import read_json, read_lines
 from nas.system.reporter import Silent
@@ -187,6 +191,63 @@ def test_a_model_that_changed_is_refused(config: Config, run: Path, model: Path)
             search(config, run, Silent())
     finally:
         file.write_text(SOURCE)
+
+
+def test_weights_that_changed_are_refused(config: Config, run: Path, model: Path) -> None:
+    file = model / "small.safetensors"
+    content = file.read_bytes()
+    save_file({name: t + 1 for name, t in load_file(file).items()}, file)
+    try:
+        with pytest.raises(UserError, match="is not the one that run .* began with"):
+            search(config, run, Silent())
+    finally:
+        file.write_bytes(content)
+
+
+def test_a_full_disk_loses_nothing_and_the_same_command_continues(
+    config: Config, run: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    kept = (copy / BROUGHT).read_bytes()
+    for name in (BROUGHT, "front.json"):
+        (copy / name).unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match=BROUGHT):
+            search(config, copy, Silent())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (copy / BROUGHT).exists()
+    search(config, copy, Silent())
+    assert (copy / BROUGHT).read_bytes() == kept
+    assert (copy / "trials.jsonl").read_bytes() == (run / "trials.jsonl").read_bytes()
+
+
+def test_what_is_trained_is_what_the_run_keeps(
+    config: Config, run: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that changes while the command is at work changes nothing."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    for name in ("supernet.safetensors", "front.json"):
+        (copy / name).unlink()
+    shutil.rmtree(copy / "train_state")
+    file = model / "mine.py"
+
+    def changed(*given: object, **more: object) -> object:
+        file.write_text(SOURCE.replace("nn.ReLU()", "nn.SiLU()"))
+        return decide_sizes(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("nas.prepare.train_supernet.decide_sizes", changed)
+    try:
+        with stopped(monkeypatch, "nas.search_flow.train_finalists"):
+            search(config, copy, Silent())
+    finally:
+        file.write_text(SOURCE)
+    weights = "supernet.safetensors"
+    assert (copy / weights).read_bytes() == (run / weights).read_bytes()
 
 
 def test_a_model_of_other_classes_is_refused(config: Config, model: Path, tmp_path: Path) -> None:

@@ -425,21 +425,25 @@ def test_a_trained_supernet_is_used_and_kept(run: Path, tmp_path: Path) -> None:
     assert not (out / "train_log.jsonl").exists()
 
 
+SHORTER = {"--trials 16": "--trials 8", "steps=120": "steps=60", "finetune_s=4": "finetune_s=2"}
+
+
 @pytest.mark.long
+@pytest.mark.parametrize("command", ["search", "compress"])
 def test_killed_three_times_ends_as_if_never_interrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorter = {"--trials 16": "--trials 8", "steps=120": "steps=60", "finetune_s=4": "finetune_s=2"}
-    for long, short in shorter.items():
-        assert long in resume.SEARCH
-        monkeypatch.setattr(resume, "SEARCH", resume.SEARCH.replace(long, short))
+    asked = resume.SEARCH if command == "search" else resume.compressing(tmp_path / "model")
+    for long, short in SHORTER.items():
+        assert long in asked
+        asked = asked.replace(long, short)
     killed, whole = tmp_path / "killed" / "run", tmp_path / "whole" / "run"
     monkeypatch.setattr(resume, "PROGRAM", TIMED_TWICE + resume.PROGRAM)
-    kills = list(resume.killed_search(killed, 3, seed=1))
+    kills = list(resume.killed_search(asked, killed, 3, seed=1))
     final = resume.records(killed)
     assert [kill.lost(final) for kill in kills] == [[], [], []]
     trace = traced(monkeypatch, tmp_path)
-    resume.uninterrupted(killed, whole)
+    resume.uninterrupted(asked, killed, whole)
     assert (whole / "trials.jsonl").read_bytes() == (killed / "trials.jsonl").read_bytes()
     assert read_front(whole) == read_front(killed)
     assert resume.differences(killed, whole) == []
@@ -458,7 +462,7 @@ def traced(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path | None:
         return None
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     line = resume._line
-    monkeypatch.setattr(resume, "_line", lambda out: [*strace, *line(out)])
+    monkeypatch.setattr(resume, "_line", lambda *given: [*strace, *line(*given)])
     return file
 
 

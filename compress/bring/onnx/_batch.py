@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from compress.bring._free import axis_of_images, free_sizes
-from compress.bring.onnx._graph import OnnxGraph, OnnxNode
+from compress.bring.onnx._graph import OnnxGraph, OnnxNode, as_operand, is_table
 from compress.bring.onnx._module import carried_out
 
 BATCH = "number of images"
@@ -42,7 +42,10 @@ def with_free_batch(graph: OnnxGraph, fixed: int, image: Sequence[int]) -> OnnxG
             node, before = _with_expanded_constants(node, known, fixed)
         for each in [*before, node]:
             for values in found:
-                given = [known[name] if name in known else values[name] for name in each.inputs]
+                given = [
+                    as_operand(known[name]) if name in known else values[name]
+                    for name in each.inputs
+                ]
                 values |= dict(zip(each.outputs, carried_out(each, given), strict=False))
             inherited = max((within.get(name, 1) for name in each.inputs), default=1)
             for output in each.outputs:
@@ -81,7 +84,7 @@ def _with_expanded_constants(
     inputs, expansions = [], []
     for name in node.inputs:
         value = known.get(name)
-        if isinstance(value, Tensor) and value.dim() > 1 and len(value) == fixed:
+        if is_table(value) and value.ndim > 1 and len(value) == fixed:
             one, shape, output = (f"{name}, {word}" for word in ("one", "sizes", "expanded"))
             known[one], known[f"{shape} behind"] = value[:1], np.array(value.shape[1:])
             join = OnnxNode("Concat", (BATCH, f"{shape} behind"), (shape,), {"axis": 0})

@@ -6,6 +6,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, inliner, version_converter
 
+from compress.bring._memory import refuse_large
+from compress.bring.onnx._claims import refuse_claims
 from compress.bring.onnx.operators import OPERATORS
 from search_spaces import UserError
 
@@ -23,10 +25,12 @@ def read_model(path: Path) -> onnx.ModelProto:
     """The model of a file, of opset 13 or newer, without functions.
 
     Raises:
-        UserError: If it cannot be read, or has operators that cannot be rebuilt.
+        UserError: If it cannot be read, claims more memory than there is, or has operators that
+            cannot be rebuilt.
     """
     if not path.is_file():
         raise UserError(f"model '{path}': there is no such file.")
+    refuse_large(f"model '{path}'", "the file has", path.stat().st_size)
     model = _with_weights(path)
     if model.functions:
         model = inliner.inline_local_functions(model)
@@ -48,6 +52,7 @@ def _with_weights(path: Path) -> onnx.ModelProto:
         ) from error
     if not model.graph.node:
         raise UserError(f"model '{path}' is no ONNX file: it has no graph. Export it again.")
+    refuse_claims(path, model)
     beside = {
         entry.value
         for tensor in model.graph.initializer

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import onnx
@@ -10,8 +10,11 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor
 
+from compress.bring.onnx._learnt import learnt_in
+
 Known = Tensor | np.ndarray
-"""A value that depends on no image: what a network learnt as a tensor, all else as numbers."""
+"""A value that depends on no image: what a network learnt as a tensor, all else as numbers (see
+`_learnt`)."""
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """Where torch's exporters write the modules that asked for a node, the outermost first."""
@@ -66,9 +69,12 @@ class OnnxGraph:
     @staticmethod
     def of_proto(graph: onnx.GraphProto) -> "OnnxGraph":
         """The graph of a file with one input and one output."""
-        known: dict[str, Known] = {}
-        for tensor in graph.initializer:
-            known[tensor.name] = _learnt(numpy_helper.to_array(tensor))
+        arrays = {t.name: _numbers(numpy_helper.to_array(t)) for t in graph.initializer}
+        learnt = learnt_in(graph, {n: array for n, array in arrays.items() if has_reals(array)})
+        known: dict[str, Known] = {
+            name: torch.from_numpy(array) if name in learnt else array
+            for name, array in arrays.items()
+        }
         nodes = []
         for proto in graph.node:
             node = OnnxNode.of_proto(proto)
@@ -117,11 +123,19 @@ def _plain(value: Any) -> Any:
     return list(value) if not isinstance(value, int | float | str | onnx.GraphProto) else value
 
 
-def _learnt(array: np.ndarray) -> Known:
-    """Of an initializer: what has several numbers that are no integers was learnt."""
-    numbers = _numbers(array)
-    is_learnt = numbers.dtype == np.float32 and numbers.size > 1
-    return torch.from_numpy(numbers.copy()) if is_learnt else numbers
+def has_reals(value: Known) -> bool:
+    """Whether numbers are several reals, which operators take as tensors."""
+    return isinstance(value, np.ndarray) and value.dtype == np.float32 and value.size > 1
+
+
+def is_table(value: Known | None) -> TypeGuard[Known]:
+    """Whether a value is several reals, learnt or not."""
+    return isinstance(value, Tensor) or (value is not None and has_reals(value))
+
+
+def as_operand(value: Known | None) -> Known | None:
+    """A known value as operators take it."""
+    return torch.tensor(value) if value is not None and has_reals(value) else value
 
 
 def _numbers(value: Any) -> np.ndarray:

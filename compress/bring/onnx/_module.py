@@ -6,9 +6,10 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from compress.bring.onnx._graph import OnnxGraph, OnnxNode
+from compress.bring.onnx._graph import OnnxGraph, OnnxNode, has_reals
 from compress.bring.onnx._names import path_of
 from compress.bring.onnx.operators import OPERATORS
 from compress.bring.onnx.operators._base import plain
@@ -30,26 +31,30 @@ class Part(nn.Module):
 class OnnxNetwork(nn.Module):
     """Nodes in the order of the file.
 
-    Parts and what was learnt lie in modules that have the file's names, as the network had when it
-    was written: "layer1.0.conv1".
+    Parts, what was learnt and tables of reals lie in modules that have the file's names, as the
+    network had when it was written: "layer1.0.conv1".
     """
 
     def __init__(self, graph: OnnxGraph) -> None:
         super().__init__()
         self.nodes, self.images, self.scores = graph.nodes, graph.images, graph.scores
-        self.numbers = {k: v for k, v in graph.known.items() if isinstance(v, np.ndarray)}
+        self.numbers: dict[str, np.ndarray] = {}
         self.paths = [_part(self, path_of(node)) for node in graph.nodes]
-        self.learnt: dict[str, str] = {}
+        self.held: dict[str, str] = {}
         statistics = {name for node in graph.nodes for name in node.inputs[3:] if node.op == NORM}
-        for name, tensor in graph.known.items():
-            if isinstance(tensor, Tensor):
-                held = nn.Buffer(tensor) if name in statistics else nn.Parameter(tensor)
-                self.learnt[name] = _hold(self, name, held)
+        for name, value in graph.known.items():
+            if isinstance(value, Tensor):
+                held = nn.Buffer(value) if name in statistics else nn.Parameter(value)
+                self.held[name] = _hold(self, name, held)
+            elif has_reals(value):
+                self.held[name] = _hold(self, name, nn.Buffer(torch.tensor(value)))
+            else:
+                self.numbers[name] = value
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of images, (B, C, H, W)."""
         found: dict[str, Any] = {"": None, **self.numbers, self.images: images}
-        found |= {name: attrgetter(path)(self) for name, path in self.learnt.items()}
+        found |= {name: attrgetter(path)(self) for name, path in self.held.items()}
         for node, path in zip(self.nodes, self.paths, strict=True):
             values = [found[name] for name in node.inputs]
             part = self.get_submodule(path)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from compress.bring.onnx._activations import with_activations
-from compress.bring.onnx._graph import Known, OnnxGraph, OnnxNode
+from compress.bring.onnx._graph import Known, OnnxGraph, OnnxNode, as_operand, is_table
 from compress.bring.onnx._linear import with_linear_layers
 from compress.bring.onnx._module import carried_out
 from compress.bring.onnx._norms import with_layer_norms
@@ -73,17 +74,21 @@ def folded(graph: OnnxGraph) -> OnnxGraph:
     for node in graph.nodes:
         given = [name for name in node.inputs if name]
         if given and all(name in known for name in given):
-            values = carried_out(node, [known[name] if name else None for name in node.inputs])
-            known |= dict(zip(node.outputs, map(_kept, values), strict=False))
+            read = [known[name] if name else None for name in node.inputs]
+            is_learnt = any(isinstance(value, Tensor) for value in read)
+            values = carried_out(node, [as_operand(value) for value in read])
+            kept = [
+                value if is_learnt and _is_real(value) else np.asarray(value) for value in values
+            ]
+            known |= dict(zip(node.outputs, kept, strict=False))
         else:
             nodes.append(node)
     return OnnxGraph(nodes, known, graph.images, graph.scores)
 
 
-def _kept(value: Known) -> Known:
-    """Only reals may be learnt."""
-    is_learnt = not isinstance(value, Tensor) or value.is_floating_point()
-    return value if is_learnt else np.asarray(value)
+def _is_real(value: Known) -> bool:
+    """Whether it may be learnt."""
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def without_round_trips(graph: OnnxGraph) -> OnnxGraph:
@@ -126,18 +131,20 @@ def _part(graph: OnnxGraph, node: OnnxNode) -> tuple[str, float, float, float]:
 
 
 def with_own_weights(graph: OnnxGraph) -> OnnxGraph:
-    """With what several nodes learnt for each of them.
+    """With what several nodes learnt, or a table that they read, for each of them.
 
-    Exporters write equal weights once, though the network had them twice.
+    Exporters write equal arrays once, though the network had them twice.
     """
     known, nodes, taken = dict(graph.known), [], set[str]()
     for node in graph.nodes:
         inputs = list(node.inputs)
         for i, name in enumerate(inputs):
-            if isinstance(known.get(name), Tensor):
-                if name in taken:
-                    inputs[i] = f"{node.outputs[0]}, input {i}"
-                    known[inputs[i]] = known[name].clone()  # type: ignore[union-attr]
-                taken.add(name)
+            value = known.get(name)
+            if not is_table(value):
+                continue
+            if name in taken:
+                inputs[i] = f"{node.outputs[0]}, input {i}"
+                known[inputs[i]] = deepcopy(value)
+            taken.add(name)
         nodes.append(replace(node, inputs=tuple(inputs)))
     return OnnxGraph(nodes, known, graph.images, graph.scores)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from compress.bring._images import refuse_other_images
 from compress.bring.onnx._batch import with_free_batch
+from compress.bring.onnx._claims import refuse_large_values
 from compress.bring.onnx._file import images_of, read_model
 from compress.bring.onnx._graph import OnnxGraph, OnnxNode
 from compress.bring.onnx._module import OnnxNetwork
@@ -65,10 +66,13 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
     sizes, precision = images_of(path, model)
     refuse_other_images(path, sides_of(sizes), channels=channels, resolution=resolution)
     batch, is_channels_last = sizes[0], _is_channels_last(sizes)
+    shape = (channels, resolution, resolution)
     file = _File(path, batch, is_channels_last, precision)
     notes = []
     with file.refusing():
         graph = OnnxGraph.of_proto(model.graph)
+        image = (resolution, resolution, channels) if is_channels_last else shape
+        refuse_large_values(path, graph, (batch or CHECKED, *image))
         graph = simplified(_channels_first(graph) if is_channels_last else graph)
     if is_channels_last:
         notes.append("the file reads images with channels last, and the network channels first")
@@ -80,7 +84,7 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
         notes.append(f"the {last.op} at its end is left out: scores are what it reads")
     with file.refusing():
         if batch:
-            graph = with_free_batch(graph, batch, (channels, resolution, resolution))
+            graph = with_free_batch(graph, batch, shape)
         network = OnnxNetwork(graph).eval()
     end = "" if last is None else last.op
     file.refuse_other_answers(network, end, _images(channels, resolution))

@@ -19,7 +19,9 @@ RAMP = np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
     ("kind", "ends", "expected"),
     [
         (WHOLE, (0, 65535), None),
-        (WHOLE, (7, 4096), None),
+        (WHOLE, (7, 16384), None),
+        (WHOLE, (7, 16383), (0, 16383)),
+        (WHOLE, (7, 4096), (0, 4096)),
         (WHOLE, (7, 4095), (0, 4095)),
         (WHOLE, (7, 1000), (0, 1000)),
         (WHOLE, (0, 0), None),
@@ -77,9 +79,10 @@ def loaded(root: Path, cache: Path) -> DataSet:
 @pytest.mark.parametrize(
     ("high", "kind", "white", "said"),
     [
-        (1000, np.uint16, 1000, "16-bit values from 0 to 1000 become 0 to 255"),
-        (4095, np.uint16, 4095, "16-bit values from 0 to 4095 become 0 to 255"),
-        (5000, np.uint16, 65535, ""),
+        (1000, np.uint16, 1000, "16-bit values of 10 bits from 0 to 1000 become 0 to 255"),
+        (4095, np.uint16, 4095, "16-bit values of 12 bits from 0 to 4095 become 0 to 255"),
+        (16000, np.uint16, 16000, "16-bit values of 14 bits from 0 to 16000 become 0 to 255"),
+        (20000, np.uint16, 65535, ""),
         (1.0, np.float32, 1, "float values from 0 to 1 become 0 to 255"),
         (250.0, np.float32, 255, "float values from 0 to 255 become 0 to 255"),
         (300.0, np.float32, 300, "float values from 0 to 300 become 0 to 255"),

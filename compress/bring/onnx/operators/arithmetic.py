@@ -68,7 +68,8 @@ def _elu(node: OnnxNode, x: Tensor) -> Tensor:
 
 @operator("PRelu")
 def _prelu(node: OnnxNode, x: Tensor, slope: Any) -> Tensor:
-    return functional.relu(x) - scalar(slope) * functional.relu(-x)
+    factor = slope if isinstance(slope, Tensor) else _operand(slope)
+    return functional.relu(x) - factor * functional.relu(-x)
 
 
 @operator("HardSigmoid")
