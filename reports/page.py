@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from reports import (
     background_page,
+    bit_cost,
     charts,
     checks_page,
     confusion_page,
@@ -133,6 +134,7 @@ def front(run: RunTables, plots: Json) -> Html:
     return section(
         title,
         filters.bar(run),
+        filters.axes() if plots["front"]["bits"] else None,
         _legend(run),
         element("div", id="plot-front", class_="plot"),
         element("noscript", element("p", "The plots need JavaScript; the table does not.")),
@@ -170,6 +172,8 @@ def _plot_notes(run: RunTables) -> list[str]:
         "the median latency over fresh processes. Marker size: bytes of the deployed file. "
     ]
     notes += [f"{said} " for said in [summary.loss_that_ranks(run)] if said]
+    if bit_cost.is_known(run):
+        notes.append(f"{bit_cost.MEANING}. {bit_cost.sentence(run)} ")
     images = run.plan.get("images_per_score")
     if run.trials:
         scored = f" and their {shown.title} is that of {images} images" if images else ""
