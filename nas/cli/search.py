@@ -113,5 +113,4 @@ def search(
     }
     resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
     refuse_unknown(resolved)
-    run_dir = out or resolved.default_out()
-    run_search(resolved, run_dir, tensorboard=tensorboard, as_json=as_json)
+    run_search(resolved, out or resolved.default_out(), tensorboard=tensorboard, as_json=as_json)
