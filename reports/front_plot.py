@@ -54,7 +54,7 @@ def _on_bits(run: RunTables, points: list[Json], dots: list[Json]) -> Json | Non
     costs = [item["bits"] for item in [*points, *dots]]
     near = [limit["value"] for limit in limits if limit["value"] <= 1.5 * max(costs)]
     return {
-        "x": axis("Bit cost, 1e6 multiply-adds of 16 bits", [*costs, *near], may_be_log=True),
+        "x": axis("Bit cost, 1e6 bit_ops", [*costs, *near], may_be_log=True),
         "stairs": [_front_line(points, "bits", run.task.shown)],
         "limits": limits,
     }

@@ -131,10 +131,11 @@ def front(run: RunTables, plots: Json) -> Html:
     if plots["front"] is None:
         plot = element("p", "No network has a measured or predicted latency yet.", class_="empty")
         return section(title, plot)
+    has_axes = plots["front"]["bits"] is not None
     return section(
-        title,
+        f"{title}, or bit cost" if has_axes else title,
         filters.bar(run),
-        filters.axes() if plots["front"]["bits"] else None,
+        filters.axes() if has_axes else None,
         _legend(run),
         element("div", id="plot-front", class_="plot"),
         element("noscript", element("p", "The plots need JavaScript; the table does not.")),
