@@ -54,8 +54,9 @@ def in_series(whole: Trained, folder: Path, evaluations: int, carried: int) -> F
     Args:
         whole: The trained supernet and its space.
         folder: For the runs.
-        evaluations: A third each; what a step cannot use because all is scored goes to the next.
-        carried: Networks of the front, with the next best behind it, that go on to the next step.
+        evaluations: A third each.
+        carried: Networks that go on to the next step, the best first; further ones do where all
+            that these can become is scored.
     """
     first = (evaluations + 2) // 3
     trials = searched(whole, folder / "architecture", (DENSE, IN_FP32), first)
@@ -65,11 +66,13 @@ def in_series(whole: Trained, folder: Path, evaluations: int, carried: int) -> F
 
 
 def _refined(whole: Trained, folder: Path, found: Found, until: int, carried: int) -> Found:
-    """Also with what the best become, each searched alone, in so many scores in all."""
-    best = finalist_order(whole.problem, found.trials)[:carried]
+    """Also with what the best become, each searched alone, until there are so many scores."""
     trials, evaluations = list(found.trials), found.evaluations
-    for place, trial in enumerate(best):
-        number = (until - evaluations) // (len(best) - place)
+    share = -(-(until - evaluations) // carried)
+    for place, trial in enumerate(finalist_order(whole.problem, found.trials)):
+        number = min(share, until - evaluations)
+        if number <= 0:
+            break
         fix = tuple(_texts(trial, frees_formats=folder.name == "formats"))
         new = searched(whole, folder / str(place), fix, number, known=trial)
         trials += new

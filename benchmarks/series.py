@@ -7,7 +7,8 @@ of the product's defaults; its time is the same for all sides. On it
 
 - **joint** scores `--evaluations` candidates in one search of all choices;
 - **series** takes a third of them each for architectures (dense, in fp32), for the sparsities of
-  the best `--carried` of these, and for the formats of the best of all so far;
+  the best `--carried` of these, and for the formats of the best of all so far; where all that they
+  can become is scored, the next best follow;
 - **largest int8** is the largest member in int8 throughout, which needs no search.
 
 Searches have one controller, predicted latency and lag; `--fix` (`nas/problem/fix.py`) is what
@@ -45,16 +46,17 @@ from nas.cli.console import print_table
 from nas.prepare.names import refuse_unknown
 from nas.prepare.reopen import Trained, reopened
 from nas.problem.trial import Trial
-from nas.run.config import Config, make_config
+from nas.run.config import Config, differences, make_config
 from nas.system.environment import environment
 from nas.system.files import make_folder, read_json, write_json
 from nas.system.reporter import Silent
 from nas.system.text import setting
 from nas.train import train_supernet
-from search_spaces import SearchSpace
+from search_spaces import SearchSpace, UserError
 
 TRAIN_SHARE, SPARE_SHARE = 0.4, 0.08
 JOINT, SERIES = "joint", "series"
+ARGUMENTS = "arguments.json"
 
 
 def main() -> None:
@@ -74,6 +76,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    refuse_others(given)
     documents = []
     for seed in range(given.seeds):
         documents.append(one_seed(given, seed))
@@ -83,6 +86,21 @@ def main() -> None:
     print("\nall seeds, means")
     print_volumes(documents)
     print_lossless(documents)
+
+
+def refuse_others(given: argparse.Namespace) -> None:
+    """See that what DIR has was asked for with the same arguments; only seeds may be more.
+
+    Raises:
+        UserError: Saying what differs.
+    """
+    file = make_folder(given.out) / ARGUMENTS
+    arguments = {name: v for name, v in vars(given).items() if name not in ("out", "seeds")}
+    if not file.exists():
+        write_json(file, arguments)
+    known = {name: v for name, v in read_json(file).items() if name in arguments}
+    if changed := differences(known, arguments):
+        raise UserError(f"'{file}' is of other arguments: {changed}. Use another --out.")
 
 
 def configured(given: argparse.Namespace, seed: int) -> Config:
