@@ -62,6 +62,7 @@ def read_member(
         encoding=tuple(as_whole(index) or 0 for index in list_at(card, "encoding")),
         macs=as_whole(card.get("macs")),
         params=as_whole(card.get("params")),
+        bit_ops=as_number(card.get("bit_ops")),
         files=tuple(_file(name, row, task) for name, row in files.items()),
         classes=tuple(as_text(name) for name in list_at(card, "classes")),
         input=table_at(card, "input"),

@@ -44,6 +44,28 @@ def bar(run: RunTables) -> Html | None:
     return element("div", *drawn, join(reset, status), class_="filters", id="filters", hidden="")
 
 
+def axes() -> Html:
+    """The buttons that choose the plot's horizontal axis."""
+    words = (("measured latency", "latency"), ("bit cost", "bits"))
+    buttons = [
+        element(
+            "button",
+            word,
+            type="button",
+            class_="toggle",
+            aria_pressed="true" if name == "latency" else "false",
+            data_axis=name,
+        )
+        for word, name in words
+    ]
+    label = element("span", "Horizontal axis", class_="filter-name")
+    group = element(
+        "div", label, *buttons, role="group", aria_label="Horizontal axis", class_="filter-group"
+    )
+    # NOTE: hidden until main.js runs, as the buttons above.
+    return element("div", group, class_="filters", id="axes", hidden="")
+
+
 def _group(name: str, kind: str, words: list[str]) -> Html:
     buttons = [
         element(

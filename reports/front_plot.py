@@ -1,7 +1,8 @@
 """The main plot: the task's metric on the search split against latency.
 
 x is latency in ms, y is the metric as people read it. Front members and references stand at their
-measured latency; trials stand at the predicted one, because only exported files are timed.
+measured latency; trials stand at the predicted one, because only exported files are timed. A button
+puts bit cost in the place of latency.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from reports.records import Member, RunTables, TrialRow
 from search_spaces import Metric, is_quantized
 
 LARGEST_RADIUS, SMALLEST_RADIUS = 13.0, 4.0  # pixels
+BITS_UNIT = 1e6
 
 
 def front_plot(run: RunTables) -> Json | None:
@@ -29,15 +31,38 @@ def front_plot(run: RunTables) -> Json | None:
         if limit.metric == "latency_ms" and limit.max is not None
     ]
     shown = run.task.shown
-    front = [(p["x"], p["y"]) for p in points if p["kind"] == "front"]
     return {
         **axes(points, dots, shown, limits=limits),
         "points": points,
         "trials": dots,
-        "stairs": [{"kind": "front", "points": line_of(front, shown)}],
+        "stairs": [_front_line(points, "x", shown)],
         "ties": _ties(members),
         "limits": limits,
+        "bits": _on_bits(run, points, dots),
     }
+
+
+def _on_bits(run: RunTables, points: list[Json], dots: list[Json]) -> Json | None:
+    """What is another one where bit cost is the horizontal axis; None if a network has none."""
+    if not points or any(item["bits"] is None for item in [*points, *dots]):
+        return None
+    limits: list[Json] = [
+        {"value": limit.max / BITS_UNIT, "text": f"limit {limit.text}"}
+        for limit in run.limits
+        if limit.metric == "bit_ops" and limit.max is not None
+    ]
+    costs = [item["bits"] for item in [*points, *dots]]
+    near = [limit["value"] for limit in limits if limit["value"] <= 1.5 * max(costs)]
+    return {
+        "x": axis("Bit cost, 1e6 bit_ops", [*costs, *near], may_be_log=True),
+        "stairs": [_front_line(points, "bits", run.task.shown)],
+        "limits": limits,
+    }
+
+
+def _front_line(points: list[Json], x: str, shown: Metric) -> Json:
+    front = [(point[x], point["y"]) for point in points if point["kind"] == "front"]
+    return {"kind": "front", "points": line_of(front, shown)}
 
 
 def axes(points: list[Json], dots: list[Json], shown: Metric, *, limits: list[Json]) -> Json:
@@ -112,6 +137,7 @@ def place(member: Member) -> Json:
 def _point(member: Member, radius: Callable[[int | None], float], tip: int) -> Json:
     return {
         **place(member),
+        "bits": None if member.bit_ops is None else member.bit_ops / BITS_UNIT,
         "tip": tip,
         "row": member.folder,
         "tags": filters.tags(member.arch, member.policy),
@@ -140,6 +166,7 @@ def _dot(trial: TrialRow, tip: int, shown: Metric) -> Json:
     return {
         "x": trial.latency_predicted_ms,
         "y": shown.factor * trial.shown,
+        "bits": None if trial.bit_ops is None else trial.bit_ops / BITS_UNIT,
         "tip": tip,
         "tags": filters.tags(trial.arch, trial.policy),
     }

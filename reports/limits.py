@@ -45,6 +45,7 @@ def over_limits(member: Member, limits: Sequence[LimitRow]) -> tuple[str, ...]:
         "size_bytes": member.deployed.bytes,
         "macs": member.macs,
         "params": member.params,
+        "bit_ops": member.bit_ops,
     }
     if member.gain is not None and member.gain.change is not None:
         measured[DROP] = drop_of(member.gain.change, 0.0, member.task.shown)

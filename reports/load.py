@@ -159,6 +159,7 @@ def _trial(line: Json, task: AbstractTask) -> TrialRow:
         params=as_number(predicted.get("params")),
         latency_predicted_ms=as_number(predicted.get("latency_ms")),
         size_predicted_bytes=as_number(predicted.get("size_bytes")),
+        bit_ops=as_number(predicted.get("bit_ops")),
         failure=None if failure is None else as_text(failure),
     )
 

@@ -10,13 +10,13 @@ from reports.markup import Html, element, join
 from reports.records import UNTUNED, Member
 from search_spaces import Metric
 
+BIT_COST = "bit cost"
 GROUPS = (  # (head, columns below it); that of the task's metric comes second
     ("Network", ("Key",)),
     ("Latency, ms", ("measured", "fp32", "predicted")),
     ("File", ("size", "size fp32")),
-    ("Cost", ("MACs", "params")),
-    ("Policy", ("precision, sparsity",)),
 )
+POLICY = ("Policy", ("precision, sparsity",))
 AGAINST_HEAD = "Against brought"
 FILE_NAMES = {
     "model.onnx": "ONNX",
@@ -42,14 +42,16 @@ def table(members: Sequence[Member], shown: Metric) -> Html:
     """One row per network; a list of cards on a narrow screen. Buttons of the head sort it."""
     of_metric = (f"{shown.axis}, {shown.unit}".rstrip(", "), ("search", "test", "test fp32"))
     has_gains = any(member.gain for member in members)
+    has_bits = any(member.bit_ops is not None for member in members)
     against = ((AGAINST_HEAD, ("faster", "smaller", "change")),) if has_gains else ()
-    groups = (*GROUPS[:1], of_metric, *GROUPS[1:3], *against, *GROUPS[3:])
+    costs = ("Cost", ("MACs", "params", *((BIT_COST,) if has_bits else ())))
+    groups = (*GROUPS[:1], of_metric, *GROUPS[1:], *against, costs, POLICY)
     top = [element("th", head, colspan=len(columns), scope="colgroup") for head, columns in groups]
     names = [(head, name) for head, columns in groups for name in columns]
     below = [_sorter(head, name, place) for place, (head, name) in enumerate(names)]
     files = element("th", "Files", scope="col", rowspan=2)
     head = element("thead", element("tr", *top, files), element("tr", *below, class_="sorters"))
-    rows = [_row(member) for member in members]
+    rows = [_row(member, has_bits=has_bits) for member in members]
     drawn = element("table", head, element("tbody", *rows), class_="members", id="members")
     return element(
         "div", drawn, class_="scroll", tabindex=0, role="region", aria_label="Networks in numbers"
@@ -64,7 +66,7 @@ def _sorter(head: str, name: str, column: int) -> Html:
     return element("th", button, scope="col", aria_sort="none")
 
 
-def _row(member: Member) -> Html:
+def _row(member: Member, *, has_bits: bool) -> Html:
     deployed, unquantized = member.deployed, member.unquantized
     search, test, timing = deployed.search, deployed.test, deployed.latency
     flag = element("small", "bimodal", class_="warning") if timing.is_bimodal else None
@@ -87,6 +89,8 @@ def _row(member: Member) -> Html:
         ("MACs", text.count(member.macs), member.macs),
         ("params", text.count(member.params), member.params),
     ]
+    if has_bits:
+        cells.append((BIT_COST, text.count(member.bit_ops), member.bit_ops))
     numbers = [
         element("td", shown, class_="number", data_label=name, data_sort=value)
         for name, shown, value in cells

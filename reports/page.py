@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from reports import (
     background_page,
+    bit_cost,
     charts,
     checks_page,
     confusion_page,
@@ -130,9 +131,11 @@ def front(run: RunTables, plots: Json) -> Html:
     if plots["front"] is None:
         plot = element("p", "No network has a measured or predicted latency yet.", class_="empty")
         return section(title, plot)
+    has_axes = plots["front"]["bits"] is not None
     return section(
-        title,
+        f"{title}, or bit cost" if has_axes else title,
         filters.bar(run),
+        filters.axes() if has_axes else None,
         _legend(run),
         element("div", id="plot-front", class_="plot"),
         element("noscript", element("p", "The plots need JavaScript; the table does not.")),
@@ -170,6 +173,8 @@ def _plot_notes(run: RunTables) -> list[str]:
         "the median latency over fresh processes. Marker size: bytes of the deployed file. "
     ]
     notes += [f"{said} " for said in [summary.loss_that_ranks(run)] if said]
+    if bit_cost.is_known(run):
+        notes.append(f"{bit_cost.MEANING}. {bit_cost.sentence(run)} ")
     images = run.plan.get("images_per_score")
     if run.trials:
         scored = f" and their {shown.title} is that of {images} images" if images else ""

@@ -19,6 +19,12 @@ function drawFront(host, plot) {
   listen(area, [...points, ...trials]);
 }
 
+// The same plot with bit cost as the horizontal axis: it is counted, so nothing is tied or uncertain.
+function onBits(plot) {
+  const moved = (item) => ({ ...item, x: item.bits, xRange: [item.bits, item.bits] });
+  return { ...plot, ...plot.bits, ties: [], points: plot.points.map(moved), trials: plot.trials.map(moved) };
+}
+
 function drawStairs({ svg, x, y }, { kind, points }) {
   if (points.length < 2) return;
   const steps = points.slice(1).map(([sx, sy]) => `H${x.at(sx)}V${y.at(sy)}`);

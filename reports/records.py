@@ -122,6 +122,7 @@ class Member:
     files: tuple[ModelFile, ...]
     classes: tuple[str, ...]
     input: Mapping[str, Any]
+    bit_ops: float | None = None  # cards of earlier versions have none
     data: str = ""
     task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))
     finetuned: FinetuneFacts | None = None
@@ -173,6 +174,7 @@ class TrialRow:
     params: float | None
     latency_predicted_ms: float | None
     size_predicted_bytes: float | None
+    bit_ops: float | None
     failure: str | None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import confusions, gains, summary, text, verdict
+from reports import bit_cost, confusions, gains, summary, text, verdict
 from reports.load import load_run
 from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, RunTables
 
@@ -38,6 +38,7 @@ def trials_frame(run: RunTables) -> pd.DataFrame:
         "params": "params",
         "latency_predicted_ms": "latency_predicted_ms",
         "size_predicted_bytes": "size_predicted_bytes",
+        "bit_ops": "bit_ops",
         "failure": "failure",
     }
     rows = [[getattr(trial, field) for field in fields.values()] for trial in run.trials]
@@ -65,6 +66,7 @@ def _row(member: Member) -> dict[str, object]:
         "finetuned_from": member.finetuned.source if member.finetuned else "",
         "macs": _integer(member.macs),
         "params": _integer(member.params),
+        "bit_ops": member.bit_ops,
         f"{shown}_search": deployed.search.shown,
         f"{shown}_search_low": low,
         f"{shown}_search_high": high,
@@ -177,11 +179,13 @@ def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         "size fp32",
         "MACs",
         "params",
+        *(["bit cost"] if bit_cost.is_known(run) else []),
         *_gain_head(run),
         "precision",
         "sparsity",
     ]
-    return header, [_texts(member) for member in run.members]
+    has_bit_cost = bit_cost.is_known(run)
+    return header, [_texts(member, has_bit_cost=has_bit_cost) for member in run.members]
 
 
 def _gain_head(run: RunTables) -> list[str]:
@@ -204,7 +208,7 @@ def _gain_texts(member: Member) -> list[str]:
     ]
 
 
-def _texts(member: Member) -> list[str]:
+def _texts(member: Member, *, has_bit_cost: bool) -> list[str]:
     deployed, unquantized, shown = member.deployed, member.unquantized, member.task.shown
     score, latency = text.score(deployed.search.shown, shown), deployed.latency
     return [
@@ -220,6 +224,7 @@ def _texts(member: Member) -> list[str]:
         text.size(unquantized.bytes),
         text.count(member.macs),
         text.count(member.params),
+        *([text.count(member.bit_ops)] if has_bit_cost else []),
         *_gain_texts(member),
         text.per_stage(member.arch, member.policy, "precision"),
         text.per_stage(member.arch, member.policy, "sparsity"),
@@ -284,7 +289,7 @@ def markdown(run: RunTables) -> str:
         "\n".join(_table_line(row) for row in table) if rows else "No network was exported yet.",
         f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
         "latency only; `test` decides nothing. fp32: the same pruned network before quantization.",
-        *filter(None, [summary.loss_that_ranks(run)]),
+        *filter(None, [summary.loss_that_ranks(run), _plain(bit_cost.sentence(run))]),
         *_classes(run),
         "## What was run",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),

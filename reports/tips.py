@@ -27,6 +27,8 @@ def member_tip(member: Member) -> Json:
         ("Size", text.size(deployed.bytes)),
         ("MACs", text.count(member.macs)),
     ]
+    if member.bit_ops is not None:
+        facts.append(("Bit cost", text.count(member.bit_ops)))
     if member.finetuned is not None:
         facts.append(("Fine-tuned from", member.finetuned.source))
     if member.is_untuned:

@@ -109,13 +109,14 @@ def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
 
 def linear(n: int, in_width: int, width: int) -> Cost:
     """Linear layer with bias."""
-    return _with_bias(n, in_width, width) + matrix(in_width, width)
+    return _with_bias(n, in_width, width) + matrix(n, in_width, width)
 
 
-def matrix(in_width: int, width: int) -> Cost:
+def matrix(n: int, in_width: int, width: int) -> Cost:
     """What is known of a linear layer besides what is known of any layer."""
     return Cost(
         matrices=1,
+        matrix_macs=n * in_width * width,
         matrix_weights=in_width * width,
         matrix_channels=width,
         matrix_groups=width * -(-in_width // GROUP_SIZE),

@@ -194,6 +194,7 @@ class Cost:
         calls: Kernels launched.
         layers: Convolutions and linear layers, whose weights a format may store in fewer bits.
         matrices: Of these, linear layers.
+        matrix_macs: Of `dense`, theirs.
         matrix_weights: Of `weights`, theirs.
         matrix_channels: Of `channels`, theirs.
         matrix_groups: Rows of `GROUP_SIZE` neighbouring inputs that their weights are cut into, the
@@ -214,6 +215,7 @@ class Cost:
     calls: int = 0
     layers: int = 0
     matrices: int = 0
+    matrix_macs: int = 0
     matrix_weights: int = 0
     matrix_channels: int = 0
     matrix_groups: int = 0
@@ -237,6 +239,7 @@ class Cost:
             channels=self.channels - self.matrix_channels,
             layers=self.layers - self.matrices,
             matrices=0,
+            matrix_macs=0,
             matrix_weights=0,
             matrix_channels=0,
             matrix_groups=0,

@@ -91,7 +91,7 @@ class SearchSpace:
 
     @cached_property
     def costs(self) -> Additive | None:
-        """Multiply-adds, parameters and file size of any candidate; None without a network."""
+        """Costs of any candidate that are known exactly; None without a network."""
         return Additive(self.tables, _costs, COST_METRICS) if self.tables else None
 
     @cached_property
@@ -337,15 +337,16 @@ class SearchSpace:
         return factors
 
 
-COST_METRICS = ("macs", "params", "size_bytes")
+COST_METRICS = ("macs", "params", "size_bytes", "bit_ops")
 
 
 def _costs(slot: Slot) -> dict[str, float]:
-    cost = slot_cost(slot)
+    cost, precision = slot_cost(slot), format_of(slot.signature.precision)
     return {
         "macs": cost.macs,
         "params": cost.params,
-        "size_bytes": format_of(slot.signature.precision).size_bytes(cost),
+        "size_bytes": precision.size_bytes(cost),
+        "bit_ops": precision.bit_ops(cost),
     }
 
 

@@ -5,6 +5,7 @@ that `SearchSpace.slots(candidate)` resolves, which also carries how much sparsi
 slot. `extract` cuts the same slices out as a plain network.
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -130,6 +131,16 @@ class Supernet(nn.Module):
             state = self._slot(name).restricted_state(largest)
             found._slot(name).load_state_dict(state, strict=False)
         return found.train(self.training)
+
+    def offering(self, space: SearchSpace) -> "Supernet":
+        """This supernet with fewer members and the same weights, which both share.
+
+        Args:
+            space: This one's with fewer options; all of its members may be pruned.
+        """
+        found = copy.copy(self)
+        found.space = space
+        return found
 
     def rank(
         self,

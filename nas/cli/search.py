@@ -41,6 +41,15 @@ Donor = Annotated[
         "sparsity are then its own unless given.",
     ),
 ]
+Fixed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fix",
+        metavar="CHOICES=OPTIONS",
+        help="Only these options of choices: 'stage*.sparsity=0', 'stage1.width=16,24'; "
+        "repeatable.",
+    ),
+]
 
 
 def search(
@@ -55,6 +64,7 @@ def search(
     target: TargetName = None,
     precision: Precision = None,
     sparsity: Sparsity = None,
+    fix: Fixed = None,
     controller: ControllerName = None,
     executor: ExecutorName = None,
     workers: Workers = None,
@@ -90,6 +100,7 @@ def search(
         "target": target,
         "precision": words(precision),
         "sparsity": fractions(sparsity),
+        "fix": tuple(fix) if fix else None,
         "controller": controller,
         "executor": executor,
         "workers": workers,
@@ -102,5 +113,4 @@ def search(
     }
     resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
     refuse_unknown(resolved)
-    run_dir = out or resolved.default_out()
-    run_search(resolved, run_dir, tensorboard=tensorboard, as_json=as_json)
+    run_search(resolved, out or resolved.default_out(), tensorboard=tensorboard, as_json=as_json)

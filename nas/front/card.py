@@ -17,7 +17,8 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   training, `aware_steps`, the last of the steps.
 - `macs`: of the network as exported, exact. `params`: the values that the file `params_in` holds,
   the network in full precision with batch norm folded into its convolutions. Cards of earlier
-  versions have no `params_in` and count batch norm's own parameters, as budgets do.
+  versions have no `params_in` and count batch norm's own parameters, as budgets do. `bit_ops`:
+  `macs` times the relative cost of their bits, as deployed; cards of earlier versions have none.
 - `twin_of`: only where this is what a quantized network was before quantization: that one's key.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
   the target runs), `needs` (see below), `accuracy` per split (of a share `fraction`, `correct`,
@@ -110,6 +111,7 @@ def build_card(
     task: str = DEFAULT_TASK,
     twin_of: str = "",
     params_in: str = "",
+    bit_ops: float | None = None,
     corrupt: int = 0,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
@@ -140,6 +142,8 @@ def build_card(
         card["twin_of"] = twin_of
     if params_in:
         card["params_in"] = params_in
+    if bit_ops is not None:
+        card["bit_ops"] = bit_ops
     if corrupt:
         card["corrupt"] = corrupt
     check_card(card, place=f"card of {key}")

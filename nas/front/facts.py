@@ -106,6 +106,7 @@ class CardMaker:
             input=input_rule(data),
             classes=data.classes,
             macs=int(space.costs.of("macs", row)[0]),
+            bit_ops=float(space.costs.of("bit_ops", row)[0]),
             params=num_params(folder / counted),
             params_in=counted,
             files=files,

@@ -110,6 +110,7 @@ class Exporter:
             "size_bytes": float(deployed["bytes"]),
             "macs": float(card["macs"]),
             "params": float(card["params"]),
+            **({"bit_ops": float(card["bit_ops"])} if "bit_ops" in card else {}),
         }
         return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
 

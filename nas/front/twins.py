@@ -63,7 +63,11 @@ def twin_card(space: SearchSpace, card: Mapping[str, Any]) -> dict[str, Any] | N
     deployed = dict(files[UNQUANTIZED])
     if "timed" in deployed:
         deployed["timed"] = CHECKPOINT
-    counted = {"params_in": CHECKPOINT} if "params_in" in card else {}
+    counted: dict[str, Any] = {"params_in": CHECKPOINT} if "params_in" in card else {}
+    if "bit_ops" in card:
+        assert space.costs is not None
+        row = np.array([candidate.encoding])
+        counted["bit_ops"] = float(space.costs.of("bit_ops", row)[0])
     return {
         **card,
         **counted,

@@ -17,6 +17,7 @@ from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
 from nas.prepare.settings import check_settings
 from nas.problem.budget import nearest_budget, parse_budget, refuse_impossible, resolve
 from nas.problem.drop import drop_limit
+from nas.problem.fix import fixed, refuse_pruned_only
 from nas.problem.joint import refuse_jointly_impossible
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config, differences
@@ -70,6 +71,9 @@ def prepare(
             brought_space(config, **sizes) if config.model else load_space(config.space, **sizes)
         )
         space = found.with_policy(config.precision, config.sparsity)
+        if config.fix and not config.supernet:
+            space = fixed(space, config.fix)
+            refuse_pruned_only(space)
         assert space.costs is not None
         limits = resolve(budgets, space.costs)
         refuse_impossible(limits, space.costs)

@@ -22,7 +22,14 @@ from nas.prepare.plan import (
 from nas.prepare.sizes import sizes_of
 from nas.problem.problem import Problem
 from nas.run.config import Config
-from nas.run.directory import WEIGHTS, Run, check_is_run, read_config_of, read_space
+from nas.run.directory import (
+    WEIGHTS,
+    Run,
+    check_is_run,
+    read_config_of,
+    read_space,
+    read_trained_space,
+)
 from nas.run.growth import has_front
 from nas.run.own_files import keep_own_files, with_kept_files
 from nas.scoring.scorer import Scorer
@@ -105,7 +112,8 @@ def reopened(
             phases, data = phase_plan_of(document), judged(data, document)
     else:
         phases, data = search_settings(config), judged(data, loss_of(train_plan))
-    supernet = read_supernet(path / WEIGHTS, Supernet(space, seed=config.seed))
+    whole = Supernet(read_trained_space(path), seed=config.seed)
+    supernet = read_supernet(path / WEIGHTS, whole).offering(space)
     return Trained(
         run=run,
         config=config,

@@ -5,13 +5,16 @@ formats and sparsities that were trained for. Budgets are not inherited; what th
 taught because of its own ones is left out (`nas/prepare/sizes.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nas.data import DataSet, identity
+from nas.problem.budget import refuse_impossible
+from nas.problem.fix import fixed
+from nas.problem.problem import Limit
 from nas.run.config import Config, differences
-from nas.run.directory import read_config_of, read_space
+from nas.run.directory import read_config_of, read_trained_space
 from nas.run.own_files import CONFIG, with_unchanged_files
 from nas.system.files import read_json
 from search_spaces import SearchSpace, UserError, is_policy, plugin_name
@@ -77,7 +80,7 @@ def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
     Raises:
         UserError: If the donor was trained for other architectures than some of the space's.
     """
-    donor = [c for c in read_space(Path(config.supernet)).choices if not is_policy(c.name)]
+    donor = [c for c in read_trained_space(Path(config.supernet)).choices if not is_policy(c.name)]
     found = space.restricted({choice.name: choice.options for choice in donor})
     if [c for c in found.choices if not is_policy(c.name)] != donor:
         raise UserError(
@@ -88,17 +91,19 @@ def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
     return found
 
 
-def check_donor(config: Config, space: SearchSpace, data: DataSet) -> None:
+def check_donor(config: Config, space: SearchSpace, limits: Sequence[Limit], data: DataSet) -> None:
     """See that a donor has these architectures and was trained on these images.
 
     Of others, some may be what it is judged on here.
 
     Raises:
-        UserError: If it was not.
+        UserError: If it was not, or what `fix` leaves of them is beyond a limit.
     """
     if not config.supernet:
         return
-    donor_space(config, space)
+    searched = fixed(donor_space(config, space), config.fix)
+    assert searched.costs is not None
+    refuse_impossible(limits, searched.costs)
     kept = read_json(Path(config.supernet, "data.json"))
     changed = differences(kept, identity(data, kept))
     if changed:

@@ -34,9 +34,10 @@ from nas.prepare.sizing import decide_sizes
 from nas.prepare.speed import shared_cores
 from nas.prepare.trim import announce, limit_rows, run_space
 from nas.problem.feasible import trained_within
+from nas.problem.fix import fixed
 from nas.problem.problem import KnownMetrics, Problem
 from nas.run.config import Config
-from nas.run.directory import TRAINED_SPACE, WEIGHTS, Run, log_step
+from nas.run.directory import SEARCHED_SPACE, TRAINED_SPACE, WEIGHTS, Run, log_step, read_space
 from nas.run.growth import as_begun, has_front
 from nas.run.own_files import BROUGHT, keep_own_files, with_space_at_hand
 from nas.system.files import understood, write_json
@@ -94,7 +95,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     torch.set_num_threads(config.threads or torch.get_num_threads())
     timer = make_timer(config)
     if run is None:
-        check_donor(config, space, data)
+        check_donor(config, space, limits, data)
         check_criterion(config)
         check_smallest_latency(config, space, limits, timer)
         run = Run.open(out, config)
@@ -135,6 +136,10 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         announce(document, reporter, is_trained=bool(config.supernet))
     with run.phase("train"):
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
+    if config.fix and config.supernet:
+        run.decided(SEARCHED_SPACE, lambda: fixed(supernet.space, config.fix).to_json())
+        supernet = supernet.offering(read_space(run.path))
+        reporter.note(f"searching {supernet.space.size:,} networks, with {', '.join(config.fix)}")
     if supernet.space is not problem.space:
         problem = asked_of(supernet.space)
     return Begun(run=run, data=data, problem=problem, train_plan=train_plan, supernet=supernet)

@@ -12,7 +12,7 @@ from nas.problem.budget import format_value, nearest_budget
 from nas.problem.drop import DROP
 from nas.problem.problem import KnownMetrics, Limit
 from nas.run.config import Config
-from nas.run.directory import SPACE, TRAINED_SPACE, Run, read_begun_space, read_space
+from nas.run.directory import SPACE, Run, read_begun_space, read_trained_space
 from nas.system.files import write_json
 from nas.system.reporter import Reporter
 from search_spaces import Choice, SearchSpace, UserError
@@ -51,7 +51,7 @@ def run_space(
             f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
             "the budget; space.json has the rest"
         )
-    return read_space(run.path) if (run.path / TRAINED_SPACE).exists() else recorded
+    return read_trained_space(run.path)
 
 
 def _trimmed(

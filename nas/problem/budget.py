@@ -2,9 +2,10 @@
 
 A budget is a number and a unit: "4.5GFLOPs", "300MMACs", "5Mparams", "2MB", "12ms"; or a
 percentage of the largest value in the space: "60%MACs". FLOPs means multiply-adds, as in the papers
-and in fvcore. Case is forgiven ("gflops", "mb") except where it carries meaning: M is always 1e6,
-and "ms" is milliseconds in lower case only. Numbers are read as decimals, so that "2.37MFLOPs" is
-2,370,000 exactly.
+and in fvcore; bit_ops are multiply-adds times the cost of their bits, 1 in bf16 and 2 in fp32, so
+that "25%bit_ops" is what the largest network has in int8. Case is forgiven ("gflops", "mb") except
+where it carries meaning: M is always 1e6, and "ms" is milliseconds in lower case only. Numbers are
+read as decimals, so that "2.37MFLOPs" is 2,370,000 exactly.
 """
 
 import difflib
@@ -27,6 +28,7 @@ UNITS: dict[str, tuple[str, Decimal]] = {
     **{p + "FLOPs": ("macs", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "MACs": ("macs", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "params": ("params", Decimal(scale)) for p, scale in PREFIXES.items()},
+    **{p + "bit_ops": ("bit_ops", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "B": ("size_bytes", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "iB": ("size_bytes", Decimal(1024**i)) for i, p in enumerate("KMG", start=1)},
     "us": ("latency_ms", Decimal("1e-3")),
@@ -38,6 +40,7 @@ UNITS: dict[str, tuple[str, Decimal]] = {
 SHOWN = {
     "macs": [f"{prefix}MACs" for prefix in PREFIXES],
     "params": [f"{prefix}params" for prefix in PREFIXES],
+    "bit_ops": [f"{prefix}bit_ops" for prefix in PREFIXES],
     "size_bytes": [f"{prefix}B" for prefix in PREFIXES],
     "latency_ms": ["us", "ms", "s"],
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 from nas.data._load import absolute_if_path, label_of
 from nas.problem.drop import parse_drop
+from nas.problem.fix import parse_fix
 from nas.system.files import OtherVersionError
 from nas.system.text import parse_time
 from nas.system.typed import TYPE_NAMES, is_a
@@ -38,6 +39,7 @@ MODEL_FILES = (".onnx", ".pt2", ".safetensors")
 
 STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "plugins": ([], "none"),
+    "fix": ([], "nothing"),
     "data_dir": ("", "the usual places"),
     "cache": ("", "runs/.cache"),
     "resolution": (0, "the data's own"),
@@ -89,6 +91,8 @@ class Config:
             the executor's own. Same seed, same lag: same trials, with any executor.
         trials: Candidates to score; 0 to fit the time.
         time: How long all phases together should take: "90s", "20m", "1.5h".
+        fix: Options that alone are left of choices, as "stage*.sparsity=0": see `nas.problem.fix`.
+            With a given supernet its other members stay as they were trained.
         supernet: A run directory whose trained supernet is used; "" to train one.
         seed: Of everything random.
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
@@ -126,6 +130,7 @@ class Config:
     lag: int = -1
     trials: int = 0
     time: str = DEFAULT_TIME
+    fix: tuple[str, ...] = ()
     supernet: str = ""
     seed: int = 0
     data_seed: int = -1
@@ -174,6 +179,13 @@ class Config:
             raise UserError(
                 f"max_drop is '{self.max_drop}', and no model is given: it limits what is lost "
                 "against a network that was brought. Use `nas compress`, or leave it out."
+            )
+        for text in self.fix:
+            parse_fix(text)
+        if self.fix and self.model:
+            raise UserError(
+                f"fix is {list(self.fix)}, and a model is given, all of whose parts are searched. "
+                "Leave one of both out."
             )
         _check_set(self.set)
 

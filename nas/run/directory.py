@@ -6,6 +6,7 @@
     data.npz              images and labels, where a Python program gave arrays
     space.json            choices and network, after trimming to the budget
     trained_space.json    what training left of them, where the method gave some up
+    searched_space.json   what --fix leaves of them to a search of a given supernet
     env.json              interpreter, versions, processor
     data.json             what identifies the images: classes, sizes, mean, deviation and the like
     sizes.json, pilot/    sizes and operators that the time can teach: decided once, by a pilot
@@ -92,6 +93,7 @@ LOCK, LOCK_HOLDER = ".lock", ".lock_holder"
 """Two files, because Windows lets nobody read a locked one."""
 
 SPACE, TRAINED_SPACE = "space.json", "trained_space.json"
+SEARCHED_SPACE = "searched_space.json"
 LOG_LINES = 100
 
 
@@ -304,7 +306,14 @@ def read_front(path: Path) -> dict[str, Any]:
 
 
 def read_space(path: Path) -> SearchSpace:
-    """The space that a run searches: trimmed, and without what its training gave up.
+    """The space that a run searches: that of its supernet, without what --fix leaves out."""
+    if (path / SEARCHED_SPACE).exists():
+        return _space_in(path / SEARCHED_SPACE)
+    return read_trained_space(path)
+
+
+def read_trained_space(path: Path) -> SearchSpace:
+    """The space of a run's supernet: trimmed, and without what its training gave up.
 
     Operators of plug-ins are those that the run keeps.
     """

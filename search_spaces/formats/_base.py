@@ -15,6 +15,9 @@ TRAINED_BITS = 32
 MOST_INTEGER_BITS = 8
 """Activations of more bits are floating-point numbers."""
 
+UNIT_BITS = 16
+"""Of both numbers that one bit operation multiplies: a multiply-add in bf16."""
+
 
 class AbstractFormat(ABC):
     """A format of numbers, the `precision` of a policy. Plug-ins have no state.
@@ -27,7 +30,7 @@ class AbstractFormat(ABC):
     """Bits of kernels and matrices."""
 
     activation_bits: ClassVar[int]
-    """Bits of what is multiplied with them; the product is bit operations per multiply-add."""
+    """Bits of what is multiplied with them."""
 
     is_integer: ClassVar[bool]
     """Whether values between layers are integers: layers take them on a grid and give such."""
@@ -54,9 +57,32 @@ class AbstractFormat(ABC):
         """Whether any number has fewer bits than trained weights."""
         return min(self.weight_bits, self.activation_bits) < TRAINED_BITS
 
+    def bit_ops(self, cost: Cost) -> float:
+        """Multiply-adds of one slot, each times the relative cost of the bits it multiplies.
+
+        Linear in bits: 2 in fp32, 1 in bf16, 1/2 in int8, 1/4 in int4. Products of activations, as
+        in attention, are in fp32 in every format.
+
+        Source: Abdolrashidi et al., Pareto-Optimal Quantized ResNet Is Mostly 4-bit (2021). They
+        multiply numbers of equal bits only; where weights have fewer than activations, we take the
+        mean of both (docs/decisions/0070).
+        """
+        weights, activations, of_convolutions, read_by_convolutions = self.bits
+        matrices, convolutions = cost.matrix_macs, cost.dense + cost.depthwise - cost.matrix_macs
+        return (
+            matrices * relative_cost(weights, activations)
+            + convolutions * relative_cost(of_convolutions, read_by_convolutions)
+            + cost.attention * relative_cost(TRAINED_BITS, TRAINED_BITS)
+        )
+
     @abstractmethod
     def size_bytes(self, cost: Cost) -> float:
         """Predicted bytes of one slot in an exported file."""
+
+
+def relative_cost(one: int, other: int) -> float:
+    """Of multiplying numbers of so many bits, in multiply-adds of `UNIT_BITS`."""
+    return (one + other) / (2 * UNIT_BITS)
 
 
 FORMATS = Registry("search_spaces.formats", "precision", AbstractFormat)

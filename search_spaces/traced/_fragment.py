@@ -170,7 +170,8 @@ def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, 
         macs = elements // width * weights
         is_conv = node.op == CONV
         is_depthwise = MULTIPLIER in node.settings
-        matrix = Cost() if is_conv else layers.matrix(weights // width, width)
+        positions, inputs = elements // width, weights // width
+        matrix = Cost() if is_conv else layers.matrix(positions, inputs, width)
         return matrix + Cost(
             dense=0 if is_depthwise else macs,
             depthwise=macs if is_depthwise else 0,

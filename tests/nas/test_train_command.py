@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from nas.cli import app as cli
+from nas.prepare.reopen import reopened
 from nas.prepare.reuse import with_inherited
 from nas.run.config import Config, make_config
-from nas.run.directory import WEIGHTS
+from nas.run.directory import WEIGHTS, Run, read_space
 from nas.search_flow import search
 from nas.system.files import read_json
 from nas.system.reporter import Silent
@@ -121,6 +122,29 @@ def test_a_search_of_it_has_the_trials_of_a_search_that_trained_it_itself(
         for run in (tmp_path / "search", small_run.path)
     )
     assert ours == theirs
+
+
+def test_a_search_of_a_part_scores_what_the_whole_supernet_does(
+    supernet_run: Path, small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members that must be pruned among them: the supernet was trained with others, too."""
+    (whole,) = {c.options for c in read_space(supernet_run).choices if c.name == "stage1.sparsity"}
+    fix = (f"stage1.sparsity={whole[-1]}", "*.precision=fp32")
+    config = replace(small_run.config, supernet=str(supernet_run), fix=fix, trials=2)
+    with small_run.remembering(), stopped(monkeypatch, "nas.search_flow.train_finalists"):
+        search(config, tmp_path / "part", Silent())
+    part = read_space(tmp_path / "part")
+    assert part.choice("stage1.sparsity").options == whole[-1:]
+    weights = [(run / WEIGHTS).read_bytes() for run in (tmp_path / "part", supernet_run)]
+    assert weights[0] == weights[1]
+    trained = reopened(supernet_run, Silent(), needs_front=False)
+    space = trained.problem.space
+    for trial in Run.open(tmp_path / "part", config).trials(part):
+        options = {**trial.candidate.arch, **trial.candidate.policy}
+        assert trained.scorer(space.candidate(space.encode(options))).metrics == trial.metrics
+    with pytest.raises(UserError, match="does not offer '0.9'"):
+        search(replace(config, fix=("*.sparsity=0.9",)), tmp_path / "none", Silent())
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_is_given_is_not_inherited_and_contradictions_are_refused(

@@ -88,7 +88,7 @@ def draw_block(draw: Draw, slot: str, is_largest: bool) -> Json:
 def costs(network: Json) -> Json:
     """Plausible costs of a drawn network."""
     arch, policy = network["arch"], network["policy"]
-    macs = params = time_ms = size = 0.0
+    macs = params = time_ms = size = bits = 0.0
     for stage in (1, 2, 3):
         width, depth = arch[f"stage{stage}.width"], arch[f"stage{stage}.depth"]
         kept = 1 - policy[f"stage{stage}.sparsity"]
@@ -98,10 +98,11 @@ def costs(network: Json) -> Json:
         params += own
         macs += own * (1024, 256, 64)[stage - 1]
         size += own * (1 if is_int8 else 4) + 9000 * depth
+        bits += own * (1024, 256, 64)[stage - 1] * (0.5 if is_int8 else 2.0)
         time_ms += depth * 0.07 + own * (1024, 256, 64)[stage - 1] / (3.4e7 if is_int8 else 2.4e7)
     return {
         "macs": round(macs), "params": round(params), "latency_ms": 0.1 + time_ms,
-        "size_bytes": round(size),
+        "size_bytes": round(size), "bit_ops": bits,
     }  # fmt: skip
 
 
@@ -146,7 +147,7 @@ def card(row: Json, name: str, draw: Draw, data: str, classes: list[str]) -> Jso
                   "dtype": "float32", "channels": "grey", "scale": 255.0, "mean": [0.13],
                   "std": [0.31], "resize": "none"},
         "classes": classes, "macs": predicted["macs"], "params": predicted["params"],
-        "files": files,
+        "bit_ops": predicted["bit_ops"], "files": files,
     }  # fmt: skip
 
 

@@ -281,6 +281,30 @@ def test_filters_narrow_plot_and_table_down_alike(
     assert window.get_attribute("aria-pressed") == "false"
 
 
+def test_a_button_puts_bit_cost_on_the_horizontal_axis(
+    new_run: NewRun, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(build_report(new_run()))
+    plot, title = tab.page.locator("#plot-front"), "#plot-front .axis-title"
+    places = f"[...document.querySelectorAll({MARKERS!r})].map((m) => m.getAttribute('transform'))"
+    before = tab.evaluate(places)
+    button = tab.page.locator("#axes button", has_text="bit cost")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert "Bit cost" in tab.page.locator(title).last.inner_html()
+    assert plot.locator("line.tie").count() == 0
+    assert tab.evaluate(places) != before
+    tab.page.locator("button", has_text="int8").first.click()
+    assert "Bit cost" in tab.page.locator(title).last.inner_html(), "filters keep the axis"
+    tab.page.locator("#filter-reset").click()
+    for width, height in (PHONE, DESKTOP):
+        tab.page.set_viewport_size({"width": width, "height": height})
+        tab.page.wait_for_function(DRAWN)
+        assert tab.evaluate(OVERLAPPING) == 0
+    tab.page.locator("#axes button", has_text="latency").click()
+    assert tab.evaluate(places) == before
+
+
 def test_any_pressed_precision_is_shown(new_run: NewRun, open_tab: Callable[..., Tab]) -> None:
     tab = open_tab(build_report(new_run()))
     for name in ("fp32", "int8", "mixed"):

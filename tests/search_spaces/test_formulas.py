@@ -102,7 +102,7 @@ def test_eight_bit_weights_alone_need_a_scale_per_channel_and_nothing_for_biases
 
 def test_formats_of_matrices_leave_convolutions_to_another_format() -> None:
     convolutions = Cost(weights=900, vectors=20, channels=10, layers=1)
-    both = convolutions + layers.matrix(40, 10) + Cost(weights=400, channels=10, layers=1)
+    both = convolutions + layers.matrix(1, 40, 10) + Cost(weights=400, channels=10, layers=1)
     assert both.but_matrices == convolutions
     of_dynamic = 400 + 4 * 10 + int8_dynamic.MATRIX_BYTES
     of_few = 10 * 2 * (16 + 4) + int4w.MATRIX_BYTES
@@ -112,6 +112,24 @@ def test_formats_of_matrices_leave_convolutions_to_another_format() -> None:
     assert few.size_bytes(both) - few.size_bytes(convolutions) == of_few
     assert few.size_bytes(convolutions) == format_of("int8w").size_bytes(convolutions)
     assert (dynamic.bits, few.bits) == ((8, 8, 8, 32), (4, 32, 8, 32))
+
+
+def test_bit_cost_is_linear_in_bits_and_products_of_activations_stay_in_fp32() -> None:
+    linear, convolution = layers.linear(9, 8, 4), layers.conv(9, 8, 4, 1)
+    attention = Cost(attention=100)
+    for precision, of_linear, of_convolution in (
+        ("fp32", 2.0, 2.0),
+        ("int8", 0.5, 0.5),
+        ("int8w", 1.25, 1.25),
+        ("int8-dynamic", 0.5, 1.25),
+        ("int4w", 1.125, 1.25),
+    ):
+        bit_ops = format_of(precision).bit_ops
+        assert bit_ops(linear) == of_linear * linear.macs
+        assert bit_ops(convolution) == of_convolution * convolution.macs
+        assert bit_ops(linear + convolution + attention) == (
+            bit_ops(linear) + bit_ops(convolution) + 2.0 * 100
+        )
 
 
 def test_unknown_precisions_are_told_the_known_ones() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from search_spaces import SearchSpace, declaration, format_of, load_space, signature_cost
 from tests.strategies import encodings, everything, mini_space, spaces
 
-METRICS = ("macs", "params", "size_bytes")
+METRICS = ("macs", "params", "size_bytes", "bit_ops")
 
 
 @given(st.data())
@@ -26,6 +26,10 @@ def test_costs_are_sums_of_the_slots_costs(data: st.DataObject) -> None:
             "params": sum(cost.params for cost in costs),
             "size_bytes": sum(
                 format_of(signature.precision).size_bytes(cost)
+                for cost, signature in zip(costs, signatures, strict=True)
+            ),
+            "bit_ops": sum(
+                format_of(signature.precision).bit_ops(cost)
                 for cost, signature in zip(costs, signatures, strict=True)
             ),
         }

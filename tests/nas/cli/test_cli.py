@@ -39,6 +39,7 @@ FLAGS = {
         "--target",
         "--precision",
         "--sparsity",
+        "--fix",
         "--controller",
         "--executor",
         "--workers",
