@@ -16,6 +16,7 @@ from nas.cli.options import (
     EventFiles,
     ExecutorName,
     Further,
+    Pattern,
     Plugins,
     Precision,
     RayAddress,
@@ -29,9 +30,9 @@ from nas.cli.options import (
     Time,
     Trials,
     Workers,
+    policy_of,
     settings_of,
 )
-from nas.system.text import fractions, words
 
 Donor = Annotated[
     str | None,
@@ -55,6 +56,7 @@ def search(
     target: TargetName = None,
     precision: Precision = None,
     sparsity: Sparsity = None,
+    pattern: Pattern = None,
     controller: ControllerName = None,
     executor: ExecutorName = None,
     workers: Workers = None,
@@ -88,8 +90,7 @@ def search(
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
         "target": target,
-        "precision": words(precision),
-        "sparsity": fractions(sparsity),
+        **policy_of(precision, sparsity, pattern),
         "controller": controller,
         "executor": executor,
         "workers": workers,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nas.finalists.entry import TWIN, Entry
-from nas.front.card import read_card, write_card
+from nas.front.card import modelled_facts, read_card, write_card
 from nas.front.folders import (
     CARD,
     CHECKPOINT,
@@ -64,9 +64,11 @@ def twin_card(space: SearchSpace, card: Mapping[str, Any]) -> dict[str, Any] | N
     if "timed" in deployed:
         deployed["timed"] = CHECKPOINT
     counted = {"params_in": CHECKPOINT} if "params_in" in card else {}
+    modelled = modelled_facts(space.slots(candidate.encoding), deployed["bytes"])
     return {
         **card,
         **counted,
+        **({"modelled": modelled} if modelled else {}),
         "key": f"{card['key']}{TWIN}",
         "twin_of": card["key"],
         "encoding": list(candidate.encoding),
