@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from compress.apply import Learnt, compress
 from compress.aware import aware, grids_of
 from compress.bring.bring import bring, give_weights, space_of
+from compress.sparse import Making
 from nas.cli.console import print_table
 from nas.data import DataSet, load_data
 from nas.finalists.recipe import AWARE_RATE
@@ -36,7 +37,7 @@ from nas.prepare.inputs import prepare
 from nas.prepare.plan import training_images
 from nas.run.config import make_config
 from nas.scoring.scorer import CALIBRATION_BATCH, CALIBRATION_IMAGES
-from nas.standalone.train import Making, as_it_is, fresh_network
+from nas.standalone.train import as_it_is, fresh_network
 from nas.system.environment import int8_products_saturate
 from nas.system.text import words
 from search_spaces import Slot, is_policy, task_of

@@ -1,6 +1,6 @@
 """From an extracted network to the one that is scored and shipped, in one order.
 
-extract and prune -> recalibrate batch norm -> fold -> calibrate quantizers -> quantize
+extract and prune -> sparsify -> recalibrate batch norm -> fold -> calibrate quantizers -> quantize
 
 Recalibration and calibration are left out where the network's own training has decided.
 """
@@ -15,6 +15,7 @@ from compress.calibration._base import CALIBRATIONS
 from compress.plan import Plan, plan_compression
 from compress.quantize._apply import NOTHING, quantized
 from compress.quantize._base import QUANTIZATIONS, QuantizationOf
+from compress.sparse import groupable, sparsify_
 from search_spaces import DEFAULT_CALIBRATION, Slot, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
@@ -62,7 +63,7 @@ def compress(
 
     Args:
         network: As extracted, or trained further since; it is changed.
-        arch: Its slots, which carry widths, what pruning keeps, and precisions.
+        arch: Its slots, which carry widths, what pruning keeps, patterns and precisions.
         calibration: Normalised images, (B, C, H, W) each, from the training split.
         calibrated_by: Name of the calibration of grids.
         needs_reduced_range: Whether sums of two 8-bit products saturate (processors without VNNI).
@@ -70,6 +71,7 @@ def compress(
             statistics and grids are to be measured.
     """
     check_realised_size(network, arch)
+    sparsify_(network, arch)
     final = recalibrated(network, calibration) if learnt is None else network.eval()
     return quantize(
         folded(final),
@@ -120,9 +122,11 @@ def quantizations_of(arch: Sequence[Slot]) -> QuantizationOf:
 
 
 def check_realised_size(network: PlainNetwork, arch: Sequence[Slot]) -> None:
-    """Every slot has exactly the parameters that its signature declares."""
+    """Every slot has exactly the parameters that its signature declares, groups among them."""
     for slot in arch:
         module = network.get_submodule(module_name(slot.name))
         realised = sum(parameter.numel() for parameter in module.parameters())
-        declared = signature_cost(slot.signature).params
-        assert realised == declared, f"{slot.name}: {realised} parameters, declared {declared}"
+        cost = signature_cost(slot.signature)
+        assert realised == cost.params, f"{slot.name}: {realised} parameters, not {cost.params}"
+        grouped = sum(weight.numel() for weight in groupable(module))
+        assert grouped == cost.grouped, f"{slot.name}: {grouped} in groups, not {cost.grouped}"

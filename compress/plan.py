@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_spaces import Slot, declaration, format_of, one_precision
+from search_spaces import DENSE, FULL_RANK, Slot, declaration, format_of, one_precision
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,22 @@ class SlotPlan:
         operator: What fills it.
         groups: Prunable group, members before, members after.
         precision: A named format.
+        pattern: A named sparsity pattern.
+        rank: Share of the full rank of its layers.
     """
 
     slot: str
     operator: str
     groups: tuple[tuple[str, int, int], ...]
     precision: str
+    pattern: str = DENSE
+    rank: str = FULL_RANK
 
     def __str__(self) -> str:
-        pruned = ", ".join(f"{group} {before} -> {after}" for group, before, after in self.groups)
-        return f"{self.slot}: {self.operator} {self.precision}" + (f", {pruned}" if pruned else "")
+        treatments = [] if self.rank == FULL_RANK else [f"rank {self.rank}"]
+        treatments += [] if self.pattern == DENSE else [self.pattern]
+        changed = (f"{group} {before} -> {after}" for group, before, after in self.groups)
+        return ", ".join([f"{self.slot}: {self.operator} {self.precision}", *treatments, *changed])
 
 
 @dataclass(frozen=True)
@@ -58,4 +64,5 @@ def _slot_plan(slot: Slot) -> SlotPlan:
     changes = tuple(
         (name, group.size, signature.kept.number(name)) for name, group in groups.items()
     )
-    return SlotPlan(slot.name, signature.operator, changes, signature.precision)
+    names = signature.precision, signature.pattern, signature.rank
+    return SlotPlan(slot.name, signature.operator, changes, *names)

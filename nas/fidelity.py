@@ -85,7 +85,7 @@ def chosen(problem: Problem, n: int, seed: int) -> list[Candidate]:
     """Different random networks, unpruned, that are within the modelled limits in some format."""
     space = problem.space
     rows = space.sample(np.random.default_rng([seed, 14]), SAMPLES)
-    rows[:, [*space.columns("precision"), *space.columns("sparsity")]] = 0
+    rows[:, space.policy_columns] = 0
     rows = space.canonical_many(rows[fits_in_some_format(problem, rows)])
     _, first = np.unique(rows, axis=0, return_index=True)
     return [space.candidate(row) for row in rows[np.sort(first)[:n]].tolist()]

@@ -13,7 +13,15 @@ from reports.documents import (
     options_at,
     table_at,
 )
-from reports.records import FinetuneFacts, Latency, Member, ModelFile, Parity, SplitQuality
+from reports.records import (
+    FinetuneFacts,
+    Latency,
+    Member,
+    ModelFile,
+    ModelledCosts,
+    Parity,
+    SplitQuality,
+)
 from search_spaces import AbstractTask, Confusion, UserError, labels_in
 
 
@@ -69,6 +77,7 @@ def read_member(
         data=as_text(card.get("data")),
         task=task,
         finetuned=_finetuned(table_at(card, "finetuned")),
+        modelled=_modelled(table_at(card, "modelled")),
         is_knee=not is_reference and front.get("knee") == key,
         tied_with=tuple(dict.fromkeys(tied)),
         is_altered=any(line.startswith(f"{folder}/") for line in documents.altered),
@@ -104,6 +113,13 @@ def _file(name: str, row: Json, task: AbstractTask) -> ModelFile:
         latency_predicted_ms=as_number(row.get("latency_predicted_ms")),
         parity=_parity(table_at(row, "parity")),
     )
+
+
+def _modelled(row: Json) -> ModelledCosts | None:
+    if not row:
+        return None
+    macs, size_bytes = as_whole(row.get("macs")), as_whole(row.get("size_bytes"))
+    return ModelledCosts(macs=macs, size_bytes=size_bytes)
 
 
 def _parity(row: Json) -> Parity | None:

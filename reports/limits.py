@@ -10,7 +10,7 @@ from nas.problem.budget import binding, parse_budget, resolve
 from nas.problem.drop import DROP, drop_of
 from nas.problem.problem import Limit
 from reports.records import LimitRow, Member, TrialRow
-from search_spaces import SearchSpace
+from search_spaces import MODELLED_MACS, SearchSpace
 
 
 def computed_limits(
@@ -44,6 +44,7 @@ def over_limits(member: Member, limits: Sequence[LimitRow]) -> tuple[str, ...]:
         "latency_ms": member.deployed.latency.median_ms,
         "size_bytes": member.deployed.bytes,
         "macs": member.macs,
+        MODELLED_MACS: member.modelled.macs if member.modelled else member.macs,
         "params": member.params,
         "bit_ops": member.bit_ops,
     }

@@ -1,13 +1,13 @@
 """The networks of a report: the table of numbers, and each one in a picture and in words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from reports import filters, gains, parts_picture, pictures, text
 from reports.axes import SHAPES
 from reports.front_plot import kind, shape
 from reports.markup import Html, element, join
-from reports.records import UNTUNED, Member
+from reports.records import UNTUNED, Member, ModelledCosts
 from search_spaces import Metric
 
 BIT_COST = "bit cost"
@@ -76,6 +76,7 @@ def _row(member: Member, *, has_bits: bool) -> Html:
     tested = _measured(text.score(test.shown, metric), text.score_range(test.interval, metric))
     fp32, fp32_ms = unquantized.test.shown, unquantized.latency.median_ms
     predicted = deployed.latency_predicted_ms
+    costs = member.modelled or ModelledCosts()
     cells: list[tuple[str, object, float | None]] = [
         (f"search {metric.unit}", scored, search.shown),
         (f"test {metric.unit}", tested, test.shown),
@@ -83,10 +84,10 @@ def _row(member: Member, *, has_bits: bool) -> Html:
         ("latency ms", join(latency, flag), timing.median_ms),
         ("fp32 ms", text.significant(fp32_ms), fp32_ms),
         ("predicted ms", text.significant(predicted), predicted),
-        ("size", text.size(deployed.bytes), deployed.bytes),
+        ("size", _modelled(text.size, deployed.bytes, costs.size_bytes), deployed.bytes),
         ("size fp32", text.size(unquantized.bytes), unquantized.bytes),
         *_gains(member),
-        ("MACs", text.count(member.macs), member.macs),
+        ("MACs", _modelled(text.count, member.macs, costs.macs), member.macs),
         ("params", text.count(member.params), member.params),
     ]
     if has_bits:
@@ -126,6 +127,13 @@ def _gains(member: Member) -> list[tuple[str, object, float | None]]:
         ("smaller", gains.times(gain.times_smaller), gain.times_smaller),
         ("change", change, gain.change),
     ]
+
+
+def _modelled(
+    said: Callable[[float | None], str], value: float | None, modelled: float | None
+) -> Html:
+    """A cost as it is, and as it would be with kernels for the network's patterns."""
+    return _measured(said(value), "" if modelled is None else f"modelled {said(modelled)}")
 
 
 def _measured(value: str, interval: str) -> Html:
@@ -170,13 +178,14 @@ def _policy(member: Member) -> Html:
 
 
 def _chip(stage: text.StageText) -> Html | None:
-    """Precision and share removed of one stage; nothing is written where nothing is removed."""
+    """Precision, share removed and pattern of one stage; only what there is."""
     removed = stage.sparsity if stage.sparsity != "0" else ""
-    if not stage.precision and not removed:
+    if not stage.precision and not removed and not stage.pattern:
         return None
     tone = "chip low" if stage.is_quantized else "chip"
     share = element("small", removed, title="share of channels removed") if removed else None
-    return element("span", stage.precision, share, class_=tone)
+    pattern = element("small", stage.pattern, title="sparsity pattern") if stage.pattern else None
+    return element("span", stage.precision, share, pattern, class_=tone)
 
 
 def _files(member: Member) -> Html:

@@ -211,6 +211,7 @@ def table(run: RunTables, plots: Json) -> Html:
             "decides nothing. fp32: the same pruned network before quantization. Policy: precision "
             "of each stage, with the share of its channels that was removed.",
             _meaning_of_gains(run),
+            summary.meaning_of_patterns(run),
             class_="note",
         ),
     )

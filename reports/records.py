@@ -97,6 +97,14 @@ class FinetuneFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelledCosts:
+    """What a network would cost with kernels for its sparsity patterns."""
+
+    macs: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gain:
     """A network's deployed file against the network that was brought, in fp32."""
 
@@ -126,6 +134,7 @@ class Member:
     data: str = ""
     task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))
     finetuned: FinetuneFacts | None = None
+    modelled: ModelledCosts | None = None  # where weights have a pattern
     is_knee: bool = False
     tied_with: tuple[str, ...] = ()
     role: str = ""  # "largest int8", "random 2", "fp32 of 3f2a9c01d4ab": on the front or beside it

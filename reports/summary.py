@@ -134,6 +134,19 @@ def checks(run: RunTables) -> list[tuple[str, str]]:
     ]
 
 
+def meaning_of_patterns(run: RunTables) -> str | None:
+    """What sparsity patterns do here and elsewhere; None where no network has one."""
+    stages = (s for m in run.members for s in text.stages(m.arch, m.policy))
+    names = dict.fromkeys(stage.pattern for stage in stages if stage.pattern)
+    if not names:
+        return None
+    return (
+        f" A sparsity pattern ({', '.join(names)}) gives no speed-up on this target: its kernels "
+        "are dense, and latency, MACs and size are theirs. Modelled: MACs and size on a device "
+        "with kernels for the pattern, positions of weights included."
+    )
+
+
 def _parity(run: RunTables) -> str:
     found = [m.deployed.parity for m in run.members if m.deployed.parity is not None]
     if not found:

@@ -15,14 +15,16 @@ import pandas as pd
 from nas.system.text import printable
 from reports import bit_cost, confusions, gains, summary, text, verdict
 from reports.load import load_run
-from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, RunTables
+from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, ModelledCosts, RunTables
 
 
 def pareto_frame(run: RunTables) -> pd.DataFrame:
     """One row per front member, by latency, then one per reference; missing numbers are NaN."""
     columns = list(_row(replace(_EMPTY, task=run.task)))
-    if not _has_gains(run):
-        columns = [column for column in columns if column not in _gain_row(_EMPTY)]
+    left_out = {} if _has_gains(run) else _gain_row(_EMPTY)
+    if not any(member.modelled for member in run.members):
+        left_out = {**left_out, **_modelled_row(_EMPTY)}
+    columns = [column for column in columns if column not in left_out]
     return pd.DataFrame([_row(member) for member in run.members], columns=columns)
 
 
@@ -83,6 +85,7 @@ def _row(member: Member) -> dict[str, object]:
         "size_bytes": _integer(deployed.bytes),
         "size_bytes_fp32": _integer(unquantized.bytes),
         **_gain_row(member),
+        **_modelled_row(member),
         "integer_kernels": _integer(deployed.integer_kernels),
         "precision": text.per_stage(member.arch, member.policy, "precision"),
         "sparsity": text.per_stage(member.arch, member.policy, "sparsity"),
@@ -102,6 +105,16 @@ def _gain_row(member: Member) -> dict[str, object]:
         "change": gain.change,
         "change_low": low,
         "change_high": high,
+    }
+
+
+def _modelled_row(member: Member) -> dict[str, object]:
+    """With kernels for its sparsity patterns, and which these are."""
+    costs = member.modelled or ModelledCosts()
+    return {
+        "modelled_macs": _integer(costs.macs),
+        "modelled_size_bytes": _integer(costs.size_bytes),
+        "pattern": text.per_stage(member.arch, member.policy, "pattern"),
     }
 
 

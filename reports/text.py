@@ -15,10 +15,11 @@ from nas.problem.budget import format_value
 from nas.run.config import STANDS_FOR
 from reports.documents import as_number
 from reports.records import Interval
-from search_spaces import Metric, is_quantized
+from search_spaces import DENSE, FULL_RANK, Metric, is_quantized
 
 MISSING = "-"
-PRECISION, SPARSITY, DEPTH = ".precision", ".sparsity", ".depth"
+PRECISION, SPARSITY, PATTERN, DEPTH = ".precision", ".sparsity", ".pattern", ".depth"
+RANK = ".rank"
 MOST_LISTED = 8
 SHORT_OPTIONS = {
     "kernel_size": "k",
@@ -129,6 +130,7 @@ class StageText:
     sparsity: str
     blocks: tuple[tuple[str, str], ...]  # (operator, its options): ("mbconv", "k3 e4")
     width: float | None = None  # channels
+    pattern: str = ""  # of its weights; "" if they are dense
     removed: float = 0.0  # the sparsity as a number; of several, the mean
     is_part: bool = False  # of a network that was brought
 
@@ -142,6 +144,7 @@ class StageText:
         """The whole stage on one line."""
         extra = [self.precision] if self.precision else []
         extra += [f"sparsity {self.sparsity}"] if self.sparsity else []
+        extra += [self.pattern] if self.pattern else []
         blocks = " | ".join(" ".join(filter(None, block)) for block in self.blocks)
         head = f"{self.name}: {', '.join([*self.settings, *extra])}"
         return f"{head}: {blocks}" if blocks else head
@@ -197,9 +200,11 @@ def _part(name: str, policy: Mapping[str, Any], removed: Mapping[str, float]) ->
             f"{group or 'outputs'} −{100 * share:.3g} %"
             for group, share in removed.items()
             if share and named
-        ),
+        )
+        + _rank(policy.get(f"{name}{RANK}")),
         precision=str(policy.get(f"{name}{PRECISION}", "")),
         sparsity=sparsity(max(removed.values())) if removed else "",
+        pattern=_pattern(policy.get(f"{name}{PATTERN}")),
         blocks=(),
         removed=sum(removed.values()) / len(removed) if removed else 0.0,
         is_part=True,
@@ -207,16 +212,25 @@ def _part(name: str, policy: Mapping[str, Any], removed: Mapping[str, float]) ->
 
 
 def _stage(name: str, own: dict[str, Any], blocks: dict[str, dict[str, Any]]) -> StageText:
-    policy = ("precision", "sparsity")
+    policy = ("precision", "sparsity", "pattern")
     return StageText(
         name=name,
         settings=tuple(f"{key} {value}" for key, value in own.items() if key not in policy),
         precision=str(own.get("precision", "")),
         sparsity=sparsity(own["sparsity"]) if "sparsity" in own else "",
+        pattern=_pattern(own.get("pattern")),
         blocks=tuple(_block(options) for options in blocks.values()),
         width=as_number(own.get("width")),
         removed=min(1.0, max(0.0, as_number(own.get("sparsity")) or 0.0)),
     )
+
+
+def _pattern(value: Any) -> str:
+    return "" if value in (None, DENSE) else str(value)
+
+
+def _rank(value: Any) -> tuple[str, ...]:
+    return () if value in (None, FULL_RANK) else (f"rank {value}",)
 
 
 def _block(options: dict[str, Any]) -> tuple[str, str]:

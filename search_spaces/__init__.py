@@ -23,6 +23,9 @@ from search_spaces._errors import CandidateError as CandidateError
 from search_spaces._errors import UserError as UserError
 from search_spaces._errors import check_ranges as check_ranges
 from search_spaces._errors import did_you_mean as did_you_mean
+from search_spaces._metrics import MODELLED_MACS as MODELLED_MACS
+from search_spaces._modelled import modelled_cost as modelled_cost
+from search_spaces._modelled import modelled_costs as modelled_costs
 from search_spaces._nni import from_nni as from_nni
 from search_spaces._nni import to_nni as to_nni
 from search_spaces._plugins import PluginFile as PluginFile
@@ -38,12 +41,16 @@ from search_spaces._precision import has_grids as has_grids
 from search_spaces._precision import is_quantized as is_quantized
 from search_spaces._precision import one_precision as one_precision
 from search_spaces._precision import precision_of as precision_of
+from search_spaces._rank import check_ranks as check_ranks
 from search_spaces._registry import Registry as Registry
 from search_spaces._registry import import_all_installed as import_all_installed
 from search_spaces._registry import public_name as public_name
 from search_spaces._registry import stem_of as stem_of
 from search_spaces._resolution import pyramid as pyramid
+from search_spaces._slot import DENSE as DENSE
+from search_spaces._slot import FULL_RANK as FULL_RANK
 from search_spaces._slot import GROUP_SIZE as GROUP_SIZE
+from search_spaces._slot import PATTERN_GROUP as PATTERN_GROUP
 from search_spaces._slot import Cost as Cost
 from search_spaces._slot import Group as Group
 from search_spaces._slot import Shape as Shape
@@ -53,6 +60,7 @@ from search_spaces._space import SearchSpace as SearchSpace
 from search_spaces._tables import Additive as Additive
 from search_spaces._tables import SlotTable as SlotTable
 from search_spaces._tables import is_policy as is_policy
+from search_spaces._treatment import check_patterns as check_patterns
 from search_spaces._user_files import read_source as read_source
 from search_spaces.formats._base import FORMATS as FORMATS
 from search_spaces.formats._base import AbstractFormat as AbstractFormat
@@ -61,6 +69,9 @@ from search_spaces.networks._base import AbstractNetwork as AbstractNetwork
 from search_spaces.networks._base import SlotRule as SlotRule
 from search_spaces.networks.staged import Stage as Stage
 from search_spaces.networks.staged import Staged as Staged
+from search_spaces.patterns._base import PATTERNS as PATTERNS
+from search_spaces.patterns._base import AbstractPattern as AbstractPattern
+from search_spaces.patterns._base import pattern_of as pattern_of
 from search_spaces.tasks._base import DEFAULT_TASK as DEFAULT_TASK
 from search_spaces.tasks._base import TASKS as TASKS
 from search_spaces.tasks._base import AbstractTask as AbstractTask

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search_spaces._choice import Options
+from search_spaces._treatment import treatments_in
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Candidate:
     Attributes:
         encoding: Option index of every choice of the space; 0 where a choice is inactive.
         arch: The active architecture choices and their options.
-        policy: The active policy choices (precision and sparsity) and their options.
+        policy: The active policy choices (precision, sparsity, ...) and their options.
     """
 
     encoding: tuple[int, ...]
@@ -34,7 +35,7 @@ class Candidate:
         """12 hexadecimal digits that name this network and policy, whatever space it came from.
 
         Made of the readable options, not of indices, so that a space from which options were
-        trimmed gives the same network the same key.
+        trimmed, or that offers patterns or ranks, gives the same network the same key.
         """
-        text = self.arch.to_json() + self.policy.to_json()
+        text = self.arch.to_json() + treatments_in(self.policy).to_json()
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -8,7 +8,7 @@ Bytes of graphs are measured on files that `compress.export_onnx` writes; those 
 nodes and the headers of its tensors. Tensors that nodes of several slots share are not counted.
 """
 
-from search_spaces._slot import GROUP_SIZE, Cost
+from search_spaces._slot import GROUP_SIZE, PATTERN_GROUP, Cost
 from search_spaces.norms._base import AbstractNorm
 
 NODE_BYTES = 30
@@ -41,6 +41,7 @@ def conv(
         layers=1,
         graph_bytes=CONV_BYTES,
     )
+    own += grouped(n, in_width, weights)
     return own + (batch_norm(width) if norm is None else norm.cost(n, width))
 
 
@@ -91,7 +92,8 @@ def clamp() -> Cost:
 
 def plain_conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
     """Ordinary convolution with a bias and no norm: a linear layer on patches."""
-    return _with_bias(n, kernel_size * kernel_size * in_width, width)
+    inputs = kernel_size * kernel_size * in_width
+    return _with_bias(n, inputs, width) + grouped(n, in_width, inputs * width)
 
 
 def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
@@ -109,7 +111,8 @@ def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
 
 def linear(n: int, in_width: int, width: int) -> Cost:
     """Linear layer with bias."""
-    return _with_bias(n, in_width, width) + matrix(n, in_width, width)
+    own = _with_bias(n, in_width, width) + grouped(n, in_width, in_width * width)
+    return own + matrix(n, in_width, width)
 
 
 def matrix(n: int, in_width: int, width: int) -> Cost:
@@ -119,8 +122,22 @@ def matrix(n: int, in_width: int, width: int) -> Cost:
         matrix_macs=n * in_width * width,
         matrix_weights=in_width * width,
         matrix_channels=width,
+        matrix_grouped=0 if in_width % PATTERN_GROUP else in_width * width,
         matrix_groups=width * -(-in_width // GROUP_SIZE),
     )
+
+
+def grouped(n: int, in_width: int, weights: int) -> Cost:
+    """Of a convolution or linear layer, what sparsity patterns may take.
+
+    Args:
+        n: Positions.
+        in_width: Channels that an output reads.
+        weights: Of the layer.
+    """
+    if in_width % PATTERN_GROUP:
+        return Cost()
+    return Cost(grouped=weights, grouped_macs=n * weights)
 
 
 def _with_bias(n: int, in_width: int, width: int) -> Cost:

@@ -20,6 +20,15 @@ HIDDEN_MULTIPLE = 8
 GROUP_SIZE = 32
 """Inputs of a linear layer whose weights share a scale where weights have few bits."""
 
+PATTERN_GROUP = 4
+"""Neighbouring inputs of which a sparsity pattern keeps some."""
+
+DENSE = "dense"
+"""The pattern of trained weights, and where a policy says none."""
+
+FULL_RANK = "full"
+"""Of layers as they are trained, and where a policy says none."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -108,6 +117,8 @@ class Signature:
         pick: The options it reads, normalised, with what follows from them (window size, ...).
         kept: Prunable groups and how many of each remain.
         precision: Name of the format of its numbers, such as "int8".
+        pattern: Name of the sparsity pattern of its weights, such as "two-of-four".
+        rank: Share of the full rank that its layers have, such as "1/2" (`_rank.py`).
     """
 
     operator: str
@@ -115,6 +126,8 @@ class Signature:
     pick: Options
     kept: Options
     precision: str
+    pattern: str = DENSE
+    rank: str = FULL_RANK
 
 
 Join = Literal["sum", "concatenation"]
@@ -157,6 +170,8 @@ class Slot:
             "pick": dict(signature.pick),
             "kept": dict(signature.kept),
             "precision": signature.precision,
+            **({} if signature.pattern == DENSE else {"pattern": signature.pattern}),
+            **({} if signature.rank == FULL_RANK else {"rank": signature.rank}),
             **feeds,
         }
 
@@ -169,6 +184,8 @@ class Slot:
             Options(document["pick"]),
             Options(document["kept"]),
             document["precision"],
+            document.get("pattern", DENSE),
+            document.get("rank", FULL_RANK),
         )
         if "inputs" not in document:
             return Slot(document["name"], signature)
@@ -197,6 +214,9 @@ class Cost:
         matrix_macs: Of `dense`, theirs.
         matrix_weights: Of `weights`, theirs.
         matrix_channels: Of `channels`, theirs.
+        grouped: Of `weights`, those of layers whose inputs are whole groups of `PATTERN_GROUP`.
+        matrix_grouped: Of these, those of linear layers.
+        grouped_macs: Multiply-adds with `grouped`.
         matrix_groups: Rows of `GROUP_SIZE` neighbouring inputs that their weights are cut into, the
             last one of an output perhaps shorter: one scale each where weights have few bits.
         quantizers: Values besides the outputs of `layers` that integers are made of where `layers`
@@ -218,6 +238,9 @@ class Cost:
     matrix_macs: int = 0
     matrix_weights: int = 0
     matrix_channels: int = 0
+    grouped: int = 0
+    matrix_grouped: int = 0
+    grouped_macs: int = 0
     matrix_groups: int = 0
     quantizers: int = 0
     graph_bytes: int = 0
@@ -242,6 +265,8 @@ class Cost:
             matrix_macs=0,
             matrix_weights=0,
             matrix_channels=0,
+            grouped=self.grouped - self.matrix_grouped,
+            matrix_grouped=0,
             matrix_groups=0,
         )
 

@@ -21,12 +21,12 @@ import numpy as np
 
 from search_spaces._candidate import Candidate
 from search_spaces._choice import Choice, Option, Options
-from search_spaces._declarations import slot_cost
 from search_spaces._elimination import Factor, count
 from search_spaces._errors import UserError, did_you_mean
-from search_spaces._slot import Slot
+from search_spaces._metrics import COST_METRICS, MODELLED_MACS, costs_of, modelled_costs_of
+from search_spaces._slot import DENSE, FULL_RANK, Slot
 from search_spaces._tables import Additive, SlotTable, SlotTables, is_policy
-from search_spaces.formats._base import format_of
+from search_spaces._treatment import PATTERN, PRECISION, RANK, with_treatments
 from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
 from search_spaces.trunk._base import TRUNK
 
@@ -53,10 +53,21 @@ class SearchSpace:
         """The space of a network's architecture choices."""
         return SearchSpace(name, network.arch_choices(), network)
 
-    def with_policy(self, precisions: Sequence[str], sparsities: Sequence[float]) -> "SearchSpace":
-        """This space with one precision and one sparsity per stage as further choices."""
+    def with_policy(
+        self,
+        precisions: Sequence[str],
+        sparsities: Sequence[float],
+        *,
+        patterns: Sequence[str] = (DENSE,),
+        ranks: Sequence[str] = (FULL_RANK,),
+    ) -> "SearchSpace":
+        """This space with further choices: one precision and one sparsity per stage.
+
+        And one pattern and one rank, where there are others than those of trained weights.
+        """
         assert self.network is not None
-        policy = self.network.policy_choices(tuple(precisions), tuple(sorted(sparsities)))
+        own = self.network.policy_choices(tuple(precisions), tuple(sorted(sparsities)))
+        policy = with_treatments(own, {PATTERN: patterns, RANK: ranks})
         arch = tuple(choice for choice in self.choices if not is_policy(choice.name))
         return replace(self, choices=arch + policy)
 
@@ -91,8 +102,15 @@ class SearchSpace:
 
     @cached_property
     def costs(self) -> Additive | None:
-        """Costs of any candidate that are known exactly; None without a network."""
-        return Additive(self.tables, _costs, COST_METRICS) if self.tables else None
+        """Costs of any candidate that are known exactly; None without a network.
+
+        Where patterns are offered also `modelled_macs`, those of kernels that have them.
+        """
+        if self.tables is None:
+            return None
+        if not self.columns(PATTERN):
+            return Additive(self.tables, costs_of, COST_METRICS)
+        return Additive(self.tables, modelled_costs_of, (*COST_METRICS, MODELLED_MACS))
 
     @cached_property
     def size(self) -> int:
@@ -128,9 +146,19 @@ class SearchSpace:
         return [i for i, c in enumerate(self.choices) if c.name.rpartition(".")[2] == dimension]
 
     @cached_property
+    def policy_columns(self) -> list[int]:
+        """Positions of the choices about compression."""
+        return [i for i, choice in enumerate(self.choices) if is_policy(choice.name)]
+
+    @cached_property
     def precisions(self) -> tuple[str, ...]:
         """The formats that some stage may have, in order."""
         return self._offered("precision")
+
+    @cached_property
+    def patterns(self) -> tuple[str, ...]:
+        """The sparsity patterns that some stage may have, in order; dense if none is offered."""
+        return self._offered(PATTERN) or (DENSE,)
 
     @cached_property
     def is_brought(self) -> bool:
@@ -157,10 +185,17 @@ class SearchSpace:
 
         Trimming may have left a stage fewer formats; without this one it gets its first.
         """
+        return self._throughout(encodings_NC, PRECISION, precision)
+
+    def in_pattern(self, encodings_NC: np.ndarray, pattern: str) -> np.ndarray:
+        """Copies of encodings with one sparsity pattern in every stage that offers it."""
+        return self._throughout(encodings_NC, PATTERN, pattern)
+
+    def _throughout(self, encodings_NC: np.ndarray, dimension: str, option: str) -> np.ndarray:
         encodings_NC = np.array(encodings_NC)
-        for column in self.columns("precision"):
+        for column in self.columns(dimension):
             options = self.choices[column].options
-            encodings_NC[:, column] = options.index(precision) if precision in options else 0
+            encodings_NC[:, column] = options.index(option) if option in options else 0
         return encodings_NC
 
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -335,19 +370,6 @@ class SearchSpace:
             first[0] = 1
             factors.append(((*others, column), np.maximum(active[..., None], first)))
         return factors
-
-
-COST_METRICS = ("macs", "params", "size_bytes", "bit_ops")
-
-
-def _costs(slot: Slot) -> dict[str, float]:
-    cost, precision = slot_cost(slot), format_of(slot.signature.precision)
-    return {
-        "macs": cost.macs,
-        "params": cost.params,
-        "size_bytes": precision.size_bytes(cost),
-        "bit_ops": precision.bit_ops(cost),
-    }
 
 
 def _canonicalise_own(slot: SlotTable, encodings_NC: np.ndarray) -> None:

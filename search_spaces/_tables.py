@@ -19,6 +19,7 @@ from search_spaces._elimination import Factor, combine, elimination_order
 from search_spaces._errors import CandidateError, UserError
 from search_spaces._precision import FULL_PRECISION, precision_here
 from search_spaces._slot import Cost, Signature, Slot
+from search_spaces._treatment import PRECISION, UNTREATED, treated, treatments_beside
 from search_spaces.networks._base import AbstractNetwork, SlotRule
 
 
@@ -141,7 +142,7 @@ class SlotTables:
         return all(name in self._positions for name in needed)
 
     def _table(self, rule: SlotRule, network: AbstractNetwork) -> SlotTable:
-        shared = [name for name in rule.shared if name in self._positions]
+        shared = [n for n in treatments_beside(rule.shared) if n in self._positions]
         # Dimensions that no operator of the slot reads any more may have been trimmed away.
         own = [name for name in rule.own if name in self._positions]
         ids: list[int] = []
@@ -157,7 +158,7 @@ class SlotTables:
                 for values in itertools.product(*map(self._options, read)):
                     taken = filled | dict(zip(read, values, strict=True))
                     found = network.signature(rule.name, taken)
-                    ids.append(self._number(rule, found and _as_computed(found)))
+                    ids.append(self._number(rule, found and _as_computed(treated(found, taken))))
             except CandidateError as error:
                 raise UserError(f"{rule.name} cannot be made: {error}") from error
         return SlotTable(
@@ -370,4 +371,4 @@ class Additive:
 
 def is_policy(name: str) -> bool:
     """Whether a choice is about compression rather than architecture."""
-    return name.rpartition(".")[2] in ("precision", "sparsity")
+    return name.rpartition(".")[2] in (PRECISION, "sparsity", *UNTREATED)

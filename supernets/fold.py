@@ -41,4 +41,4 @@ def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
             yield f"{prefix}conv", f"{prefix}norm"
         elif isinstance(module, PlainFragment):
             for conv, norm in foldable(module.fragment):
-                yield f"{prefix}{conv.name}", f"{prefix}{norm.name}"
+                yield f"{prefix}{module.last_layer(conv)}", f"{prefix}{norm.name}"

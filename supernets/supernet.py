@@ -12,7 +12,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces import FULL_PRECISION, Option, Options, SearchSpace, Signature, Slot, is_mixer
+from search_spaces import (
+    DENSE,
+    FULL_PRECISION,
+    FULL_RANK,
+    Option,
+    Options,
+    SearchSpace,
+    Signature,
+    Slot,
+    is_mixer,
+)
 from search_spaces._sides import written
 from search_spaces.channel_parts._base import DEFAULT_CHANNEL_PART, channel_part_name
 from search_spaces.norms._base import NORM
@@ -28,6 +38,7 @@ from supernets.network import (
     plain_class,
     walk,
 )
+from supernets.traced.fragment import factored_state
 
 
 class ElasticSlot(nn.Module):
@@ -47,6 +58,8 @@ class ElasticSlot(nn.Module):
     def weights(self, signature: Signature) -> dict[str, Tensor]:
         """State of the plain module of this signature, as slices of the shared weights."""
         own, *channel_part = (self._family(name).weights(signature) for name in families(signature))
+        if signature.rank != FULL_RANK:
+            return factored_state(signature, own)
         if not channel_part:
             return own
         state = {f"mixer.{name}": tensor for name, tensor in own.items()}
@@ -61,7 +74,12 @@ class ElasticSlot(nn.Module):
         return state
 
     def forward(self, x_BCHW: Tensor, signature: Signature) -> Tensor:
-        """What the plain module of this signature computes with the shared weights."""
+        """What the plain module of this signature computes with the shared weights.
+
+        In training of full rank: singular values of every step are neither cheap nor smooth.
+        """
+        if self.training:
+            signature = replace(signature, rank=FULL_RANK)
         plain = plain_class(signature.operator)
         return run(plain, signature, self.weights(signature), x_BCHW, training=self.training)
 
@@ -251,6 +269,8 @@ def elementwise_largest(signatures: Sequence[Signature]) -> Signature:
         pick=_largest(signature.pick for signature in signatures),
         kept=_largest(signature.kept for signature in signatures),
         precision=FULL_PRECISION,
+        pattern=DENSE,
+        rank=FULL_RANK,
     )
 
 

@@ -15,6 +15,7 @@ from nas.cli.options import (
     DataDir,
     ExecutorName,
     Further,
+    Pattern,
     Plugins,
     Seed,
     SkipCorrupt,
@@ -22,9 +23,10 @@ from nas.cli.options import (
     Threads,
     Time,
     Trials,
+    policy_of,
     settings_of,
 )
-from nas.system.text import fractions, words
+from nas.system.text import fractions
 
 SPARSITIES = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75)
 
@@ -71,6 +73,13 @@ Pruned = Annotated[
         help=f"Fractions pruning may remove. [{','.join(f'{s:g}' for s in SPARSITIES)}]",
     ),
 ]
+Rank = Annotated[
+    str | None,
+    typer.Option(
+        help="Shares of the full rank that layers may have, of which two then take the place of "
+        "one: full,1/2,1/4. [full]"
+    ),
+]
 
 
 def compress(
@@ -89,6 +98,8 @@ def compress(
     target: TargetName = None,
     precision: PartPrecision = None,
     sparsity: Pruned = None,
+    pattern: Pattern = None,
+    rank: Rank = None,
     controller: ControllerName = None,
     executor: ExecutorName = None,
     trials: Trials = None,
@@ -121,8 +132,7 @@ def compress(
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
         "target": target,
-        "precision": words(precision),
-        "sparsity": fractions(sparsity),
+        **policy_of(precision, sparsity, pattern, rank),
         "controller": controller,
         "executor": executor,
         "trials": trials,

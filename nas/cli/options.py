@@ -48,6 +48,10 @@ SkipCorrupt = Annotated[
 TargetName = Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
+Pattern = Annotated[
+    str | None,
+    typer.Option(help="Sparsity patterns weights may have: dense,two-of-four. [dense]"),
+]
 Time = Annotated[str | None, typer.Option(help="For all phases together: 90s, 20m, 1.5h. [5m]")]
 Seed = Annotated[int | None, typer.Option(help="Of everything random. [0]")]
 ControllerName = Annotated[
@@ -85,6 +89,20 @@ EventFiles = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
 ]
+
+
+def policy_of(
+    precision: str | None, sparsity: str | None, pattern: str | None, rank: str | None = None
+) -> dict[str, tuple[str, ...] | tuple[float, ...] | None]:
+    """The flags that say what may become of weights, as settings."""
+    from nas.system.text import fractions, words
+
+    return {
+        "precision": words(precision),
+        "sparsity": fractions(sparsity),
+        "pattern": words(pattern),
+        "rank": words(rank),
+    }
 
 
 def settings_of(

@@ -16,6 +16,7 @@ from nas.cli.options import (
     EventFiles,
     ExecutorName,
     Further,
+    Pattern,
     Plugins,
     Precision,
     RayAddress,
@@ -29,9 +30,9 @@ from nas.cli.options import (
     Time,
     Trials,
     Workers,
+    policy_of,
     settings_of,
 )
-from nas.system.text import fractions, words
 
 Donor = Annotated[
     str | None,
@@ -65,6 +66,7 @@ def search(
     precision: Precision = None,
     sparsity: Sparsity = None,
     fix: Fixed = None,
+    pattern: Pattern = None,
     controller: ControllerName = None,
     executor: ExecutorName = None,
     workers: Workers = None,
@@ -98,8 +100,7 @@ def search(
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
         "target": target,
-        "precision": words(precision),
-        "sparsity": fractions(sparsity),
+        **policy_of(precision, sparsity, pattern),
         "fix": tuple(fix) if fix else None,
         "controller": controller,
         "executor": executor,

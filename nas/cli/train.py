@@ -16,6 +16,7 @@ from nas.cli.options import (
     DataDir,
     EventFiles,
     Further,
+    Pattern,
     Plugins,
     Precision,
     Resolution,
@@ -26,9 +27,9 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
+    policy_of,
     settings_of,
 )
-from nas.system.text import fractions, words
 
 
 def train(
@@ -43,6 +44,7 @@ def train(
     target: TargetName = None,
     precision: Precision = None,
     sparsity: Sparsity = None,
+    pattern: Pattern = None,
     time: Time = None,
     seed: Seed = None,
     threads: Threads = None,
@@ -68,8 +70,7 @@ def train(
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
         "target": target,
-        "precision": words(precision),
-        "sparsity": fractions(sparsity),
+        **policy_of(precision, sparsity, pattern),
         "time": time,
         "seed": seed,
         "threads": threads,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, final
 
 from compress.aware import Aware
+from compress.sparse import Making, kept_sparse, sparsify_
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
 from nas.finalists.images import images_of
 from nas.finalists.teacher import NO_TEACHER, make_teacher
@@ -28,7 +29,6 @@ from nas.standalone.train import (
     FROZEN,
     NETWORK,
     PLAN,
-    Making,
     Teacher,
     alone_plan,
     as_it_is,
@@ -159,11 +159,13 @@ class Finetuning:
     def _begun(self, candidate: Candidate) -> tuple[PlainNetwork, Making]:
         """The candidate's network before its training, and what is trained of it."""
         supernet = self.scorer.supernet
-        network = supernet.extract(supernet.space.slots(candidate.encoding))
+        slots = supernet.space.slots(candidate.encoding)
+        network = supernet.extract(slots)
         if self.recipe.batch_norm == BY_BATCH:
-            return network, as_it_is
+            return network, kept_sparse(as_it_is, slots)
+        sparsify_(network, slots)
         recalibrated(network, self.scorer.calibration)
-        return network, tuned
+        return network, kept_sparse(tuned, slots)
 
     def _quantization_aware(self, job: Job, candidate: Candidate) -> Job:
         """The job with its last share quantization-aware, of a candidate that has grids.
@@ -179,8 +181,9 @@ class Finetuning:
             precision="fp32",
             seed=plan.seed + 1,
         )
+        slots = self.scorer.supernet.space.slots(candidate.encoding)
         make = Aware(
-            arch=self.scorer.supernet.space.slots(candidate.encoding),
+            arch=slots,
             calibration=self.scorer.calibration,
             calibrated_by=self.scorer.calibrated_by,
             needs_reduced_range=self.scorer.needs_reduced_range,
@@ -192,7 +195,7 @@ class Finetuning:
             plan=dataclasses.replace(plan, steps=first_steps),
         )
         return dataclasses.replace(
-            job, plan=last, make=make, before=before if first_steps else None
+            job, plan=last, make=kept_sparse(make, slots), before=before if first_steps else None
         )
 
     def finalist(self, trial: Trial) -> Entry:

@@ -19,6 +19,9 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   the network in full precision with batch norm folded into its convolutions. Cards of earlier
   versions have no `params_in` and count batch norm's own parameters, as budgets do. `bit_ops`:
   `macs` times the relative cost of their bits, as deployed; cards of earlier versions have none.
+- `modelled`: only where weights have a sparsity pattern: `macs`, and `size_bytes` of the deployed
+  file with the positions of what remains, on a device with kernels for it. `macs`, `bytes` and
+  `latency` are those of dense kernels, which multiply the zeros that the files hold.
 - `twin_of`: only where this is what a quantized network was before quantization: that one's key.
 - `files`: name -> `sha256`, `bytes` and, for ONNX files, `precision`, `integer_kernels` (those that
   the target runs), `needs` (see below), `accuracy` per split (of a share `fraction`, `correct`,
@@ -52,7 +55,15 @@ from typing import Any
 
 from nas.system.files import SCHEMA, check_schema, understood, unsealed, write_json
 from nas.targets import Timing
-from search_spaces import DEFAULT_TASK, Candidate, UserError, naming_task, task_in
+from search_spaces import (
+    DEFAULT_TASK,
+    Candidate,
+    Slot,
+    UserError,
+    modelled_costs,
+    naming_task,
+    task_in,
+)
 
 _NUMBER = (int, float)
 _CARD_FIELDS: dict[str, Any] = {
@@ -113,6 +124,7 @@ def build_card(
     params_in: str = "",
     bit_ops: float | None = None,
     corrupt: int = 0,
+    modelled: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
 
@@ -138,6 +150,8 @@ def build_card(
     }
     if finetuned is not None:
         card["finetuned"] = dict(finetuned)
+    if modelled:
+        card["modelled"] = dict(modelled)
     if twin_of:
         card["twin_of"] = twin_of
     if params_in:
@@ -148,6 +162,14 @@ def build_card(
         card["corrupt"] = corrupt
     check_card(card, place=f"card of {key}")
     return card
+
+
+def modelled_facts(slots: Sequence[Slot], num_bytes: int) -> dict[str, int]:
+    """The card's `modelled`, of a deployed file of so many bytes; empty for a dense network."""
+    costs = modelled_costs(slots)
+    if costs is None:
+        return {}
+    return {"macs": costs.macs, "size_bytes": num_bytes - round(costs.spared_bytes)}
 
 
 def write_card(card: Mapping[str, Any], path: Path) -> None:

@@ -12,7 +12,7 @@ from compress.store import num_params
 from nas.data._base import DataSet, ranges_in_json
 from nas.data._decode import rule_in_words
 from nas.finalists.entry import Entry
-from nas.front.card import build_card
+from nas.front.card import build_card, modelled_facts
 from nas.front.folders import DEPLOYED, UNQUANTIZED, onnx_files, timed_file
 from nas.front.needs import needs_of
 from nas.front.twins import unquantized
@@ -109,6 +109,7 @@ class CardMaker:
             bit_ops=float(space.costs.of("bit_ops", row)[0]),
             params=num_params(folder / counted),
             params_in=counted,
+            modelled=modelled_facts(space.slots(candidate.encoding), files[DEPLOYED]["bytes"]),
             files=files,
         )
 

@@ -26,7 +26,7 @@ from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
 from nas.targets import Artefact, Timer, Timing
-from search_spaces import Candidate, CandidateError, task_in
+from search_spaces import MODELLED_MACS, Candidate, CandidateError, task_in
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Exporter:
             "latency_ms": deployed["latency"]["median_ms"],
             "size_bytes": float(deployed["bytes"]),
             "macs": float(card["macs"]),
+            MODELLED_MACS: float(card.get("modelled", card)["macs"]),
             "params": float(card["params"]),
             **({"bit_ops": float(card["bit_ops"])} if "bit_ops" in card else {}),
         }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import SearchSpace, Signature, Slot
+from search_spaces import DENSE, SearchSpace, Signature, Slot
 from search_spaces.norms._base import NORM
 
 Group = tuple[str, str, tuple[int, int], tuple[int, int]]
@@ -91,7 +91,7 @@ def choose_signatures(
     groups: dict[Group, dict[Slot, None]] = defaultdict(dict)
     for encoding in pool_NC.tolist():
         for slot in space.slots(encoding):
-            signature = slot.signature
+            signature = replace(slot.signature, pattern=DENSE)  # whose kernels run
             size, shift = signature.shape.size, _shift(signature)
             key = (_named(signature), signature.precision, size, shift)
             groups[key][Slot(signature.operator, signature)] = None

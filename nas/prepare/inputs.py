@@ -15,7 +15,7 @@ from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
 from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
 from nas.prepare.settings import check_settings
-from nas.problem.budget import nearest_budget, parse_budget, refuse_impossible, resolve
+from nas.problem.budget import Budget, nearest_budget, parse_budget, refuse_impossible, resolve
 from nas.problem.drop import drop_limit
 from nas.problem.fix import fixed, refuse_pruned_only
 from nas.problem.joint import refuse_jointly_impossible
@@ -27,10 +27,16 @@ from nas.system.reporter import Reporter
 from nas.targets import TARGETS, AbstractDevice, Timer
 from search_spaces import (
     DEFAULT_TASK,
+    DENSE,
     FORMATS,
+    MODELLED_MACS,
+    PATTERNS,
+    Additive,
     SearchSpace,
     UserError,
+    check_patterns,
     check_precisions,
+    check_ranks,
     format_of,
     load_space,
     task_of,
@@ -70,11 +76,14 @@ def prepare(
         found = (
             brought_space(config, **sizes) if config.model else load_space(config.space, **sizes)
         )
-        space = found.with_policy(config.precision, config.sparsity)
+        space = found.with_policy(
+            config.precision, config.sparsity, patterns=config.pattern, ranks=config.rank
+        )
         if config.fix and not config.supernet:
             space = fixed(space, config.fix)
             refuse_pruned_only(space)
         assert space.costs is not None
+        _check_patterns_are_offered(budgets, space.costs)
         limits = resolve(budgets, space.costs)
         refuse_impossible(limits, space.costs)
         refuse_jointly_impossible(limits, space.costs)
@@ -165,6 +174,8 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
         UserError: Naming what is known.
     """
     check_precisions(config.precision)
+    check_patterns(config.pattern)
+    check_ranks(config.rank)
     check_settings(config)
     check_threads(config)
     target = TARGETS.get(config.target)()
@@ -186,6 +197,21 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
         raise UserError(
             f"supernet '{config.supernet}' has no {WEIGHTS}. Name the directory of a run whose "
             "training is finished, or leave out --supernet to train one."
+        )
+
+
+def _check_patterns_are_offered(budgets: Sequence[Budget], costs: Additive) -> None:
+    """Refuse budgets of what patterns spare where no pattern may spare anything.
+
+    Raises:
+        UserError: Naming the first one.
+    """
+    asked = [b for b in budgets if b.metric == MODELLED_MACS and b.metric not in costs.metrics]
+    if asked:
+        names = ",".join((DENSE, *(name for name in PATTERNS if name != DENSE)))
+        raise UserError(
+            f"budget '{asked[0].text}' is of multiply-adds with sparsity patterns, and none but "
+            f"dense is offered. Give --pattern {names}, or a budget of MACs."
         )
 
 

@@ -11,7 +11,7 @@ from nas.prepare.settings import check_settings
 from nas.problem.budget import parse_budget
 from nas.run.config import Config
 from nas.targets import TARGETS
-from search_spaces import SPACES, check_precisions, is_space_file
+from search_spaces import SPACES, check_patterns, check_precisions, check_ranks, is_space_file
 from supernets.methods._base import METHODS
 
 
@@ -23,6 +23,8 @@ def refuse_unknown(config: Config) -> None:
         UserError: Naming what is known.
     """
     check_precisions(config.precision)
+    check_patterns(config.pattern)
+    check_ranks(config.rank)
     spaces = [] if is_space_file(config.space) else [(SPACES, config.space)]
     plugins = (
         (CONTROLLERS, config.controller),

@@ -21,7 +21,7 @@ from search_spaces import SearchSpace, UserError, is_policy, plugin_name
 
 INHERITED = (
     *("space", "data", "data_dir", "cache", "resolution", "skip_corrupt"),
-    *("precision", "sparsity"),
+    *("precision", "sparsity", "pattern", "rank"),
 )
 
 

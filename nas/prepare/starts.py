@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nas.allocations import ALLOCATIONS, Compressible
-from nas.allocations._base import NO_ALLOCATION
+from nas.allocations._base import NO_ALLOCATION, AbstractAllocation
 from nas.allocations._sensitivity import Change, Sensitivity
 from nas.prepare.reopen import Trained
 from nas.problem.feasible import largest_member
@@ -80,7 +80,7 @@ def decided_starts(trained: Trained, reporter: Reporter) -> dict[str, Any]:
         encoding: share
         for share in SHARES
         for part in at_share(network, share)
-        if (encoding := allocation.allocate(part)) is not None
+        if (encoding := _allocated(allocation, part)) is not None
     }
     most = max(1, trained.phases.trials // MOST_OF_TRIALS)
     starts = [{"encoding": list(encoding), "share": share} for encoding, share in shares.items()]
@@ -96,6 +96,13 @@ def decided_starts(trained: Trained, reporter: Reporter) -> dict[str, Any]:
         "sums_of_joint": [round(ratio, 4) for ratio in additivity],
         "starts": starts[:most],
     }
+
+
+def _allocated(allocation: AbstractAllocation, part: Compressible) -> tuple[int, ...] | None:
+    """As the allocation does; a network of which nothing is to be decided is as it is."""
+    if not part.columns:
+        return part.first_within(np.array([part.base]))
+    return allocation.allocate(part)
 
 
 def measured(
@@ -148,13 +155,15 @@ def policy_columns(problem: Problem, base: Sequence[int]) -> tuple[int, ...]:
 
 
 def at_share(network: Compressible, share: float) -> list[Compressible]:
-    """The network with that share of the budget, once in every format throughout.
+    """The network with that share of the budget, once in every format and pattern throughout.
 
     And once with formats to be decided, if they decide about anything that is limited.
     """
     problem, space = network.problem, network.problem.space
+    base = np.array([network.base])
     bases = {
-        tuple(space.in_precision(np.array([network.base]), name)[0].tolist()): None
+        tuple(space.in_precision(space.in_pattern(base, pattern), name)[0].tolist()): None
+        for pattern in space.patterns
         for name in space.precisions
     }
     whole = np.array([network.base, *bases])

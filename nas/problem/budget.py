@@ -1,7 +1,8 @@
 """Budgets as people write them, turned into limits, and refused if no network can meet them.
 
 A budget is a number and a unit: "4.5GFLOPs", "300MMACs", "5Mparams", "2MB", "12ms"; or a
-percentage of the largest value in the space: "60%MACs". FLOPs means multiply-adds, as in the papers
+percentage of the largest value in the space: "60%MACs". Multiply-adds that would be left with
+kernels for sparsity patterns are "50%modelledMACs". FLOPs means multiply-adds, as in the papers
 and in fvcore; bit_ops are multiply-adds times the cost of their bits, 1 in bf16 and 2 in fp32, so
 that "25%bit_ops" is what the largest network has in int8. Case is forgiven ("gflops", "mb") except
 where it carries meaning: M is always 1e6, and "ms" is milliseconds in lower case only. Numbers are
@@ -17,7 +18,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple, Protocol
 
 from nas.problem.problem import Limit
-from search_spaces import UserError
+from search_spaces import MODELLED_MACS, UserError
 
 EXAMPLES = "4.5GFLOPs, 300MMACs, 5Mparams, 2MB, 12ms or 60%MACs"
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(%?)(.*)", re.A | re.I | re.S)
@@ -27,6 +28,7 @@ PREFIXES = {"": "1", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12"}
 UNITS: dict[str, tuple[str, Decimal]] = {
     **{p + "FLOPs": ("macs", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "MACs": ("macs", Decimal(scale)) for p, scale in PREFIXES.items()},
+    **{p + "modelledMACs": (MODELLED_MACS, Decimal(s)) for p, s in PREFIXES.items()},
     **{p + "params": ("params", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "bit_ops": ("bit_ops", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "B": ("size_bytes", Decimal(scale)) for p, scale in PREFIXES.items()},
@@ -39,6 +41,7 @@ UNITS: dict[str, tuple[str, Decimal]] = {
 
 SHOWN = {
     "macs": [f"{prefix}MACs" for prefix in PREFIXES],
+    MODELLED_MACS: [f"{prefix}modelledMACs" for prefix in PREFIXES],
     "params": [f"{prefix}params" for prefix in PREFIXES],
     "bit_ops": [f"{prefix}bit_ops" for prefix in PREFIXES],
     "size_bytes": [f"{prefix}B" for prefix in PREFIXES],

@@ -58,7 +58,7 @@ def largest_member(problem: Problem) -> Candidate:
     if fits_in_some_format(problem, largest)[0]:
         return space.candidate(largest[0].tolist())
     rows = space.sample(np.random.default_rng(13), LARGEST_OF)
-    rows[:, [*space.columns("precision"), *space.columns("sparsity")]] = 0
+    rows[:, space.policy_columns] = 0
     rows = rows[fits_in_some_format(problem, rows)]
     if not len(rows):
         return space.candidate(space.costs.minimum("macs")[1])
@@ -66,14 +66,17 @@ def largest_member(problem: Problem) -> Candidate:
 
 
 def fits_in_some_format(problem: Problem, encodings_NC: np.ndarray) -> np.ndarray:
-    """Which rows are within the modelled limits in one format throughout: booleans, (N,).
+    """Which rows are within the modelled limits in one format and pattern: booleans, (N,).
 
-    Training is in full precision; weights of a network that fits in a smaller format are trained.
+    Training is dense and in full precision; weights of a network that fits in a smaller format, or
+    with a pattern, are trained.
     """
     space = problem.space
     fits_N = np.zeros(len(encodings_NC), dtype=bool)
-    for precision in space.precisions:
-        fits_N |= problem.is_feasible(space.in_precision(encodings_NC, precision))
+    for pattern in space.patterns:
+        rows_NC = space.in_pattern(encodings_NC, pattern)
+        for precision in space.precisions:
+            fits_N |= problem.is_feasible(space.in_precision(rows_NC, precision))
     return fits_N
 
 

@@ -20,7 +20,14 @@ from nas.problem.fix import parse_fix
 from nas.system.files import OtherVersionError
 from nas.system.text import parse_time
 from nas.system.typed import TYPE_NAMES, is_a
-from search_spaces import UserError, did_you_mean, is_space_file, load_plugins
+from search_spaces import (
+    DENSE,
+    FULL_RANK,
+    UserError,
+    did_you_mean,
+    is_space_file,
+    load_plugins,
+)
 
 DEFAULT_TIME = "5m"
 MOST = {
@@ -82,6 +89,9 @@ class Config:
         timing_threads: Threads of the runtime.
         precision: Formats that a stage may have.
         sparsity: Fractions that pruning may remove from a stage.
+        rank: Shares of the full rank that layers of a network that was brought may have; the full
+            one comes first.
+        pattern: Sparsity patterns that a stage's weights may have; dense comes first.
         controller: What proposes candidates.
         method: How the supernet is trained.
         executor: Where candidates are scored.
@@ -122,6 +132,8 @@ class Config:
     timing_threads: int = 1
     precision: tuple[str, ...] = ("fp32", "int8")
     sparsity: tuple[float, ...] = (0.0, 0.25, 0.5)
+    pattern: tuple[str, ...] = (DENSE,)
+    rank: tuple[str, ...] = (FULL_RANK,)
     controller: str = "predictor"
     method: str = "sortednet"
     executor: str = "processes"
@@ -162,6 +174,8 @@ class Config:
                 )
         _check_distinct("precision", self.precision, "fp32,int8")
         _check_distinct("sparsity", self.sparsity, "0,0.25,0.5")
+        _check_distinct("pattern", self.pattern, "dense,two-of-four")
+        _check_distinct("rank", self.rank, "full,1/2,1/4")
         for sparsity in self.sparsity:
             if not 0.0 <= sparsity < 1.0:
                 raise UserError(

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nas.standalone.train import LOG, NETWORK, PLAN, Making, Teacher, as_it_is, trained_alone
+from compress.sparse import Making
+from nas.standalone.train import LOG, NETWORK, PLAN, Teacher, as_it_is, trained_alone
 from nas.system.files import read_json, read_lines
 from nas.system.reporter import Reporter
 from search_spaces import UserError

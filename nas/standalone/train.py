@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from compress.apply import Learnt
 from compress.aware import grids_of
+from compress.sparse import Making
 from nas.run.directory import log_step
 from nas.system.files import read_json, understood, write_json
 from nas.system.typed import from_document
@@ -40,9 +41,6 @@ SPEED_STEPS = 3
 GRIDS, STATISTICS, FROZEN = "grids.", "statistics", "frozen"
 
 Teacher = Callable[[Tensor], Tensor]
-
-Making = Callable[[nn.Module], nn.Module]
-"""What is trained of a network: itself, or a module that has its weights and trains them."""
 
 
 def as_it_is(network: nn.Module) -> nn.Module:

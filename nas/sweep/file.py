@@ -45,7 +45,7 @@ DISTRIBUTIONS = (
 )
 """Of `ray.tune`, with the same arguments."""
 
-SEVERAL = ("budget", "precision", "sparsity")
+SEVERAL = ("budget", "precision", "sparsity", "pattern", "rank")
 """Settings whose every value is a list; written as text with commas."""
 
 NOT_HERE = {
@@ -256,7 +256,7 @@ def _supernet(group: Sequence[Mapping[str, Any]], options: SweepOptions) -> dict
     found = {
         name: first[name] for name in (*OF_SUPERNET, "target", "timing_threads") if name in first
     }
-    for name in ("precision", "sparsity"):
+    for name in ("precision", "sparsity", "pattern", "rank"):
         default = getattr(Config(), name)
         found[name] = list(dict.fromkeys(v for one in group for v in one.get(name, default)))
     return {

@@ -25,12 +25,14 @@ from nas.testing import (
     norms,
     operators,
     optimizers,
+    patterns,
     targets,
     tasks,
     trunk,
 )
 from search_spaces import (
     FORMATS,
+    PATTERNS,
     SPACES,
     TASKS,
     Registry,
@@ -90,6 +92,7 @@ KINDS = (
     Kind(NETWORKS, networks.CHECKS),
     Kind(FORMATS, formats.CHECKS),
     Kind(QUANTIZATIONS),
+    Kind(PATTERNS, patterns.CHECKS),
     Kind(CALIBRATIONS, calibration.CHECKS),
     Kind(CRITERIA, criteria.CHECKS),
     Kind(TASKS, tasks.CHECKS),

@@ -12,7 +12,8 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from search_spaces import _layers as layers
-from search_spaces._slot import Cost, Group
+from search_spaces._rank import rank_of
+from search_spaces._slot import FULL_RANK, Cost, Group
 from search_spaces.traced._axes import BATCH, Axis, axis_from_json, axis_to_json, length
 
 IMAGES = "x"
@@ -141,12 +142,12 @@ class Fragment:
             document["multiples"],
         )
 
-    def cost(self, sizes: Mapping[str, int]) -> Cost:
-        """Of all nodes, for these sizes of groups."""
+    def cost(self, sizes: Mapping[str, int], rank: str = FULL_RANK) -> Cost:
+        """Of all nodes, for these sizes of groups, and layers of this rank."""
         axes = {IMAGES: self.axes} | {node.name: node.axes for node in self.nodes}
         total = Cost()
         for node in self.nodes:
-            total += _cost(node, axes, sizes)
+            total += _cost(node, axes, sizes, rank)
         return total
 
 
@@ -156,7 +157,57 @@ def count(axes: tuple[Axis, ...], sizes: Mapping[str, int]) -> int:
     return math.prod(length(axis, one) for axis in axes)
 
 
-def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, int]) -> Cost:
+def rank_in(node: Node, sizes: Mapping[str, int], rank: str) -> int | None:
+    """Values between the two layers in place of a node; None if it stays, as all else does."""
+    if node.op not in (CONV, LINEAR) or node.settings.get("groups", 1) != 1:
+        return None
+    rows, *columns = (length(axis, sizes) for axis in node.weights["weight"])
+    return rank_of(rows, math.prod(columns), rank)
+
+
+def _layer_cost(node: Node, sizes: Mapping[str, int], elements: int, rank: str) -> Cost:
+    """Of a convolution or linear layer, or of the two in its place.
+
+    Args:
+        node: Which.
+        sizes: Of groups.
+        elements: That it gives.
+        rank: Of its slot.
+    """
+    width, in_width, *kernel = (length(axis, sizes) for axis in node.weights["weight"])
+    n, num_bias = elements // width, width if "bias" in node.weights else 0
+    inner = rank_in(node, sizes, rank)
+    if inner is None:
+        return _one_layer(node, n, (width, in_width, *kernel), num_bias)
+    first = _one_layer(node, n, (inner, in_width, *kernel), 0)
+    return first + _one_layer(node, n, (width, inner), num_bias)
+
+
+def _one_layer(node: Node, n: int, shape: tuple[int, ...], num_bias: int) -> Cost:
+    """Of a layer like this node at `n` positions, whose weight has this shape."""
+    width, in_width, *_ = shape
+    weights = math.prod(shape)
+    is_conv, is_depthwise = node.op == CONV, MULTIPLIER in node.settings
+    own = layers.grouped(n, in_width, weights)
+    if not is_conv:
+        own += layers.matrix(n, in_width, width)
+    return own + Cost(
+        dense=0 if is_depthwise else n * weights,
+        depthwise=n * weights if is_depthwise else 0,
+        params=weights + num_bias,
+        weights=weights,
+        vectors=num_bias,
+        channels=width,
+        elements=n * width,
+        calls=1,
+        layers=1,
+        graph_bytes=layers.CONV_BYTES if is_conv else layers.LINEAR_BYTES,
+    )
+
+
+def _cost(
+    node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, int], rank: str
+) -> Cost:
     """Of one node; a batch norm behind a convolution becomes its bias, other norms stay.
 
     As for operators (`search_spaces/_layers.py`): multiply-adds of convolutions, linear layers and
@@ -165,25 +216,7 @@ def _cost(node: Node, axes: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, 
     elements = count(node.axes, sizes)
     params = sum(count(shape, sizes) for name, shape in node.weights.items() if is_trained(name))
     if node.op in (CONV, LINEAR):
-        weights = count(node.weights["weight"], sizes)
-        width = length(node.weights["weight"][0], sizes)
-        macs = elements // width * weights
-        is_conv = node.op == CONV
-        is_depthwise = MULTIPLIER in node.settings
-        positions, inputs = elements // width, weights // width
-        matrix = Cost() if is_conv else layers.matrix(positions, inputs, width)
-        return matrix + Cost(
-            dense=0 if is_depthwise else macs,
-            depthwise=macs if is_depthwise else 0,
-            params=params,
-            weights=weights,
-            vectors=params - weights,
-            channels=width,
-            elements=elements,
-            calls=1,
-            layers=1,
-            graph_bytes=layers.CONV_BYTES if is_conv else layers.LINEAR_BYTES,
-        )
+        return _layer_cost(node, sizes, elements, rank)
     if node.op == BATCH_NORM:  # it becomes the convolution's bias
         return Cost(params=params, vectors=params // 2)
     if node.op == LAYER_NORM:

@@ -36,7 +36,7 @@ class FragmentOperator(AbstractBlock):
 
     def cost(self, signature: Signature) -> Cost:
         """Of the fragment with what remains of its groups."""
-        return fragment_of(signature).cost(sizes_of(signature))
+        return fragment_of(signature).cost(sizes_of(signature), signature.rank)
 
 
 def fragment_of(signature: Signature) -> Fragment:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from search_spaces import FULL_RANK
 from search_spaces.traced._axes import BATCH, Axis, length
 from search_spaces.traced._fragment import (
     ATTENTION,
@@ -22,8 +23,10 @@ from search_spaces.traced._fragment import (
     MULTIPLIER,
     TENSOR,
     Node,
+    rank_in,
 )
 from supernets._modules import Add, Scale
+from supernets.traced._factors import two_layers
 
 Sizes = Mapping[str, int]
 
@@ -65,15 +68,18 @@ class Held(nn.Module):
         return found
 
 
-def module_of(node: Node, sizes: Sizes) -> nn.Module:
+def module_of(node: Node, sizes: Sizes, rank: str = FULL_RANK) -> nn.Module:
     """The module that carries out a node.
 
     Args:
         node: Which.
         sizes: Members that remain of every group.
+        rank: Of layers.
     """
     make = MODULES.get(node.op)
-    return make(node, sizes) if make is not None else Function(node, sizes)
+    module = make(node, sizes) if make is not None else Function(node, sizes)
+    inner = rank_in(node, sizes, rank)
+    return module if inner is None else two_layers(module, inner)
 
 
 def _made(node: Node, sizes: Sizes) -> Callable[..., Tensor]:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.traced._axes import Axis, axis_to_json, groups_of, length, positions
-from search_spaces.traced._fragment import BATCH_NORM, CONV, IMAGES, Fragment, Node
+from search_spaces.traced._fragment import BATCH_NORM, CONV, IMAGES, Fragment, Node, rank_in
 from search_spaces.traced.operator import fragment_of, sizes_of
 from supernets._elastic import AbstractElastic, Axes, Index
 from supernets.criteria._base import GroupWeights
+from supernets.traced._factors import FIRST, SECOND, TwoLayers, factors
 from supernets.traced._layers import module_of
 
 
@@ -26,7 +27,12 @@ class PlainFragment(nn.Module):
         self.fragment = fragment_of(signature)
         self.sizes = sizes_of(signature)
         for node in self.fragment.nodes:
-            self.add_module(node.name, module_of(node, self.sizes))
+            self.add_module(node.name, module_of(node, self.sizes, signature.rank))
+
+    def last_layer(self, node: Node) -> str:
+        """Name of the module that gives what a node gives."""
+        is_two = isinstance(self.get_submodule(node.name), TwoLayers)
+        return f"{node.name}.{SECOND}" if is_two else node.name
 
     def forward(self, x: Tensor) -> Tensor:
         """What the last node gives."""
@@ -136,6 +142,20 @@ class ElasticFragment(AbstractElastic):
             )
             for axis, group in pairs
         }
+
+
+def factored_state(signature: Signature, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """State of the plain fragment of a signature, of that of full rank."""
+    found, sizes = dict(state), sizes_of(signature)
+    for node in fragment_of(signature).nodes:
+        inner = rank_in(node, sizes, signature.rank)
+        if inner is None:
+            continue
+        first, second = factors(found.pop(f"{node.name}.weight"), inner)
+        found |= {f"{node.name}.{FIRST}.weight": first, f"{node.name}.{SECOND}.weight": second}
+        if "bias" in node.weights:
+            found[f"{node.name}.{SECOND}.bias"] = found.pop(f"{node.name}.bias")
+    return found
 
 
 def foldable(fragment: Fragment) -> list[tuple[Node, Node]]:

@@ -50,6 +50,7 @@ BROKEN = [
         "is_batch_norm is",
     ),
     ("fp16w", "@QUANTIZATIONS.register\n", "", "is declared and not implemented"),
+    ("one_of_four", "index_bits: ClassVar[int] = 2", "index_bits = 1", "do not tell 4 places"),
     ("streams", 'tuple(document["widths"])', "(8,)", "is made of the JSON of"),
     ("streams", "@SPACES.register\n", "", "has no space of its name"),
     ("background", "score.result()", "Score({})", "and in this process"),
