@@ -9,6 +9,7 @@ from compress.bring.bring import Brought, bring, bring_program
 from compress.bring.onnx._file import images_of, read_model
 from compress.bring.onnx.load import load_onnx, sides_of
 from compress.bring.program import load_program, sizes_of, with_free_batch
+from search_spaces import Resolution, written_sides
 
 ONNX, PROGRAM = ".onnx", ".pt2"
 SUFFIXES = (ONNX, PROGRAM)
@@ -27,19 +28,21 @@ def input_rule_in(path: Path) -> InputRule:
     """
     if path.suffix == ONNX:
         sizes, _ = images_of(path, read_model(path))
-        resolution = sides_of(sizes)[1]
+        _, height, width = sides_of(sizes)
     else:
-        resolution = sizes_of(load_program(path))[2]
-    return InputRule(resolution, places={"resolution": "file"} if resolution else {})
+        _, _, height, width = sizes_of(load_program(path))
+    if not height or not width:
+        return InputRule()
+    return InputRule(written_sides((height, width)), places={"resolution": "file"})
 
 
-def bring_file(path: Path, *, channels: int, resolution: int) -> Brought:
+def bring_file(path: Path, *, channels: int, resolution: Resolution) -> Brought:
     """What may be decided about the network of a file, and its weights.
 
     Args:
         path: Of it.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
 
     Raises:
         UserError: If it cannot be read, or is no classifier of such images.

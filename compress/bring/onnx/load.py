@@ -15,7 +15,7 @@ from compress.bring.onnx._file import images_of, read_model
 from compress.bring.onnx._graph import OnnxGraph, OnnxNode
 from compress.bring.onnx._module import OnnxNetwork
 from compress.bring.onnx._simplify import simplified
-from search_spaces import UserError
+from search_spaces import Resolution, UserError, read_sides
 
 CHANNELS = (1, 3, 4)
 """That images have: where the last axis is one of these, and the second none, it is theirs."""
@@ -49,13 +49,13 @@ class OnnxFile:
     notes: tuple[str, ...] = ()
 
 
-def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
+def load_onnx(path: Path, *, channels: int, resolution: Resolution) -> OnnxFile:
     """The network of a file. Nothing in it is executed but operators.
 
     Args:
         path: Of the file; weights may lie beside it.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
 
     Raises:
         UserError: If it is no classifier of such images, cannot be rebuilt, or the network would
@@ -65,6 +65,7 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
     sizes, precision = images_of(path, model)
     refuse_other_images(path, sides_of(sizes), channels=channels, resolution=resolution)
     batch, is_channels_last = sizes[0], _is_channels_last(sizes)
+    image = (channels, *read_sides(resolution))
     file = _File(path, batch, is_channels_last, precision)
     notes = []
     with file.refusing():
@@ -80,10 +81,10 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
         notes.append(f"the {last.op} at its end is left out: scores are what it reads")
     with file.refusing():
         if batch:
-            graph = with_free_batch(graph, batch, (channels, resolution, resolution))
+            graph = with_free_batch(graph, batch, image)
         network = OnnxNetwork(graph).eval()
     end = "" if last is None else last.op
-    file.refuse_other_answers(network, end, _images(channels, resolution))
+    file.refuse_other_answers(network, end, _images(image))
     return OnnxFile(network, tuple(notes))
 
 
@@ -104,9 +105,9 @@ def _channels_first(graph: OnnxGraph) -> OnnxGraph:
     return replace(graph, nodes=[turned, *graph.nodes], images=name)
 
 
-def _images(channels: int, side: int) -> Tensor:
+def _images(image: Sequence[int]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(CHECKED, channels, side, side, generator=generator)
+    return torch.randn(CHECKED, *image, generator=generator)
 
 
 @dataclass(frozen=True)
