@@ -64,10 +64,15 @@ def resize(images_NCHW: UInt8Array, resolution: Resolution) -> UInt8Array:
     height, width = read_sides(resolution)
     if own == [height, width]:
         return images_NCHW
-    planes = images_NCHW.reshape(-1, *own)
+    top, left, *part = centre((own[0], own[1]), (height, width))
+    parts_NCHW = images_NCHW[:, :, top : top + part[0], left : left + part[1]]
+    if part == [height, width]:
+        return np.ascontiguousarray(parts_NCHW)
+    planes = parts_NCHW.reshape(-1, *part)
     resized = np.empty((len(planes), height, width), np.uint8)
     for plane, out in zip(planes, resized, strict=True):
-        out[:] = np.asarray(fitted(Image.fromarray(plane), resolution))
+        image = Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
+        out[:] = np.asarray(image)
     return resized.reshape(num_images, channels, height, width)
 
 

@@ -21,7 +21,7 @@ from search_spaces import (
 from tests.strategies import covering, encodings
 
 pytestmark = pytest.mark.parametrize("name", SPACES.names())
-RESOLUTIONS = (16, 28, 32, 96, 224, "24x40", "128x96")
+RESOLUTIONS = (16, 28, 32, 96, 224, "24x40")
 METRICS = ("macs", "params", "size_bytes")
 
 

@@ -168,15 +168,14 @@ def test_any_member_is_exported(run: Path, tmp_path: Path) -> None:
     assert folder.is_dir()
 
 
-@pytest.mark.parametrize("name", SPACES.names())
-def test_every_space_is_described_and_sizes_are_said_as_they_were_asked(
-    name: str, capsys: pytest.CaptureFixture[str]
+def test_a_space_is_described_at_the_size_that_was_asked(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command("space", "describe", name, "--resolution", "24x40") == 0
-    assert f"space '{name}' at 24x40 px" in capsys.readouterr().out
-    pairs = (load_space(name, resolution=r, channels=1, num_classes=2) for r in ("24x24", 24))
-    first, second = pairs
-    assert first == second
+    assert command("space", "describe", "toy", "--resolution", "24x40") == 0
+    assert "space 'toy' at 24x40 px" in capsys.readouterr().out
+    for name in SPACES.names():
+        squares = (load_space(name, resolution=r, channels=1, num_classes=2) for r in ("24x24", 24))
+        assert len({repr(space.to_json()) for space in squares}) == 1
 
 
 def test_a_space_file_that_knows_squares_alone_is_told_what_it_gets(

@@ -70,7 +70,7 @@ def test_it_answers_as_it_did_and_its_parts_know_both_sides(how: str, tmp_path: 
     images = torch.randn(3, 1, *SIDES, generator=torch.Generator().manual_seed(1))
     whole = supernet.extract(slots)(images)
     torch.testing.assert_close(whole, network()(images), rtol=0, atol=1e-4)
-    pruned = space.slots(space.canonical([1] * len(space.choices)))
+    pruned = space.slots(space.canonical([len(c.options) - 1 for c in space.choices]))
     assert supernet.extract(pruned)(images).shape == whole.shape
 
 
