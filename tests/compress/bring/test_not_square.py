@@ -93,7 +93,7 @@ def test_data_is_read_at_the_size_that_the_model_says(tmp_path: Path) -> None:
     try:
         data, space, _ = prepare(config)
         assert data.resolution == SIZE
-        assert "images: 12x20 px (the model's file), " in in_words(config, space, data)[0]
+        assert "images: 12x20 px (" in in_words(config, space, data)[0]
         with pytest.raises(UserError, match="Leave out --resolution, or give --resolution 12x20"):
             prepare(make_config({**settings, "resolution": "15x25"}))
     finally:
