@@ -18,7 +18,7 @@ card = json.loads((folder / "card.json").read_text())
 if "task" in card:
     sys.exit(f"the card is of task '{card['task']}', and only classes are named here")
 rule = card["input"]
-side = rule["shape"][-1]
+height, width = rule["shape"][-2:]
 
 # What the card's "resize" says.
 image = ImageOps.exif_transpose(Image.open(photo, formats=["JPEG", "PNG", "WEBP"]))
@@ -30,10 +30,11 @@ elif "A" in image.getbands() or "transparency" in image.info:
     image = image.convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 image = image.convert("RGB" if len(rule["mean"]) == 3 else "L")
-short = min(image.size)
-left, top = (image.width - short) // 2, (image.height - short) // 2
-image = image.crop((left, top, left + short, top + short))
-image = image.resize((side, side), Image.Resampling.BILINEAR)
+part_width = min(image.width, max(1, int(image.height * width / height + 0.5)))
+part_height = min(image.height, max(1, int(image.width * height / width + 0.5)))
+left, top = (image.width - part_width) // 2, (image.height - part_height) // 2
+image = image.crop((left, top, left + part_width, top + part_height))
+image = image.resize((width, height), Image.Resampling.BILINEAR)
 
 pixels_HWC = np.atleast_3d(np.asarray(image, np.float32))
 x_HWC = (pixels_HWC / rule["scale"] - rule["mean"]) / rule["std"]

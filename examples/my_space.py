@@ -9,7 +9,7 @@ from search_spaces import AbstractSpace, SearchSpace, Stage, Staged, pyramid
 class MySpace(AbstractSpace):
     """Convolutions in all stages, attention from the second one on."""
 
-    def build(self, *, resolution: int, channels: int, num_classes: int) -> SearchSpace:
+    def build(self, *, resolution: int | str, channels: int, num_classes: int) -> SearchSpace:
         """One stage per map that `pyramid` gives this resolution; widths double."""
         stages = []
         for i in range(len(pyramid(resolution).sizes)):

@@ -14,7 +14,7 @@ from reports import hypervolumes, text
 from reports.hypervolumes import Reference
 from reports.load import load_run, warn_of_altered
 from reports.records import RunTables
-from search_spaces import AbstractTask, UserError
+from search_spaces import AbstractTask, UserError, written_sides
 
 MAX_RUNS = 6
 NUM_LATENCIES = 6
@@ -99,10 +99,11 @@ def identity(run: RunTables) -> Mapping[str, str]:
     deployed, latency, image = member.deployed, member.deployed.latency, member.input
     shape = image.get("shape")
     alike = " of classes that count alike" if deployed.search.is_balanced else ""
-    side = shape[-1] if isinstance(shape, list) and shape else run.config.get("resolution")
+    sides = tuple(shape[-2:]) if isinstance(shape, list) else ()
+    size = written_sides(sides) if len(sides) == 2 else run.config.get("resolution")
     return {
         "data": member.data or str(run.config.get("data", "")),
-        "resolution": f"{side} px",
+        "resolution": f"{size} px",
         "classes": f"{len(member.classes)}: {', '.join(member.classes)}",
         "task": f"{run.task.loss.title}{alike} and {run.task.shown.title}",
         "images of the search split": str(deployed.search.total),

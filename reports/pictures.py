@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reports import operators, text
 from reports.markup import Html, element, join
 from reports.records import Member
-from search_spaces import UserError, pyramid
+from search_spaces import Resolution, UserError, pyramid, resolution_of, written_sides
 
 BLOCK, GAP, PAD = 28, 4, 8  # pixels
 CAPTION, TALLEST, SHORTEST = 52, 92, 28
@@ -103,11 +103,11 @@ def is_large(member: Member) -> bool:
 def picture(member: Member, ink: Ink) -> Html:
     """The drawing of one network, at its natural size."""
     stages = _drawn_stages(member)
-    sides = map_sides(member, len(stages))
+    sizes = map_sizes(member, len(stages))
     x = END + ARROW
     parts = [_end("stem", 0.0)]
-    for stage, side in zip(stages, sides, strict=True):
-        parts += [_arrow(x - ARROW), _stage(stage, side, ink, x)]
+    for stage, size in zip(stages, sizes, strict=True):
+        parts += [_arrow(x - ARROW), _stage(stage, size, ink, x)]
         x += _stage_width(stage) + ARROW
     parts += [_arrow(x - ARROW), _end("head", x)]
     width = x + END
@@ -128,16 +128,16 @@ def _drawn_stages(member: Member) -> list[text.StageText]:
     return [stage for stage in text.stages(member.arch, member.policy) if stage.blocks]
 
 
-def map_sides(member: Member, num_stages: int) -> list[int | None]:
-    """Side of each stage's map in pixels; None where the input's shape does not tell."""
+def map_sizes(member: Member, num_stages: int) -> list[Resolution | None]:
+    """Size of each stage's map in pixels; None where the input's shape does not tell."""
     shape = member.input.get("shape")
-    side = shape[-1] if isinstance(shape, list) and shape else None
     try:
         stride = int(member.arch.get("stem.stride", 0))
-        sizes = pyramid(side, stride).sizes if isinstance(side, int) else ()
+        size = resolution_of(shape[-2:] if isinstance(shape, list) else None)
+        sizes = pyramid(size, stride).sizes
     except UserError:
         sizes = ()
-    return list(sizes) if len(sizes) == num_stages else [None] * num_stages
+    return [*map(written_sides, sizes)] if len(sizes) == num_stages else [None] * num_stages
 
 
 def _stage_width(stage: text.StageText) -> int:
@@ -145,13 +145,13 @@ def _stage_width(stage: text.StageText) -> int:
     return max(STAGE_LEAST, blocks + 2 * PAD)
 
 
-def _stage(stage: text.StageText, side: int | None, ink: Ink, x: int) -> Html:
+def _stage(stage: text.StageText, size: Resolution | None, ink: Ink, x: int) -> Html:
     width = _stage_width(stage)
     tone = "stage-box low" if stage.is_quantized else "stage-box"
     channels = "" if stage.width is None else f"width {stage.width:g}"
     removed = f"−{100 * stage.removed:.0f} %" if stage.removed else ""
     captions = [
-        f"{stage.name} · {side} px" if side else stage.name,
+        f"{stage.name} · {size} px" if size else stage.name,
         channels,
         " ".join(filter(None, (stage.precision, removed))),
     ]

@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from search_spaces import _sides
 from search_spaces._errors import UserError
-from search_spaces._sides import Sides
+from search_spaces._sides import Sides, read_sides
 
 Option = int | float | str
 OptionTable = tuple[tuple[str, tuple[Option, ...]], ...]
@@ -80,7 +79,7 @@ class Options(Mapping[str, Option]):
 
     def sides(self, name: str) -> Sides:
         """The option called `name`, which is a height and a width by its declaration."""
-        return _sides.read(self._lookup[name])
+        return read_sides(self._lookup[name])
 
     def to_json(self) -> str:
         """The mapping as one canonical line of JSON: the text that keys are hashes of."""

@@ -1,7 +1,7 @@
 """Networks of one scale and any operators: what `hybrid` and its parts have in common.
 
 Widths double from stage to stage. Two scales: narrow below 96 px, where the stem may also keep the
-resolution; from there on wider networks are offered, too.
+resolution; from there on wider networks are offered, too. The shorter side of an image counts.
 """
 
 from typing import ClassVar
@@ -10,6 +10,7 @@ from search_spaces._base import AbstractSpace
 from search_spaces._choice import OptionTable
 from search_spaces._declarations import declaration
 from search_spaces._resolution import pyramid
+from search_spaces._sides import Resolution, read_sides
 from search_spaces._space import SearchSpace
 from search_spaces.networks.staged import Stage, Staged
 
@@ -20,7 +21,7 @@ LARGE_WIDTHS, LARGE_HEADS, LARGE_HEAD_DIM = (16, 24, 48, 64, 96, 112), (1, 2, 3,
 DEPTHS, LONG_DEPTHS = (1, 2, 3), (2, 4, 6, 9)
 LONG_STAGE = 2
 KEYS_SIDES = (7, 14)
-"""Reduced attention sees a map of about one of these sides (PVT's reductions 8, 4, 2, 1 give 7)."""
+"""Shorter side of the map that reduced attention sees (PVT's reductions 8, 4, 2, 1 give 7)."""
 
 
 class AbstractFamily(AbstractSpace):
@@ -29,10 +30,10 @@ class AbstractFamily(AbstractSpace):
     name: ClassVar[str]
     operators: ClassVar[tuple[str, ...]]
 
-    def build(self, *, resolution: int, channels: int, num_classes: int) -> SearchSpace:
+    def build(self, *, resolution: Resolution, channels: int, num_classes: int) -> SearchSpace:
         """Depths 1-3; from 96 px on the third of four stages has up to 9 blocks."""
         sizes = pyramid(resolution).sizes
-        is_large = resolution >= LARGE_FROM
+        is_large = min(read_sides(resolution)) >= LARGE_FROM
         widths, heads, head_dim = (
             (LARGE_WIDTHS, LARGE_HEADS, LARGE_HEAD_DIM)
             if is_large
@@ -46,7 +47,7 @@ class AbstractFamily(AbstractSpace):
                 ("kernel_size", (3, 5, 7)),
                 ("expand_ratio", (2, 3, 4)),
                 ("num_heads", tuple(count * 2**i for count in heads)),
-                ("sr_ratio", tuple(sorted({max(1, size // side) for side in KEYS_SIDES}))),
+                ("sr_ratio", tuple(sorted({max(1, min(size) // side) for side in KEYS_SIDES}))),
                 ("eca", (0, 1)),
             )
             stages.append(

@@ -5,13 +5,22 @@ rounding up, while the result is at least 4 px, up to four stages. The last map 
 for every resolution from 16 to 256: large enough that a 7x7 depthwise kernel trains most of its
 taps and window attention has more than one token, small enough to be cheap. A space may offer other
 strides of the stem; the number of stages stays, and their maps are larger or smaller.
+
+Of images that are not square, the shorter side decides by how much the stem divides and how many
+stages there are, so the last map is 4-8 px along it; both sides are divided alike.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
 from search_spaces._errors import UserError
-from search_spaces._sides import Sides
+from search_spaces._sides import Resolution, Sides, read_sides, written_sides
+
+MOST_PX = 10_000
+"""Beyond what any network takes."""
+
+WRITTEN = re.compile(r"[1-9]\d{0,4}(x[1-9]\d{0,4})?", re.ASCII)
 
 SMALLEST, LARGEST = 16, 256
 MAX_STAGES = 4
@@ -22,46 +31,69 @@ PADDED_WINDOW = 7
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Sides, in pixels, of the square maps of a network.
+    """Sizes of the maps of a network.
 
     Attributes:
-        stem_stride: By how much the stem divides the resolution.
-        sizes: Side of each stage's map.
+        stem_stride: By how much the stem divides both sides of an image.
+        sizes: Height and width of each stage's map, pixels.
     """
 
     stem_stride: int
-    sizes: tuple[int, ...]
+    sizes: tuple[Sides, ...]
+
+
+def resolution_of(size: object) -> Resolution:
+    """A size of images as it is written, whatever a user gave: of "96x96" and (96, 96) 96.
+
+    Args:
+        size: A number, a text, or a pair of height and width.
+
+    Raises:
+        UserError: If it is no size.
+    """
+    text = "x".join(map(str, size)) if isinstance(size, list | tuple) else str(size)
+    sides = read_sides(text) if WRITTEN.fullmatch(text) else (0, 0)
+    if not 0 < min(sides) <= max(sides) <= MOST_PX:
+        raise UserError(
+            f"resolution {text[:40] or repr(text)} is not a size in pixels. Allowed: one number "
+            "for squares, or height x width, such as 96x128, each side up to "
+            f"{MOST_PX:,}. Leave it out to use the data's own size."
+        )
+    return written_sides(sides)
 
 
 @cache
-def pyramid(resolution: int, stem_stride: int = 0) -> Pyramid:
-    """The pyramid for square inputs of this side.
+def pyramid(resolution: Resolution, stem_stride: int = 0) -> Pyramid:
+    """The pyramid for images of this size.
 
     Args:
-        resolution: Side of the input, pixels.
+        resolution: Height and width as they are written, 96 or "96x128".
         stem_stride: A power of 2; 0 for that of the rule.
 
     Raises:
-        UserError: If the resolution is outside 16-256 px.
+        UserError: If a side is outside 16-256 px.
     """
-    if not SMALLEST <= resolution <= LARGEST:
+    sides = read_sides(resolution)
+    if not SMALLEST <= min(sides) <= max(sides) <= LARGEST:
         raise UserError(
             f"resolution {resolution} px is outside {SMALLEST}-{LARGEST} px. "
             "Give another --resolution; images are resized to it."
         )
-    usual = 2 if resolution < 96 else 4
-    sides = _halvings(halved(resolution, times=usual // 2))
+    shorter = min(sides)
+    usual = 2 if shorter < 96 else 4
+    num_stages = _num_stages(halved(shorter, times=usual // 2))
     stride = stem_stride or usual
-    first = halved(resolution, times=stride.bit_length() - 1)
-    return Pyramid(stride, tuple(halved(first, times=i) for i in range(len(sides))))
+    height, width = (halved(side, times=stride.bit_length() - 1) for side in sides)
+    sizes = ((halved(height, times=i), halved(width, times=i)) for i in range(num_stages))
+    return Pyramid(stride, tuple(sizes))
 
 
-def _halvings(side: int) -> list[int]:
-    """The side, and its halves as long as a stage may have them."""
-    sides = [side]
-    while len(sides) < MAX_STAGES and halved(sides[-1]) >= SMALLEST_MAP:
-        sides.append(halved(sides[-1]))
-    return sides
+def _num_stages(side: int) -> int:
+    """How many maps there are from one of this side on, if each stage halves it."""
+    number = 1
+    while number < MAX_STAGES and halved(side) >= SMALLEST_MAP:
+        side, number = halved(side), number + 1
+    return number
 
 
 def halved(size: int, *, times: int = 1) -> int:

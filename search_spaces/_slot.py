@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from search_spaces import _sides
 from search_spaces._choice import Options
-from search_spaces._sides import Sides
+from search_spaces._sides import Sides, read_sides, written_sides
 
 HIDDEN_MULTIPLE = 8
 """Of hidden channels a multiple of it is kept."""
@@ -60,12 +59,12 @@ class Shape:
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "Shape":
         """The inverse of `to_json`."""
-        sizes = {name: _sides.read(document[name]) for name in ("in_size", "size")}
+        sizes = {name: read_sides(document[name]) for name in ("in_size", "size")}
         return Shape(**{**document, **sizes})
 
     def to_json(self) -> dict[str, Any]:
         """The attributes; the size of a square map is its side, of another one text, "8x6"."""
-        sizes = {"in_size": _sides.written(self.in_size), "size": _sides.written(self.size)}
+        sizes = {"in_size": written_sides(self.in_size), "size": written_sides(self.size)}
         return {**asdict(self), **sizes}
 
     @property

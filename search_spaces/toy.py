@@ -4,6 +4,7 @@ from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
 from search_spaces._resolution import pyramid
+from search_spaces._sides import Resolution
 from search_spaces._space import SearchSpace
 from search_spaces.networks.staged import Stage, Staged
 
@@ -13,7 +14,7 @@ from search_spaces.networks.staged import Stage, Staged
 class Toy(AbstractSpace):
     """One or two narrow blocks per stage, two operators."""
 
-    def build(self, *, resolution: int, channels: int, num_classes: int) -> SearchSpace:
+    def build(self, *, resolution: Resolution, channels: int, num_classes: int) -> SearchSpace:
         """Widths 8 and 16 times the stage's factor; `mbconv` or `window` in every block."""
         stages = tuple(
             Stage(

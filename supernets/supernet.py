@@ -23,7 +23,7 @@ from search_spaces import (
     Slot,
     is_mixer,
 )
-from search_spaces._sides import written
+from search_spaces._sides import written_sides
 from search_spaces.channel_parts._base import DEFAULT_CHANNEL_PART, channel_part_name
 from search_spaces.norms._base import NORM
 from supernets._elastic import AbstractElastic, run
@@ -212,7 +212,7 @@ def weights_name(signature: Signature) -> str:
     if NORM in signature.pick:
         parts.append(signature.pick.text(NORM))
     if elastic_class(signature.operator).is_sized:
-        parts.append(str(written(signature.shape.size)))
+        parts.append(str(written_sides(signature.shape.size)))
     return "_".join(parts)
 
 

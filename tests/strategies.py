@@ -18,6 +18,7 @@ from nas.testing._tensors import randomise_ as randomise_
 from search_spaces import (
     FORMATS,
     Candidate,
+    Resolution,
     SearchSpace,
     Signature,
     Stage,
@@ -90,7 +91,7 @@ def everything(space: SearchSpace) -> np.ndarray:
 
 def mini_space(
     *,
-    resolution: int = 16,
+    resolution: Resolution = 16,
     operators: tuple[str, ...] | None = None,
     classes: int = 10,
     channel_parts: tuple[str, ...] = (),

@@ -10,6 +10,7 @@ from compress.bring._axes import Atom, final, groups_in, is_batch, leaves, size
 from compress.bring._depth import stages_of
 from compress.bring._names import shared_path, unique
 from compress.bring._read import Operation, Reading, Value
+from search_spaces import written_sides
 from search_spaces.networks.traced import Part, Traced
 from search_spaces.traced._axes import Axis, groups_of, renamed
 from search_spaces.traced._fragment import IMAGES, LAYERS, Fragment, Node
@@ -38,7 +39,7 @@ def network_of(
         weights |= {(slot, node, weight): key for (node, weight), key in keys.items()}
         before = Value(operations[-1].axes, operations[-1])
     network = Traced(
-        resolution=size(images.axes[2]),
+        resolution=written_sides((size(images.axes[2]), size(images.axes[3]))),
         channels=size(images.axes[1]),
         num_classes=size(output.axes[1]),
         parts=tuple(parts),

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_spaces import UserError
+from search_spaces import Resolution, UserError, read_sides, written_sides
 
 
 def refuse_other_images(
-    path: Path, sizes: Sequence[int], *, channels: int, resolution: int
+    path: Path, sizes: Sequence[int], *, channels: int, resolution: Resolution
 ) -> None:
     """Refuses images that a file says it is not for.
 
@@ -15,24 +15,21 @@ def refuse_other_images(
         path: Of the file.
         sizes: What it says: channels, height and width in pixels, 0 where any will do.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
 
     Raises:
         UserError: If it is for others.
     """
-    own_channels, height, width = sizes
-    if height != width:
-        raise UserError(
-            f"model '{path}' reads images of {height} x {width} px. Bring one for square images: "
-            "data is read as squares."
-        )
+    own_channels, *own = sizes
     if own_channels and own_channels != channels:
         raise UserError(
             f"model '{path}' reads images of {own_channels} channels, and the data has {channels}. "
             "Give data of its kind."
         )
-    if height and height != resolution:
+    wanted = [side or given for side, given in zip(own, read_sides(resolution), strict=True)]
+    size = written_sides((wanted[0], wanted[1]))
+    if size != resolution:
         raise UserError(
-            f"model '{path}' reads images of {height} px, and they have {resolution}. Leave out "
-            f"--resolution, or give --resolution {height}."
+            f"model '{path}' reads images of {size} px, and they have {resolution}. "
+            f"{'Leave out --resolution, or give' if all(own) else 'Give'} --resolution {size}."
         )

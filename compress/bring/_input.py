@@ -17,6 +17,8 @@ from typing import Any
 
 from torch import nn
 
+from search_spaces import Resolution, read_sides, written_sides
+
 PIXEL = 255.0
 
 
@@ -25,13 +27,14 @@ class InputRule:
     """Settings of a search that a network's configuration gives.
 
     Attributes:
-        resolution: Side of the images, pixels; 0 if it does not say.
+        resolution: Height and width of the images in pixels, as they are written; 0 if it does not
+            say.
         mean: Per channel, of pixels between 0 and 1; () if it does not say.
         std: What they are then divided by.
         places: Where each of them was found, by its name.
     """
 
-    resolution: int = 0
+    resolution: Resolution = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class InputRule:
     def from_json(document: Mapping[str, Any]) -> "InputRule":
         """The inverse of `to_json`; of {} a rule that says nothing."""
         return InputRule(
-            int(document.get("resolution", 0)),
+            written_sides(read_sides(document.get("resolution", 0))),
             tuple(map(float, document.get("mean", ()))),
             tuple(map(float, document.get("std", ()))),
             {str(name): str(place) for name, place in document.get("places", {}).items()},
@@ -68,19 +71,19 @@ def _of_timm(cfg: Any) -> dict[str, Any]:
     size = _get(cfg, "input_size")
     sides = size[1:] if isinstance(size, list | tuple) and len(size) == 3 else ()
     return _known(
-        resolution=_square(*sides),
+        resolution=_size(*sides),
         mean=_numbers(_get(cfg, "mean")),
         std=_numbers(_get(cfg, "std")),
     )
 
 
 def _of_config(config: Any) -> dict[str, Any]:
-    return _known(resolution=_side(_get(config, "image_size")))
+    return _known(resolution=_resolution(_get(config, "image_size")))
 
 
 def _of_processor(processor: Any) -> dict[str, Any]:
     is_cropped = _get(processor, "do_center_crop") is not False
-    size = _side(_get(processor, "crop_size")) if is_cropped else 0
+    size = _resolution(_get(processor, "crop_size")) if is_cropped else 0
     factor = _get(processor, "rescale_factor")
     scale = PIXEL * factor if isinstance(factor, float) else 1.0
     if _get(processor, "do_rescale") is False:
@@ -89,7 +92,7 @@ def _of_processor(processor: Any) -> dict[str, Any]:
     if _get(processor, "do_normalize") is False:
         mean, std = (0.0,), (1.0,)
     return _known(
-        resolution=size or _side(_get(processor, "size")),
+        resolution=size or _resolution(_get(processor, "size")),
         mean=tuple(value / scale for value in mean),
         std=tuple(value / scale for value in std),
     )
@@ -114,20 +117,20 @@ def _known(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
-def _side(size: Any) -> int:
-    """Of a size as transformers writes it: a number, a pair, or a table; 0 if it is no square."""
+def _resolution(size: Any) -> Resolution:
+    """Of a size as transformers writes it: a number, a pair, or a table; 0 if it is none."""
     if isinstance(size, list | tuple) and len(size) == 2:
-        return _square(*size)
+        return _size(*size)
     if _get(size, "shortest_edge"):
         size = _get(size, "shortest_edge")
     elif _get(size, "height"):
-        return _square(_get(size, "height"), _get(size, "width"))
-    return _square(size, size)
+        return _size(_get(size, "height"), _get(size, "width"))
+    return _size(size, size)
 
 
-def _square(*sides: Any) -> int:
+def _size(*sides: Any) -> Resolution:
     is_whole = len(sides) == 2 and all(type(side) is int and side > 0 for side in sides)
-    return int(sides[0]) if is_whole and sides[0] == sides[1] else 0
+    return written_sides((sides[0], sides[1])) if is_whole else 0
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

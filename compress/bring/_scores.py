@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_spaces import UserError
+from search_spaces import UserError, written_sides
 
 LOGITS = "logits"
 """What libraries call scores where an answer has several parts."""
@@ -61,7 +61,7 @@ def prepared(name: str, network: nn.Module, images: Tensor) -> tuple[nn.Module, 
         with torch.no_grad():
             answer = network(images)
     except Exception as error:  # the user's code may raise anything
-        _, channels, resolution, _ = images.shape
+        channels, resolution = images.shape[1], written_sides((images.shape[2], images.shape[3]))
         raise UserError(
             f"model '{name}' cannot be called with images of {channels} channels and {resolution} "
             f"px: {type(error).__name__}: {error!s:.300}. Give the --resolution that it was "

@@ -15,7 +15,7 @@ from compress.bring._read import read
 from compress.bring._scores import own_path, prepared
 from compress.bring._trace import graph_of, tensors_of
 from compress.bring.rules import apply_rule
-from search_spaces import SearchSpace, Slot, UserError
+from search_spaces import Resolution, SearchSpace, Slot, UserError, read_sides
 from search_spaces.networks.traced import Traced
 from search_spaces.traced.operator import FRAGMENT
 from supernets.checkpoint import UNREADABLE, read_tensors, write_tensors
@@ -53,19 +53,19 @@ class Brought:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
-def bring(name: str, network: nn.Module, *, channels: int, resolution: int) -> Brought:
+def bring(name: str, network: nn.Module, *, channels: int, resolution: Resolution) -> Brought:
     """What may be decided about a network, and its weights.
 
     Args:
         name: Of it.
         network: In evaluation mode.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
 
     Raises:
         UserError: If it cannot be traced, or is no classifier of such images.
     """
-    images = torch.zeros(EXAMPLES, channels, resolution, resolution)
+    images = torch.zeros(EXAMPLES, channels, *read_sides(resolution))
     rule = input_rule_of(network)
     network, notes = prepared(name, network, images)
     found = bring_program(name, graph_of(network, images))
@@ -106,9 +106,9 @@ def _refuse_other_answers(brought: Brought, program: ExportedProgram) -> None:
     Raises:
         UserError: If it does not, as where the program writes into a part of a tensor.
     """
-    sides = (brought.network.resolution, brought.network.resolution)
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(CHECKED, brought.network.channels, *sides, generator=generator)
+    sizes = (CHECKED, brought.network.channels, *brought.network.sides)
+    images = torch.randn(sizes, generator=generator)
     own = tensors_of(program)
     given = [
         own[node.name][1] if node.name in own else images

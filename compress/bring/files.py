@@ -11,6 +11,7 @@ from compress.bring.bring import Brought, bring, bring_program
 from compress.bring.onnx._file import images_of, read_model
 from compress.bring.onnx.load import load_onnx, sides_of
 from compress.bring.program import load_program, sizes_of, with_free_batch
+from search_spaces import Resolution, written_sides
 
 ONNX, PROGRAM = ".onnx", ".pt2"
 SUFFIXES = (ONNX, PROGRAM)
@@ -34,17 +35,19 @@ def input_rule_in(path: Path) -> InputRule:
     else:
         _, *sides = sizes_of(load_program(path))
     refuse_large(f"model '{path}'", "an image for it has", REAL_BYTES * math.prod(sides))
-    resolution = sides[1]
-    return InputRule(resolution, places={"resolution": "file"} if resolution else {})
+    _, height, width = sides
+    if not height or not width:
+        return InputRule()
+    return InputRule(written_sides((height, width)), places={"resolution": "file"})
 
 
-def bring_file(path: Path, *, channels: int, resolution: int) -> Brought:
+def bring_file(path: Path, *, channels: int, resolution: Resolution) -> Brought:
     """What may be decided about the network of a file, and its weights.
 
     Args:
         path: Of it.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
 
     Raises:
         UserError: If it cannot be read, or is no classifier of such images.

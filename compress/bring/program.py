@@ -27,7 +27,7 @@ from compress.bring._free import axis_of_images, free_sizes
 from compress.bring._load import plain_tensors
 from compress.bring._memory import bytes_of, refuse_bomb, refuse_large
 from compress.bring._trace import tensors_of
-from search_spaces import UserError
+from search_spaces import Resolution, UserError, read_sides
 
 MODEL = "models/model.json"
 WEIGHTS = "data/weights/model_weights_config.json"
@@ -92,7 +92,7 @@ def sizes_of(program: ExportedProgram) -> tuple[int, int, int, int]:
 
 
 def with_free_batch(
-    path: Path, program: ExportedProgram, *, channels: int, resolution: int
+    path: Path, program: ExportedProgram, *, channels: int, resolution: Resolution
 ) -> None:
     """Gives all tensors of a program the shapes that they have for `BATCH_SIZE` images.
 
@@ -100,7 +100,7 @@ def with_free_batch(
         path: Of its file.
         program: Whose nodes are changed: sizes that were fixed to its batch follow from tensors.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
 
     Raises:
         UserError: If it can be carried out for the batch that it was exported for alone.
@@ -109,7 +109,7 @@ def with_free_batch(
     fixed, *_ = sizes_of(program)
     mode = FakeTensorMode()
     held = tensors_of(program)
-    shape = (BATCH_SIZE, channels, resolution, resolution)
+    shape = (BATCH_SIZE, channels, *read_sides(resolution))
     try:
         given = [
             mode.from_tensor(held[node.name][1])
@@ -129,7 +129,7 @@ def with_free_batch(
     refuse_large(f"model '{path}'", "its operations make", sized.num_bytes)
 
 
-def _refused(path: Path, fixed: int, resolution: int) -> UserError:
+def _refused(path: Path, fixed: int, resolution: Resolution) -> UserError:
     what = f"batches of {fixed} images" if fixed else f"other images than those of {resolution} px"
     return UserError(
         f"model '{path}' was exported for {what}, and computes with that number. Export it with "

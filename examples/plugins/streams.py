@@ -10,6 +10,7 @@ from search_spaces import (
     Choice,
     Option,
     Options,
+    Resolution,
     SearchSpace,
     Shape,
     Signature,
@@ -26,7 +27,7 @@ PICK = {"stride": 2, "kernel_size": 3, "expand_ratio": 2, "num_heads": 1}
 class Streams(AbstractNetwork):
     """The right stream may be left out; the head reads the sum's block and the left one."""
 
-    resolution: int
+    resolution: Resolution
     channels: int
     num_classes: int
     widths: tuple[int, ...] = (8, 16)
@@ -54,13 +55,14 @@ class Streams(AbstractNetwork):
     def signature(self, slot: str, options: Mapping[str, Option]) -> Signature | None:
         if slot == "right" and not options["right.exists"]:
             return None
-        width, side = int(options["width"]), self.resolution // 2
+        width, (rows, columns) = int(options["width"]), (side // 2 for side in self.sides)
+        size = rows, columns
         ends = {
-            "stem": Shape.square(2 * side, side, self.channels, width),
-            "head": Shape.square(side, 1, 2 * width, self.num_classes),
+            "stem": Shape((2 * rows, 2 * columns), size, self.channels, width),
+            "head": Shape(size, (1, 1), 2 * width, self.num_classes),
         }
         operator = str(options.get(f"{slot}.operator", slot if slot in ends else "basic"))
-        rule, shape = declaration(operator), ends.get(slot, Shape.square(side, side, width, width))
+        rule, shape = declaration(operator), ends.get(slot, Shape(size, size, width, width))
         pick = rule.normalise(Options({d: {**rule.defaults, **PICK}[d] for d in rule.dims}), shape)
         sparsity = float(options.get("all.sparsity", 0))
         kept = {name: group.kept(sparsity) for name, group in rule.groups(pick, shape).items()}

@@ -13,7 +13,7 @@ from nas.data._decode import Content, decode, quietly
 from nas.data._ranges import read_ranges
 from nas.data.npz import channels_last, check_array
 from nas.front.card import check_card
-from search_spaces import UserError
+from search_spaces import UserError, resolution_of
 
 GREY, RGB = 1, 3
 
@@ -23,8 +23,8 @@ def preprocess(
 ) -> FloatArray:
     """The input of a network for one image, (1, C, H, W): bit by bit what training made of it.
 
-    Turned upright, without transparency, grey or RGB, the centre square, resized, normalised: the
-    card's `input.resize` says how. Colours become grey where all images of training were grey.
+    Turned upright, without transparency, grey or RGB, the centre, resized, normalised: the card's
+    `input.resize` says how. Colours become grey where all images of training were grey.
 
     Args:
         card: As in a member's card.json.
@@ -38,10 +38,10 @@ def preprocess(
     check_card(card, place="card")
     rule = card["input"]
     shape = rule["shape"]
-    if len(shape) != 4 or shape[1] not in (GREY, RGB) or shape[2] != shape[3]:
+    if len(shape) != 4 or shape[1] not in (GREY, RGB):
         raise UserError(
-            f"card: field 'input.shape' is {shape}. Images become squares of {GREY} channel or "
-            f"{RGB}: prepare the input of this network yourself."
+            f"card: field 'input.shape' is {shape}. Images have {GREY} channel or {RGB}: prepare "
+            "the input of this network yourself."
         )
     try:
         ranges = read_ranges(rule.get("ranges", {}))
@@ -50,7 +50,11 @@ def preprocess(
     content, where = _content_of(image)
     with quietly():
         pixels_CHW = decode(
-            content, where, is_grey=shape[1] == GREY, resolution=shape[3], ranges=ranges
+            content,
+            where,
+            is_grey=shape[1] == GREY,
+            resolution=resolution_of(shape[2:]),
+            ranges=ranges,
         )
     return normalised(pixels_CHW[None], rule["mean"], rule["std"], scale=rule["scale"])
 

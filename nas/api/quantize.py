@@ -22,7 +22,15 @@ from compress.distilled import distilled
 from compress.export import INPUT
 from nas.system.environment import int8_products_saturate
 from nas.system.files import make_folder
-from search_spaces import DEFAULT_CALIBRATION, CandidateError, UserError
+from search_spaces import (
+    DEFAULT_CALIBRATION,
+    CandidateError,
+    Resolution,
+    Sides,
+    UserError,
+    read_sides,
+    resolution_of,
+)
 from supernets.files import replacing
 from supernets.fold import folded
 
@@ -59,7 +67,7 @@ def quantize(
     out: str | Path,
     *,
     channels: int,
-    resolution: int,
+    resolution: Resolution | Sides,
     images: npt.NDArray[np.float32] | None = None,
     calibration: str = DEFAULT_CALIBRATION,
     portable_int8: bool = False,
@@ -71,9 +79,9 @@ def quantize(
         network: As `nas compress` takes it, with trained weights; put into evaluation mode.
         out: Folder for the files; made if it is missing.
         channels: Of its images.
-        resolution: Side of its images, pixels.
-        images: Some hundred, normalised as in training, (N, channels, resolution, resolution); None
-            to make some from the statistics of its batch norms.
+        resolution: Height and width of its images in pixels: 96, "96x128" or (96, 128).
+        images: Some hundred, normalised as in training, (N, channels, height, width); None to make
+            some from the statistics of its batch norms.
         calibration: Name of what decides the ranges.
         portable_int8: Whether weights keep to 7 bits, which no processor saturates, even where this
             one could do with 8.
@@ -84,10 +92,12 @@ def quantize(
             are none and no batch norm to make them from.
     """
     CALIBRATIONS.get(calibration)  # refuses a name before any work
-    shape = (channels, resolution, resolution)
+    size = resolution_of(resolution)
+    height, width = read_sides(size)
+    shape = (channels, height, width)
     given = None if images is None else _checked(images, shape)
     name = type(network).__name__
-    brought = bring(name, network.eval(), channels=channels, resolution=resolution)
+    brought = bring(name, network.eval(), channels=channels, resolution=size)
     space = space_of(brought).with_policy((PRECISION,), (0.0,))
     slots = largest_slots(space)
     plain = network_as_brought(slots, brought.weights)

@@ -51,9 +51,12 @@ Mean = Annotated[
 ]
 Std = Annotated[str | None, typer.Option(help="What they are then divided by. [likewise]")]
 ModelResolution = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--resolution", help="Side of the images in pixels. [what the model says, or the data's]"
+        "--resolution",
+        metavar="PX|HxW",
+        help="Size of the images in pixels: 96 for squares, 96x128 for height x width. "
+        "[what the model says, or the data's]",
     ),
 ]
 MaxDrop = Annotated[

@@ -40,7 +40,12 @@ DataDir = Annotated[
 ]
 Cache = Annotated[str | None, typer.Option(help="Folder for decoded images. [runs/.cache]")]
 Resolution = Annotated[
-    int | None, typer.Option(help="Side of the images in pixels. [the data's own]")
+    str | None,
+    typer.Option(
+        metavar="PX|HxW",
+        help="Size of the images in pixels: 96 for squares, 96x128 for height x width. "
+        "[the data's own]",
+    ),
 ]
 SkipCorrupt = Annotated[
     bool, typer.Option("--skip-corrupt", help="Leave out images that cannot be read.")

@@ -14,6 +14,14 @@ space_app = typer.Typer(help="List, describe and check search spaces.", no_args_
 
 PROBLEMS_FOUND = 1
 Classes = Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of classes.")]
+Size = Annotated[
+    str,
+    typer.Option(
+        "--resolution",
+        metavar="PX|HxW",
+        help="Size of the images in pixels: 96 for squares, 96x128 for height x width.",
+    ),
+]
 Channels = Annotated[int, typer.Option(min=1, max=1024, help="Channels of the images.")]
 Format = Annotated[str, typer.Option("--format", help="Of the other tool: nni.")]
 
@@ -43,7 +51,7 @@ def space_describe(
     name: Annotated[str, typer.Argument(help="A search space.")] = "hybrid",
     plugin: Plugins = None,
     budget: Budgets = None,
-    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    resolution: Size = "32",
     classes: Classes = 10,
     channels: Channels = 3,
     precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",
@@ -69,7 +77,7 @@ def space_describe(
 def space_check(
     file: Annotated[str, typer.Argument(help="A Python file with a space, or a space's name.")],
     plugin: Plugins = None,
-    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    resolution: Size = "32",
     classes: Classes = 10,
     channels: Channels = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -118,7 +126,7 @@ def space_export(
     name: Annotated[str, typer.Argument(help="A search space, or a Python file with one.")],
     form: Format = "nni",
     plugin: Plugins = None,
-    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    resolution: Size = "32",
     classes: Classes = 10,
     channels: Channels = 3,
     precision: Annotated[str, typer.Option(help="Formats a stage may have.")] = "fp32,int8",

@@ -24,7 +24,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search_spaces import DEFAULT_TASK, Registry, UserError, naming_task, task_of
+from search_spaces import (
+    DEFAULT_TASK,
+    Registry,
+    Resolution,
+    Sides,
+    UserError,
+    naming_task,
+    task_of,
+    written_sides,
+)
 
 UInt8Array = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -36,7 +45,7 @@ Ranges = Mapping[str, tuple[float, float]]
 Progress = Callable[[int, int, str], None]
 """Told how many are done, of how many, and of what."""
 
-Accept = Callable[[int, int, int], object]
+Accept = Callable[[Resolution, int, int], object]
 """Told the resolution, the channels and the number of outputs."""
 
 NUM_CALIBRATION_IMAGES = 512
@@ -164,9 +173,15 @@ class DataSet:
         return self.train.images_NCHW.shape[1]
 
     @property
-    def resolution(self) -> int:
+    def sides(self) -> Sides:
         """Height and width of every image, in pixels."""
-        return self.train.images_NCHW.shape[2]
+        height, width = self.train.images_NCHW.shape[2:]
+        return height, width
+
+    @property
+    def resolution(self) -> Resolution:
+        """The same as it is written: 96, or "96x128"."""
+        return written_sides(self.sides)
 
     @property
     def num_classes(self) -> int:
@@ -235,7 +250,8 @@ class Request:
     """What is wanted of a data set.
 
     Attributes:
-        resolution: Height and width in pixels; None for the data's own.
+        resolution: Height and width in pixels as they are written, 96 or "96x128"; None for the
+            data's own.
         data_dir: Where the user keeps the files, a folder or one file; None for the usual places.
         seed: Decides what is held out, the order of images and all that is generated.
         cache: Folder for decoded images; created when it is needed.
@@ -245,7 +261,7 @@ class Request:
         skip_corrupt: Whether images that cannot be read are left out, instead of refused.
     """
 
-    resolution: int | None
+    resolution: Resolution | None
     data_dir: Path | None
     seed: int
     cache: Path

@@ -1,4 +1,4 @@
-"""From an image in any mode, size and format that Pillow reads to a square of grey or RGB bytes.
+"""From an image in any mode, size and format that Pillow reads to grey or RGB bytes of one size.
 
 In this order:
 
@@ -6,7 +6,7 @@ In this order:
 2. 16-bit and float values become bytes by one rule for the whole data set (see `_ranges`).
 3. Transparency is laid on white.
 4. Grey if all images of the data set are grey, RGB otherwise. Palettes count as RGB.
-5. The centre square of the shorter side is resized by Pillow's bilinear filter (see `_resize`).
+5. Its centre, of the wanted ratio of sides, is resized by Pillow's bilinear filter (see `_resize`).
 
 Shape suffixes: C channels, H W pixels.
 """
@@ -25,12 +25,14 @@ from PIL import Image
 from nas.data._base import Ranges, UInt8Array
 from nas.data._files import readable
 from nas.data._ranges import FLOAT, WHOLE, Values, eight_bit, ends, values_in_words
+from nas.data._resize import by, fitted, part_in_words
+from search_spaces import Resolution, read_sides
 
 Content = str | bytes | Values
 """An image as its file's path, as its file's bytes, or as pixels (H, W) or (H, W, C), uint8 or
 uint16."""
 
-EXIF_ORIENTATION = 0x0112
+EXIF_ORIENTATION, UPRIGHT_ALREADY = 0x0112, 1
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,6 +42,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ON_ITS_SIDE = (5, 6, 7, 8)
 SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 KIND_OF_MODE = {**dict.fromkeys(SIXTEEN_BIT, WHOLE), "F": FLOAT}
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "DIB", "TGA")
@@ -57,14 +60,14 @@ class Header:
     """What is known of an image before it is decoded.
 
     Attributes:
-        width: Pixels.
-        height: Pixels.
+        height: Pixels, upright.
+        width: Likewise.
         is_grey: Whether it has no colours.
         kind: Of its values, if they are no bytes, as ranges name it; "" for bytes.
     """
 
-    width: int
     height: int
+    width: int
     is_grey: bool
     kind: str
 
@@ -82,9 +85,10 @@ def read_header(content: Content, where: str) -> Header:
     with readable(where):
         if isinstance(content, np.ndarray):
             height, width, *channels = content.shape
-            return Header(width, height, not channels, _kind_of(content))
+            return Header(height, width, not channels, _kind_of(content))
         with _opened(content, USUAL) as image:
-            return Header(*image.size, image.mode in GREY, KIND_OF_MODE.get(image.mode, ""))
+            width, height = image.size[::-1] if _is_on_its_side(image) else image.size
+            return Header(height, width, image.mode in GREY, KIND_OF_MODE.get(image.mode, ""))
 
 
 def value_ends(content: Content, where: str) -> tuple[float, float]:
@@ -105,7 +109,7 @@ def decode(
     where: str,
     *,
     is_grey: bool,
-    resolution: int,
+    resolution: Resolution,
     ranges: Ranges = USUAL,
 ) -> UInt8Array:
     """An image (C, H, W) by the rule at the top of this module.
@@ -115,7 +119,7 @@ def decode(
         where: What it is called in a message.
         is_grey: Whether to make it grey, which those of a grey data set are; of colours, the luma
             of ITU-R 601-2 is left.
-        resolution: Height and width of the result in pixels.
+        resolution: Height and width of the result in pixels, as they are written.
         ranges: Of the data set.
 
     Raises:
@@ -124,13 +128,13 @@ def decode(
     with readable(where), _opened(content, ranges) as image:
         image.load()
         plain = _plain(_upright(image), "L" if is_grey else "RGB", ranges)
-        square = _square(plain, resolution)
-        pixels = np.asarray(square)
+        pixels = np.asarray(fitted(plain, resolution))
     return pixels[None] if is_grey else pixels.transpose(2, 0, 1)
 
 
-def rule_in_words(channels: int, resolution: int, ranges: Ranges) -> str:
+def rule_in_words(channels: int, resolution: Resolution, ranges: Ranges) -> str:
     """The rule at the top of this module, for a card."""
+    size = read_sides(resolution)
     values = [] if WHOLE in ranges else ["16-bit values v become rint(v / 257)"]
     values += [
         f"{values_in_words(kind, white)} v become rint(255 * (v - {black:.9g}) / "
@@ -141,8 +145,8 @@ def rule_in_words(channels: int, resolution: int, ranges: Ranges) -> str:
     return (
         f"turned upright as the EXIF orientation says; {'; '.join(values)}; "
         f"transparency is laid on white; {colours.get(channels, f'{channels} channels')}; centre "
-        "square of the shorter side; Pillow's bilinear filter on uint8, which antialiases, to "
-        f"{resolution} x {resolution}"
+        f"{part_in_words(size)}; Pillow's bilinear filter on uint8, which antialiases, to "
+        f"{by(size)}"
     )
 
 
@@ -184,12 +188,25 @@ def _known_formats() -> tuple[str, ...]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    orientation = _orientation(image)
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _is_on_its_side(image: Image.Image) -> bool:
+    """Whether height and width change places when it is turned upright."""
+    # NOTE: Pillow turns TIFF's sizes itself; a PNG's orientation may stand behind all its pixels,
+    # which are not decoded for that.
+    is_late = image.format == "PNG" and "exif" not in image.info
+    return not is_late and image.format != "TIFF" and _orientation(image) in ON_ITS_SIDE
+
+
+def _orientation(image: Image.Image) -> int:
     try:
-        orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+        orientation: int = image.getexif().get(EXIF_ORIENTATION, UPRIGHT_ALREADY)
     # NOTE: the pixels are sound where the metadata are not.
     except Exception:
-        return image
-    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+        return UPRIGHT_ALREADY
+    return orientation
 
 
 def _plain(image: Image.Image, mode: str, ranges: Ranges) -> Image.Image:
@@ -201,13 +218,3 @@ def _plain(image: Image.Image, mode: str, ranges: Ranges) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image).convert("RGB")
     return image if image.mode == mode else image.convert(mode)
-
-
-def _square(image: Image.Image, resolution: int) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    if image.size != (side, side):
-        image = image.crop((left, top, left + side, top + side))
-    if side != resolution:
-        image = image.resize((resolution, resolution), Image.Resampling.BILINEAR)
-    return image

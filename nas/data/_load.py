@@ -16,7 +16,7 @@ from typing import cast
 
 from nas.data._base import DATA, AbstractData, Accept, DataSet, Progress, Request
 from nas.data._files import LAYOUTS, contents, find_parquet, readable
-from search_spaces import UserError, did_you_mean
+from search_spaces import Resolution, Sides, UserError, did_you_mean, resolution_of
 
 DEFAULT_CACHE = Path("runs") / ".cache"
 KIND_OF_SUFFIX = {".parquet": "parquet", ".npz": "npz"}
@@ -26,7 +26,7 @@ LONGEST_LABEL = 40
 def load_data(
     data: str,
     *,
-    resolution: int | None = None,
+    resolution: Resolution | Sides | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
     cache: Path | None = None,
@@ -38,7 +38,7 @@ def load_data(
 
     Args:
         data: A data set's name, or the path of files in one of the layouts above.
-        resolution: Height and width in pixels; None for the data's own.
+        resolution: Height and width in pixels: 96, "96x128" or (96, 128); None for the data's own.
         data_dir: Where the files of a named data set are; None to search the usual places.
         seed: Decides what is held out, the order of images and all that is generated.
         cache: Folder for decoded images; None for `DEFAULT_CACHE`.
@@ -51,11 +51,7 @@ def load_data(
         UserError: If there is no such data set, its files are missing or damaged, or the
             resolution or seed cannot be used.
     """
-    if resolution is not None and resolution < 1:
-        raise UserError(
-            f"data '{data}': resolution {resolution} is not a size in pixels. "
-            "Allowed: 1 or more. Leave it out to use the data's own size."
-        )
+    asked = None if resolution is None else resolution_of(resolution)
     if seed < 0:
         raise UserError(f"data '{data}': seed {seed} is negative. Use 0 or more.")
     cache = cache or DEFAULT_CACHE
@@ -79,7 +75,7 @@ def load_data(
     plugin = cast(type[AbstractData], DATA.get(name))
     return plugin().load(
         Request(
-            resolution=resolution,
+            resolution=asked,
             data_dir=folder,
             seed=seed,
             cache=cache,

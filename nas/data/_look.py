@@ -13,8 +13,9 @@ from nas.data._decode import Header, read_header, value_ends
 from nas.data._files import DamagedError, refuse_damaged
 from nas.data._parallel import Named, in_parallel
 from nas.data._ranges import range_of
-from nas.data._resize import choose_resolution, crop_rule
+from nas.data._resize import MANY_CUT, by, choose_resolution, crop_rule, reduced
 from nas.data._source import AbstractSource
+from search_spaces import Resolution, Sides, read_sides
 
 
 @dataclass(frozen=True)
@@ -23,29 +24,33 @@ class Look:
 
     Attributes:
         channels: 1 if all are grey, else 3.
-        resolution: To which they are brought, pixels.
+        resolution: To which they are brought.
         resize: How, in words.
-        sizes: Which they have, in words.
+        sizes: Which they have, in words; "" if all are squares of one size, or nothing is done.
+        better: A size that would keep more of most images than the squares that nobody asked for;
+            None if there is none.
         kinds: Of values that are no bytes.
     """
 
     channels: int
-    resolution: int
+    resolution: Resolution
     resize: str
     sizes: str
+    better: Resolution | None
     kinds: frozenset[str]
 
     def note(self) -> str:
         """What becomes of images of other shapes, in words; "" if there are none."""
-        side = self.resolution
-        become = f"images of {self.sizes} become {side} x {side} px: {self.resize}"
-        return become if self.sizes else ""
+        size = by(read_sides(self.resolution), " px")
+        become = f"images of {self.sizes} become {size}: {self.resize}"
+        better = f"; --resolution {self.better} would keep more of most" if self.better else ""
+        return f"{become}{better}" if self.sizes else ""
 
 
 def look_of(source: AbstractSource, request: Request, num_images: int) -> Look:
     """Channels, resolution and kinds of values, from the headers of all images."""
     kinds: set[str] = set()
-    sizes: Counter[tuple[int, int]] = Counter()
+    sizes: Counter[Sides] = Counter()
     is_grey = True
     damaged: list[DamagedError] = []
 
@@ -58,7 +63,7 @@ def look_of(source: AbstractSource, request: Request, num_images: int) -> Look:
         sound = [header for header in found if isinstance(header, Header)]
         is_grey = is_grey and all(header.is_grey for header in sound)
         kinds |= {header.kind for header in sound if header.kind}
-        sizes.update((header.width, header.height) for header in sound)
+        sizes.update((header.height, header.width) for header in sound)
         done += size
         request.progress(done, num_images, "images looked at")
     if damaged:  # others may be so beyond their headers
@@ -67,7 +72,14 @@ def look_of(source: AbstractSource, request: Request, num_images: int) -> Look:
     median_side = int(np.median([min(size) for size in sizes.elements()]))
     resolution = request.resolution or choose_resolution(sizes, median_side)
     resize = crop_rule(sizes, resolution)
-    return Look(1 if is_grey else 3, resolution, resize, _said(sizes), frozenset(kinds))
+    return Look(
+        channels=1 if is_grey else 3,
+        resolution=resolution,
+        resize=resize,
+        sizes="" if resize == "none" else _said(sizes),
+        better=None if request.resolution else _better(sizes),
+        kinds=frozenset(kinds),
+    )
 
 
 def ranges_of(source: AbstractSource, request: Request, train_N: Int64Array, of: int) -> Ranges:
@@ -107,10 +119,18 @@ def ranges_of(source: AbstractSource, request: Request, train_N: Int64Array, of:
     return {kind: pair for kind, pair in decided.items() if pair is not None}
 
 
-def _said(sizes: Collection[tuple[int, int]]) -> str:
-    """Widths and heights of images in words; "" if all are squares of one size."""
+def _better(sizes: Counter[Sides]) -> Resolution | None:
+    """The size that the median image of several shapes has, unless it is nearly a square."""
+    if len(sizes) == 1:
+        return None
+    height, width = (int(side) for side in np.median(list(sizes.elements()), axis=0))
+    return reduced((height, width)) if max(height, width) > MANY_CUT * min(height, width) else None
+
+
+def _said(sizes: Collection[Sides]) -> str:
+    """Heights and widths of images in words; "" if all are squares of one size."""
     if len(sizes) > 1:
         sides = [side for size in sizes for side in size]
         return f"{len(sizes)} sizes, {min(sides)} to {max(sides)} px wide or high,"
-    ((width, height),) = sizes
-    return "" if width == height else f"{width} x {height} px"
+    (size,) = sizes
+    return "" if size[0] == size[1] else by(size, " px")

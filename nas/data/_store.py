@@ -57,6 +57,7 @@ from nas.data._parallel import Named, in_parallel
 from nas.data._ranges import in_words, read_ranges
 from nas.data._source import AbstractSource, check_index, deal, splits_note
 from nas.system.files import file_lock, write_json
+from search_spaces import read_sides
 
 SCHEMA = 3
 """Goes up when the same files give other pixels, labels or splits than before."""
@@ -149,7 +150,8 @@ def _opened(folder: Path, name: str) -> DataSet | None:
 def _data_set(
     name: str, facts: Mapping[str, Any], images_NCHW: UInt8Array, labels_N: Int64Array
 ) -> DataSet:
-    shape = (sum(facts["sizes"]), facts["channels"], facts["resolution"], facts["resolution"])
+    sides = read_sides(facts["resolution"])
+    shape = (sum(facts["sizes"]), facts["channels"], *sides)
     if images_NCHW.shape != shape or labels_N.shape != shape[:1]:
         raise ValueError(f"images {images_NCHW.shape}, labels {labels_N.shape}, not {shape}")
     # NOTE: a plain view of the mapped file, because slices of np.memmap are slow to make.
@@ -164,7 +166,7 @@ def _data_set(
         mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
         can_flip=True,
-        crop_padding=facts["resolution"] // 8,
+        crop_padding=min(sides) // 8,
         resize=facts["resize"],
         note=facts["note"],
         num_corrupt=facts["corrupt"],
@@ -191,7 +193,8 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
         rows = deal(index, request.seed)
         ranges = ranges_of(source, request, rows["train"], num_images) if look.kinds else {}
         order_N = np.concatenate([rows[split] for split in SPLITS])
-        _check_space(request.cache, num_images * look.channels * look.resolution**2)
+        num_pixels = num_images * math.prod(read_sides(look.resolution))
+        _check_space(request.cache, num_pixels * look.channels)
         part = folder.with_name(f".{folder.name}.part")
         part.mkdir()
         try:
@@ -256,7 +259,7 @@ def _write_images(
     Returns:
         How often each channel of train has each pixel value: (C, 256).
     """
-    shape = (len(order_N), look.channels, look.resolution, look.resolution)
+    shape = (len(order_N), look.channels, *read_sides(look.resolution))
     read = partial(decode, is_grey=look.channels == 1, resolution=look.resolution, ranges=ranges)
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))

@@ -26,6 +26,7 @@ import numpy as np
 from nas.data._base import DATA, AbstractData, DataSet, Int64Array, Request, Split, UInt8Array
 from nas.data._digits import ORIGIN, source_splits, warn_that_data_dir_is_ignored
 from nas.data._resize import resize, resize_rule
+from search_spaces import Resolution
 
 RESOLUTION = 32
 CLASSES = tuple(f"{label:02d}" for label in range(100))
@@ -152,5 +153,5 @@ def _one_of_each(
     return chosen_N
 
 
-def _resized(split: Split, resolution: int) -> Split:
+def _resized(split: Split, resolution: Resolution) -> Split:
     return Split(resize(split.images_NCHW, resolution), split.labels_N)

@@ -17,6 +17,7 @@ from nas.data._digits import (
     warn_that_data_dir_is_ignored,
 )
 from nas.data._resize import resize, resize_rule
+from search_spaces import read_sides
 
 DEFAULT_RESOLUTION = 32
 
@@ -38,7 +39,7 @@ class Digits(AbstractData):
             "digits",
             tuple("0123456789"),
             can_flip=False,
-            crop_padding=size // 16,
+            crop_padding=min(read_sides(size)) // 16,
             resize=resize_rule(SOURCE_RESOLUTION, size),
             train=train,
             search=search,

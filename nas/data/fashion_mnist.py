@@ -16,7 +16,7 @@ from nas.data._base import DATA, AbstractData, DataSet, Request, Split
 from nas.data._files import find_folder
 from nas.data._idx import read_idx
 from nas.data._resize import resize, resize_rule
-from search_spaces import UserError
+from search_spaces import Resolution, UserError, read_sides
 
 RESOLUTION = 28
 CLASSES = (
@@ -53,7 +53,7 @@ class FashionMnist(AbstractData):
             "fashion-mnist",
             CLASSES,
             can_flip=True,
-            crop_padding=size // 14,
+            crop_padding=min(read_sides(size)) // 14,
             resize=resize_rule(RESOLUTION, size),
             train=published.between(NUM_SEARCH_IMAGES, None),
             search=published.take(NUM_SEARCH_IMAGES),
@@ -75,7 +75,7 @@ def _folder(data_dir: Path | None) -> Path:
     )
 
 
-def _read(folder: Path, files: tuple[str, str], num_images: int, resolution: int) -> Split:
+def _read(folder: Path, files: tuple[str, str], num_images: int, resolution: Resolution) -> Split:
     images_file, labels_file = (folder / file for file in files)
     labels_N = read_idx(labels_file, (num_images,))
     # NOTE: MNIST's files have the same names and sizes, but its classes are not equally frequent.

@@ -68,8 +68,8 @@ class OnnxTeacher:
                 f"teacher '{path}' is not there. Give the path of an ONNX file, or "
                 f"{', '.join(NAMED)}."
             )
-        side, outputs = network.resolution, network.num_classes
-        images = np.zeros((2, network.channels, side, side), np.float32)
+        outputs = network.num_classes
+        images = np.zeros((2, network.channels, *network.sides), np.float32)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

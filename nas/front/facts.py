@@ -182,7 +182,7 @@ def input_rule(data: DataSet) -> dict[str, Any]:
     rule = rule_in_words(data.channels, data.resolution, data.ranges)
     return {
         "name": INPUT,
-        "shape": ["batch", data.channels, data.resolution, data.resolution],
+        "shape": ["batch", data.channels, *data.sides],
         "layout": "NCHW",
         "dtype": "float32",
         "channels": CHANNEL_NAMES.get(data.channels, str(data.channels)),

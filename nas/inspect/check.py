@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.inspect.describe import count_text
 from nas.problem.budget import format_value
-from search_spaces import SearchSpace, SlotTable
+from search_spaces import Resolution, SearchSpace, SlotTable
 
 SAMPLES = 20_000
 BARS, BAR_LENGTH = 10, 40
@@ -38,7 +38,7 @@ class Check:
 
     Attributes:
         name: Of the space.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
         num_encodings: Combinations of options.
         num_networks: Distinct networks among them.
         findings: Everything to mend.
@@ -46,7 +46,7 @@ class Check:
     """
 
     name: str
-    resolution: int
+    resolution: Resolution
     num_encodings: int
     num_networks: int
     findings: tuple[Finding, ...]

@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.problem.budget import binding, format_value, parse_budget, refuse_impossible, resolve
 from nas.problem.joint import refuse_jointly_impossible
-from search_spaces import SearchSpace
+from search_spaces import Resolution, SearchSpace
 
 SAMPLES = 20_000
 DESCRIBED = ("macs", "params")
@@ -30,7 +30,7 @@ class Description:
 
     Attributes:
         name: Of the space.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
         num_networks: Distinct architectures.
         num_candidates: Distinct architectures with their compression policies.
         costs: Exact extremes, medians of uniformly sampled candidates.
@@ -39,7 +39,7 @@ class Description:
     """
 
     name: str
-    resolution: int
+    resolution: Resolution
     num_networks: int
     num_candidates: int
     costs: tuple[CostRange, ...]

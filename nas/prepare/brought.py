@@ -26,7 +26,7 @@ from nas.data import DataSet
 from nas.run.config import Config
 from nas.run.own_files import BROUGHT
 from nas.scoring.scorer import Scorer
-from search_spaces import SearchSpace, UserError, task_of
+from search_spaces import Resolution, SearchSpace, UserError, task_of
 from supernets.supernet import Supernet
 
 KEPT = ".safetensors"
@@ -38,7 +38,7 @@ JUDGED = 1000
 
 
 def brought_space(
-    config: Config, *, resolution: int, channels: int, num_classes: int
+    config: Config, *, resolution: Resolution, channels: int, num_classes: int
 ) -> SearchSpace:
     """The space of the network that was brought.
 
@@ -61,7 +61,7 @@ def brought_space(
     return space_of(found)
 
 
-def brought_network(config: Config, *, resolution: int, channels: int) -> Brought:
+def brought_network(config: Config, *, resolution: Resolution, channels: int) -> Brought:
     """The network that was brought; in one process it is traced once."""
     return _brought(config.model, config.weights, resolution, channels, _stamps(config))
 
@@ -90,7 +90,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=4)
 def _brought(
-    model: str, weights: str, resolution: int, channels: int, stamps: tuple[tuple[int, int], ...]
+    model: str,
+    weights: str,
+    resolution: Resolution,
+    channels: int,
+    stamps: tuple[tuple[int, int], ...],
 ) -> Brought:
     if model.endswith(KEPT):
         return read_brought(Path(model))

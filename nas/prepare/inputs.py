@@ -4,12 +4,14 @@ Every mistake that can be seen without measuring is refused before anything is w
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from nas.data import DataSet, identity, load_data
+from nas.data._base import Accept
 from nas.executors import EXECUTORS
 from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
@@ -32,6 +34,7 @@ from search_spaces import (
     MODELLED_MACS,
     PATTERNS,
     Additive,
+    Resolution,
     SearchSpace,
     UserError,
     check_patterns,
@@ -70,12 +73,12 @@ def prepare(
     check_names(config, is_trained=is_trained)
 
     def possible(
-        resolution: int, channels: int, num_outputs: int
+        resolution: Resolution, channels: int, num_outputs: int
     ) -> tuple[SearchSpace, list[Limit]]:
-        sizes = {"resolution": resolution, "channels": channels, "num_classes": num_outputs}
-        found = (
-            brought_space(config, **sizes) if config.model else load_space(config.space, **sizes)
+        build = (
+            partial(brought_space, config) if config.model else partial(load_space, config.space)
         )
+        found = build(resolution=resolution, channels=channels, num_classes=num_outputs)
         space = found.with_policy(
             config.precision, config.sparsity, patterns=config.pattern, ranks=config.rank
         )
@@ -125,7 +128,7 @@ def make_problem(
 def read_data(
     config: Config,
     reporter: Reporter | None = None,
-    accept: Callable[[int, int, int], object] = lambda resolution, channels, num_outputs: None,
+    accept: Accept = lambda resolution, channels, num_outputs: None,
 ) -> DataSet:
     """The data set that the configuration names; reading is a phase if it takes a while.
 
@@ -162,7 +165,8 @@ def describe_data(data: DataSet) -> str:
     colours = "grey" if data.channels == 1 else "RGB"
     sizes = ", ".join(f"{len(getattr(data, split)):,} {split}" for split in SHOWN_SPLITS)
     return (
-        f"data '{data.name}': {data.num_classes} classes, {colours} at {data.resolution} px, "
+        f"data '{data.name}': {data.num_classes} classes, {colours} at {data.resolution} px"
+        f"{'' if data.sides[0] == data.sides[1] else ' (height x width)'}, "
         f"{sizes} images{'; ' + data.note if data.note else ''}"
     )
 

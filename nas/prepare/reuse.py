@@ -80,15 +80,21 @@ def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
     Raises:
         UserError: If the donor was trained for other architectures than some of the space's.
     """
-    donor = [c for c in read_trained_space(Path(config.supernet)).choices if not is_policy(c.name)]
+    trained = read_trained_space(Path(config.supernet))
+    donor = [c for c in trained.choices if not is_policy(c.name)]
     found = space.restricted({choice.name: choice.options for choice in donor})
     if [c for c in found.choices if not is_policy(c.name)] != donor:
         raise UserError(
-            f"supernet '{config.supernet}' was trained for other architectures than those of space "
-            f"'{config.space}' at this resolution. Leave out --supernet to train one, or use the "
-            "space and resolution of that run."
+            f"supernet '{config.supernet}' was trained for other architectures, {_said(trained)}, "
+            f"than those of {_said(space)}. Leave out --supernet to train one, or use the space "
+            "and resolution of that run."
         )
     return found
+
+
+def _said(space: SearchSpace) -> str:
+    assert space.network is not None
+    return f"space '{space.name}' at {space.network.resolution} px"
 
 
 def check_donor(config: Config, space: SearchSpace, limits: Sequence[Limit], data: DataSet) -> None:

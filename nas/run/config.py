@@ -23,10 +23,12 @@ from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import (
     DENSE,
     FULL_RANK,
+    Resolution,
     UserError,
     did_you_mean,
     is_space_file,
     load_plugins,
+    resolution_of,
 )
 
 DEFAULT_TIME = "5m"
@@ -82,7 +84,7 @@ class Config:
         data: A data set's name, or the path of the user's own images.
         data_dir: Where a named data set's files are; "" for the usual places.
         cache: Folder for decoded images; "" for runs/.cache.
-        resolution: Side of the images, pixels; 0 for the data's own.
+        resolution: Height and width of the images in pixels, 96 or "96x128"; 0 for the data's own.
         skip_corrupt: Whether images of the user's own that cannot be read are left out.
         budget: Limits as text, such as "4.5GFLOPs".
         target: Runtime on which latency is measured.
@@ -125,7 +127,7 @@ class Config:
     data: str = "digit-pairs"
     data_dir: str = ""
     cache: str = ""
-    resolution: int = 0
+    resolution: Resolution = 0
     skip_corrupt: bool = False
     budget: tuple[str, ...] = ()
     target: str = "onnxruntime"
@@ -156,7 +158,8 @@ class Config:
 
     def __post_init__(self) -> None:
         parse_time(self.time)
-        for name in ("resolution", "trials", "seed", "threads", "workers"):
+        _resolution(self.resolution)
+        for name in ("trials", "seed", "threads", "workers"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
         if self.timing_threads < 1:
@@ -300,6 +303,7 @@ def make_config(settings: Mapping[str, Any]) -> Config:
         config,
         data=absolute_if_path(config.data),
         space=space,
+        resolution=_resolution(config.resolution),
         plugins=plugins,
         model=_absolute_model(config.model),
         weights=str(Path(config.weights).expanduser().absolute()) if config.weights else "",
@@ -374,6 +378,8 @@ def checked_setting(name: str, value: Any, where: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(Config)}
     if name not in fields:
         raise UserError(f"{where}: unknown {name!r}. {did_you_mean(name, fields)}")
+    if name == "resolution":
+        return _resolution(value)
     given, default = value, getattr(Config(), name)
     if name == "set":
         is_right, wanted = isinstance(value, Mapping), "a table"
@@ -387,6 +393,11 @@ def checked_setting(name: str, value: Any, where: str) -> Any:
     if not is_right:
         raise UserError(f"{where}: {name} is {given!r}. It must be {wanted}.")
     return value
+
+
+def _resolution(size: Any) -> Resolution:
+    """The size as it is written; 0 for the data's own."""
+    return 0 if str(size) == "0" else resolution_of(size)
 
 
 def _check_distinct(name: str, values: tuple[Any, ...], example: str) -> None:

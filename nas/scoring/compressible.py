@@ -147,8 +147,7 @@ def with_weights(network: Compressible, supernet: Supernet | None = None) -> Com
                 columns[name].append(column)
     scores = {}
     if supernet is not None:
-        sides = (space.network.resolution, space.network.resolution)
-        input_CHW = (space.network.channels, *sides)
+        input_CHW = (space.network.channels, *space.network.sides)
         flow = synaptic_flow(supernet.extract(space.slots(network.base)), input_CHW)
         scores = {name: tensor.numpy().ravel() for name, tensor in flow.items()}
     weights = [

@@ -41,7 +41,7 @@ def export(network: nn.Module, space: SearchSpace, path: Path) -> Path:
     """Writes the network of a space as ONNX."""
     assert space.network is not None
     size = space.network
-    export_onnx(network, path, shape=(size.channels, size.resolution, size.resolution))
+    export_onnx(network, path, shape=(size.channels, *size.sides))
     return path
 
 
@@ -92,7 +92,7 @@ def require_shipped_as_simulated(
     """
     size = supernet.space.network
     assert size is not None
-    shape = (size.channels, size.resolution, size.resolution)
+    shape = (size.channels, *size.sides)
     calibration = [noise(16, *shape)]
     found = compress_for_here(supernet.extract(slots), slots, calibration, calibrated_by)
     network = found.network

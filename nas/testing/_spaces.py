@@ -7,7 +7,17 @@ import numpy as np
 
 from nas.testing._drawn import DIMENSIONS
 from nas.testing._tensors import randomise_
-from search_spaces import Candidate, Option, SearchSpace, Slot, Stage, Staged, declaration
+from search_spaces import (
+    Candidate,
+    Option,
+    Resolution,
+    SearchSpace,
+    Slot,
+    Stage,
+    Staged,
+    declaration,
+    pyramid,
+)
 from search_spaces.channel_parts._base import CHANNEL_PART
 from supernets.supernet import Supernet
 
@@ -15,7 +25,7 @@ from supernets.supernet import Supernet
 def mini_space(
     operators: Sequence[str],
     *,
-    resolution: int = 16,
+    resolution: Resolution = 16,
     classes: int = 10,
     channel_parts: tuple[str, ...] = (),
 ) -> SearchSpace:
@@ -37,18 +47,18 @@ def mini_space(
 
 def small_space(
     name: str,
-    resolution: int,
+    resolution: Resolution,
     stages: Sequence[Stage],
     strides: tuple[int, ...] = (),
     *,
     classes: int = 10,
 ) -> SearchSpace:
-    """The first two of these stages, or from 32 px on three."""
+    """The first of these stages, as many as this resolution has."""
     network = Staged(
         resolution=resolution,
         channels=1,
         num_classes=classes,
-        stages=tuple(stages[: 2 if resolution < 32 else 3]),
+        stages=tuple(stages[: len(pyramid(resolution).sizes)]),
         stem_strides=strides,
     )
     return SearchSpace.of_network(name, network)

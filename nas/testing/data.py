@@ -13,22 +13,37 @@ import numpy as np
 from nas.data import DataSet, Split, load_data
 from nas.testing._by_name import by_name
 from nas.testing._expect import require
+from search_spaces import Resolution
 
 NAMES = ("train", "search", "calibration", "test")
 NUM_CALIBRATION = 512
+NOT_SQUARE = "24x40"
 
 
 class Load(Protocol):
     """Loads a data set."""
 
-    def __call__(self, seed: int = 0, *, again: bool = False) -> DataSet:
-        """The data set for a seed; with `again` not one that was loaded before."""
+    def __call__(
+        self, seed: int = 0, *, again: bool = False, resolution: Resolution | None = None
+    ) -> DataSet:
+        """The data set for a seed and a size; with `again` not one that was loaded before."""
 
 
-def check_images_are_square_uint8_and_of_one_shape(name: str, load: Load) -> None:
-    """Images are square, uint8, of one shape, and not all alike."""
-    data = load()
-    shape = (data.channels, data.resolution, data.resolution)
+def check_images_are_uint8_and_of_one_shape(name: str, load: Load) -> None:
+    """Images are uint8, of one shape, and not all alike."""
+    _require_images(load())
+
+
+def check_images_may_be_of_another_shape_than_a_square(name: str, load: Load) -> None:
+    """A size that is no square is what images have, if it is asked for."""
+    data = load(resolution=NOT_SQUARE)
+    require(data.resolution == NOT_SQUARE, f"images are {data.resolution} px, not {NOT_SQUARE}")
+    _require_images(data)
+    _require_a_small_shift(data)
+
+
+def _require_images(data: DataSet) -> None:
+    shape = (data.channels, *data.sides)
     for split_name, split in _splits(data).items():
         found = split.images_NCHW
         what = f"{split_name}: {found.dtype} of shape {found.shape}"
@@ -130,12 +145,17 @@ def check_it_has_names_and_a_small_shift(name: str, load: Load) -> None:
     require(data.name == name, f"its name is '{data.name}', not '{name}'")
     require(len(set(data.classes)) == len(data.classes), f"classes repeat: {data.classes}")
     require(all(data.classes), f"a class has no name: {data.classes}")
-    most = data.resolution // 8
+    _require_a_small_shift(data)
+
+
+def _require_a_small_shift(data: DataSet) -> None:
+    most = min(data.sides) // 8
     require(0 <= data.crop_padding <= most, f"crop_padding is {data.crop_padding}, over {most}")
 
 
 OF_LOADING: tuple[Callable[[str, Load], None], ...] = (
-    check_images_are_square_uint8_and_of_one_shape,
+    check_images_are_uint8_and_of_one_shape,
+    check_images_may_be_of_another_shape_than_a_square,
     check_every_class_is_in_every_split_as_often_as_in_train,
     check_no_image_is_in_two_of_train_search_and_test,
     check_calibration_is_the_start_of_train,
@@ -155,8 +175,12 @@ def _loading(name: str) -> list[tuple[str, Load]]:
 CHECKS: tuple[Callable[[str], None], ...] = tuple(by_name(c, _loading) for c in OF_LOADING)
 
 
-def _loaded(name: str, seed: int = 0, *, again: bool = False) -> DataSet:
-    return _load(name, seed) if again else _remembered(name, seed)
+def _loaded(
+    name: str, seed: int = 0, *, again: bool = False, resolution: Resolution | None = None
+) -> DataSet:
+    if again or resolution:
+        return _load(name, seed, resolution)
+    return _remembered(name, seed)
 
 
 @functools.lru_cache(maxsize=2)
@@ -164,9 +188,9 @@ def _remembered(name: str, seed: int) -> DataSet:
     return _load(name, seed)
 
 
-def _load(name: str, seed: int) -> DataSet:
+def _load(name: str, seed: int, resolution: Resolution | None = None) -> DataSet:
     with tempfile.TemporaryDirectory(prefix="nas-") as cache:
-        return load_data(name, seed=seed, cache=Path(cache))
+        return load_data(name, resolution=resolution, seed=seed, cache=Path(cache))
 
 
 def _splits(data: DataSet) -> dict[str, Split]:

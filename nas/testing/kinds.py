@@ -78,8 +78,13 @@ def check_it_builds(name: str) -> None:
     load_space(name, resolution=32, channels=3, num_classes=10)
 
 
+def check_it_builds_for_images_that_are_not_square(name: str) -> None:
+    """It builds a space for images of 24 x 40 px."""
+    load_space(name, resolution="24x40", channels=3, num_classes=10)
+
+
 KINDS = (
-    Kind(SPACES, (check_it_builds,)),
+    Kind(SPACES, (check_it_builds, check_it_builds_for_images_that_are_not_square)),
     Kind(OPERATORS, operators.CHECKS),
     Kind(MIXERS),
     Kind(BLOCKS),

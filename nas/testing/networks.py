@@ -36,7 +36,7 @@ from search_spaces import (
 from search_spaces.networks._base import NETWORKS
 from supernets.supernet import Supernet
 
-SIDE, SAMPLES = 32, 64
+SIZE, SAMPLES = "32x24", 64
 TOLERANCE = 1e-5
 JOINS = ("Add", "Concat")
 """ONNX operators that make one map of several."""
@@ -166,13 +166,13 @@ def check_a_space_of_its_name_is_such_a_network(name: str) -> None:
 
 
 def network_of(name: str) -> AbstractNetwork:
-    """The network of the space of a kind's name, for grey images of 32 px in 10 classes."""
+    """The network of the space of a kind's name, for grey images of 32 x 24 px in 10 classes."""
     require(
         name in SPACES,
         f"kind of network '{name}' has no space of its name, which is what is checked: the "
         "same file must register one in SPACES",
     )
-    network = load_space(name, resolution=SIDE, channels=1, num_classes=10).network
+    network = load_space(name, resolution=SIZE, channels=1, num_classes=10).network
     wanted = NETWORKS.get(name)
     require(type(network) is wanted, f"space '{name}' is no {wanted.__name__}, but {network}")
     assert network is not None
@@ -206,4 +206,4 @@ def _members(space: SearchSpace) -> list[Candidate]:
 
 
 def _images(network: AbstractNetwork) -> torch.Tensor:
-    return noise(3, network.channels, network.resolution, network.resolution, seed=3)
+    return noise(3, network.channels, *network.sides, seed=3)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from search_spaces._choice import Choice, Option
 from search_spaces._registry import Registry
+from search_spaces._sides import Resolution, Sides, read_sides
 from search_spaces._slot import Join, Signature
 
 
@@ -37,8 +38,8 @@ class SlotRule(NamedTuple):
 class AbstractNetwork(ABC):
     """A family of networks; subclasses are frozen dataclasses, their file's name is their kind."""
 
-    resolution: int
-    """Side of the images, pixels."""
+    resolution: Resolution
+    """Height and width of the images in pixels, as they are written: 96, or "96x128"."""
 
     channels: int
     """Of the images."""
@@ -49,6 +50,11 @@ class AbstractNetwork(ABC):
     is_brought: ClassVar[bool] = False
     """Whether the largest member is a network that has learnt already. It has option 0 of every
     choice, and is trained with the others whether it is within the limits or not."""
+
+    @property
+    def sides(self) -> Sides:
+        """Height and width of the images, pixels."""
+        return read_sides(self.resolution)
 
     @abstractmethod
     def arch_choices(self) -> tuple[Choice, ...]:

@@ -17,6 +17,7 @@ from search_spaces._errors import UserError
 from search_spaces._precision import FULL_PRECISION
 from search_spaces._registry import Registry
 from search_spaces._resolution import Pyramid, pyramid
+from search_spaces._sides import Resolution, Sides
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.operators._base import OPERATORS
@@ -84,10 +85,10 @@ class Stage:
 @NETWORKS.register
 @dataclass(frozen=True, kw_only=True)
 class Staged(AbstractNetwork):
-    """A family of staged networks for square images.
+    """A family of staged networks.
 
     Attributes:
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
         channels: Channels of the images.
         num_classes: Outputs of the head.
         stages: One per map of the resolution's pyramid.
@@ -97,7 +98,7 @@ class Staged(AbstractNetwork):
         heads: Names of heads; likewise.
     """
 
-    resolution: int
+    resolution: Resolution
     channels: int
     num_classes: int
     stages: tuple[Stage, ...]
@@ -127,11 +128,11 @@ class Staged(AbstractNetwork):
 
     @cached_property
     def pyramid(self) -> Pyramid:
-        """The sides of the maps behind the usual stem."""
+        """The sizes of the maps behind the usual stem."""
         return pyramid(self.resolution)
 
     def maps(self, options: Mapping[str, Option]) -> Pyramid:
-        """The sides of the maps behind the stem that the options choose."""
+        """The sizes of the maps behind the stem that the options choose."""
         return pyramid(self.resolution, _integer(options.get(STEM_STRIDE, 0)))
 
     def arch_choices(self) -> tuple[Choice, ...]:
@@ -288,12 +289,12 @@ class Staged(AbstractNetwork):
         width = _integer(options[f"stage{number}.width"])
         size = maps.sizes[number - 1]
         if place == STEM:
-            shape = Shape.square(self.resolution, size, self.channels, width)
+            shape = Shape(self.sides, size, self.channels, width)
         elif place == HEAD:
-            shape = Shape.square(size, 1, width, self.num_classes)
+            shape = Shape(size, (1, 1), width, self.num_classes)
         else:
             in_width = _integer(options[f"stage{number - 1}.width"])
-            shape = Shape.square(maps.sizes[number - 2], size, in_width, width)
+            shape = Shape(maps.sizes[number - 2], size, in_width, width)
         name = str(options.get(f"{slot}.operator", self._trunk[place][0]))
         operator = declaration(name)
         known = {**operator.defaults, **({"stride": maps.stem_stride} if place == STEM else {})}
@@ -351,9 +352,9 @@ def _block_signature(
     values: tuple[Option, ...],
     sparsity: float,
     precision: str,
-    size: int,
+    size: Sides,
 ) -> Signature:
-    shape = Shape.square(size, size, width, width, parity, stage.head_dim)
+    shape = Shape(size, size, width, width, parity, stage.head_dim)
     name = str(values[0])
     operator = declaration(name)
     dims = {**operator.defaults, **dict(zip(stage.dims, values[1:], strict=True))}

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 
 from search_spaces._choice import Choice, Option, Options
 from search_spaces._precision import FULL_PRECISION
-from search_spaces._sides import Sides
+from search_spaces._sides import Resolution, Sides
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.traced._axes import BATCH, Axis, length
@@ -63,7 +63,7 @@ class Traced(AbstractNetwork):
     """Fragments in a row.
 
     Attributes:
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
         channels: Channels of the images.
         num_classes: Outputs.
         parts: In the order in which data flows.
@@ -74,7 +74,7 @@ class Traced(AbstractNetwork):
 
     is_brought: ClassVar[bool] = True
 
-    resolution: int
+    resolution: Resolution
     channels: int
     num_classes: int
     parts: tuple[Part, ...]

@@ -12,7 +12,7 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._resolution import window_size
-from search_spaces._sides import written
+from search_spaces._sides import written_sides
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.norms._base import NORM, normalised_norm
 from search_spaces.operators._base import OPERATORS, Mixing, effective_kernel_size
@@ -38,7 +38,7 @@ class MOAT(AbstractNormedBlock):
                 "eca": 0,
                 "num_heads": pick["num_heads"],
                 "head_dim": shape.head_dim,
-                "window_size": written(window_size(shape.size)),
+                "window_size": written_sides(window_size(shape.size)),
                 "shift": 0,
                 **normalised_norm(pick),
             }

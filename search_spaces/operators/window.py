@@ -11,7 +11,7 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._resolution import window_size
-from search_spaces._sides import Sides, written
+from search_spaces._sides import Sides, written_sides
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
 
@@ -35,8 +35,8 @@ class Window(AbstractMixer):
             {
                 "num_heads": pick["num_heads"],
                 "head_dim": shape.head_dim,
-                "window_size": written(window),
-                "shift": written((rows, columns)),
+                "window_size": written_sides(window),
+                "shift": written_sides((rows, columns)),
             }
         )
 

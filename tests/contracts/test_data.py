@@ -15,6 +15,7 @@ import pytest
 from nas.data import DATA, DataSet, MissingDataError, load_data
 from nas.data.cifar10 import CLASSES
 from nas.testing.data import NUM_CALIBRATION, OF_LOADING, Load
+from search_spaces import Resolution
 from tests.own_data import write_classes, write_parquet
 
 
@@ -35,12 +36,16 @@ def examples() -> Path:
 
 
 @functools.cache
-def loaded(name: str, seed: int = 0) -> DataSet:
+def loaded(name: str, seed: int = 0, resolution: Resolution | None = None) -> DataSet:
     """The data set; a skip if its files are not here, which CI does not accept."""
     own = list(examples().glob(f"{name}*"))
     try:
         return load_data(
-            name, seed=seed, data_dir=own[0] if own else None, cache=examples() / "cache"
+            name,
+            resolution=resolution,
+            seed=seed,
+            data_dir=own[0] if own else None,
+            cache=examples() / "cache",
         )
     except MissingDataError as error:
         if os.environ.get("CI") == "true":
@@ -51,8 +56,12 @@ def loaded(name: str, seed: int = 0) -> DataSet:
 @pytest.mark.parametrize("name", DATA.names())
 @pytest.mark.parametrize("check", OF_LOADING, ids=attrgetter("__name__"))
 def test_any_data_set(name: str, check: Callable[[str, Load], None]) -> None:
-    def load(seed: int = 0, *, again: bool = False) -> DataSet:
-        return loaded.__wrapped__(name, seed) if again else loaded(name, seed)
+    def load(
+        seed: int = 0, *, again: bool = False, resolution: Resolution | None = None
+    ) -> DataSet:
+        if again or resolution:
+            return loaded.__wrapped__(name, seed, resolution)
+        return loaded(name, seed)
 
     check(name, load)
 

@@ -15,14 +15,16 @@ from tests.strategies import mini_space
 
 
 def examples() -> dict[str, AbstractNetwork]:
-    """Networks for images of 16 px and one channel."""
+    """Networks for images of one channel, some of which are not square."""
     staged = mini_space(operators=("mbconv", "window")).network
     assert isinstance(staged, Staged)
-    parts = mini_space(operators=("convnext", "window"), channel_parts=("mlp", "convglu")).network
+    parts = mini_space(
+        operators=("convnext", "window"), resolution="16x20", channel_parts=("mlp", "convglu")
+    ).network
     assert isinstance(parts, Staged)
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
-    traced = bring("resnet", resnet, channels=1, resolution=16).network
+    traced = bring("resnet", resnet, channels=1, resolution="16x20").network
     return {"staged": staged, "staged with stems and channel parts": stems, "traced": traced}
 
 

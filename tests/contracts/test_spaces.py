@@ -9,16 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces import SPACES, SearchSpace, Slot, load_space, signature_cost
+from search_spaces import (
+    SPACES,
+    Resolution,
+    SearchSpace,
+    Slot,
+    load_space,
+    read_sides,
+    signature_cost,
+)
 from tests.strategies import covering, encodings
 
 pytestmark = pytest.mark.parametrize("name", SPACES.names())
-RESOLUTIONS = (16, 28, 32, 96, 224)
+RESOLUTIONS = (16, 28, 32, 96, 224, "24x40")
 METRICS = ("macs", "params", "size_bytes")
 
 
 @functools.cache
-def space_of(name: str, resolution: int = 32) -> SearchSpace:
+def space_of(name: str, resolution: Resolution = 32) -> SearchSpace:
     space = load_space(name, resolution=resolution, channels=3, num_classes=10)
     return space.with_policy(("fp32", "int8"), (0, 0.25, 0.5))
 
@@ -54,13 +62,13 @@ def test_keys_are_equal_exactly_where_networks_are(name: str, data: st.DataObjec
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
-    name: str, resolution: int
+    name: str, resolution: Resolution
 ) -> None:
     space = space_of(name, resolution)
     for row in space.sample(np.random.default_rng(0), 5).tolist():
         slots = space.slots(row)
         assert (slots[0].name, slots[-1].name) == ("stem", "head")
-        assert slots[0].signature.shape.in_size == (resolution, resolution)
+        assert slots[0].signature.shape.in_size == read_sides(resolution)
         assert slots[-1].signature.shape.width == 10
         for before, after in itertools.pairwise(slots):
             assert before.signature.shape.size == after.signature.shape.in_size
@@ -68,7 +76,7 @@ def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_every_sample_is_within_the_exact_extremes(name: str, resolution: int) -> None:
+def test_every_sample_is_within_the_exact_extremes(name: str, resolution: Resolution) -> None:
     space = space_of(name, resolution)
     assert space.costs is not None
     rows = space.sample(np.random.default_rng(0), 300)

@@ -14,14 +14,16 @@ from tests.strategies import covering, noise, randomise_
 
 pytestmark = pytest.mark.parametrize("space_name", SPACES.names())
 
+SIDES = 32, 40
 TOLERANCE = 1e-5
 NOT_COMPARED = "num_batches_tracked"
 
 
 @functools.cache
 def space_of(name: str) -> SearchSpace:
-    """The space's narrow half, at a size where windows are shifted in some stages and not in all."""
-    space = load_space(name, resolution=32, channels=2, num_classes=10)
+    """The space's narrow half, at a size where windows are shifted in some stages and not in all,
+    and along one side alone in others."""
+    space = load_space(name, resolution=SIDES, channels=2, num_classes=10)
     widths = (space.choices[column] for column in space.columns("width"))
     space = space.restricted({w.name: w.options[: max(2, len(w.options) // 2)] for w in widths})
     return space.with_policy(("fp32", "int8"), (0, 0.25, 0.5))
@@ -51,7 +53,7 @@ def random_supernet(name: str) -> Supernet:
 
 
 def images(*, batch: int = 2, seed: int = 0) -> torch.Tensor:
-    return noise(batch, 2, 32, 32, seed=seed)
+    return noise(batch, 2, *SIDES, seed=seed)
 
 
 def loss_of(logits_BK: torch.Tensor) -> torch.Tensor:

@@ -54,13 +54,13 @@ def test_the_words_stand_in_the_picture_for_who_cannot_see_it(member: Member) ->
 
 def test_maps_follow_the_stem(member: Member) -> None:
     changed = dataclasses.replace(member, arch={**member.arch, "stem.stride": 1})
-    assert pictures.map_sides(changed, 2) == [16, 8]
+    assert pictures.map_sizes(changed, 2) == [16, 8]
 
 
 @pytest.mark.parametrize("shape", [None, [], ["batch", 1, 64, 64], ["b", 1, 9, 9], [1, 1, 1, "x"]])
 def test_maps_of_unknown_size_have_no_size(member: Member, shape: object) -> None:
     changed = dataclasses.replace(member, input={"shape": shape})
-    assert pictures.map_sides(changed, 2) == [None, None]
+    assert pictures.map_sizes(changed, 2) == [None, None]
 
 
 def test_the_legend_explains_every_letter_by_its_declaration(member: Member) -> None:

@@ -16,7 +16,7 @@ from compress.bring.onnx._file import images_of, read_model
 from compress.bring.onnx._graph import OnnxGraph, OnnxNode
 from compress.bring.onnx._module import OnnxNetwork
 from compress.bring.onnx._simplify import simplified
-from search_spaces import UserError
+from search_spaces import Resolution, UserError, read_sides
 
 CHANNELS = (1, 3, 4)
 """That images have: where the last axis is one of these, and the second none, it is theirs."""
@@ -50,13 +50,13 @@ class OnnxFile:
     notes: tuple[str, ...] = ()
 
 
-def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
+def load_onnx(path: Path, *, channels: int, resolution: Resolution) -> OnnxFile:
     """The network of a file. Nothing in it is executed but operators.
 
     Args:
         path: Of the file; weights may lie beside it.
         channels: Of the images.
-        resolution: Side of the images, pixels.
+        resolution: Height and width of the images in pixels, as they are written.
 
     Raises:
         UserError: If it is no classifier of such images, cannot be rebuilt, or the network would
@@ -66,12 +66,12 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
     sizes, precision = images_of(path, model)
     refuse_other_images(path, sides_of(sizes), channels=channels, resolution=resolution)
     batch, is_channels_last = sizes[0], _is_channels_last(sizes)
-    shape = (channels, resolution, resolution)
+    shape = (channels, *read_sides(resolution))
     file = _File(path, batch, is_channels_last, precision)
     notes = []
     with file.refusing():
         graph = OnnxGraph.of_proto(model.graph)
-        image = (resolution, resolution, channels) if is_channels_last else shape
+        image = (*shape[1:], channels) if is_channels_last else shape
         refuse_large_values(path, graph, (batch or CHECKED, *image))
         graph = simplified(_channels_first(graph) if is_channels_last else graph)
     if is_channels_last:
@@ -87,7 +87,7 @@ def load_onnx(path: Path, *, channels: int, resolution: int) -> OnnxFile:
             graph = with_free_batch(graph, batch, shape)
         network = OnnxNetwork(graph).eval()
     end = "" if last is None else last.op
-    file.refuse_other_answers(network, end, _images(channels, resolution))
+    file.refuse_other_answers(network, end, _images(shape))
     return OnnxFile(network, tuple(notes))
 
 
@@ -108,9 +108,9 @@ def _channels_first(graph: OnnxGraph) -> OnnxGraph:
     return replace(graph, nodes=[turned, *graph.nodes], images=name)
 
 
-def _images(channels: int, side: int) -> Tensor:
+def _images(image: Sequence[int]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(CHECKED, channels, side, side, generator=generator)
+    return torch.randn(CHECKED, *image, generator=generator)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,21 @@ IMAGES = ("images",)
 
 
 def export(
-    network: nn.Module, path: Path, *, side: int = 32, channels: int = 3, batch: int = 0, **more
+    network: nn.Module,
+    path: Path,
+    *,
+    side: int | tuple[int, int] = 32,
+    channels: int = 3,
+    batch: int = 0,
+    **more,
 ) -> Path:
     """Writes a file, for so many images; 0 for any number."""
+    height, width = side if isinstance(side, tuple) else (side, side)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.zeros(batch or 2, channels, side, side),),
+            (torch.zeros(batch or 2, channels, height, width),),
             str(path),
             **{
                 "dynamo": False,

@@ -30,13 +30,15 @@ def test_a_configuration_of_transformers_says_the_size() -> None:
     found = input_rule_of(network(config=SimpleNamespace(image_size=32, num_channels=3)))
     assert found == InputRule(resolution=32, places={"resolution": "1.config"})
     assert input_rule_of(network(config=SimpleNamespace(image_size=(32, 32)))).resolution == 32
-    assert input_rule_of(network(config=SimpleNamespace(image_size=(32, 48)))) == InputRule()
+    assert input_rule_of(network(config=SimpleNamespace(image_size=(32, 48)))).resolution == "32x48"
+    assert input_rule_of(network(config=SimpleNamespace(image_size=(32, "b")))) == InputRule()
 
 
 @pytest.mark.parametrize(
     ("settings", "resolution", "mean"),
     [
         ({"size": {"height": 96, "width": 96}}, 96, MEAN),
+        ({"size": {"height": 96, "width": 128}}, "96x128", MEAN),
         ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}, 224, MEAN),
         ({"size": 64, "crop_size": 56, "do_center_crop": False}, 64, MEAN),
         ({"size": 64, "rescale_factor": 1 / 255}, 64, MEAN),
@@ -45,7 +47,7 @@ def test_a_configuration_of_transformers_says_the_size() -> None:
     ],
 )
 def test_a_processor_of_transformers_says_all(
-    settings: dict, resolution: int, mean: tuple[float, ...]
+    settings: dict, resolution: int | str, mean: tuple[float, ...]
 ) -> None:
     processor = SimpleNamespace(image_mean=list(MEAN), image_std=list(STD), **settings)
     found = input_rule_of(network(processor=processor))

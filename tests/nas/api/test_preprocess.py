@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import nas
 from nas.data import DataSet, load_data
@@ -75,16 +75,18 @@ KINDS: Mapping[str, tuple[Write, ...]] = {
 """The files of each class, by what they make a data set."""
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[(kind, size) for kind in KINDS for size in (SIDE, "12x21")])
 def data_of(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[DataSet, list[Path]]:
     """A data set of two classes, and its files."""
+    kind, size = request.param
     for number, label in enumerate("ab"):
         (tmp_path / "data" / label).mkdir(parents=True)
-        for place, write in enumerate(KINDS[request.param]):
+        for place, write in enumerate(KINDS[kind]):
             write(tmp_path / "data" / label / f"{place}", 100 * number + 10 * place)
-    data = load_data(str(tmp_path / "data"), resolution=SIDE, cache=tmp_path / "cache")
-    assert (data.channels == 1) == request.param.startswith("grey")
-    assert bool(data.ranges) == (request.param in ("grey of 12 bits", "grey floats"))
+    data = load_data(str(tmp_path / "data"), resolution=size, cache=tmp_path / "cache")
+    assert data.resolution == size
+    assert (data.channels == 1) == kind.startswith("grey")
+    assert bool(data.ranges) == (kind in ("grey of 12 bits", "grey floats"))
     return data, sorted((tmp_path / "data").glob("*/*"))
 
 
@@ -105,7 +107,7 @@ def test_files_become_what_the_cache_has(data_of: tuple[DataSet, list[Path]]) ->
     found = set()
     for file in files:
         x_NCHW = nas.preprocess(card, file)
-        assert (x_NCHW.shape, x_NCHW.dtype) == ((1, data.channels, SIDE, SIDE), np.float32)
+        assert (x_NCHW.shape, x_NCHW.dtype) == ((1, data.channels, *data.sides), np.float32)
         with Image.open(file) as image:
             assert np.array_equal(nas.preprocess(card, image), x_NCHW)
             assert image.getpixel((0, 0)) is not None, "it is left open"
@@ -113,6 +115,22 @@ def test_files_become_what_the_cache_has(data_of: tuple[DataSet, list[Path]]) ->
         assert data.classes[labels_N[same]] == file.parent.name
         found.add(same)
     assert len(found) == len(files)
+
+
+def test_numpy_and_pillow_alone_find_the_same_pixels(data_of: tuple[DataSet, list[Path]]) -> None:
+    """By what docs/classify.py does between opening a photo and the network, word for word."""
+    data, files = data_of
+    rule = card_of(data)["input"]
+    text = (Path(__file__).parents[3] / "docs" / "classify.py").read_text(encoding="utf-8")
+    start, end = text.index("height, width = "), text.index("session = ")
+    for file in files:
+        with Image.open(file) as image:
+            if image.mode == "F":  # which it does not read
+                continue
+        names = {"rule": rule, "photo": file, "Image": Image, "ImageOps": ImageOps, "np": np}
+        exec(text[start:end], names)
+        x_NCHW = names["x_HWC"].transpose(2, 0, 1)[None].astype(np.float32)  # type: ignore[attr-defined]
+        np.testing.assert_allclose(x_NCHW, nas.preprocess(card_of(data), file), atol=1e-5)
 
 
 def test_arrays_are_as_files_and_what_is_none_is_refused(tmp_path: Path, digits: DataSet) -> None:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from nas.data import DATA, DataSet, Split, load_data
 from nas.data._base import channel_statistics, stratified_order
+from nas.data._decode import decode
 from nas.data._resize import resize, resize_rule
-from search_spaces import UserError
+from search_spaces import Resolution, Sides, UserError
+from tests.own_data import picture
 
 
 def numbered(labels: list[int]) -> Split:
@@ -97,6 +99,16 @@ def test_resize_keeps_channels_apart_and_constants_constant() -> None:
     assert np.array_equal(resized, np.broadcast_to(images[:, :, :1, :1], resized.shape))
 
 
+def test_resize_of_arrays_is_that_of_files() -> None:
+    images_NHWC = np.stack([np.asarray(picture(seed, 23, 17)) for seed in range(2)])
+    for resolution in (8, "12x20", "20x12", "17x9"):
+        resized = resize(images_NHWC.transpose(0, 3, 1, 2), resolution)
+        for image_HWC, found_CHW in zip(images_NHWC, resized, strict=True):
+            assert np.array_equal(
+                found_CHW, decode(image_HWC, "x", is_grey=False, resolution=resolution)
+            )
+
+
 def test_resize_to_the_own_size_is_declared_as_none_and_changes_nothing() -> None:
     images = np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8)
     assert resize(images, 8) is images
@@ -113,9 +125,9 @@ def test_the_three_built_in_data_sets_are_found_by_file_name() -> None:
     assert {"digit-pairs", "digits", "fashion-mnist"} <= set(DATA.names())
 
 
-@pytest.mark.parametrize("resolution", [0, -32])
-def test_a_resolution_below_one_pixel_is_refused(resolution: int) -> None:
-    with pytest.raises(UserError, match=f"resolution {resolution} is not a size in pixels"):
+@pytest.mark.parametrize("resolution", [0, -32, "32x", (32, 0)])
+def test_what_is_no_size_is_refused(resolution: Resolution | Sides) -> None:
+    with pytest.raises(UserError, match="resolution .* is not a size in pixels"):
         load_data("digits", resolution=resolution)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from nas.data import load_data
@@ -12,11 +14,12 @@ from nas.data._decode import FORMATS, decode, read_header
 from nas.data._resize import (
     OWN_RESOLUTIONS,
     USUAL_RESOLUTIONS,
+    centre,
     choose_resolution,
     crop_rule,
 )
 from nas.data.image_folder import SUFFIXES
-from search_spaces import UserError
+from search_spaces import Resolution, Sides, UserError, read_sides
 from search_spaces._resolution import pyramid
 from tests.own_data import encoded, picture
 
@@ -25,7 +28,7 @@ RGB_HWC = np.asarray(picture(0, SIDE))
 GREY_HW = RGB_HWC[..., 0]
 
 
-def pixels(content: bytes, *, is_grey: bool = False, resolution: int = SIDE) -> np.ndarray:
+def pixels(content: bytes, *, is_grey: bool = False, resolution: Resolution = SIDE) -> np.ndarray:
     """Decoded, as (H, W, C) or (H, W)."""
     found = decode(content, "x", is_grey=is_grey, resolution=resolution)
     return found[0] if is_grey else found.transpose(1, 2, 0)
@@ -134,6 +137,20 @@ def test_images_are_turned_upright(orientation: int) -> None:
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(stored)).save(stream, "PNG", exif=exif)
     assert np.array_equal(pixels(stream.getvalue(), resolution=6), upright[:, 2:8])
+    assert np.array_equal(pixels(stream.getvalue(), resolution="6x10"), upright)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_height_and_width_are_known_upright(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    picture(0, 10, 6).save(stream, kind, exif=exif)
+    header = read_header(stream.getvalue(), "x")
+    found = decode(stream.getvalue(), "x", is_grey=False, resolution="6x10").shape
+    assert (header.height, header.width) == ((6, 10) if orientation < 5 else (10, 6))
+    assert found == (3, 6, 10)
 
 
 def test_the_centre_square_is_taken_and_resized_with_antialiasing() -> None:
@@ -142,6 +159,39 @@ def test_the_centre_square_is_taken_and_resized_with_antialiasing() -> None:
     square = image.crop((8, 0, 32, 24)).resize((8, 8), Image.Resampling.BILINEAR)
     assert np.array_equal(found, np.asarray(square))
     assert found.std() < 0.5 * np.asarray(image).std(), "noise is averaged"
+
+
+def test_the_centre_of_another_shape_is_taken_and_resized() -> None:
+    image = picture(3, 40, 24)
+    for wanted, box in (
+        ("12x20", (0, 0, 40, 24)),
+        ("24x8", (16, 0, 24, 24)),
+        ("6x40", (0, 9, 40, 15)),
+        ("7x9", (4, 0, 35, 24)),  # 24 * 9 / 7 = 30.9 pixels of 40
+    ):
+        height, width = read_sides(wanted)
+        part = image.crop(box).resize((width, height), Image.Resampling.BILINEAR)
+        assert np.array_equal(pixels(encoded(image), resolution=wanted), np.asarray(part))
+
+
+sides = st.tuples(st.integers(1, 300), st.integers(1, 300))
+
+
+@given(sides, sides)
+def test_the_centre_has_one_whole_side_and_the_wanted_ratio(own: Sides, wanted: Sides) -> None:
+    top, left, *part = centre(own, wanted)
+    height, width = part
+    assert height == own[0] or width == own[1]
+    bounds = zip((top, left), part, own, strict=True)
+    assert all(before >= 0 and before + length <= whole for before, length, whole in bounds)
+    assert 0 <= own[0] - height - 2 * top <= 1
+    assert 0 <= own[1] - width - 2 * left <= 1
+    exact = (
+        max(1, width * wanted[0] / wanted[1]) if width == own[1] else height,
+        max(1, height * wanted[1] / wanted[0]) if height == own[0] else width,
+    )
+    assert abs(height - exact[0]) <= 0.5 or height == own[0]
+    assert abs(width - exact[1]) <= 0.5 or width == own[1]
 
 
 def test_an_animation_is_its_first_frame() -> None:
@@ -165,14 +215,29 @@ def test_damaged_metadata_do_not_hide_the_pixels() -> None:
 
 def test_the_own_size_is_kept_if_it_is_one_and_the_usual_one_below_the_median_taken_else() -> None:
     assert choose_resolution([(28, 28)], 28) == 28
-    assert choose_resolution([(28, 30)], 28) == 24
+    assert choose_resolution([(28, 30), (30, 28)], 28) == 24
     assert choose_resolution([(500, 375), (300, 400)], 375) == 224
     assert choose_resolution([(70, 70), (72, 72)], 70) == 64
     assert choose_resolution([(9, 9)], 9) == 16
     assert choose_resolution([(512, 512)], 512) == 224
 
 
-def test_every_resolution_that_is_chosen_is_one_that_spaces_allow() -> None:
+def test_images_of_one_shape_keep_it() -> None:
+    for size, chosen in {
+        (28, 30): "28x30",
+        (30, 28): "30x28",
+        (480, 640): "192x256",
+        (1080, 1920): "128x228",
+        (8, 10): "16x20",
+        (128, 1000): "32x250",
+        (2000, 100): 96,  # longer than any space allows
+    }.items():
+        assert choose_resolution([size], min(size)) == chosen
+
+
+@given(sides)
+def test_every_resolution_that_is_chosen_is_one_that_spaces_allow(own: Sides) -> None:
+    assert pyramid(choose_resolution([own], min(own))).sizes
     for resolution in {*OWN_RESOLUTIONS, *USUAL_RESOLUTIONS}:
         assert pyramid(resolution).sizes
 
@@ -183,6 +248,17 @@ def test_what_is_done_is_said_in_words() -> None:
     assert crop_rule([(32, 40), (50, 32)], 32) == "centre square of 32 x 32"
     assert crop_rule([(64, 80)], 32) == (
         "centre square of the shorter side, Pillow bilinear on uint8 to 32 x 32"
+    )
+    assert crop_rule([(64, 80)], "64x80") == "none"
+    assert crop_rule([(64, 80), (64, 90)], "64x80") == (
+        "centre rectangle of 64 x 80 (height x width)"
+    )
+    assert crop_rule([(64, 80)], "32x40") == (
+        "Pillow bilinear on uint8, 64 x 80 (height x width) to 32 x 40 (height x width)"
+    )
+    assert crop_rule([(64, 80), (9, 9)], "32x40") == (
+        "centre rectangle of 32 : 40 (height : width), its sides rounded, "
+        "Pillow bilinear on uint8 to 32 x 40 (height x width)"
     )
 
 

@@ -112,6 +112,41 @@ def test_images_of_any_size_are_brought_to_one(
     assert load(root, resolution=20).train.images_NCHW.shape[1:] == (3, 20, 20)
 
 
+def test_images_of_one_shape_keep_it_and_others_become_squares(
+    tmp_path: Path, load: Callable[..., DataSet]
+) -> None:
+    labels = np.arange(12) % 2
+    path = save_npz(tmp_path / "wide.npz", images=noise(12, 20, 28), labels=labels)
+    data = load(path)
+    assert (data.resolution, data.sides, data.resize, data.crop_padding) == (
+        *("20x28", (20, 28), "none", 2),
+    )
+    assert identity(data)["resolution"] == "20x28"
+    assert "become" not in data.note
+    squares = load(path, resolution=16)
+    assert squares.train.images_NCHW.shape[1:] == (1, 16, 16)
+    assert "images of 20 x 28 px (height x width) become 16 x 16 px: centre squ" in squares.note
+    large = load(save_npz(tmp_path / "large.npz", images=noise(12, 300, 400), labels=labels))
+    assert large.resolution == "192x256"
+    assert "become 192 x 256 px (height x width): Pillow bilinear on uint8, 300 x" in large.note
+
+
+def test_images_of_several_shapes_become_squares_and_a_better_size_is_named(
+    tmp_path: Path, load: Callable[..., DataSet]
+) -> None:
+    root = write_classes(tmp_path / "in", {"a": 3, "b": 3})
+    for place in range(8):
+        picture(place, 66 + place % 2, 48).save(root / "a" / f"wide{place}.png")
+    data = load(root)
+    assert data.resolution == 48
+    assert "; --resolution 48x66 would keep more of most" in data.note
+    asked = load(root, resolution="48x66")
+    assert (asked.sides, "would keep" in asked.note) == ((48, 66), False)
+    for place in range(8):
+        picture(place, 48, 66).save(root / "b" / f"high{place}.png")
+    assert "would keep" not in load(root).note, "as many lie as stand"
+
+
 @pytest.mark.parametrize("place", ["", "data", "plain_text"])
 def test_a_folder_of_parquet_files_has_splits_by_their_names(
     tmp_path: Path, load: Callable[..., DataSet], place: str

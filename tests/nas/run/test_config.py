@@ -104,6 +104,15 @@ def test_equal_configurations_have_one_directory_and_different_ones_two() -> Non
     assert elsewhere.default_out() == Config().default_out()
 
 
+def test_a_size_has_one_name_however_it_was_given(tmp_path: Path) -> None:
+    for size, kept in (("96x128", "96x128"), ((96, 96), 96), ("16", 16), (0, 0), ("0", 0)):
+        config = make_config({"resolution": size})
+        assert config.resolution == kept
+        (tmp_path / "a.toml").write_text(config.to_toml())
+        assert read_config(tmp_path / "a.toml")["resolution"] == kept
+    assert Config(resolution="96x128").digest != Config(resolution=96).digest
+
+
 def test_a_field_that_a_later_version_adds_renames_no_run() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Later(Config):
@@ -127,6 +136,9 @@ def test_a_field_that_a_later_version_adds_renames_no_run() -> None:
         ('sparsity = [0, "a"]', "sparsity is .*each a number"),
         ("sparsity = true", "sparsity is True"),
         ("data_dir = 3", "data_dir is 3. It must be text"),
+        ('resolution = "96x"', "resolution 96x is not a size in pixels"),
+        ("resolution = true", "resolution True is not a size in pixels"),
+        ("resolution = 32.5", "resolution 32.5 is not a size in pixels"),
         ("set = 3", "set is 3. It must be a table"),
         ("seed = " + "9" * 5000, "is not TOML"),
         ("set = " + "[" * 100_000, "is not TOML"),

@@ -113,6 +113,9 @@ def test_settings_of_training_and_other_images_need_supernets_of_their_own(tmp_p
     assert swept(tmp_path, targets).supernets["toy"]["budget"] == ["90%MACs"]
     with_data = swept(tmp_path, FILE.replace("threads = 1", "threads = 1\ndata_seed = [0, 1]"))
     assert list(with_data.supernets) == ["toy", "toy-2"]
+    sizes = swept(tmp_path, FILE.replace("resolution = 16", 'resolution = ["16x16", "16x24"]'))
+    assert [own["resolution"] for own in sizes.supernets.values()] == [16, "16x24"]
+    assert {s.name for s in sizes.searches} >= {"16-90_MACs-3", "16x24-90_MACs-3"}
 
 
 def test_distributions_of_tune_are_drawn_once_and_for_all(tmp_path: Path) -> None:
