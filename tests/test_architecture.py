@@ -77,6 +77,7 @@ POSIX_ONLY = {
 """Of `os` and `signal`: Windows lacks them, and so most files do without."""
 
 USES_POSIX = {
+    ("compress/bring/_memory.py", "sysconf"),
     ("nas/system/environment.py", "getloadavg"),
     ("nas/system/environment.py", "sched_getaffinity"),
     ("nas/system/environment.py", "sysconf"),

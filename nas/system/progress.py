@@ -86,7 +86,7 @@ class Lines:
         self._console = console
         self._name = ""
         self._started = self._printed = time.monotonic()
-        self._first = 0
+        self._first = self._of = 0
 
     def phase(self, name: str, text: str) -> None:
         """Says which phase begins."""
@@ -97,7 +97,9 @@ class Lines:
         """Says how far the phase is and how long it will take, every few seconds."""
         now = time.monotonic()
         if self._first < 0:
-            self._first = done
+            self._first, self._of = done, of
+        if of != self._of:  # other things are counted from now on
+            self._first, self._of, self._started = done, of, now
         if now - self._printed < LINE_EVERY_S and done < of:
             return
         self._printed = now

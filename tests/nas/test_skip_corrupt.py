@@ -86,7 +86,7 @@ def test_a_search_without_corrupt_images_says_so_continues_and_judges_the_rest(
     assert "4 corrupt images are left out" in said.out + said.err
     data = read_json(run / "data.json")
     assert data["corrupt"] == 4
-    assert "corrupt images, left out | 4" in (run / "report" / "report.md").read_text("utf-8")
+    assert "corrupt images, left out: 4" in (run / "report" / "report.md").read_text("utf-8")
     (key, *_) = read_front(run)["members"]
     card = read_card(run / "front" / key / "card.json")
     judged = card["files"]["model.onnx"]["accuracy"]
