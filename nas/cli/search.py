@@ -42,6 +42,9 @@ Donor = Annotated[
         "sparsity are then its own unless given.",
     ),
 ]
+RunFolder = Annotated[
+    Path | None, typer.Option("--out", help="Run directory. [runs/<space>-<data>-<hash>]")
+]
 Fixed = Annotated[
     list[str] | None,
     typer.Option(
@@ -76,9 +79,7 @@ def search(
     supernet: Donor = None,
     seed: Seed = None,
     threads: Threads = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory. [runs/<space>-<data>-<hash>]")
-    ] = None,
+    out: RunFolder = None,
     config: ConfigFile = None,
     set_: Further = None,
     tensorboard: EventFiles = False,
