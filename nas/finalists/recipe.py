@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -23,7 +22,6 @@ from nas.finalists.teacher import NO_TEACHER, make_teacher
 from nas.prepare.reopen import Trained
 from nas.problem.trial import Trial
 from nas.run.directory import Run
-from nas.scoring.beside import beside
 from nas.scoring.scorer import Scorer
 from nas.standalone.beside import Job
 from nas.standalone.train import (
@@ -209,19 +207,6 @@ class Finetuning:
             is_better = not score["failure"] and score[loss] < trial.metrics[loss]
         return self(trial.candidate) if is_better else inherited(trial)
 
-    def judge(self, candidates: Sequence[Candidate]) -> None:
-        """Scores those of the candidates whose training is finished, beside each other."""
-        waiting = [
-            name
-            for name in (f"{FOLDER}/{self.key(candidate)}" for candidate in candidates)
-            if (self.run.path / name / NETWORK).exists()
-            and not (self.run.path / name / SCORE).exists()
-        ]
-        folders = [self.run.path / name for name in waiting]
-        judged = beside(self.scorer, _Judging(self.scorer), folders)
-        for name, found in zip(waiting, judged, strict=True):
-            self.run.decided(f"{name}/{SCORE}", partial(dict, found))
-
     def is_over(self, candidate: Candidate) -> bool:
         """Whether the candidate's training is finished, or has failed."""
         folder = self.run.path / FOLDER / self.key(candidate)
@@ -232,7 +217,9 @@ class Finetuning:
             entry = self(candidate)
         except DivergedError as error:
             return {"schema": 1, "failure": str(error)}
-        return _judged(self.scorer, entry)
+        own = trained_network(self.scorer.supernet.space, entry)
+        found = self.scorer.quality(self.scorer.compressed(candidate, *own).network)
+        return {"schema": 1, "failure": "", **found}
 
     def fastest_plan(
         self, candidate: Candidate, plans: Sequence[TrainPlan]
@@ -257,23 +244,6 @@ class Finetuning:
     def _tell(self, key: str, numbers: Progress, steps: int) -> None:
         text = f"{key}, loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s"
         self.reporter.advance(int(numbers["step"]), steps, text)
-
-
-@dataclass(frozen=True)
-class _Judging:
-    """Scores networks whose training is finished, in whichever process."""
-
-    scorer: Scorer
-
-    def __call__(self, folder: Path) -> dict[str, Any]:
-        return _judged(self.scorer, read_finetuned(folder, self.scorer.supernet.space))
-
-
-def _judged(scorer: Scorer, entry: Entry) -> dict[str, Any]:
-    """score.json of a network that was trained further."""
-    own = trained_network(scorer.supernet.space, entry)
-    found = scorer.quality(scorer.compressed(entry.candidate, *own).network)
-    return {"schema": 1, "failure": "", **found}
 
 
 def read_finetuned(folder: Path, space: SearchSpace) -> Entry:

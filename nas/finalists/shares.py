@@ -1,6 +1,7 @@
 """How long each of several trainings beside each other may take, of the time for all of them."""
 
 import heapq
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +14,9 @@ FAIR_STEPS = 300
 MOST_PACE, MOST_SLOWNESS = 2.0, 4.0
 """By these factors at most, the time of a training differs from the plan's, and its speed from what
 a short test said."""
+
+MOST_ORDERED = 7
+"""Of so many jobs all orders are tried: 5,040."""
 
 HALVINGS = 40
 """Of the paces between which the one is that is looked for."""
@@ -101,6 +105,27 @@ def pace_within(
         else:
             high = middle
     return low
+
+
+def soonest_order(
+    begin_s: Sequence[float], rest_s: Sequence[float], *, at_once: int
+) -> tuple[int, ...]:
+    """Places of jobs in the order in which the last one ends soonest; their own if jobs are many.
+
+    Args:
+        begin_s: Seconds of jobs that begin before them, in this order.
+        rest_s: Their seconds, the longest first: of orders that are as good it is the best one
+            where seconds are not exact.
+        at_once: How many jobs run at a time; each begins on the first process that is free.
+    """
+    places = tuple(range(len(rest_s)))
+    if len(places) > MOST_ORDERED:
+        return places
+
+    def ended_s(order: Sequence[int]) -> float:
+        return _ended_s([0.0] * at_once, [*begin_s, *(rest_s[place] for place in order)], 1.0)
+
+    return min(itertools.permutations(places), key=ended_s)
 
 
 def _ended_s(free_s: Sequence[float], jobs_s: Sequence[float], pace: float) -> float:

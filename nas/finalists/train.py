@@ -17,7 +17,14 @@ from nas.executors import make_timer
 from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
-from nas.finalists.shares import MIN_STEPS, MOST_PACE, Begun, divided, pace_within
+from nas.finalists.shares import (
+    MIN_STEPS,
+    MOST_PACE,
+    Begun,
+    divided,
+    pace_within,
+    soonest_order,
+)
 from nas.finalists.teacher import BROUGHT
 from nas.latency.measure import time_networks
 from nas.prepare.phases import PhasePlan
@@ -95,7 +102,6 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
             on_progress=shown_by(reporter, [plan.finetuning.key(t.candidate) for t in first]),
         )
         reporter.advance(len(first), len(first), "scoring them")
-        plan.finetuning.judge([trial.candidate for trial in first])
         for trial in first:
             replace(plan.finetuning, reporter=Silent()).finalist(trial)
 
@@ -103,9 +109,9 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
 def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
     """Trainings that are not finished; steps are decided as each one begins.
 
-    The longest first, so that cores are idle for a short while in the end; but the second is the
-    shortest, which tells early how fast the machine is today. All have as many steps as let the
-    last one end in time.
+    The longest first; the second is the shortest, which tells early how fast the machine is today;
+    the others so that cores are idle for a short while in the end. All have as many steps as let
+    the last one end in time.
 
     Args:
         first: Whose networks are trained.
@@ -119,7 +125,9 @@ def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterat
         (t for t in first if not finetuning.is_over(t.candidate)),
         key=lambda trial: -needed_s[trial.candidate.key],
     )
-    waiting = [*waiting[:1], *waiting[1:][-1:], *waiting[1:-1]]
+    begin, rest = [*waiting[:1], *waiting[1:][-1:]], waiting[1:-1]
+    begin_s, rest_s = ([needed_s[t.candidate.key] for t in part] for part in (begin, rest))
+    waiting = begin + [rest[place] for place in soonest_order(begin_s, rest_s, at_once=at_once)]
     share = sum(needed_s[trial.candidate.key] for trial in waiting) / sum(needed_s.values())
     ends_at = time.monotonic() + share * seconds
     begun = Begun()

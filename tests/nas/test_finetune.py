@@ -20,7 +20,7 @@ from nas.finalists.entry import TWIN, trained_network
 from nas.finalists.images import unseen
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
-from nas.finalists.shares import MIN_STEPS, divided, pace_within
+from nas.finalists.shares import MIN_STEPS, MOST_ORDERED, divided, pace_within, soonest_order
 from nas.finalists.teacher import OnnxTeacher
 from nas.finalists.train import (
     TIMED_PER_FINALIST,
@@ -582,6 +582,19 @@ def test_trainings_are_as_long_as_lets_the_last_one_end_in_time(
     seconds: float, free_s: list[float], jobs_s: list[float], pace: float
 ) -> None:
     assert pace_within(seconds, free_s, jobs_s, most=2.0) == pytest.approx(pace)
+
+
+def test_trainings_are_ordered_so_that_cores_are_idle_for_a_short_while() -> None:
+    rest_s = [41.0, 34.0, 33.0, 31.0, 25.0, 19.0]
+    order = soonest_order([58.0, 15.0], rest_s, at_once=2)
+    assert sorted(order) == list(range(6))
+    free_s = [58.0, 15.0]
+    for place in order:
+        free_s[free_s.index(min(free_s))] += rest_s[place]
+    assert max(free_s) == 130.0, "it is 135 with the longest first, and 128 is half of all"
+    many_s = [1.0] * (MOST_ORDERED + 1)
+    assert soonest_order([], many_s, at_once=2) == tuple(range(len(many_s)))
+    assert soonest_order([1.0], [], at_once=4) == ()
 
 
 @pytest.mark.parametrize(
