@@ -1,10 +1,12 @@
 """What a signature's operator is: looked up by its name, whatever kind of slot it fills."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from search_spaces import _layers as layers
+from search_spaces._choice import Options
 from search_spaces._errors import UserError
-from search_spaces._slot import Cost, Signature, Slot
+from search_spaces._precision import FULL_PRECISION
+from search_spaces._slot import Cost, Shape, Signature, Slot
 from search_spaces.operators._base import OPERATORS, AbstractMixer, AbstractOperator
 from search_spaces.traced.operator import FRAGMENT, FragmentOperator
 from search_spaces.trunk._base import TRUNK
@@ -30,8 +32,14 @@ def declaration(name: str) -> AbstractOperator:
 
 
 def signature_cost(signature: Signature) -> Cost:
-    """The closed-form cost of whatever fills a slot."""
-    return declaration(signature.operator).cost(signature)
+    """The closed-form cost of whatever fills a slot, which is the same in every format."""
+    own = declaration(signature.operator)
+    return _cost(own, signature.operator, signature.shape, signature.pick, signature.kept)
+
+
+@lru_cache(maxsize=1 << 20)
+def _cost(own: AbstractOperator, name: str, shape: Shape, pick: Options, kept: Options) -> Cost:
+    return own.cost(Signature(name, shape, pick, kept, FULL_PRECISION))
 
 
 def input_shape(signature: Signature) -> tuple[int, ...]:

@@ -166,6 +166,12 @@ def layer_norm(n: int, width: int) -> Cost:
     )
 
 
+def averaged(width: int) -> Cost:
+    """Global average, and layer norm of it; with what a file has whatever the network."""
+    average = Cost(elements=width, calls=1, quantizers=2)
+    return average + nodes(2, values=FILE_BYTES) + layer_norm(1, width)
+
+
 def pointwise(n: int, width: int, *, calls: int = 1, quantizers: int = 0) -> Cost:
     """Additions, activations and copies: no parameters, one write of the map and a node per call.
 

@@ -7,7 +7,7 @@ profile rows and canonical forms are all keyed by it.
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from search_spaces._choice import Options
@@ -191,9 +191,8 @@ class Slot:
         return Slot(document["name"], signature, tuple(document["inputs"]), document["join"])
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a slot costs. Adds up over slots.
+class Cost(NamedTuple):
+    """What a slot costs. Adds up over slots; a tuple, because spaces make 100,000 of them.
 
     Multiply-adds are counted for convolutions, linear layers and the two attention products, as in
     the papers and in fvcore; norms, activations and biases are not counted.
@@ -244,8 +243,8 @@ class Cost:
     quantizers: int = 0
     graph_bytes: int = 0
 
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(*map(operator.add, _values(self), _values(other)))
+    def __add__(self, other: "Cost") -> "Cost":  # type: ignore[override]
+        return Cost._make(map(operator.add, self, other))
 
     @property
     def macs(self) -> int:
@@ -255,8 +254,7 @@ class Cost:
     @property
     def but_matrices(self) -> "Cost":
         """What is stored besides the weights of linear layers."""
-        return replace(
-            self,
+        return self._replace(
             weights=self.weights - self.matrix_weights,
             channels=self.channels - self.matrix_channels,
             layers=self.layers - self.matrices,
@@ -268,7 +266,3 @@ class Cost:
             matrix_grouped=0,
             matrix_groups=0,
         )
-
-
-_values = operator.attrgetter(*(field.name for field in fields(Cost)))
-"""Of a cost, in the order of its attributes."""

@@ -8,6 +8,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -106,26 +107,30 @@ def _context() -> Any:
 
     A process by itself imports for seconds. That one has no threads of torch yet, and no weights.
     """
+    has_server = import_ahead()
     import torch.multiprocessing  # which takes seconds
 
-    spawned = torch.multiprocessing.get_context("spawn")
-    if "forkserver" not in torch.multiprocessing.get_all_start_methods():
-        return spawned
+    return torch.multiprocessing.get_context("forkserver" if has_server else "spawn")
+
+
+@cache
+def import_ahead() -> bool:
+    """Has the process that workers are forks of import now, while this one does other things.
+
+    Returns:
+        Whether there is such a process.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return False
     from multiprocessing import forkserver
 
-    context = torch.multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED_BEFORE)
+    forkserver.set_forkserver_preload(IMPORTED_BEFORE)
     try:
         with _without_interrupts(), _apart():
             forkserver.ensure_running()
     except OSError:  # its socket's path is too long, or the folder for temporary files is full
-        return spawned
-    return context
-
-
-def import_ahead() -> None:
-    """Has the process that workers are forks of import now, while this one does other things."""
-    _context()
+        return False
+    return True
 
 
 def answered(workers: Sequence[Worker], timeout_s: float) -> list[Worker]:
@@ -133,6 +138,57 @@ def answered(workers: Sequence[Worker], timeout_s: float) -> list[Worker]:
     waiting: dict[Any, Worker] = {worker._pipe: worker for worker in workers}
     waiting |= {worker._process.sentinel: worker for worker in workers}
     return list(dict.fromkeys(waiting[ready] for ready in wait(list(waiting), timeout_s)))
+
+
+def in_processes(
+    work: Callable[[Any], Any], messages: Sequence[Any], *, processes: int
+) -> Iterator[Any]:
+    """What `work` makes of every message, in their order; each is begun as a process is free.
+
+    Args:
+        work: Goes to the processes by pickle. With one process this one calls it.
+        messages: Any number.
+        processes: Of one thread each.
+
+    Raises:
+        WorkerDiedError: If a process ends.
+        Exception: What the work raised.
+    """
+    processes = min(processes, len(messages))
+    if processes < 2:
+        yield from map(work, messages)
+        return
+    idle = [Worker(_OneThread(work)) for _ in range(processes)]
+    busy: dict[Worker, int] = {}
+    answers: dict[int, Any] = {}
+    waiting = iter(enumerate(messages))
+    try:
+        for number in range(len(messages)):
+            while number not in answers:
+                for worker, (place, message) in zip(list(idle), waiting, strict=False):
+                    idle.remove(worker)
+                    busy[worker] = place
+                    worker.send(message)
+                for worker in answered(list(busy), STARTED_BY_CHECKED_S):
+                    answers[busy.pop(worker)] = worker.receive()
+                    idle.append(worker)
+            yield answers.pop(number)
+    finally:
+        for worker in [*idle, *busy]:
+            worker.close()
+
+
+@dataclass(frozen=True)
+class _OneThread:
+    """Work on one thread."""
+
+    work: Callable[[Any], Any]
+
+    def __call__(self, message: Any) -> Any:
+        import torch  # which takes seconds
+
+        torch.set_num_threads(1)
+        return self.work(message)
 
 
 def is_orphan() -> bool:

@@ -13,7 +13,8 @@ little to do between two barriers (`docs/decisions/0024`).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -185,6 +186,16 @@ def unshare(network: nn.Module) -> None:
     """Gives every tensor memory of its own again."""
     for tensor in _tensors(network):
         tensor.data = tensor.data.clone(memory_format=torch.preserve_format)
+
+
+@contextmanager
+def shared(network: nn.Module) -> Iterator[None]:
+    """In this context other processes may be given the network; it has one piece of memory."""
+    share(network)
+    try:
+        yield
+    finally:
+        unshare(network)
 
 
 def views(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from nas.cli.console import end_if_empty, make_reporter, print_front, print_gains, say
 from nas.run.config import Config
 from nas.run.directory import read_front
+from nas.run.growth import has_front
+from supernets._worker import import_ahead
 
 
 def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: bool = False) -> None:
@@ -19,6 +21,8 @@ def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: boo
     """
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:
+        if not has_front(run_dir):
+            import_ahead()  # beside what this process imports now
         from nas.search_flow import search
         from reports import build_report
 

@@ -54,15 +54,14 @@ class Processes(AbstractExecutor):
     @contextmanager
     def session(self, scoring: Scoring) -> Iterator[Session]:
         """See `AbstractExecutor.session`."""
-        from supernets.team import share, unshare  # which imports torch
+        from supernets.team import shared  # which imports torch
 
-        share(scoring.scorer.supernet)
-        pool = _Pool(_Work(scoring.scorer), self.at_once, self.score_limit_s)
-        try:
-            yield pool
-        finally:
-            pool.close()
-            unshare(scoring.scorer.supernet)
+        with shared(scoring.scorer.supernet):
+            pool = _Pool(_Work(scoring.scorer), self.at_once, self.score_limit_s)
+            try:
+                yield pool
+            finally:
+                pool.close()
 
 
 @dataclass(frozen=True)

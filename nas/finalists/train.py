@@ -1,6 +1,6 @@
 """Training the finalists of a search further, beside each other: which, with what batch, how long.
 
-    finetune_plan.json     who is trained, the batch, and seconds per step
+    finetune_plan.json     seconds for all, who is trained, the batch, and seconds per step
     finetunes/<key>/       a training (`nas/finalists/recipe.py`); it decides its steps as it begins
 
 The first is written before any training begins; a run that continues follows both.
@@ -17,31 +17,35 @@ from nas.executors import make_timer
 from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
+from nas.finalists.shares import (
+    MIN_STEPS,
+    MOST_PACE,
+    Begun,
+    divided,
+    pace_within,
+    soonest_order,
+)
 from nas.finalists.teacher import BROUGHT
 from nas.latency.measure import time_networks
 from nas.prepare.phases import PhasePlan
-from nas.prepare.plan import formats_of
+from nas.prepare.plan import SPARE_SHARE, formats_of
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import with_batch
 from nas.problem.trial import Trial
+from nas.run.growth import extension
 from nas.standalone.beside import Job, num_beside, shown_by, train_beside
-from nas.system.files import understood
+from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter, Silent
 from search_spaces import Candidate
 from supernets.plan import TrainPlan
 
-MIN_STEPS = 10
-FAIR_STEPS = 300
-"""Up to here a finalist's steps are limited by time alone."""
-
-MOST_PACE, MOST_SLOWNESS = 2.0, 4.0
-"""By these factors at most, the time of a training differs from the plan's, and its speed from what
-a short test said."""
-
 FORMAT = ("precision", "channels_last")
 
+ROUNDING = 1e-6
+"""Of a step: so exactly is a pace known."""
+
 LEAST_SHARE = 0.5
-"""Of the planned time for training, however long speed tests took."""
+"""Of the planned time for training, however long what came before took."""
 
 TIMED_PER_FINALIST = 3
 """So many trials are timed to find one that can be trained in its share of the time."""
@@ -60,12 +64,14 @@ class FinalTraining:
         queue: Trials in the order in which they are to be measured; the first ones are trained.
         step_s: Seconds per step of those that are trained, by key.
         formats: Precision and memory format of each of them.
+        seconds: For all of them, beside each other.
     """
 
     finetuning: Finetuning
     queue: Sequence[Trial]
     step_s: Mapping[str, float]
     formats: Mapping[str, Mapping[str, Any]]
+    seconds: float = 0.0
 
     def finalist(self, trial: Trial) -> Entry:
         """The trial's network, trained further if the plan says so: nothing is beyond it."""
@@ -79,8 +85,8 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
     They share the time of all cores as `divided` says, each in a process of one thread. As the
     speed of the machine changes, those whose steps are not decided yet share what is left.
     """
-    finetune_s, ranked = trained.phases.finetune_s, finalist_order(trained.problem, trials)
-    if not finetune_s or not ranked:
+    ranked = finalist_order(trained.problem, trials)
+    if not trained.phases.finetune_s or not ranked:
         return
     reporter.phase("finetune", "training finalists further, each alone")
     with trained.run.phase("finetune"):
@@ -89,9 +95,9 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
         first = plan.queue[: len(plan.step_s)]
         if not first:
             return
-        left_s = finetune_s - (time.monotonic() - started)
+        left_s = plan.seconds - (time.monotonic() - started)
         train_beside(
-            _jobs(first, plan, max(LEAST_SHARE * finetune_s, left_s)),
+            _jobs(first, plan, max(LEAST_SHARE * plan.seconds, left_s)),
             processes=num_beside(len(first)),
             on_progress=shown_by(reporter, [plan.finetuning.key(t.candidate) for t in first]),
         )
@@ -103,8 +109,9 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
 def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
     """Trainings that are not finished; steps are decided as each one begins.
 
-    The longest first, so that cores are idle for a short while in the end; but the second is the
-    shortest, which tells early how fast the machine is today.
+    The longest first; the second is the shortest, which tells early how fast the machine is today;
+    the others so that cores are idle for a short while in the end. All have as many steps as let
+    the last one end in time.
 
     Args:
         first: Whose networks are trained.
@@ -118,80 +125,26 @@ def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterat
         (t for t in first if not finetuning.is_over(t.candidate)),
         key=lambda trial: -needed_s[trial.candidate.key],
     )
-    waiting = [*waiting[:1], *waiting[1:][-1:], *waiting[1:-1]]
+    begin, rest = [*waiting[:1], *waiting[1:][-1:]], waiting[1:-1]
+    begin_s, rest_s = ([needed_s[t.candidate.key] for t in part] for part in (begin, rest))
+    waiting = begin + [rest[place] for place in soonest_order(begin_s, rest_s, at_once=at_once)]
     share = sum(needed_s[trial.candidate.key] for trial in waiting) / sum(needed_s.values())
     ends_at = time.monotonic() + share * seconds
-    begun = _Begun()
+    begun = Begun()
     for place, trial in enumerate(waiting):
         key, slowness = trial.candidate.key, begun.slowness()
-        left_s = max(0.0, ends_at - time.monotonic()) * at_once - begun.left_s()
-        waiting_s = slowness * sum(needed_s[other.candidate.key] for other in waiting[place:])
-        most = MOST_PACE / slowness
-        pace = min(most, max(1 / MOST_PACE, left_s / max(1e-6, waiting_s)))
-        number = max(MIN_STEPS, int(steps[key] * pace))
+        left_s = begun.left_s()
+        pace = pace_within(
+            max(0.0, ends_at - time.monotonic()),
+            [*left_s, *[0.0] * (at_once - len(left_s))],
+            [slowness * needed_s[other.candidate.key] for other in waiting[place:]],
+            most=MOST_PACE / slowness,
+        )
+        number = max(MIN_STEPS, int(steps[key] * pace + ROUNDING))
         train_plan = replace(finetuning.plan, **plan.formats[key])
         job = replace(finetuning, plan=train_plan, steps=number).job(trial.candidate)
         begun.add(job, number * plan.step_s[key])
         yield job
-
-
-class _Begun:
-    """Trainings that have begun, and what their speed says of the others'.
-
-    On a machine that others use, too, a short test may be wrong by a factor of two.
-    """
-
-    def __init__(self) -> None:
-        self._running: list[tuple[Job, float, float]] = []
-        self._resumed: set[str] = set()
-        self._expected_s = self._taken_s = 0.0
-
-    def add(self, job: Job, expected_s: float) -> None:
-        """One begins now, or goes on, and was expected to take so long from its beginning."""
-        self._running.append((job, time.monotonic(), expected_s))
-        if job.is_begun:
-            self._resumed.add(job.name)
-
-    def slowness(self) -> float:
-        """Seconds of the finished ones, in those expected; 1 while none is finished."""
-        now = time.monotonic()
-        for entry in [x for x in self._running if x[0].is_finished]:
-            if entry[0].name in self._resumed:
-                continue  # what it did before took time, too
-            self._running.remove(entry)
-            _, began, expected_s = entry
-            self._expected_s += expected_s
-            self._taken_s += now - began
-        if not self._taken_s:
-            return 1.0
-        return min(MOST_SLOWNESS, max(1 / MOST_SLOWNESS, self._taken_s / self._expected_s))
-
-    def left_s(self) -> float:
-        """Seconds that the running ones still need."""
-        now, slowness = time.monotonic(), self.slowness()
-        return sum(max(0.0, slowness * s - (now - began)) for _, began, s in self._running)
-
-
-def divided(seconds: float, step_s: Mapping[str, float]) -> dict[str, int]:
-    """Steps of each network in this time altogether.
-
-    Each gets the same time, but none more than `FAIR_STEPS` before all have so many; beyond, all
-    get equally many. While steps are few, a large network would otherwise take the time of all
-    others and be poor all the same.
-
-    Args:
-        seconds: For all of them.
-        step_s: Seconds per step, by name.
-    """
-    total_s = sum(step_s.values())
-    most = max(float(FAIR_STEPS), seconds / total_s)
-    steps, left_s = {}, seconds
-    for number, name in enumerate(sorted(step_s, key=lambda name: step_s[name])):
-        fair_s = left_s / (len(step_s) - number)
-        found = min(most, fair_s / step_s[name])
-        steps[name] = max(MIN_STEPS, int(found))
-        left_s -= found * step_s[name]
-    return steps
 
 
 def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter) -> FinalTraining:
@@ -208,7 +161,7 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
     document = trained.run.decided(
         "finetune_plan.json",
         lambda: _chosen(
-            trained.phases,
+            replace(trained.phases, finetune_s=_seconds_left(trained)),
             ranked,
             finetuning,
             formats_of(config, finetuning.plan),
@@ -222,6 +175,7 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
         batch = int(document.get("batch_size", finetuning.plan.batch_size))
         too_slow = {str(key) for key in document.get("too_slow", ())}
         known_formats = {key: dict(format_) for key, format_ in document.get("formats", {}).items()}
+        seconds = float(document.get("seconds", trained.phases.finetune_s))
     plan = replace(finetuning.plan, batch_size=batch)
     finetuning = replace(finetuning, plan=plan)
     able = [trial for trial in ranked if trial.candidate.key not in too_slow]
@@ -232,9 +186,20 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
     step_s = {
         x.key: max(1e-6, known.get(x.key) or finetuning.fastest_plan(x, [plan])[1]) for x in first
     }
-    steps = int(trained.phases.finetune_s / max(1e-6, sum(step_s.values())))
+    steps = int(seconds / max(1e-6, sum(step_s.values())))
     finetuning = replace(finetuning, steps=max(MIN_STEPS, steps))
-    return FinalTraining(finetuning, queue, step_s, formats)
+    return FinalTraining(finetuning, queue, step_s, formats, seconds)
+
+
+def _seconds_left(trained: Trained) -> float:
+    """Seconds for training finalists: as planned, less what took longer than planned before."""
+    run, config, planned_s = trained.run, trained.config, trained.phases.finetune_s
+    if "finetune_s" in config.set or extension(run.path):
+        return planned_s
+    with understood(f"'{run.path}/search_plan.json'"):
+        finalists_s = float(read_json(run.path / "search_plan.json")["finalists_s"])
+    left_s = run.remaining_s(config) - finalists_s - SPARE_SHARE * config.seconds
+    return round(min(planned_s, max(LEAST_SHARE * planned_s, left_s)), 1)
 
 
 def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:
@@ -328,6 +293,7 @@ def _chosen(
     )
     return {
         "schema": 1,
+        "seconds": phases.finetune_s,
         "finalists": finalists,
         "too_slow": too_slow,
         "batch_size": plan.batch_size,

@@ -4,12 +4,12 @@ Run by path (`python -I nas/front/_verify_worker.py`), so that nothing of this p
 imported: what comes back is what the exported files answer to whoever gets them.
 `nas/front/verify.py` starts it and judges the answers.
 
-Reads from stdin one line of JSON: `{"input": card's input, "files": {name: path}, "splits": {name:
-{"images": N, "shape": [C, H, W]}}}`. Writes to stdout one line of JSON, per file `{"bytes",
-"sha256"}` or `{"error"}`. Then, split after split and batch after batch, it reads raw uint8 images
-(NCHW) and writes one line of JSON, per file `{"shape": [N, K]}` or `{"error"}` (after which the
-file is left out), followed by the outputs of the files in that order, raw float32. In the end it
-writes the list of top-level modules that were imported.
+Reads from stdin one line of JSON: `{"threads": of a session, "input": card's input, "files": {name:
+path}, "splits": {name: {"images": N, "shape": [C, H, W]}}}`. Writes to stdout one line of JSON, per
+file `{"bytes", "sha256"}` or `{"error"}`. Then, split after split and batch after batch, it reads
+raw uint8 images (NCHW) and writes one line of JSON, per file `{"shape": [N, K]}` or `{"error"}`
+(after which the file is left out), followed by the outputs of the files in that order, raw float32.
+In the end it writes the list of top-level modules that were imported.
 
 Shapes: `N` images of a batch, `C` channels, `H W` pixels, `K` outputs.
 """
@@ -34,11 +34,12 @@ def normalise(images_NCHW: np.ndarray, rule: dict[str, Any]) -> np.ndarray:
     return (images_NCHW.astype(np.float32) / np.float32(rule["scale"]) - mean_C11) / std_C11
 
 
-def load(path: str) -> tuple[dict[str, Any], Any]:
-    """Size and digest of a file, and a session that runs it on all cores."""
+def load(path: str, threads: int) -> tuple[dict[str, Any], Any]:
+    """Size and digest of a file, and a session that runs it on so many threads."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _SEVERITY_ERROR
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -52,7 +53,7 @@ def answer(job: dict[str, Any], images: BinaryIO, said: BinaryIO) -> None:
     sessions = {}
     for name, path in job["files"].items():
         try:
-            facts[name], sessions[name] = load(path)
+            facts[name], sessions[name] = load(path, job["threads"])
         except Exception as error:  # onnxruntime raises a dozen unrelated classes
             facts[name] = {"error": str(error)}
     say(said, facts)

@@ -1,7 +1,7 @@
 """Writing the files of a network, and what its module answers, for parity with them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -12,8 +12,34 @@ from nas.front.folders import DEPLOYED, UNQUANTIZED
 from nas.scoring.scorer import Scorer
 from nas.system.files import make_folder, write_json
 from nas.targets import ONNX, TORCH_CHECKPOINT, Artefact
-from search_spaces import FULL_PRECISION, Signature, Slot
+from search_spaces import FULL_PRECISION, CandidateError, Signature, Slot
 from supernets.files import replacing
+
+
+@dataclass(frozen=True)
+class Exports:
+    """Writes the files of networks, in whichever process.
+
+    Attributes:
+        scorer: Cuts out and compresses.
+        artefact: What the target takes.
+    """
+
+    scorer: Scorer
+    artefact: Artefact
+
+    def __call__(self, job: tuple[Entry, Path, Path]) -> CandidateError | None:
+        """Why it cannot be exported, if so.
+
+        Args:
+            job: The network, the folder of its files, and where the answers of its module go.
+        """
+        entry, folder, answers = job
+        try:
+            export(entry, folder, answers, self.scorer, self.artefact)
+        except CandidateError as error:
+            return error
+        return None
 
 
 def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: Artefact) -> None:

@@ -42,6 +42,7 @@ class CardMaker:
         data: Splits to verify on.
         target: Runtime on which files were timed.
         calibration: Name of what decided the ranges of integer grids.
+        threads: Of a process that verifies.
     """
 
     run: str
@@ -49,6 +50,7 @@ class CardMaker:
     data: DataSet
     target: str
     calibration: str
+    threads: int
 
     def __call__(
         self,
@@ -80,6 +82,7 @@ class CardMaker:
             num_outputs=data.num_outputs,
             is_balanced=data.is_balanced,
             with_answers=True,
+            threads=self.threads,
         )
         files: dict[str, Any] = {}
         for file, facts in verified.items():

@@ -17,13 +17,14 @@ import torch
 from nas.data._base import DataSet
 from nas.finalists.entry import Entry
 from nas.front.card import read_card, write_card
-from nas.front.exporting import export
+from nas.front.exporting import Exports
 from nas.front.facts import CardMaker
 from nas.front.folders import CARD, DEPLOYED, FINALISTS, folder_of, is_finished, timed_file
 from nas.front.timing import call_of, timed
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from nas.run.directory import Run
+from nas.scoring.beside import beside
 from nas.scoring.scorer import Scorer
 from nas.targets import Artefact, Timer, Timing
 from search_spaces import MODELLED_MACS, Candidate, CandidateError, task_in
@@ -68,13 +69,12 @@ class Exporter:
         folders = [self.folder(entry) for entry in entries]
         waiting = [i for i, folder in enumerate(folders) if not is_finished(folder)]
         failures: dict[int, CandidateError] = {}
-        for i in waiting:
-            progress(f"exporting {entries[i].key}")
-            try:
-                answers = self._answers(entries[i])
-                export(entries[i], folders[i], answers, self.scorer, self.timer.artefact)
-            except CandidateError as error:
-                failures[i] = error
+        exports = Exports(self.scorer, self.timer.artefact)
+        jobs = [(entries[i], folders[i], self._answers(entries[i])) for i in waiting]
+        for i, failure in zip(waiting, beside(self.scorer, exports, jobs), strict=True):
+            progress(f"exported {entries[i].key}")
+            if failure is not None:
+                failures[i] = failure
         waiting = [i for i in waiting if i not in failures]
         chosen = range(len(entries)) if self.times_again else waiting
         call = call_of([e.key for e in entries]) if self.times_again else ""
@@ -142,8 +142,16 @@ class Exporter:
             waiting: Entries and their folders, by numbers that come back.
             timings: Of their files.
         """
-        calibration = self.scorer.calibrated_by
-        make_card = CardMaker(self.run.path.name, self.problem, self.data, self.target, calibration)
+        cores = torch.get_num_threads()
+        at_once = max(1, min(cores, len(waiting)))
+        make_card = CardMaker(
+            run=self.run.path.name,
+            problem=self.problem,
+            data=self.data,
+            target=self.target,
+            calibration=self.scorer.calibrated_by,
+            threads=cores // at_once,
+        )
 
         def card(number: int) -> dict[str, Any] | CandidateError:
             entry, folder = waiting[number]
@@ -152,7 +160,7 @@ class Exporter:
             except CandidateError as error:
                 return error
 
-        pool = ThreadPoolExecutor(torch.get_num_threads())
+        pool = ThreadPoolExecutor(at_once)
         try:
             yield from zip(waiting, pool.map(card, waiting), strict=True)
         finally:

@@ -72,6 +72,7 @@ def verify(
     num_outputs: int,
     is_balanced: bool = False,
     with_answers: bool = False,
+    threads: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Measures size, digest and the task's metrics of ONNX files by means of a fresh process.
 
@@ -84,6 +85,7 @@ def verify(
         num_outputs: That each image must have.
         is_balanced: Whether classes count alike in the loss.
         with_answers: Also return what the file says of every image.
+        threads: Of the process.
 
     Returns:
         Per file `sha256`, `bytes` and `accuracy`, the latter per split the task's record and, if
@@ -97,6 +99,7 @@ def verify(
     for split, (images_NCHW, labels_N) in splits.items():
         _check_split(split, images_NCHW, labels_N, card_input)
     job = {
+        "threads": threads,
         "input": dict(card_input),
         "files": {name: str((folder / name).resolve()) for name in files},
         "splits": {

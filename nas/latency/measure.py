@@ -4,6 +4,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,15 @@ from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
 from nas.targets import ONNX, Artefact, Timer, Timing
 from search_spaces import CandidateError, SearchSpace, Slot, input_shape
+from supernets._worker import in_processes
 from supernets.fold import folded
 from supernets.network import PlainNetwork
 
-FILES_PER_BATCH = 21
-"""As many as the profile of a short search has."""
+FILES_PER_BATCH = 46
+"""As many as the profile of a search of five minutes has."""
 
 PROCESSES = 3
-BATCH_BUDGET_S = 8.0
+BATCH_BUDGET_S = 16.0
 
 
 def measure_rows(
@@ -64,13 +66,9 @@ def measure_rows(
         batch = waiting[start : start + FILES_PER_BATCH]
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / f"{i}{timer.artefact}" for i in range(len(batch) + 1)]
-            export_random(anchor, files[-1], timer.artefact)
-            for (_, slots, _, _), file in zip(batch, files[:-1], strict=True):
-                with suppress(CandidateError):  # no file, no timing
-                    if slots:
-                        export_random(slots, file, timer.artefact)
-                    else:
-                        export_nothing(file)
+            contents = [anchor, *(slots for _, slots, _, _ in batch)]
+            exports = list(zip(contents, [files[-1], *files[:-1]], strict=True))
+            _export_beside(exports, timer.artefact)
             *timings, beside = _timed(timer, files, BATCH_BUDGET_S)
         if not isinstance(beside, Timing):
             raise RuntimeError(f"the latency profile's anchor cannot be timed: {beside}")
@@ -84,6 +82,27 @@ def measure_rows(
             rows.append(row)
         progress(len(jobs) - len(waiting) + start + len(batch), len(jobs))
     return rows
+
+
+@dataclass(frozen=True)
+class _Exports:
+    """Writes files with random weights, in whichever process."""
+
+    artefact: Artefact
+
+    def __call__(self, job: tuple[Sequence[Slot], Path]) -> None:
+        slots, file = job
+        with suppress(CandidateError):  # no file, no timing
+            if slots:
+                export_random(slots, file, self.artefact)
+            else:
+                export_nothing(file)
+
+
+def _export_beside(jobs: Sequence[tuple[Sequence[Slot], Path]], artefact: Artefact) -> None:
+    """Write networks of some slots, or one that does nothing, to files; on all cores."""
+    for _ in in_processes(_Exports(artefact), jobs, processes=torch.get_num_threads()):
+        pass
 
 
 def _timed(

@@ -43,8 +43,8 @@ SPARE_SHARE = 0.05
 TRAIN_SHARE = 0.8
 """Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
 
-TIMING_S_PER_FILE = 0.7
-"""Of networks that minutes can teach, half of it in quiet processes."""
+TIMING_S_PER_FILE = 0.5
+"""Of networks that minutes can teach; where the machine has one speed, half of it."""
 
 FILES_PER_NETWORK = 2
 """As deployed and before quantization."""
@@ -272,7 +272,8 @@ def time_finalists(
 ) -> float:
     """Estimated seconds of the last phase: exports, timing, and verification of every file.
 
-    The exported module itself answers the images of a score, to be compared with its file.
+    The exported module itself answers the images of a score, to be compared with its file. All but
+    timing is done for as many networks at a time as there are cores.
 
     Args:
         phases: How many networks.
@@ -285,8 +286,8 @@ def time_finalists(
     def seconds(speed: Speed) -> float:
         timing_s = FILES_PER_NETWORK * TIMING_S_PER_FILE
         answers_s = phases.images_per_score * speed.score_s
-        answers_s += FILES_PER_NETWORK * images * speed.answer_s / torch.get_num_threads()
-        return 2 * speed.compress_s + timing_s + answers_s
+        answers_s += FILES_PER_NETWORK * images * speed.answer_s
+        return timing_s + (2 * speed.compress_s + answers_s) / torch.get_num_threads()
 
     num_usual = phases.finalists + phases.random_references
     return num_usual * seconds(typical(speeds)) + num_largest * seconds(speeds[-1])

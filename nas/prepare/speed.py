@@ -114,7 +114,8 @@ def with_batch(
     """The plan with the batch that suits the time, and what `step_s` says of it.
 
     The more steps there are, the less each further one teaches, and the more its images do: they
-    cost less together. So the batch is doubled while many steps remain.
+    cost less together. So the batch is doubled while many steps remain. Twice the images take twice
+    the time at most: what many steps fit into even then is not tried.
 
     Args:
         plan: Its batch matters only if it is fixed.
@@ -128,6 +129,12 @@ def with_batch(
         plan = replace(plan, batch_size=TrainPlan.batch_size)
     taken_s = step_s(plan)
     most = min(LARGEST_BATCH, num_images // LEAST_BATCHES)
+    surely = plan.batch_size
+    while 2 * surely <= most and seconds * plan.batch_size >= 2 * surely * many_steps * taken_s:
+        surely *= 2
+    if not is_fixed and surely > plan.batch_size:
+        plan = replace(plan, batch_size=surely)
+        taken_s = step_s(plan)
     while not is_fixed and 2 * plan.batch_size <= most and seconds >= many_steps * taken_s:
         larger = replace(plan, batch_size=2 * plan.batch_size)
         larger_s = step_s(larger)

@@ -105,7 +105,7 @@ def check_sparsity_removes_the_declared_fraction(drawn: Signature) -> None:
 def check_pruning_never_costs_more(drawn: Signature) -> None:
     """Pruning a pick never costs more."""
     dense = signature_cost(signature(drawn.operator, drawn.pick, drawn.shape))
-    for name, value in vars(signature_cost(drawn)).items():
+    for name, value in signature_cost(drawn)._asdict().items():
         most = getattr(dense, name)
         require(value <= most, f"{drawn} has {name} {value}, and {most} without sparsity")
 

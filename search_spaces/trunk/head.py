@@ -22,8 +22,6 @@ class Head(AbstractTrunk):
         return (
             layers.conv(shape.in_pixels, shape.in_width, shape.in_width, 3)
             + layers.clamp()
-            + Cost(elements=shape.in_width, calls=1, quantizers=2)
-            + layers.nodes(2, values=layers.FILE_BYTES)
-            + layers.layer_norm(1, shape.in_width)
+            + layers.averaged(shape.in_width)
             + layers.linear(1, shape.in_width, shape.width)
         )

@@ -20,24 +20,27 @@ from nas.finalists.entry import TWIN, trained_network
 from nas.finalists.images import unseen
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
+from nas.finalists.shares import MIN_STEPS, MOST_ORDERED, divided, pace_within, soonest_order
 from nas.finalists.teacher import OnnxTeacher
 from nas.finalists.train import (
-    MIN_STEPS,
     TIMED_PER_FINALIST,
     FinalTraining,
     _chosen,
     _misses_limit,
-    divided,
+    _seconds_left,
     train_finalists,
 )
 from nas.finetune import finetune
 from nas.front.card import read_card
-from nas.prepare.reopen import reopened
+from nas.prepare.phases import PhasePlan
+from nas.prepare.reopen import Trained, reopened
 from nas.problem.problem import Limit
 from nas.problem.trial import Trial
+from nas.run.config import Config
 from nas.run.directory import read_config_of, read_front
 from nas.search_flow import search
 from nas.standalone.train import NETWORK
+from nas.system.files import write_json
 from nas.system.reporter import Silent
 from search_spaces import Candidate, UserError
 from supernets import train as training
@@ -253,7 +256,9 @@ def test_a_kill_between_two_finalists_gives_neither_more_time(
     trained = reopened(own_run, Silent())
     trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
     trials = trained.run.trials(trained.problem.space)
-    monkeypatch.setattr("nas.finalists.train.time", SimpleNamespace(monotonic=lambda: 5.0))
+    for module in ("train", "shares"):
+        clock = SimpleNamespace(monotonic=lambda: 5.0)
+        monkeypatch.setattr(f"nas.finalists.{module}.time", clock)
     monkeypatch.setattr("nas.finalists.train.train_beside", train_one_by_one)
     monkeypatch.setattr(Finetuning, "fastest_plan", lambda _, c, plans: (plans[0], 0.01))
     with pytest.raises(KilledError):
@@ -275,7 +280,9 @@ def test_after_a_kill_the_slower_finalist_gets_no_more_time(
     trained = replace(trained, phases=replace(trained.phases, finetune_s=0.4))
     trials = trained.run.trials(trained.problem.space)
     fast = finalist_order(trained.problem, trials)[0].candidate.key
-    monkeypatch.setattr("nas.finalists.train.time", SimpleNamespace(monotonic=lambda: 5.0))
+    for module in ("train", "shares"):
+        clock = SimpleNamespace(monotonic=lambda: 5.0)
+        monkeypatch.setattr(f"nas.finalists.{module}.time", clock)
     monkeypatch.setattr(
         Finetuning,
         "fastest_plan",
@@ -558,6 +565,57 @@ def test_finalists_share_the_time_until_steps_are_many(
     step_s = {"large": 0.12, "small": 0.01, "middle": 0.04}
     found = divided(seconds, step_s)
     assert found == pytest.approx(steps, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "free_s", "jobs_s", "pace"),
+    [
+        (10.0, [0.0], [10.0], 1.0),
+        (10.0, [0.0, 0.0], [10.0, 5.0, 5.0], 1.0),
+        (10.0, [4.0, 0.0], [20.0], 0.5),  # two cores are free sooner or later; a job needs one
+        (10.0, [10.0, 0.0], [4.0, 4.0], 1.25),
+        (10.0, [0.0], [1.0], 2.0),
+        (0.0, [0.0], [1.0], 0.5),
+    ],
+)
+def test_trainings_are_as_long_as_lets_the_last_one_end_in_time(
+    seconds: float, free_s: list[float], jobs_s: list[float], pace: float
+) -> None:
+    assert pace_within(seconds, free_s, jobs_s, most=2.0) == pytest.approx(pace)
+
+
+def test_trainings_are_ordered_so_that_cores_are_idle_for_a_short_while() -> None:
+    rest_s = [41.0, 34.0, 33.0, 31.0, 25.0, 19.0]
+    order = soonest_order([58.0, 15.0], rest_s, at_once=2)
+    assert sorted(order) == list(range(6))
+    free_s = [58.0, 15.0]
+    for place in order:
+        free_s[free_s.index(min(free_s))] += rest_s[place]
+    assert max(free_s) == 130.0, "it is 135 with the longest first, and 128 is half of all"
+    many_s = [1.0] * (MOST_ORDERED + 1)
+    assert soonest_order([], many_s, at_once=2) == tuple(range(len(many_s)))
+    assert soonest_order([1.0], [], at_once=4) == ()
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "settings", "expected"),
+    [
+        (200.0, {}, 100.0),  # as planned
+        (135.0, {}, 90.0),  # less 30 for what follows and 15 to spare
+        (60.0, {}, 50.0),
+        (60.0, {"finetune_s": 100.0}, 100.0),
+    ],
+)
+def test_what_took_longer_than_planned_is_taken_from_the_finalists_training(
+    tmp_path: Path, remaining_s: float, settings: dict[str, float], expected: float
+) -> None:
+    write_json(tmp_path / "search_plan.json", {"schema": 1, "finalists_s": 30.0})
+    trained = SimpleNamespace(
+        run=SimpleNamespace(path=tmp_path, remaining_s=lambda config: remaining_s),
+        config=Config(time="300s", set=settings),
+        phases=PhasePlan(trials=1, finetune_s=100.0),
+    )
+    assert _seconds_left(cast(Trained, trained)) == pytest.approx(expected)
 
 
 def test_a_finalist_gets_a_few_steps_whatever_the_time() -> None:

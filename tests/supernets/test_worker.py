@@ -1,10 +1,14 @@
-"""Processes that work for this one look for modules in their packages alone."""
+"""Processes that work for this one, and look for modules in their packages alone."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from search_spaces import CandidateError
+from supernets._worker import in_processes
 
 PROGRAM = """
 import sys
@@ -42,3 +46,31 @@ def test_files_called_like_modules_and_an_unguarded_program_change_nothing(tmp_p
     begins, answer, timing = done.stdout.splitlines()
     assert (begins, answer) == ("begins", "4")
     assert "absent.onnx" in timing
+
+
+def halved(number: int) -> tuple[float, int]:
+    """Half of an even number, and who says so."""
+    if number % 2:
+        raise CandidateError(f"{number} is odd")
+    return number / 2, os.getpid()
+
+
+def test_work_is_shared_by_processes_and_its_results_keep_their_order() -> None:
+    numbers = list(range(0, 40, 2))
+    found = list(in_processes(halved, numbers, processes=2))
+    assert [half for half, _ in found] == [number / 2 for number in numbers]
+    assert len({process for _, process in found}) == 2
+    assert os.getpid() not in {process for _, process in found}
+
+
+def test_without_company_this_process_does_the_work() -> None:
+    assert list(in_processes(halved, [4], processes=8)) == [(2.0, os.getpid())]
+    assert list(in_processes(halved, [], processes=8)) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_work_raises_is_raised_here(processes: int) -> None:
+    answers = in_processes(halved, [2, 3, 4], processes=processes)
+    assert next(answers)[0] == 1.0
+    with pytest.raises(CandidateError, match="3 is odd"):
+        list(answers)

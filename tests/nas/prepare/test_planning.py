@@ -88,7 +88,7 @@ def test_short_searches_time_fewer_files_but_enough_to_fit() -> None:
     assert sizes == sorted(sizes)
     assert sizes[0] == (14, sizes[0][1])
     assert sizes[0][1] >= 6
-    assert sum(sizes[0]) + 1 == FILES_PER_BATCH, "with the call alone, one batch"
+    assert sum(sizes[2]) + 1 == FILES_PER_BATCH, "with the call alone, one batch"
     assert sizes[1] < sizes[2] < sizes[3] == sizes[4]
 
 

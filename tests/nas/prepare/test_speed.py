@@ -65,6 +65,19 @@ def test_a_batch_is_timed_only_if_it_could_be_taken() -> None:
     assert timed == [32]
 
 
+def test_batches_that_surely_leave_many_steps_are_not_timed() -> None:
+    timed: list[int] = []
+
+    def timing(plan: TrainPlan) -> float:
+        timed.append(plan.batch_size)
+        return step_s(plan)
+
+    for seconds, expected in ((4.0 * MANY_STEPS * STEP_S, [32, 128, 256]), (1e6, [32, 256])):
+        timed.clear()
+        with_batch(TrainPlan(steps=1), seconds, timing, num_images=10_000, is_fixed=False)
+        assert timed == expected
+
+
 def test_every_phase_of_a_method_is_timed_in_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a plan of one step, as in all speed tests."""
 
