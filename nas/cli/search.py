@@ -16,6 +16,7 @@ from nas.cli.options import (
     EventFiles,
     ExecutorName,
     Further,
+    GivenProfile,
     Plugins,
     Precision,
     RayAddress,
@@ -42,6 +43,8 @@ Donor = Annotated[
     ),
 ]
 
+Out = Annotated[Path | None, typer.Option(help="Run directory. [runs/<space>-<data>-<hash>]")]
+
 
 def search(
     space: SpaceName = None,
@@ -62,11 +65,10 @@ def search(
     trials: Trials = None,
     time: Time = None,
     supernet: Donor = None,
+    profile: GivenProfile = None,
     seed: Seed = None,
     threads: Threads = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory. [runs/<space>-<data>-<hash>]")
-    ] = None,
+    out: Out = None,
     config: ConfigFile = None,
     set_: Further = None,
     tensorboard: EventFiles = False,
@@ -97,6 +99,7 @@ def search(
         "trials": trials,
         "time": time,
         "supernet": supernet,
+        "profile": profile,
         "seed": seed,
         "threads": threads,
     }

@@ -16,6 +16,7 @@ from nas.cli.options import (
     DataDir,
     EventFiles,
     Further,
+    GivenProfile,
     Plugins,
     Precision,
     Resolution,
@@ -29,6 +30,10 @@ from nas.cli.options import (
     settings_of,
 )
 from nas.system.text import fractions, words
+
+Out = Annotated[
+    Path | None, typer.Option(help="Run directory. [runs/supernet-<space>-<data>-<hash>]")
+]
 
 
 def train(
@@ -44,11 +49,10 @@ def train(
     precision: Precision = None,
     sparsity: Sparsity = None,
     time: Time = None,
+    profile: GivenProfile = None,
     seed: Seed = None,
     threads: Threads = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory. [runs/supernet-<space>-<data>-<hash>]")
-    ] = None,
+    out: Out = None,
     config: ConfigFile = None,
     set_: Further = None,
     tensorboard: EventFiles = False,
@@ -71,6 +75,7 @@ def train(
         "precision": words(precision),
         "sparsity": fractions(sparsity),
         "time": time,
+        "profile": profile,
         "seed": seed,
         "threads": threads,
     }

@@ -46,6 +46,7 @@ STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "lag": (-1, "the executor's own"),
     "trials": (0, "as many as fit the time"),
     "supernet": ("", "trained in this run"),
+    "profile": ("", "measured in this run"),
     "data_seed": (-1, "the seed"),
     "model": ("", "none"),
     "weights": ("", "those that it is made with"),
@@ -90,6 +91,7 @@ class Config:
         trials: Candidates to score; 0 to fit the time.
         time: How long all phases together should take: "90s", "20m", "1.5h".
         supernet: A run directory whose trained supernet is used; "" to train one.
+        profile: A folder with a latency profile of `nas profile --space`; "" to measure one.
         seed: Of everything random.
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
             supernet share it.
@@ -127,6 +129,7 @@ class Config:
     trials: int = 0
     time: str = DEFAULT_TIME
     supernet: str = ""
+    profile: str = ""
     seed: int = 0
     data_seed: int = -1
     threads: int = 0
@@ -321,7 +324,7 @@ def may_change(name: str, old: Any, new: Any) -> bool:
         return is_space_file(old) and is_space_file(new)
     if name == "data":
         return Path(old).is_absolute() and Path(new).is_absolute()  # others may be names
-    return name in ("supernet", "model", "weights") and bool(old) and bool(new)
+    return name in ("supernet", "profile", "model", "weights") and bool(old) and bool(new)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
