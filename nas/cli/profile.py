@@ -81,6 +81,8 @@ def profile(
             f"nas profile measures files or a search space, and {found} given. Write "
             "`nas profile MODEL.onnx OTHER.onnx`, or `nas profile --space hybrid`."
         )
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"nas profile: --out '{out}' is a file. Name a folder.")
     load_plugins(plugin or ())
     target = target or Config().target
     seconds = parse_time(time or (FILES_TIME if models else SPACE_TIME))

@@ -1,6 +1,7 @@
 """ONNX files of any origin, as they are timed: what cannot be timed is refused in one message."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +108,9 @@ def _beside(path: Path, model: onnx.ModelProto) -> list[Path]:
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    root = path.parent.resolve()
-    places = [(root / name).resolve() for name in sorted(names)]
-    for place in places:
+    root = path.parent.absolute()
+    places = [Path(os.path.normpath(root / name)) for name in sorted(names)]
+    for place in places:  # which may be links to elsewhere, as caches of hubs have them
         if root not in place.parents or not place.is_file():
             raise UserError(
                 f"model '{path}' has its weights in '{place.name}', which does not lie beside it. "

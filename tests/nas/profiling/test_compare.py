@@ -192,6 +192,7 @@ def test_files_are_profiled_and_samples_kept(
         (["M", "--resolution", "8*8"], "is no size of images"),
         (["M", "--resolution", "0"], "is no size of images"),
         (["M", "--time", "soon"], "is not a duration"),
+        (["M", "--out", "M"], "is a file. Name a folder."),
         (["M", "--classes", "3"], "num_classes say what a search space has"),
         (["M", "--target", "onnxruntim"], "Did you mean 'onnxruntime'?"),
         (["M", "--batch", "2"], "cannot be loaded by onnxruntime"),
