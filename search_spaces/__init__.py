@@ -47,13 +47,13 @@ from search_spaces._registry import import_all_installed as import_all_installed
 from search_spaces._registry import public_name as public_name
 from search_spaces._registry import stem_of as stem_of
 from search_spaces._resolution import pyramid as pyramid
-from search_spaces._slot import DENSE as DENSE
-from search_spaces._slot import FULL_RANK as FULL_RANK
 from search_spaces._resolution import resolution_of as resolution_of
 from search_spaces._sides import Resolution as Resolution
 from search_spaces._sides import Sides as Sides
 from search_spaces._sides import read_sides as read_sides
 from search_spaces._sides import written_sides as written_sides
+from search_spaces._slot import DENSE as DENSE
+from search_spaces._slot import FULL_RANK as FULL_RANK
 from search_spaces._slot import GROUP_SIZE as GROUP_SIZE
 from search_spaces._slot import PATTERN_GROUP as PATTERN_GROUP
 from search_spaces._slot import Cost as Cost

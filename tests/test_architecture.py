@@ -59,6 +59,7 @@ ROOMS = [
     "sweep",
     "bench",
     "inspect",
+    "profiling",
     "testing",
     "api",
     "cli",

@@ -12,6 +12,7 @@ from nas.cli.export import export
 from nas.cli.fidelity import fidelity
 from nas.cli.finetune import finetune
 from nas.cli.plugin import plugin_app
+from nas.cli.profile import profile
 from nas.cli.report import report
 from nas.cli.search import search
 from nas.cli.space import space_app
@@ -51,6 +52,11 @@ app.command(
     "Example: nas report runs/a runs/b --out comparison.html"
 )(report)
 app.command(epilog="Example: nas fidelity runs/my-run --subnets 15 --time 30m")(fidelity)
+app.command(
+    epilog="Example: nas profile model.onnx model.int8.onnx --time 1m\n\n"
+    "Example: nas profile --space hybrid --time 10m\n\n"
+    "The same command continues an interrupted profile of a space."
+)(profile)
 app.command(
     epilog="Example: nas sweep sweep.toml --dry-run\n\n"
     "The same command continues an interrupted sweep."

@@ -50,6 +50,13 @@ Resolution = Annotated[
 SkipCorrupt = Annotated[
     bool, typer.Option("--skip-corrupt", help="Leave out images that cannot be read.")
 ]
+GivenProfile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help="Folder of a latency profile that `nas profile --space` has made. [measured anew]",
+    ),
+]
 TargetName = Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]

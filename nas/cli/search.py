@@ -16,6 +16,7 @@ from nas.cli.options import (
     EventFiles,
     ExecutorName,
     Further,
+    GivenProfile,
     Pattern,
     Plugins,
     Precision,
@@ -56,6 +57,7 @@ Fixed = Annotated[
 ]
 
 
+
 def search(
     space: SpaceName = None,
     plugin: Plugins = None,
@@ -77,6 +79,7 @@ def search(
     trials: Trials = None,
     time: Time = None,
     supernet: Donor = None,
+    profile: GivenProfile = None,
     seed: Seed = None,
     threads: Threads = None,
     out: RunFolder = None,
@@ -110,6 +113,7 @@ def search(
         "trials": trials,
         "time": time,
         "supernet": supernet,
+        "profile": profile,
         "seed": seed,
         "threads": threads,
     }

@@ -16,6 +16,7 @@ from nas.cli.options import (
     DataDir,
     EventFiles,
     Further,
+    GivenProfile,
     Pattern,
     Plugins,
     Precision,
@@ -30,6 +31,10 @@ from nas.cli.options import (
     policy_of,
     settings_of,
 )
+
+Out = Annotated[
+    Path | None, typer.Option(help="Run directory. [runs/supernet-<space>-<data>-<hash>]")
+]
 
 
 def train(
@@ -46,11 +51,10 @@ def train(
     sparsity: Sparsity = None,
     pattern: Pattern = None,
     time: Time = None,
+    profile: GivenProfile = None,
     seed: Seed = None,
     threads: Threads = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory. [runs/supernet-<space>-<data>-<hash>]")
-    ] = None,
+    out: Out = None,
     config: ConfigFile = None,
     set_: Further = None,
     tensorboard: EventFiles = False,
@@ -72,6 +76,7 @@ def train(
         "target": target,
         **policy_of(precision, sparsity, pattern),
         "time": time,
+        "profile": profile,
         "seed": seed,
         "threads": threads,
     }

@@ -4,8 +4,11 @@
 of the rows, which predicts any candidate and knows its own error on networks it has not seen.
 """
 
+from nas.latency._coverage import Coverage as Coverage
+from nas.latency._coverage import largest_timed as largest_timed
 from nas.latency._model import HeldOut as HeldOut
 from nas.latency._model import LatencyModel as LatencyModel
+from nas.latency._model import error_by_macs as error_by_macs
 from nas.latency._model import fit as fit
 from nas.latency._rows import Row as Row
 from nas.latency._rows import at_one_speed as at_one_speed

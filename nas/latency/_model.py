@@ -50,12 +50,16 @@ class HeldOut:
         mape: Mean absolute relative error, a fraction.
         kendall_tau: Rank correlation of predicted and measured latency.
         max_error: Largest absolute relative error, a fraction.
+        within_5: Share of networks whose error is at most 5 %.
+        within_10: Share of networks whose error is at most 10 %.
     """
 
     networks: int
     mape: float
     kendall_tau: float
     max_error: float
+    within_5: float
+    within_10: float
 
 
 class LatencyModel:
@@ -194,13 +198,40 @@ def fit(space: SearchSpace, rows: Sequence[Row], target: str) -> tuple[LatencyMo
 
 def held_out_error(model: LatencyModel, rows: Sequence[Row]) -> HeldOut:
     """How well the model predicts these networks."""
+    predicted_N = model.of("latency_ms", np.array([row.encoding for row in rows]))
+    return error_of(predicted_N, rows)
+
+
+def error_by_macs(space: SearchSpace, rows: Sequence[Row]) -> HeldOut:
+    """How well multiply-adds alone predict the networks held out: a line through the others.
+
+    It is fitted to relative errors and does not fall, as the model is.
+    """
+    assert space.costs is not None
+    whole = [row for row in rows if row.encoding is not None]
+    macs_N = space.costs.of("macs", np.array([row.encoding for row in whole])) / 1e6
+    is_seen_N = np.array([not row.is_held_out for row in whole])
+    ms_N = np.array([row.latency_ms for row in whole])
+    columns = [1.0 / ms_N[is_seen_N], macs_N[is_seen_N] / ms_N[is_seen_N]]
+    call_ms, slope_ms = _regression(columns, np.zeros(2), SHARED_RIDGE)
+    held_out = [row for row in whole if row.is_held_out]
+    return error_of(call_ms + slope_ms * macs_N[~is_seen_N], held_out)
+
+
+def error_of(predicted_N: np.ndarray, rows: Sequence[Row]) -> HeldOut:
+    """How far predictions of these networks are from what was measured."""
     from scipy.stats import kendalltau  # takes longer to import than to use
 
     measured_N = np.array([row.latency_ms for row in rows])
-    predicted_N = model.of("latency_ms", np.array([row.encoding for row in rows]))
     error_N = np.abs(predicted_N / measured_N - 1)
-    tau = float(kendalltau(predicted_N, measured_N).statistic)
-    return HeldOut(len(rows), float(error_N.mean()), tau, float(error_N.max()))
+    return HeldOut(
+        networks=len(rows),
+        mape=float(error_N.mean()),
+        kendall_tau=float(kendalltau(predicted_N, measured_N).statistic),
+        max_error=float(error_N.max()),
+        within_5=float((error_N <= 0.05).mean()),
+        within_10=float((error_N <= 0.10).mean()),
+    )
 
 
 def features(slot: Slot) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Timing the files of a profile: export, time, record, delete."""
 
-import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from compress.apply import quantize
 from compress.artefact import write_artefact
 from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT
 from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
-from nas.targets import ONNX, Artefact, Timer, Timing
+from nas.targets import ONNX, Artefact, Timer, Timing, paired_ratio
 from search_spaces import CandidateError, SearchSpace, Slot, input_shape
 from supernets._worker import in_processes
 from supernets.fold import folded
@@ -27,6 +26,9 @@ FILES_PER_BATCH = 46
 PROCESSES = 3
 BATCH_BUDGET_S = 16.0
 
+Job = tuple[str, Sequence[Slot], tuple[int, ...] | None, bool]
+"""Name of a row, slots of the file, the network that they are, and whether it is held out."""
+
 
 def measure_rows(
     space: SearchSpace,
@@ -37,6 +39,7 @@ def measure_rows(
     known: Sequence[Row],
     record: Callable[[Row], None],
     progress: Callable[[int, int], None] = lambda done, of: None,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> list[Row]:
     """A row for every slot and network that the target can run.
 
@@ -53,6 +56,8 @@ def measure_rows(
         known: Rows of an earlier, interrupted call; they are not measured again.
         record: Called with each new row, before this function uses it.
         progress: Called with files done and files in all.
+        is_late: Asked before each batch of files whether the time is up. Slots and networks take
+            turns, so that a part of the batches is a smaller profile of the same kind.
     """
     jobs = _jobs(signatures, networks, space)
     if timer.artefact != ONNX:
@@ -63,6 +68,8 @@ def measure_rows(
     anchor = space.slots(middle_network(space, networks))
     progress(len(jobs) - len(waiting), len(jobs))
     for start in range(0, len(waiting), FILES_PER_BATCH):
+        if is_late():
+            break
         batch = waiting[start : start + FILES_PER_BATCH]
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / f"{i}{timer.artefact}" for i in range(len(batch) + 1)]
@@ -76,7 +83,7 @@ def measure_rows(
             if not isinstance(timing, Timing):
                 continue
             alone = slots[0] if slots and encoding is None else None
-            latency_ms = beside.median_ms * _ratio(timing, beside)
+            latency_ms = beside.median_ms * paired_ratio(timing, beside)[0]
             row = Row(name, alone, encoding, latency_ms, is_held_out, beside.median_ms)
             record(row)
             rows.append(row)
@@ -122,11 +129,6 @@ def middle_network(space: SearchSpace, networks: Sequence[tuple[int, ...]]) -> t
     return networks[int(np.argsort(macs_N, kind="stable")[len(networks) // 2])]
 
 
-def _ratio(a: Timing, b: Timing) -> float:
-    pairs = zip(a.process_medians_ms, b.process_medians_ms, strict=True)
-    return statistics.median(x / y for x, y in pairs)
-
-
 def time_networks(
     space: SearchSpace,
     encodings: Sequence[tuple[int, ...]],
@@ -163,10 +165,18 @@ def export_nothing(file: Path) -> None:
 
 def _jobs(
     signatures: Sequence[Slot], networks: Sequence[tuple[int, ...]], space: SearchSpace
-) -> list[tuple[str, Sequence[Slot], tuple[int, ...] | None, bool]]:
-    alone = [(f"signature {i}", (slot,), None, False) for i, slot in enumerate(signatures)]
-    whole = [
+) -> list[Job]:
+    alone: list[Job] = [
+        (f"signature {i}", (slot,), None, False) for i, slot in enumerate(signatures)
+    ]
+    whole: list[Job] = [
         (f"network {i}", space.slots(encoding), encoding, i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1)
         for i, encoding in enumerate(networks)
     ]
-    return [(OVERHEAD, (), None, False), *alone, *whole]
+    places = [(i + 1) / (len(of) + 1) for of in (alone, whole) for i in range(len(of))]
+    in_turn = [job for _, job in sorted(zip(places, [*alone, *whole], strict=True), key=_place)]
+    return [(OVERHEAD, (), None, False), *in_turn]
+
+
+def _place(placed: tuple[float, Job]) -> float:
+    return placed[0]

@@ -15,6 +15,7 @@ from nas.latency import (
     fit,
 )
 from nas.latency.measure import measure_rows
+from nas.prepare.given_profile import given_profile, said_of_given
 from nas.prepare.inputs import make_problem
 from nas.prepare.plan import profile_sizes
 from nas.problem.feasible import sample_within
@@ -38,10 +39,16 @@ def profile(
     timer: Timer,
     reporter: Reporter,
 ) -> LatencyModel:
-    """The latency model of the target, from recorded rows or from timing them now.
+    """The latency model of the target: that of a given profile, from recorded rows, or timed now.
 
     What is timed is within the limits that are known before: others will never be asked about.
     """
+    if config.profile:
+        document = run.decided("profile/profile.json", lambda: given_profile(config, space))
+        with understood(f"'{run.path}/profile/profile.json'"):
+            for sentence in said_of_given(document):
+                reporter.note(sentence)
+        return _model_of(run, document, space, reporter)
     num_signatures, num_networks = profile_sizes(config)
     rng = np.random.default_rng([config.seed, 10])
     pool_NC = sample_within(make_problem(space, limits), POOL, rng)
@@ -59,7 +66,17 @@ def profile(
         progress=lambda done, of: reporter.advance(done, of, "files"),
     )
     rows = at_one_speed(rows)
-    document = run.decided("profile/profile.json", lambda: _fitted(config, space, rows))
+    document = run.decided(
+        "profile/profile.json",
+        lambda: fitted(space, rows, target=config.target, threads=config.timing_threads),
+    )
+    return _model_of(run, document, space, reporter)
+
+
+def _model_of(
+    run: Run, document: dict[str, Any], space: SearchSpace, reporter: Reporter
+) -> LatencyModel:
+    """The model that a document describes; says its error."""
     with understood(f"'{run.path}/profile/profile.json'"):
         error = document["held_out"]
         reporter.note(
@@ -70,13 +87,21 @@ def profile(
         return LatencyModel.from_json(document, space)
 
 
-def _fitted(config: Config, space: SearchSpace, rows: list[Row]) -> dict[str, Any]:
-    model, error = fit(space, rows, config.target)
+def fitted(space: SearchSpace, rows: Sequence[Row], *, target: str, threads: int) -> dict[str, Any]:
+    """The document of a profile: the model of these rows, and how far it is right.
+
+    Args:
+        space: With its policy choices.
+        rows: At one speed.
+        target: On which they were timed.
+        threads: Of it.
+    """
+    model, error = fit(space, rows, target)
     whole = [row for row in rows if row.encoding is not None]
     predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
     return {
         "schema": 1,
-        "threads": config.timing_threads,
+        "threads": threads,
         "held_out": vars(error),
         "rows": [
             {

@@ -13,6 +13,7 @@ from nas.data import DataSet
 from nas.executors import make_executor, make_timer
 from nas.latency import LatencyModel
 from nas.prepare.brought import in_words, keep_brought
+from nas.prepare.given_profile import given_profile
 from nas.prepare.inputs import (
     check_smallest_latency,
     describe_data,
@@ -97,6 +98,8 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     if run is None:
         check_donor(config, space, limits, data)
         check_criterion(config)
+        if config.profile:
+            given_profile(config, space)
         check_smallest_latency(config, space, limits, timer)
         run = Run.open(out, config)
     for text in filter(None, (f"run directory: {out}", run.continued, describe_data(data))):

@@ -57,6 +57,7 @@ STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "lag": (-1, "the executor's own"),
     "trials": (0, "as many as fit the time"),
     "supernet": ("", "trained in this run"),
+    "profile": ("", "measured in this run"),
     "data_seed": (-1, "the seed"),
     "model": ("", "none"),
     "weights": ("", "those that it is made with"),
@@ -106,6 +107,7 @@ class Config:
         fix: Options that alone are left of choices, as "stage*.sparsity=0": see `nas.problem.fix`.
             With a given supernet its other members stay as they were trained.
         supernet: A run directory whose trained supernet is used; "" to train one.
+        profile: A folder with a latency profile of `nas profile --space`; "" to measure one.
         seed: Of everything random.
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
             supernet share it.
@@ -146,6 +148,7 @@ class Config:
     time: str = DEFAULT_TIME
     fix: tuple[str, ...] = ()
     supernet: str = ""
+    profile: str = ""
     seed: int = 0
     data_seed: int = -1
     threads: int = 0
@@ -351,7 +354,7 @@ def may_change(name: str, old: Any, new: Any) -> bool:
         return is_space_file(old) and is_space_file(new)
     if name == "data":
         return Path(old).is_absolute() and Path(new).is_absolute()  # others may be names
-    return name in ("supernet", "model", "weights") and bool(old) and bool(new)
+    return name in ("supernet", "profile", "model", "weights") and bool(old) and bool(new)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

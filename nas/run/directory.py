@@ -15,7 +15,8 @@
     sensitivity.jsonl     what single changes do to a network's outputs: a line each
     starts.json           the first candidates, where an allocation makes them
     grown.jsonl           more trials or time than the run was begun with: see `nas/run/growth.py`
-    profile/              rows.jsonl (timed files), profile.json (the fitted latency model)
+    profile/              rows.jsonl (timed files), profile.json (the fitted latency model); of a
+                          profile that was given, a copy of the latter alone
     train_state/          checkpoint of training; train_log.jsonl beside it
     supernet.safetensors  the trained weights
     measurements/<key>.json   one finished score each

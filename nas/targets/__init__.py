@@ -8,11 +8,13 @@ from nas.targets._base import (
     AbstractRuntime,
     AbstractTarget,
     Artefact,
+    NodeTime,
     Timer,
     TimesFiles,
+    TimesNodes,
     Timing,
 )
-from nas.targets._timing import is_tie, measure, timed_together
+from nas.targets._timing import is_tie, measure, paired_ratio, timed_together
 
 __all__ = [
     "ONNX",
@@ -22,10 +24,13 @@ __all__ = [
     "AbstractRuntime",
     "AbstractTarget",
     "Artefact",
+    "NodeTime",
     "Timer",
     "TimesFiles",
+    "TimesNodes",
     "Timing",
     "is_tie",
     "measure",
+    "paired_ratio",
     "timed_together",
 ]

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self, final
+from typing import Any, ClassVar, Literal, Protocol, Self, final, runtime_checkable
 
 import numpy as np
 
@@ -99,6 +99,43 @@ class AbstractDevice(AbstractTarget):
         """As `nas.targets.measure`: files that are compared are timed in one call.
 
         A process is whatever a repetition is there that draws the conditions anew.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeTime:
+    """How long one node of the graph that a runtime runs takes.
+
+    Attributes:
+        name: The node's.
+        op: Its operator, by the runtime's name.
+        ms: Milliseconds per inference, the mean of the middle half.
+        is_integer: Whether it computes on integers.
+    """
+
+    name: str
+    op: str
+    ms: float
+    is_integer: bool
+
+
+@runtime_checkable
+class TimesNodes(Protocol):
+    """A runtime that says what an inference spends its time on."""
+
+    def node_times(
+        self, file: Path, *, threads: int, batch: int, budget_s: float
+    ) -> list[NodeTime]:
+        """Times every node of a file, which makes the inference slower meanwhile.
+
+        Args:
+            file: The model; not changed.
+            threads: Threads that one call may use.
+            batch: Images per call.
+            budget_s: Seconds in which inferences are begun.
+
+        Raises:
+            CandidateError: If this runtime cannot load or run this file.
         """
 
 

@@ -84,8 +84,7 @@ def measure(
     measured_at = now()
     total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
     deadline = time.monotonic() + total_s
-    job: dict[str, Any] = {"target": target_name, "threads": threads, "batch": batch}
-    job["plugins"] = _plugins_of(target_name)
+    job = job_of(target_name, threads=threads, batch=batch)
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     for process in range(processes + spares):
@@ -94,7 +93,7 @@ def measure(
         share_s = total_s / processes
         if process < processes:
             share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
-        _time_once({**job, "seed": process, "budget_s": share_s}, files, rows, errors)
+        time_once({**job, "seed": process, "budget_s": share_s}, files, rows, errors)
         if progress is not None:
             progress(min(process + 1, processes), processes)
     kept = _fastest(rows, processes)
@@ -113,6 +112,12 @@ def measure(
     ]
 
 
+def job_of(target_name: str, *, threads: int, batch: int) -> dict[str, Any]:
+    """What a process is told besides files, seed and seconds: see `_worker.py`."""
+    job: dict[str, Any] = {"target": target_name, "threads": threads, "batch": batch}
+    return {**job, "plugins": _plugins_of(target_name)}
+
+
 def _plugins_of(target_name: str) -> list[PluginFile]:
     """The plug-in file that has a target, if one does: others would disturb what is timed.
 
@@ -123,13 +128,20 @@ def _plugins_of(target_name: str) -> list[PluginFile]:
     return [plugin for plugin in loaded_plugins() if plugin.name == stem_of(target_name)]
 
 
-def _time_once(
+def time_once(
     job: Mapping[str, Any],
     files: Sequence[Path],
     rows: dict[int, list[Row]],
     errors: dict[int, CandidateError],
 ) -> None:
-    """One process more: a row for every file that has no error yet, or its error."""
+    """One process more: a row for every file that has no error yet, or its error.
+
+    Args:
+        job: As `job_of` gives it, with `seed` and `budget_s`.
+        files: All of them.
+        rows: By number of the file, what processes measured so far; appended to.
+        errors: By number of the file, why it has no rows; added to.
+    """
     answers = _run_process(job, {number: Path(files[number]).resolve() for number in rows})
     for number, answer in answers.items():
         if isinstance(answer, CandidateError):
@@ -175,9 +187,19 @@ def is_tie(a: Timing, b: Timing) -> bool:
             f"timings of {a.measured_at} and {b.measured_at} cannot be paired. "
             "Pass both files to one call of measure."
         )
-    low, high = bootstrap_interval(np.log(a.process_medians_ms) - np.log(b.process_medians_ms))
-    margin = math.log1p(_TIE_MARGIN)
-    return low <= margin and high >= -margin
+    _, (low, high) = paired_ratio(a, b)
+    return low <= 1.0 + _TIE_MARGIN and high >= 1.0 / (1.0 + _TIE_MARGIN)
+
+
+def paired_ratio(a: Timing, b: Timing) -> tuple[float, tuple[float, float]]:
+    """Latency of `a` in multiples of that of `b`, and its 95 % interval.
+
+    The median of the ratios within each process, which has timed both; the interval is bootstrapped
+    over the processes.
+    """
+    log_ratios = np.log(a.process_medians_ms) - np.log(b.process_medians_ms)
+    low, high = bootstrap_interval(log_ratios)
+    return math.exp(float(np.median(log_ratios))), (math.exp(low), math.exp(high))
 
 
 def timed_together(a: Timing, b: Timing) -> bool:
@@ -199,7 +221,8 @@ def summarise(
 
     `is_bimodal` is true if the largest gap between neighbouring process medians exceeds both 10 %
     of the latency and 3 interquartile ranges of a (median) process: then there are two latencies,
-    and the next process will have either.
+    and the next process will have either. Of more than ten processes, a tenth must lie on each
+    side of the gap.
 
     Args:
         rows: Per process `median_ms`, `iqr_ms` and `runs`.
@@ -213,7 +236,9 @@ def summarise(
     medians_ms = np.array([row["median_ms"] for row in rows])
     median_ms = float(np.median(medians_ms))
     spread_ms = float(np.median([row["iqr_ms"] for row in rows]))
-    gap_ms = float(np.diff(np.sort(medians_ms)).max(initial=0.0))
+    few = (len(medians_ms) - 1) // 10
+    gaps_ms = np.diff(np.sort(medians_ms))
+    gap_ms = float(gaps_ms[few : len(gaps_ms) - few].max(initial=0.0))
     return Timing(
         median_ms=median_ms,
         interval_ms=bootstrap_interval(medians_ms),

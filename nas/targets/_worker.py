@@ -4,7 +4,8 @@ Reads one job as JSON from stdin: `target`, `files`, `threads`, `batch`, `seed`,
 `plugins`, the plug-in files that it takes. Writes JSON lines to stdout: `{"opening": i}` and
 `{"opened": i}` around the loading of file i (so that the parent knows which file brought the
 process down), and last `{"files": [...]}`, per file either `median_ms`, `iqr_ms` and `runs`, or
-`error`. Whatever libraries print goes to stderr.
+`error`. A job that `keeps_samples` is given `sample_ms`, too, in the order of the rounds. Whatever
+libraries print goes to stderr.
 
 The protocol inside a process:
 
@@ -70,10 +71,11 @@ class Samples:
     sample_ms: tuple[float, ...]
     runs: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Median, interquartile range and number of calls."""
+    def to_json(self, *, keeps_samples: bool = False) -> dict[str, Any]:
+        """Median, interquartile range and number of calls; all samples if they are asked for."""
         low, median, high = statistics.quantiles(self.sample_ms, n=4, method="inclusive")
-        return {"median_ms": median, "iqr_ms": high - low, "runs": self.runs}
+        kept = {"sample_ms": [round(ms, 6) for ms in self.sample_ms]} if keeps_samples else {}
+        return {"median_ms": median, "iqr_ms": high - low, "runs": self.runs, **kept}
 
 
 def time_calls(
@@ -213,8 +215,11 @@ def main() -> None:
         budget_s=job["budget_s"],
         is_exclusive=job["threads"] > 1,
     )
+    keeps_samples = job.get("keeps_samples", False)
     rows = [
-        {"error": str(outcome)} if isinstance(outcome, CandidateError) else outcome.to_json()
+        {"error": str(outcome)}
+        if isinstance(outcome, CandidateError)
+        else outcome.to_json(keeps_samples=keeps_samples)
         for outcome in outcomes
     ]
     print(json.dumps({"files": rows}), file=results)

@@ -13,7 +13,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nas.latency.measure import export_random
-from nas.targets import ONNX, TARGETS, AbstractDevice, AbstractRuntime, AbstractTarget
+from nas.targets import (
+    ONNX,
+    TARGETS,
+    AbstractDevice,
+    AbstractRuntime,
+    AbstractTarget,
+    TimesNodes,
+)
 from nas.targets._worker import Samples, time_calls
 from nas.testing._drawn import signature
 from nas.testing._expect import refused, require
@@ -112,6 +119,28 @@ def check_integer_kernels_are_found_in_a_quantized_network_only(name: str) -> No
             require(found > 0, "a quantized network has none")
 
 
+def check_its_nodes_are_those_of_the_file(name: str) -> None:
+    """A runtime that times nodes finds the integer kernels of a network among them."""
+    target = _target(name)
+    if not isinstance(target, TimesNodes):
+        return
+    with _folder() as folder:
+        for precision in (FULL_PRECISION, "int8"):
+            if not target.offers(precision):
+                continue
+            file = _network(target, folder, precision)
+            nodes = target.node_times(file, threads=1, batch=1, budget_s=0.05)
+            found = sum(node.is_integer for node in nodes)
+            counted = target.integer_kernels(file)
+            require(bool(nodes), f"no node of a network in {precision} is timed")
+            require(min(node.ms for node in nodes) >= 0, "a node takes less than no time")
+            require(
+                found == counted,
+                f"{found} nodes in {precision} compute on integers, and integer_kernels says "
+                f"{counted}",
+            )
+
+
 def check_a_corrupt_file_is_a_failure_of_the_candidate(name: str) -> None:
     """A corrupt file is a failure of the candidate, and named."""
     target = _target(name)
@@ -144,6 +173,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_an_added_wait_is_what_the_timing_grows_by,
     check_the_file_stays_as_it_is,
     check_integer_kernels_are_found_in_a_quantized_network_only,
+    check_its_nodes_are_those_of_the_file,
     check_a_corrupt_file_is_a_failure_of_the_candidate,
     check_a_model_of_one_batch_size_is_refused_for_another,
 )

@@ -25,7 +25,7 @@ from nas.system.environment import (
     instruction_set,
     int8_products_saturate,
 )
-from nas.targets import Timing, _timing, _worker, is_tie, measure
+from nas.targets import Timing, _timing, _worker, is_tie, measure, paired_ratio
 from nas.targets._timing import summarise
 from nas.targets._worker import Samples, time_calls
 from search_spaces import CandidateError, UserError
@@ -79,6 +79,12 @@ def test_processes_that_run_at_two_speeds_are_called_bimodal() -> None:
     assert not timing([15.51, 15.7, 15.9, 16.1], iqr_ms=0.2).is_bimodal
 
 
+def test_one_process_of_many_is_no_second_latency() -> None:
+    medians_ms = [10.0 + 0.01 * i for i in range(20)]
+    assert not timing([*medians_ms, 13.0]).is_bimodal
+    assert timing([*medians_ms, 13.0, 13.1, 13.2]).is_bimodal
+
+
 def test_one_process_or_a_wide_spread_within_processes_is_not_called_bimodal() -> None:
     assert not timing([8.9]).is_bimodal
     assert not timing([8.9, 14.9, 15.2, 15.1], iqr_ms=4.0).is_bimodal
@@ -113,6 +119,12 @@ def test_a_file_ten_percent_slower_is_no_tie_though_processes_differ_by_more() -
 def test_a_difference_below_one_percent_is_a_tie_however_often_it_is_seen() -> None:
     assert is_tie(timing([1.0] * 5), timing([1.009] * 5))
     assert not is_tie(timing([1.0] * 5), timing([1.011] * 5))
+
+
+def test_the_ratio_of_two_files_is_that_within_processes() -> None:
+    machine = np.array([1.0, 3.0, 1.0, 2.0, 1.0])
+    ratio, (low, high) = paired_ratio(timing(2.0 * machine), timing(machine))
+    assert (ratio, low, high) == pytest.approx((2.0, 2.0, 2.0))
 
 
 def test_timings_of_different_numbers_of_processes_cannot_be_compared() -> None:

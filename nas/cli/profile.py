@@ -1,0 +1,204 @@
+"""The command `nas profile`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.console import make_reporter, say
+from nas.cli.options import AsJson, Budgets, Plugins, TargetName
+from nas.system.text import fractions, words
+
+MOST, MOST_SIDE = 1024, 16_384
+FILES_TIME, SPACE_TIME = "30s", "10m"
+
+Models = Annotated[
+    list[Path] | None,
+    typer.Argument(help="ONNX files to time against each other.", show_default=False),
+]
+Space = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        help="Instead of files: a search space, or a Python file with one, of which a latency "
+        "profile is made for `nas search --profile`.",
+    ),
+]
+Time = Annotated[str | None, typer.Option(help="30s, 20m, 1.5h. [30s for files, 10m for a space]")]
+Threads = Annotated[int, typer.Option(min=1, max=MOST, help="Threads that one call may use.")]
+Batch = Annotated[int, typer.Option(min=1, max=MOST, help="Images per call.")]
+Sides = Annotated[
+    str | None,
+    typer.Option(
+        "--resolution",
+        help="Images, in pixels: 224, or height and width as 96x128. [the file's; 32 for a space]",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for numbers and samples. [none for files, runs/profile-... else]"),
+]
+Formats = Annotated[
+    str | None, typer.Option("--precision", help="Of a space: formats. [fp32,int8]")
+]
+Pruned = Annotated[
+    str | None, typer.Option("--sparsity", help="Of a space: fractions. [0,0.25,0.5]")
+]
+Classes = Annotated[
+    int | None, typer.Option(min=1, max=1_000_000, help="Of a space: number of classes. [10]")
+]
+Channels = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Of a space: channels of the images. [3]")
+]
+
+
+def profile(
+    models: Models = None,
+    space: Space = None,
+    plugin: Plugins = None,
+    target: TargetName = None,
+    time: Time = None,
+    threads: Threads = 1,
+    batch: Batch = 1,
+    resolution: Sides = None,
+    budget: Budgets = None,
+    precision: Formats = None,
+    sparsity: Pruned = None,
+    classes: Classes = None,
+    channels: Channels = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure latency: of files against each other, or of a search space for all its searches."""
+    from nas.run.config import Config
+    from nas.system.text import parse_time
+    from search_spaces import UserError, load_plugins
+
+    if bool(models) == (space is not None):
+        found = "both are" if models else "neither is"
+        raise UserError(
+            f"nas profile measures files or a search space, and {found} given. Write "
+            "`nas profile MODEL.onnx OTHER.onnx`, or `nas profile --space hybrid`."
+        )
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"nas profile: --out '{out}' is a file. Name a folder.")
+    load_plugins(plugin or ())
+    target = target or Config().target
+    seconds = parse_time(time or (FILES_TIME if models else SPACE_TIME))
+    sides = _sides(resolution)
+    of_space = {
+        "budget": tuple(budget) if budget else None,
+        "precision": words(precision),
+        "sparsity": fractions(sparsity),
+        "num_classes": classes,
+        "channels": channels,
+    }
+    given = {name: value for name, value in of_space.items() if value is not None}
+    if models:
+        if given:
+            raise UserError(
+                f"nas profile: {', '.join(given)} say what a search space has, and files are "
+                "given. Leave them out, or give --space instead of the files."
+            )
+        _profile_files(models, target, threads, batch, sides, seconds, out, as_json)
+        return
+    assert space is not None
+    if batch != 1:
+        raise UserError(
+            f"nas profile: --batch {batch} is given with --space, and searches time one image per "
+            "call. Leave it out."
+        )
+    common = {"target": target, "threads": threads, "seconds": seconds}
+    _profile_space(space, {**given, **common}, sides, out, as_json)
+
+
+def _profile_files(
+    models: list[Path],
+    target: str,
+    threads: int,
+    batch: int,
+    sides: tuple[int, int] | None,
+    seconds: float,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from nas.cli._profile_tables import print_files
+    from nas.profiling.files import profile_files, write_profile
+
+    reporter = make_reporter(as_json)
+    try:
+        found = profile_files(
+            models,
+            target=target,
+            threads=threads,
+            batch=batch,
+            resolution=sides,
+            seconds=seconds,
+            reporter=reporter,
+        )
+    finally:
+        reporter.close()
+    if out is not None:
+        write_profile(found, out)
+    if as_json:
+        say(json.dumps(found.to_json()))
+        return
+    print_files(found)
+    if out is not None:
+        say(f"numbers and samples: {out}")
+
+
+def _profile_space(
+    space: str,
+    settings: dict[str, Any],
+    sides: tuple[int, int] | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from nas.profiling.space import Request, profile_space, said_of_profile
+    from search_spaces import UserError, is_space_file
+
+    height, width = sides or (Request.resolution, Request.resolution)
+    if height != width:
+        raise UserError(
+            f"resolution '{height}x{width}': search spaces have square images. Give one number."
+        )
+    place = str(Path(space).resolve()) if is_space_file(space) else space
+    asked = Request(space=place, resolution=height, **settings)
+    folder = out or asked.default_out()
+    reporter = make_reporter(as_json)
+    try:
+        document = profile_space(asked, folder, reporter)
+    finally:
+        reporter.close()
+    if as_json:
+        shown = ("held_out", "macs_alone", "slots")
+        say(json.dumps({"profile": str(folder), **{name: document[name] for name in shown}}))
+        return
+    for sentence in said_of_profile(document):
+        say(f"- {sentence}")
+    say(f"profile: {folder}\nuse it: nas search --space {space} --profile {folder}")
+
+
+def _sides(text: str | None) -> tuple[int, int] | None:
+    """Height and width, as a user writes them; None for none.
+
+    Raises:
+        UserError: If it is neither one number nor two.
+    """
+    from search_spaces import UserError
+    from search_spaces._sides import read
+
+    if text is None:
+        return None
+    try:
+        height, width = read(text)
+    except ValueError:
+        height = width = 0
+    if not 0 < height <= MOST_SIDE or not 0 < width <= MOST_SIDE:
+        raise UserError(
+            f"resolution '{text:.40}' is no size of images in pixels. Write one number up to "
+            f"{MOST_SIDE}, or height and width, such as 96x128."
+        )
+    return height, width

@@ -1,0 +1,112 @@
+"""A latency profile that `nas profile --space` has made: what it is of, and whether it fits here.
+
+    asked.json      what it was asked for, and where: target, threads, batch, runtime, its version,
+                    processor; space, sides, formats, sparsities, budgets, seed, number of files
+    space.json      the search space
+    rows.jsonl      timed files, one per line
+    profile.json    the model fitted on them, its error beside that of MACs alone, and the
+                    largest slots that were timed
+
+A search copies profile.json, so that it needs the folder no more. Times depend on the target and
+the machine, so those must be the same; spaces need not be: every kind of slot must have been timed,
+and how many slots are beyond those is said.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from nas.latency import Coverage
+from nas.run.config import Config, differences
+from nas.system.environment import cpu_model, instruction_set
+from nas.system.files import read_json, understood
+from nas.targets import TARGETS
+from search_spaces import SearchSpace, UserError
+
+ASKED, SPACE, ROWS, DOCUMENT = "asked.json", "space.json", "rows.jsonl", "profile.json"
+MOST_NAMED = 5
+BATCH = 1
+"""Images per call: what searches time."""
+
+
+def place_of(target: str, threads: int) -> dict[str, Any]:
+    """What times depend on besides the file: a profile is of no use where one of them is another.
+
+    Raises:
+        UserError: If the target is not installed.
+    """
+    about = TARGETS.get(target)().describe()
+    return {
+        "target": target,
+        "threads": threads,
+        "batch": BATCH,
+        **about,
+        "cpu": cpu_model(),
+        "instruction_set": instruction_set(),
+    }
+
+
+def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
+    """The document of the profile that a configuration names, for a run to keep.
+
+    Args:
+        config: Names it.
+        space: Of the search.
+
+    Returns:
+        What `nas.prepare.profile` writes, and `given`: where it was made and what it covers.
+
+    Raises:
+        UserError: If there is none, it is not finished, or it was made for something else.
+    """
+    folder = Path(config.profile)
+    again = f"make another with `nas profile --space {config.space}`, or leave out --profile"
+    if not (folder / ASKED).is_file():
+        raise UserError(
+            f"profile '{folder}': there is no {ASKED}, so this is not a latency profile. Name the "
+            f"folder that `nas profile --space` printed, {again}."
+        )
+    if not (folder / DOCUMENT).is_file():
+        raise UserError(
+            f"profile '{folder}' is not finished: it has no {DOCUMENT}. Continue it with the "
+            f"command that began it, {again}."
+        )
+    place = place_of(config.target, config.timing_threads)
+    asked, document = read_json(folder / ASKED), read_json(folder / DOCUMENT)
+    with understood(f"'{folder / DOCUMENT}'"):
+        known = {name: asked["place"][name] for name in place}
+        changed = differences(known, place)
+        if changed:
+            raise UserError(
+                f"profile '{folder}' was not measured as this search measures: "
+                f"{'; '.join(changed)}. To search here, {again}."
+            )
+        covered = Coverage.of(space, document["largest"])
+        if covered.missing:
+            raise UserError(
+                f"profile '{folder}' has never timed {_some(covered.missing)}, which space "
+                f"'{config.space}' has at this resolution and in these formats; it is of space "
+                f"'{asked['space']}' with precision {', '.join(asked['precision'])}. To search "
+                f"here, {again}."
+            )
+        given = {"place": known, "path": str(folder), "covered": vars(covered)}
+        return {**document, "given": given}
+
+
+def said_of_given(document: dict[str, Any]) -> list[str]:
+    """Sentences on a profile that was given."""
+    given = document["given"]
+    covered = given["covered"]
+    sentences = [f"latency profile '{given['path']}' is used: nothing is timed for one here"]
+    if covered["outside"]:
+        sentences.append(
+            f"{covered['outside']} of {covered['slots']} slots are over twice as large as those of "
+            f"their kind that it timed ({_some(covered['outside_kinds'])}): latencies with them "
+            "are extrapolated"
+        )
+    return sentences
+
+
+def _some(names: Any) -> str:
+    found = [f"'{name}'" for name in names]
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return ", ".join(found[:MOST_NAMED]) + more

@@ -1,0 +1,1 @@
+"""Measuring for its own sake, for `nas profile`: files against each other, and latency profiles."""

@@ -1,0 +1,159 @@
+"""Files timed against each other for as long as it takes, or as there is time.
+
+The protocol is that of `nas/targets/_timing.py`: a process is the unit, all files are timed in
+interleaved rounds in each, and files compare by their ratio within processes. How many processes
+there are follows from the widths of the files' own intervals and not from differences between
+them, so that stopping early favours no verdict.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nas.profiling.conditions import Block, watched
+from nas.system.environment import now
+from nas.targets import TARGETS, AbstractRuntime, Timing, is_tie, paired_ratio
+from nas.targets._timing import job_of, summarise, time_once
+from search_spaces import CandidateError, UserError
+
+LEAST_PROCESSES, MOST_PROCESSES = 5, 400
+NARROW = 0.02
+"""Width of the 95 % interval, as a share of the median, at which a file is known well enough."""
+
+SHARE_OF_TIME = 1 / 15
+"""Of the time, for the rounds of one process."""
+
+LONGEST_S = 2.0
+"""Of these rounds: many processes say more than long ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two files that were timed together.
+
+    Attributes:
+        first: Number of the one, from 0.
+        second: Number of the other.
+        ratio: Latency of the second in multiples of the first's.
+        interval: Its 95 % interval.
+        is_tie: Whether the two cannot be told apart.
+    """
+
+    first: int
+    second: int
+    ratio: float
+    interval: tuple[float, float]
+    is_tie: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What timing files against each other has shown.
+
+    Attributes:
+        timings: One per file.
+        samples_ms: By file and process all samples, in the order they were taken.
+        blocks: By process what went on meanwhile.
+        seconds: How long it took.
+    """
+
+    timings: tuple[Timing, ...]
+    samples_ms: tuple[tuple[tuple[float, ...], ...], ...]
+    blocks: tuple[Block, ...]
+    seconds: float
+
+    @property
+    def width(self) -> float:
+        """Of the widest interval, as a share of its median."""
+        return max(map(width_of, self.timings))
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Every two files, in the order given."""
+        numbered = enumerate(self.timings)
+        return [_pair(i, a, j, b) for (i, a), (j, b) in itertools.combinations(numbered, 2)]
+
+
+def compare(
+    files: Sequence[Path],
+    *,
+    target: str,
+    threads: int,
+    batch: int,
+    seconds: float,
+    progress: Callable[[int, float], None] = lambda processes, width: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Comparison:
+    """Time files until every interval is narrow (`NARROW`), or the time is up.
+
+    At least five processes run in any case.
+
+    Args:
+        files: Of models; one that is given twice is timed twice.
+        target: A runtime's name.
+        threads: Threads that one call may use.
+        batch: Images per call.
+        seconds: How long it may take.
+        progress: Called after each process with their number and the width of the widest interval.
+        clock: Seconds since some fixed time.
+
+    Raises:
+        UserError: If the target is no runtime of this machine, or cannot run one of the files.
+        RuntimeError: If a process hangs, or dies for a reason that no file explains.
+    """
+    runtime = TARGETS.get(target)()
+    if not isinstance(runtime, AbstractRuntime):
+        raise UserError(
+            f"target '{target}' is a device that times files itself, so files cannot be timed "
+            "beside each other in processes of this machine. Give a --target that is a runtime."
+        )
+    about: dict[str, Any] = {**runtime.describe(), "measured_at": now()}
+    job = {**job_of(target, threads=threads, batch=batch), "keeps_samples": True}
+    rows: dict[int, list[Mapping[str, Any]]] = {number: [] for number in range(len(files))}
+    errors: dict[int, CandidateError] = {}
+    blocks: list[Block] = []
+    started = clock()
+    while True:
+        share_s = min(LONGEST_S, SHARE_OF_TIME * seconds)
+        one = {**job, "seed": len(blocks), "budget_s": share_s}
+        blocks.append(watched(partial(time_once, one, files, rows, errors)))
+        if errors:
+            raise UserError("\n".join(dict.fromkeys(map(_refusal, errors.values()))))
+        timings = [
+            summarise(rows[n], threads=threads, batch=batch, **about) for n in range(len(files))
+        ]
+        width, spent_s = max(map(width_of, timings)), clock() - started
+        progress(len(blocks), width)
+        is_narrow = width <= NARROW or len(blocks) >= MOST_PROCESSES
+        is_late = spent_s + blocks[-1].seconds > seconds
+        if len(blocks) >= LEAST_PROCESSES and (is_narrow or is_late):
+            break
+    return Comparison(
+        timings=tuple(timings),
+        samples_ms=tuple(
+            tuple(tuple(row["sample_ms"]) for row in rows[n]) for n in range(len(files))
+        ),
+        blocks=tuple(blocks),
+        seconds=spent_s,
+    )
+
+
+def width_of(timing: Timing) -> float:
+    """Of the interval of a latency, as a share of it."""
+    low, high = timing.interval_ms
+    return (high - low) / timing.median_ms
+
+
+def _pair(i: int, a: Timing, j: int, b: Timing) -> Pair:
+    ratio, interval = paired_ratio(b, a)
+    return Pair(first=i, second=j, ratio=ratio, interval=interval, is_tie=is_tie(a, b))
+
+
+def _refusal(error: CandidateError) -> str:
+    """One line: runtimes quote whole graphs."""
+    text = " ".join(str(error).split())
+    return f"{text[:500]}{'...' if len(text) > 500 else ''}"

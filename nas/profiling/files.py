@@ -1,0 +1,198 @@
+"""`nas profile FILES`: timed against each other, then what their time goes into, then written."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
+from nas.profiling.conditions import drift, mean_others, said_of, spread
+from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
+from nas.profiling.model_file import ModelFile, Sides, read_files
+from nas.system.environment import environment
+from nas.system.files import SCHEMA, make_folder, write_json, write_text
+from nas.system.reporter import Reporter
+from nas.targets import ONNX, TARGETS
+from search_spaces import CandidateError, UserError
+
+KERNELS_SHARE, KERNELS_S = 0.1, 0.5
+"""Of the time, for what the files' time goes into; and at most so many seconds per file."""
+
+DOCUMENT, SAMPLES = "profile.json", "samples.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesProfile:
+    """Files that were timed together.
+
+    Attributes:
+        target: Name of the runtime.
+        files: In the order given.
+        comparison: Their latencies.
+        kernels: By file, what its time goes into, or why that is not known.
+    """
+
+    target: str
+    files: tuple[ModelFile, ...]
+    comparison: Comparison
+    kernels: tuple[Kernels | CandidateError, ...]
+
+    def pair(self, first: int, second: int) -> Pair:
+        """Of two files, by their numbers from 0, the smaller first."""
+        return next(
+            pair for pair in self.comparison.pairs if (pair.first, pair.second) == (first, second)
+        )
+
+    def sentences(self) -> list[str]:
+        """On how far the numbers go, and on what disturbed them."""
+        found, (first, *_) = self.comparison, self.comparison.timings
+        threads = f"{first.threads} thread{'s' * (first.threads > 1)}"
+        narrow = "all" if found.width <= NARROW else "not all"
+        sentences = [
+            f"{first.runtime} {first.version}, {threads}, batch {first.batch}; "
+            f"{len(found.blocks)} fresh processes in {found.seconds:.0f} s on {first.cpu}",
+            f"the widest 95 % interval is {found.width:.1%} of its median; {narrow} intervals are "
+            f"within {NARROW:.0%}{'' if found.width <= NARROW else ': more --time narrows them'}",
+        ]
+        two = [str(n + 1) for n, timing in enumerate(found.timings) if timing.is_bimodal]
+        if two:
+            sentences.append(
+                f"file {', '.join(two)} has two latencies: processes fall into groups over 10 % "
+                "apart, and the next process may have either"
+            )
+        return [*sentences, *said_of(found.blocks)]
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the samples."""
+        found = self.comparison
+        return {
+            "schema": SCHEMA,
+            "target": self.target,
+            "seconds": round(found.seconds, 1),
+            "files": [self._file_json(number) for number in range(len(self.files))],
+            "pairs": [asdict(pair) for pair in found.pairs],
+            "widest_interval": found.width,
+            "narrow_at": NARROW,
+            "others": mean_others(found.blocks),
+            "drift": drift(found.blocks),
+            "spread": spread(found.blocks),
+            "sentences": self.sentences(),
+            "processes": [asdict(block) for block in found.blocks],
+            "environment": environment(),
+        }
+
+    def _file_json(self, number: int) -> dict[str, Any]:
+        file, kernels = self.files[number], self.kernels[number]
+        timing = self.comparison.timings[number]
+        document: dict[str, Any] = {
+            "file": str(file.path),
+            "bytes": file.num_bytes,
+            "macs": file.macs,
+            "macs_unknown": file.uncounted,
+            "latency": timing.to_json(),
+            "interval_width": width_of(timing),
+        }
+        if isinstance(kernels, CandidateError):
+            return {**document, "kernels_unknown": str(kernels)}
+        return {
+            **document,
+            "integer_kernels": kernels.integer,
+            "classes": [asdict(each) for each in kernels.classes],
+            "slowest": [asdict(node) for node in kernels.nodes[:SLOWEST]],
+        }
+
+
+def profile_files(
+    paths: Sequence[Path],
+    *,
+    target: str,
+    threads: int,
+    batch: int,
+    resolution: Sides | None,
+    seconds: float,
+    reporter: Reporter,
+) -> FilesProfile:
+    """Time files against each other, and see what their time goes into.
+
+    Args:
+        paths: Of ONNX files; not changed. One that is given twice is timed twice.
+        target: Name of the runtime.
+        threads: Threads that one call may use.
+        batch: Images per call.
+        resolution: Height and width of images, for files that leave them open.
+        seconds: For all of it.
+        reporter: Told how far it is.
+
+    Raises:
+        UserError: If a file cannot be timed there.
+        RuntimeError: If a timing process hangs or dies.
+    """
+    artefact = TARGETS.get(target).artefact
+    if artefact != ONNX:
+        raise UserError(
+            f"target '{target}' takes {artefact} files, and `nas profile` times ONNX files. "
+            "Give another --target."
+        )
+    kernels_s = min(KERNELS_S, KERNELS_SHARE * seconds / len(paths))
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        files = read_files(paths, batch=batch, resolution=resolution, folder=Path(folder))
+        reporter.phase("profile", f"timing {len(files)} files for up to {seconds:.0f} s")
+        compare_s = seconds - kernels_s * len(files)
+
+        def progress(processes: int, width: float) -> None:
+            text = f"{processes} processes, widest interval {width:.1%}"
+            reporter.advance(min(99, round(100 * NARROW / max(width, NARROW))), 100, text)
+
+        try:
+            comparison = compare(
+                [file.timed for file in files],
+                target=target,
+                threads=threads,
+                batch=batch,
+                seconds=compare_s,
+                progress=progress,
+            )
+        except UserError as error:
+            raise UserError(_as_given(str(error), files)) from error
+        reporter.phase("kernels", "timing operators, apart")
+        found = {
+            file.path: kernels_of(
+                file.timed, target=target, threads=threads, batch=batch, budget_s=kernels_s
+            )
+            for file in dict.fromkeys(files)
+        }
+    return FilesProfile(
+        target=target,
+        files=tuple(files),
+        comparison=comparison,
+        kernels=tuple(found[file.path] for file in files),
+    )
+
+
+def _as_given(text: str, files: Sequence[ModelFile]) -> str:
+    """A text with the files' names as the user gave them, who has not seen the copies."""
+    for file in files:
+        text = text.replace(str(file.timed.resolve()), str(file.path))
+    return text
+
+
+def write_profile(found: FilesProfile, folder: Path) -> None:
+    """Write the numbers and all samples that they come from.
+
+    Args:
+        found: What is written.
+        folder: For profile.json and samples.csv, which are replaced.
+    """
+    make_folder(folder)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("number", "file", "process", "sample", "ms"))
+    for number, file in enumerate(found.files):
+        for process, samples_ms in enumerate(found.comparison.samples_ms[number]):
+            rows = enumerate(samples_ms)
+            writer.writerows((number + 1, file.path, process, i, ms) for i, ms in rows)
+    write_text(folder / SAMPLES, text.getvalue())
+    write_json(folder / DOCUMENT, found.to_json())
