@@ -17,6 +17,7 @@ from nas.executors.inline import Inline
 from nas.executors.processes import Processes
 from nas.latency.measure import FILES_PER_BATCH
 from nas.prepare import speed
+from nas.prepare.afford import affordable, time_finalists
 from nas.prepare.phases import PhasePlan
 from nas.prepare.plan import (
     MAX_TRIALS,
@@ -24,7 +25,6 @@ from nas.prepare.plan import (
     MIN_TRIALS,
     SPARE_SHARE,
     TRAIN_SHARE,
-    affordable,
     judged,
     loss_of,
     make_scorer,
@@ -33,7 +33,6 @@ from nas.prepare.plan import (
     plan_training,
     profile_sizes,
     search_settings,
-    time_finalists,
     train_plan_of,
 )
 from nas.prepare.speed import Speed, time_score
@@ -136,7 +135,7 @@ def test_fewer_networks_are_measured_where_time_is_short(
     finalists: int,
 ) -> None:
     monkeypatch.setattr(
-        "nas.prepare.plan.time_finalists",
+        "nas.prepare.afford.time_finalists",
         lambda phases, *_: 4.0 * (phases.finalists + phases.random_references + 2),
     )
     config = Config(time=time, set=fixed)
@@ -181,7 +180,7 @@ def test_time_that_training_leaves_is_spent_on_candidates(
         )
 
     least = planned(0.0)
-    fixed_s = least["finalists_s"] + SPARE_SHARE * CONFIG.seconds
+    fixed_s = least["finalists_s"] + least["judging_s"] + SPARE_SHARE * CONFIG.seconds
     few, many = (
         planned(fixed_s + wanted * least["seconds_per_score"])["trials"]
         for wanted in (100, 100_000)
@@ -215,7 +214,7 @@ def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
-    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
     monkeypatch.setattr("nas.executors._base.num_cores", lambda: 4 * torch.get_num_threads())
 
     def trials(at_once: int) -> int:
@@ -245,6 +244,7 @@ def test_a_share_of_the_time_is_kept_for_training_finalists_further(
     assert none["finetune_s"] == 0.0
     assert none["trials"] >= some["trials"]
     available_s = 600.0 - SPARE_SHARE * 1000 - some["finalists_s"] - some["score_test_s"]
+    available_s -= some["judging_s"]
     expected = 0.3 / (0.3 + 0.7 * (1 - TRAIN_SHARE)) * available_s
     assert some["finetune_s"] == pytest.approx(expected, abs=0.1)
     assert planned(0.3, finetune_s=2.0)["finetune_s"] == 2.0
@@ -275,7 +275,7 @@ def test_what_speed_tests_take_is_not_given_away(
     monkeypatch.setattr("nas.prepare.plan.time", clock)
     monkeypatch.setattr("nas.prepare.plan.time_steps", clock.taking(7.0, 0.01))
     monkeypatch.setattr("nas.prepare.plan.time_score", clock.taking(3.0, [Speed(1.0, 0.0, 0.0)]))
-    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
     config = replace(CONFIG, set={**CONFIG.set, "finetune_share": 0.0})
     asked = (config, problem(mini), digits)
     remaining_s = 100.0 + SPARE_SHARE * config.seconds
@@ -294,7 +294,7 @@ def test_training_leaves_the_time_that_further_training_is_given(
 ) -> None:
     monkeypatch.setattr("nas.prepare.plan.time_steps", lambda *_, **__: 0.01)
     monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(0.0, 0.0, 0.0)])
-    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
 
     def steps(**more: float) -> int:
         config = replace(CONFIG, set={**CONFIG.set, **more})
@@ -313,6 +313,7 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     config = replace(CONFIG, time="1000s", supernet=str(tmp_path))
     found = plan_search(config, random_supernet, digits, problem(mini), Inline(), remaining_s=600.0)
     available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"] - found["score_test_s"]
+    available_s -= found["judging_s"]
     assert found["finetune_s"] == pytest.approx(found["finetune_share"] * available_s, abs=0.1)
     donor = TrainPlan(steps=9, precision="bf16", batch_size=5, criterion="l1")
     write_json(tmp_path / "plan.json", asdict(donor))

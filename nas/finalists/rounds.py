@@ -1,0 +1,259 @@
+"""Finalists of a search with `--max-drop`: each round of training tells whom to train next.
+
+What a candidate loses with shared weights says little of what it loses once it is trained further.
+So the time for that is spent in rounds. In each, as many candidates as there are cores are trained,
+and then judged on the search split: first one that seems too small, and one that may do, in the end
+the fastest that will more likely than not hold the limit, and the fastest that almost surely will.
+After each round, what is left of the drops of those that were trained says what to expect of all
+(`nas/finalists/recovery.py`). Who is trained again goes on from what it has; the others keep it.
+
+    finetune_plan_1.json       who is trained in a round (`nas/finalists/train.py`)
+    finetunes/<key>/round1/    a training and what it was worth (`nas/finalists/judge.py`)
+    recovery.json              what rounds showed, what is expected at the end, and who is measured
+
+Files alone decide what is on the front.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.finalists.baseline import Baseline
+from nas.finalists.entry import Entry
+from nas.finalists.evidence import SHARES, Evidence
+from nas.finalists.field import Field, field_of
+from nas.finalists.judge import Judge, judging_scorer
+from nas.finalists.recipe import FOLDER, read_finetuned
+from nas.finalists.recovery import Recovery, chance_within, straddling
+from nas.finalists.round_folders import settle
+from nas.finalists.train import (
+    LEAST_SHARE,
+    FinalTraining,
+    final_training,
+    jobs_within,
+    recipe_of,
+)
+from nas.prepare.plan import SPARE_SHARE
+from nas.prepare.reopen import Trained
+from nas.problem.drop import DROP, limit_on_drop
+from nas.problem.problem import Problem
+from nas.problem.trial import Trial
+from nas.standalone.beside import num_beside, shown_by, train_beside
+from nas.standalone.train import NETWORK
+from nas.system.files import read_json, understood
+from nas.system.reporter import Reporter
+from search_spaces import UserError
+
+PLANS = ("finetune_plan_1.json", "finetune_plan_2.json", "finetune_plan_3.json")
+RECOVERY = "recovery.json"
+
+LEVELS = ((0.15, 0.45), (0.3, 0.7), (0.5, 0.9))
+"""How likely the boldest and the safest candidate of a round are within the limit, as far as is
+known when they are chosen."""
+
+HOPELESS = 0.025
+"""Who is less likely within the limit after its last round is not measured."""
+
+
+def explored_problem(problem: Problem, baseline: Baseline) -> Problem:
+    """The problem with a limit on drops of scores that leaves room for what training recovers."""
+    guessed = Recovery.guessed(baseline.error)
+    limits = (
+        replace(limit, max=guessed.shared_limit(limit.max)) if limit.metric == DROP else limit
+        for limit in problem.limits
+    )
+    return replace(problem, limits=tuple(limits))
+
+
+def train_within_drop(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
+    """Train finalists further in rounds, if the plan has time for it."""
+    run, finetune_s = trained.run, trained.phases.finetune_s
+    field = field_of(trained.problem, trials)
+    if not finetune_s or not field.trials:
+        return
+    with run.phase("finetune"):
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as beside:
+            evidence = Evidence(trained, field, judging_scorer(trained))
+            rounds = Rounds(evidence, reporter)
+            judged = beside.submit(evidence.judge_brought)
+            rounds.train(0, SHARES[0] * finetune_s)
+            judged.result()
+        rounds.train(1, SHARES[1] * finetune_s)
+        document = run.decided(RECOVERY, rounds.recovery)
+        with understood(f"'{run.path / RECOVERY}'"):
+            reporter.note(_in_words(trained, document))
+            left_s = _left_s(trained, len(document["measured"]), time.monotonic() - began)
+        rounds.train(2, left_s)
+        rounds.settle()
+
+
+def finalists_within_drop(
+    trained: Trained, trials: Sequence[Trial]
+) -> tuple[list[Trial], Callable[[Trial], Entry]]:
+    """Who is measured, all of them trained further, and with which weights.
+
+    Raises:
+        UserError: If that was not decided.
+    """
+    run, space = trained.run, trained.problem.space
+    field = field_of(trained.problem, trials)
+    by_key = {trial.candidate.key: trial for trial in field.trials}
+    if by_key and not (run.path / RECOVERY).exists():
+        raise UserError(
+            f"run '{run.path}' has no {RECOVERY}: its finalists were chosen by another version of "
+            "this program. Use that one, or search again with another --out."
+        )
+
+    recipe = recipe_of(trained.config)
+
+    def folder(trial: Trial) -> Path:
+        return run.path / FOLDER / recipe.key(trial.candidate)
+
+    if not by_key:
+        return [], lambda trial: read_finetuned(folder(trial), space)
+    with understood(f"'{run.path / RECOVERY}'"):
+        measured = [by_key[key] for key in read_json(run.path / RECOVERY)["measured"]]
+    queue = [trial for trial in measured if (folder(trial) / NETWORK).exists()]
+    return queue, lambda trial: read_finetuned(folder(trial), space)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The rounds of one run; numbers begin with 0.
+
+    Attributes:
+        evidence: What they have shown so far, of whom.
+        reporter: Told how far it is.
+    """
+
+    evidence: Evidence
+    reporter: Reporter
+
+    @property
+    def trained(self) -> Trained:
+        """The run."""
+        return self.evidence.trained
+
+    @property
+    def field(self) -> Field:
+        """Who may be trained."""
+        return self.evidence.field
+
+    @property
+    def limit(self) -> float:
+        """The largest drop."""
+        limit = limit_on_drop(self.trained.problem.limits)
+        assert limit is not None
+        return limit.max
+
+    def train(self, number: int, seconds: float) -> None:
+        """Decides who is trained in this round, trains them, and judges all but the last."""
+        began, count = time.monotonic(), len(SHARES)
+        self.reporter.phase("finetune", f"training candidates alone, round {number + 1} of {count}")
+        plan = self._plan(number)
+        first = plan.queue[: len(plan.step_s)]
+        left_s = max(LEAST_SHARE * seconds, seconds - (time.monotonic() - began))
+        is_last, finetuning = number == count - 1, plan.finetuning
+        judges = {
+            finetuning.key(trial.candidate): Judge(
+                self.evidence.scorer,
+                trial.candidate,
+                self.evidence.judged(trial.candidate.key, number),
+            )
+            for trial in first
+        }
+        jobs = (
+            job if is_last else replace(job, after=judges[job.name])
+            for job in jobs_within(first, plan, left_s)
+        )
+        progress = shown_by(self.reporter, list(judges))
+        train_beside(jobs, processes=num_beside(len(first)), on_progress=progress)
+        for trial in first:
+            job = finetuning.job(trial.candidate)
+            if not is_last and job.is_finished:  # killed before it was judged
+                judges[job.name].read_back(job)
+
+    def settle(self) -> None:
+        """Who was not in the last round keeps what earlier ones gave."""
+        recipe = recipe_of(self.trained.config)
+        for trial in self.field.trials:
+            settle(self.trained.run.path / FOLDER / recipe.key(trial.candidate))
+
+    def recovery(self) -> dict[str, Any]:
+        """recovery.json, before the last round."""
+        last, known = len(SHARES) - 1, self.evidence.known(len(SHARES) - 1)
+        keys = [trial.candidate.key for trial in self.field.trials]
+        expected, plan = self.evidence.expected(last), self._plan(last)
+        finalists = [trial.candidate.key for trial in plan.queue[: len(plan.step_s)]]
+        rows = {key: expected.row(keys.index(key)) for key in finalists}
+        for key in [key for key in known if key not in rows]:
+            drop = known[key][-1]
+            if chance_within(*np.array([[drop.value], [drop.deviation]]), self.limit) >= HOPELESS:
+                rows[key] = {"drop": drop.value, "interval": list(drop.interval)}
+        return {
+            "schema": 1,
+            "images": self.evidence.scorer.num_images,
+            "trained": [
+                {"key": key, "shared": float(self.field.shared_N[keys.index(key)])}
+                | {"drops": [drop.value for drop in drops], "interval": drops[-1].interval}
+                for key, drops in known.items()
+            ],
+            "offset": expected.recovery.line[0],
+            "share": expected.recovery.share,
+            "finalists": finalists,
+            "expected": rows,
+            "measured": list(rows),
+        }
+
+    def _plan(self, number: int) -> FinalTraining:
+        """Who is trained in a round and how, as decided when this run first came to it."""
+        phases, file = self.trained.phases, PLANS[number]
+        size = num_beside(phases.finalists)
+        short = replace(phases, finalists=size, finetune_s=SHARES[number] * phases.finetune_s)
+        ranked = self._ranked(number, size)
+        plan = final_training(replace(self.trained, phases=short), ranked, self.reporter, file=file)
+        is_last = number == len(SHARES) - 1
+        finetuning = replace(plan.finetuning, round=0 if is_last else number + 1)
+        return replace(plan, finetuning=finetuning)
+
+    def _ranked(self, number: int, size: int) -> list[Trial]:
+        """Candidates in the order in which they deserve to be trained in a round."""
+        chance_N = self.evidence.expected(number).chance(self.limit)
+        bold, safe = LEVELS[number]
+        levels = np.linspace(bold, safe, size).tolist() if size > 1 else [(bold + safe) / 2]
+        picked = straddling(self.field.costs_N, chance_N, levels)
+        likely = np.argsort(-chance_N, kind="stable").tolist()
+        return [self.field.trials[place] for place in dict.fromkeys([*picked, *likely])]
+
+
+def _left_s(trained: Trained, num_measured: int, spent_s: float) -> float:
+    """Seconds for the last round: what the run has left, whatever was planned wrongly so far."""
+    run, config, phases = trained.run, trained.config, trained.phases
+    planned_s = SHARES[-1] * phases.finetune_s
+    others = phases.random_references + len(config.precision)
+    measuring_s = float(read_json(run.path / "search_plan.json").get("finalists_s", 0.0))
+    measuring_s *= (num_measured + others) / (phases.finalists + others)
+    left_s = run.remaining_s(config) - spent_s - measuring_s - SPARE_SHARE * config.seconds / 2
+    return min(planned_s / LEAST_SHARE, max(LEAST_SHARE * planned_s, left_s))
+
+
+def _in_words(trained: Trained, document: dict[str, Any]) -> str:
+    """What rounds have shown, and who is trained on: a sentence."""
+    shown = trained.scorer.task.shown
+
+    def text(drop: float) -> str:
+        return f"{shown.factor * drop:.2f}"
+
+    went = (" -> ".join(map(text, [row["shared"], *row["drops"]])) for row in document["trained"])
+    hopes = (f"{key} ({text(document['expected'][key]['drop'])})" for key in document["finalists"])
+    return (
+        f"drops with shared weights and after each training, "
+        f"{'points' if shown.is_share else shown.unit}: {', '.join(went)}; "
+        f"trained on, with the drop that is expected: {', '.join(hopes)}"
+    )
