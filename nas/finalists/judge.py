@@ -18,6 +18,7 @@ from nas.scoring.scorer import MOST_SCORES, Scorer
 from nas.standalone.beside import Job
 from nas.system.files import read_json, understood, write_json
 from search_spaces import Candidate, CandidateError, Metric
+from supernets.network import PlainNetwork
 
 JUDGED = "judged.json"
 
@@ -42,6 +43,7 @@ class Judge:
         if self.file.exists():
             return
         try:
+            assert isinstance(network, PlainNetwork), "finalists are extracted"
             own = copy.deepcopy(network)
             shown_N = self.scorer.shown(self.scorer.compressed(self.candidate, own).network)
         except CandidateError as error:

@@ -29,7 +29,7 @@ from nas.finalists.evidence import SHARES, Evidence
 from nas.finalists.field import Field, field_of
 from nas.finalists.judge import Judge, judging_scorer
 from nas.finalists.recipe import FOLDER, read_finetuned
-from nas.finalists.recovery import Recovery, chance_within, straddling
+from nas.finalists.recovery import Recovery, straddling
 from nas.finalists.round_folders import settle
 from nas.finalists.train import (
     LEAST_SHARE,
@@ -194,7 +194,7 @@ class Rounds:
         rows = {key: expected.row(keys.index(key)) for key in finalists}
         for key in [key for key in known if key not in rows]:
             drop = known[key][-1]
-            if chance_within(*np.array([[drop.value], [drop.deviation]]), self.limit) >= HOPELESS:
+            if drop.chance_within(self.limit) >= HOPELESS:
                 rows[key] = {"drop": drop.value, "interval": list(drop.interval)}
         return {
             "schema": 1,

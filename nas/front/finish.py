@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from nas.executors import make_timer
-from nas.finalists.entry import inherited
+from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import asked_for
 from nas.finalists.rounds import finalists_within_drop
@@ -47,7 +47,7 @@ def finish(
         times_again: As in `Exporter`.
     """
     run, config, problem, phases = trained.run, trained.config, trained.problem, trained.phases
-    finalist = inherited
+    finalist: Callable[[Trial], Entry] = inherited
     queue: Sequence[Trial] = finalist_order(problem, trials)
     num_finalists = phases.finalists
     if phases.finetune_s and queue and limit_on_drop(problem.limits):

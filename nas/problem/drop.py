@@ -45,6 +45,10 @@ class Drop:
         """The standard error."""
         return (self.interval[1] - self.interval[0]) / (2 * NORMAL_95)
 
+    def chance_within(self, limit: float) -> float:
+        """Probability that it is at most the limit on all images that there might be."""
+        return 0.5 * math.erfc((self.value - limit) / max(self.deviation, 1e-12) / math.sqrt(2))
+
 
 def parse_drop(text: str) -> tuple[float, str]:
     """The number and the unit of a `--max-drop`.

@@ -108,6 +108,7 @@ def config(model: Path) -> Config:
         sparsity=(0.0, 0.25, 0.5),
         budget=("80%MACs",),
         max_drop="100%",
+        set={**TOY.set, "allocation": "distortion"},
     )
 
 

@@ -61,6 +61,8 @@ def test_paired_answers_have_the_interval_of_the_images_that_differ() -> None:
     assert drop.value == 0.06
     assert drop.interval == pytest.approx((-0.003880, 0.121527), abs=1e-5)
     assert drop.deviation == pytest.approx(np.sqrt(11 - 36 / 102) / 102)
+    assert drop.chance_within(0.06) == 0.5
+    assert drop.chance_within(0.06 + drop.deviation) == pytest.approx(0.8413, abs=1e-4)
     same = paired_drop(brought, brought, ACCURACY)
     assert same.value == 0.0
     assert same.interval == pytest.approx((-1.96 / 102, 1.96 / 102)), "not none: images are few"
