@@ -29,12 +29,14 @@ class Baseline:
 
     Attributes:
         value: The worse of those with its own and with shared weights.
+        gap: What that is worse than with its own.
         error: The standard error of a mean over these images: the unit in which differences of
             scores mean something.
         shown: The metric.
     """
 
     value: float
+    gap: float
     error: float
     shown: Metric
 
@@ -51,9 +53,10 @@ def baseline_of(trained: Trained) -> Baseline:
     found = trained.run.decided(FILE, lambda: _decided(trained))
     shown = trained.scorer.task.shown
     with understood(f"'{trained.run.path / FILE}'"):
-        value = max(float(found["brought"]), float(found["shared"]), key=shown.signed)
+        own = float(found["brought"])
+        value = max(own, float(found["shared"]), key=shown.signed)
         deviation, images = float(found["deviation"]), int(found["images"])
-    return Baseline(value, deviation / math.sqrt(images), shown)
+    return Baseline(value, drop_of(value, own, shown), deviation / math.sqrt(images), shown)
 
 
 def as_brought(trained: Trained) -> PlainNetwork:

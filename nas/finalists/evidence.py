@@ -27,7 +27,7 @@ from nas.system.files import read_json, understood
 
 BROUGHT = "brought_judged.json"
 
-SHARES = (0.2, 0.2, 0.6)
+SHARES = (0.3, 0.7)
 """Of the time for training finalists further, by round."""
 
 
@@ -85,10 +85,11 @@ class Evidence:
         field, known = self.field, self.known(number)
         keys = [trial.candidate.key for trial in field.trials]
         places = [keys.index(key) for key in known]
-        guessed = Recovery.guessed(baseline_of(self.trained).error)
-        first = [drops[0] for drops in known.values()]
-        learnt = guessed.learnt(field.shared_N[places].tolist(), first)
-        images = self._images(known)
+        baseline, images = baseline_of(self.trained), self._images(known)
+        learnt = Recovery.guessed(baseline.error, baseline.gap)
+        if known:
+            first = [drops[0] for drops in known.values()]
+            learnt = learnt.after(1.0, SHARES[0]).learnt(field.shared_N[places].tolist(), first)
         more = images * sum(SHARES[number:]) / SHARES[0]
         mean_N, deviation_N = learnt.after(images, more).expected(field.shared_N)
         for place, drops in zip(places, known.values(), strict=True):

@@ -1,14 +1,15 @@
 """What further training leaves of the drop that candidates have with shared weights.
 
-A straight line: `drop = offset + share * shared drop`. Before anything was trained further it is a
-guess, wide enough for networks and data of any kind; some short trainings, of candidates that lose
-much and little, say what it is here (Bayesian linear regression: Bishop, Pattern Recognition and
-Machine Learning (2006), section 3.3, with a known variance of the noise). More steps leave less, as
-a power of the number of images (as losses do: Hestness et al., Deep Learning Scaling is
-Predictable, Empirically (2017)); that this holds of what is left of a drop is our assumption.
+A straight line: `drop = offset + share * shared drop`. The offset is what training gains by itself;
+the share is what is left of what shared weights lose against the network as it was brought. Before
+anything was trained further the line is a guess, wide enough for networks and data of any kind.
+Short trainings, of candidates that lose much and little, say what it is here (Bayesian linear
+regression: Bishop, Pattern Recognition and Machine Learning (2006), section 3.3, with known noise).
+More images leave less, as a power of their number, as losses of networks in general (Hestness et
+al., Deep Learning Scaling is Predictable, Empirically (2017)). That it holds of shares of drops,
+and the power, is ours: it is what we measured (docs/decisions/0066).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from scipy.special import ndtr
 from nas.problem.drop import Drop
 
 SHARE, SHARE_DEVIATION = 0.25, 0.15
-"""Of the shared drop that is left: guessed from trainings of some hundred steps."""
+"""Of the shared drop that is left in the end: guessed from trainings of some hundred steps."""
 
 OFFSET_ERRORS = 0.5
 """Standard deviation of the guessed offset, in standard errors of a score."""
@@ -26,8 +27,8 @@ OFFSET_ERRORS = 0.5
 MISFIT_ERRORS = 0.25
 """What networks lose besides, in the same unit: the line is not all of it."""
 
-FIRST_IMAGES = 1000.0
-"""From so many images on, losses follow the power."""
+POWER = 1.3
+"""`1 / share - 1` grows as this power of the number of images."""
 
 LEAST_SHARE, MOST_SHARE = 0.02, 0.98
 
@@ -51,14 +52,15 @@ class Recovery:
     unit: float
 
     @staticmethod
-    def guessed(unit: float) -> "Recovery":
-        """Before any training.
+    def guessed(unit: float, gap: float = 0.0) -> "Recovery":
+        """Before any training, of the end: what is not pruned loses nothing then.
 
         Args:
             unit: The standard error of a score, as `Baseline.error` has it.
+            gap: The shared drop of what is not pruned.
         """
         deviations = np.array([OFFSET_ERRORS * unit, SHARE_DEVIATION])
-        return Recovery((0.0, SHARE), np.diag(deviations**2), unit)
+        return Recovery((-SHARE * gap, SHARE), np.diag(deviations**2), unit)
 
     @property
     def share(self) -> float:
@@ -71,7 +73,9 @@ class Recovery:
         return MISFIT_ERRORS * self.unit
 
     def shared_limit(self, limit: float) -> float:
-        """The shared drop at which a limit on the drop holds in expectation, and somewhat more."""
+        """What a shared drop may be, beyond that of what is not pruned, so that a limit on the drop
+        is missed by no more than the error of a score, by this line.
+        """
         return (limit + self.unit) / self.share
 
     def learnt(self, shared_K: Sequence[float], drops: Sequence[Drop]) -> "Recovery":
@@ -93,17 +97,18 @@ class Recovery:
         return replace(self, line=(offset, share), covariance=np.linalg.inv(precision))
 
     def after(self, images: float, more: float) -> "Recovery":
-        """What is expected of another number of images than it was learnt with.
+        """What is expected of another number of images.
 
         Args:
-            images: Of the trainings that it was learnt from; 0 if there were none.
+            images: Of the trainings that this is true of; 0 if it is of any.
             more: Of those that are asked about.
         """
         if not images:
             return self
-        power = math.log1p(more / FIRST_IMAGES) / math.log1p(images / FIRST_IMAGES)
-        offset, _ = self.line
-        return replace(self, line=(offset, self.share**power))
+        offset, ratio = self.line[0], (more / images) ** POWER
+        share = 1 / (1 + ratio * (1 / self.share - 1))
+        scale = np.diag([1.0, ratio * (share / self.share) ** 2])
+        return replace(self, line=(offset, share), covariance=scale @ self.covariance @ scale.T)
 
     def expected(self, shared_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Drop and its standard deviation of networks with these shared drops, (N,) each."""
@@ -139,6 +144,34 @@ def straddling(costs_N: np.ndarray, chance_N: np.ndarray, levels: Sequence[float
             taken.append(min(likely, key=lambda row: (costs_N[row], -chance_N[row])))
         else:
             taken.append(max(left, key=lambda row: (chance_N[row], -costs_N[row])))
+    return taken
+
+
+def promising(costs_N: np.ndarray, chance_N: np.ndarray, most: float, size: int) -> list[int]:
+    """Rows that together gain most in expectation, one after the other.
+
+    What counts is the cheapest that will be within the limit: the logarithm of how many times
+    cheaper it is than something that surely is. Chances are taken for independent.
+
+    Args:
+        costs_N: Positive, lower is better.
+        chance_N: Of being within the limit.
+        most: Cost of what is within it for sure.
+        size: How many rows.
+    """
+    gains_N = np.maximum(0.0, np.log(most / costs_N))
+
+    def expected(rows: list[int]) -> float:
+        total, failed = 0.0, 1.0
+        for row in sorted(rows, key=lambda row: costs_N[row]):
+            total += failed * chance_N[row] * gains_N[row]
+            failed *= 1.0 - chance_N[row]
+        return total
+
+    taken: list[int] = []
+    for _ in range(min(size, len(costs_N))):
+        left = [row for row in range(len(costs_N)) if row not in taken]
+        taken.append(max(left, key=lambda row: (expected([*taken, row]), chance_N[row])))
     return taken
 
 

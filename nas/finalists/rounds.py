@@ -1,11 +1,11 @@
 """Finalists of a search with `--max-drop`: each round of training tells whom to train next.
 
 What a candidate loses with shared weights says little of what it loses once it is trained further.
-So the time for that is spent in rounds. In each, as many candidates as there are cores are trained,
-and then judged on the search split: first one that seems too small, and one that may do, in the end
-the fastest that will more likely than not hold the limit, and the fastest that almost surely will.
-After each round, what is left of the drops of those that were trained says what to expect of all
-(`nas/finalists/recovery.py`). Who is trained again goes on from what it has; the others keep it.
+So in a first, short round as many candidates as there are cores are trained, from one that seems
+too small to one that may do, and judged on the search split. What is left of their drops says what
+to expect of all (`nas/finalists/recovery.py`). The last round trains as many again: those that make
+the network that will be the fastest within the limit as fast as possible, in expectation. Who was
+trained before goes on from there; the others keep what they have.
 
     finetune_plan_1.json       who is trained in a round (`nas/finalists/train.py`)
     finetunes/<key>/round1/    a training and what it was worth (`nas/finalists/judge.py`)
@@ -23,16 +23,17 @@ from typing import Any
 
 import numpy as np
 
-from nas.finalists.baseline import Baseline
+from nas.finalists.baseline import Baseline, baseline_of
 from nas.finalists.entry import Entry
 from nas.finalists.evidence import SHARES, Evidence
 from nas.finalists.field import Field, field_of
 from nas.finalists.judge import Judge, judging_scorer
 from nas.finalists.recipe import FOLDER, read_finetuned
-from nas.finalists.recovery import Recovery, straddling
+from nas.finalists.recovery import Recovery, promising, straddling
 from nas.finalists.round_folders import settle
 from nas.finalists.train import (
     LEAST_SHARE,
+    MOST_SLOWNESS,
     FinalTraining,
     final_training,
     jobs_within,
@@ -49,12 +50,11 @@ from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter
 from search_spaces import UserError
 
-PLANS = ("finetune_plan_1.json", "finetune_plan_2.json", "finetune_plan_3.json")
+PLANS = ("finetune_plan_1.json", "finetune_plan_2.json")
 RECOVERY = "recovery.json"
 
-LEVELS = ((0.15, 0.45), (0.3, 0.7), (0.5, 0.9))
-"""How likely the boldest and the safest candidate of a round are within the limit, as far as is
-known when they are chosen."""
+LEVELS = (0.2, 0.5)
+"""How likely the boldest and the safest candidate of the first round are within the limit."""
 
 HOPELESS = 0.025
 """Who is less likely within the limit after its last round is not measured."""
@@ -73,7 +73,7 @@ def explored_problem(problem: Problem, baseline: Baseline) -> Problem:
 def train_within_drop(trained: Trained, trials: Sequence[Trial], reporter: Reporter) -> None:
     """Train finalists further in rounds, if the plan has time for it."""
     run, finetune_s = trained.run, trained.phases.finetune_s
-    field = field_of(trained.problem, trials)
+    field = field_of(trained.problem, trials, baseline_of(trained).gap)
     if not finetune_s or not field.trials:
         return
     with run.phase("finetune"):
@@ -82,14 +82,13 @@ def train_within_drop(trained: Trained, trials: Sequence[Trial], reporter: Repor
             evidence = Evidence(trained, field, judging_scorer(trained))
             rounds = Rounds(evidence, reporter)
             judged = beside.submit(evidence.judge_brought)
-            rounds.train(0, SHARES[0] * finetune_s)
+            slowness = rounds.train(0, SHARES[0] * finetune_s)
             judged.result()
-        rounds.train(1, SHARES[1] * finetune_s)
         document = run.decided(RECOVERY, rounds.recovery)
         with understood(f"'{run.path / RECOVERY}'"):
             reporter.note(_in_words(trained, document))
             left_s = _left_s(trained, len(document["measured"]), time.monotonic() - began)
-        rounds.train(2, left_s)
+        rounds.train(1, left_s, slowness)
         rounds.settle()
 
 
@@ -152,8 +151,18 @@ class Rounds:
         assert limit is not None
         return limit.max
 
-    def train(self, number: int, seconds: float) -> None:
-        """Decides who is trained in this round, trains them, and judges all but the last."""
+    def train(self, number: int, seconds: float, slowness: float = 1.0) -> float:
+        """Decides who is trained in this round, trains them, and judges all but the last.
+
+        Args:
+            number: Of the round.
+            seconds: For it.
+            slowness: By this factor trainings take longer than tests of their speed say, which are
+                made while other cores are idle.
+
+        Returns:
+            That factor, as it was in this round, with what else it takes.
+        """
         began, count = time.monotonic(), len(SHARES)
         self.reporter.phase("finetune", f"training candidates alone, round {number + 1} of {count}")
         plan = self._plan(number)
@@ -170,14 +179,17 @@ class Rounds:
         }
         jobs = (
             job if is_last else replace(job, after=judges[job.name])
-            for job in jobs_within(first, plan, left_s)
+            for job in jobs_within(first, plan, left_s / slowness)
         )
         progress = shown_by(self.reporter, list(judges))
+        started = time.monotonic()
         train_beside(jobs, processes=num_beside(len(first)), on_progress=progress)
+        taken = (time.monotonic() - started) / left_s
         for trial in first:
             job = finetuning.job(trial.candidate)
             if not is_last and job.is_finished:  # killed before it was judged
                 judges[job.name].read_back(job)
+        return min(MOST_SLOWNESS, max(1.0, taken))
 
     def settle(self) -> None:
         """Who was not in the last round keeps what earlier ones gave."""
@@ -224,10 +236,12 @@ class Rounds:
 
     def _ranked(self, number: int, size: int) -> list[Trial]:
         """Candidates in the order in which they deserve to be trained in a round."""
-        chance_N = self.evidence.expected(number).chance(self.limit)
-        bold, safe = LEVELS[number]
-        levels = np.linspace(bold, safe, size).tolist() if size > 1 else [(bold + safe) / 2]
-        picked = straddling(self.field.costs_N, chance_N, levels)
+        chance_N, field = self.evidence.expected(number).chance(self.limit), self.field
+        if number:
+            picked = promising(field.costs_N, chance_N, field.brought_cost, size)
+        else:
+            levels = np.linspace(*LEVELS, size) if size > 1 else [np.mean(LEVELS)]
+            picked = straddling(field.costs_N, chance_N, levels)
         likely = np.argsort(-chance_N, kind="stable").tolist()
         return [self.field.trials[place] for place in dict.fromkeys([*picked, *likely])]
 
@@ -239,12 +253,12 @@ def _left_s(trained: Trained, num_measured: int, spent_s: float) -> float:
     others = phases.random_references + len(config.precision)
     measuring_s = float(read_json(run.path / "search_plan.json").get("finalists_s", 0.0))
     measuring_s *= (num_measured + others) / (phases.finalists + others)
-    left_s = run.remaining_s(config) - spent_s - measuring_s - SPARE_SHARE * config.seconds / 2
+    left_s = run.remaining_s(config) - spent_s - measuring_s - SPARE_SHARE * config.seconds
     return min(planned_s / LEAST_SHARE, max(LEAST_SHARE * planned_s, left_s))
 
 
 def _in_words(trained: Trained, document: dict[str, Any]) -> str:
-    """What rounds have shown, and who is trained on: a sentence."""
+    """What the first round has shown, and who is trained on: a sentence."""
     shown = trained.scorer.task.shown
 
     def text(drop: float) -> str:
@@ -253,7 +267,7 @@ def _in_words(trained: Trained, document: dict[str, Any]) -> str:
     went = (" -> ".join(map(text, [row["shared"], *row["drops"]])) for row in document["trained"])
     hopes = (f"{key} ({text(document['expected'][key]['drop'])})" for key in document["finalists"])
     return (
-        f"drops with shared weights and after each training, "
+        f"drops with shared weights and after a short training, "
         f"{'points' if shown.is_share else shown.unit}: {', '.join(went)}; "
         f"trained on, with the drop that is expected: {', '.join(hopes)}"
     )

@@ -71,30 +71,31 @@ def paired_drops(run: Run, front: Mapping[str, Any], shown: Metric) -> dict[str,
     """
     keys = [*front["members"], *(row["key"] for row in front["references"])]
     brought = next((key for key in keys if key.endswith(AS_BROUGHT)), None)
-    own_N = None if brought is None else _judged(run, brought, UNQUANTIZED)
-    if own_N is None:
+    own = {} if brought is None else _judged(run, brought)
+    if not own:
         return {}
+    own_N = own.get(UNQUANTIZED, own[DEPLOYED])
     path = run.path / RECOVERY
     with understood(f"'{path}'"):
         expected = read_json(path)["expected"] if path.exists() else {}
     found: dict[str, dict[str, Any]] = {}
     for key in dict.fromkeys(keys):
-        is_twin = key.endswith(TWIN)
-        judged_N = _judged(run, key.removesuffix(TWIN), UNQUANTIZED if is_twin else DEPLOYED)
-        if judged_N is None or key == brought:
+        judged = _judged(run, key.removesuffix(TWIN))
+        is_own = key.endswith(AS_BROUGHT) and UNQUANTIZED not in judged
+        if not judged or is_own:
             continue
-        drop = paired_drop(judged_N, own_N, shown)
+        drop = paired_drop(judged[UNQUANTIZED if key.endswith(TWIN) else DEPLOYED], own_N, shown)
         found[key] = {"drop": drop.value, "interval": list(drop.interval)}
         if "-ft" in key and (candidate := key.partition("-")[0]) in expected:
             found[key]["expected"] = expected[candidate]
     return found
 
 
-def _judged(run: Run, key: str, file: str) -> np.ndarray | None:
-    """The shown metric of each image, of a file or else of the deployed one."""
+def _judged(run: Run, key: str) -> dict[str, np.ndarray]:
+    """The shown metric of each image, by file; empty if it was not kept."""
     path = judgements(run.path / f"answers/{key}.json")
     if not path.exists():
-        return None
+        return {}
     with understood(f"'{path}'"):
         shown = read_json(path)["shown"]
-        return np.array(shown.get(file, shown[DEPLOYED]), float)
+        return {file: np.array(of_images, float) for file, of_images in shown.items()}

@@ -51,7 +51,9 @@ def test_of_formats_the_smallest_file_stands_for_the_latency_of_both() -> None:
     field = field_of(PROBLEM, trials((1, 0), (1, 1), (2, 1)))
     assert [trial.candidate.encoding for trial in field.trials] == [(1, 1), (2, 1)]
     assert field.costs_N.tolist() == [4.0, 3.0], "of fp32, whose file is measured, too"
+    assert field.brought_cost == 5.0
     assert field.shared_N.tolist() == [0.02, 0.02]
+    assert field_of(PROBLEM, trials((1, 0)), gap=0.25).shared_N.tolist() == [0.27]
 
 
 def test_the_network_that_was_brought_needs_no_training() -> None:

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from nas.finalists.recovery import (
+    POWER,
     SHARE,
     SHARE_DEVIATION,
     Recovery,
     chance_within,
+    promising,
     smoothed,
     straddling,
 )
@@ -27,6 +29,11 @@ def test_before_any_training_a_share_is_left_and_much_is_open() -> None:
     assert deviation_N[1] > 0.1 * SHARE_DEVIATION > deviation_N[0]
     limit = guessed.shared_limit(0.005)
     assert guessed.expected(np.array([limit]))[0][0] == pytest.approx(0.005 + UNIT)
+
+
+def test_what_is_not_pruned_is_expected_to_lose_nothing_in_the_end() -> None:
+    guessed = Recovery.guessed(UNIT, gap=0.02)
+    assert guessed.expected(np.array([0.02]))[0][0] == pytest.approx(0.0)
 
 
 def test_trainings_decide_the_line_and_narrow_what_is_expected() -> None:
@@ -50,6 +57,10 @@ def test_more_images_leave_less() -> None:
     same, more, fewer = (learnt.after(10_000, images).share for images in (10_000, 50_000, 5_000))
     assert more < same < fewer
     assert same == pytest.approx(SHARE)
+    assert more == pytest.approx(1 / (1 + 5**POWER * 3)), "a quarter is left of one number"
+    back = learnt.after(10_000, 50_000).after(50_000, 10_000)
+    assert back.line == pytest.approx(learnt.line)
+    assert back.covariance == pytest.approx(learnt.covariance)
 
 
 def test_the_cheapest_that_is_likely_enough_is_taken_for_each_level() -> None:
@@ -59,6 +70,18 @@ def test_the_cheapest_that_is_likely_enough_is_taken_for_each_level() -> None:
     assert straddling(costs, chance, (0.99,)) == [3], "none is so likely: the likeliest"
     assert straddling(costs[:1], chance[:1], (0.5, 0.9)) == [0]
     assert straddling(costs[:0], chance[:0], (0.5,)) == []
+
+
+def test_the_last_ones_gain_most_together() -> None:
+    costs = np.array([0.25, 0.5, 0.6, 0.9])
+    assert promising(costs, np.array([0.1, 0.9, 0.9, 1.0]), 1.0, 1) == [1]
+    sure = np.array([0.0, 1.0, 0.9, 1.0])
+    assert promising(costs, sure, 1.0, 2)[0] == 1
+    bold = np.array([0.2, 1.0, 0.9, 1.0])
+    assert promising(costs, bold, 1.0, 2) == [1, 0], "what is sure needs nothing safer beside it"
+    unsure = np.array([0.2, 0.5, 0.9, 1.0])
+    assert promising(costs, unsure, 1.0, 3) == [2, 0, 1], "it has a fifth of a chance of far more"
+    assert promising(costs[:0], sure[:0], 1.0, 2) == []
 
 
 def test_chances_follow_a_normal() -> None:
