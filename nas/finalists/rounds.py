@@ -240,7 +240,7 @@ class Rounds:
         if number:
             picked = promising(field.costs_N, chance_N, field.brought_cost, size)
         else:
-            levels = np.linspace(*LEVELS, size) if size > 1 else [np.mean(LEVELS)]
+            levels = np.linspace(*LEVELS, size).tolist() if size > 1 else [sum(LEVELS) / 2]
             picked = straddling(field.costs_N, chance_N, levels)
         likely = np.argsort(-chance_N, kind="stable").tolist()
         return [self.field.trials[place] for place in dict.fromkeys([*picked, *likely])]

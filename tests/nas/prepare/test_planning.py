@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,8 +18,13 @@ from nas.executors.inline import Inline
 from nas.executors.processes import Processes
 from nas.latency.measure import FILES_PER_BATCH
 from nas.prepare import speed
-from nas.prepare.afford import affordable, time_finalists
-from nas.prepare.phases import PhasePlan
+from nas.prepare.afford import (
+    FILES_PER_NETWORK,
+    affordable,
+    judging_seconds,
+    time_finalists,
+)
+from nas.prepare.phases import PhasePlan, with_sensitivity
 from nas.prepare.plan import (
     MAX_TRIALS,
     MIN_STEPS,
@@ -34,6 +40,7 @@ from nas.prepare.plan import (
     profile_sizes,
     search_settings,
     train_plan_of,
+    train_share,
 )
 from nas.prepare.speed import Speed, time_score
 from nas.problem.feasible import fits_in_some_format
@@ -372,3 +379,54 @@ def test_portable_int8_keeps_to_7_bits_whatever_the_processor(
 def test_a_plan_without_a_field_is_refused(read: Callable[[dict[str, int]], object]) -> None:
     with pytest.raises(KeyError):
         read({"schema": 1})
+
+
+def test_verifying_takes_what_files_take_on_all_cores(digits: DataSet) -> None:
+    """Two at once are no faster than one after the other: each uses all cores."""
+    phases = PhasePlan(trials=1, finalists=2, random_references=1)
+    idle, busy = ([Speed(0.0, 0.0, answer_s)] for answer_s in (0.0, 0.001))
+    images = len(digits.search.labels_N) + len(digits.test.labels_N)
+    more_s = time_finalists(phases, digits, busy, 1) - time_finalists(phases, digits, idle, 1)
+    assert more_s == pytest.approx(4 * FILES_PER_NETWORK * images * 0.001)
+
+
+def test_judging_counts_what_was_brought_and_more_images_where_a_drop_is_limited() -> None:
+    phases = PhasePlan(trials=1, finalists=3, images_per_score=100)
+    usual, large = Speed(1.0, 0.01, 0.0), Speed(2.0, 0.05, 0.0)
+    plain = Config()
+    assert judging_seconds(plain, phases, [usual] * 3 + [large]) == pytest.approx(3 * 2.0)
+    untrained = replace(plain, set={"finetune_s": 0.0})
+    assert judging_seconds(untrained, phases, [usual]) == 0.0
+    limited = Config(model="network.onnx", max_drop="1%")
+    baseline_s, judged_s = 2 * (2.0 + 5.0), 3 * (1.0 + 5.0) + (2.0 + 25.0)
+    expected_s = baseline_s + judged_s / torch.get_num_threads()
+    assert judging_seconds(limited, phases, [usual] * 3 + [large]) == pytest.approx(expected_s)
+
+
+def test_where_a_drop_is_limited_further_training_gets_more() -> None:
+    plain, limited = Config(), Config(model="network.onnx", max_drop="1%")
+    assert search_settings(limited).finetune_share > search_settings(plain).finetune_share
+    assert search_settings(limited).random_references == 0
+    assert train_share(limited) < train_share(plain)
+    fixed = replace(limited, set={"finetune_share": 0.1, "finalists": 7})
+    assert (search_settings(fixed).finetune_share, search_settings(fixed).finalists) == (0.1, 7)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "change_s", "name", "seconds"),
+    [
+        ({}, 1.0, "distortion", 20.0),  # the network itself and 3 groups
+        ({}, 6.0, "uniform", 0.0),
+        ({"allocation": "distortion"}, 6.0, "distortion", 20.0),
+        ({"sensitivity_s": 2.0}, 6.0, "distortion", 2.0),
+        ({"allocation": "none"}, 1.0, "none", 0.0),
+    ],
+)
+def test_changes_are_measured_where_there_is_time_for_every_group(
+    fixed: dict[str, Any], change_s: float, name: str, seconds: float
+) -> None:
+    space = SimpleNamespace(is_brought=True, columns=lambda _: [0, 1, 2])
+    config = Config(set=fixed)
+    asked = cast(Problem, SimpleNamespace(space=space))
+    plan = with_sensitivity(config, search_settings(config), asked, 100.0, change_s)
+    assert (plan.allocation, plan.sensitivity_s) == (name, seconds)
