@@ -26,8 +26,8 @@
     finetunes/<key>/      finalists trained further: see `nas/finalists/recipe.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
-    answers/<key>.judged.json   of a network that was brought, or made of one: what the answers of its
-                          files are worth, image by image; brought_judged.json, before training
+    answers/<key>.judged.json   what answers of the files of a brought network are worth, image by
+                          image; before that in brought_judged.json
     timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
                           where all were timed again
     events.jsonl          wall clock: phases, messages, hosts
