@@ -56,6 +56,9 @@ RECOVERY = "recovery.json"
 LEVELS = (0.2, 0.5)
 """How likely the boldest and the safest candidate of the first round are within the limit."""
 
+USUAL_SLOWNESS = 1.5
+"""Of two networks that are trained at a time, beside one: cores are often threads of one core."""
+
 HOPELESS = 0.025
 """Who is less likely within the limit after its last round is not measured."""
 
@@ -78,12 +81,10 @@ def train_within_drop(trained: Trained, trials: Sequence[Trial], reporter: Repor
         return
     with run.phase("finetune"):
         began = time.monotonic()
+        evidence = Evidence(trained, field, judging_scorer(trained))
+        rounds = Rounds(evidence, reporter)
         with ThreadPoolExecutor(1) as beside:
-            evidence = Evidence(trained, field, judging_scorer(trained))
-            rounds = Rounds(evidence, reporter)
-            judged = beside.submit(evidence.judge_brought)
-            slowness = rounds.train(0, SHARES[0] * finetune_s)
-            judged.result()
+            slowness = rounds.train(0, SHARES[0] * finetune_s, meanwhile=beside)
         document = run.decided(RECOVERY, rounds.recovery)
         with understood(f"'{run.path / RECOVERY}'"):
             reporter.note(_in_words(trained, document))
@@ -151,45 +152,57 @@ class Rounds:
         assert limit is not None
         return limit.max
 
-    def train(self, number: int, seconds: float, slowness: float = 1.0) -> float:
+    def train(
+        self,
+        number: int,
+        seconds: float,
+        slowness: float = 0.0,
+        *,
+        meanwhile: ThreadPoolExecutor | None = None,
+    ) -> float:
         """Decides who is trained in this round, trains them, and judges all but the last.
 
         Args:
             number: Of the round.
             seconds: For it.
             slowness: By this factor trainings take longer than tests of their speed say, which are
-                made while other cores are idle.
+                made while other cores are idle; 0 for what is usual.
+            meanwhile: Judges the network that was brought, once speeds are known.
 
         Returns:
-            That factor, as it was in this round, with what else it takes.
+            That factor, as it was in this round, with what else it takes; 0 if all was done before.
         """
-        began, count = time.monotonic(), len(SHARES)
-        self.reporter.phase("finetune", f"training candidates alone, round {number + 1} of {count}")
+        began, which = time.monotonic(), f"round {number + 1} of {len(SHARES)}"
+        self.reporter.phase("finetune", f"training candidates alone, {which}")
         plan = self._plan(number)
         first = plan.queue[: len(plan.step_s)]
+        size = num_beside(len(first))
         left_s = max(LEAST_SHARE * seconds, seconds - (time.monotonic() - began))
-        is_last, finetuning = number == count - 1, plan.finetuning
-        judges = {
-            finetuning.key(trial.candidate): Judge(
-                self.evidence.scorer,
-                trial.candidate,
-                self.evidence.judged(trial.candidate.key, number),
-            )
-            for trial in first
-        }
+        left_s /= slowness or (USUAL_SLOWNESS if size > 1 else 1.0)
+        judged = meanwhile.submit(self.evidence.judge_brought) if meanwhile else None
+        is_last, finetuning = number == len(SHARES) - 1, plan.finetuning
+        is_new = not all(finetuning.is_over(trial.candidate) for trial in first)
+        judges = {finetuning.key(trial.candidate): self._judge(trial, number) for trial in first}
         jobs = (
             job if is_last else replace(job, after=judges[job.name])
-            for job in jobs_within(first, plan, left_s / slowness)
+            for job in jobs_within(first, plan, left_s)
         )
-        progress = shown_by(self.reporter, list(judges))
         started = time.monotonic()
-        train_beside(jobs, processes=num_beside(len(first)), on_progress=progress)
+        progress = shown_by(self.reporter, list(judges))
+        train_beside(jobs, processes=size, on_progress=progress)
         taken = (time.monotonic() - started) / left_s
+        if judged:
+            judged.result()
         for trial in first:
             job = finetuning.job(trial.candidate)
             if not is_last and job.is_finished:  # killed before it was judged
                 judges[job.name].read_back(job)
-        return min(MOST_SLOWNESS, max(1.0, taken))
+        return min(MOST_SLOWNESS, max(1.0, taken)) if is_new else 0.0
+
+    def _judge(self, trial: Trial, number: int) -> Judge:
+        """Of a training in a round."""
+        file = self.evidence.judged(trial.candidate.key, number)
+        return Judge(self.evidence.scorer, trial.candidate, file)
 
     def settle(self) -> None:
         """Who was not in the last round keeps what earlier ones gave."""
