@@ -14,14 +14,16 @@ import numpy as np
 
 from nas.controllers import CONTROLLERS, Predicts
 from nas.executors import Session, make_executor
+from nas.finalists.baseline import baseline_of
+from nas.finalists.rounds import explored_problem, train_within_drop
 from nas.finalists.train import train_finalists
 from nas.front.continuing import grown_plan
-from nas.front.drop import score_with_drop, scored_brought
 from nas.front.finish import finish
 from nas.prepare.plan import judged, loss_of, make_scorer, phase_plan_of, plan_search
 from nas.prepare.reopen import Trained
 from nas.prepare.starts import starts_of
 from nas.prepare.train_supernet import Begun, begin
+from nas.problem.drop import limit_on_drop
 from nas.problem.problem import Problem
 from nas.problem.trial import Score, Trial
 from nas.run.config import Config
@@ -58,7 +60,10 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
             scorer=make_scorer(phases, begun.supernet, data),
         )
         trials = score_candidates(trained, reporter, starts_of(trained, reporter))
-    train_finalists(trained, trials, reporter)
+    if limit_on_drop(problem.limits):
+        train_within_drop(trained, trials, reporter)
+    else:
+        train_finalists(trained, trials, reporter)
     with run.phase("finalists"):
         finish(trained, trials, reporter)
 
@@ -107,13 +112,14 @@ def score_candidates(
     trials = run.trials(problem.space)
     waiting: list[Candidate] = []
     is_dry = False
-    brought, shown = scored_brought(trained), trained.scorer.task.shown
+    baseline = baseline_of(trained) if limit_on_drop(problem.limits) else None
+    asked_about = explored_problem(problem, baseline) if baseline else problem
     reporter.phase("search", f"scoring {number} candidates with '{config.controller}'")
     with make_executor(config).session(trained.scoring) as session:
         while len(trials) < number:
             while not is_dry and len(waiting) <= lag and len(trials) + len(waiting) < number:
                 seen = seen_with_lag(trials, waiting, lag)
-                asked = starts_left(starts, seen)[:1] or controller.ask(problem, seen, 1)
+                asked = starts_left(starts, seen)[:1] or controller.ask(asked_about, seen, 1)
                 is_dry = not asked
                 for candidate in asked:
                     waiting.append(candidate)
@@ -123,12 +129,12 @@ def score_candidates(
                 break
             key = waiting[0].key
             score = run.score(key, partial(awaited, run, session, key))
-            score = score_with_drop(score, brought, shown)
+            score = baseline.compared(score) if baseline else score
             trial = trial_of(problem, waiting.pop(0), score, len(trials))
             run.append_trial(trial)
             trials.append(trial)
             if isinstance(controller, Predicts):
-                run.append_beliefs(len(trials), controller.evidence(problem, trials))
+                run.append_beliefs(len(trials), controller.evidence(asked_about, trials))
             reporter.advance(len(trials), number, _best(trials, trained.scorer.task.shown))
     if not trials:
         raise UserError(

@@ -1,9 +1,11 @@
 """What networks gain and lose against the one that was brought, in fp32."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from reports import text
+from reports.documents import as_number, table_at
 from reports.intervals import difference
 from reports.records import Gain, Member, RunTables
 from search_spaces import Metric
@@ -16,17 +18,26 @@ def brought(members: Iterable[Member]) -> Member | None:
     return next((member for member in members if member.is_brought), None)
 
 
-def with_gains(members: Sequence[Member], base: Member | None) -> list[Member]:
+def with_gains(
+    members: Sequence[Member], base: Member | None, drops: Mapping[str, Any]
+) -> list[Member]:
     """The networks, with what they gain against the one that was brought; as they are without it.
 
     That network is taken before quantization.
+
+    Args:
+        members: Networks with files.
+        base: The one that was brought.
+        drops: By key, what `front.json` says of paired differences.
     """
     if base is None:
         return list(members)
-    return [replace(member, gain=_gain(member, base)) for member in members]
+    return [
+        replace(member, gain=_gain(member, base, table_at(drops, member.key))) for member in members
+    ]
 
 
-def _gain(member: Member, base: Member) -> Gain:
+def _gain(member: Member, base: Member, drop: Mapping[str, Any]) -> Gain:
     own, other = member.deployed, base.unquantized
     now, before = own.search, other.search
     change, interval = None, None
@@ -34,12 +45,30 @@ def _gain(member: Member, base: Member) -> Gain:
         change = now.shown - before.shown
         if now.interval and before.interval and (own, member.key) != (other, base.key):
             interval = difference(now.shown, now.interval, before.shown, before.interval)
+    shown, expected = member.task.shown, table_at(drop, "expected")
     return Gain(
         times_faster=_ratio(other.latency.median_ms, own.latency.median_ms),
         times_smaller=_ratio(other.bytes, own.bytes),
         change=change,
-        interval=interval,
+        interval=_changed(drop, shown) or interval,
+        expected=_change_of(as_number(expected.get("drop")), shown),
+        expected_interval=_changed(expected, shown),
     )
+
+
+def _change_of(drop: float | None, shown: Metric) -> float | None:
+    """A drop is of a loss."""
+    return None if drop is None else shown.signed(drop)
+
+
+def _changed(drop: Mapping[str, Any], shown: Metric) -> tuple[float, float] | None:
+    """The interval of a change; None if there is none."""
+    ends = drop.get("interval")
+    if not isinstance(ends, list) or len(ends) != 2:
+        return None
+    changes = [_change_of(as_number(end), shown) for end in ends]
+    known = sorted(change for change in changes if change is not None)
+    return (known[0], known[1]) if len(known) == 2 else None
 
 
 def _ratio(before: float | None, now: float | None) -> float | None:
@@ -96,9 +125,10 @@ def words(gain: Gain | None, shown: Metric) -> str:
     ]
     if gain.change is not None:
         unit = "points" if shown.is_share else shown.unit
-        bounds = change_range(gain, shown)
         said = f"{change(gain, shown)} {unit}".rstrip()
-        parts.append(said + (f" ({bounds})" if bounds else ""))
+        bounds = [change_range(gain, shown), expectation(gain, shown)]
+        inside = ", ".join(filter(None, bounds))
+        parts.append(said + (f" ({inside})" if inside else ""))
     return ", ".join(parts)
 
 
@@ -126,6 +156,17 @@ def change_range(gain: Gain | None, shown: Metric) -> str:
         return ""
     low, high = gain.interval
     return f"{_signed(low, shown)} to {_signed(high, shown)}"
+
+
+def expectation(gain: Gain | None, shown: Metric) -> str:
+    """ "expected -0.3, -1.0 to +0.4"; "" where finalists were not chosen by that."""
+    if gain is None or gain.expected is None:
+        return ""
+    said = f"expected {_signed(gain.expected, shown)}"
+    if gain.expected_interval is None:
+        return said
+    low, high = gain.expected_interval
+    return f"{said}, {_signed(low, shown)} to {_signed(high, shown)}"
 
 
 def _signed(value: float, shown: Metric) -> str:

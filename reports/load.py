@@ -82,7 +82,8 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         if key not in keys
     ]
     base = brought([*references, *members])
-    members, references = with_gains(members, base), with_gains(references, base)
+    drops = table_at(front, "drops")
+    members, references = (with_gains(some, base, drops) for some in (members, references))
     are_tuned = any(member.finetuned for member in members)
     limits = _limits(config, plan, (space, [*members, *references], trials))
     replaced = tables_at(front, "replaced")

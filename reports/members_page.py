@@ -121,7 +121,8 @@ def _gains(member: Member) -> list[tuple[str, object, float | None]]:
     gain, shown = member.gain, member.task.shown
     if gain is None:
         return []
-    change = _measured(gains.change(gain, shown), gains.change_range(gain, shown))
+    known = filter(None, [gains.change_range(gain, shown), gains.expectation(gain, shown)])
+    change = _measured(gains.change(gain, shown), ", ".join(known))
     return [
         ("faster", gains.times(gain.times_faster), gain.times_faster),
         ("smaller", gains.times(gain.times_smaller), gain.times_smaller),

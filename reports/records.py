@@ -112,6 +112,8 @@ class Gain:
     times_smaller: float | None = None
     change: float | None = None  # of the shown metric on the search split
     interval: Interval | None = None  # 95 % of the change
+    expected: float | None = None  # the change that finalists were chosen by
+    expected_interval: Interval | None = None  # 95 % of it
 
 
 @dataclass(frozen=True, kw_only=True)

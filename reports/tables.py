@@ -105,6 +105,7 @@ def _gain_row(member: Member) -> dict[str, object]:
         "change": gain.change,
         "change_low": low,
         "change_high": high,
+        "change_expected": gain.expected,
     }
 
 

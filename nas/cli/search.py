@@ -57,7 +57,6 @@ Fixed = Annotated[
 ]
 
 
-
 def search(
     space: SpaceName = None,
     plugin: Plugins = None,

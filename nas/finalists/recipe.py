@@ -19,6 +19,7 @@ from compress.aware import Aware
 from compress.sparse import Making, kept_sparse, sparsify_
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
 from nas.finalists.images import images_of
+from nas.finalists.round_folders import finished_rounds, round_folder, steps_of_rounds
 from nas.finalists.teacher import NO_TEACHER, make_teacher
 from nas.prepare.reopen import Trained
 from nas.problem.trial import Trial
@@ -34,7 +35,7 @@ from nas.standalone.train import (
     as_it_is,
     fastest_plan,
 )
-from nas.system.files import read_json, understood, write_json
+from nas.system.files import make_folder, read_json, understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import Candidate, SearchSpace, UserError, check_ranges
 from supernets.calibrate import recalibrated
@@ -113,6 +114,8 @@ class Finetuning:
         teacher: From normalised images to logits; None for labels only.
         reporter: Told how far it is.
         steps: Of a recipe without epochs.
+        round: Number of the round that it is the training of, 0 for the last one. It goes on from
+            the round before in which a candidate was trained.
     """
 
     run: Run
@@ -123,6 +126,7 @@ class Finetuning:
     teacher: Teacher | None
     reporter: Reporter
     steps: int = 0
+    round: int = 0
 
     def __call__(self, candidate: Candidate) -> Entry:
         """The candidate trained further; continues, or reads back what is finished."""
@@ -154,6 +158,10 @@ class Finetuning:
         network, make = self._begun(candidate)
         plan = self._planned()
         job = Job(key, network, self.images, folder, plan, teacher=self.teacher, make=make)
+        if rounds := finished_rounds(folder, before=self.round):
+            job = dataclasses.replace(job, before=dataclasses.replace(job, folder=rounds[-1]))
+        if self.round:
+            return dataclasses.replace(job, folder=make_folder(round_folder(folder, self.round)))
         return self._quantization_aware(job, candidate) if self.recipe.aware_share else job
 
     def _begun(self, candidate: Candidate) -> tuple[PlainNetwork, Making]:
@@ -213,6 +221,8 @@ class Finetuning:
     def is_over(self, candidate: Candidate) -> bool:
         """Whether the candidate's training is finished, or has failed."""
         folder = self.run.path / FOLDER / self.key(candidate)
+        if self.round and (round_folder(folder, self.round) / NETWORK).exists():
+            return True
         return (folder / NETWORK).exists() or (folder / SCORE).exists()
 
     def _score(self, candidate: Candidate) -> dict[str, Any]:
@@ -257,6 +267,7 @@ def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
         if (folder / BEFORE / PLAN).exists():
             facts["aware_steps"] = facts["steps"]
             facts["steps"] += read_json(folder / BEFORE / PLAN)["steps"]
+        facts["steps"] += steps_of_rounds(folder)
     with understood(f"'{folder / RECIPE}'"):
         candidate = space.candidate(recipe["encoding"])
         facts |= {

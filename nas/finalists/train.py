@@ -32,12 +32,15 @@ from nas.prepare.plan import SPARE_SHARE, formats_of
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import with_batch
 from nas.problem.trial import Trial
+from nas.run.config import Config
 from nas.run.growth import extension
 from nas.standalone.beside import Job, num_beside, shown_by, train_beside
 from nas.system.files import read_json, understood
 from nas.system.reporter import Reporter, Silent
 from search_spaces import Candidate
 from supernets.plan import TrainPlan
+
+DECIDED = "finetune_plan.json"
 
 FORMAT = ("precision", "channels_last")
 
@@ -97,7 +100,7 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
             return
         left_s = plan.seconds - (time.monotonic() - started)
         train_beside(
-            _jobs(first, plan, max(LEAST_SHARE * plan.seconds, left_s)),
+            jobs_within(first, plan, max(LEAST_SHARE * plan.seconds, left_s)),
             processes=num_beside(len(first)),
             on_progress=shown_by(reporter, [plan.finetuning.key(t.candidate) for t in first]),
         )
@@ -106,7 +109,7 @@ def train_finalists(trained: Trained, trials: Sequence[Trial], reporter: Reporte
             replace(plan.finetuning, reporter=Silent()).finalist(trial)
 
 
-def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
+def jobs_within(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterator[Job]:
     """Trainings that are not finished; steps are decided as each one begins.
 
     The longest first; the second is the shortest, which tells early how fast the machine is today;
@@ -119,7 +122,9 @@ def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterat
         seconds: For all of them, beside each other.
     """
     finetuning, at_once = plan.finetuning, num_beside(len(first))
-    steps = divided(seconds * at_once, plan.step_s)
+    steps = {key: max(MIN_STEPS, int(seconds / step_s)) for key, step_s in plan.step_s.items()}
+    if len(first) > at_once:  # else each has a core to itself
+        steps = divided(seconds * at_once, plan.step_s)
     needed_s = {key: steps[key] * plan.step_s[key] for key in plan.step_s}
     waiting = sorted(
         (t for t in first if not finetuning.is_over(t.candidate)),
@@ -147,19 +152,21 @@ def _jobs(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> Iterat
         yield job
 
 
-def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter) -> FinalTraining:
+def final_training(
+    trained: Trained, ranked: Sequence[Trial], reporter: Reporter, *, file: str = DECIDED
+) -> FinalTraining:
     """As decided when this run first came here.
 
     Args:
         trained: The run.
-        ranked: All trials in the order of `finalist_order`.
+        ranked: Trials in the order in which they deserve it.
         reporter: Told of the training.
+        file: Where it is decided.
     """
     config = trained.config
-    recipe = Recipe(teacher=BROUGHT) if config.model else Recipe()
-    finetuning = make_finetuning(trained, recipe, reporter)
+    finetuning = make_finetuning(trained, recipe_of(config), reporter)
     document = trained.run.decided(
-        "finetune_plan.json",
+        file,
         lambda: _chosen(
             replace(trained.phases, finetune_s=_seconds_left(trained)),
             ranked,
@@ -169,7 +176,7 @@ def final_training(trained: Trained, ranked: Sequence[Trial], reporter: Reporter
             is_batch_fixed="batch_size" in config.set,
         ),
     )
-    with understood(f"'{trained.run.path}/finetune_plan.json'"):
+    with understood(f"'{trained.run.path}/{file}'"):
         known = {key: float(seconds) for key, seconds in document["seconds_per_step"].items()}
         places = {key: place for place, key in enumerate(document["finalists"])}
         batch = int(document.get("batch_size", finetuning.plan.batch_size))
@@ -197,9 +204,15 @@ def _seconds_left(trained: Trained) -> float:
     if "finetune_s" in config.set or extension(run.path):
         return planned_s
     with understood(f"'{run.path}/search_plan.json'"):
-        finalists_s = float(read_json(run.path / "search_plan.json")["finalists_s"])
-    left_s = run.remaining_s(config) - finalists_s - SPARE_SHARE * config.seconds
+        plan = read_json(run.path / "search_plan.json")
+        later_s = float(plan["finalists_s"]) + float(plan.get("judging_s", 0.0))
+    left_s = run.remaining_s(config) - later_s - SPARE_SHARE * config.seconds
     return round(min(planned_s, max(LEAST_SHARE * planned_s, left_s)), 1)
+
+
+def recipe_of(config: Config) -> Recipe:
+    """How finalists are trained further."""
+    return Recipe(teacher=BROUGHT) if config.model else Recipe()
 
 
 def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:
@@ -231,6 +244,7 @@ class _Speeds:
     def __init__(self, finetuning: Finetuning, plans: Sequence[TrainPlan]) -> None:
         self._fastest = cache(finetuning.fastest_plan)
         self._plans = tuple(plans)
+        self._num_images = len(finetuning.images.labels_N)
 
     def fastest(self, candidate: Candidate) -> TrainPlan:
         """The plan in the fastest format for this candidate."""
@@ -242,6 +256,23 @@ class _Speeds:
         if batch_size in (0, plan.batch_size):
             return step_s
         return self._fastest(candidate, (replace(plan, batch_size=batch_size),))[1]
+
+    def planned(
+        self, trained: Sequence[Candidate], seconds: float, *, is_batch_fixed: bool
+    ) -> dict[str, Any]:
+        """Batch, seconds per step and formats of those that are trained in this time."""
+        plan, _ = with_batch(
+            self._plans[0],
+            seconds * num_beside(len(trained)),
+            lambda plan: sum(self.seconds(x, plan.batch_size) for x in trained),
+            num_images=self._num_images,
+            is_fixed=is_batch_fixed or not trained,
+        )
+        return {
+            "batch_size": plan.batch_size,
+            "seconds_per_step": {x.key: self.seconds(x, plan.batch_size) for x in trained},
+            "formats": {x.key: _format_of(self.fastest(x)) for x in trained},
+        }
 
 
 def _chosen(
@@ -284,21 +315,12 @@ def _chosen(
             too_many_macs = trial.predicted["macs"]
     finalists = able or sorted(step_s, key=lambda key: step_s[key])[:1]
     trained = [trial.candidate for trial in ranked if trial.candidate.key in finalists]
-    plan, _ = with_batch(
-        plans[0],
-        phases.finetune_s * num_beside(len(trained)),
-        lambda plan: sum(speeds.seconds(candidate, plan.batch_size) for candidate in trained),
-        num_images=len(finetuning.images.labels_N),
-        is_fixed=is_batch_fixed or not trained,
-    )
     return {
         "schema": 1,
         "seconds": phases.finetune_s,
         "finalists": finalists,
         "too_slow": too_slow,
-        "batch_size": plan.batch_size,
-        "seconds_per_step": {x.key: speeds.seconds(x, plan.batch_size) for x in trained},
-        "formats": {x.key: _format_of(speeds.fastest(x)) for x in trained},
+        **speeds.planned(trained, phases.finetune_s, is_batch_fixed=is_batch_fixed),
     }
 
 

@@ -1,10 +1,6 @@
-"""What networks lose against the one that was brought: on files, and in scores.
+"""What files lose against the network that was brought: that alone decides what is on the front.
 
-    baseline.json    of a search with --max-drop: what scores are compared with, decided once
-
-Scores are of shared weights, which finalists improve on by training further. So a score is compared
-with the worse of what the network itself has with the weights that it was brought with, and with
-the shared ones. What is on the front is decided by files alone.
+Both files answer the same images, so intervals are of paired differences. They decide nothing.
 """
 
 from collections.abc import Mapping
@@ -12,19 +8,18 @@ from dataclasses import replace
 from math import isnan, nan
 from typing import Any
 
-from nas.finalists.entry import AS_BROUGHT, trained_network
-from nas.front.card import read_card
-from nas.front.folders import CARD, DEPLOYED, FRONT, REFERENCES, UNQUANTIZED
-from nas.front.references import references
-from nas.prepare.reopen import Trained
-from nas.problem.drop import DROP, drop_of
-from nas.problem.trial import Score, Trial
-from nas.run.directory import Run
-from nas.run.own_files import kept_model
-from nas.system.files import understood
-from search_spaces import CandidateError, Metric, task_in
+import numpy as np
 
-FILE = "baseline.json"
+from nas.finalists.entry import AS_BROUGHT, TWIN
+from nas.finalists.rounds import RECOVERY
+from nas.front.card import read_card
+from nas.front.facts import judgements
+from nas.front.folders import CARD, DEPLOYED, FRONT, REFERENCES, UNQUANTIZED
+from nas.problem.drop import DROP, drop_of, paired_drop
+from nas.problem.trial import Trial
+from nas.run.directory import Run
+from nas.system.files import read_json, understood
+from search_spaces import CandidateError, Metric, task_in
 
 
 def quality_brought(card: Mapping[str, Any] | CandidateError) -> float:
@@ -63,38 +58,44 @@ def with_drop(trial: Trial, brought: float, card: Mapping[str, Any]) -> Trial:
     return replace(trial, metrics={**trial.metrics, DROP: drop})
 
 
-def scored_brought(trained: Trained) -> float:
-    """The shown metric, on the images of a score, that scores are compared with; nan if no limit
-    asks for that.
+def paired_drops(run: Run, front: Mapping[str, Any], shown: Metric) -> dict[str, dict[str, Any]]:
+    """What members and references lose, by key: front.json's `drops`.
+
+    Each has `drop`, its `interval` of 95 %, and `expected`, the same two as they were predicted
+    where finalists were chosen by that. Without networks that no judgements were kept of.
+
+    Args:
+        run: Has these.
+        front: Members and references.
+        shown: The metric.
     """
-    if not any(limit.metric == DROP for limit in trained.problem.limits):
-        return nan
-    found = trained.run.decided(FILE, lambda: _baseline(trained))
-    with understood(f"'{trained.run.path / FILE}'"):
-        values = [float(found["brought"]), float(found["shared"])]
-    return max(values, key=trained.scorer.task.shown.signed)
+    keys = [*front["members"], *(row["key"] for row in front["references"])]
+    brought = next((key for key in keys if key.endswith(AS_BROUGHT)), None)
+    own = {} if brought is None else _judged(run, brought)
+    if not own:
+        return {}
+    own_N = own.get(UNQUANTIZED, own[DEPLOYED])
+    path = run.path / RECOVERY
+    with understood(f"'{path}'"):
+        expected = read_json(path)["expected"] if path.exists() else {}
+    found: dict[str, dict[str, Any]] = {}
+    for key in dict.fromkeys(keys):
+        judged = _judged(run, key.removesuffix(TWIN))
+        is_own = key.endswith(AS_BROUGHT) and UNQUANTIZED not in judged
+        if not judged or is_own:
+            continue
+        drop = paired_drop(judged[UNQUANTIZED if key.endswith(TWIN) else DEPLOYED], own_N, shown)
+        found[key] = {"drop": drop.value, "interval": list(drop.interval)}
+        if "-ft" in key and (candidate := key.partition("-")[0]) in expected:
+            found[key]["expected"] = expected[candidate]
+    return found
 
 
-def _baseline(trained: Trained) -> dict[str, Any]:
-    scorer, problem = trained.scorer, trained.problem
-    kept = kept_model(trained.run.path, trained.config)
-    own = references(problem, 0, trained.config.seed, kept)[0]
-    network, _ = trained_network(problem.space, own)
-    assert network is not None
-    shared = scorer.compressed(own.candidate).fp32
-    name = scorer.task.shown.name
-    return {
-        "schema": 1,
-        "metric": name,
-        "images": scorer.num_images,
-        "brought": scorer.quality(network)[name],
-        "shared": scorer.quality(shared)[name],
-    }
-
-
-def score_with_drop(score: Score, brought: float, shown: Metric) -> Score:
-    """The score, and what it loses; without that where nothing is compared, or it failed."""
-    if isnan(brought) or shown.name not in score.metrics:
-        return score
-    drop = drop_of(score.metrics[shown.name], brought, shown)
-    return replace(score, metrics={**score.metrics, DROP: drop})
+def _judged(run: Run, key: str) -> dict[str, np.ndarray]:
+    """The shown metric of each image, by file; empty if it was not kept."""
+    path = judgements(run.path / f"answers/{key}.json")
+    if not path.exists():
+        return {}
+    with understood(f"'{path}'"):
+        shown = read_json(path)["shown"]
+        return {file: np.array(of_images, float) for file, of_images in shown.items()}

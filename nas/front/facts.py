@@ -18,7 +18,7 @@ from nas.front.needs import needs_of
 from nas.front.twins import unquantized
 from nas.front.verify import verify
 from nas.problem.problem import Problem
-from nas.system.files import digest_of, read_json, understood
+from nas.system.files import digest_of, read_json, understood, write_json
 from nas.targets import TARGETS, TORCH_CHECKPOINT, Timing
 from search_spaces import (
     FULL_PRECISION,
@@ -84,6 +84,11 @@ class CardMaker:
             with_answers=True,
             threads=self.threads,
         )
+        judged = {
+            file: facts["accuracy"]["search"].pop("shown") for file, facts in verified.items()
+        }
+        if space.is_brought:
+            write_json(judgements(answers), {"schema": 1, "shown": judged})
         files: dict[str, Any] = {}
         for file, facts in verified.items():
             answered = self._counted(facts["accuracy"])
@@ -144,6 +149,8 @@ class CardMaker:
         """What a file answered, by split; in the records, counts by class take its place."""
         data = self.data
         answered = {split: record.pop("answers") for split, record in records.items()}
+        for record in records.values():
+            record.pop("shown", None)
         for split, answers in answered.items():
             labels_N = getattr(data, split).labels_N
             records[split] |= task_of(data.task).counts(
@@ -158,6 +165,15 @@ class CardMaker:
         if of is None:
             return None
         return round(float(self.problem.model.of("latency_ms", np.array([of.encoding]))[0]), 6)
+
+
+def judgements(answers: Path) -> Path:
+    """Where the shown metric of each image of the search split goes, by file.
+
+    Args:
+        answers: File of what the network's module answers.
+    """
+    return answers.with_suffix(".judged.json")
 
 
 def content(path: Path) -> dict[str, Any]:

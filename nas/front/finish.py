@@ -9,18 +9,21 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from nas.executors import make_timer
-from nas.finalists.entry import inherited
+from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import asked_for
+from nas.finalists.rounds import finalists_within_drop
 from nas.finalists.train import final_training
 from nas.front.card import read_card
 from nas.front.contest import Contest, choose_front
 from nas.front.continuing import of_plan, rejoined
+from nas.front.drop import paired_drops
 from nas.front.folders import CARD, FRONT, settle
 from nas.front.measure import Exporter
 from nas.front.references import references
 from nas.front.twins import write_twins
 from nas.prepare.reopen import Trained
+from nas.problem.drop import limit_on_drop
 from nas.problem.trial import Trial
 from nas.run.own_files import kept_model
 from nas.system.files import write_json
@@ -44,9 +47,13 @@ def finish(
         times_again: As in `Exporter`.
     """
     run, config, problem, phases = trained.run, trained.config, trained.problem, trained.phases
-    finalist = inherited
+    finalist: Callable[[Trial], Entry] = inherited
     queue: Sequence[Trial] = finalist_order(problem, trials)
-    if phases.finetune_s and queue:
+    num_finalists = phases.finalists
+    if phases.finetune_s and queue and limit_on_drop(problem.limits):
+        queue, finalist = finalists_within_drop(trained, trials)
+        num_finalists = len(queue)
+    elif phases.finetune_s and queue:
         plan = final_training(trained, queue, Silent())
         finalist, queue = plan.finalist, plan.queue
     reporter.phase("finalists", "exporting, timing and verifying")
@@ -62,7 +69,7 @@ def finish(
     others = [e for e in asked_for(run, problem.space) if times_again or exporter.has_card(e)]
     contest = Contest(
         queue=queue,
-        num_finalists=phases.finalists,
+        num_finalists=num_finalists,
         finalist=finalist,
         others=others,
         references=references(
@@ -70,11 +77,12 @@ def finish(
         ),
     )
     contest, exporter = rejoined(trained, contest, exporter)
-    num_networks = len(contest.references) + len(contest.others) + phases.finalists
+    num_networks = len(contest.references) + len(contest.others) + num_finalists
     front = choose_front(exporter, contest, _counted(reporter, 2 * num_networks + 1))
     settle(run, front["members"], (row["key"] for row in front["references"]))
     write_twins(run, problem.space, front["members"])
-    write_json(run.path / "front.json", front | of_plan(run))
+    drops = paired_drops(run, front, trained.scorer.task.shown)
+    write_json(run.path / "front.json", front | ({"drops": drops} if drops else {}) | of_plan(run))
     cards = [read_card(run.path / FRONT / key / CARD) for key in front["members"]]
     files = [file for card in cards for file in card["files"].values() if "latency" in file]
     if text := unlike("latencies", (host_of_timing(file["latency"]) for file in files)):

@@ -84,12 +84,12 @@ def verify(
         task: Judges the answers.
         num_outputs: That each image must have.
         is_balanced: Whether classes count alike in the loss.
-        with_answers: Also return what the file says of every image.
+        with_answers: Also return what the file says of every image, and what that is worth.
         threads: Of the process.
 
     Returns:
-        Per file `sha256`, `bytes` and `accuracy`, the latter per split the task's record and, if
-        asked for, `answers`: fields of the card.
+        Per file `sha256`, `bytes` and `accuracy`, the latter per split the task's record: fields of
+        the card. If asked for, there are `answers` and `shown`, the shown metric, of every image.
 
     Raises:
         CandidateError: If a file is missing or corrupt, does not fit the images or the task, or
@@ -117,7 +117,8 @@ def verify(
             tallies = {folder / name: Tally(task, num_outputs) for name in files}
             _judge(worker, images_and_labels, tallies)
             for file, tally in tallies.items():
-                said = {"answers": tally.answers} if with_answers else {}
+                of_images = {"answers": tally.answers, "shown": tally.shown}
+                said = of_images if with_answers else {}
                 labels = images_and_labels[1].tolist() if is_balanced else None
                 record = task.record(tally.losses, tally.shown, balanced_by=labels)
                 results[file.name]["accuracy"][split] = {**record, **said}

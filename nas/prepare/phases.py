@@ -11,7 +11,8 @@ from search_spaces import DEFAULT_CALIBRATION
 FEW_STEPS = 150
 """With fewer training steps networks are poor."""
 
-DEFAULT_ALLOCATION = "distortion"
+DEFAULT_ALLOCATION, UNINFORMED = "distortion", "uniform"
+"""Of a network that was brought; and where there is no time to measure every sparsity once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +56,28 @@ class PhasePlan:
 
 
 def with_sensitivity(
-    config: Config, phases: PhasePlan, problem: Problem, scoring_s: float
+    config: Config,
+    phases: PhasePlan,
+    problem: Problem,
+    scoring_s: float,
+    change_s: float = 0.0,
 ) -> PhasePlan:
-    """The plan with the allocation that is asked for, and the time for what it needs to know."""
+    """The plan with the allocation that is asked for, and the time for what it needs to know.
+
+    Args:
+        config: What the user fixed.
+        phases: The plan.
+        problem: What is searched.
+        scoring_s: Seconds for that and for scores.
+        change_s: Seconds that measuring one change takes, and the network itself as well.
+    """
     default = DEFAULT_ALLOCATION if problem.space.is_brought else NO_ALLOCATION
     name = phases.allocation or default
     seconds = 0.0
     if name != NO_ALLOCATION and "distortions" in ALLOCATIONS.get(name).needs:
         is_set = "sensitivity_s" in config.set
         seconds = phases.sensitivity_s if is_set else phases.sensitivity_share * scoring_s
+        least_s = change_s * (1 + len(problem.space.columns("sparsity")))
+        if not is_set and not phases.allocation and seconds < least_s:
+            name, seconds = UNINFORMED, 0.0
     return replace(phases, allocation=name, sensitivity_s=round(max(0.0, seconds), 1))

@@ -6,7 +6,7 @@ machine did to the first: training that took longer leaves fewer candidates to s
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ import torch
 
 from nas.data._base import DataSet
 from nas.executors import AbstractExecutor
+from nas.prepare.afford import MIN_FINALISTS, affordable, finetune_seconds, judging_seconds
 from nas.prepare.phases import PhasePlan, with_sensitivity
 from nas.prepare.speed import (
     SUPERNET_STEPS,
-    Speed,
     fastest_plan,
     time_score,
     time_steps,
@@ -33,6 +33,8 @@ from nas.system.environment import has_bf16_products
 from nas.system.files import read_json, understood
 from nas.system.typed import from_document
 from search_spaces import UserError
+from supernets.criteria._base import CRITERIA
+from supernets.gradients import BATCHES
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
@@ -40,14 +42,13 @@ from supernets.supernet import Supernet
 
 SCHEMA = 1
 SPARE_SHARE = 0.05
-TRAIN_SHARE = 0.8
-"""Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring."""
+TRAIN_SHARE, TRAIN_SHARE_WITHIN_DROP = 0.8, 0.65
+"""Of the time that profile, finalists, fine-tuning and spare leave; the rest is for scoring. Where
+it is asked how far one can go, finalists get more, and shared weights are trained less."""
 
-TIMING_S_PER_FILE = 0.5
-"""Of networks that minutes can teach; where the machine has one speed, half of it."""
-
-FILES_PER_NETWORK = 2
-"""As deployed and before quantization."""
+WITHIN_DROP: Mapping[str, Any] = {"finetune_share": 0.7, "random_references": 0}
+PILOTS_PER_CORE, MOST_PILOTS = 2, 8
+"""There, finalists are first trained for a short time (`nas/finalists/rounds.py`)."""
 
 MIN_TRIALS, MAX_TRIALS = 16, 2000
 CYCLES_TIMED = 2
@@ -62,9 +63,6 @@ KEPT_OF_DONOR = (
 )
 FULL_PROFILE_S = 600.0
 """A search of this time or more times a full profile."""
-FINALISTS_SHARE = 0.2
-"""Of the time: what exporting, timing and verifying may take before fewer networks are measured."""
-MIN_FINALISTS, MIN_REFERENCES = 3, 1
 
 
 def make_scorer(phases: PhasePlan, supernet: Supernet, data: DataSet) -> Scorer:
@@ -117,15 +115,16 @@ def plan_training(
         images = phases.images_per_score
         speeds = time_score(supernet, data, problem, images, phases.calibration)
         phases, finalists_s = affordable(config, phases, data, speeds)
+        judging_s = judging_seconds(config, phases, speeds)
 
         def train_s() -> float:
             """Seconds for training, of what is left now."""
             left_s = remaining_s - (time.perf_counter() - started) - SPARE_SHARE * config.seconds
             if is_all:
                 return max(0.0, left_s)
-            available_s = max(0.0, left_s - finalists_s)
+            available_s = max(0.0, left_s - finalists_s - judging_s)
             finetune_s = finetune_seconds(config, phases, available_s)
-            return TRAIN_SHARE * max(0.0, available_s - finetune_s)
+            return train_share(config) * max(0.0, available_s - finetune_s)
 
         train_plan = planned_steps(supernet, train_plan, problem, data, config, train_s)
     spent_s = time.perf_counter() - started
@@ -160,14 +159,17 @@ def plan_search(
     speed = typical(speeds)
     seconds_per_score = speed.compress_s + speed.score_s * phases.images_per_score
     phases, finalists_s = affordable(config, phases, data, speeds)
+    judging_s = judging_seconds(config, phases, speeds)
     spent_s = time.perf_counter() - started
-    available_s = max(0.0, remaining_s - spent_s - finalists_s - SPARE_SHARE * config.seconds)
-    trained_s = 0.0 if config.supernet else TRAIN_SHARE * (1 - phases.finetune_share)
+    fixed_s = spent_s + finalists_s + judging_s + SPARE_SHARE * config.seconds
+    available_s = max(0.0, remaining_s - fixed_s)
+    trained_s = 0.0 if config.supernet else train_share(config) * (1 - phases.finetune_share)
     finetune_s = round(finetune_seconds(config, phases, available_s / (1 - trained_s)), 1)
     at_once = max(1, min(executor.at_once, executor.num_cores))
     rate = at_once / seconds_per_score
     lag = executor.lag if config.lag < 0 else config.lag
-    phases = with_sensitivity(config, phases, problem, available_s - finetune_s)
+    change_s = speed.compress_s + speed.score_s * CALIBRATION_IMAGES
+    phases = with_sensitivity(config, phases, problem, available_s - finetune_s, change_s)
     scoring_s = available_s - finetune_s - phases.sensitivity_s
     trials = max(MIN_TRIALS, min(MAX_TRIALS, int(scoring_s * rate)))
     return {
@@ -175,14 +177,10 @@ def plan_search(
         **asdict(replace(phases, trials=config.trials or trials, lag=lag, finetune_s=finetune_s)),
         "seconds_per_score": round(seconds_per_score, 4),
         "finalists_s": round(finalists_s, 1),
+        "judging_s": round(judging_s, 1),
         "score_test_s": round(spent_s, 2),
         "calibration_images": min(CALIBRATION_IMAGES, len(data.calibration)),
     }
-
-
-def finetune_seconds(config: Config, phases: PhasePlan, available_s: float) -> float:
-    """Seconds for training finalists further: as set, or a share of what is free."""
-    return phases.finetune_s if "finetune_s" in config.set else phases.finetune_share * available_s
 
 
 def train_plan_of(document: Mapping[str, Any]) -> TrainPlan:
@@ -207,7 +205,16 @@ def judged(data: DataSet, document: Mapping[str, Any]) -> DataSet:
 
 def search_settings(config: Config) -> PhasePlan:
     """What the user fixed of the phases after training, and defaults; trials are not decided."""
-    return PhasePlan(**{"trials": 1, **config.settings_of(PhasePlan)})
+    defaults: dict[str, Any] = {"trials": 1}
+    if config.max_drop:
+        pilots = min(MOST_PILOTS, max(MIN_FINALISTS, PILOTS_PER_CORE * torch.get_num_threads()))
+        defaults |= {**WITHIN_DROP, "finalists": pilots}
+    return PhasePlan(**{**defaults, **config.settings_of(PhasePlan)})
+
+
+def train_share(config: Config) -> float:
+    """Of the time for training the supernet and for scores: training."""
+    return TRAIN_SHARE_WITHIN_DROP if config.max_drop else TRAIN_SHARE
 
 
 def planned_steps(
@@ -246,7 +253,8 @@ def planned_steps(
         is_fixed="batch_size" in config.set,
         many_steps=SUPERNET_STEPS,
     )
-    return replace(plan, steps=max(MIN_STEPS, int(train_s() / step_s)))
+    passes = BATCHES if CRITERIA.get(plan.criterion).needs_gradients else 0
+    return replace(plan, steps=max(MIN_STEPS, int(train_s() / step_s) - passes))
 
 
 def formats_of(config: Config, plan: TrainPlan) -> list[TrainPlan]:
@@ -265,52 +273,6 @@ def precisions_of(config: Config, plan: TrainPlan) -> list[str]:
     if "precision" in config.set:
         return [plan.precision]
     return ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
-
-
-def time_finalists(
-    phases: PhasePlan, data: DataSet, speeds: Sequence[Speed], num_largest: int
-) -> float:
-    """Estimated seconds of the last phase: exports, timing, and verification of every file.
-
-    The exported module itself answers the images of a score, to be compared with its file. All but
-    timing is done for as many networks at a time as there are cores.
-
-    Args:
-        phases: How many networks.
-        data: They answer the images of two splits.
-        speeds: As `time_score` gives them: the last is that of the largest references.
-        num_largest: How many of those there are, one per format.
-    """
-    images = len(data.search.labels_N) + len(data.test.labels_N)
-
-    def seconds(speed: Speed) -> float:
-        timing_s = FILES_PER_NETWORK * TIMING_S_PER_FILE
-        answers_s = phases.images_per_score * speed.score_s
-        answers_s += FILES_PER_NETWORK * images * speed.answer_s
-        return timing_s + (2 * speed.compress_s + answers_s) / torch.get_num_threads()
-
-    num_usual = phases.finalists + phases.random_references
-    return num_usual * seconds(typical(speeds)) + num_largest * seconds(speeds[-1])
-
-
-def affordable(
-    config: Config, phases: PhasePlan, data: DataSet, speeds: Sequence[Speed]
-) -> tuple[PhasePlan, float]:
-    """The plan with as many finalists and references as the time allows, and their seconds.
-
-    References go first, then finalists, down to a few of each; what the user set stays.
-    """
-    least = {"random_references": MIN_REFERENCES, "finalists": MIN_FINALISTS}
-    while True:
-        finalists_s = time_finalists(phases, data, speeds, len(config.precision))
-        if finalists_s <= FINALISTS_SHARE * config.seconds:
-            return phases, finalists_s
-        for name, number in least.items():
-            if name not in config.set and getattr(phases, name) > number:
-                phases = replace(phases, **{name: getattr(phases, name) - 1})
-                break
-        else:
-            return phases, finalists_s
 
 
 def training_images(data: DataSet) -> Images:

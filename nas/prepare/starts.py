@@ -17,7 +17,9 @@ import numpy as np
 from nas.allocations import ALLOCATIONS, Compressible
 from nas.allocations._base import NO_ALLOCATION, AbstractAllocation
 from nas.allocations._sensitivity import Change, Sensitivity
+from nas.prepare.phases import UNINFORMED
 from nas.prepare.reopen import Trained
+from nas.problem.drop import limit_on_drop
 from nas.problem.feasible import largest_member
 from nas.problem.problem import Limit, Problem
 from nas.run.directory import Run
@@ -28,13 +30,12 @@ from nas.system.reporter import Reporter
 from search_spaces import Candidate, is_policy
 
 SHARES = (1.0, 0.75, 0.5)
-"""Of the budget, or of the network's own cost if that is less."""
+SHARES_WITHIN_DROP = (1.0, 0.6, 0.4, 0.25)
+"""Of the budget, or of the network's own cost if that is less; where it is asked how far one can
+go, they go further."""
 
 UNLIMITED = "macs"
 """What shares are taken of where nothing is limited that is known beforehand."""
-
-UNINFORMED = "uniform"
-"""The allocation where there is no time to measure every sparsity once."""
 
 MOST_OF_TRIALS = 2
 """One trial in so many is a start at most."""
@@ -78,7 +79,7 @@ def decided_starts(trained: Trained, reporter: Reporter) -> dict[str, Any]:
     network = informed(network, allocation.needs, trained.scorer)
     shares = {
         encoding: share
-        for share in SHARES
+        for share in (SHARES_WITHIN_DROP if limit_on_drop(problem.limits) else SHARES)
         for part in at_share(network, share)
         if (encoding := _allocated(allocation, part)) is not None
     }

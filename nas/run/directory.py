@@ -24,9 +24,12 @@
     trials.jsonl          one line per trial, in order, no wall clock
     beliefs.jsonl         how well the controller predicted the trials so far
     finetune_plan.json    who is trained further, with what batch: decided once, after the search
+    recovery.json         with --max-drop: what rounds of them showed, see `nas/finalists/rounds.py`
     finetunes/<key>/      finalists trained further: see `nas/finalists/recipe.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
+    answers/<key>.judged.json   what answers of the files of a brought network are worth, image by
+                          image; before that in brought_judged.json
     timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
                           where all were timed again
     events.jsonl          wall clock: phases, messages, hosts

@@ -26,6 +26,9 @@ CALIBRATION_BATCH = 128
 CALIBRATION_IMAGES = 256
 """Enough for statistics of maps; more changes log-losses in the third digit only."""
 
+MOST_SCORES = 5
+"""Images that a network is judged on once it is trained further, at most, in those of a score."""
+
 
 class Scorer:
     """Compresses and scores candidates of one trained supernet.
@@ -108,6 +111,10 @@ class Scorer:
         return self.task.metrics(
             self._outputs(network), self._labels_N, is_balanced=self._is_balanced
         )
+
+    def shown(self, network: nn.Module) -> np.ndarray:
+        """The metric that people are shown of each of the images, (N,)."""
+        return self.task.judge(self._outputs(network), self._labels_N)[1]
 
     def answers(self, network: nn.Module) -> list[int]:
         """What the network says of each of the images."""

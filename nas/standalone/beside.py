@@ -42,6 +42,7 @@ class Job:
         teacher: From normalised images to logits; None trains on labels only.
         make: Of the network what is trained.
         before: Trained first: the same network, in another folder.
+        after: Given the trained network, in the process that trained it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     teacher: Teacher | None = None
     make: Making = as_it_is
     before: "Job | None" = None
+    after: Callable[[nn.Module], None] | None = None
 
     def planned(self) -> TrainPlan:
         """How, decided now."""
@@ -87,6 +89,8 @@ class Job:
             make=self.make,
             on_step=on_step,
         )
+        if self.after:
+            self.after(self.network)
 
     def progress(self) -> tuple[int, int]:
         """Steps that are done, by the logs, and steps in all; 0 for plans not decided yet."""

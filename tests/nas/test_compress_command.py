@@ -28,6 +28,7 @@ from nas.run.config import Config, make_config
 from nas.run.directory import read_front
 from nas.run.own_files import BROUGHT
 from nas.search_flow import search
+from nas.standalone.train import NETWORK
 from nas.system.files import read_json, read_lines
 from nas.system.reporter import Silent
 from reports import gain_lines, load_run, parts_picture
@@ -111,6 +112,7 @@ def config(model: Path) -> Config:
         sparsity=(0.0, 0.25, 0.5),
         budget=("80%MACs",),
         max_drop="100%",
+        set={**TOY.set, "allocation": "distortion"},
     )
 
 
@@ -173,12 +175,22 @@ def test_a_search_that_is_stopped_continues(
 ) -> None:
     time_in_two_processes(monkeypatch)
     path = tmp_path / "run"
-    with stopped(monkeypatch, "nas.search_flow.train_finalists"):
+    with stopped(monkeypatch, "nas.search_flow.train_within_drop"):
         search(config, path, Silent())
     trials = (path / "trials.jsonl").read_bytes()
     weights = (path / "supernet.safetensors").read_bytes()
+    with stopped(monkeypatch, "nas.finalists.rounds._in_words"):
+        search(config, path, Silent())
+    decided = (path / "recovery.json").read_bytes()
+    rounds = {file: file.read_bytes() for file in path.glob(f"finetunes/*/round*/{NETWORK}")}
+    assert {file.parent.name for file in rounds} == {"round1"}
     with stopped(monkeypatch, "nas.search_flow.finish"):
         search(config, path, Silent())
+    assert (path / "recovery.json").read_bytes() == decided
+    for file, content in rounds.items():
+        kept = file if file.exists() else file.parents[1] / NETWORK
+        assert kept.read_bytes() == content
+    assert all((file.parents[1] / NETWORK).exists() for file in rounds)
     assert (path / "trials.jsonl").read_bytes() == trials
     assert (path / "supernet.safetensors").read_bytes() == weights
 
@@ -363,6 +375,27 @@ def test_a_drop_is_of_a_network_that_was_brought_in_the_unit_of_its_metric(
     with pytest.raises(UserError, match="it has no unit. Here it is of accuracy %"):
         search(replace(config, max_drop="0.5"), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()
+
+
+def test_it_is_said_what_finalists_were_expected_to_lose(run: Path) -> None:
+    recovery, front = read_json(run / "recovery.json"), read_front(run)
+    assert {row["key"] for row in recovery["trained"]} <= {
+        json.loads(line)["key"] for line in (run / "trials.jsonl").read_text().splitlines()
+    }
+    assert set(recovery["finalists"]) <= set(recovery["measured"]) == set(recovery["expected"])
+    drops = front["drops"]
+    table = load_run(run)
+    for member in [*table.front, *table.references]:
+        if member.key not in drops:
+            assert member.is_brought
+            continue
+        assert member.gain is not None
+        assert drops[member.key]["drop"] == pytest.approx(-member.gain.change)
+        low, high = member.gain.interval or (0.0, 0.0)
+        assert low < member.gain.change < high
+        assert (member.gain.expected is None) == (member.finetuned is None)
+    tuned = [member for member in table.front if member.finetuned]
+    assert not tuned or any("expected" in line for line in gain_lines(run))
 
 
 def test_paths_are_recorded_from_the_root(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

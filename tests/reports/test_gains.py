@@ -32,10 +32,10 @@ def test_gains_are_ratios_and_points_with_the_interval_of_the_difference() -> No
     base = member("a-brought", "brought fp32", 950, 2.1, 3600)
     small = member("b", "", 948, 1.0, 1000)
     assert gains.brought([small, base]) is base
-    own, other = gains.with_gains([base, small], base)
+    own, other = gains.with_gains([base, small], base, {})
     assert gains.words(other.gain, SHOWN) == "2.1x faster, 3.6x smaller, −0.2 points (−2.2 to +1.8)"
     assert own.gain == Gain(times_faster=1.0, times_smaller=1.0, change=0.0)
-    assert gains.with_gains([small], None) == [small]
+    assert gains.with_gains([small], None, {}) == [small]
     worse = Gain(times_faster=0.5, times_smaller=0.8, change=0.01)
     assert gains.words(worse, SHOWN) == "2.0x slower, 1.25x larger, +1.0 points"
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,14 +18,19 @@ from nas.executors.inline import Inline
 from nas.executors.processes import Processes
 from nas.latency.measure import FILES_PER_BATCH
 from nas.prepare import speed
-from nas.prepare.phases import PhasePlan
+from nas.prepare.afford import (
+    FILES_PER_NETWORK,
+    affordable,
+    judging_seconds,
+    time_finalists,
+)
+from nas.prepare.phases import PhasePlan, with_sensitivity
 from nas.prepare.plan import (
     MAX_TRIALS,
     MIN_STEPS,
     MIN_TRIALS,
     SPARE_SHARE,
     TRAIN_SHARE,
-    affordable,
     judged,
     loss_of,
     make_scorer,
@@ -33,8 +39,8 @@ from nas.prepare.plan import (
     plan_training,
     profile_sizes,
     search_settings,
-    time_finalists,
     train_plan_of,
+    train_share,
 )
 from nas.prepare.speed import Speed, time_score
 from nas.problem.feasible import fits_in_some_format
@@ -136,7 +142,7 @@ def test_fewer_networks_are_measured_where_time_is_short(
     finalists: int,
 ) -> None:
     monkeypatch.setattr(
-        "nas.prepare.plan.time_finalists",
+        "nas.prepare.afford.time_finalists",
         lambda phases, *_: 4.0 * (phases.finalists + phases.random_references + 2),
     )
     config = Config(time=time, set=fixed)
@@ -181,7 +187,7 @@ def test_time_that_training_leaves_is_spent_on_candidates(
         )
 
     least = planned(0.0)
-    fixed_s = least["finalists_s"] + SPARE_SHARE * CONFIG.seconds
+    fixed_s = least["finalists_s"] + least["judging_s"] + SPARE_SHARE * CONFIG.seconds
     few, many = (
         planned(fixed_s + wanted * least["seconds_per_score"])["trials"]
         for wanted in (100, 100_000)
@@ -215,7 +221,7 @@ def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
-    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
     monkeypatch.setattr("nas.executors._base.num_cores", lambda: 4 * torch.get_num_threads())
 
     def trials(at_once: int) -> int:
@@ -245,6 +251,7 @@ def test_a_share_of_the_time_is_kept_for_training_finalists_further(
     assert none["finetune_s"] == 0.0
     assert none["trials"] >= some["trials"]
     available_s = 600.0 - SPARE_SHARE * 1000 - some["finalists_s"] - some["score_test_s"]
+    available_s -= some["judging_s"]
     expected = 0.3 / (0.3 + 0.7 * (1 - TRAIN_SHARE)) * available_s
     assert some["finetune_s"] == pytest.approx(expected, abs=0.1)
     assert planned(0.3, finetune_s=2.0)["finetune_s"] == 2.0
@@ -275,7 +282,7 @@ def test_what_speed_tests_take_is_not_given_away(
     monkeypatch.setattr("nas.prepare.plan.time", clock)
     monkeypatch.setattr("nas.prepare.plan.time_steps", clock.taking(7.0, 0.01))
     monkeypatch.setattr("nas.prepare.plan.time_score", clock.taking(3.0, [Speed(1.0, 0.0, 0.0)]))
-    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
     config = replace(CONFIG, set={**CONFIG.set, "finetune_share": 0.0})
     asked = (config, problem(mini), digits)
     remaining_s = 100.0 + SPARE_SHARE * config.seconds
@@ -294,7 +301,7 @@ def test_training_leaves_the_time_that_further_training_is_given(
 ) -> None:
     monkeypatch.setattr("nas.prepare.plan.time_steps", lambda *_, **__: 0.01)
     monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(0.0, 0.0, 0.0)])
-    monkeypatch.setattr("nas.prepare.plan.time_finalists", lambda *_: 0.0)
+    monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
 
     def steps(**more: float) -> int:
         config = replace(CONFIG, set={**CONFIG.set, **more})
@@ -313,6 +320,7 @@ def test_with_a_given_supernet_finalists_get_their_share_of_all_that_is_free(
     config = replace(CONFIG, time="1000s", supernet=str(tmp_path))
     found = plan_search(config, random_supernet, digits, problem(mini), Inline(), remaining_s=600.0)
     available_s = 600.0 - SPARE_SHARE * 1000 - found["finalists_s"] - found["score_test_s"]
+    available_s -= found["judging_s"]
     assert found["finetune_s"] == pytest.approx(found["finetune_share"] * available_s, abs=0.1)
     donor = TrainPlan(steps=9, precision="bf16", batch_size=5, criterion="l1")
     write_json(tmp_path / "plan.json", asdict(donor))
@@ -371,3 +379,54 @@ def test_portable_int8_keeps_to_7_bits_whatever_the_processor(
 def test_a_plan_without_a_field_is_refused(read: Callable[[dict[str, int]], object]) -> None:
     with pytest.raises(KeyError):
         read({"schema": 1})
+
+
+def test_verifying_takes_what_files_take_on_all_cores(digits: DataSet) -> None:
+    """Two at once are no faster than one after the other: each uses all cores."""
+    phases = PhasePlan(trials=1, finalists=2, random_references=1)
+    idle, busy = ([Speed(0.0, 0.0, answer_s)] for answer_s in (0.0, 0.001))
+    images = len(digits.search.labels_N) + len(digits.test.labels_N)
+    more_s = time_finalists(phases, digits, busy, 1) - time_finalists(phases, digits, idle, 1)
+    assert more_s == pytest.approx(4 * FILES_PER_NETWORK * images * 0.001)
+
+
+def test_judging_counts_what_was_brought_and_more_images_where_a_drop_is_limited() -> None:
+    phases = PhasePlan(trials=1, finalists=3, images_per_score=100)
+    usual, large = Speed(1.0, 0.01, 0.0), Speed(2.0, 0.05, 0.0)
+    plain = Config()
+    assert judging_seconds(plain, phases, [usual] * 3 + [large]) == pytest.approx(3 * 2.0)
+    untrained = replace(plain, set={"finetune_s": 0.0})
+    assert judging_seconds(untrained, phases, [usual]) == 0.0
+    limited = Config(model="network.onnx", max_drop="1%")
+    baseline_s, judged_s = 2 * (2.0 + 5.0), 3 * (1.0 + 5.0) + (2.0 + 25.0)
+    expected_s = baseline_s + judged_s / torch.get_num_threads()
+    assert judging_seconds(limited, phases, [usual] * 3 + [large]) == pytest.approx(expected_s)
+
+
+def test_where_a_drop_is_limited_further_training_gets_more() -> None:
+    plain, limited = Config(), Config(model="network.onnx", max_drop="1%")
+    assert search_settings(limited).finetune_share > search_settings(plain).finetune_share
+    assert search_settings(limited).random_references == 0
+    assert train_share(limited) < train_share(plain)
+    fixed = replace(limited, set={"finetune_share": 0.1, "finalists": 7})
+    assert (search_settings(fixed).finetune_share, search_settings(fixed).finalists) == (0.1, 7)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "change_s", "name", "seconds"),
+    [
+        ({}, 1.0, "distortion", 20.0),  # the network itself and 3 groups
+        ({}, 6.0, "uniform", 0.0),
+        ({"allocation": "distortion"}, 6.0, "distortion", 20.0),
+        ({"sensitivity_s": 2.0}, 6.0, "distortion", 2.0),
+        ({"allocation": "none"}, 1.0, "none", 0.0),
+    ],
+)
+def test_changes_are_measured_where_there_is_time_for_every_group(
+    fixed: dict[str, Any], change_s: float, name: str, seconds: float
+) -> None:
+    space = SimpleNamespace(is_brought=True, columns=lambda _: [0, 1, 2])
+    config = Config(set=fixed)
+    asked = cast(Problem, SimpleNamespace(space=space))
+    plan = with_sensitivity(config, search_settings(config), asked, 100.0, change_s)
+    assert (plan.allocation, plan.sensitivity_s) == (name, seconds)
