@@ -22,6 +22,7 @@ from nas.system.files import read_json
 from search_spaces import SPACES, load_space
 from tests.conftest import time_in_two_processes
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SIDES = 20, 28
 CLASSES = {
