@@ -188,7 +188,7 @@ def _sides(text: str | None) -> tuple[int, int] | None:
         UserError: If it is neither one number nor two.
     """
     from search_spaces import UserError
-    from search_spaces._sides import read
+    from search_spaces import read_sides as read
 
     if text is None:
         return None
