@@ -6,7 +6,7 @@ latency budget, which no space knows, is compared with everything this run measu
 
 from collections.abc import Sequence
 
-from nas.problem.budget import binding, parse_budget, resolve
+from nas.problem.budget import LATENCY, binding, metric_on, parse_budget, resolve
 from nas.problem.drop import DROP, drop_of
 from nas.problem.problem import Limit
 from reports.records import LimitRow, Member, TrialRow
@@ -45,6 +45,10 @@ def over_limits(member: Member, limits: Sequence[LimitRow]) -> tuple[str, ...]:
         "size_bytes": member.deployed.bytes,
         "macs": member.macs,
         "params": member.params,
+        **{
+            metric_on(LATENCY, target): latency.median_ms
+            for target, latency in member.deployed.elsewhere.items()
+        },
     }
     if member.gain is not None and member.gain.change is not None:
         measured[DROP] = drop_of(member.gain.change, 0.0, member.task.shown)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import confusions, gains, summary, text, verdict
+from reports import confusions, gains, portability, summary, text, verdict
 from reports.load import load_run
 from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, RunTables
 
@@ -23,7 +23,10 @@ def pareto_frame(run: RunTables) -> pd.DataFrame:
     columns = list(_row(replace(_EMPTY, task=run.task)))
     if not _has_gains(run):
         columns = [column for column in columns if column not in _gain_row(_EMPTY)]
-    return pd.DataFrame([_row(member) for member in run.members], columns=columns)
+    names = portability.targets(run)
+    columns += list(portability.columns(_EMPTY, names))
+    rows = [_row(member) | portability.columns(member, names) for member in run.members]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def trials_frame(run: RunTables) -> pd.DataFrame:
@@ -170,7 +173,7 @@ def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         f"{shown.head} (search)",
         f"test {shown.unit}",
         f"test fp32 {shown.unit}",
-        "latency ms",
+        f"latency ms{summary.per_batch(run)}",
         "fp32 ms",
         "predicted ms",
         "size",
@@ -233,7 +236,7 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         "key",
         f"{shown.head} (search)",
         f"test {shown.unit}",
-        "latency ms",
+        f"latency ms{summary.per_batch(run)}",
         "size",
         *_gain_head(run),
     ]
@@ -285,6 +288,7 @@ def markdown(run: RunTables) -> str:
         f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
         "latency only; `test` decides nothing. fp32: the same pruned network before quantization.",
         *filter(None, [summary.loss_that_ranks(run)]),
+        *_elsewhere(run),
         *_classes(run),
         "## What was run",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),
@@ -294,6 +298,21 @@ def markdown(run: RunTables) -> str:
 
 def _plain_list(title: str, lines: Sequence[str]) -> list[str]:
     return [title, "\n".join(f"- {_plain(line)}" for line in lines)]
+
+
+def _elsewhere(run: RunTables) -> list[str]:
+    """Latency on other targets, where there were any."""
+    header, rows = portability.table(run)
+    if not rows:
+        return []
+    lines = "\n".join(f"- {_plain(line)}" for line in portability.sentences(run))
+    table = [header, ["---"] * len(header), *rows]
+    return [
+        "## Other targets",
+        *([lines] if lines else []),
+        "\n".join(_table_line(row) for row in table),
+        portability.NOTE,
+    ]
 
 
 def _classes(run: RunTables) -> list[str]:

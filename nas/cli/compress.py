@@ -18,11 +18,12 @@ from nas.cli.options import (
     Plugins,
     Seed,
     SkipCorrupt,
-    TargetName,
+    TargetNames,
     Threads,
     Time,
     Trials,
     settings_of,
+    targets_of,
 )
 from nas.system.text import fractions, words
 
@@ -86,7 +87,7 @@ def compress(
     cache: Cache = None,
     resolution: ModelResolution = None,
     skip_corrupt: SkipCorrupt = False,
-    target: TargetName = None,
+    target: TargetNames = None,
     precision: PartPrecision = None,
     sparsity: Pruned = None,
     controller: ControllerName = None,
@@ -120,7 +121,7 @@ def compress(
         "cache": cache,
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
-        "target": target,
+        **targets_of(target),
         "precision": words(precision),
         "sparsity": fractions(sparsity),
         "controller": controller,

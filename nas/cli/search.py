@@ -24,12 +24,13 @@ from nas.cli.options import (
     SkipCorrupt,
     SpaceName,
     Sparsity,
-    TargetName,
+    TargetNames,
     Threads,
     Time,
     Trials,
     Workers,
     settings_of,
+    targets_of,
 )
 from nas.system.text import fractions, words
 
@@ -52,7 +53,7 @@ def search(
     cache: Cache = None,
     resolution: Resolution = None,
     skip_corrupt: SkipCorrupt = False,
-    target: TargetName = None,
+    target: TargetNames = None,
     precision: Precision = None,
     sparsity: Sparsity = None,
     controller: ControllerName = None,
@@ -87,7 +88,7 @@ def search(
         "cache": cache,
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
-        "target": target,
+        **targets_of(target),
         "precision": words(precision),
         "sparsity": fractions(sparsity),
         "controller": controller,

@@ -28,7 +28,9 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   the module that was scored (a twin on the front was not scored). Of a quantized network there are
   `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network before quantization. Where
   the target takes other files than ONNX, `timed` names the one that stands for this: `latency` and
-  `integer_kernels` are its.
+  `integer_kernels` are its. `elsewhere`, only where there were other targets: `latency` on each, by
+  its text. `answered_by`, only where it was not onnxruntime: `runtime`, `version` and options of
+  what gave the answers that `accuracy` is of.
 - `calibration` of an ONNX file: what decided the ranges of activations on grids, or where training
   began to learn them; only where a format has such. Cards of earlier versions have none: it was
   `min-max`.
@@ -87,7 +89,9 @@ _ONNX_FIELDS: dict[str, Any] = {
     "integer_kernels": int,
     "accuracy": dict,
     "latency": {
-        field.name: _TIMING_TYPES.get(field.type, list) for field in dataclasses.fields(Timing)
+        field.name: _TIMING_TYPES.get(field.type, list)
+        for field in dataclasses.fields(Timing)
+        if field.name != "options"  # left out where all have their defaults
     },
     "latency_predicted_ms": (*_NUMBER, type(None)),
 }

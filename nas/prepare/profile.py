@@ -23,7 +23,7 @@ from nas.run.config import Config
 from nas.run.directory import Run
 from nas.system.files import append_line, read_lines, understood
 from nas.system.reporter import Reporter
-from nas.targets import Timer
+from nas.targets import Timer, choose
 from search_spaces import SearchSpace
 
 POOL = 400
@@ -76,7 +76,7 @@ def _fitted(config: Config, space: SearchSpace, rows: list[Row]) -> dict[str, An
     predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
     return {
         "schema": 1,
-        "threads": config.timing_threads,
+        "threads": choose(config.target, threads=config.timing_threads).threads,
         "held_out": vars(error),
         "rows": [
             {

@@ -26,7 +26,7 @@
     fidelity/             networks trained alone: see `nas/fidelity.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
     timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
-                          where all were timed again
+                          where all were timed again, and on each target but the first
     events.jsonl          wall clock: phases, messages, hosts
     front/<key>/          model.onnx, model.safetensors, card.json, and of a quantized network
                           model.fp32.onnx and model.fp32.safetensors: it before quantization

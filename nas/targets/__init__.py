@@ -1,31 +1,40 @@
 """Where latency is measured: one file per runtime, and the one protocol that times them all."""
 
 from nas.targets._base import (
+    BY_ONNXRUNTIME,
     ONNX,
     TARGETS,
     TORCH_CHECKPOINT,
     AbstractDevice,
     AbstractRuntime,
     AbstractTarget,
+    Answering,
     Artefact,
     Timer,
     TimesFiles,
     Timing,
 )
+from nas.targets._chosen import ChosenTarget, choose, one_text_each, target_name
 from nas.targets._timing import is_tie, measure, timed_together
 
 __all__ = [
+    "BY_ONNXRUNTIME",
     "ONNX",
     "TARGETS",
     "TORCH_CHECKPOINT",
     "AbstractDevice",
     "AbstractRuntime",
     "AbstractTarget",
+    "Answering",
     "Artefact",
+    "ChosenTarget",
     "Timer",
     "TimesFiles",
     "Timing",
+    "choose",
     "is_tie",
     "measure",
+    "one_text_each",
+    "target_name",
     "timed_together",
 ]

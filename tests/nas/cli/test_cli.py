@@ -226,6 +226,8 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (["--data", "digit"], "Did you mean 'digits'?"),
         (["--controller", "randm"], "Did you mean 'random'?"),
         (["--target", "onnxruntim"], "Did you mean 'onnxruntime'?"),
+        (["--target", "onnxruntime:thread=2"], "Did you mean 'threads'?"),
+        (["--target", "onnxruntime:batch=0"], "It must be a whole number from 1 to 65536"),
         (["--precision", "int4"], "unknown precision 'int4'"),
         (["--precision", ""], "at least one"),
         (["--sparsity", "0,x"], "'0,x' is not a list of numbers"),
