@@ -67,7 +67,11 @@ def openvino(precision: str) -> Open:
 
     Args:
         precision: In which it computes what is floating-point.
+
+    NOTE: importing it sends an event and writes into the home folder, unless its package for that
+    cannot be found.
     """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino as ov
 
     core = ov.Core()

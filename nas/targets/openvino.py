@@ -6,6 +6,7 @@ unless `precision` says otherwise: by itself OpenVINO would choose bf16 on proce
 it, and answer otherwise than the file says.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from nas.targets._base import TARGETS, AbstractRuntime, Answering
 from nas.targets._inputs import at_batch, random_inputs
 from search_spaces import CandidateError, UserError
 
+_TELEMETRY = "openvino_telemetry"
 PRECISIONS = ("f32", "bf16")
 PRODUCTS = frozenset({"Convolution", "FullyConnected", "MatMul"})
 """Kinds of layers that are counted: all others compute on what they unpack from bytes."""
@@ -102,6 +104,8 @@ class OpenVino(AbstractRuntime):
 
 
 def _openvino() -> Any:
+    # NOTE: its import sends an event and writes into the home folder, unless this cannot be found.
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:
