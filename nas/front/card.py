@@ -37,7 +37,8 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `needs` of an ONNX file: `opset` and `ir_version`, `domains` of operators that are not ONNX's, if
   there are any, and, where layers multiply integers of eight bits, the `weight_bits` of these: 7
   give the same answers on any processor; 8 only where it has one of the `instruction_sets`, and
-  elsewhere sums of products saturate. Cards of earlier versions have none.
+  elsewhere sums of products saturate; `runtime`, such as "openvino>=2025.0", where the target says
+  from which version on such files were tried. Cards of earlier versions have none.
 - `balanced` of a split: true where the loss is the mean over classes of the means of their images,
   and left out where it is the mean over images.
 - `labels` of a split: images of each class. In classification also `confusion`: `answers`, images

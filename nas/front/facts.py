@@ -136,7 +136,7 @@ class CardMaker:
             "precision": precision_of(candidate.policy) if is_deployed else FULL_PRECISION,
             "integer_kernels": target.integer_kernels(folder / timed),
             **({"calibration": self.calibration} if is_calibrated else {}),
-            "needs": needs_of(folder / file),
+            "needs": needs_of(folder / file) | _runtime(target),
             "latency": timing.to_json(),
             "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
             **({"timed": timed} if timed != file else {}),
@@ -187,6 +187,11 @@ def elsewhere(
             raise CandidateError(f"target '{target}': {timing}")
         found[target] = timing.to_json()
     return {"elsewhere": found} if found else {}
+
+
+def _runtime(target: AbstractTarget) -> dict[str, Any]:
+    """The card's `needs.runtime`; nothing where opset and IR version say it."""
+    return {"runtime": f"{target.describe()['runtime']}>={target.oldest}"} if target.oldest else {}
 
 
 def _answered_by(target: AbstractTarget) -> dict[str, Any]:

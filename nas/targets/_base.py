@@ -61,6 +61,10 @@ class AbstractTarget(abc.ABC):
     kernels: ClassVar[frozenset[str]]
     """Kinds of kernels that it has: see `AbstractFormat.kernels`."""
 
+    oldest: ClassVar[str] = ""
+    """Oldest version of the runtime on which exported files were tried, for cards; "" where opset and
+    IR version of a file say it."""
+
     @property
     def answered_by(self) -> Answering:
         """What verifies files, so that a member's accuracy is that of what it is deployed on."""

@@ -35,6 +35,7 @@ class OpenVino(AbstractRuntime):
     precision: str = "f32"
 
     kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8"})
+    oldest: ClassVar[str] = "2025.0"
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
