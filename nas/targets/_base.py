@@ -62,8 +62,8 @@ class AbstractTarget(abc.ABC):
     """Kinds of kernels that it has: see `AbstractFormat.kernels`."""
 
     oldest: ClassVar[str] = ""
-    """Oldest version of the runtime on which exported files were tried, for cards; "" where opset and
-    IR version of a file say it."""
+    """Oldest version of the runtime on which exported files were tried, for cards; "" where opset
+    and IR version of a file say it."""
 
     @property
     def answered_by(self) -> Answering:
