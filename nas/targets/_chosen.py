@@ -159,7 +159,7 @@ def _given(name: str, rest: str, known: Mapping[str, _Option]) -> dict[str, Any]
 
 def _value(name: str, option: str, text: str, choice: _Option) -> Any:
     try:
-        value = text if choice.kind is str else json.loads(text)
+        value: Any = text if choice.kind is str else json.loads(text)
     except (ValueError, RecursionError):
         value = text
     is_right = is_a(value, choice.kind)
