@@ -26,6 +26,7 @@ import numpy as np
 
 _BATCH = 64
 _SEVERITY_ERROR = 3
+_GROUP_SIZE = 32
 
 
 def normalise(images_NCHW: np.ndarray, rule: dict[str, Any]) -> np.ndarray:
@@ -62,11 +63,12 @@ def onnxruntime() -> Open:
     return open_file
 
 
-def openvino(precision: str) -> Open:
+def openvino(precision: str, quantizes_inputs: bool) -> Open:
     """By OpenVINO on the processor, compiled for whole batches: the last one is filled up.
 
     Args:
         precision: In which it computes what is floating-point.
+        quantizes_inputs: Whether it quantizes inputs of layers whose weights alone are quantized.
 
     NOTE: importing it sends an event and writes into the home folder, unless its package for that
     cannot be found.
@@ -80,7 +82,11 @@ def openvino(precision: str) -> Open:
         model = core.read_model(path)
         _, *shape = model.input(name).partial_shape
         model.reshape({name: [_BATCH, *shape]})
-        options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        options = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP_SIZE if quantizes_inputs else 0,
+        }
         request = core.compile_model(model, "CPU", options).create_infer_request()
 
         def run(x_NCHW: np.ndarray) -> np.ndarray:

@@ -1,14 +1,14 @@
 """The openvino target: an ONNX file on the CPU of this machine, by OpenVINO.
 
 It reads the same files as onnxruntime: pairs of QuantizeLinear and DequantizeLinear become integer
-kernels where its plug-in for processors has them. What is floating-point is computed in float32
-unless `precision` says otherwise: by itself OpenVINO would choose bf16 on processors that multiply
-it, and answer otherwise than the file says.
+kernels where its plug-in for processors has them. What is floating-point is computed in float32:
+by itself OpenVINO would choose bf16 on processors that multiply it, and quantize what layers read
+whose weights alone are quantized, and so answer otherwise than the file says. Options ask for that.
 """
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -18,6 +18,9 @@ from search_spaces import CandidateError, UserError
 
 _TELEMETRY = "openvino_telemetry"
 PRECISIONS = ("f32", "bf16")
+_GROUP_SIZE = 32
+"""Inputs that share a scale: OpenVINO's own choice."""
+
 PRODUCTS = frozenset({"Convolution", "FullyConnected", "MatMul"})
 """Kinds of layers that are counted: all others compute on what they unpack from bytes."""
 
@@ -30,11 +33,14 @@ class OpenVino(AbstractRuntime):
 
     Attributes:
         precision: In which floating-point layers are computed, "f32" or "bf16".
+        quantizes_inputs: Whether linear layers whose weights alone are quantized multiply integers,
+            made of their inputs in each call.
     """
 
     precision: str = "f32"
+    quantizes_inputs: bool = False
 
-    kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8"})
+    kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "int4"})
     oldest: ClassVar[str] = "2025.0"
 
     def __post_init__(self) -> None:
@@ -67,8 +73,8 @@ class OpenVino(AbstractRuntime):
 
     @property
     def answered_by(self) -> Answering:
-        """OpenVINO itself, in the same precision."""
-        return Answering("openvino", {"precision": self.precision})
+        """OpenVINO itself, with the same options."""
+        return Answering("openvino", asdict(self))
 
     def integer_kernels(self, file: Path) -> int:
         """See `AbstractTarget.integer_kernels`.
@@ -96,6 +102,7 @@ class OpenVino(AbstractRuntime):
             "NUM_STREAMS": 1,
             "INFERENCE_PRECISION_HINT": self.precision,
             "PERFORMANCE_HINT": "LATENCY",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP_SIZE if self.quantizes_inputs else 0,
         }
         try:
             model.reshape(dict(zip(model.inputs, shapes, strict=True)))

@@ -57,7 +57,7 @@ def test_what_users_copy_sets_it_before_onnxruntime_is_imported(name: str) -> No
 
 
 TIMES = "from nas.targets import choose; choose('openvino').target.describe()"
-VERIFIES = "from nas.front import _verify_worker; _verify_worker.openvino('f32')"
+VERIFIES = "from nas.front import _verify_worker; _verify_worker.openvino('f32', False)"
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="needs openvino")
