@@ -12,6 +12,7 @@ from nas.front.measure import Exporter
 from nas.front.members import entry_of
 from nas.prepare.inputs import check_names, of_known_target
 from nas.prepare.reopen import reopened
+from nas.prepare.trim import announce
 from nas.problem.budget import parse_budget
 from nas.problem.problem import Limit
 from nas.run.config import Config, make_config
@@ -57,6 +58,18 @@ def test_a_budget_names_a_target_of_the_search() -> None:
     assert of_known_target(parse_budget("5ms@onnxruntime"), config).metric == "latency_ms"
     with pytest.raises(UserError, match="does not time on 'torch-eager', but on onnxruntime, "):
         of_known_target(parse_budget("5ms@torch-eager"), config)
+
+
+def test_a_limit_that_nobody_predicts_is_announced_as_what_it_does() -> None:
+    notes: list[str] = []
+
+    class Noting(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    row = {"text": "5ms@openvino", "metric": "latency_ms@openvino", "max": 5.0}
+    announce({"limits": [row]}, Noting(), is_trained=True)
+    assert notes == ["budget 5ms@openvino: files that take longer there are replaced"]
 
 
 def test_targets_are_named_once_and_all_have_the_kernels() -> None:
