@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau
 
+from nas.data import DataSet
 from nas.front.facts import input_rule
 from nas.front.folders import DEPLOYED, UNQUANTIZED
 from nas.front.verify import verify
@@ -37,7 +38,8 @@ def main() -> None:
     folders = sorted({file.parent for file in options.run.glob(f"*/*/{UNQUANTIZED}")})
     files = [folder / name for folder in folders[: options.networks] for name in KINDS]
     ms = {name: latencies(name, files, options.processes) for name in targets}
-    answers = {name: answered(name, files, options.run) for name in targets}
+    data = reopened(options.run, Silent()).data
+    answers = {name: answered(name, files, data) for name in targets}
     first, *others = targets
     columns = [f"{n} ms | of {first} | kernels on integers | same answer" for n in others]
     print(f"| network | format | {first} ms | kernels on integers | {' | '.join(columns)} |")
@@ -59,9 +61,8 @@ def latencies(target: str, files: Sequence[Path], processes: int) -> np.ndarray:
     return np.array([t.median_ms if isinstance(t, Timing) else np.nan for t in timings])
 
 
-def answered(target: str, files: Sequence[Path], run: Path) -> list[np.ndarray]:
+def answered(target: str, files: Sequence[Path], data: DataSet) -> list[np.ndarray]:
     """What every file says of each image of the test split."""
-    data = reopened(run, Silent()).data
     found = []
     for file in files:
         facts = verify(
