@@ -1,6 +1,6 @@
 """A latency profile that `nas profile --space` has made: what it is of, and whether it fits here.
 
-    asked.json      what it was asked for, and where: target, threads, batch, runtime, its version,
+    asked.json      what it was asked for, and where: target, its options, runtime, its version,
                     processor; space, sides, formats, sparsities, budgets, seed, number of files
     space.json      the search space
     rows.jsonl      timed files, one per line
@@ -19,27 +19,25 @@ from nas.latency import Coverage
 from nas.run.config import Config, differences
 from nas.system.environment import cpu_model, instruction_set
 from nas.system.files import read_json, understood
-from nas.targets import TARGETS
+from nas.targets import ChosenTarget, choose
 from search_spaces import SearchSpace, UserError
 
 ASKED, SPACE, ROWS, DOCUMENT = "asked.json", "space.json", "rows.jsonl", "profile.json"
 MOST_NAMED = 5
-BATCH = 1
-"""Images per call: what searches time."""
 
 
-def place_of(target: str, threads: int) -> dict[str, Any]:
+def place_of(chosen: ChosenTarget) -> dict[str, Any]:
     """What times depend on besides the file: a profile is of no use where one of them is another.
 
     Raises:
         UserError: If the target is not installed.
     """
-    about = TARGETS.get(target)().describe()
     return {
-        "target": target,
-        "threads": threads,
-        "batch": BATCH,
-        **about,
+        "target": chosen.name,
+        "threads": chosen.threads,
+        "batch": chosen.batch,
+        "options": chosen.options,
+        **chosen.target.describe(),
         "cpu": cpu_model(),
         "instruction_set": instruction_set(),
     }
@@ -59,7 +57,9 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
         UserError: If there is none, it is not finished, or it was made for something else.
     """
     folder = Path(config.profile)
-    again = f"make another with `nas profile --space {config.space}`, or leave out --profile"
+    chosen = choose(config.target, threads=config.timing_threads)
+    command = f"nas profile --space {config.space} --target {chosen.text}"
+    again = f"make another with `{command}`, or leave out --profile"
     if not (folder / ASKED).is_file():
         raise UserError(
             f"profile '{folder}': there is no {ASKED}, so this is not a latency profile. Name the "
@@ -70,7 +70,7 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
             f"profile '{folder}' is not finished: it has no {DOCUMENT}. Continue it with the "
             f"command that began it, {again}."
         )
-    place = place_of(config.target, config.timing_threads)
+    place = place_of(chosen)
     asked, document = read_json(folder / ASKED), read_json(folder / DOCUMENT)
     with understood(f"'{folder / DOCUMENT}'"):
         known = {name: asked["place"][name] for name in place}

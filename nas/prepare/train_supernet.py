@@ -10,7 +10,7 @@ import torch
 
 from compress.bring.bring import give_weights, read_brought
 from nas.data import DataSet
-from nas.executors import make_executor, make_timer
+from nas.executors import make_executor, make_timer, make_timers
 from nas.latency import LatencyModel
 from nas.prepare.brought import in_words, keep_brought
 from nas.prepare.given_profile import given_profile
@@ -100,7 +100,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         check_criterion(config)
         if config.profile:
             given_profile(config, space)
-        check_smallest_latency(config, space, limits, timer)
+        check_smallest_latency(config, space, limits, make_timers(config))
         run = Run.open(out, config)
     for text in filter(None, (f"run directory: {out}", run.continued, describe_data(data))):
         reporter.note(text)
