@@ -188,7 +188,8 @@ class SmallRun:
             return lambda *_, **__: read_json(self.path / name)
 
         with (
-            mock.patch("nas.front.measure.export", export),
+            mock.patch("nas.front.exporting.export", export),
+            mock.patch("nas.front.measure.beside", lambda _, work, jobs: map(work, jobs)),
             mock.patch("nas.front.facts.CardMaker.__call__", card),
             mock.patch("nas.executors._base.measure", measure),
             mock.patch("nas.prepare.profile.measure_rows", measure_rows),

@@ -13,7 +13,8 @@ from nas.api.run_view import RunView
 from nas.api.spaces import Space, space_name
 from nas.prepare.names import refuse_unknown
 from nas.prepare.reuse import with_inherited
-from nas.run.config import Config, checked_setting, make_config
+from nas.run.config import Config, make_config
+from nas.run.config_file import checked_setting
 from nas.system.cores import share_the_cores
 from nas.system.reporter import Reporter, Silent
 from reports import build_report

@@ -150,7 +150,7 @@ def settings_of(
     Raises:
         UserError: If the file or one of the texts has a mistake.
     """
-    from nas.run.config import read_config
+    from nas.run.config_file import read_config
     from nas.system.text import setting
 
     settings = read_config(config) if config else {}

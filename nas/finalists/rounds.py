@@ -31,9 +31,9 @@ from nas.finalists.judge import Judge, judging_scorer
 from nas.finalists.recipe import FOLDER, read_finetuned
 from nas.finalists.recovery import Recovery, promising, straddling
 from nas.finalists.round_folders import settle
+from nas.finalists.shares import MOST_SLOWNESS
 from nas.finalists.train import (
     LEAST_SHARE,
-    MOST_SLOWNESS,
     FinalTraining,
     final_training,
     jobs_within,

@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +16,13 @@ from typing import Any
 from nas.data._load import absolute_if_path, label_of
 from nas.problem.drop import parse_drop
 from nas.problem.fix import parse_fix
-from nas.system.files import OtherVersionError
 from nas.system.text import parse_time
-from nas.system.typed import TYPE_NAMES, is_a
 from nas.targets import one_text_each
 from search_spaces import (
     DENSE,
     FULL_RANK,
     Resolution,
     UserError,
-    did_you_mean,
     is_space_file,
     load_plugins,
     resolution_of,
@@ -68,9 +64,6 @@ STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "threads": (0, "all cores"),
 }
 """Values that are no numbers and no names, and what they say."""
-
-OF_NUMBERS = ("sparsity", "mean", "std")
-"""Fields that are lists of numbers."""
 
 WITHOUT_EFFECT = {"plugins", "data_dir", "cache", "threads", "workers", "executor", "ray_address"}
 """Fields that say where and how; what is searched for names plug-ins, wherever they lie."""
@@ -165,7 +158,7 @@ class Config:
 
     def __post_init__(self) -> None:
         parse_time(self.time)
-        _resolution(self.resolution)
+        sides_or_own(self.resolution)
         for name in ("trials", "seed", "threads", "workers"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
@@ -263,35 +256,6 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default if factory is dataclasses.MISSING else factory()
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file, checked for names and types.
-
-    Raises:
-        UserError: If the file is missing or damaged, or a name or type is wrong.
-    """
-    where = f"configuration '{path}'"
-    document = read_toml(path, where)
-    return {name: checked_setting(name, value, where) for name, value in document.items()}
-
-
-def read_toml(path: Path, where: str) -> dict[str, Any]:
-    """The document in a TOML file that a person wrote.
-
-    Args:
-        path: Of the file.
-        where: What it is called in messages.
-
-    Raises:
-        UserError: If the file is missing or damaged.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"cannot read {where}: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:  # numbers may be too long, too
-        raise UserError(f"{where} is not TOML: {error}.") from error
-
-
 def make_config(settings: Mapping[str, Any]) -> Config:
     """The configuration with these settings and defaults for the rest; paths become absolute.
 
@@ -314,7 +278,7 @@ def make_config(settings: Mapping[str, Any]) -> Config:
         target=target,
         other_targets=tuple(others),
         space=space,
-        resolution=_resolution(config.resolution),
+        resolution=sides_or_own(config.resolution),
         plugins=plugins,
         model=_absolute_model(config.model),
         weights=str(Path(config.weights).expanduser().absolute()) if config.weights else "",
@@ -329,25 +293,6 @@ def _absolute_model(model: str) -> str:
     if not file.endswith(".py"):
         return model
     return f"{Path(file).expanduser().absolute()}{colon}{function}"
-
-
-def with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config.toml says, and defaults for the fields that its version did not have.
-
-    Raises:
-        OtherVersionError: If it has a field that this version does not know.
-        ValueError: If it is empty, which no version writes.
-    """
-    if not document:
-        raise ValueError("it is empty")
-    known = tomllib.loads(Config().to_toml())
-    for name in document:
-        if name not in known:
-            raise OtherVersionError(
-                f"has '{name}', which this version does not know. Use the version of pareto-nas "
-                "that wrote it, or begin a new run with --out."
-            )
-    return {**known, **document}
 
 
 def may_change(name: str, old: Any, new: Any) -> bool:
@@ -375,38 +320,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def checked_setting(name: str, value: Any, where: str) -> Any:
-    """The value of a field of `Config`, as that has it.
-
-    Args:
-        name: Of the field.
-        value: As TOML gave it.
-        where: What the file is called in messages.
-
-    Raises:
-        UserError: If there is no such field, or the value is of another type.
-    """
-    fields = {f.name: f for f in dataclasses.fields(Config)}
-    if name not in fields:
-        raise UserError(f"{where}: unknown {name!r}. {did_you_mean(name, fields)}")
-    if name == "resolution":
-        return _resolution(value)
-    given, default = value, getattr(Config(), name)
-    if name == "set":
-        is_right, wanted = isinstance(value, Mapping), "a table"
-    elif isinstance(default, tuple):
-        kind = float if name in OF_NUMBERS else str
-        values = value if isinstance(value, list) else [value]
-        is_right, wanted = all(is_a(v, kind) for v in values), f"a list, each {TYPE_NAMES[kind]}"
-        value = tuple(float(v) if kind is float and is_right else v for v in values)
-    else:
-        is_right, wanted = is_a(value, type(default)), TYPE_NAMES[type(default)]
-    if not is_right:
-        raise UserError(f"{where}: {name} is {given!r}. It must be {wanted}.")
-    return value
-
-
-def _resolution(size: Any) -> Resolution:
+def sides_or_own(size: Any) -> Resolution:
     """The size as it is written; 0 for the data's own."""
     return 0 if str(size) == "0" else resolution_of(size)
 

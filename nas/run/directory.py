@@ -73,7 +73,8 @@ from typing import Any
 from filelock import BaseFileLock, Timeout
 
 from nas.problem.trial import Score, Trial, text_or_none
-from nas.run.config import Config, differences, may_change, read_config, with_defaults
+from nas.run.config import Config, differences, may_change
+from nas.run.config_file import read_config, with_defaults
 from nas.run.growth import grow, only_grows, said_of_continuing
 from nas.run.own_files import CONFIG, DATA_FILE, load_named
 from nas.system.environment import environment, load_average, now, said_of_load, this_host

@@ -14,7 +14,8 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from nas.run.config import Config, checked_setting, read_config, read_toml
+from nas.run.config import Config
+from nas.run.config_file import checked_setting, read_config, read_toml
 from nas.system.files import make_folder, write_text
 from search_spaces import (
     UserError,

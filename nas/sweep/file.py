@@ -31,7 +31,8 @@ from nas.data._load import absolute_if_path
 from nas.executors._cluster import imported
 from nas.prepare.inputs import check_names
 from nas.problem.budget import AT, LATENCY, Budget, parse_budget
-from nas.run.config import Config, checked_setting, make_config, read_toml
+from nas.run.config import Config, make_config
+from nas.run.config_file import checked_setting, read_toml
 from nas.sweep.plan import Search, Sweep, SweepOptions
 from nas.system.text import fractions, words
 from nas.system.typed import TYPE_NAMES, is_a

@@ -228,7 +228,7 @@ def test_a_network_that_cannot_be_exported_is_one_message(
     def cannot(*_: object) -> None:
         raise CandidateError("stage1 has no such operator")
 
-    monkeypatch.setattr("nas.front.measure.export", cannot)
+    monkeypatch.setattr("nas.front.exporting.export", cannot)
     key = unmeasured(own_run)["key"]
     with pytest.raises(UserError, match=f"network '{key}' cannot be exported: stage1 has no such"):
         export(own_run, Silent(), key=key)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.run.config import Config, differences, make_config, read_config
+from nas.run.config import Config, differences, make_config
+from nas.run.config_file import read_config
 from search_spaces import UserError
 
 

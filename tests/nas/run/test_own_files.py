@@ -8,7 +8,8 @@ import pytest
 
 import nas
 from nas.prepare.reuse import with_inherited
-from nas.run.config import Config, make_config, read_config
+from nas.run.config import Config, make_config
+from nas.run.config_file import read_config
 from nas.run.own_files import (
     keep_own_files,
     kept_plugins,

@@ -16,7 +16,8 @@ SEARCH = "from nas.cli.app import main; main()"
 WAITING = """
 import sys
 from pathlib import Path
-from nas.run.config import read_config, make_config
+from nas.run.config import make_config
+from nas.run.config_file import read_config
 from nas.run.directory import Run
 path = Path(sys.argv[1])
 run = Run.open(path, make_config(read_config(path / "config.toml")))
