@@ -119,7 +119,6 @@ def compress(
 ) -> None:
     """Prune and quantize a network that you have, and write a Pareto report of verified files."""
     from nas.cli.running import run_search
-    from nas.prepare.names import refuse_unknown
     from nas.run.config import make_config
 
     flags = {
@@ -145,5 +144,4 @@ def compress(
         "threads": threads,
     }
     resolved = make_config({"sparsity": SPARSITIES, **settings_of(config, set_, flags)})
-    refuse_unknown(resolved)
     run_search(resolved, out or resolved.default_out(), as_json=as_json)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from nas.cli.console import end_if_empty, make_reporter, print_front, print_gains, say
+from nas.prepare.names import refuse_unknown
 from nas.run.config import Config
 from nas.run.directory import read_front
 from nas.run.growth import has_front
@@ -18,7 +19,11 @@ def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: boo
         run_dir: Where.
         as_json: Whether the result is printed as JSON.
         tensorboard: Whether event files are written, too.
+
+    Raises:
+        UserError: If a name is unknown, or what was asked cannot be done.
     """
+    refuse_unknown(config)
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:
         if not has_front(run_dir):

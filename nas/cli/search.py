@@ -90,7 +90,6 @@ def search(
 ) -> None:
     """Train a supernet, search it, and write a Pareto report of real, measured files."""
     from nas.cli.running import run_search
-    from nas.prepare.names import refuse_unknown
     from nas.prepare.reuse import with_inherited
     from nas.run.config import make_config
 
@@ -118,5 +117,4 @@ def search(
         "threads": threads,
     }
     resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
-    refuse_unknown(resolved)
     run_search(resolved, out or resolved.default_out(), tensorboard=tensorboard, as_json=as_json)
