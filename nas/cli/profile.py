@@ -104,8 +104,9 @@ def profile(
         _profile_files(models, chosen, size, seconds, out, as_json)
         return
     assert space is not None
-    given |= {"target": chosen.text, "seconds": seconds}
-    _profile_space(space, given if size is None else {**given, "resolution": size}, out, as_json)
+    sides = {} if size is None else {"resolution": size}
+    common = {"target": chosen.text, "seconds": seconds}
+    _profile_space(space, {**given, **sides, **common}, out, as_json)
 
 
 def _profile_files(

@@ -155,8 +155,12 @@ def _space_of(asked: Request) -> tuple[SearchSpace, list[Limit]]:
             "Give limits on multiply-adds, parameters or size."
         )
     check_precisions(asked.precision)
-    sides = {"resolution": asked.resolution, "channels": asked.channels}
-    found = load_space(asked.space, **sides, num_classes=asked.num_classes)
+    found = load_space(
+        asked.space,
+        resolution=asked.resolution,
+        channels=asked.channels,
+        num_classes=asked.num_classes,
+    )
     space = found.with_policy(asked.precision, asked.sparsity)
     assert space.costs is not None
     limits = resolve(budgets, space.costs)
