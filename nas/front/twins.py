@@ -68,11 +68,12 @@ def twin_card(space: SearchSpace, card: Mapping[str, Any]) -> dict[str, Any] | N
         assert space.costs is not None
         row = np.array([candidate.encoding])
         counted["bit_ops"] = float(space.costs.of("bit_ops", row)[0])
-    modelled = modelled_facts(space.slots(candidate.encoding), deployed["bytes"])
+    if "modelled" in card:
+        slots = space.slots(candidate.encoding)
+        counted["modelled"] = modelled_facts(slots, deployed["bytes"])
     return {
         **card,
         **counted,
-        **({"modelled": modelled} if modelled else {}),
         "key": f"{card['key']}{TWIN}",
         "twin_of": card["key"],
         "encoding": list(candidate.encoding),
