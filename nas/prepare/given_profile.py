@@ -74,22 +74,24 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
     asked, document = read_json(folder / ASKED), read_json(folder / DOCUMENT)
     with understood(f"'{folder / DOCUMENT}'"):
         known = {name: asked["place"][name] for name in place}
-        changed = differences(known, place)
-        if changed:
-            raise UserError(
-                f"profile '{folder}' was not measured as this search measures: "
-                f"{'; '.join(changed)}. To search here, {again}."
-            )
         covered = Coverage.of(space, document["largest"])
-        if covered.missing:
-            raise UserError(
-                f"profile '{folder}' has never timed {_some(covered.missing)}, which space "
-                f"'{config.space}' has at this resolution and in these formats; it is of space "
-                f"'{asked['space']}' with precision {', '.join(asked['precision'])}. To search "
-                f"here, {again}."
-            )
-        given = {"place": known, "path": str(folder), "covered": vars(covered)}
-        return {**document, "given": given}
+        of_what = f"space '{asked['space']}' with precision {', '.join(asked['precision'])}"
+    changed = differences(known, place)
+    if changed:
+        raise UserError(
+            f"profile '{folder}' was not measured as this search measures: "
+            f"{'; '.join(changed)}. To search here, {again}."
+        )
+    if covered.missing:
+        raise UserError(
+            f"profile '{folder}' has never timed {_some(covered.missing)}, which space "
+            f"'{config.space}' has at this resolution and in these formats; it is of {of_what}. "
+            f"To search here, {again}."
+        )
+    return {
+        **document,
+        "given": {"place": known, "path": str(folder), "covered": vars(covered)},
+    }
 
 
 def said_of_given(document: dict[str, Any]) -> list[str]:

@@ -203,6 +203,7 @@ def test_a_stale_or_foreign_profile_is_refused_with_the_reason(
         given.given_profile(search_of(own), space)
     assert message in str(raised.value)
     assert str(own) in str(raised.value)
+    assert ("is damaged" in str(raised.value)) == message.endswith("is missing")
 
 
 def test_a_profile_serves_searches_that_time_with_the_same_options_and_no_others(
