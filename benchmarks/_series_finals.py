@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from _handmade_against import Row, hypervolumes
 
-from nas.executors import make_timer
+from nas.executors import make_timers
 from nas.finalists.order import finalist_order
 from nas.finalists.train import final_training, train_finalists
 from nas.front.folders import DEPLOYED, UNQUANTIZED
@@ -107,8 +107,7 @@ def measured(
         trained.problem,
         trained.scorer,
         trained.data,
-        config.target,
-        make_timer(config),
+        make_timers(config),
     )
     rows: list[Row] = []
     cards = exporter.cards([plan.finalist(trial) for trial in trials])

@@ -22,7 +22,7 @@ from scipy.stats import kendalltau
 
 from nas.cli.console import print_table
 from nas.data import DataSet
-from nas.executors import make_timer
+from nas.executors import make_timers
 from nas.finalists.entry import Entry, Finetuned
 from nas.front.folders import DEPLOYED
 from nas.front.measure import Exporter
@@ -108,7 +108,7 @@ def made(given: argparse.Namespace) -> dict[str, Any]:
     problem = make_problem(space, (), task=data.task)
     scorer = Scorer(Supernet(space, seed=given.seed), data, IMAGES_PER_SCORE)
     run = Run.open(given.out / "run", config)
-    cards = Exporter(run, problem, scorer, data, config.target, make_timer(config)).cards(entries)
+    cards = Exporter(run, problem, scorer, data, make_timers(config)).cards(entries)
     rows = []
     for point, card in zip(points, cards, strict=True):
         if isinstance(card, CandidateError):

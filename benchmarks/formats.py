@@ -24,13 +24,12 @@ from compress.bring.bring import bring, give_weights, space_of
 from compress.export import export_onnx
 from nas.data import DataSet, load_data
 from nas.system.environment import int8_products_saturate
-from nas.targets import TARGETS, Timing, measure
+from nas.targets import Timing, choose, measure
 from search_spaces import FORMATS, FULL_PRECISION, SearchSpace, load_plugins
 from supernets.supernet import Supernet
 from tests.compress.bring.models import ConvNeXt, Mixer, ResNet, ViT
 
 PLUGIN = Path(__file__).parents[1] / "examples" / "plugins" / "fp16w.py"
-TARGET = "onnxruntime"
 PROCESSES, BATCH, CALIBRATION = 3, 32, 128
 NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
     "ResNet, 32 to 128 channels": lambda: ResNet(depth=2, width=32, channels=1),
@@ -59,16 +58,19 @@ def main() -> None:
     """Print one table per network."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0)
-    seconds = 60 * parser.parse_args().minutes / (2 * len(NETWORKS))
+    parser.add_argument("--target", default="onnxruntime")
+    options = parser.parse_args()
+    seconds = 60 * options.minutes / (2 * len(NETWORKS))
     load_plugins([PLUGIN])
-    target = TARGETS.get(TARGET)()
+    target = choose(options.target).target
     formats = tuple(name for name in FORMATS.names() if target.offers(name))
     data = load_data("digits")
     for name, make in NETWORKS.items():
         torch.manual_seed(0)
         network = trained(make(), data, seconds)
         with tempfile.TemporaryDirectory() as folder:
-            report(name, exported(network, data, formats, Path(folder)), data, seconds)
+            found = exported(network, data, formats, Path(folder))
+            report(name, found, data, options.target, seconds)
 
 
 def trained(network: nn.Module, data: DataSet, seconds: float) -> nn.Module:
@@ -123,10 +125,12 @@ def uniform(space: SearchSpace, precision: str) -> tuple[int, ...]:
     return space.canonical(space.in_precision(row, precision)[0].tolist())
 
 
-def report(name: str, found: Mapping[str, Exported], data: DataSet, budget_s: float) -> None:
+def report(
+    name: str, found: Mapping[str, Exported], data: DataSet, target: str, budget_s: float
+) -> None:
     """Print a row per format; latencies with what they are of that in full precision."""
     files = [one.file for one in found.values()]
-    timings = measure(TARGET, files, processes=PROCESSES, budget_s=budget_s)
+    timings = measure(target, files, processes=PROCESSES, budget_s=budget_s)
     of = dict(zip(found, timings, strict=True))
     full, full_ms = found[FULL_PRECISION], milliseconds(of[FULL_PRECISION])
     print(f"\n{name}\n\n| format | kB | declared | ms | correlation | same answer | right |")

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nas.profiling.compare import Comparison, compare
 from nas.profiling.conditions import mean_others
 from nas.system.text import parse_time
+from nas.targets import choose
 
 LAYERS, MORE_LAYERS = 20, 21
 
@@ -45,7 +46,7 @@ def chain(file: Path, layers: int, channels: int, side: int) -> Path:
 
 def compared(files: list[Path], seconds: float) -> Comparison:
     """One comparison on one thread."""
-    return compare(files, target="onnxruntime", threads=1, batch=1, seconds=seconds)
+    return compare(files, chosen=choose("onnxruntime"), seconds=seconds)
 
 
 def main() -> None:

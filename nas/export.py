@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.executors import make_timer
+from nas.executors import make_timers
 from nas.finalists.entry import Entry
 from nas.front.card import read_card
 from nas.front.contest import over_limit
@@ -62,8 +62,7 @@ def export(
         problem=trained.problem,
         scorer=trained.scorer,
         data=trained.data,
-        target=trained.config.target,
-        timer=make_timer(trained.config),
+        timers=make_timers(trained.config),
         times_again=True,  # or a later search would take this latency for one of its own
         beside=EXPORTS,
     )

@@ -112,6 +112,11 @@ def _file(name: str, row: Json, task: AbstractTask) -> ModelFile:
         latency=_latency(table_at(row, "latency")),
         latency_predicted_ms=as_number(row.get("latency_predicted_ms")),
         parity=_parity(table_at(row, "parity")),
+        elsewhere={
+            target: _latency(table_at(table_at(row, "elsewhere"), target))
+            for target in table_at(row, "elsewhere")
+        },
+        answered_by=as_text(table_at(row, "answered_by").get("runtime")) or "onnxruntime",
     )
 
 
@@ -166,4 +171,5 @@ def _latency(row: Json) -> Latency:
         version=as_text(row.get("version")),
         cpu=as_text(row.get("cpu")),
         instruction_set=as_text(row.get("instruction_set")),
+        options=as_text(row.get("options")),
     )

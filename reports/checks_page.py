@@ -8,7 +8,7 @@ from reports.records import Member, RunTables
 HEAD = ("Network", "Same answers", "Test fp32", "Deployed", "Change", "Integer kernels", "Latency")
 FRESH = (
     " are those of the exported files: of what they answer in a fresh process that imports only "
-    "onnxruntime and numpy."
+    "{} and numpy."
 )
 
 
@@ -22,12 +22,13 @@ def checks(run: RunTables, plots: Json) -> Html | None:
         for part in (element("dt", name), element("dd", value))
     ]
     rows, shown = [_row(member) for member in run.members], run.task.shown
+    runtime = run.members[0].deployed.answered_by
     difference = "in percentage points" if shown.is_share else f"in {shown.unit}"
     head = element("tr", *(element("th", name, scope="col") for name in HEAD))
     table = element("table", element("thead", head), element("tbody", *rows), class_="checks")
     return section(
         "Checks",
-        element("p", f"{shown.axis} and {run.task.loss.title}{FRESH}"),
+        element("p", f"{shown.axis} and {run.task.loss.title}{FRESH.format(runtime)}"),
         element("dl", *facts, class_="pairs"),
         element(
             "div",

@@ -7,7 +7,7 @@ puts bit cost in the place of latency.
 
 from collections.abc import Callable, Iterable
 
-from reports import filters
+from reports import filters, summary
 from reports.axes import SHAPES, Json, axis, score_axis
 from reports.records import Member, RunTables, TrialRow
 from search_spaces import Metric, is_quantized
@@ -32,7 +32,7 @@ def front_plot(run: RunTables) -> Json | None:
     ]
     shown = run.task.shown
     return {
-        **axes(points, dots, shown, limits=limits),
+        **axes(points, dots, shown, limits=limits, per_batch=summary.per_batch(run)),
         "points": points,
         "trials": dots,
         "stairs": [_front_line(points, "x", shown)],
@@ -65,13 +65,15 @@ def _front_line(points: list[Json], x: str, shown: Metric) -> Json:
     return {"kind": "front", "points": line_of(front, shown)}
 
 
-def axes(points: list[Json], dots: list[Json], shown: Metric, *, limits: list[Json]) -> Json:
+def axes(
+    points: list[Json], dots: list[Json], shown: Metric, *, limits: list[Json], per_batch: str = ""
+) -> Json:
     """Both axes, wide enough for every marker and interval, and for limits that lie near."""
     xs = [value for p in points for value in (p["x"], *p["xRange"])] + [dot["x"] for dot in dots]
     ys = [value for p in points for value in (p["y"], *p["yRange"])] + [dot["y"] for dot in dots]
     near = [limit["value"] for limit in limits if limit["value"] <= 1.5 * max(xs)]
     return {
-        "x": axis("Measured latency, ms", [*xs, *near], may_be_log=True),
+        "x": axis(f"Measured latency, ms{per_batch}", [*xs, *near], may_be_log=True),
         "y": score_axis(shown, ys, " on search"),
     }
 

@@ -6,7 +6,7 @@ latency budget, which no space knows, is compared with everything this run measu
 
 from collections.abc import Sequence
 
-from nas.problem.budget import binding, parse_budget, resolve
+from nas.problem.budget import LATENCY, binding, metric_on, parse_budget, resolve
 from nas.problem.drop import DROP, drop_of
 from nas.problem.problem import Limit
 from reports.records import LimitRow, Member, TrialRow
@@ -47,6 +47,10 @@ def over_limits(member: Member, limits: Sequence[LimitRow]) -> tuple[str, ...]:
         MODELLED_MACS: member.modelled.macs if member.modelled else member.macs,
         "params": member.params,
         "bit_ops": member.bit_ops,
+        **{
+            metric_on(LATENCY, target): latency.median_ms
+            for target, latency in member.deployed.elsewhere.items()
+        },
     }
     if member.gain is not None and member.gain.change is not None:
         measured[DROP] = drop_of(member.gain.change, 0.0, member.task.shown)

@@ -60,6 +60,7 @@ class Latency:
     version: str = ""
     cpu: str = ""
     instruction_set: str = ""
+    options: str = ""  # of the target, as it is named; "" if all have their defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,8 @@ class ModelFile:
     latency: Latency = Latency()
     latency_predicted_ms: float | None = None
     parity: Parity | None = None
+    elsewhere: Mapping[str, Latency] = field(default_factory=dict)  # by other targets
+    answered_by: str = "onnxruntime"  # of what the metrics are
 
 
 @dataclass(frozen=True, kw_only=True)

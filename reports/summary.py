@@ -28,11 +28,18 @@ def headline(run: RunTables) -> str:
     times = _span([m.deployed.latency.median_ms for m in run.front], text.significant)
     shown = run.task.shown
     scores = _span([m.deployed.search.shown for m in run.front], shown.number)
-    reach = [f"{times} ms"] if times else []
+    reach = [f"{times} ms{per_batch(run)}"] if times else []
     reach += [f"{text.with_unit(scores, shown.unit)} {shown.title} on search"] if scores else []
     where = f": {', '.join(reach)}" if reach else ""
     found = f"{plural(len(run.front), 'network')} on the front{where}. {trial_count(run)}."
     return f"{found} Failed: {run.failure}" if run.failure else found
+
+
+def per_batch(run: RunTables) -> str:
+    """ " per batch of 8"; "" where a call has one image."""
+    batches = (member.deployed.latency.batch for member in run.members)
+    batch = next(filter(None, batches), 1)
+    return "" if batch == 1 else f" per batch of {batch}"
 
 
 def _span(values: list[float | None], show: Callable[[float], str]) -> str:
@@ -241,6 +248,7 @@ def measured_on(run: RunTables) -> str:
     first = timed[0]
     parts = [
         f"{first.runtime} {first.version}".strip(),
+        first.options,
         f"{first.cpu} ({first.instruction_set})" if first.instruction_set else first.cpu,
         plural(first.threads, "thread") if first.threads is not None else "",
         f"batch {first.batch}" if first.batch is not None else "",

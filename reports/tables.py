@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import bit_cost, confusions, gains, summary, text, verdict
+from reports import bit_cost, confusions, gains, portability, summary, text, verdict
 from reports.load import load_run
 from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, ModelledCosts, RunTables
 
@@ -24,8 +24,11 @@ def pareto_frame(run: RunTables) -> pd.DataFrame:
     left_out = {} if _has_gains(run) else _gain_row(_EMPTY)
     if not any(member.modelled for member in run.members):
         left_out = {**left_out, **_modelled_row(_EMPTY)}
+    names = portability.targets(run)
     columns = [column for column in columns if column not in left_out]
-    return pd.DataFrame([_row(member) for member in run.members], columns=columns)
+    columns += list(portability.columns(_EMPTY, names))
+    rows = [_row(member) | portability.columns(member, names) for member in run.members]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def trials_frame(run: RunTables) -> pd.DataFrame:
@@ -186,7 +189,7 @@ def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         f"{shown.head} (search)",
         f"test {shown.unit}",
         f"test fp32 {shown.unit}",
-        "latency ms",
+        f"latency ms{summary.per_batch(run)}",
         "fp32 ms",
         "predicted ms",
         "size",
@@ -252,7 +255,7 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         "key",
         f"{shown.head} (search)",
         f"test {shown.unit}",
-        "latency ms",
+        f"latency ms{summary.per_batch(run)}",
         "size",
         *_gain_head(run),
     ]
@@ -304,6 +307,7 @@ def markdown(run: RunTables) -> str:
         f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
         "latency only; `test` decides nothing. fp32: the same pruned network before quantization.",
         *filter(None, [summary.loss_that_ranks(run), _plain(bit_cost.sentence(run))]),
+        *_elsewhere(run),
         *_classes(run),
         "## What was run",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),
@@ -313,6 +317,21 @@ def markdown(run: RunTables) -> str:
 
 def _plain_list(title: str, lines: Sequence[str]) -> list[str]:
     return [title, "\n".join(f"- {_plain(line)}" for line in lines)]
+
+
+def _elsewhere(run: RunTables) -> list[str]:
+    """Latency on other targets, where there were any."""
+    header, rows = portability.table(run)
+    if not rows:
+        return []
+    lines = "\n".join(f"- {_plain(line)}" for line in portability.sentences(run))
+    table = [header, ["---"] * len(header), *rows]
+    return [
+        "## Other targets",
+        *([lines] if lines else []),
+        "\n".join(_table_line(row) for row in table),
+        portability.NOTE,
+    ]
 
 
 def _classes(run: RunTables) -> list[str]:

@@ -25,7 +25,7 @@ from nas.standalone.beside import Job
 from nas.standalone.train import trained_alone
 from nas.system.files import CHECKSUM, read_json, read_lines, write_json
 from nas.system.reporter import Silent
-from nas.targets import Artefact, Timing
+from nas.targets import Timing
 from search_spaces import CandidateError
 from supernets.train import DivergedError
 
@@ -152,10 +152,10 @@ class SmallRun:
         rows = read_lines(self.path / "profile/rows.jsonl", Row.from_json)
 
         def export(
-            entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: Artefact
+            entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefacts: Any
         ) -> None:
             if not exports:
-                return really_export(entry, folder, answers, scorer, artefact)
+                return really_export(entry, folder, answers, scorer, artefacts)
             if entry.key not in folders:
                 raise CandidateError("nobody remembers it")
             for file in read_card(folders[entry.key] / "card.json")["files"]:

@@ -19,12 +19,13 @@ from nas.cli.options import (
     Plugins,
     Seed,
     SkipCorrupt,
-    TargetName,
+    TargetNames,
     Threads,
     Time,
     Trials,
     policy_of,
     settings_of,
+    targets_of,
 )
 from nas.system.text import fractions
 
@@ -98,7 +99,7 @@ def compress(
     cache: Cache = None,
     resolution: ModelResolution = None,
     skip_corrupt: SkipCorrupt = False,
-    target: TargetName = None,
+    target: TargetNames = None,
     precision: PartPrecision = None,
     sparsity: Pruned = None,
     pattern: Pattern = None,
@@ -133,7 +134,7 @@ def compress(
         "cache": cache,
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
-        "target": target,
+        **targets_of(target),
         **policy_of(precision, sparsity, pattern, rank),
         "controller": controller,
         "executor": executor,

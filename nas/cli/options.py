@@ -57,7 +57,20 @@ GivenProfile = Annotated[
         help="Folder of a latency profile that `nas profile --space` has made. [measured anew]",
     ),
 ]
-TargetName = Annotated[str | None, typer.Option(help="Runtime to time on. [onnxruntime]")]
+TargetNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8. Repeat to time "
+        "members on others, too, and limit latency there: --budget 5ms@openvino. [onnxruntime]",
+    ),
+]
+TargetName = Annotated[
+    str | None,
+    typer.Option(
+        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8. [onnxruntime]"
+    ),
+]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
 Pattern = Annotated[
@@ -115,6 +128,13 @@ def policy_of(
         "pattern": words(pattern),
         "rank": words(rank),
     }
+
+
+def targets_of(names: Sequence[str] | None) -> dict[str, Any]:
+    """Settings of the targets in their order; the first one is what the search is about."""
+    if not names:
+        return {}
+    return {"target": names[0], "other_targets": tuple(names[1:])}
 
 
 def settings_of(

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,10 @@ from nas.cli.console import make_reporter, say
 from nas.cli.options import AsJson, Budgets, Plugins, TargetName
 from nas.system.text import fractions, words
 
-MOST, MOST_SIDE = 1024, 16_384
+if TYPE_CHECKING:
+    from nas.targets import ChosenTarget
+    from search_spaces import Resolution
+
 FILES_TIME, SPACE_TIME = "30s", "10m"
 
 Models = Annotated[
@@ -26,9 +29,7 @@ Space = Annotated[
     ),
 ]
 Time = Annotated[str | None, typer.Option(help="30s, 20m, 1.5h. [30s for files, 10m for a space]")]
-Threads = Annotated[int, typer.Option(min=1, max=MOST, help="Threads that one call may use.")]
-Batch = Annotated[int, typer.Option(min=1, max=MOST, help="Images per call.")]
-Sides = Annotated[
+Size = Annotated[
     str | None,
     typer.Option(
         "--resolution",
@@ -59,9 +60,7 @@ def profile(
     plugin: Plugins = None,
     target: TargetName = None,
     time: Time = None,
-    threads: Threads = 1,
-    batch: Batch = 1,
-    resolution: Sides = None,
+    resolution: Size = None,
     budget: Budgets = None,
     precision: Formats = None,
     sparsity: Pruned = None,
@@ -73,7 +72,8 @@ def profile(
     """Measure latency: of files against each other, or of a search space for all its searches."""
     from nas.run.config import Config
     from nas.system.text import parse_time
-    from search_spaces import UserError, load_plugins
+    from nas.targets import choose
+    from search_spaces import UserError, load_plugins, resolution_of
 
     if bool(models) == (space is not None):
         found = "both are" if models else "neither is"
@@ -84,9 +84,9 @@ def profile(
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"nas profile: --out '{out}' is a file. Name a folder.")
     load_plugins(plugin or ())
-    target = target or Config().target
+    chosen = choose(target or Config().target)
     seconds = parse_time(time or (FILES_TIME if models else SPACE_TIME))
-    sides = _sides(resolution)
+    size = None if resolution is None else resolution_of(resolution)
     of_space = {
         "budget": tuple(budget) if budget else None,
         "precision": words(precision),
@@ -101,39 +101,32 @@ def profile(
                 f"nas profile: {', '.join(given)} say what a search space has, and files are "
                 "given. Leave them out, or give --space instead of the files."
             )
-        _profile_files(models, target, threads, batch, sides, seconds, out, as_json)
+        _profile_files(models, chosen, size, seconds, out, as_json)
         return
     assert space is not None
-    if batch != 1:
-        raise UserError(
-            f"nas profile: --batch {batch} is given with --space, and searches time one image per "
-            "call. Leave it out."
-        )
-    common = {"target": target, "threads": threads, "seconds": seconds}
-    _profile_space(space, {**given, **common}, sides, out, as_json)
+    sides = {} if size is None else {"resolution": size}
+    common = {"target": chosen.text, "seconds": seconds}
+    _profile_space(space, {**given, **sides, **common}, out, as_json)
 
 
 def _profile_files(
     models: list[Path],
-    target: str,
-    threads: int,
-    batch: int,
-    sides: tuple[int, int] | None,
+    chosen: "ChosenTarget",
+    size: "Resolution | None",
     seconds: float,
     out: Path | None,
     as_json: bool,
 ) -> None:
     from nas.cli._profile_tables import print_files
     from nas.profiling.files import profile_files, write_profile
+    from search_spaces import read_sides
 
     reporter = make_reporter(as_json)
     try:
         found = profile_files(
             models,
-            target=target,
-            threads=threads,
-            batch=batch,
-            resolution=sides,
+            chosen=chosen,
+            resolution=None if size is None else read_sides(size),
             seconds=seconds,
             reporter=reporter,
         )
@@ -152,20 +145,14 @@ def _profile_files(
 def _profile_space(
     space: str,
     settings: dict[str, Any],
-    sides: tuple[int, int] | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
     from nas.profiling.space import Request, profile_space, said_of_profile
-    from search_spaces import UserError, is_space_file
+    from search_spaces import is_space_file
 
-    height, width = sides or (Request.resolution, Request.resolution)
-    if height != width:
-        raise UserError(
-            f"resolution '{height}x{width}': search spaces have square images. Give one number."
-        )
     place = str(Path(space).resolve()) if is_space_file(space) else space
-    asked = Request(space=place, resolution=height, **settings)
+    asked = Request(space=place, **settings)
     folder = out or asked.default_out()
     reporter = make_reporter(as_json)
     try:
@@ -178,27 +165,5 @@ def _profile_space(
         return
     for sentence in said_of_profile(document):
         say(f"- {sentence}")
-    say(f"profile: {folder}\nuse it: nas search --space {space} --profile {folder}")
-
-
-def _sides(text: str | None) -> tuple[int, int] | None:
-    """Height and width, as a user writes them; None for none.
-
-    Raises:
-        UserError: If it is neither one number nor two.
-    """
-    from search_spaces import UserError
-    from search_spaces import read_sides as read
-
-    if text is None:
-        return None
-    try:
-        height, width = read(text)
-    except ValueError:
-        height = width = 0
-    if not 0 < height <= MOST_SIDE or not 0 < width <= MOST_SIDE:
-        raise UserError(
-            f"resolution '{text:.40}' is no size of images in pixels. Write one number up to "
-            f"{MOST_SIDE}, or height and width, such as 96x128."
-        )
-    return height, width
+    target = "" if asked.target == Request.target else f" --target {asked.target}"
+    say(f"profile: {folder}\nuse it: nas search --space {space}{target} --profile {folder}")

@@ -19,6 +19,9 @@ def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: boo
         run_dir: Where.
         as_json: Whether the result is printed as JSON.
         tensorboard: Whether event files are written, too.
+
+    Raises:
+        UserError: If a name is unknown, or what was asked cannot be done.
     """
     refuse_unknown(config)
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)

@@ -26,13 +26,14 @@ from nas.cli.options import (
     SkipCorrupt,
     SpaceName,
     Sparsity,
-    TargetName,
+    TargetNames,
     Threads,
     Time,
     Trials,
     Workers,
     policy_of,
     settings_of,
+    targets_of,
 )
 
 Donor = Annotated[
@@ -66,7 +67,7 @@ def search(
     cache: Cache = None,
     resolution: Resolution = None,
     skip_corrupt: SkipCorrupt = False,
-    target: TargetName = None,
+    target: TargetNames = None,
     precision: Precision = None,
     sparsity: Sparsity = None,
     fix: Fixed = None,
@@ -101,7 +102,7 @@ def search(
         "cache": cache,
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
-        "target": target,
+        **targets_of(target),
         **policy_of(precision, sparsity, pattern),
         "fix": tuple(fix) if fix else None,
         "controller": controller,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from nas.problem.trial import Score
 from nas.run.config import Config
 from nas.system.environment import num_cores
-from nas.targets import TARGETS, AbstractDevice, Timer, TimesFiles, measure
+from nas.targets import AbstractDevice, Timer, TimesFiles, choose, measure
 from search_spaces import Candidate, Registry, UserError
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class AbstractExecutor(ABC):
         """Times files on a machine where none of this executor's scores runs meanwhile.
 
         Args:
-            target: Name of the runtime.
-            threads: Of the runtime.
+            target: The runtime, with its options.
+            threads: Of the runtime, where its options do not say it.
         """
         return partial(measure, target, threads=threads)
 
@@ -136,11 +136,22 @@ def make_executor(config: Config) -> AbstractExecutor:
     return executor
 
 
-def make_timer(config: Config) -> Timer:
-    """What times files on the target that the configuration names, beside no score."""
-    target = TARGETS.get(config.target)()
-    if isinstance(target, AbstractDevice):
-        times_files: TimesFiles = partial(target.time, threads=config.timing_threads)
+def make_timer(config: Config, target: str = "") -> Timer:
+    """What times files on a target, beside no score.
+
+    Args:
+        config: Names the executor.
+        target: With its options; "" for the first one that the configuration names.
+    """
+    target = target or config.target
+    chosen = choose(target, threads=config.timing_threads)
+    if isinstance(chosen.target, AbstractDevice):
+        times_files: TimesFiles = partial(chosen.target.time, threads=chosen.threads)
     else:
-        times_files = make_executor(config).timer(config.target, config.timing_threads)
-    return Timer(times_files, target.artefact)
+        times_files = make_executor(config).timer(target, config.timing_threads)
+    return Timer(times_files, chosen.target.artefact)
+
+
+def make_timers(config: Config) -> dict[str, Timer]:
+    """What times files on each target that the configuration names, by its text, in their order."""
+    return {text: make_timer(config, text) for text in (config.target, *config.other_targets)}

@@ -13,7 +13,7 @@ import torch
 from nas.data import DataSet
 from nas.scoring.scorer import Scorer
 from nas.system.environment import this_host
-from nas.targets import TARGETS, measure
+from nas.targets import choose, measure
 from search_spaces import CandidateError, PluginFile, SearchSpace, load_plugin_texts
 from supernets.supernet import Supernet
 
@@ -107,13 +107,13 @@ def time_files(
 
     Args:
         contents: Of the files.
-        target: Name of the runtime.
+        target: The runtime, with its options.
         options: Further arguments of `measure`.
         plugins: Of the driver.
     """
     load_plugin_texts(plugins)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        ending = TARGETS.get(target).artefact
+        ending = choose(target).target.artefact
         files = [Path(folder, f"{number}{ending}") for number in range(len(contents))]
         for file, content in zip(files, contents, strict=True):
             file.write_bytes(content)

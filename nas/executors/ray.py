@@ -19,7 +19,7 @@ from nas.executors import _cluster
 from nas.executors._base import EXECUTORS, TRIES, AbstractExecutor, Scoring, Session, check_limit
 from nas.problem.trial import Score
 from nas.system.environment import num_cores
-from nas.targets import TimesFiles, Timing
+from nas.targets import TimesFiles, Timing, target_name
 from search_spaces import Candidate, CandidateError, UserError, loaded_plugins
 
 
@@ -193,7 +193,7 @@ def _timed(
     with _cluster.connected(executor.ray_address) as ray:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        label = f"target:{target}"
+        label = f"target:{target_name(target)}"
         node = _timing_node(ray, label)
         if node is None:
             return here(files, **options)

@@ -32,14 +32,17 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   the module that was scored (a twin on the front was not scored). Of a quantized network there are
   `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network before quantization. Where
   the target takes other files than ONNX, `timed` names the one that stands for this: `latency` and
-  `integer_kernels` are its.
+  `integer_kernels` are its. `elsewhere`, only where there were other targets: `latency` on each, by
+  its text. `answered_by`, only where it was not onnxruntime: `runtime`, `version` and options of
+  what gave the answers that `accuracy` is of.
 - `calibration` of an ONNX file: what decided the ranges of activations on grids, or where training
   began to learn them; only where a format has such. Cards of earlier versions have none: it was
   `min-max`.
 - `needs` of an ONNX file: `opset` and `ir_version`, `domains` of operators that are not ONNX's, if
   there are any, and, where layers multiply integers of eight bits, the `weight_bits` of these: 7
   give the same answers on any processor; 8 only where it has one of the `instruction_sets`, and
-  elsewhere sums of products saturate. Cards of earlier versions have none.
+  elsewhere sums of products saturate; `runtime`, such as "openvino>=2025.0", where the target says
+  from which version on such files were tried. Cards of earlier versions have none.
 - `balanced` of a split: true where the loss is the mean over classes of the means of their images,
   and left out where it is the mean over images.
 - `labels` of a split: images of each class. In classification also `confusion`: `answers`, images
@@ -99,7 +102,9 @@ _ONNX_FIELDS: dict[str, Any] = {
     "integer_kernels": int,
     "accuracy": dict,
     "latency": {
-        field.name: _TIMING_TYPES.get(field.type, list) for field in dataclasses.fields(Timing)
+        field.name: _TIMING_TYPES.get(field.type, list)
+        for field in dataclasses.fields(Timing)
+        if field.name != "options"  # left out where all have their defaults
     },
     "latency_predicted_ms": (*_NUMBER, type(None)),
 }

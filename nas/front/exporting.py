@@ -1,6 +1,6 @@
 """Writing the files of a network, and what its module answers, for parity with them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +22,11 @@ class Exports:
 
     Attributes:
         scorer: Cuts out and compresses.
-        artefact: What the target takes.
+        artefacts: What targets take.
     """
 
     scorer: Scorer
-    artefact: Artefact
+    artefacts: tuple[Artefact, ...]
 
     def __call__(self, job: tuple[Entry, Path, Path]) -> CandidateError | None:
         """Why it cannot be exported, if so.
@@ -36,13 +36,15 @@ class Exports:
         """
         entry, folder, answers = job
         try:
-            export(entry, folder, answers, self.scorer, self.artefact)
+            export(entry, folder, answers, self.scorer, self.artefacts)
         except CandidateError as error:
             return error
         return None
 
 
-def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: Artefact) -> None:
+def export(
+    entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefacts: Collection[Artefact]
+) -> None:
     """Write the files of a network.
 
     Args:
@@ -50,7 +52,7 @@ def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: 
         folder: Where they go.
         answers: Where the answers of its module go.
         scorer: Cuts out and compresses.
-        artefact: What the target takes.
+        artefacts: What targets take.
 
     Raises:
         CandidateError: If the network cannot be exported.
@@ -60,15 +62,17 @@ def export(entry: Entry, folder: Path, answers: Path, scorer: Scorer, artefact: 
     compressed = scorer.compressed(entry.candidate, *trained_network(space, entry))
     if compressed.plan.is_quantized:
         before = [replace(slot, signature=_unquantized(slot)) for slot in slots]
-        _write(folder / UNQUANTIZED, compressed.fp32, before, artefact)
-    _write(folder / DEPLOYED, compressed.network, slots, artefact)
+        _write(folder / UNQUANTIZED, compressed.fp32, before, artefacts)
+    _write(folder / DEPLOYED, compressed.network, slots, artefacts)
     make_folder(answers.parent)
     write_json(answers, {"search": scorer.answers(compressed.network)})
 
 
-def _write(path: Path, network: nn.Module, slots: Sequence[Slot], artefact: Artefact) -> None:
-    """The ONNX file, the checkpoint of the same network, and what the target takes."""
-    for kind in {ONNX, TORCH_CHECKPOINT, artefact}:
+def _write(
+    path: Path, network: nn.Module, slots: Sequence[Slot], artefacts: Collection[Artefact]
+) -> None:
+    """The ONNX file, the checkpoint of the same network, and what targets take."""
+    for kind in {ONNX, TORCH_CHECKPOINT, *artefacts}:
         with replacing(path.with_suffix(kind)) as file:
             write_artefact(kind, network, slots, file)
 

@@ -1,6 +1,6 @@
 """The card of a network: numbers of its files, as a fresh process and the timing found them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from nas.front.folders import DEPLOYED, UNQUANTIZED, onnx_files, timed_file
 from nas.front.needs import needs_of
 from nas.front.twins import unquantized
 from nas.front.verify import verify
+from nas.problem.budget import metric_on
 from nas.problem.problem import Problem
 from nas.system.files import digest_of, read_json, understood, write_json
-from nas.targets import TARGETS, TORCH_CHECKPOINT, Timing
+from nas.targets import BY_ONNXRUNTIME, TORCH_CHECKPOINT, AbstractTarget, Artefact, Timing, choose
 from search_spaces import (
     FULL_PRECISION,
     Candidate,
@@ -40,7 +41,7 @@ class CardMaker:
         run: Name of the run.
         problem: Costs and predictions.
         data: Splits to verify on.
-        target: Runtime on which files were timed.
+        artefacts: What the targets take on which files were timed; the first is the search's.
         calibration: Name of what decided the ranges of integer grids.
         threads: Of a process that verifies.
     """
@@ -48,9 +49,14 @@ class CardMaker:
     run: str
     problem: Problem
     data: DataSet
-    target: str
+    artefacts: Mapping[str, Artefact]
     calibration: str
     threads: int
+
+    @property
+    def target(self) -> AbstractTarget:
+        """Of the search."""
+        return choose(next(iter(self.artefacts))).target
 
     def __call__(
         self,
@@ -83,6 +89,7 @@ class CardMaker:
             is_balanced=data.is_balanced,
             with_answers=True,
             threads=self.threads,
+            answered_by=self.target.answered_by,
         )
         judged = {
             file: facts["accuracy"]["search"].pop("shown") for file, facts in verified.items()
@@ -129,7 +136,7 @@ class CardMaker:
         timings: Mapping[str, Timing | CandidateError],
     ) -> dict[str, Any]:
         """What is known of an ONNX file besides its answers."""
-        target = TARGETS.get(self.target)()
+        target, others = self.target, list(self.artefacts.items())[1:]
         is_deployed, timed = file == DEPLOYED, timed_file(file, target.artefact)
         timing = timings[f"{folder.name}/{timed}"]
         if isinstance(timing, CandidateError):
@@ -139,10 +146,12 @@ class CardMaker:
             "precision": precision_of(candidate.policy) if is_deployed else FULL_PRECISION,
             "integer_kernels": target.integer_kernels(folder / timed),
             **({"calibration": self.calibration} if is_calibrated else {}),
-            "needs": needs_of(folder / file),
+            "needs": needs_of(folder / file) | _runtime(target),
             "latency": timing.to_json(),
             "latency_predicted_ms": self._predicted(candidate, is_deployed=is_deployed),
             **({"timed": timed} if timed != file else {}),
+            **_answered_by(target),
+            **elsewhere(f"{folder.name}/{file}", others, timings),
         }
 
     def _counted(self, records: Mapping[str, dict[str, Any]]) -> dict[str, Sequence[int]]:
@@ -174,6 +183,43 @@ def judgements(answers: Path) -> Path:
         answers: File of what the network's module answers.
     """
     return answers.with_suffix(".judged.json")
+
+
+def elsewhere(
+    name: str,
+    others: Iterable[tuple[str, Artefact]],
+    timings: Mapping[str, Timing | CandidateError],
+) -> dict[str, Any]:
+    """The card's `elsewhere`: latencies on other targets; nothing where there are none.
+
+    Args:
+        name: "key/file" of the ONNX file.
+        others: Those targets, and what they take.
+        timings: By "key/file@target".
+
+    Raises:
+        CandidateError: If one cannot run the network.
+    """
+    found = {}
+    key, _, file = name.partition("/")
+    for target, artefact in others:
+        timing = timings[metric_on(f"{key}/{timed_file(file, artefact)}", target)]
+        if isinstance(timing, CandidateError):
+            raise CandidateError(f"target '{target}': {timing}")
+        found[target] = timing.to_json()
+    return {"elsewhere": found} if found else {}
+
+
+def _runtime(target: AbstractTarget) -> dict[str, Any]:
+    """The card's `needs.runtime`; nothing where opset and IR version say it."""
+    return {"runtime": f"{target.describe()['runtime']}>={target.oldest}"} if target.oldest else {}
+
+
+def _answered_by(target: AbstractTarget) -> dict[str, Any]:
+    """The card's `answered_by`; nothing where that is onnxruntime, whatever is timed."""
+    if target.answered_by == BY_ONNXRUNTIME:
+        return {}
+    return {"answered_by": {**target.describe(), **target.answered_by.options}}
 
 
 def content(path: Path) -> dict[str, Any]:

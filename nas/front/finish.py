@@ -8,7 +8,7 @@ finalists over a measured limit, in a later call.
 import itertools
 from collections.abc import Callable, Sequence
 
-from nas.executors import make_timer
+from nas.executors import make_timers
 from nas.finalists.entry import Entry, inherited
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import asked_for
@@ -62,8 +62,7 @@ def finish(
         problem,
         trained.scorer,
         trained.data,
-        config.target,
-        make_timer(config),
+        make_timers(config),
         times_again,
     )
     others = [e for e in asked_for(run, problem.space) if times_again or exporter.has_card(e)]

@@ -1,7 +1,7 @@
 """Making, timing and verifying the files of networks, as far as that is not done yet.
 
 A member's numbers are those of its files, measured again: the task's metrics from what they answer
-in a fresh process that sees onnxruntime and numpy only, latency by the target's timing protocol,
+in a fresh process that sees its runtime and numpy only, latency by the timing protocol of targets,
 bytes by the file system. `nas/front/contest.py` decides who is measured and who stays.
 """
 
@@ -18,9 +18,10 @@ from nas.data._base import DataSet
 from nas.finalists.entry import Entry
 from nas.front.card import read_card, write_card
 from nas.front.exporting import Exports
-from nas.front.facts import CardMaker
+from nas.front.facts import CardMaker, elsewhere
 from nas.front.folders import CARD, DEPLOYED, FINALISTS, folder_of, is_finished, timed_file
 from nas.front.timing import call_of, timed
+from nas.problem.budget import LATENCY, metric_on
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from nas.run.directory import Run
@@ -39,8 +40,7 @@ class Exporter:
         problem: Objectives, limits and predictions.
         scorer: Cuts out and compresses.
         data: Splits to verify on.
-        target: Runtime on which files are timed.
-        timer: Times files on it.
+        timers: Time files, by target with its options; the first one is the target of the search.
         times_again: Whether finished networks are timed again, together with new ones.
         beside: Folder of the run for networks that are no references, `EXPORTS` for all of them,
             `FINALISTS` for those that are not on the front.
@@ -50,8 +50,7 @@ class Exporter:
     problem: Problem
     scorer: Scorer
     data: DataSet
-    target: str
-    timer: Timer
+    timers: Mapping[str, Timer]
     times_again: bool = False
     beside: str = FINALISTS
 
@@ -69,7 +68,7 @@ class Exporter:
         folders = [self.folder(entry) for entry in entries]
         waiting = [i for i, folder in enumerate(folders) if not is_finished(folder)]
         failures: dict[int, CandidateError] = {}
-        exports = Exports(self.scorer, self.timer.artefact)
+        exports = Exports(self.scorer, tuple(self.artefacts.values()))
         jobs = [(entries[i], folders[i], self._answers(entries[i])) for i in waiting]
         for i, failure in zip(waiting, beside(self.scorer, exports, jobs), strict=True):
             progress(f"exported {entries[i].key}")
@@ -79,7 +78,7 @@ class Exporter:
         chosen = range(len(entries)) if self.times_again else waiting
         call = call_of([e.key for e in entries]) if self.times_again else ""
         able = [folders[i] for i in chosen if i not in failures]
-        timings = timed(self.run, able, call, self.timer, progress)
+        timings = timed(self.run, able, call, self.timers, progress)
         new = [i for i in waiting if i not in failures]
         for i, card in self._verified({i: (entries[i], folders[i]) for i in new}, timings):
             progress(f"verified {entries[i].key}")
@@ -89,7 +88,7 @@ class Exporter:
                 write_card(card, folders[i] / CARD)
         for i in set(chosen).difference(new, failures):
             try:
-                card = _timed_again(read_card(folders[i] / CARD), timings, self.timer.artefact)
+                card = _timed_again(read_card(folders[i] / CARD), timings, self.artefacts)
                 write_card(card, folders[i] / CARD)
             except CandidateError as error:
                 failures[i] = error
@@ -112,8 +111,17 @@ class Exporter:
             MODELLED_MACS: float(card.get("modelled", card)["macs"]),
             "params": float(card["params"]),
             **({"bit_ops": float(card["bit_ops"])} if "bit_ops" in card else {}),
+            **{
+                metric_on(LATENCY, target): float(latency["median_ms"])
+                for target, latency in deployed.get("elsewhere", {}).items()
+            },
         }
         return Trial(number=number, candidate=candidate, metrics=metrics, predicted={})
+
+    @property
+    def artefacts(self) -> dict[str, Artefact]:
+        """What each target takes, in their order."""
+        return {target: timer.artefact for target, timer in self.timers.items()}
 
     def is_judged_on_all(self, card: Mapping[str, Any]) -> bool:
         """Whether a network has seen the whole search split; earlier versions spared references."""
@@ -148,7 +156,7 @@ class Exporter:
             run=self.run.path.name,
             problem=self.problem,
             data=self.data,
-            target=self.target,
+            artefacts=self.artefacts,
             calibration=self.scorer.calibrated_by,
             threads=cores // at_once,
         )
@@ -168,9 +176,12 @@ class Exporter:
 
 
 def _timed_again(
-    card: dict[str, Any], timings: Mapping[str, Timing | CandidateError], artefact: Artefact
+    card: dict[str, Any],
+    timings: Mapping[str, Timing | CandidateError],
+    artefacts: Mapping[str, Artefact],
 ) -> dict[str, Any]:
     """The card with the latencies of another call."""
+    (_, artefact), *others = artefacts.items()
     for name, facts in card["files"].items():
         if "latency" not in facts:
             continue
@@ -178,5 +189,6 @@ def _timed_again(
         if isinstance(timing, CandidateError):
             raise timing
         if timing is not None:
-            facts["latency"] = timing.to_json()
+            facts |= {"latency": timing.to_json()}
+            facts |= elsewhere(f"{card['key']}/{name}", others, timings)
     return card

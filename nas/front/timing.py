@@ -1,22 +1,27 @@
 """Latencies of exported files: measured together, recorded before they are used.
 
-timings/<key>.<file>.json    of one file; in a folder of its own where all were timed again
+timings/<key>.<file>.json    of one file; in a folder of its own where all were timed again, and on
+                             each target but the first
 
 The files are ONNX files, or what stands for them where the target takes something else.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from nas.front.folders import onnx_files, timed_file, without_folder
+from nas.problem.budget import metric_on
 from nas.run.directory import Run
 from nas.system.files import read_json, understood
 from nas.targets import Timer, Timing
 from search_spaces import CandidateError
 
 TIMING_PROCESSES, SPARE_PROCESSES = 5, 5
+UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
+"""What names of folders on any system do without."""
 
 
 def call_of(keys: Sequence[str]) -> str:
@@ -28,15 +33,47 @@ def timed(
     run: Run,
     folders: Sequence[Path],
     call: str,
-    timer: Timer,
+    timers: Mapping[str, Timer],
     progress: Callable[[str], None],
 ) -> dict[str, Timing | CandidateError]:
     """Latency of every network of the folders, by "key/file" of the file that was timed.
+
+    On other targets than the first by "key/file@target".
 
     Args:
         run: Where it is recorded.
         folders: Of networks.
         call: As `call_of` names it; "" for the first timing of each file.
+        timers: Time files, by target; the first one's is the latency of the search.
+        progress: Told that timing begins.
+    """
+    found: dict[str, Timing | CandidateError] = {}
+    for number, (target, timer) in enumerate(timers.items()):
+        other = target if number else ""
+        place = str(Path(folder_on(other), call))
+        timings = _timed_on_one(run, folders, place, timer, progress)
+        found |= {metric_on(name, other): timing for name, timing in timings.items()}
+    return found
+
+
+def folder_on(target: str) -> str:
+    """The folder of timings on a target; "" is the first one."""
+    return f"on-{UNSAFE.sub('_', target)}" if target else ""
+
+
+def _timed_on_one(
+    run: Run,
+    folders: Sequence[Path],
+    place: str,
+    timer: Timer,
+    progress: Callable[[str], None],
+) -> dict[str, Timing | CandidateError]:
+    """Latency of every network of the folders on one target, by "key/file".
+
+    Args:
+        run: Where it is recorded.
+        folders: Of networks.
+        place: Folder for the records.
         timer: Times files.
         progress: Told that timing begins.
     """
@@ -45,7 +82,7 @@ def timed(
         for folder in folders
         for name in onnx_files(folder)
     ]
-    waiting = [file for file in files if not (run.path / _record(file, call)).exists()]
+    waiting = [file for file in files if not (run.path / _record(file, place)).exists()]
     if waiting:
         progress(f"timing {len(waiting)} files, {TIMING_PROCESSES} times each")
         timings = timer(waiting, processes=TIMING_PROCESSES, spares=SPARE_PROCESSES)
@@ -55,12 +92,12 @@ def timed(
                 if isinstance(timing, CandidateError)
                 else timing.to_json()
             )
-            run.decided(_record(file, call), partial(dict, document))
-    return {f"{f.parent.name}/{f.name}": _read(run.path / _record(f, call)) for f in files}
+            run.decided(_record(file, place), partial(dict, document))
+    return {f"{f.parent.name}/{f.name}": _read(run.path / _record(f, place)) for f in files}
 
 
-def _record(file: Path, call: str) -> str:
-    return str(Path("timings", call, f"{file.parent.name}.{file.name}.json"))
+def _record(file: Path, place: str) -> str:
+    return str(Path("timings", place, f"{file.parent.name}.{file.name}.json"))
 
 
 def _read(path: Path) -> Timing | CandidateError:

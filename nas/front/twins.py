@@ -69,7 +69,8 @@ def twin_card(space: SearchSpace, card: Mapping[str, Any]) -> dict[str, Any] | N
         row = np.array([candidate.encoding])
         counted["bit_ops"] = float(space.costs.of("bit_ops", row)[0])
     if "modelled" in card:
-        counted["modelled"] = modelled_facts(space.slots(candidate.encoding), deployed["bytes"])
+        slots = space.slots(candidate.encoding)
+        counted["modelled"] = modelled_facts(slots, deployed["bytes"])
     return {
         **card,
         **counted,

@@ -1,6 +1,6 @@
 """Does an exported file do what we say? Asked of a fresh process that cannot see our code.
 
-The process (`_verify_worker.py`) imports onnxruntime, numpy and the standard library; it is started
+The process (`_verify_worker.py`) imports the runtime, numpy and the standard library; it is started
 isolated (`python -I`: no environment variables, no user site, no current folder), and what it
 imported is checked afterwards. It answers; the task judges its answers, as it judges candidates.
 """
@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from nas.targets import BY_ONNXRUNTIME, Answering
 from search_spaces import AbstractTask, CandidateError, UserError
 
 _WORKER = Path(__file__).with_name("_verify_worker.py")
@@ -73,6 +74,7 @@ def verify(
     is_balanced: bool = False,
     with_answers: bool = False,
     threads: int = 1,
+    answered_by: Answering = BY_ONNXRUNTIME,
 ) -> dict[str, dict[str, Any]]:
     """Measures size, digest and the task's metrics of ONNX files by means of a fresh process.
 
@@ -86,6 +88,7 @@ def verify(
         is_balanced: Whether classes count alike in the loss.
         with_answers: Also return what the file says of every image, and what that is worth.
         threads: Of the process.
+        answered_by: What runs the files.
 
     Returns:
         Per file `sha256`, `bytes` and `accuracy`, the latter per split the task's record: fields of
@@ -100,6 +103,8 @@ def verify(
         _check_split(split, images_NCHW, labels_N, card_input)
     job = {
         "threads": threads,
+        "runtime": answered_by.runtime,
+        "options": dict(answered_by.options),
         "input": dict(card_input),
         "files": {name: str((folder / name).resolve()) for name in files},
         "splits": {

@@ -9,9 +9,9 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from search_spaces import (
     FORMATS,
     Choice,
     SearchSpace,
+    Slot,
     UserError,
     format_of,
     import_all_installed,
@@ -174,34 +175,58 @@ def _described(name: str) -> str:
 
 
 def _formats(target: str, has: AbstractTarget, *, is_needed: bool) -> Iterator[Fact]:
+    offered = [name for name in FORMATS.names() if has.offers(name)]
+    timed = cache(partial(_time_tiny_networks, target, has, offered))
     for precision in FORMATS.names():
         name = f"{precision} on {target}"
-        lacking = sorted(format_of(precision).kernels - has.kernels)
-        if lacking:
+        if precision not in offered:
+            lacking = sorted(format_of(precision).kernels - has.kernels)
             about = f"the target has no kernels for it: {', '.join(lacking)}"
             yield Fact("format", name, about, works=False)
             continue
-        proof = partial(_time_a_tiny_network, target, has, precision)
         needed = is_needed and precision in Config().precision
-        yield _tried("format", name, proof, is_needed=needed)
+        yield _tried("format", name, partial(_proof, timed, precision), is_needed=needed)
 
 
-def _time_a_tiny_network(name: str, target: AbstractTarget, precision: str) -> str:
+def _proof(timed: Callable[[], dict[str, str | Exception]], precision: str) -> str:
+    found = timed()[precision]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _time_tiny_networks(
+    name: str, target: AbstractTarget, formats: Sequence[str]
+) -> dict[str, str | Exception]:
+    """What a tiny network takes in each of these formats, in one process; or why it does not."""
     from nas.latency.measure import export_random
 
+    timer = make_timer(Config(), name)
+    found: dict[str, str | Exception] = {}
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        files = {precision: Path(folder, f"{precision}{timer.artefact}") for precision in formats}
+        for precision, file in list(files.items()):
+            try:
+                export_random(_tiny_network(precision), file, timer.artefact)
+            except Exception as error:  # what is broken may raise anything
+                found[precision] = error
+                del files[precision]
+        timings = timer(list(files.values()), processes=1, budget_s=PROOF_S)
+        for (precision, file), timing in zip(files.items(), timings, strict=True):
+            if isinstance(timing, Timing):
+                kernels = target.integer_kernels(file)
+                took = f"a tiny network takes {timing.median_ms:.3g} ms"
+                found[precision] = f"{took}, {kernels} kernels on integers"
+            else:
+                found[precision] = timing
+    return found
+
+
+def _tiny_network(precision: str) -> Sequence[Slot]:
     space = load_space("toy", resolution=16, channels=1, num_classes=10)
     space = space.with_policy((precision,), (0.0,))
     assert space.costs is not None
-    encoding = space.canonical(space.costs.minimum("macs")[1])
-    timer = make_timer(Config(target=name))
-    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        file = Path(folder, f"tiny{timer.artefact}")
-        export_random(space.slots(encoding), file, timer.artefact)
-        (timing,) = timer([file], processes=1, budget_s=PROOF_S)
-        if not isinstance(timing, Timing):
-            raise timing
-        kernels = target.integer_kernels(file)
-    return f"a tiny network takes {timing.median_ms:.3g} ms, {kernels} kernels on integers"
+    return space.slots(space.canonical(space.costs.minimum("macs")[1]))
 
 
 def _executors() -> Iterator[Fact]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from nas.latency._rows import OVERHEAD, Row, kind_of
-from nas.targets import TARGETS
+from nas.targets import choose
 from search_spaces import (
     Additive,
     SearchSpace,
@@ -67,7 +67,7 @@ class LatencyModel:
 
     Args:
         space: With its policy choices.
-        target: Whose latency it is.
+        target: Whose latency it is, with its options.
         slopes: Kind of slot -> milliseconds per unit of each of `FEATURES`.
         mixed_slopes: The same for floating-point convolutions, in addition, beside integer ones.
         change_ms: Milliseconds per change of precision.
@@ -93,7 +93,7 @@ class LatencyModel:
         self.slopes = {name: tuple(values) for name, values in slopes.items()}
         self.mixed_slopes = tuple(mixed_slopes)
         self.change_ms, self.overhead_ms = change_ms, overhead_ms
-        terms = TARGETS.get(target).context_terms
+        terms = choose(target).target.context_terms
         self.context_ms = {name: context_ms.get(name, 0.0) for name in terms}
         self._sums = Additive(space.tables, self._slot_terms, ("own", "integer", "if_mixed"))
 
@@ -160,7 +160,7 @@ def fit(space: SearchSpace, rows: Sequence[Row], target: str) -> tuple[LatencyMo
     Args:
         space: With its policy choices.
         rows: At one speed.
-        target: On which they were timed.
+        target: On which they were timed, with its options.
     """
     assert space.tables is not None
     precisions = {kind_of(s): s.precision for s in space.tables.signatures if s is not None}
@@ -191,7 +191,7 @@ def fit(space: SearchSpace, rows: Sequence[Row], target: str) -> tuple[LatencyMo
         mixed_slopes=(mixed * float_F).tolist(),
         change_ms=float(change_ms),
         overhead_ms=overhead_ms,
-        context_ms=dict(zip(TARGETS.get(target).context_terms, map(float, own_ms), strict=True)),
+        context_ms=dict(zip(choose(target).target.context_terms, map(float, own_ms), strict=True)),
     )
     return model, held_out_error(model, [row for row in rows if row.is_held_out])
 
@@ -252,7 +252,7 @@ def _design(
     """
     design_RKF = np.zeros((len(rows), len(kinds), len(FEATURES)))
     if_mixed_RF = np.zeros((len(rows), len(FEATURES)))
-    context_TR = np.zeros((1 + len(TARGETS.get(target).context_terms), len(rows)))
+    context_TR = np.zeros((1 + len(choose(target).target.context_terms), len(rows)))
     for number, row in enumerate(rows):
         own_ms = max(row.latency_ms - overhead_ms, LEAST_OWN_SHARE * row.latency_ms)
         slots = space.slots(row.encoding) if row.encoding else [row.slot] if row.slot else []
@@ -271,7 +271,8 @@ def _context(space: SearchSpace, target: str, encodings_NC: np.ndarray) -> np.nd
     """Changes of precision and the target's own terms of every encoding, (T, N)."""
     formats_NS = encodings_NC[:, space.columns("precision")]
     changes_N = (formats_NS[:, 1:] != formats_NS[:, :-1]).sum(axis=1)
-    own = [term(space, encodings_NC) for term in TARGETS.get(target).context_terms.values()]
+    terms = choose(target).target.context_terms.values()
+    own = [term(space, encodings_NC) for term in terms]
     return np.array([changes_N, *own], float)
 
 

@@ -27,6 +27,7 @@ def time_finalists(
     data: DataSet,
     speeds: Sequence[Speed],
     num_largest: int,
+    num_targets: int = 1,
 ) -> float:
     """Estimated seconds of the last phase: exports, timing, and verification of every file.
 
@@ -38,11 +39,12 @@ def time_finalists(
         data: They answer the images of two splits.
         speeds: As `time_score` gives them: the last is that of the largest references.
         num_largest: How many of those there are, one per format.
+        num_targets: On each of which files are timed.
     """
     images = len(data.search.labels_N) + len(data.test.labels_N)
 
     def seconds(speed: Speed) -> float:
-        timing_s = FILES_PER_NETWORK * TIMING_S_PER_FILE
+        timing_s = num_targets * FILES_PER_NETWORK * TIMING_S_PER_FILE
         answers_s = phases.images_per_score * speed.score_s
         answers_s += FILES_PER_NETWORK * images * speed.answer_s
         return timing_s + (2 * speed.compress_s + answers_s) / torch.get_num_threads()
@@ -79,7 +81,8 @@ def affordable(
     """
     least = {"random_references": MIN_REFERENCES, "finalists": MIN_FINALISTS}
     while True:
-        finalists_s = time_finalists(phases, data, speeds, len(config.precision))
+        num_targets = 1 + len(config.other_targets)
+        finalists_s = time_finalists(phases, data, speeds, len(config.precision), num_targets)
         if finalists_s <= FINALISTS_SHARE * config.seconds:
             return phases, finalists_s
         for name, number in least.items():

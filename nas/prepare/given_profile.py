@@ -1,6 +1,6 @@
 """A latency profile that `nas profile --space` has made: what it is of, and whether it fits here.
 
-    asked.json      what it was asked for, and where: target, threads, batch, runtime, its version,
+    asked.json      what it was asked for, and where: target, its options, runtime, its version,
                     processor; space, sides, formats, sparsities, budgets, seed, number of files
     space.json      the search space
     rows.jsonl      timed files, one per line
@@ -19,27 +19,25 @@ from nas.latency import Coverage
 from nas.run.config import Config, differences
 from nas.system.environment import cpu_model, instruction_set
 from nas.system.files import read_json, understood
-from nas.targets import TARGETS
+from nas.targets import ChosenTarget, choose
 from search_spaces import SearchSpace, UserError
 
 ASKED, SPACE, ROWS, DOCUMENT = "asked.json", "space.json", "rows.jsonl", "profile.json"
 MOST_NAMED = 5
-BATCH = 1
-"""Images per call: what searches time."""
 
 
-def place_of(target: str, threads: int) -> dict[str, Any]:
+def place_of(chosen: ChosenTarget) -> dict[str, Any]:
     """What times depend on besides the file: a profile is of no use where one of them is another.
 
     Raises:
         UserError: If the target is not installed.
     """
-    about = TARGETS.get(target)().describe()
     return {
-        "target": target,
-        "threads": threads,
-        "batch": BATCH,
-        **about,
+        "target": chosen.name,
+        "threads": chosen.threads,
+        "batch": chosen.batch,
+        "options": chosen.options,
+        **chosen.target.describe(),
         "cpu": cpu_model(),
         "instruction_set": instruction_set(),
     }
@@ -59,7 +57,9 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
         UserError: If there is none, it is not finished, or it was made for something else.
     """
     folder = Path(config.profile)
-    again = f"make another with `nas profile --space {config.space}`, or leave out --profile"
+    chosen = choose(config.target, threads=config.timing_threads)
+    command = f"nas profile --space {config.space} --target {chosen.text}"
+    again = f"make another with `{command}`, or leave out --profile"
     if not (folder / ASKED).is_file():
         raise UserError(
             f"profile '{folder}': there is no {ASKED}, so this is not a latency profile. Name the "
@@ -70,26 +70,28 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
             f"profile '{folder}' is not finished: it has no {DOCUMENT}. Continue it with the "
             f"command that began it, {again}."
         )
-    place = place_of(config.target, config.timing_threads)
+    place = place_of(chosen)
     asked, document = read_json(folder / ASKED), read_json(folder / DOCUMENT)
     with understood(f"'{folder / DOCUMENT}'"):
         known = {name: asked["place"][name] for name in place}
-        changed = differences(known, place)
-        if changed:
-            raise UserError(
-                f"profile '{folder}' was not measured as this search measures: "
-                f"{'; '.join(changed)}. To search here, {again}."
-            )
         covered = Coverage.of(space, document["largest"])
-        if covered.missing:
-            raise UserError(
-                f"profile '{folder}' has never timed {_some(covered.missing)}, which space "
-                f"'{config.space}' has at this resolution and in these formats; it is of space "
-                f"'{asked['space']}' with precision {', '.join(asked['precision'])}. To search "
-                f"here, {again}."
-            )
-        given = {"place": known, "path": str(folder), "covered": vars(covered)}
-        return {**document, "given": given}
+        of_what = f"space '{asked['space']}' with precision {', '.join(asked['precision'])}"
+    changed = differences(known, place)
+    if changed:
+        raise UserError(
+            f"profile '{folder}' was not measured as this search measures: "
+            f"{'; '.join(changed)}. To search here, {again}."
+        )
+    if covered.missing:
+        raise UserError(
+            f"profile '{folder}' has never timed {_some(covered.missing)}, which space "
+            f"'{config.space}' has at this resolution and in these formats; it is of {of_what}. "
+            f"To search here, {again}."
+        )
+    return {
+        **document,
+        "given": {"place": known, "path": str(folder), "covered": vars(covered)},
+    }
 
 
 def said_of_given(document: dict[str, Any]) -> list[str]:

@@ -3,8 +3,10 @@
 Every mistake that can be seen without measuring is refused before anything is written.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +19,15 @@ from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
 from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
 from nas.prepare.settings import check_settings
-from nas.problem.budget import Budget, nearest_budget, parse_budget, refuse_impossible, resolve
+from nas.problem.budget import (
+    LATENCY,
+    Budget,
+    metric_on,
+    nearest_budget,
+    parse_budget,
+    refuse_impossible,
+    resolve,
+)
 from nas.problem.drop import drop_limit
 from nas.problem.fix import fixed, refuse_pruned_only
 from nas.problem.joint import refuse_jointly_impossible
@@ -26,7 +36,7 @@ from nas.run.config import Config, differences
 from nas.run.directory import WEIGHTS, Run
 from nas.system.environment import num_cores
 from nas.system.reporter import Reporter
-from nas.targets import TARGETS, AbstractDevice, Timer
+from nas.targets import AbstractDevice, Timer, choose
 from search_spaces import (
     DEFAULT_TASK,
     DENSE,
@@ -69,7 +79,7 @@ def prepare(
         reporter: Told how far reading data is.
         is_trained: Whether the run has weights, so that nobody needs those of `config.supernet`.
     """
-    budgets = [parse_budget(text) for text in config.budget]
+    budgets = [of_known_target(parse_budget(text), config) for text in config.budget]
     check_names(config, is_trained=is_trained)
 
     def possible(
@@ -182,13 +192,14 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
     check_ranks(config.rank)
     check_settings(config)
     check_threads(config)
-    target = TARGETS.get(config.target)()
-    if not isinstance(target, AbstractDevice) and not hasattr(target, "prepare"):
-        raise UserError(
-            f"target '{config.target}' says neither how a file becomes a call nor how files are "
-            "timed. Derive it from AbstractRuntime or AbstractDevice of nas.targets."
-        )
-    target.describe()
+    for text in (config.target, *config.other_targets):
+        target = choose(text).target
+        if not isinstance(target, AbstractDevice) and not hasattr(target, "prepare"):
+            raise UserError(
+                f"target '{text}' says neither how a file becomes a call nor how files are "
+                "timed. Derive it from AbstractRuntime or AbstractDevice of nas.targets."
+            )
+        target.describe()
     check_kernels(config)
     if not config.model:
         space = load_space(
@@ -235,38 +246,67 @@ def check_threads(config: Config) -> None:
             )
 
 
+def of_known_target(budget: Budget, config: Config) -> Budget:
+    """A budget whose metric names its target as the configuration does.
+
+    Raises:
+        UserError: If the search does not time on that target.
+    """
+    if not budget.target:
+        return budget
+    wanted, texts = choose(budget.target).text, [config.target, *config.other_targets]
+    if wanted not in texts:
+        raise UserError(
+            f"budget '{budget.text}': this search does not time on '{wanted}', but on "
+            f"{', '.join(texts)}. Add --target {wanted}, or change the budget."
+        )
+    target = "" if wanted == config.target else wanted
+    return replace(budget, metric=metric_on(LATENCY, target), target=target)
+
+
 def check_kernels(config: Config) -> None:
-    """Refuse formats for which the target has no kernels.
+    """Refuse formats for which one of the targets has no kernels.
 
     Raises:
         UserError: Naming the first one, what it lacks, and the formats that run there.
     """
-    target = TARGETS.get(config.target)()
-    for name in config.precision:
+    for text, name in itertools.product((config.target, *config.other_targets), config.precision):
+        target = choose(text).target
         if not target.offers(name):
             lacking = ", ".join(sorted(format_of(name).kernels - target.kernels))
             offered = [known for known in FORMATS.names() if target.offers(known)]
             raise UserError(
-                f"precision '{name}' needs kernels that target '{config.target}' does not have: "
+                f"precision '{name}' needs kernels that target '{text}' does not have: "
                 f"{lacking}. Formats that run there: {', '.join(offered)}. "
                 f"Give --precision {','.join(offered)} or another --target."
             )
 
 
 def check_smallest_latency(
-    config: Config, space: SearchSpace, limits: list[Limit], timer: Timer
+    config: Config, space: SearchSpace, limits: list[Limit], timers: Mapping[str, Timer]
 ) -> None:
-    """Refuse a latency limit that the smallest networks miss, by timing them now.
+    """Refuse latency limits that the smallest networks miss, by timing them now.
 
     First the smallest of all; if that is too slow, those of every operator: the one of the fewest
     multiply-adds need not be the fastest.
 
+    Args:
+        config: Names the target.
+        space: Its smallest networks are timed.
+        limits: Those on latency count.
+        timers: Of all targets, by name; that of the configuration comes first.
+
     Raises:
         UserError: Naming the latency that was measured.
     """
-    limit = next((limit for limit in limits if limit.metric == "latency_ms"), None)
-    if limit is None:
-        return
+    for target, timer in timers.items():
+        metric = metric_on(LATENCY, "" if target == config.target else target)
+        limit = next((limit for limit in limits if limit.metric == metric), None)
+        if limit is not None:
+            _check_smallest(target, space, limit, timer)
+
+
+def _check_smallest(target: str, space: SearchSpace, limit: Limit, timer: Timer) -> None:
     fastest = surely = math.inf
     of_all: list[dict[int, int]] = [{}]
     for given in (of_all, [space.with_operator(name) for name in space.operators]):
@@ -278,7 +318,7 @@ def check_smallest_latency(
     ample = AMPLE * surely
     raise UserError(
         f"budget '{limit.text}': the smallest networks of space '{space.name}' take at least "
-        f"{fastest:.3g} ms on '{config.target}' here, measured just now. Ask for more, such as "
+        f"{fastest:.3g} ms on '{target}' here, measured just now. Ask for more, such as "
         f"{nearest_budget(limit, minimum=ample, maximum=ample)}, or for a lower --resolution."
     )
 

@@ -10,7 +10,7 @@ from nas.executors import EXECUTORS
 from nas.prepare.settings import check_settings
 from nas.problem.budget import parse_budget
 from nas.run.config import Config
-from nas.targets import TARGETS
+from nas.targets import TARGETS, target_name
 from search_spaces import SPACES, check_patterns, check_precisions, check_ranks, is_space_file
 from supernets.methods._base import METHODS
 
@@ -29,7 +29,7 @@ def refuse_unknown(config: Config) -> None:
     plugins = (
         (CONTROLLERS, config.controller),
         (EXECUTORS, config.executor),
-        (TARGETS, config.target),
+        *((TARGETS, target_name(text)) for text in (config.target, *config.other_targets)),
         (METHODS, config.method),
     )
     for registry, name in (*spaces, *plugins):

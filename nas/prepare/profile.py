@@ -24,7 +24,7 @@ from nas.run.config import Config
 from nas.run.directory import Run
 from nas.system.files import append_line, read_lines, understood
 from nas.system.reporter import Reporter
-from nas.targets import Timer
+from nas.targets import ChosenTarget, Timer, choose
 from search_spaces import SearchSpace
 
 POOL = 400
@@ -68,7 +68,7 @@ def profile(
     rows = at_one_speed(rows)
     document = run.decided(
         "profile/profile.json",
-        lambda: fitted(space, rows, target=config.target, threads=config.timing_threads),
+        lambda: fitted(space, rows, choose(config.target, threads=config.timing_threads)),
     )
     return _model_of(run, document, space, reporter)
 
@@ -87,21 +87,20 @@ def _model_of(
         return LatencyModel.from_json(document, space)
 
 
-def fitted(space: SearchSpace, rows: Sequence[Row], *, target: str, threads: int) -> dict[str, Any]:
+def fitted(space: SearchSpace, rows: Sequence[Row], chosen: ChosenTarget) -> dict[str, Any]:
     """The document of a profile: the model of these rows, and how far it is right.
 
     Args:
         space: With its policy choices.
         rows: At one speed.
-        target: On which they were timed.
-        threads: Of it.
+        chosen: The target on which they were timed.
     """
-    model, error = fit(space, rows, target)
+    model, error = fit(space, rows, chosen.text)
     whole = [row for row in rows if row.encoding is not None]
     predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
     return {
         "schema": 1,
-        "threads": threads,
+        "threads": chosen.threads,
         "held_out": vars(error),
         "rows": [
             {

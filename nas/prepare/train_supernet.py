@@ -10,7 +10,7 @@ import torch
 
 from compress.bring.bring import give_weights, read_brought
 from nas.data import DataSet
-from nas.executors import make_executor, make_timer
+from nas.executors import make_executor, make_timer, make_timers
 from nas.latency import LatencyModel
 from nas.prepare.brought import in_words, keep_brought
 from nas.prepare.given_profile import given_profile
@@ -94,13 +94,12 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     run = Run.open(out, config, may_grow=not is_all) if is_begun else None
     data, space, limits = prepare(found, reporter, is_trained=(out / WEIGHTS).exists())
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    timer = make_timer(config)
     if run is None:
         check_donor(config, space, limits, data)
         check_criterion(config)
         if config.profile:
             given_profile(config, space)
-        check_smallest_latency(config, space, limits, timer)
+        check_smallest_latency(config, space, limits, make_timers(config))
         run = Run.open(out, config)
     for text in filter(None, (f"run directory: {out}", run.continued, describe_data(data))):
         reporter.note(text)
@@ -115,7 +114,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     user_limits = limits
     limits, space = sizes.limits(limits), sizes.space(space)
     with run.phase("profile"):
-        model = profile(run, as_begun(out, config), space, limits, timer, reporter)
+        model = profile(run, as_begun(out, config), space, limits, make_timer(config), reporter)
     limit_facts = limit_rows(user_limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, config, space, limits, model, reporter)
 

@@ -147,6 +147,9 @@ def announce(document: Mapping[str, Any], reporter: Reporter, *, is_trained: boo
                 "are left out"
             )
             continue
+        if "largest" not in row:
+            reporter.note(f"budget {row['text']}: files that take longer there are replaced")
+            continue
         largest = format_value(row["metric"], row["largest"])
         if row["binds"]:
             reporter.note(f"budget {row['text']} binds: {row['share']:.1%} of the space is within")

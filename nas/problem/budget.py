@@ -1,12 +1,13 @@
 """Budgets as people write them, turned into limits, and refused if no network can meet them.
 
 A budget is a number and a unit: "4.5GFLOPs", "300MMACs", "5Mparams", "2MB", "12ms"; or a
-percentage of the largest value in the space: "60%MACs". Multiply-adds that would be left with
-kernels for sparsity patterns are "50%modelledMACs". FLOPs means multiply-adds, as in the papers
-and in fvcore; bit_ops are multiply-adds times the cost of their bits, 1 in bf16 and 2 in fp32, so
-that "25%bit_ops" is what the largest network has in int8. Case is forgiven ("gflops", "mb") except
-where it carries meaning: M is always 1e6, and "ms" is milliseconds in lower case only. Numbers are
-read as decimals, so that "2.37MFLOPs" is 2,370,000 exactly.
+percentage of the largest value in the space: "60%MACs"; or a latency on another target than the
+first: "5ms@openvino". Multiply-adds that would be left with kernels for sparsity patterns are
+"50%modelledMACs". FLOPs means multiply-adds, as in the papers and in fvcore; bit_ops are
+multiply-adds times the cost of their bits, 1 in bf16 and 2 in fp32, so that "25%bit_ops" is what
+the largest network has in int8. Case is forgiven ("gflops", "mb") except where it carries meaning:
+M is always 1e6, and "ms" is milliseconds in lower case only. Numbers are read as decimals, so that
+"2.37MFLOPs" is 2,370,000 exactly.
 """
 
 import difflib
@@ -24,6 +25,7 @@ EXAMPLES = "4.5GFLOPs, 300MMACs, 5Mparams, 2MB, 12ms or 60%MACs"
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(%?)(.*)", re.A | re.I | re.S)
 COMMA = re.compile(r"(\d+),(\d+)(.*)", re.ASCII | re.DOTALL)
 
+LATENCY, AT = "latency_ms", "@"
 PREFIXES = {"": "1", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12"}
 UNITS: dict[str, tuple[str, Decimal]] = {
     **{p + "FLOPs": ("macs", Decimal(scale)) for p, scale in PREFIXES.items()},
@@ -33,9 +35,9 @@ UNITS: dict[str, tuple[str, Decimal]] = {
     **{p + "bit_ops": ("bit_ops", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "B": ("size_bytes", Decimal(scale)) for p, scale in PREFIXES.items()},
     **{p + "iB": ("size_bytes", Decimal(1024**i)) for i, p in enumerate("KMG", start=1)},
-    "us": ("latency_ms", Decimal("1e-3")),
-    "ms": ("latency_ms", Decimal(1)),
-    "s": ("latency_ms", Decimal("1e3")),
+    "us": (LATENCY, Decimal("1e-3")),
+    "ms": (LATENCY, Decimal(1)),
+    "s": (LATENCY, Decimal("1e3")),
 }
 """Canonical spelling of every unit: the metric, and how many of the metric's own unit it is."""
 
@@ -45,7 +47,7 @@ SHOWN = {
     "params": [f"{prefix}params" for prefix in PREFIXES],
     "bit_ops": [f"{prefix}bit_ops" for prefix in PREFIXES],
     "size_bytes": [f"{prefix}B" for prefix in PREFIXES],
-    "latency_ms": ["us", "ms", "s"],
+    LATENCY: ["us", "ms", "s"],
 }
 """Units that `format_value` chooses from, smallest first."""
 
@@ -74,6 +76,7 @@ class Budget:
         max: In the metric's unit; if `is_fraction`, a fraction in (0, 1] of the largest value.
         is_fraction: Whether it was a percentage.
         unit: Canonical spelling of the user's unit, for messages.
+        target: On which a latency is measured; "" for the first one of the search.
     """
 
     text: str
@@ -81,6 +84,7 @@ class Budget:
     max: float
     is_fraction: bool
     unit: str
+    target: str = ""
 
 
 class Binding(NamedTuple):
@@ -97,12 +101,13 @@ def parse_budget(text: str) -> Budget:
     Raises:
         UserError: If it is anything else than a positive number and a known unit.
     """
-    match = NUMBER.fullmatch(text.strip())
+    written, at, target = (part.strip() for part in text.partition(AT))
+    match = NUMBER.fullmatch(written)
     if match is None:
         raise _refusal(text, "it does not start with a number")
     number, percent = match[1], match[2]
     spelling = "".join(match[3].split())
-    comma = COMMA.fullmatch(text.strip())
+    comma = COMMA.fullmatch(written)
     if comma is not None:
         thousands = len(comma[2]) == 3
         pointed = f"{comma[1]}{'' if thousands else '.'}{comma[2]}{comma[3]}"
@@ -113,6 +118,8 @@ def parse_budget(text: str) -> Budget:
         units = _close_units(spelling) if 0.0 < float(number) < math.inf else []
         raise _refusal(text, found, [number + percent + u for u in units])
     metric, scale = UNITS[unit]
+    if at and (metric != LATENCY or not target):
+        raise _refusal(text, f"'{AT}' stands between a latency and a target, as in 5ms@openvino")
     if not math.isfinite(float(number)):
         raise _refusal(text, "the number is too large")
     if float(number) <= 0.0:
@@ -124,7 +131,24 @@ def parse_budget(text: str) -> Budget:
     value = float(Decimal(number) / 100 if percent else Decimal(number) * scale)
     if not 0.0 < value < math.inf:
         raise _refusal(text, "the number is too large or too small")
-    return Budget(text=text, metric=metric, max=value, is_fraction=bool(percent), unit=unit)
+    return Budget(
+        text=text,
+        metric=metric_on(metric, target),
+        max=value,
+        is_fraction=bool(percent),
+        unit=unit,
+        target=target,
+    )
+
+
+def metric_on(metric: str, target: str) -> str:
+    """The name of a metric on a target: "latency_ms@openvino"; on the first, "", its own."""
+    return f"{metric}{AT}{target}" if target else metric
+
+
+def without_target(metric: str) -> str:
+    """The inverse of `metric_on`."""
+    return metric.partition(AT)[0]
 
 
 def resolve(budgets: Sequence[Budget], costs: Extremes) -> list[Limit]:
@@ -177,16 +201,17 @@ def nearest_budget(limit: Limit, *, minimum: float, maximum: float) -> str:
     asked = parse_budget(limit.text)
     if asked.is_fraction:
         return rounded_up(Decimal(minimum) / Decimal(maximum) * 100) + f"%{asked.unit}"
-    return rounded_up(Decimal(minimum) / UNITS[asked.unit][1]) + asked.unit
+    return metric_on(rounded_up(Decimal(minimum) / UNITS[asked.unit][1]) + asked.unit, asked.target)
 
 
 def format_value(metric: str, value: float) -> str:
     """A metric's value for people, in three digits: "4.5 GMACs", "0.82 ms", "61.2 %"."""
+    metric = without_target(metric)
     if not math.isfinite(value):
         return "unknown"
     if metric not in SHOWN:
         return f"{value:.4g}"
-    if metric == "latency_ms" and 0.01 <= abs(value) < 1000.0:
+    if metric == LATENCY and 0.01 <= abs(value) < 1000.0:
         return f"{_digits(value)} ms"
     rounded = float(f"{value:.2e}")
     fitting = [u for u in SHOWN[metric] if abs(rounded) >= float(UNITS[u][1])]
@@ -212,7 +237,7 @@ def _unit(spelling: str) -> str | None:
     if spelling in UNITS:
         return spelling
     for unit, (metric, _) in UNITS.items():
-        if metric != "latency_ms" and unit.lower() == spelling.lower():
+        if metric != LATENCY and unit.lower() == spelling.lower():
             return unit
     return None
 

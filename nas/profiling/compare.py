@@ -16,7 +16,7 @@ from typing import Any
 
 from nas.profiling.conditions import Block, watched
 from nas.system.environment import now
-from nas.targets import TARGETS, AbstractRuntime, Timing, is_tie, paired_ratio
+from nas.targets import AbstractRuntime, ChosenTarget, Timing, is_tie, paired_ratio
 from nas.targets._timing import job_of, summarise, time_once
 from search_spaces import CandidateError, UserError
 
@@ -81,9 +81,7 @@ class Comparison:
 def compare(
     files: Sequence[Path],
     *,
-    target: str,
-    threads: int,
-    batch: int,
+    chosen: ChosenTarget,
     seconds: float,
     progress: Callable[[int, float], None] = lambda processes, width: None,
     clock: Callable[[], float] = time.monotonic,
@@ -94,9 +92,7 @@ def compare(
 
     Args:
         files: Of models; one that is given twice is timed twice.
-        target: A runtime's name.
-        threads: Threads that one call may use.
-        batch: Images per call.
+        chosen: A runtime.
         seconds: How long it may take.
         progress: Called after each process with their number and the width of the widest interval.
         clock: Seconds since some fixed time.
@@ -105,14 +101,19 @@ def compare(
         UserError: If the target is no runtime of this machine, or cannot run one of the files.
         RuntimeError: If a process hangs, or dies for a reason that no file explains.
     """
-    runtime = TARGETS.get(target)()
-    if not isinstance(runtime, AbstractRuntime):
+    if not isinstance(chosen.target, AbstractRuntime):
         raise UserError(
-            f"target '{target}' is a device that times files itself, so files cannot be timed "
+            f"target '{chosen.name}' is a device that times files itself, so files cannot be timed "
             "beside each other in processes of this machine. Give a --target that is a runtime."
         )
-    about: dict[str, Any] = {**runtime.describe(), "measured_at": now()}
-    job = {**job_of(target, threads=threads, batch=batch), "keeps_samples": True}
+    about: dict[str, Any] = {
+        "threads": chosen.threads,
+        "batch": chosen.batch,
+        "options": chosen.options,
+        **chosen.target.describe(),
+        "measured_at": now(),
+    }
+    job = {**job_of(chosen), "keeps_samples": True}
     rows: dict[int, list[Mapping[str, Any]]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     blocks: list[Block] = []
@@ -123,9 +124,7 @@ def compare(
         blocks.append(watched(partial(time_once, one, files, rows, errors)))
         if errors:
             raise UserError("\n".join(dict.fromkeys(map(_refusal, errors.values()))))
-        timings = [
-            summarise(rows[n], threads=threads, batch=batch, **about) for n in range(len(files))
-        ]
+        timings = [summarise(rows[n], **about) for n in range(len(files))]
         width, spent_s = max(map(width_of, timings)), clock() - started
         progress(len(blocks), width)
         is_narrow = width <= NARROW or len(blocks) >= MOST_PROCESSES

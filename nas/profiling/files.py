@@ -11,12 +11,12 @@ from typing import Any
 from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
 from nas.profiling.conditions import drift, mean_others, said_of, spread
 from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
-from nas.profiling.model_file import ModelFile, Sides, read_files
+from nas.profiling.model_file import ModelFile, read_files
 from nas.system.environment import environment
 from nas.system.files import SCHEMA, make_folder, write_json, write_text
 from nas.system.reporter import Reporter
-from nas.targets import ONNX, TARGETS
-from search_spaces import CandidateError, UserError
+from nas.targets import ONNX, ChosenTarget
+from search_spaces import CandidateError, Sides, UserError
 
 KERNELS_SHARE, KERNELS_S = 0.1, 0.5
 """Of the time, for what the files' time goes into; and at most so many seconds per file."""
@@ -29,13 +29,13 @@ class FilesProfile:
     """Files that were timed together.
 
     Attributes:
-        target: Name of the runtime.
+        chosen: The target.
         files: In the order given.
         comparison: Their latencies.
         kernels: By file, what its time goes into, or why that is not known.
     """
 
-    target: str
+    chosen: ChosenTarget
     files: tuple[ModelFile, ...]
     comparison: Comparison
     kernels: tuple[Kernels | CandidateError, ...]
@@ -49,10 +49,11 @@ class FilesProfile:
     def sentences(self) -> list[str]:
         """On how far the numbers go, and on what disturbed them."""
         found, (first, *_) = self.comparison, self.comparison.timings
-        threads = f"{first.threads} thread{'s' * (first.threads > 1)}"
+        how = [f"{first.threads} thread{'s' * (first.threads > 1)}", f"batch {first.batch}"]
+        how += [first.options] if first.options else []
         narrow = "all" if found.width <= NARROW else "not all"
         sentences = [
-            f"{first.runtime} {first.version}, {threads}, batch {first.batch}; "
+            f"{first.runtime} {first.version}, {', '.join(how)}; "
             f"{len(found.blocks)} fresh processes in {found.seconds:.0f} s on {first.cpu}",
             f"the widest 95 % interval is {found.width:.1%} of its median; {narrow} intervals are "
             f"within {NARROW:.0%}{'' if found.width <= NARROW else ': more --time narrows them'}",
@@ -70,7 +71,7 @@ class FilesProfile:
         found = self.comparison
         return {
             "schema": SCHEMA,
-            "target": self.target,
+            "target": self.chosen.text,
             "seconds": round(found.seconds, 1),
             "files": [self._file_json(number) for number in range(len(self.files))],
             "pairs": [asdict(pair) for pair in found.pairs],
@@ -108,9 +109,7 @@ class FilesProfile:
 def profile_files(
     paths: Sequence[Path],
     *,
-    target: str,
-    threads: int,
-    batch: int,
+    chosen: ChosenTarget,
     resolution: Sides | None,
     seconds: float,
     reporter: Reporter,
@@ -119,9 +118,7 @@ def profile_files(
 
     Args:
         paths: Of ONNX files; not changed. One that is given twice is timed twice.
-        target: Name of the runtime.
-        threads: Threads that one call may use.
-        batch: Images per call.
+        chosen: The target.
         resolution: Height and width of images, for files that leave them open.
         seconds: For all of it.
         reporter: Told how far it is.
@@ -130,15 +127,15 @@ def profile_files(
         UserError: If a file cannot be timed there.
         RuntimeError: If a timing process hangs or dies.
     """
-    artefact = TARGETS.get(target).artefact
+    artefact = chosen.target.artefact
     if artefact != ONNX:
         raise UserError(
-            f"target '{target}' takes {artefact} files, and `nas profile` times ONNX files. "
+            f"target '{chosen.name}' takes {artefact} files, and `nas profile` times ONNX files. "
             "Give another --target."
         )
     kernels_s = min(KERNELS_S, KERNELS_SHARE * seconds / len(paths))
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        files = read_files(paths, batch=batch, resolution=resolution, folder=Path(folder))
+        files = read_files(paths, batch=chosen.batch, resolution=resolution, folder=Path(folder))
         reporter.phase("profile", f"timing {len(files)} files for up to {seconds:.0f} s")
         compare_s = seconds - kernels_s * len(files)
 
@@ -149,9 +146,7 @@ def profile_files(
         try:
             comparison = compare(
                 [file.timed for file in files],
-                target=target,
-                threads=threads,
-                batch=batch,
+                chosen=chosen,
                 seconds=compare_s,
                 progress=progress,
             )
@@ -159,13 +154,11 @@ def profile_files(
             raise UserError(_as_given(str(error), files)) from error
         reporter.phase("kernels", "timing operators, apart")
         found = {
-            file.path: kernels_of(
-                file.timed, target=target, threads=threads, batch=batch, budget_s=kernels_s
-            )
+            file.path: kernels_of(file.timed, chosen, budget_s=kernels_s)
             for file in dict.fromkeys(files)
         }
     return FilesProfile(
-        target=target,
+        chosen=chosen,
         files=tuple(files),
         comparison=comparison,
         kernels=tuple(found[file.path] for file in files),

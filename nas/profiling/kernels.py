@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.targets import TARGETS, NodeTime, TimesNodes
+from nas.targets import ChosenTarget, NodeTime, TimesNodes
 from search_spaces import CandidateError
 
 CLASSES: Mapping[str, tuple[str, ...]] = {
@@ -100,24 +100,20 @@ class Kernels:
         return sorted(found, key=lambda each: -each.ms)
 
 
-def kernels_of(
-    file: Path, *, target: str, threads: int, batch: int, budget_s: float
-) -> Kernels | CandidateError:
+def kernels_of(file: Path, chosen: ChosenTarget, *, budget_s: float) -> Kernels | CandidateError:
     """What a file's time goes into on a target, or why that is not known.
 
     Args:
         file: Of a model that the target can run.
-        target: Its name.
-        threads: Threads that one call may use.
-        batch: Images per call.
+        chosen: The target.
         budget_s: Seconds for the calls.
     """
-    runtime = TARGETS.get(target)()
+    target, calls = chosen.target, {"threads": chosen.threads, "batch": chosen.batch}
     nodes: Sequence[NodeTime] = ()
     try:
-        if isinstance(runtime, TimesNodes):
-            nodes = runtime.node_times(file, threads=threads, batch=batch, budget_s=budget_s)
-        integer = runtime.integer_kernels(file)
+        if isinstance(target, TimesNodes):
+            nodes = target.node_times(file, **calls, budget_s=budget_s)
+        integer = target.integer_kernels(file)
     except CandidateError as error:
         return error
     return Kernels(integer=integer, nodes=tuple(sorted(nodes, key=lambda node: -node.ms)))

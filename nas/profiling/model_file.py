@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from nas.profiling.macs import UncountableError, count_macs
 from nas.system.environment import environment
-from search_spaces import UserError
+from search_spaces import Sides, UserError
 
 LARGEST_GRAPH = 2**31
 """Bytes of one ONNX file, by its format; weights beyond that lie beside it."""
@@ -22,7 +22,6 @@ TIMES_IN_MEMORY = 3
 meanwhile; all files are loaded at the same time."""
 
 MOST_NAMED = 5
-Sides = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +127,9 @@ def _read(
     first = axes[0].dim_value
     if 0 < first != batch:
         raise UserError(
-            f"model '{path}' is made for batches of {first}, and --batch is {batch}. "
-            f"Give --batch {first}, or export it with a batch of any size."
+            f"model '{path}' is made for batches of {first}, and the target "
+            f"is called with {batch}. Give it batch={first}, as in --target "
+            f"onnxruntime:batch={first}, or export it with a batch of any size."
         )
     is_changed = _set_sides(path, axes, resolution)
     try:

@@ -11,12 +11,12 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nas.executors import make_timer
 from nas.latency import (
     Row,
     at_one_speed,
@@ -43,8 +43,8 @@ from nas.system.files import (
     write_json,
 )
 from nas.system.reporter import Reporter
-from nas.targets import TARGETS, AbstractDevice, Timer, measure
-from search_spaces import SearchSpace, UserError, check_precisions, load_space
+from nas.targets import Timer, choose, target_name
+from search_spaces import Resolution, SearchSpace, UserError, check_precisions, load_space
 
 SECONDS_PER_FILE = 0.9
 """Export, three processes' loading and rounds."""
@@ -64,9 +64,8 @@ class Request:
 
     Attributes:
         space: A search space's name, or the path of a Python file with one.
-        target: Name of the runtime.
-        threads: Threads that one call may use.
-        resolution: Side of the images, pixels.
+        target: With its options.
+        resolution: Height and width of the images in pixels, as they are written.
         channels: Of the images.
         num_classes: Of the networks.
         precision: Formats that a stage may have.
@@ -77,8 +76,7 @@ class Request:
 
     space: str
     target: str = Config.target
-    threads: int = 1
-    resolution: int = 32
+    resolution: Resolution = 32
     channels: int = 3
     num_classes: int = 10
     precision: tuple[str, ...] = Config.precision
@@ -90,8 +88,8 @@ class Request:
         """The folder of this profile when none is given."""
         text = json.dumps(asdict(self), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        name = f"profile-{Path(self.space).stem}-{self.resolution}px-{self.target}-{digest}"
-        return Path("runs") / name
+        what = f"{Path(self.space).stem}-{self.resolution}px-{target_name(self.target)}"
+        return Path("runs") / f"profile-{what}-{digest}"
 
     def sizes(self) -> tuple[int, int]:
         """Slots and whole networks that are timed."""
@@ -118,8 +116,8 @@ def profile_space(asked: Request, out: Path, reporter: Reporter) -> dict[str, An
         UserError: If what is asked cannot be done, or the folder holds something else.
     """
     space, limits = _space_of(asked)
-    place = place_of(asked.target, asked.threads)
-    timer = _timer(asked)
+    chosen = choose(asked.target)
+    place, timer = place_of(chosen), make_timer(Config(), chosen.text)
     _check_folder(out)
     lock = locked(make_folder(out))
     try:
@@ -157,20 +155,17 @@ def _space_of(asked: Request) -> tuple[SearchSpace, list[Limit]]:
             "Give limits on multiply-adds, parameters or size."
         )
     check_precisions(asked.precision)
-    sides = {"resolution": asked.resolution, "channels": asked.channels}
-    found = load_space(asked.space, **sides, num_classes=asked.num_classes)
+    found = load_space(
+        asked.space,
+        resolution=asked.resolution,
+        channels=asked.channels,
+        num_classes=asked.num_classes,
+    )
     space = found.with_policy(asked.precision, asked.sparsity)
     assert space.costs is not None
     limits = resolve(budgets, space.costs)
     refuse_impossible(limits, space.costs)
     return space, limits
-
-
-def _timer(asked: Request) -> Timer:
-    target = TARGETS.get(asked.target)()
-    if isinstance(target, AbstractDevice):
-        return Timer(partial(target.time, threads=asked.threads), target.artefact)
-    return Timer(partial(measure, asked.target, threads=asked.threads), target.artefact)
 
 
 def _check_folder(out: Path) -> None:
@@ -225,7 +220,7 @@ def _measured(
     if len(rows) < 1 + len(slots) + len(networks):
         reporter.note(f"{len(rows)} of {1 + len(slots) + len(networks)} files were timed")
     rows = at_one_speed(rows)
-    document = fitted(space, rows, target=asked.target, threads=asked.threads)
+    document = fitted(space, rows, choose(asked.target))
     return {
         **document,
         "macs_alone": vars(error_by_macs(space, rows)),

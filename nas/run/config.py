@@ -17,6 +17,7 @@ from nas.data._load import absolute_if_path, label_of
 from nas.problem.drop import parse_drop
 from nas.problem.fix import parse_fix
 from nas.system.text import parse_time
+from nas.targets import one_text_each
 from search_spaces import (
     DENSE,
     FULL_RANK,
@@ -81,8 +82,10 @@ class Config:
         resolution: Height and width of the images in pixels, 96 or "96x128"; 0 for the data's own.
         skip_corrupt: Whether images of the user's own that cannot be read are left out.
         budget: Limits as text, such as "4.5GFLOPs".
-        target: Runtime on which latency is measured.
-        timing_threads: Threads of the runtime.
+        target: Runtime on which latency is measured, with its options, such as
+            "onnxruntime:batch=8".
+        other_targets: On which members are timed, too; limits may be on latency there.
+        timing_threads: Threads of the runtime, where a target does not say it.
         precision: Formats that a stage may have.
         sparsity: Fractions that pruning may remove from a stage.
         rank: Shares of the full rank that layers of a network that was brought may have; the full
@@ -126,6 +129,7 @@ class Config:
     skip_corrupt: bool = False
     budget: tuple[str, ...] = ()
     target: str = "onnxruntime"
+    other_targets: tuple[str, ...] = ()
     timing_threads: int = 1
     precision: tuple[str, ...] = ("fp32", "int8")
     sparsity: tuple[float, ...] = (0.0, 0.25, 0.5)
@@ -263,12 +267,16 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     config = Config(**settings)
     plugins = tuple(str(Path(file).absolute()) for file in config.plugins)
     load_plugins(plugins)
+    texts = (config.target, *config.other_targets)
+    target, *others = one_text_each(texts, config.timing_threads)
     space = config.space
     if is_space_file(space):
         space = str(Path(space).resolve())
     return dataclasses.replace(
         config,
         data=absolute_if_path(config.data),
+        target=target,
+        other_targets=tuple(others),
         space=space,
         resolution=sides_or_own(config.resolution),
         plugins=plugins,

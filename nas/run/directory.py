@@ -31,7 +31,7 @@
     answers/<key>.judged.json   what answers of the files of a brought network are worth, image by
                           image; before that in brought_judged.json
     timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
-                          where all were timed again
+                          where all were timed again, and on each target but the first
     events.jsonl          wall clock: phases, messages, hosts
     front/<key>/          model.onnx, model.safetensors, card.json, and of a quantized network
                           model.fp32.onnx and model.fp32.safetensors: it before quantization

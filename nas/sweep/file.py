@@ -30,7 +30,7 @@ import numpy as np
 from nas.data._load import absolute_if_path
 from nas.executors._cluster import imported
 from nas.prepare.inputs import check_names
-from nas.problem.budget import Budget, parse_budget
+from nas.problem.budget import AT, LATENCY, Budget, parse_budget
 from nas.run.config import Config, make_config
 from nas.run.config_file import checked_setting, read_toml
 from nas.sweep.plan import Search, Sweep, SweepOptions
@@ -249,7 +249,8 @@ def _supernet(group: Sequence[Mapping[str, Any]], options: SweepOptions) -> dict
     kinds = [{(b.metric, b.is_fraction) for b in own} for own in budgets]
     common = sorted(set.intersection(*kinds))
     if len({(one.get("target"), one.get("timing_threads")) for one in group}) > 1:
-        common = [kind for kind in common if kind[0] != "latency_ms"]
+        common = [kind for kind in common if kind[0] != LATENCY]
+    common = [kind for kind in common if AT not in kind[0]]  # a supernet is timed on one target
     loosest = [
         max((b for own in budgets for b in own if (b.metric, b.is_fraction) == kind), key=_max)
         for kind in common

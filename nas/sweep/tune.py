@@ -23,6 +23,7 @@ from nas.sweep.jobs import FAILED, FINISHED, PLAN, Outcomes, SweepJob
 from nas.sweep.plan import SweepOptions
 from nas.sweep.storage import is_url, working_copy
 from nas.system.reporter import Silent
+from nas.targets import target_name
 from search_spaces import UserError, load_plugin_texts
 
 TUNE_ENVIRONMENT = {
@@ -46,7 +47,7 @@ def resources_of(
     """
     found = {}
     for target in {job.config.target for job in jobs}:
-        label = f"target:{target}"
+        label = f"target:{target_name(target)}"
         own = [node for node in nodes if label in node] or nodes
         sizes = [int(node.get("CPU", 0)) for node in own]
         wanted = cores or max(sizes, default=0)

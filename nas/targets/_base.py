@@ -28,8 +28,28 @@ ContextTerm = Callable[[SearchSpace, np.ndarray], np.ndarray]
 """By encoding (N, C) of a space how much a network pays for: (N,), at least 0, in units near 1."""
 
 
+@final
+@dataclass(frozen=True)
+class Answering:
+    """What runs ONNX files in the process that verifies them, which sees nothing of ours.
+
+    Attributes:
+        runtime: A name out of `OPENERS` of `nas/front/_verify_worker.py`.
+        options: Of it.
+    """
+
+    runtime: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+BY_ONNXRUNTIME = Answering("onnxruntime")
+
+
 class AbstractTarget(abc.ABC):
-    """Where files are timed. Plug-ins have no state, and are runtimes or devices: see below."""
+    """Where files are timed. Plug-ins are runtimes or devices: see below.
+
+    Options of its own are the fields of a frozen dataclass; otherwise it has no state.
+    """
 
     artefact: ClassVar[Artefact] = ONNX
     """What it takes."""
@@ -40,6 +60,15 @@ class AbstractTarget(abc.ABC):
 
     kernels: ClassVar[frozenset[str]]
     """Kinds of kernels that it has: see `AbstractFormat.kernels`."""
+
+    oldest: ClassVar[str] = ""
+    """Oldest version of the runtime on which exported files were tried, for cards; "" where opset
+    and IR version of a file say it."""
+
+    @property
+    def answered_by(self) -> Answering:
+        """What verifies files, so that a member's accuracy is that of what it is deployed on."""
+        return BY_ONNXRUNTIME
 
     @final
     def offers(self, precision: str) -> bool:
@@ -204,6 +233,8 @@ class Timing:
         cpu: Model name of the processor.
         instruction_set: Best 8-bit instruction set that the processor offers.
         host: Name of the machine; "" where it was not recorded.
+        options: The target's own options, as in its text; "" if all have their defaults, and then
+            left out of JSON.
     """
 
     median_ms: float
@@ -221,10 +252,13 @@ class Timing:
     cpu: str
     instruction_set: str
     host: str = ""
+    options: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types; `Timing.from_json` reads them back."""
         fields = dataclasses.asdict(self)
+        if not self.options:
+            del fields["options"]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
     @classmethod
@@ -235,7 +269,7 @@ class Timing:
             UserError: If a field is missing.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        fields = {"host": "", **fields}
+        fields = {"host": "", "options": "", **fields}
         missing = [name for name in names if name not in fields]
         if missing:
             raise UserError(

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from nas.system.environment import cpu_model, instruction_set, now
-from nas.targets._base import TARGETS, TORCH_CHECKPOINT, Timing
+from nas.targets._base import TORCH_CHECKPOINT, Timing
+from nas.targets._chosen import ChosenTarget, choose
 from search_spaces import CandidateError, PluginFile, loaded_plugins, stem_of
 from supernets._search_path import search_path
 
@@ -47,11 +48,10 @@ logger = logging.getLogger(__name__)
 
 
 def measure(
-    target_name: str,
+    target: str,
     files: Sequence[Path],
     *,
     threads: int = 1,
-    batch: int = 1,
     processes: int = 5,
     spares: int = 0,
     budget_s: float | None = None,
@@ -60,10 +60,9 @@ def measure(
     """Times model files against each other on this machine; nothing else should run meanwhile.
 
     Args:
-        target_name: A name out of `TARGETS.names()`.
+        target: A runtime, with its options if it is to have some: see `_chosen.py`.
         files: Model files; not changed. A file given twice is timed twice.
-        threads: Threads that one call may use.
-        batch: Images per call.
+        threads: Threads that one call may use, where the target's options do not say it.
         processes: Fresh processes, one after the other. Below 5, intervals and ties mean little.
         spares: More processes, started one by one while the machine's speed differs by over 15 %
             between those that would be kept.
@@ -76,15 +75,16 @@ def measure(
         Per file, in the order given, its timing, or why it has none.
 
     Raises:
-        UserError: If the target is unknown or not installed.
+        UserError: If the target is unknown or not installed, or its options are wrong.
         RuntimeError: If a process hangs, answers nonsense, or dies for a reason that loading one of
             the files does not explain.
     """
-    about = TARGETS.get(target_name)().describe()
+    chosen = choose(target, threads=threads)
+    about = {**chosen.target.describe(), "options": chosen.options}
     measured_at = now()
     total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
     deadline = time.monotonic() + total_s
-    job = job_of(target_name, threads=threads, batch=batch)
+    job = job_of(chosen)
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     for process in range(processes + spares):
@@ -103,8 +103,8 @@ def measure(
         if number in errors
         else summarise(
             [rows[number][process] for process in kept],
-            threads=threads,
-            batch=batch,
+            threads=chosen.threads,
+            batch=chosen.batch,
             discarded=len(rows[number]) - len(kept),
             **about,
         )
@@ -112,20 +112,19 @@ def measure(
     ]
 
 
-def job_of(target_name: str, *, threads: int, batch: int) -> dict[str, Any]:
+def job_of(chosen: ChosenTarget) -> dict[str, Any]:
     """What a process is told besides files, seed and seconds: see `_worker.py`."""
-    job: dict[str, Any] = {"target": target_name, "threads": threads, "batch": batch}
-    return {**job, "plugins": _plugins_of(target_name)}
+    return {"target": chosen.text, "plugins": _plugins_of(chosen)}
 
 
-def _plugins_of(target_name: str) -> list[PluginFile]:
+def _plugins_of(chosen: ChosenTarget) -> list[PluginFile]:
     """The plug-in file that has a target, if one does: others would disturb what is timed.
 
     All where checkpoints are loaded, which name operators and formats.
     """
-    if TARGETS.get(target_name).artefact == TORCH_CHECKPOINT:
+    if chosen.target.artefact == TORCH_CHECKPOINT:
         return list(loaded_plugins())
-    return [plugin for plugin in loaded_plugins() if plugin.name == stem_of(target_name)]
+    return [plugin for plugin in loaded_plugins() if plugin.name == stem_of(chosen.name)]
 
 
 def time_once(
@@ -216,6 +215,7 @@ def summarise(
     version: str,
     discarded: int = 0,
     measured_at: str = "",
+    options: str = "",
 ) -> Timing:
     """One file's timing from what each process measured of it.
 
@@ -232,6 +232,7 @@ def summarise(
         version: Its version.
         discarded: Processes left out.
         measured_at: When the measurement started.
+        options: The target's own options, as in its text.
     """
     medians_ms = np.array([row["median_ms"] for row in rows])
     median_ms = float(np.median(medians_ms))
@@ -255,6 +256,7 @@ def summarise(
         cpu=cpu_model(),
         instruction_set=instruction_set(),
         host=socket.gethostname(),
+        options=options,
     )
 
 

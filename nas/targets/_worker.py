@@ -1,6 +1,6 @@
 """One timing process: times calls in interleaved rounds. Started by `_timing.py`.
 
-Reads one job as JSON from stdin: `target`, `files`, `threads`, `batch`, `seed`, `budget_s`, and
+Reads one job as JSON from stdin: `target`, with its options, `files`, `seed`, `budget_s`, and
 `plugins`, the plug-in files that it takes. Writes JSON lines to stdout: `{"opening": i}` and
 `{"opened": i}` around the loading of file i (so that the parent knows which file brought the
 process down), and last `{"files": [...]}`, per file either `median_ms`, `iqr_ms` and `runs`, or
@@ -35,7 +35,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from nas.targets._base import TARGETS, AbstractRuntime
+from nas.targets._base import AbstractRuntime
+from nas.targets._chosen import ChosenTarget, choose
 from search_spaces import CandidateError, load_plugin_texts
 
 _MIN_ROUNDS = 3
@@ -204,16 +205,16 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = json.load(sys.stdin)
     load_plugin_texts(job["plugins"])
-    target = TARGETS.get(job["target"])()
+    chosen = choose(job["target"])
     gc.disable()
     outcomes = time_calls(
         [
-            functools.partial(_open, target, number, job, results)
+            functools.partial(_open, chosen, number, job, results)
             for number in range(len(job["files"]))
         ],
         seed=job["seed"],
         budget_s=job["budget_s"],
-        is_exclusive=job["threads"] > 1,
+        is_exclusive=chosen.threads > 1,
     )
     keeps_samples = job.get("keeps_samples", False)
     rows = [
@@ -225,10 +226,11 @@ def main() -> None:
     print(json.dumps({"files": rows}), file=results)
 
 
-def _open(target: AbstractRuntime, number: int, job: dict[str, Any], results: TextIO) -> Call:
+def _open(chosen: ChosenTarget, number: int, job: dict[str, Any], results: TextIO) -> Call:
+    assert isinstance(chosen.target, AbstractRuntime)
     print(json.dumps({"opening": number}), file=results)
     file = Path(job["files"][number])
-    call = target.prepare(file, threads=job["threads"], batch=job["batch"])
+    call = chosen.target.prepare(file, threads=chosen.threads, batch=chosen.batch)
     print(json.dumps({"opened": number}), file=results)
     return call
 

@@ -9,13 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-import numpy as np
-
 from nas.targets._base import TARGETS, AbstractRuntime, NodeTime
+from nas.targets._inputs import at_batch, random_inputs
 from search_spaces import CandidateError, UserError
 
 _SEVERITY_ERROR = 3
-_INPUT_SEED = 0
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
 _KERNEL = "_kernel_time"
 _MOST_CALLS = 200
@@ -30,7 +28,7 @@ class OnnxRuntime(AbstractRuntime):
     kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "int8-dynamic", "int4"})
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
-        """See `AbstractRuntime.prepare`. Inputs are float32, from N(0, 1) with a fixed seed."""
+        """See `AbstractRuntime.prepare`."""
         return _call_of(_open(file, _options(threads)), file, batch)
 
     def describe(self) -> dict[str, str]:
@@ -95,11 +93,9 @@ def _middle_mean(values: Sequence[float]) -> float:
 
 
 def _call_of(session: Any, file: Path, batch: int) -> Callable[[], None]:
-    rng = np.random.default_rng(_INPUT_SEED)
-    feed = {
-        node.name: rng.standard_normal(_shape(node, file, batch), dtype=np.float32)
-        for node in session.get_inputs()
-    }
+    nodes = session.get_inputs()
+    arrays = random_inputs([_shape(node, file, batch) for node in nodes])
+    feed = {node.name: array for node, array in zip(nodes, arrays, strict=True)}
     outputs = [node.name for node in session.get_outputs()]
 
     def call() -> None:
@@ -150,17 +146,9 @@ def _open(file: Path, options: Any) -> Any:
 
 
 def _shape(node: Any, file: Path, batch: int) -> list[int]:
-    """The input's shape with its first axis set to `batch` (if it is symbolic, or already that)."""
+    """The input's shape at this batch size; it must be one of float32 numbers."""
     if node.type != "tensor(float)":
         raise CandidateError(
             f"file '{file}': input '{node.name}' is a {node.type}; inputs must be float32."
         )
-    axes = list(node.shape)
-    if axes and not isinstance(axes[0], int):
-        axes[0] = batch
-    if not all(isinstance(axis, int) for axis in axes) or axes[:1] != [batch]:
-        raise CandidateError(
-            f"file '{file}': input '{node.name}' has shape {node.shape}; batches of {batch} need a "
-            "first axis that is symbolic or of that size, and numbers elsewhere."
-        )
-    return axes
+    return at_batch(file, node.name, node.shape, batch)

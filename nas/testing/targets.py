@@ -5,14 +5,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nas.latency.measure import export_random
+from nas.system.typed import TYPE_NAMES
 from nas.targets import (
     ONNX,
     TARGETS,
@@ -20,6 +22,7 @@ from nas.targets import (
     AbstractRuntime,
     AbstractTarget,
     TimesNodes,
+    choose,
 )
 from nas.targets._worker import Samples, time_calls
 from nas.testing._drawn import signature
@@ -45,6 +48,17 @@ def check_it_says_what_it_is(name: str) -> None:
     about = target.describe()
     require(set(about) == {"runtime", "version"}, f"describe() gives {sorted(about)}")
     require(about["version"][:1].isdigit(), f"the version is '{about['version']}'")
+
+
+def check_its_options_can_be_written(name: str) -> None:
+    """Its own options are numbers, words or truth values, and have defaults."""
+    cls = TARGETS.get(name)
+    kinds = get_type_hints(cls) if is_dataclass(cls) else {}
+    for field in fields(cls) if is_dataclass(cls) else ():
+        kind = kinds[field.name]
+        require(kind in TYPE_NAMES, f"its option '{field.name}' is a {kind}")
+        require(field.default is not MISSING, f"its option '{field.name}' has no default")
+    require(choose(name).text == name, f"without options it is called '{choose(name).text}'")
 
 
 def check_full_precision_runs_on_it(name: str) -> None:
@@ -168,6 +182,7 @@ def check_a_model_of_one_batch_size_is_refused_for_another(name: str) -> None:
 
 CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_says_what_it_is,
+    check_its_options_can_be_written,
     check_full_precision_runs_on_it,
     check_its_own_terms_are_amounts_of_every_network,
     check_an_added_wait_is_what_the_timing_grows_by,

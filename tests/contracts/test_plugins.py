@@ -54,7 +54,12 @@ BROKEN = [
     ("streams", 'tuple(document["widths"])', "(8,)", "is made of the JSON of"),
     ("streams", "@SPACES.register\n", "", "has no space of its name"),
     ("background", "score.result()", "Score({})", "and in this process"),
-    ("torch_eager", 'artefact: ClassVar = ".safetensors"', "", "one convolution is refused"),
+    (
+        "torch_channels_last",
+        'artefact: ClassVar = ".safetensors"',
+        "",
+        "one convolution is refused",
+    ),
     ("gratings", "default_rng(request.seed)", "default_rng(0)", "the same images with seeds 0"),
 ]
 """Example, what stands there and what then, and what the check says."""

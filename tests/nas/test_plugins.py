@@ -57,7 +57,7 @@ class Board(AbstractDevice):
     kernels = frozenset({"float32"})
 
     def time(self, files, **options):
-        timings = measure("torch-eager", files, **options)
+        timings = measure("torch-channels-last", files, **options)
         return [replace(t, runtime="board") if isinstance(t, Timing) else t for t in timings]
 
     def describe(self):
@@ -83,7 +83,7 @@ def test_a_search_with_an_operator_a_controller_a_task_and_a_device_from_outside
 ) -> None:
     own, run = tmp_path / "own", tmp_path / "run"
     own.mkdir()
-    names = ("pool", "paes", "ordinal", "torch_eager")
+    names = ("pool", "paes", "ordinal", "torch_channels_last")
     files = [Path(shutil.copy(plugins / f"{name}.py", own)) for name in names]
     files.append(own / "board.py")
     files[-1].write_text(BOARD)

@@ -20,7 +20,7 @@ def test_exports_beside_each_other_are_those_of_one_process(
     space = random_supernet.space
     scorer = Scorer(random_supernet, digits, 32)
     rows = space.sample(np.random.default_rng(0), 3).tolist()
-    exports, jobs = Exports(scorer, ONNX), []
+    exports, jobs = Exports(scorer, (ONNX,)), []
     for place in ("beside", "here"):
         for number, encoding in enumerate(rows):
             folder = tmp_path / place / str(number)

@@ -74,7 +74,7 @@ def test_a_twin_is_the_network_of_that_file_and_has_its_numbers(
     assert card["files"]["model.onnx"] == source["files"]["model.fp32.onnx"]
     own = tmp_path / "twin"
     own.mkdir()
-    export(entry, own, tmp_path / "answers.json", trained.scorer, ONNX)
+    export(entry, own, tmp_path / "answers.json", trained.scorer, [ONNX])
     assert {path.name for path in own.iterdir()} == {"model.onnx", "model.safetensors"}
     for path in own.iterdir():
         theirs = folder / path.name.replace("model", "model.fp32")

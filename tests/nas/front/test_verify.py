@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nas.front import verify as verify_module
+from nas.targets import choose
 from search_spaces import CandidateError, UserError, task_of
 
 CLASSES = 5
@@ -126,11 +128,27 @@ def test_output_that_is_not_finite_or_has_too_few_outputs_is_a_failure_of_the_ca
 
 def test_the_process_imports_neither_torch_nor_this_project() -> None:
     worker = Path(verify_module.__file__).with_name("_verify_worker.py")
-    job = b'{"files": {}, "splits": {}}\n'
+    job = b'{"runtime": "onnxruntime", "options": {}, "threads": 1, "files": {}, "splits": {}}\n'
     done = subprocess.run([sys.executable, "-I", worker], input=job, capture_output=True)
     for module in ("torch", "onnx", "pandas", "nas", "search_spaces", "supernets", "compress"):
         assert f'"{module}"'.encode() not in done.stdout
     assert b'"onnxruntime"' in done.stdout
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs openvino")
+def test_openvino_answers_for_files_that_are_deployed_on_it(
+    folder: Path, weight: np.ndarray
+) -> None:
+    images, labels = draw(150)  # the last batch is not full
+    (of_file,) = verify(
+        folder,
+        INPUT,
+        ["model.onnx"],
+        {"test": (images, labels)},
+        with_answers=True,
+        answered_by=choose("openvino").target.answered_by,
+    ).values()
+    assert of_file["accuracy"]["test"]["answers"] == expected(weight, images, labels)["answers"]
 
 
 def test_an_interpreter_that_imports_forbidden_modules_is_refused(

@@ -16,7 +16,7 @@ from nas.profiling.compare import LEAST_PROCESSES, NARROW, Comparison, compare
 from nas.profiling.conditions import Block, drift, said_of
 from nas.profiling.kernels import Kernels, class_of
 from nas.system.files import read_json
-from nas.targets import NodeTime
+from nas.targets import NodeTime, choose
 from search_spaces import CandidateError, UserError
 from tests.nas.profiling.test_model_file import model
 
@@ -50,9 +50,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulate:
         files = [Path(str(number)) for number in range(len(true_ms))]
         return compare(
             files,
-            target="onnxruntime",
-            threads=1,
-            batch=1,
+            chosen=choose("onnxruntime"),
             seconds=seconds,
             clock=lambda: float(next(clock)),
         )
@@ -108,7 +106,7 @@ def test_a_file_that_the_runtime_refuses_is_one_message(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(comparing, "time_once", time_once)
     with pytest.raises(UserError, match=r"^file 'b' cannot be loaded: x+\.\.\.$"):
-        compare([Path("a"), Path("b")], target="onnxruntime", threads=1, batch=1, seconds=1.0)
+        compare([Path("a"), Path("b")], chosen=choose("onnxruntime"), seconds=1.0)
 
 
 def test_nothing_is_said_of_a_quiet_machine() -> None:
@@ -189,17 +187,17 @@ def test_files_are_profiled_and_samples_kept(
     [
         ([], "neither is given"),
         (["M", "--space", "toy"], "both are given"),
-        (["M", "--resolution", "8*8"], "is no size of images"),
-        (["M", "--resolution", "0"], "is no size of images"),
+        (["M", "--resolution", "8*8"], "is not a size in pixels"),
+        (["M", "--resolution", "0"], "is not a size in pixels"),
         (["M", "--time", "soon"], "is not a duration"),
         (["M", "--out", "M"], "is a file. Name a folder."),
         (["M", "--classes", "3"], "num_classes say what a search space has"),
         (["M", "--target", "onnxruntim"], "Did you mean 'onnxruntime'?"),
-        (["M", "--batch", "2"], "cannot be loaded by onnxruntime"),
-        (["--space", "toy", "--batch", "2"], "searches time one image per call"),
+        (["M", "--target", "onnxruntime:batch=2"], "cannot be loaded by onnxruntime"),
+        (["--space", "toy", "--target", "onnxruntime:batch=0"], "a whole number from 1 to"),
         (["--space", "tooy"], "Did you mean 'toy'?"),
         (["--space", "toy", "--budget", "2ms"], "limits latency"),
-        (["--space", "toy", "--resolution", "16x24"], "square images"),
+        (["--space", "toy", "--resolution", "8x24"], "outside 16-256 px"),
     ],
 )
 def test_a_mistake_is_one_message_and_code_2(

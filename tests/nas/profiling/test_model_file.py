@@ -77,7 +77,7 @@ def test_there_is_no_number_where_an_operator_is_not_known(
         (lambda p: model(p, [IMAGES, ("mask", 1, ("batch", 8))]), "has 2 inputs: 'images', 'mask'"),
         (lambda p: model(p, [("x", TensorProto.UINT8, IMAGES[2])]), "reads 'x' of uint8"),
         (lambda p: model(p, [("x", 1, None)]), "does not say how many axes"),
-        (lambda p: model(p, [("x", 1, (2, 3, 8, 8))]), "Give --batch 2"),
+        (lambda p: model(p, [("x", 1, (2, 3, 8, 8))]), "Give it batch=2"),
         (lambda p: model(p, [("x", 1, ("n", 3, "h", 8))]), "Say which with --resolution"),
         (lambda p: model(p, [("x", 1, ("n", "c", 8, 8))]), "free sizes (n, c, 8, 8)"),
         (lambda p: model(p, [("x", 1, ("n", "tokens"))]), "free sizes (n, tokens)"),

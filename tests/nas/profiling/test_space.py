@@ -1,6 +1,7 @@
 """Latency profiles of spaces: made, interrupted, continued, and used or refused by searches."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from nas.run.config import Config
 from nas.run.directory import Run
 from nas.system.files import read_json, read_lines, write_json
 from nas.system.reporter import Silent
-from nas.targets import Timing
+from nas.targets import Timing, choose
 from nas.targets._timing import summarise
 from search_spaces import SearchSpace, UserError, load_space
 
@@ -48,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished profile that was interrupted once; read only."""
     out = tmp_path_factory.mktemp("profiles") / "toy"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(profiling, "measure", imagined)
+        patch.setattr("nas.executors._base.measure", imagined)
         patch.setattr("nas.latency.measure.FILES_PER_BATCH", 8)
         with pytest.raises(KeyboardInterrupt):
             profile_space(ASKED, out, Interrupting())
@@ -202,6 +203,43 @@ def test_a_stale_or_foreign_profile_is_refused_with_the_reason(
         given.given_profile(search_of(own), space)
     assert message in str(raised.value)
     assert str(own) in str(raised.value)
+    assert ("is damaged" in str(raised.value)) == message.endswith("is missing")
+
+
+def test_a_profile_serves_searches_that_time_with_the_same_options_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.executors._base.measure", imagined)
+    asked = dataclasses.replace(
+        ASKED, target="onnxruntime:batch=8", resolution="16x24", seconds=1.0
+    )
+    profile_space(asked, tmp_path / "profile", Silent())
+    space = load_space("toy", resolution="16x24", channels=1, num_classes=10)
+    space = space.with_policy(Config.precision, Config.sparsity)
+    config = search_of(tmp_path / "profile", target="onnxruntime:batch=8", resolution="16x24")
+    assert given.given_profile(config, space)["target"] == "onnxruntime:batch=8"
+    for target, message in (
+        ("onnxruntime", "batch 8 -> 1"),
+        ("onnxruntime:threads=2,batch=8", "threads 1 -> 2"),
+    ):
+        with pytest.raises(UserError, match=f"{message}.* --target {target}`"):
+            given.given_profile(dataclasses.replace(config, target=target), space)
+
+
+def test_a_place_is_one_of_all_options() -> None:
+    plain = choose("onnxruntime")
+    places = [
+        given.place_of(dataclasses.replace(plain, **options))
+        for options in ({}, {"threads": 2}, {"batch": 2}, {"own": {"clock": 2}})
+    ]
+    assert all(a != b for a, b in itertools.combinations(places, 2))
+
+
+def test_threads_of_the_configuration_are_those_of_the_target(
+    own: Path, space: SearchSpace
+) -> None:
+    edited(own, given.ASKED, lambda d: d["place"].update(threads=2))
+    assert given.given_profile(search_of(own, timing_threads=2), space)["given"]
 
 
 def test_a_profile_that_is_none_or_not_finished_is_refused(own: Path, space: SearchSpace) -> None:

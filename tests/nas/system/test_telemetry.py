@@ -1,8 +1,11 @@
-"""onnxruntime reports nothing from any process of ours."""
+"""Runtimes report nothing from any process of ours."""
 
 import importlib
+import importlib.util
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +54,18 @@ def test_what_users_copy_sets_it_before_onnxruntime_is_imported(name: str) -> No
     )
     assert imported
     assert is_set < imported.start()
+
+
+TIMES = "from nas.targets import choose; choose('openvino').target.describe()"
+VERIFIES = "from nas.front import _verify_worker; _verify_worker.openvino(1, 'f32', False)"
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="needs openvino")
+@pytest.mark.parametrize("program", [TIMES, VERIFIES])
+def test_openvino_sends_nothing_and_writes_no_file(program: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "CI": ""}
+    said = (
+        "import sys; assert 'openvino' in sys.modules; assert not sys.modules['openvino_telemetry']"
+    )
+    subprocess.run([sys.executable, "-c", f"{program}; {said}"], check=True, env=environment)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,48 @@
+"""What the contract of targets does not say of openvino."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.front._verify_worker import OPENERS
+from nas.latency.measure import export_random
+from nas.targets import Timing, choose, measure
+from nas.testing.targets import fp32_file
+from search_spaces import UserError, load_space
+
+
+def test_a_precision_that_there_is_not_is_refused_without_openvino() -> None:
+    with pytest.raises(UserError, match=r"precision is 'f64'\. Known: f32, bf16"):
+        choose("openvino:precision=f64")
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs openvino")
+def test_its_precision_is_recorded_and_that_of_what_verifies(tmp_path: Path) -> None:
+    chosen = choose("openvino:precision=bf16,batch=4")
+    assert chosen.target.answered_by.options == {"precision": "bf16", "quantizes_inputs": False}
+    (timing,) = measure(chosen.text, [fp32_file(tmp_path)], processes=1, budget_s=0.1)
+    assert isinstance(timing, Timing)
+    assert (timing.runtime, timing.options, timing.batch) == ("openvino", "precision=bf16", 4)
+    assert Timing.from_json(timing.to_json()) == timing
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs openvino")
+def test_formats_of_weights_alone_answer_as_the_file_says_unless_asked_otherwise(
+    tmp_path: Path,
+) -> None:
+    space = load_space("mixer", resolution=16, channels=1, num_classes=10)
+    space = space.with_policy(("int8w",), (0.0,))
+    assert space.costs is not None
+    slots = space.slots(space.canonical(space.costs.minimum("macs")[1]))
+    export_random(slots, tmp_path / "a.onnx")
+    images = np.random.default_rng(0).standard_normal((8, 1, 16, 16)).astype(np.float32)
+    of_file = OPENERS["onnxruntime"](threads=1)(str(tmp_path / "a.onnx"), "images")(images)
+    errors = {}
+    for text in ("openvino", "openvino:quantizes_inputs=true"):
+        options = choose(text).target.answered_by.options
+        run = OPENERS["openvino"](threads=1, **options)(str(tmp_path / "a.onnx"), "images")
+        errors[text] = float(np.abs(run(images) - of_file).max())
+    exact, quantized = errors.values()
+    assert exact < 1e-5 < quantized
