@@ -32,14 +32,16 @@ def declaration(name: str) -> AbstractOperator:
 
 
 def signature_cost(signature: Signature) -> Cost:
-    """The closed-form cost of whatever fills a slot, which is the same in every format."""
-    own = declaration(signature.operator)
-    return _cost(own, signature.operator, signature.shape, signature.pick, signature.kept)
+    """The closed-form cost of whatever fills a slot: the same in every format and pattern."""
+    x = signature
+    return _cost(declaration(x.operator), x.operator, x.shape, x.pick, x.kept, x.rank)
 
 
 @lru_cache(maxsize=1 << 20)
-def _cost(own: AbstractOperator, name: str, shape: Shape, pick: Options, kept: Options) -> Cost:
-    return own.cost(Signature(name, shape, pick, kept, FULL_PRECISION))
+def _cost(
+    own: AbstractOperator, name: str, shape: Shape, pick: Options, kept: Options, rank: str
+) -> Cost:
+    return own.cost(Signature(name, shape, pick, kept, FULL_PRECISION, rank=rank))
 
 
 def input_shape(signature: Signature) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from search_spaces._elimination import Factor, count
 from search_spaces._errors import UserError, did_you_mean
 from search_spaces._metrics import COST_METRICS, MODELLED_MACS, costs_of, modelled_costs_of
 from search_spaces._slot import DENSE, FULL_RANK, Slot
-from search_spaces._tables import Additive, SlotTable, SlotTables, is_policy
+from search_spaces._tables import Additive, SlotTable, SlotTables, check_all_are_read, is_policy
 from search_spaces._treatment import PATTERN, PRECISION, RANK, with_treatments
 from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
 from search_spaces.trunk._base import TRUNK
@@ -288,7 +288,11 @@ class SearchSpace:
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "SearchSpace":
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: If no slot of its network reads one of the choices.
+        """
         choices = tuple(
             Choice(
                 c["name"],
@@ -298,6 +302,8 @@ class SearchSpace:
             for c in document["choices"]
         )
         network = network_from_json(document["network"]) if document["network"] else None
+        if network is not None:
+            check_all_are_read(choices, network)
         return SearchSpace(document["name"], choices, network)
 
     @cached_property

@@ -369,6 +369,20 @@ class Additive:
         return len(self._tables._choices[choice].options)
 
 
+def check_all_are_read(choices: Sequence[Choice], network: AbstractNetwork) -> None:
+    """Refuse choices that decide about no slot.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    rules = network.slot_rules()
+    read = {name for rule in rules for name in (*treatments_beside(rule.shared), *rule.own)}
+    read.update(name for choice in choices for name, _ in choice.active_if)
+    unread = [choice.name for choice in choices if choice.name not in read]
+    if unread:
+        raise ValueError(f"nothing reads choice '{unread[0]}'")
+
+
 def is_policy(name: str) -> bool:
     """Whether a choice is about compression rather than architecture."""
     return name.rpartition(".")[2] in (PRECISION, "sparsity", *UNTREATED)

@@ -139,12 +139,18 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     with run.phase("train"):
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
     if config.fix and config.supernet:
-        run.decided(SEARCHED_SPACE, lambda: fixed(supernet.space, config.fix).to_json())
-        supernet = supernet.offering(read_space(run.path))
-        reporter.note(f"searching {supernet.space.size:,} networks, with {', '.join(config.fix)}")
+        supernet = _offering_fixed(run, config, supernet, reporter)
     if supernet.space is not problem.space:
         problem = asked_of(supernet.space)
     return Begun(run=run, data=data, problem=problem, train_plan=train_plan, supernet=supernet)
+
+
+def _offering_fixed(run: Run, config: Config, supernet: Supernet, reporter: Reporter) -> Supernet:
+    """A given supernet with what `fix` leaves of its networks."""
+    run.decided(SEARCHED_SPACE, lambda: fixed(supernet.space, config.fix).to_json())
+    found = supernet.offering(read_space(run.path))
+    reporter.note(f"searching {found.space.size:,} networks, with {', '.join(config.fix)}")
+    return found
 
 
 def trained_supernet(

@@ -12,7 +12,7 @@ from search_spaces import Stage, Staged, UserError, plugin_name
 from search_spaces._plugins import registrations
 from search_spaces._registry import REGISTRIES
 
-LONGEST = 85
+LONGEST = 90
 EXAMPLES = Path(__file__).parents[2] / "examples/plugins"
 BROKEN = [
     ("pool", "params=width", "params=2 * width", "declares .* parameters and has"),

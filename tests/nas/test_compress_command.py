@@ -254,7 +254,7 @@ def test_what_is_trained_is_what_the_run_keeps(
 
     monkeypatch.setattr("nas.prepare.train_supernet.decide_sizes", changed)
     try:
-        with stopped(monkeypatch, "nas.search_flow.train_finalists"):
+        with stopped(monkeypatch, "nas.search_flow.train_within_drop"):
             search(config, copy, Silent())
     finally:
         file.write_text(SOURCE)

@@ -102,7 +102,11 @@ def test_eight_bit_weights_alone_need_a_scale_per_channel_and_nothing_for_biases
 
 def test_formats_of_matrices_leave_convolutions_to_another_format() -> None:
     convolutions = Cost(weights=900, vectors=20, channels=10, layers=1)
-    both = convolutions + layers.matrix(1, 40, 10) + Cost(weights=400, channels=10, layers=1)
+    both = (
+        convolutions
+        + layers.matrix(1, 40, 10)
+        + Cost(weights=400, channels=10, layers=1, grouped=400)
+    )
     assert both.but_matrices == convolutions
     of_dynamic = 400 + 4 * 10 + int8_dynamic.MATRIX_BYTES
     of_few = 10 * 2 * (16 + 4) + int4w.MATRIX_BYTES
