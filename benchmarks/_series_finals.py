@@ -18,7 +18,7 @@ from nas.finalists.order import finalist_order
 from nas.finalists.train import final_training, train_finalists
 from nas.front.folders import DEPLOYED, UNQUANTIZED
 from nas.front.measure import Exporter
-from nas.prepare.plan import time_finalists
+from nas.prepare.afford import time_finalists
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import time_score
 from nas.problem.feasible import largest_member

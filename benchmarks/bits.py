@@ -26,8 +26,9 @@ from nas.executors import make_timers
 from nas.finalists.entry import Entry, Finetuned
 from nas.front.folders import DEPLOYED
 from nas.front.measure import Exporter
+from nas.prepare.afford import TIMING_S_PER_FILE
 from nas.prepare.inputs import describe_data, make_problem, read_data
-from nas.prepare.plan import TIMING_S_PER_FILE, formats_of, training_images
+from nas.prepare.plan import formats_of, training_images
 from nas.run.config import Config, make_config
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
