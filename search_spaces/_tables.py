@@ -9,7 +9,7 @@ Exact extremes over the whole space come from eliminating one choice after anoth
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from search_spaces._choice import Choice, Option
 from search_spaces._declarations import signature_cost
 from search_spaces._elimination import Factor, combine, elimination_order
 from search_spaces._errors import CandidateError, UserError
-from search_spaces._precision import FULL_PRECISION, precision_here
-from search_spaces._slot import Cost, Signature, Slot
+from search_spaces._precision import precision_here
+from search_spaces._slot import Signature, Slot
 from search_spaces._treatment import PRECISION, UNTREATED, treated, treatments_beside
 from search_spaces.networks._base import AbstractNetwork, SlotRule
 
@@ -226,18 +226,10 @@ class SlotTables:
 
 def _as_computed(signature: Signature) -> Signature:
     """With the one of the formats that do the same here."""
-    precision = precision_here(signature.precision, partial(_cost, signature))
+    precision = precision_here(signature.precision, partial(signature_cost, signature))
     if precision == signature.precision:
         return signature
     return replace(signature, precision=precision)
-
-
-def _cost(signature: Signature) -> Cost:
-    """Of a signature, which is the same in all formats."""
-    return _cost_in_full(replace(signature, precision=FULL_PRECISION))
-
-
-_cost_in_full = lru_cache(maxsize=1 << 16)(signature_cost)
 
 
 class Additive:

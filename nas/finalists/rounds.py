@@ -38,8 +38,8 @@ from nas.finalists.train import (
     final_training,
     jobs_within,
     recipe_of,
+    seconds_left,
 )
-from nas.prepare.plan import SPARE_SHARE
 from nas.prepare.reopen import Trained
 from nas.problem.drop import DROP, limit_on_drop
 from nas.problem.problem import Problem
@@ -266,8 +266,8 @@ def _left_s(trained: Trained, num_measured: int, spent_s: float) -> float:
     others = phases.random_references + len(config.precision)
     measuring_s = float(read_json(run.path / "search_plan.json").get("finalists_s", 0.0))
     measuring_s *= (num_measured + others) / (phases.finalists + others)
-    left_s = run.remaining_s(config) - spent_s - measuring_s - SPARE_SHARE * config.seconds
-    return min(planned_s / LEAST_SHARE, max(LEAST_SHARE * planned_s, left_s))
+    most_s = planned_s / LEAST_SHARE
+    return seconds_left(trained, planned_s, spent_s + measuring_s, most_s=most_s)
 
 
 def _in_words(trained: Trained, document: dict[str, Any]) -> str:

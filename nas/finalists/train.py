@@ -200,14 +200,27 @@ def final_training(
 
 def _seconds_left(trained: Trained) -> float:
     """Seconds for training finalists: as planned, less what took longer than planned before."""
-    run, config, planned_s = trained.run, trained.config, trained.phases.finetune_s
-    if "finetune_s" in config.set or extension(run.path):
-        return planned_s
+    run, planned_s = trained.run, trained.phases.finetune_s
     with understood(f"'{run.path}/search_plan.json'"):
         plan = read_json(run.path / "search_plan.json")
         later_s = float(plan["finalists_s"]) + float(plan.get("judging_s", 0.0))
+    return seconds_left(trained, planned_s, later_s, most_s=planned_s)
+
+
+def seconds_left(trained: Trained, planned_s: float, later_s: float, *, most_s: float) -> float:
+    """Seconds that a run has for training now; as planned if the user set them, or gave more time.
+
+    Args:
+        trained: The run.
+        planned_s: For this training; at least `LEAST_SHARE` of it is left.
+        later_s: What else is to come takes, and what has passed in this phase.
+        most_s: If so much is left.
+    """
+    run, config = trained.run, trained.config
+    if "finetune_s" in config.set or extension(run.path):
+        return planned_s
     left_s = run.remaining_s(config) - later_s - SPARE_SHARE * config.seconds
-    return round(min(planned_s, max(LEAST_SHARE * planned_s, left_s)), 1)
+    return round(min(most_s, max(LEAST_SHARE * planned_s, left_s)), 1)
 
 
 def recipe_of(config: Config) -> Recipe:

@@ -3,7 +3,8 @@
 timings/<key>.<file>.json    of one file; in a folder of its own where all were timed again, and on
                              each target but the first
 
-The files are ONNX files, or what stands for them where the target takes something else.
+The files are ONNX files, or what stands for them where the target takes something else. Equal ones,
+as those of networks that differ in formats alone are before quantization, are timed once.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from pathlib import Path
 from nas.front.folders import onnx_files, timed_file, without_folder
 from nas.problem.budget import metric_on
 from nas.run.directory import Run
-from nas.system.files import read_json, understood
+from nas.system.files import digest_of, read_json, understood
 from nas.targets import Timer, Timing
 from search_spaces import CandidateError
 
@@ -84,15 +85,20 @@ def _timed_on_one(
     ]
     waiting = [file for file in files if not (run.path / _record(file, place)).exists()]
     if waiting:
-        progress(f"timing {len(waiting)} files, {TIMING_PROCESSES} times each")
-        timings = timer(waiting, processes=TIMING_PROCESSES, spares=SPARE_PROCESSES)
-        for file, timing in zip(waiting, timings, strict=True):
+        equal: dict[str, list[Path]] = {}
+        for file in waiting:
+            equal.setdefault(digest_of(file), []).append(file)
+        progress(f"timing {len(equal)} files, {TIMING_PROCESSES} times each")
+        first = [files[0] for files in equal.values()]
+        timings = timer(first, processes=TIMING_PROCESSES, spares=SPARE_PROCESSES)
+        for same, timing in zip(equal.values(), timings, strict=True):
             document = (
-                {"failure": without_folder(str(timing), file.parent)}
+                {"failure": without_folder(str(timing), same[0].parent)}
                 if isinstance(timing, CandidateError)
                 else timing.to_json()
             )
-            run.decided(_record(file, place), partial(dict, document))
+            for file in same:
+                run.decided(_record(file, place), partial(dict, document))
     return {f"{f.parent.name}/{f.name}": _read(run.path / _record(f, place)) for f in files}
 
 

@@ -1,7 +1,7 @@
 """A latency profile that `nas profile --space` has made: what it is of, and whether it fits here.
 
     asked.json      what it was asked for, and where: target, its options, runtime, its version,
-                    processor; space, sides, formats, sparsities, budgets, seed, number of files
+                    processor; space, sides, channels, classes, formats, sparsities, budgets, time
     space.json      the search space
     rows.jsonl      timed files, one per line
     profile.json    the model fitted on them, its error beside that of MACs alone, and the
@@ -58,7 +58,11 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
     """
     folder = Path(config.profile)
     chosen = choose(config.target, threads=config.timing_threads)
-    command = f"nas profile --space {config.space} --target {chosen.text}"
+    assert space.network is not None
+    command = (
+        f"nas profile --space {config.space} --target {chosen.text} "
+        f"--resolution {space.network.resolution} --precision {','.join(space.precisions)}"
+    )
     again = f"make another with `{command}`, or leave out --profile"
     if not (folder / ASKED).is_file():
         raise UserError(

@@ -222,7 +222,8 @@ def test_a_profile_serves_searches_that_time_with_the_same_options_and_no_others
         ("onnxruntime", "batch 8 -> 1"),
         ("onnxruntime:threads=2,batch=8", "threads 1 -> 2"),
     ):
-        with pytest.raises(UserError, match=f"{message}.* --target {target}`"):
+        again = f"{message}.* --target {target} --resolution 16x24 --precision fp32,int8`"
+        with pytest.raises(UserError, match=again):
             given.given_profile(dataclasses.replace(config, target=target), space)
 
 
