@@ -37,6 +37,12 @@ from tests.conftest import TOY, time_in_two_processes
 from tests.small_run import stopped
 
 ROOT = Path(__file__).parents[2]
+STOPS = (
+    "nas.search_flow.train_within_drop",
+    "nas.finalists.rounds._in_words",
+    "nas.search_flow.finish",
+)
+"""Where a search is stopped: it has its trials, it knows whom to train on, it has trained them."""
 SOURCE = """
 import torch
 from torch import nn
@@ -118,9 +124,14 @@ def config(model: Path) -> Config:
 
 @pytest.fixture(scope="module")
 def run(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search that was stopped three times; what there was each time lies beside it."""
     path = tmp_path_factory.mktemp("compressed") / "run"
     with pytest.MonkeyPatch.context() as patch:
         time_in_two_processes(patch)
+        for place in STOPS:
+            with stopped(patch, place):
+                search(config, path, Silent())
+            shutil.copytree(path, path.with_name(place))
         search(config, path, Silent())
     return path
 
@@ -170,29 +181,20 @@ def test_members_load_without_the_users_code(run: Path, model: Path, tmp_path: P
     assert nas.open(run).best().key in read_front(run)["members"]
 
 
-def test_a_search_that_is_stopped_continues(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    time_in_two_processes(monkeypatch)
-    path = tmp_path / "run"
-    with stopped(monkeypatch, "nas.search_flow.train_within_drop"):
-        search(config, path, Silent())
-    trials = (path / "trials.jsonl").read_bytes()
-    weights = (path / "supernet.safetensors").read_bytes()
-    with stopped(monkeypatch, "nas.finalists.rounds._in_words"):
-        search(config, path, Silent())
-    decided = (path / "recovery.json").read_bytes()
-    rounds = {file: file.read_bytes() for file in path.glob(f"finetunes/*/round*/{NETWORK}")}
+def test_a_search_that_is_stopped_continues(run: Path) -> None:
+    searched, decided, trained = (run.with_name(place) for place in STOPS)
+    for name in ("trials.jsonl", "supernet.safetensors"):
+        kept = (searched / name).read_bytes()
+        assert (trained / name).read_bytes() == (run / name).read_bytes() == kept
+    kept = (decided / "recovery.json").read_bytes()
+    assert (trained / "recovery.json").read_bytes() == kept
+    rounds = [file.relative_to(decided) for file in decided.glob(f"finetunes/*/round*/{NETWORK}")]
     assert {file.parent.name for file in rounds} == {"round1"}
-    with stopped(monkeypatch, "nas.search_flow.finish"):
-        search(config, path, Silent())
-    assert (path / "recovery.json").read_bytes() == decided
-    for file, content in rounds.items():
-        kept = file if file.exists() else file.parents[1] / NETWORK
-        assert kept.read_bytes() == content
-    assert all((file.parents[1] / NETWORK).exists() for file in rounds)
-    assert (path / "trials.jsonl").read_bytes() == trials
-    assert (path / "supernet.safetensors").read_bytes() == weights
+    for file in rounds:
+        final = trained / file.parents[1] / NETWORK
+        assert final.exists()
+        later = trained / file if (trained / file).exists() else final
+        assert later.read_bytes() == (decided / file).read_bytes()
 
 
 def test_a_model_that_changed_is_refused(config: Config, run: Path, model: Path) -> None:

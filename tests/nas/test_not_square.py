@@ -22,7 +22,6 @@ from nas.system.files import read_json
 from search_spaces import SPACES, load_space
 from tests.conftest import time_in_two_processes
 
-pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SIDES = 20, 28
 CLASSES = {
@@ -95,6 +94,7 @@ def cards(run: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield run / "front" / key, read_card(run / "front" / key / "card.json")
 
 
+@pytest.mark.long
 def test_the_images_keep_their_shape_and_the_run_says_so(run: Path, data: DataSet) -> None:
     assert "4 classes, grey at 20x28 px (height x width), " in describe_data(data)
     assert data.resize == "none"
@@ -110,6 +110,7 @@ def test_the_images_keep_their_shape_and_the_run_says_so(run: Path, data: DataSe
         assert given.shape[1:] == [1, 20, 28]
 
 
+@pytest.mark.long
 def test_accuracy_of_the_original_files_is_the_cards(
     run: Path, photos: Path, data: DataSet
 ) -> None:
@@ -132,6 +133,7 @@ def test_accuracy_of_the_original_files_is_the_cards(
         assert same >= 0.98 * total
 
 
+@pytest.mark.long
 def test_every_card_is_what_the_example_finds(run: Path, data: DataSet, tmp_path: Path) -> None:
     np.savez(tmp_path / "test.npz", images=data.test.images_NCHW, labels=data.test.labels_N)
     folder, _ = next(cards(run))
@@ -142,6 +144,7 @@ def test_every_card_is_what_the_example_finds(run: Path, data: DataSet, tmp_path
     assert done.stdout.count(": same") >= 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("resolution", "message"),
     [
@@ -160,6 +163,7 @@ def test_a_supernet_serves_the_size_that_it_was_trained_at(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_any_member_is_exported(run: Path, tmp_path: Path) -> None:
     folder, card = next(cards(run))
     key = card["key"].partition("-")[0]

@@ -1,4 +1,7 @@
-"""Sparsity patterns from a user's network to files, and what is said of them."""
+"""Sparsity patterns from a user's network to files, and what is said of them.
+
+Images are not square, so that one of the short tests is a whole search on such.
+"""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -30,6 +34,7 @@ from supernets.network import PlainNetwork
 from tests.conftest import TOY, time_in_two_processes
 
 TWO = "two-of-four"
+SIZE = "16x12"
 SOURCE = """
 from torch import nn
 
@@ -63,6 +68,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
         TOY,
         space="hybrid",
         model=f"{file}:Small",
+        resolution=SIZE,
         sparsity=(0.0,),
         pattern=(DENSE, TWO),
         budget=("60%modelledMACs",),
@@ -110,6 +116,15 @@ def test_a_modelled_budget_is_met_and_files_are_those_of_dense_kernels(run: Path
         for file in card["files"]:
             if file.endswith(".safetensors"):
                 require_kept(nas.load(run / "front" / key / file), slots)
+
+
+def test_files_are_for_images_of_the_shape_that_was_asked(run: Path) -> None:
+    assert read_json(run / "data.json")["resolution"] == SIZE
+    for key in read_front(run)["members"]:
+        folder = run / "front" / key
+        assert read_card(folder / "card.json")["input"]["shape"] == ["batch", 1, 16, 12]
+        (given,) = onnxruntime.InferenceSession(folder / "model.onnx").get_inputs()
+        assert given.shape[1:] == [1, 16, 12]
 
 
 def test_the_report_says_that_a_pattern_is_not_faster_here(run: Path) -> None:

@@ -491,6 +491,8 @@ def test_a_supernet_serves_a_search_of_another_budget_and_seed_but_not_of_other_
         search(replace(config, seed=1), tmp_path / "other", Silent())
     with pytest.raises(UserError, match="was trained for other architectures"):
         search(replace(config, space="mobile"), tmp_path / "space", Silent())
+    with pytest.raises(UserError, match="other images .*resolution 16 -> '16x20'"):
+        search(replace(config, resolution="16x20"), tmp_path / "size", Silent())
     path = tmp_path / "run"
     with small_run.remembering(), stopped(monkeypatch, "nas.search_flow.train_finalists"):
         search(replace(config, seed=1, data_seed=0), path, Silent())
