@@ -97,9 +97,10 @@ def profile(
     given = {name: value for name, value in of_space.items() if value is not None}
     if models:
         if given:
+            flags = ", ".join(f"--{name.replace('num_', '')}" for name in given)
             raise UserError(
-                f"nas profile: {', '.join(given)} say what a search space has, and files are "
-                "given. Leave them out, or give --space instead of the files."
+                f"nas profile: {flags} {'says' if len(given) == 1 else 'say'} what a search space "
+                "has, and files are given. Leave it out, or give --space instead of the files."
             )
         _profile_files(models, chosen, size, seconds, out, as_json)
         return

@@ -76,8 +76,8 @@ def read_files(
 def _num_bytes(path: Path) -> int:
     """Bytes of a file and of what lies beside it for it."""
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "there is no such file"
-        raise UserError(f"model '{path}': {what}. Give the path of an ONNX file.")
+        what = " is a folder" if path.is_dir() else ": there is no such file"
+        raise UserError(f"model '{path}'{what}. Give the path of an ONNX file.")
     try:
         own = path.stat().st_size
         if own > LARGEST_GRAPH:

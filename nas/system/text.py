@@ -63,7 +63,7 @@ def parse_time(text: str) -> float:
     if unit is None or value is None or not 0 < value < 1e6:
         raise UserError(
             f"time '{text}' is not a duration. "
-            "Write a number below 1,000,000 and s, m or h, such as 90s, 20m or 1.5h."
+            "Write a number above 0 and below 1,000,000, and s, m or h, such as 90s, 20m or 1.5h."
         )
     return value * unit
 

@@ -70,7 +70,7 @@ def test_there_is_no_number_where_an_operator_is_not_known(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: p.mkdir(), "is a folder"),
+        (lambda p: p.mkdir(), "' is a folder. "),
         (lambda p: None, "there is no such file"),
         (lambda p: p.write_bytes(b""), "has no graph"),
         (lambda p: p.write_text("not a model"), "is no ONNX file"),

@@ -11,3 +11,5 @@ def test_durations_have_a_unit() -> None:
     for text in ("", "s", "5", "-3s", "nans", "infs", "1d", "1e9s", "0s"):
         with pytest.raises(UserError, match="is not a duration"):
             parse_time(text)
+    with pytest.raises(UserError, match="a number above 0 and below"):
+        parse_time("0s")
