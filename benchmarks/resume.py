@@ -65,8 +65,9 @@ MEASURED = (
     "space.json",
     "profile/*",
     "timings/*",
-    "finetune_plan.json",
+    "finetune_plan*.json",
     "finetunes/*/plan.json",
+    "finetunes/*/round*/plan.json",
 )
 NOT_RECORDS = ("train_state", "report")
 PHASES = ("profile", "train", "search", "finetune", "finalists")
@@ -159,6 +160,11 @@ def uninterrupted(asked: str, killed: Path, out: Path) -> None:
         to = out / path.relative_to(killed)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, to)
+    for judged in killed.glob("finetunes/*/round*/judged.json"):
+        place = out / judged.relative_to(killed).parent
+        if not (place / "plan.json").exists():  # that training became the candidate's last one
+            place.mkdir(exist_ok=True)
+            (place.parent / "plan.json").replace(place / "plan.json")
     command(asked, out)
 
 

@@ -91,6 +91,7 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         folder=run_dir,
         config=config,
         plan=plan,
+        images_per_score=_images_per_score(plan, data),
         environment=documents.json("env.json"),
         num_networks=None if space is None else space.size,
         limits=limits,
@@ -119,6 +120,13 @@ def warn_of_altered(run: RunTables) -> None:
     """One line for everything of a run that is not as it was written."""
     for line in run.altered:
         _log.warning("run '%s': altered: %s", run.folder, line)
+
+
+def _images_per_score(plan: Json, data: Json) -> int | None:
+    """Images that a score looks at: as planned, if the search split has so many."""
+    planned = as_whole(plan.get("images_per_score"))
+    there = as_whole(table_at(data, "sizes").get("search"))
+    return planned if planned is None or there is None else min(planned, there)
 
 
 def _task(run_dir: Path, data: Json) -> AbstractTask:

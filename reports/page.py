@@ -176,7 +176,7 @@ def _plot_notes(run: RunTables) -> list[str]:
     notes += [f"{said} " for said in [summary.loss_that_ranks(run)] if said]
     if bit_cost.is_known(run):
         notes.append(f"{bit_cost.MEANING}. {bit_cost.sentence(run)} ")
-    images = run.plan.get("images_per_score")
+    images = run.images_per_score
     if run.trials:
         scored = f" and their {shown.title} is that of {images} images" if images else ""
         notes.append(f"Trials stand at their predicted latency{scored}. ")

@@ -297,6 +297,7 @@ class RunTables:
     profile: Profile | None
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
+    images_per_score: int | None = None  # of the search split
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
     num_corrupt: int = 0  # images that were left out
     failure: str = ""  # why the front is empty

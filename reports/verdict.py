@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from reports import hypervolumes, text
-from reports.documents import as_whole
 from reports.intervals import difference, wilson
 from reports.records import UNTUNED, Interval, Member, RunTables
 from reports.tips import score
@@ -189,7 +188,7 @@ def _shared(run: RunTables) -> Scored | None:
     """The best trial. Being the best of many widens its interval (Bonferroni)."""
     shown = run.task.shown
     values = [t.shown for t in run.trials if t.failure is None and t.shown is not None]
-    best, images = shown.best_of(values), as_whole(run.plan.get("images_per_score")) or 0
+    best, images = shown.best_of(values), run.images_per_score or 0
     if best is None:
         return None
     if not (shown.is_share and images > 0 and 0.0 <= best <= 1.0):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports import load_run
+from reports import build_report, load_run
 from reports.records import ModelFile
 from search_spaces import UserError
 
@@ -36,6 +36,15 @@ def test_the_front_is_in_order_of_measured_latency(new_run: NewRun) -> None:
     edit(folder / "front.json", lambda front: front["members"].reverse())
     times = [member.deployed.latency.median_ms or 0.0 for member in load_run(folder).front]
     assert times == sorted(times)
+
+
+def test_a_score_looks_at_no_more_images_than_there_are(new_run: NewRun) -> None:
+    folder = new_run()
+    assert load_run(folder).images_per_score == 1000
+    (folder / "data.json").write_text(json.dumps({"sizes": {"search": 359}}))
+    run = load_run(folder)
+    assert run.images_per_score == 359
+    assert "is that of 359 images" in build_report(folder).read_text()
 
 
 def test_ties_are_known_to_both_sides(new_run: NewRun) -> None:
