@@ -94,6 +94,10 @@ _CARD_FIELDS: dict[str, Any] = {
     "params": int,
     "files": dict,
 }
+_OPTIONAL_FIELDS: dict[str, Any] = {
+    "bit_ops": _NUMBER,
+    "modelled": {"macs": int, "size_bytes": int},
+}
 _FILE_FIELDS: dict[str, Any] = {"sha256": str, "bytes": int}
 _TIMING_TYPES: dict[Any, Any] = {float: _NUMBER, int: int, bool: bool, str: str}
 _ONNX_FIELDS: dict[str, Any] = {
@@ -219,13 +223,15 @@ def check_card(card: Any, *, place: str) -> None:
         raise UserError(f"{place}: field 'schema' is missing, so this is not a card.")
     with understood(place):
         check_schema(card)
-    _check(card, _CARD_FIELDS, place=place, path="")
+    present = {name: kind for name, kind in _OPTIONAL_FIELDS.items() if name in card}
+    _check(card, {**_CARD_FIELDS, **present}, place=place, path="")
     for name, facts in card["files"].items():
         fields = _ONNX_FIELDS if name.endswith(".onnx") else _FILE_FIELDS
         _check(facts, fields, place=place, path=f"files.{name}.")
         if name.endswith(".onnx"):
             with understood(f"{place}: field 'files.{name}.latency'"):
-                Timing.from_json(facts["latency"])
+                for latency in (facts["latency"], *facts.get("elsewhere", {}).values()):
+                    Timing.from_json(latency)
         accuracies = facts.get("accuracy", {})
         _check(accuracies, {}, place=place, path=f"files.{name}.accuracy.")
         for split, accuracy in accuracies.items():
