@@ -31,17 +31,7 @@ def conv(
 ) -> Cost:
     """Ordinary convolution and its norm."""
     weights = kernel_size * kernel_size * in_width * width
-    own = Cost(
-        dense=n * weights,
-        params=weights,
-        weights=weights,
-        channels=width,
-        elements=n * width,
-        calls=1,
-        layers=1,
-        graph_bytes=CONV_BYTES,
-    )
-    own += grouped(n, in_width, weights)
+    own = layer(n, weights, width, graph_bytes=CONV_BYTES) + grouped(n, in_width, weights)
     return own + (batch_norm(width) if norm is None else norm.cost(n, width))
 
 
@@ -65,16 +55,7 @@ def depthwise(
         norm: Which one.
     """
     weights = kernel_size * (band or kernel_size) * width
-    own = Cost(
-        depthwise=n * weights,
-        params=weights,
-        weights=weights,
-        channels=width,
-        elements=n * width,
-        calls=1,
-        layers=1,
-        graph_bytes=CONV_BYTES,
-    )
+    own = layer(n, weights, width, graph_bytes=CONV_BYTES, is_depthwise=True)
     if not has_norm:
         return own + Cost(params=width, vectors=width)
     return own + (batch_norm(width) if norm is None else norm.cost(n, width))
@@ -141,17 +122,40 @@ def grouped(n: int, in_width: int, weights: int) -> Cost:
 
 
 def _with_bias(n: int, in_width: int, width: int) -> Cost:
-    weights = in_width * width
+    return layer(n, in_width * width, width, num_bias=width, graph_bytes=LINEAR_BYTES)
+
+
+def layer(
+    n: int,
+    weights: int,
+    width: int,
+    *,
+    graph_bytes: int,
+    num_bias: int = 0,
+    is_depthwise: bool = False,
+) -> Cost:
+    """What any convolution or linear layer costs, without what stands beside it.
+
+    Args:
+        n: Positions.
+        weights: Of its kernel or matrix, each of which is used at every position.
+        width: Channels that it gives.
+        graph_bytes: Of its node and the headers of its tensors.
+        num_bias: Values of its own bias.
+        is_depthwise: Whether every channel reads one channel only.
+    """
+    macs = n * weights
     return Cost(
-        dense=n * weights,
-        params=weights + width,
+        dense=0 if is_depthwise else macs,
+        depthwise=macs if is_depthwise else 0,
+        params=weights + num_bias,
         weights=weights,
-        vectors=width,
+        vectors=num_bias,
         channels=width,
         elements=n * width,
         calls=1,
         layers=1,
-        graph_bytes=LINEAR_BYTES,
+        graph_bytes=graph_bytes,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from nas.finalists.entry import TWIN, Entry
 from nas.finalists.rounds import PLANS, RECOVERY
+from nas.finalists.train import DECIDED
 from nas.front.card import read_card
 from nas.front.contest import Contest
 from nas.front.folders import CARD, DEPLOYED, FINALISTS, FRONT, REFERENCES
@@ -38,7 +39,7 @@ from nas.system.text import parse_time
 from search_spaces import UserError
 
 PLAN = "search_plan.json"
-AGAIN = ("finetune_plan.json", *PLANS, RECOVERY)
+AGAIN = (DECIDED, *PLANS, RECOVERY)
 """Decided anew, because it depends on which trials there are."""
 
 

@@ -191,17 +191,13 @@ def _one_layer(node: Node, n: int, shape: tuple[int, ...], num_bias: int) -> Cos
     own = layers.grouped(n, in_width, weights)
     if not is_conv:
         own += layers.matrix(n, in_width, width)
-    return own + Cost(
-        dense=0 if is_depthwise else n * weights,
-        depthwise=n * weights if is_depthwise else 0,
-        params=weights + num_bias,
-        weights=weights,
-        vectors=num_bias,
-        channels=width,
-        elements=n * width,
-        calls=1,
-        layers=1,
+    return own + layers.layer(
+        n,
+        weights,
+        width,
         graph_bytes=layers.CONV_BYTES if is_conv else layers.LINEAR_BYTES,
+        num_bias=num_bias,
+        is_depthwise=is_depthwise,
     )
 
 
