@@ -152,7 +152,7 @@ def in_processes(
 
     Raises:
         WorkerDiedError: If a process ends.
-        Exception: What the work raised.
+        Exception: What the work raised, in the place of its result: after those before it.
     """
     processes = min(processes, len(messages))
     if processes < 2:
@@ -161,17 +161,26 @@ def in_processes(
     idle = [Worker(_OneThread(work)) for _ in range(processes)]
     busy: dict[Worker, int] = {}
     answers: dict[int, Any] = {}
+    failures: dict[int, Exception] = {}
     waiting = iter(enumerate(messages))
     try:
         for number in range(len(messages)):
-            while number not in answers:
+            while number not in answers.keys() | failures.keys():
                 for worker, (place, message) in zip(list(idle), waiting, strict=False):
                     idle.remove(worker)
                     busy[worker] = place
                     worker.send(message)
                 for worker in answered(list(busy), STARTED_BY_CHECKED_S):
-                    answers[busy.pop(worker)] = worker.receive()
+                    place = busy.pop(worker)
                     idle.append(worker)
+                    try:
+                        answers[place] = worker.receive()
+                    except WorkerDiedError:
+                        raise
+                    except Exception as failure:
+                        failures[place] = failure
+            if number in failures:
+                raise failures[number]
             yield answers.pop(number)
     finally:
         for worker in [*idle, *busy]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from supernets._worker import in_processes
 
 PROGRAM = """
 import sys
+import time
 from pathlib import Path
 from nas.targets import measure
 from nas.testing.controllers import check_a_fresh_process_proposes_the_same
@@ -68,9 +70,16 @@ def test_without_company_this_process_does_the_work() -> None:
     assert list(in_processes(halved, [], processes=8)) == []
 
 
+def halved_late(number: int) -> tuple[float, int]:
+    """Half of an even number, later than an odd one fails."""
+    if number % 2 == 0:
+        time.sleep(0.5)
+    return halved(number)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
-def test_what_work_raises_is_raised_here(processes: int) -> None:
-    answers = in_processes(halved, [2, 3, 4], processes=processes)
+def test_what_work_raises_is_raised_here_in_its_turn(processes: int) -> None:
+    answers = in_processes(halved_late, [2, 3, 4], processes=processes)
     assert next(answers)[0] == 1.0
     with pytest.raises(CandidateError, match="3 is odd"):
         list(answers)
