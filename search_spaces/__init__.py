@@ -9,6 +9,8 @@ from search_spaces._base import SPACES as SPACES
 from search_spaces._base import AbstractSpace as AbstractSpace
 from search_spaces._base import is_space_file as is_space_file
 from search_spaces._base import load_space as load_space
+from search_spaces._blocks import BLOCK_SIDE as BLOCK_SIDE
+from search_spaces._blocks import has_blocks as has_blocks
 from search_spaces._candidate import Candidate as Candidate
 from search_spaces._choice import Choice as Choice
 from search_spaces._choice import Option as Option

@@ -11,7 +11,7 @@ from search_spaces._choice import Choice, Option, Options
 from search_spaces._declarations import signature_cost
 from search_spaces._errors import UserError
 from search_spaces._slot import DENSE, FULL_RANK, Signature
-from search_spaces.patterns._base import PATTERNS
+from search_spaces.patterns._base import PATTERNS, pattern_of
 
 PRECISION, PATTERN, RANK = "precision", "pattern", "rank"
 UNTREATED: Mapping[str, str] = {RANK: FULL_RANK, PATTERN: DENSE}
@@ -58,8 +58,9 @@ def treated(signature: Signature, options: Mapping[str, Option]) -> Signature:
         factored = replace(signature, rank=chosen[RANK])
         if signature_cost(factored).macs < signature_cost(signature).macs:
             signature = factored
-    if chosen[PATTERN] != DENSE and signature_cost(signature).grouped:
-        signature = replace(signature, pattern=chosen[PATTERN])
+    pattern = chosen[PATTERN]
+    if pattern != DENSE and pattern_of(pattern).taken(signature_cost(signature)).weights:
+        signature = replace(signature, pattern=pattern)
     return signature
 
 

@@ -75,7 +75,9 @@ Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
 Pattern = Annotated[
     str | None,
-    typer.Option(help="Sparsity patterns weights may have: dense,two-of-four. [dense]"),
+    typer.Option(
+        help="Sparsity patterns weights may have: dense,two-of-four,blocks-32-50. [dense]"
+    ),
 ]
 Time = Annotated[str | None, typer.Option(help="For all phases together: 90s, 20m, 1.5h. [5m]")]
 Seed = Annotated[int | None, typer.Option(help="Of everything random. [0]")]

@@ -223,7 +223,7 @@ def _check_patterns_are_offered(budgets: Sequence[Budget], costs: Additive) -> N
     """
     asked = [b for b in budgets if b.metric == MODELLED_MACS and b.metric not in costs.metrics]
     if asked:
-        names = ",".join((DENSE, *(name for name in PATTERNS if name != DENSE)))
+        names = " or ".join(f"{DENSE},{name}" for name in PATTERNS if name != DENSE)
         raise UserError(
             f"budget '{asked[0].text}' is of multiply-adds with sparsity patterns, and none but "
             f"dense is offered. Give --pattern {names}, or a budget of MACs."
