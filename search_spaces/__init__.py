@@ -68,6 +68,7 @@ from search_spaces._tables import Additive as Additive
 from search_spaces._tables import SlotTable as SlotTable
 from search_spaces._tables import is_policy as is_policy
 from search_spaces._treatment import check_patterns as check_patterns
+from search_spaces._treatment import treatments_said as treatments_said
 from search_spaces._user_files import read_source as read_source
 from search_spaces.formats._base import FORMATS as FORMATS
 from search_spaces.formats._base import AbstractFormat as AbstractFormat

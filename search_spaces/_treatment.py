@@ -70,6 +70,23 @@ def treatments_in(policy: Options) -> Options:
     return Options({n: o for n, o in policy.items() if n not in without}) if without else policy
 
 
+def treatments_said(policy: Options) -> tuple[str, ...]:
+    """What a network's weights get besides a format, for its name: "two-of-four", "rank 1/2".
+
+    "several patterns", or ranks, where slots differ; nothing where weights are as they are.
+    """
+    treated = treatments_in(policy)
+    said = []
+    for dimension in (PATTERN, RANK):
+        own = (str(o) for name, o in treated.items() if name.rpartition(".")[2] == dimension)
+        options = tuple(dict.fromkeys(own))
+        if len(options) > 1:
+            said.append(f"several {dimension}s")
+        elif options:
+            said.append(options[0] if dimension == PATTERN else f"{dimension} {options[0]}")
+    return tuple(said)
+
+
 def check_patterns(names: Sequence[str]) -> None:
     """Refuse names that are no pattern, and lists without a dense network, which is what learns.
 

@@ -73,6 +73,15 @@ TargetName = Annotated[
 ]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
+Fixed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fix",
+        metavar="CHOICES=OPTIONS",
+        help="Only these options of choices: 'stage*.sparsity=0', 'stage1.width=16,24'; "
+        "repeatable.",
+    ),
+]
 Pattern = Annotated[
     str | None,
     typer.Option(

@@ -29,7 +29,7 @@ from nas.problem.budget import (
     resolve,
 )
 from nas.problem.drop import drop_limit
-from nas.problem.fix import fixed, refuse_pruned_only
+from nas.problem.fix import fixed, refuse_pruned_only, refuse_without_brought
 from nas.problem.joint import refuse_jointly_impossible
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config, differences
@@ -93,8 +93,10 @@ def prepare(
             config.precision, config.sparsity, patterns=config.pattern, ranks=config.rank
         )
         if config.fix and not config.supernet:
-            space = fixed(space, config.fix)
+            whole, space = space, fixed(space, config.fix)
             refuse_pruned_only(space)
+            if config.model:
+                refuse_without_brought(space, whole)
         assert space.costs is not None
         _check_patterns_are_offered(budgets, space.costs)
         limits = resolve(budgets, space.costs)
