@@ -70,16 +70,15 @@ def treatments_in(policy: Options) -> Options:
     return Options({n: o for n, o in policy.items() if n not in without}) if without else policy
 
 
-def treatments_said(policy: Options) -> tuple[str, ...]:
+def treatments_said(policy: Mapping[str, Option]) -> tuple[str, ...]:
     """What a network's weights get besides a format, for its name: "two-of-four", "rank 1/2".
 
     "several patterns", or ranks, where slots differ; nothing where weights are as they are.
     """
-    treated = treatments_in(policy)
     said = []
     for dimension in (PATTERN, RANK):
-        own = (str(o) for name, o in treated.items() if name.rpartition(".")[2] == dimension)
-        options = tuple(dict.fromkeys(own))
+        own = (str(o) for name, o in policy.items() if name.rpartition(".")[2] == dimension)
+        options = tuple(dict.fromkeys(o for o in own if o != UNTREATED[dimension]))
         if len(options) > 1:
             said.append(f"several {dimension}s")
         elif options:
