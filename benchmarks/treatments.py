@@ -88,10 +88,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--timing", type=float, default=25.0, help="seconds; 0 for no latencies")
     asked = parser.parse_args()
     data = load_data(asked.data, resolution=asked.resolution)
-    found = [compared(asked, data, seed) for seed in range(asked.seeds)]
+    seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+    found = [compared(asked, data, seed) for seed in seeds]
     rows = []
     for name in found[0]:
         of = [rows_of[name] for rows_of in found]

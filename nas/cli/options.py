@@ -128,9 +128,13 @@ AsJson = Annotated[
 
 
 def policy_of(
-    precision: str | None, sparsity: str | None, pattern: str | None, rank: str | None = None
+    precision: str | None,
+    sparsity: str | None,
+    pattern: str | None,
+    rank: str | None = None,
+    fix: Sequence[str] | None = None,
 ) -> dict[str, tuple[str, ...] | tuple[float, ...] | None]:
-    """The flags that say what may become of weights, as settings."""
+    """The flags that say what may become of weights, and what is left of choices, as settings."""
     from nas.system.text import fractions, words
 
     return {
@@ -138,6 +142,7 @@ def policy_of(
         "sparsity": fractions(sparsity),
         "pattern": words(pattern),
         "rank": words(rank),
+        "fix": tuple(fix) if fix else None,
     }
 
 
