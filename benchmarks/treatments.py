@@ -1,18 +1,20 @@
-"""2:4 sparsity, two layers of low rank in place of one, or fewer channels and heads?
+"""Sparsity patterns, two layers of low rank in place of one, or fewer channels and heads?
 
     PYTHONPATH=. python benchmarks/treatments.py --model vit --minutes 1 --seeds 2
-    PYTHONPATH=. python benchmarks/treatments.py --model mixer --minutes 1 --seeds 2
+    PYTHONPATH=. python benchmarks/treatments.py --patterns blocks-32-50,blocks-32-25 --ranks ""
 
-A plain network of linear layers is trained for `--minutes` and brought. It gets 2:4 sparsity or a
+A plain network of linear layers is trained for `--minutes` and brought. It gets a pattern or a
 rank in all parts, and is pruned alike in all groups to the multiply-adds nearest to a rank's.
 "weighted" are factors that are nearest for what layers read, on `--images` of the training split,
-instead of for all that they might read. Accuracy, % of the search split, right away and after
-`--steps` steps of training with the network as the teacher; latency of files in interleaved rounds
-of fresh processes.
+instead of for all that they might read; on them outputs say which blocks matter, and "by magnitude"
+they do not. Accuracy, % of the search split, right away and after `--steps` steps of training with
+the network as the teacher; latency of files in interleaved rounds of fresh processes, in `--timing`
+seconds, or not at all.
 """
 
 import argparse
 import copy
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,7 +34,7 @@ from nas.cli.console import print_table
 from nas.data import DataSet, load_data
 from nas.system.text import words
 from nas.targets import Timing, measure
-from search_spaces import DENSE, FULL_RANK, SearchSpace
+from search_spaces import DENSE, FULL_RANK, SearchSpace, pattern_of
 from supernets.network import PlainNetwork
 from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
@@ -42,11 +44,11 @@ from supernets.train import train
 from tests.compress.bring.models import Mixer, ViT
 
 SPARSITIES = tuple(round(0.05 * i, 2) for i in range(19))
-PROCESSES, TIMING_S = 5, 25.0
+PROCESSES = 5
 LEAST_VARIANCE = 1e-4
 """Of the mean, added to what layers read, so that it has a square root."""
 
-WIDTH, PATTERN = 128, "two-of-four"
+WIDTH = 128
 MODELS: dict[str, Callable[[DataSet], nn.Module]] = {
     "vit": lambda data: ViT(data.channels, len(data.classes), data.resolution, WIDTH),
     "mixer": lambda data: Mixer(
@@ -80,14 +82,18 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="vit")
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--resolution", type=int, default=16)
+    parser.add_argument("--patterns", type=words, default=("two-of-four",))
     parser.add_argument("--ranks", type=words, default=("1/2", "1/4"))
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--timing", type=float, default=25.0, help="seconds; 0 for no latencies")
     asked = parser.parse_args()
     data = load_data(asked.data, resolution=asked.resolution)
-    found = [compared(asked, data, seed) for seed in range(asked.seeds)]
+    seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+    found = [compared(asked, data, seed) for seed in seeds]
     rows = []
     for name in found[0]:
         of = [rows_of[name] for rows_of in found]
@@ -103,28 +109,36 @@ def compared(asked: argparse.Namespace, data: DataSet, seed: int) -> dict[str, R
     network = taught(task, MODELS[asked.model], asked.minutes)
     brought = bring("network", network.eval(), channels=data.channels, resolution=data.resolution)
     space = space_of(brought).with_policy(
-        ("fp32",), SPARSITIES, patterns=(DENSE, PATTERN), ranks=(FULL_RANK, *asked.ranks)
+        ("fp32",),
+        SPARSITIES,
+        patterns=(DENSE, *asked.patterns),
+        ranks=(FULL_RANK, *asked.ranks),
     )
     supernet = Supernet(space)
     give_weights(supernet, brought)
     supernet.rank()
     supernet.eval()
-    read = covariances(supernet, data, asked.images)
+    images = torch.from_numpy(data.normalised(data.train.images_NCHW[: asked.images]))
     networks: dict[str, tuple[tuple[int, ...], PlainNetwork]] = {}
 
-    def add(name: str, encoding: tuple[int, ...]) -> PlainNetwork:
+    def add(name: str, encoding: tuple[int, ...], *batches: Tensor) -> PlainNetwork:
         networks[name] = encoding, supernet.extract(space.slots(encoding))
-        sparsify_(networks[name][1], space.slots(encoding))
+        sparsify_(networks[name][1], space.slots(encoding), batches)
         return networks[name][1]
 
     add("as it is", space.canonical([0] * len(space.choices)))
-    add(PATTERN, everywhere(space, "pattern", PATTERN))
+    for pattern in asked.patterns:
+        sparse = everywhere(space, "pattern", pattern)
+        add(pattern, sparse, *images.split(128))
+        if pattern_of(pattern).is_blocked:
+            add(f"{pattern}, by magnitude", sparse)
+    read = covariances(supernet, images) if asked.ranks else {}
     for rank in asked.ranks:
         low = everywhere(space, "rank", rank)
         add(f"rank {rank}", low)
         weigh_(add(f"rank {rank}, weighted", low), supernet, read)
         add(f"pruned as rank {rank}", pruned_to(space, macs_of(space, low)))
-    return measured(task, space, networks, network)
+    return measured(task, space, networks, network, asked.timing)
 
 
 def measured(
@@ -132,6 +146,7 @@ def measured(
     space: SearchSpace,
     networks: dict[str, tuple[tuple[int, ...], PlainNetwork]],
     teacher: nn.Module,
+    timing_s: float,
 ) -> dict[str, Row]:
     """Accuracy and latency of each network, by its name."""
     plan = TrainPlan(steps=task.steps, batch_size=64, shards=1, seed=task.seed)
@@ -151,12 +166,14 @@ def measured(
             network.state_dict()  # with zeros where the pattern has them
             accuracy[name] = before, task.accuracy(network)
             print(f"  {name}: {before:.1f} {accuracy[name][1]:.1f}", flush=True)
-        timings = measure("onnxruntime", files, processes=PROCESSES, budget_s=TIMING_S)
-    rows = {}
-    for (name, (encoding, _)), timing in zip(networks.items(), timings, strict=True):
-        assert isinstance(timing, Timing)
-        rows[name] = Row(macs_of(space, encoding) / 1e6, *accuracy[name], timing.median_ms)
-    return rows
+        medians_ms = [math.nan] * len(files)
+        if timing_s:
+            timings = measure("onnxruntime", files, processes=PROCESSES, budget_s=timing_s)
+            medians_ms = [t.median_ms for t in timings if isinstance(t, Timing)]
+    return {
+        name: Row(macs_of(space, encoding) / 1e6, *accuracy[name], median_ms)
+        for (name, (encoding, _)), median_ms in zip(networks.items(), medians_ms, strict=True)
+    }
 
 
 def taught(task: Task, make: Callable[[DataSet], nn.Module], minutes: float) -> nn.Module:
@@ -193,7 +210,7 @@ def pruned_to(space: SearchSpace, macs: float) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def covariances(supernet: Supernet, data: DataSet, num_images: int) -> dict[str, Tensor]:
+def covariances(supernet: Supernet, images: Tensor) -> dict[str, Tensor]:
     """Of what each linear layer of the whole network reads: mean products, (inputs, inputs)."""
     network = supernet.extract(supernet.space.slots([0] * len(supernet.space.choices)))
     found: dict[str, Tensor] = {}
@@ -208,7 +225,7 @@ def covariances(supernet: Supernet, data: DataSet, num_images: int) -> dict[str,
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear):
             module.register_forward_hook(record(name))
-    network(torch.from_numpy(data.normalised(data.train.images_NCHW[:num_images])))
+    network(images)
     return found
 
 

@@ -15,8 +15,8 @@ from compress.calibration._base import CALIBRATIONS
 from compress.plan import Plan, plan_compression
 from compress.quantize._apply import NOTHING, quantized
 from compress.quantize._base import QUANTIZATIONS, QuantizationOf
-from compress.sparse import groupable, sparsify_
-from search_spaces import DEFAULT_CALIBRATION, Slot, signature_cost
+from compress.sparse import sparsify_, taken_by
+from search_spaces import DEFAULT_CALIBRATION, Slot, pattern_of, signature_cost
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
 from supernets.network import PlainNetwork, join_name, module_name
@@ -71,7 +71,7 @@ def compress(
             statistics and grids are to be measured.
     """
     check_realised_size(network, arch)
-    sparsify_(network, arch)
+    sparsify_(network, arch, calibration)
     final = recalibrated(network, calibration) if learnt is None else network.eval()
     return quantize(
         folded(final),
@@ -122,11 +122,12 @@ def quantizations_of(arch: Sequence[Slot]) -> QuantizationOf:
 
 
 def check_realised_size(network: PlainNetwork, arch: Sequence[Slot]) -> None:
-    """Every slot has exactly the parameters that its signature declares, groups among them."""
+    """Every slot has exactly the parameters that its signature declares, and its pattern's."""
     for slot in arch:
         module = network.get_submodule(module_name(slot.name))
         realised = sum(parameter.numel() for parameter in module.parameters())
         cost = signature_cost(slot.signature)
         assert realised == cost.params, f"{slot.name}: {realised} parameters, not {cost.params}"
-        grouped = sum(weight.numel() for weight in groupable(module))
-        assert grouped == cost.grouped, f"{slot.name}: {grouped} in groups, not {cost.grouped}"
+        pattern = pattern_of(slot.signature.pattern)
+        taken, declared = sum(w.numel() for w in taken_by(pattern, module)), pattern.taken(cost)
+        assert taken == declared.weights, f"{slot.name}: {taken} to take, not {declared.weights}"

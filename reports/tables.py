@@ -16,6 +16,7 @@ from nas.system.text import printable
 from reports import bit_cost, confusions, gains, portability, summary, text, verdict
 from reports.load import load_run
 from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, ModelledCosts, RunTables
+from search_spaces import treatments_said
 
 
 def pareto_frame(run: RunTables) -> pd.DataFrame:
@@ -283,7 +284,8 @@ def role(member: Member) -> str:
         return ", ".join([member.name, *marks, *over])
     ties = [f"tied with {key}" for key in member.tied_with]
     tuned = [f"fine-tuned from {member.finetuned.source}"] if member.finetuned else []
-    named = [*([member.role] if member.role else []), *(["knee"] if member.is_knee else [])]
+    own = [member.role] if member.role else treatments_said(member.policy)
+    named = [*own, *(["knee"] if member.is_knee else [])]
     return ", ".join(["front", *named, *tuned, *marks, *ties])
 
 

@@ -9,6 +9,8 @@ from search_spaces._base import SPACES as SPACES
 from search_spaces._base import AbstractSpace as AbstractSpace
 from search_spaces._base import is_space_file as is_space_file
 from search_spaces._base import load_space as load_space
+from search_spaces._blocks import BLOCK_SIDE as BLOCK_SIDE
+from search_spaces._blocks import has_blocks as has_blocks
 from search_spaces._candidate import Candidate as Candidate
 from search_spaces._choice import Choice as Choice
 from search_spaces._choice import Option as Option
@@ -66,6 +68,7 @@ from search_spaces._tables import Additive as Additive
 from search_spaces._tables import SlotTable as SlotTable
 from search_spaces._tables import is_policy as is_policy
 from search_spaces._treatment import check_patterns as check_patterns
+from search_spaces._treatment import treatments_said as treatments_said
 from search_spaces._user_files import read_source as read_source
 from search_spaces.formats._base import FORMATS as FORMATS
 from search_spaces.formats._base import AbstractFormat as AbstractFormat

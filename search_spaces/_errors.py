@@ -16,9 +16,15 @@ class CandidateError(Exception):
     """What a candidate cannot do: recorded as a failed trial, the search continues."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The sentence that lists what is allowed and names the closest spelling, if any is close."""
-    names = sorted(known)
+def did_you_mean(word: str, known: Iterable[str], *, is_ordered: bool = False) -> str:
+    """The sentence that lists what is allowed and names the closest spelling, if any is close.
+
+    Args:
+        word: What the user wrote.
+        known: What is allowed.
+        is_ordered: Whether the order of these says something; else they are sorted.
+    """
+    names = list(known) if is_ordered else sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     suggestion = f" Did you mean '{close[0]}'?" if close else ""
     return f"Known: {', '.join(names)}.{suggestion}"

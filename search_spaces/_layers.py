@@ -8,6 +8,7 @@ Bytes of graphs are measured on files that `compress.export_onnx` writes; those 
 nodes and the headers of its tensors. Tensors that nodes of several slots share are not counted.
 """
 
+from search_spaces._blocks import has_blocks
 from search_spaces._slot import GROUP_SIZE, PATTERN_GROUP, Cost
 from search_spaces.norms._base import AbstractNorm
 
@@ -98,18 +99,22 @@ def linear(n: int, in_width: int, width: int) -> Cost:
 
 def matrix(n: int, in_width: int, width: int) -> Cost:
     """What is known of a linear layer besides what is known of any layer."""
+    weights = in_width * width
+    blocked = weights if has_blocks(in_width, width) else 0
     return Cost(
         matrices=1,
-        matrix_macs=n * in_width * width,
-        matrix_weights=in_width * width,
+        matrix_macs=n * weights,
+        matrix_weights=weights,
         matrix_channels=width,
-        matrix_grouped=0 if in_width % PATTERN_GROUP else in_width * width,
+        matrix_grouped=0 if in_width % PATTERN_GROUP else weights,
+        blocked=blocked,
+        blocked_macs=n * blocked,
         matrix_groups=width * -(-in_width // GROUP_SIZE),
     )
 
 
 def grouped(n: int, in_width: int, weights: int) -> Cost:
-    """Of a convolution or linear layer, what sparsity patterns may take.
+    """Of a convolution or linear layer, what patterns of neighbouring inputs may take.
 
     Args:
         n: Positions.

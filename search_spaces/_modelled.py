@@ -28,16 +28,17 @@ def modelled_cost(slot: Slot) -> Modelled:
     """Of one slot; a dense one spares nothing."""
     cost, format_ = slot_cost(slot), format_of(slot.signature.precision)
     pattern = pattern_of(slot.signature.pattern)
+    taken = pattern.taken(cost)
     of_matrices, _, of_convolutions, _ = format_.bits
     spared_bits = sum(
         weights * bits - pattern.stored_bits(weights, bits)
         for weights, bits in (
-            (cost.matrix_grouped, of_matrices),
-            (cost.grouped - cost.matrix_grouped, of_convolutions),
+            (taken.matrix_weights, of_matrices),
+            (taken.weights - taken.matrix_weights, of_convolutions),
         )
     )
     return Modelled(
-        cost.macs - cost.grouped_macs + pattern.kept_of(cost.grouped_macs),
+        cost.macs - taken.macs + pattern.kept_of(taken.macs),
         spared_bits / 8,
     )
 

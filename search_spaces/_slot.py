@@ -20,7 +20,7 @@ GROUP_SIZE = 32
 """Inputs of a linear layer whose weights share a scale where weights have few bits."""
 
 PATTERN_GROUP = 4
-"""Neighbouring inputs of which a sparsity pattern keeps some."""
+"""Neighbouring inputs, or blocks of weights, of which a sparsity pattern keeps some."""
 
 DENSE = "dense"
 """The pattern of trained weights, and where a policy says none."""
@@ -215,6 +215,8 @@ class Cost(NamedTuple):
         grouped: Of `weights`, those of layers whose inputs are whole groups of `PATTERN_GROUP`.
         matrix_grouped: Of these, those of linear layers.
         grouped_macs: Multiply-adds with `grouped`.
+        blocked: Of `weights`, those of linear layers that are whole blocks (`_blocks.py`).
+        blocked_macs: Multiply-adds with `blocked`.
         matrix_groups: Rows of `GROUP_SIZE` neighbouring inputs that their weights are cut into, the
             last one of an output perhaps shorter: one scale each where weights have few bits.
         quantizers: Values besides the outputs of `layers` that integers are made of where `layers`
@@ -239,6 +241,8 @@ class Cost(NamedTuple):
     grouped: int = 0
     matrix_grouped: int = 0
     grouped_macs: int = 0
+    blocked: int = 0
+    blocked_macs: int = 0
     matrix_groups: int = 0
     quantizers: int = 0
     graph_bytes: int = 0
@@ -264,5 +268,6 @@ class Cost(NamedTuple):
             matrix_channels=0,
             grouped=self.grouped - self.matrix_grouped,
             matrix_grouped=0,
+            blocked=0,
             matrix_groups=0,
         )

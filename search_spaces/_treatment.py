@@ -11,7 +11,7 @@ from search_spaces._choice import Choice, Option, Options
 from search_spaces._declarations import signature_cost
 from search_spaces._errors import UserError
 from search_spaces._slot import DENSE, FULL_RANK, Signature
-from search_spaces.patterns._base import PATTERNS
+from search_spaces.patterns._base import PATTERNS, pattern_of
 
 PRECISION, PATTERN, RANK = "precision", "pattern", "rank"
 UNTREATED: Mapping[str, str] = {RANK: FULL_RANK, PATTERN: DENSE}
@@ -58,8 +58,9 @@ def treated(signature: Signature, options: Mapping[str, Option]) -> Signature:
         factored = replace(signature, rank=chosen[RANK])
         if signature_cost(factored).macs < signature_cost(signature).macs:
             signature = factored
-    if chosen[PATTERN] != DENSE and signature_cost(signature).grouped:
-        signature = replace(signature, pattern=chosen[PATTERN])
+    pattern = chosen[PATTERN]
+    if pattern != DENSE and pattern_of(pattern).taken(signature_cost(signature)).weights:
+        signature = replace(signature, pattern=pattern)
     return signature
 
 
@@ -67,6 +68,22 @@ def treatments_in(policy: Options) -> Options:
     """The policy without choices beside formats that leave weights as they are."""
     without = {n for n, o in policy.items() if UNTREATED.get(n.rpartition(".")[2]) == o}
     return Options({n: o for n, o in policy.items() if n not in without}) if without else policy
+
+
+def treatments_said(policy: Mapping[str, Option]) -> tuple[str, ...]:
+    """What a network's weights get besides a format, for its name: "two-of-four", "rank 1/2".
+
+    "several patterns", or ranks, where slots differ; nothing where weights are as they are.
+    """
+    said = []
+    for dimension in (PATTERN, RANK):
+        own = (str(o) for name, o in policy.items() if name.rpartition(".")[2] == dimension)
+        options = tuple(dict.fromkeys(o for o in own if o != UNTREATED[dimension]))
+        if len(options) > 1:
+            said.append(f"several {dimension}s")
+        elif options:
+            said.append(options[0] if dimension == PATTERN else f"{dimension} {options[0]}")
+    return tuple(said)
 
 
 def check_patterns(names: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, H W space.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from supernets.supernet import Supernet, families
 
 BLACK = 1e-100
 """Pixels of the image that synaptic flow is taken of."""
+
+TOGETHER = 8
+"""Images whose outputs one backward pass takes together."""
 
 
 def importance_of(supernet: Supernet, slot: Slot, group: str) -> Tensor:
@@ -70,3 +73,39 @@ def synaptic_flow(network: PlainNetwork, input_CHW: Sequence[int]) -> dict[str, 
         name: torch.zeros_like(weight) if gradient is None else (weight * gradient).detach().abs()
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
     }
+
+
+def removal_distortions(
+    network: nn.Module,
+    weights: Sequence[Tensor],
+    images: Sequence[Tensor],
+    sums: Callable[[Tensor], Tensor],
+) -> list[Tensor]:
+    """How much a network's outputs change without parts of weights, to second order.
+
+    Squared, summed over outputs and images; by weight what `sums` gives, one value per part.
+
+    Args:
+        network: In evaluation mode.
+        weights: Parameters of it.
+        images: Batches of them, (B, C, H, W) each.
+        sums: Of values in the shape of a weight those over each of its parts.
+
+    Source: LeCun et al., Optimal Brain Damage (1990), section 2: Taylor's series in what is
+    removed, whose first term is zero, here because outputs are compared with the network's own.
+    Departures: second derivatives are those of Gauss and Newton, and not their diagonal alone:
+    within a part all products count. And they are drawn: squared derivatives of outputs with random
+    signs are in the mean those of all outputs, so a backward pass does for several images.
+    """
+    generator = torch.Generator().manual_seed(0)
+    totals: list[Tensor] = [torch.zeros(()) for _ in weights]
+    for batch_BCHW in (few for batch in images for few in batch.split(TOGETHER)):
+        with torch.enable_grad():
+            outputs = network(batch_BCHW)
+            signs = 2.0 * torch.randint(0, 2, outputs.shape, generator=generator) - 1.0
+            total = (outputs * signs.to(outputs.device)).sum()
+            gradients = torch.autograd.grad(total, weights, allow_unused=True)
+        for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
+            change = sums(weight.detach() * (0.0 if gradient is None else gradient))
+            totals[i] = totals[i] + change.square()
+    return totals

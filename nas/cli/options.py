@@ -73,9 +73,20 @@ TargetName = Annotated[
 ]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
+Fixed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fix",
+        metavar="CHOICES=OPTIONS",
+        help="Only these options of choices: 'stage*.sparsity=0', 'stage1.width=16,24'; "
+        "repeatable.",
+    ),
+]
 Pattern = Annotated[
     str | None,
-    typer.Option(help="Sparsity patterns weights may have: dense,two-of-four. [dense]"),
+    typer.Option(
+        help="Sparsity patterns weights may have: dense,two-of-four,blocks-32-50. [dense]"
+    ),
 ]
 Time = Annotated[str | None, typer.Option(help="For all phases together: 90s, 20m, 1.5h. [5m]")]
 Seed = Annotated[int | None, typer.Option(help="Of everything random. [0]")]
@@ -117,9 +128,13 @@ AsJson = Annotated[
 
 
 def policy_of(
-    precision: str | None, sparsity: str | None, pattern: str | None, rank: str | None = None
+    precision: str | None,
+    sparsity: str | None,
+    pattern: str | None,
+    rank: str | None = None,
+    fix: Sequence[str] | None = None,
 ) -> dict[str, tuple[str, ...] | tuple[float, ...] | None]:
-    """The flags that say what may become of weights, as settings."""
+    """The flags that say what may become of weights, and what is left of choices, as settings."""
     from nas.system.text import fractions, words
 
     return {
@@ -127,6 +142,7 @@ def policy_of(
         "sparsity": fractions(sparsity),
         "pattern": words(pattern),
         "rank": words(rank),
+        "fix": tuple(fix) if fix else None,
     }
 
 

@@ -15,6 +15,7 @@ from nas.cli.options import (
     DataDir,
     EventFiles,
     ExecutorName,
+    Fixed,
     Further,
     GivenProfile,
     Pattern,
@@ -46,15 +47,6 @@ Donor = Annotated[
 ]
 RunFolder = Annotated[
     Path | None, typer.Option("--out", help="Run directory. [runs/<space>-<data>-<hash>]")
-]
-Fixed = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fix",
-        metavar="CHOICES=OPTIONS",
-        help="Only these options of choices: 'stage*.sparsity=0', 'stage1.width=16,24'; "
-        "repeatable.",
-    ),
 ]
 
 
@@ -103,8 +95,7 @@ def search(
         "resolution": resolution,
         "skip_corrupt": skip_corrupt or None,
         **targets_of(target),
-        **policy_of(precision, sparsity, pattern),
-        "fix": tuple(fix) if fix else None,
+        **policy_of(precision, sparsity, pattern, fix=fix),
         "controller": controller,
         "executor": executor,
         "workers": workers,

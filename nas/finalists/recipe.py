@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, final
 
 from compress.aware import Aware
-from compress.sparse import Making, kept_sparse, sparsify_
+from compress.sparse import Making, kept_sparse
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
 from nas.finalists.images import images_of
 from nas.finalists.round_folders import finished_rounds, round_folder, steps_of_rounds
@@ -166,12 +166,10 @@ class Finetuning:
 
     def _begun(self, candidate: Candidate) -> tuple[PlainNetwork, Making]:
         """The candidate's network before its training, and what is trained of it."""
-        supernet = self.scorer.supernet
-        slots = supernet.space.slots(candidate.encoding)
-        network = supernet.extract(slots)
+        slots = self.scorer.supernet.space.slots(candidate.encoding)
+        network = self.scorer.extracted(slots)
         if self.recipe.batch_norm == BY_BATCH:
             return network, kept_sparse(as_it_is, slots)
-        sparsify_(network, slots)
         recalibrated(network, self.scorer.calibration)
         return network, kept_sparse(tuned, slots)
 

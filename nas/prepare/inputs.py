@@ -29,7 +29,7 @@ from nas.problem.budget import (
     resolve,
 )
 from nas.problem.drop import drop_limit
-from nas.problem.fix import fixed, refuse_pruned_only
+from nas.problem.fix import fixed, refuse_pruned_only, refuse_without_brought
 from nas.problem.joint import refuse_jointly_impossible
 from nas.problem.problem import KnownMetrics, Limit, Objective, Problem
 from nas.run.config import Config, differences
@@ -93,8 +93,10 @@ def prepare(
             config.precision, config.sparsity, patterns=config.pattern, ranks=config.rank
         )
         if config.fix and not config.supernet:
-            space = fixed(space, config.fix)
+            whole, space = space, fixed(space, config.fix)
             refuse_pruned_only(space)
+            if config.model:
+                refuse_without_brought(space, whole)
         assert space.costs is not None
         _check_patterns_are_offered(budgets, space.costs)
         limits = resolve(budgets, space.costs)
@@ -223,7 +225,7 @@ def _check_patterns_are_offered(budgets: Sequence[Budget], costs: Additive) -> N
     """
     asked = [b for b in budgets if b.metric == MODELLED_MACS and b.metric not in costs.metrics]
     if asked:
-        names = ",".join((DENSE, *(name for name in PATTERNS if name != DENSE)))
+        names = " or ".join(f"{DENSE},{name}" for name in PATTERNS if name != DENSE)
         raise UserError(
             f"budget '{asked[0].text}' is of multiply-adds with sparsity patterns, and none but "
             f"dense is offered. Give --pattern {names}, or a budget of MACs."

@@ -2,7 +2,8 @@
 
 What the user does not give is what the donor's run was given: images, space, plug-ins, and the
 formats and sparsities that were trained for. Budgets are not inherited; what the donor was never
-taught because of its own ones is left out (`nas/prepare/sizes.py`).
+taught because of its own ones is left out (`nas/prepare/sizes.py`). What `--fix` left out of the
+training of a supernet stays out; what it left out of a search of a given one does not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,13 +74,24 @@ def _inherited(
 def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
     """The space with the donor's architectures, whose weights there are, and its own policies.
 
+    Of both there is what the donor was trained for by its `fix`.
+
     Args:
         config: Names the donor.
         space: As the configuration has it, not trimmed.
 
     Raises:
-        UserError: If the donor was trained for other architectures than some of the space's.
+        UserError: If the donor was trained for other architectures than some of the space's, or for
+            none of some policies.
     """
+    texts = _fix_of_training(Path(config.supernet))
+    try:
+        space = fixed(space, texts)
+    except UserError as error:
+        raise UserError(
+            f"supernet '{config.supernet}' was trained with --fix {' --fix '.join(texts)}, and of "
+            f"that nothing is left here: {error}"
+        ) from error
     trained = read_trained_space(Path(config.supernet))
     donor = [c for c in trained.choices if not is_policy(c.name)]
     found = space.restricted({choice.name: choice.options for choice in donor})
@@ -90,6 +102,15 @@ def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
             "and resolution of that run."
         )
     return found
+
+
+def _fix_of_training(run: Path) -> tuple[str, ...]:
+    """What the supernet of a run was trained with; of one that was given, if its run is there."""
+    config = read_config_of(run)
+    if not config.supernet:
+        return config.fix
+    donor = Path(config.supernet)
+    return _fix_of_training(donor) if (donor / CONFIG).is_file() else ()
 
 
 def _said(space: SearchSpace) -> str:

@@ -1,4 +1,4 @@
-"""Choices that a search leaves as they are: `--fix 'stage*.sparsity=0'`.
+"""Choices of which only some options are left: `--fix 'stage*.sparsity=0'`.
 
 A text is a pattern, an equals sign and options with commas between them. Of the choices whose names
 the pattern matches, as files are matched, only these options are left. Several texts hold together.
@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from search_spaces import Choice, Option, SearchSpace, UserError, did_you_mean
 
 EXAMPLE = "--fix 'stage*.sparsity=0'"
-SPARSITY = "sparsity"
+PRECISION, SPARSITY = "precision", "sparsity"
 
 
 def parse_fix(text: str) -> tuple[str, tuple[str, ...]]:
@@ -48,10 +48,9 @@ def fixed(space: SearchSpace, texts: Sequence[str]) -> SearchSpace:
             )
         for word in words:
             if not any(_is(option, word) for choice in found for option in choice.options):
-                offered = dict.fromkeys(str(o) for choice in found for o in choice.options)
                 raise UserError(
                     f"fix {text!r}: '{pattern}' does not offer '{word}'. "
-                    f"{did_you_mean(word, offered)}"
+                    f"{did_you_mean(word, _offered(found), is_ordered=True)}"
                 )
         for choice in found:
             left[choice.name] = _left(choice, left[choice.name], words, text)
@@ -74,6 +73,29 @@ def refuse_pruned_only(space: SearchSpace) -> None:
             )
 
 
+def refuse_without_brought(space: SearchSpace, whole: SearchSpace) -> None:
+    """See that the network that was brought is left: it is trained with and compared with.
+
+    Args:
+        space: What is left.
+        whole: Before; the first options of its choices are the network. In which formats it is, it
+            need not be.
+
+    Raises:
+        UserError: If some part of it is not.
+    """
+    left = {choice.name: choice for choice in space.choices}
+    for choice in whole.choices:
+        own = choice.options[0]
+        if choice.name in left and choice.name.rpartition(".")[2] != PRECISION:
+            options = left[choice.name].options
+            if own not in options:
+                raise UserError(
+                    f"fix leaves '{choice.name}' {_listed(options)}, and the model has {own} there,"
+                    " which it is compared with. Allow that, too."
+                )
+
+
 def _left(
     choice: Choice, options: Sequence[Option], words: Sequence[str], text: str
 ) -> tuple[Option, ...]:
@@ -84,6 +106,13 @@ def _left(
             "Name one of these, too, or a pattern that does not match this choice."
         )
     return left
+
+
+def _offered(choices: Sequence[Choice]) -> list[str]:
+    """All options of these: numbers sorted, words in the order of the choices."""
+    options = dict.fromkeys(option for choice in choices for option in choice.options)
+    numbers = sorted(option for option in options if not isinstance(option, str))
+    return [*map(str, numbers), *(option for option in options if isinstance(option, str))]
 
 
 def _listed(options: Sequence[Option]) -> str:

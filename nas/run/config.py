@@ -199,11 +199,6 @@ class Config:
             )
         for text in self.fix:
             parse_fix(text)
-        if self.fix and self.model:
-            raise UserError(
-                f"fix is {list(self.fix)}, and a model is given, all of whose parts are searched. "
-                "Leave one of both out."
-            )
         _check_set(self.set)
 
     @property

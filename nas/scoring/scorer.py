@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from compress.apply import Compressed, Learnt, compress
+from compress.sparse import sparsify_
 from nas.data._base import DataSet
 from nas.problem.trial import Score
 from nas.system.environment import int8_products_saturate
-from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, task_of
+from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, Slot, task_of
 from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
 
@@ -80,6 +81,13 @@ class Scorer:
         if not math.isfinite(found[loss.name]):
             return Score({}, failure=f"{loss.title} is {found[loss.name]}")
         return Score(found)
+
+    def extracted(self, slots: Sequence[Slot]) -> PlainNetwork:
+        """A network with shared weights, of which its patterns have left what they leave."""
+        network = self.supernet.extract(slots)
+        with _one_thread():
+            sparsify_(network, slots, self.calibration)
+        return network
 
     def compressed(
         self,

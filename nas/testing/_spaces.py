@@ -28,6 +28,7 @@ def mini_space(
     resolution: Resolution = 16,
     classes: int = 10,
     channel_parts: tuple[str, ...] = (),
+    widest: int = 32,
 ) -> SearchSpace:
     """These operators in narrow stages, for images of one channel: trains in seconds."""
     dims = {dim for name in operators for dim in declaration(name).dims}
@@ -41,7 +42,7 @@ def mini_space(
         options=tuple(options.items()),
         head_dim=8,
     )
-    second = replace(stage, widths=(16, 32))
+    second = replace(stage, widths=(16, widest))
     return small_space("mini", resolution, (stage, second, second), classes=classes)
 
 

@@ -1,4 +1,5 @@
-"""What every sparsity pattern keeps to: so many of each group, in every format, whatever trains."""
+"""What every sparsity pattern keeps to: so many of each group, or of the blocks of each layer, in
+every format, whatever trains."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from compress.apply import Learnt
 from compress.aware import Aware, grids_of
 from compress.quantize.int4w import FourBitLinear, unpacked
 from compress.quantize.int8_dynamic import DynamicLinear
-from compress.sparse import groupable, kept_sparse
+from compress.sparse import block_sums, kept_sparse, taken_by
 from nas.testing._expect import require
 from nas.testing._exported import require_shipped_as_simulated
 from nas.testing._spaces import mini_space, random_supernet, slots_of
@@ -22,7 +23,9 @@ from search_spaces import (
     FORMATS,
     PATTERN_GROUP,
     PATTERNS,
+    AbstractPattern,
     Slot,
+    has_blocks,
     modelled_cost,
     pattern_of,
     slot_cost,
@@ -33,15 +36,20 @@ from supernets.supernet import Supernet
 
 SIDE = 16
 OPERATORS = ("convnext", "mbconv", "window")
+WIDEST = 64
+"""Channels: MLPs are whole blocks, once half of their hidden channels have gone."""
+
 LEAST_SAME = 0.98
 STEPS, RATE = 3, 0.02
 
 
 def check_its_numbers_fit_each_other(name: str) -> None:
-    """Some of each group remain, and as many bits as are declared say which."""
+    """Some of each group remain, and as many bits as are declared say which; some slots have it."""
     pattern = pattern_of(name)
     kept, bits = pattern.kept, pattern.index_bits
     require(0 < kept <= PATTERN_GROUP, f"it keeps {kept} of {PATTERN_GROUP}")
+    slots = _slots(name, "convnext", "fp32")
+    require(any(s.signature.pattern == name for s in slots), "no slot of a ConvNeXt can have it")
     enough = pattern.is_dense or 2**bits >= PATTERN_GROUP
     require(enough, f"{bits} bits do not tell {PATTERN_GROUP} places apart")
     require(pattern.is_dense == (not pattern.kernel), "it needs a kernel if and only if it spares")
@@ -54,6 +62,8 @@ def check_networks_keep_to_it_in_every_format(name: str) -> None:
     for precision in FORMATS.names():
         for operator in OPERATORS:
             slots = _slots(name, operator, precision)
+            if all(slot.signature.pattern == DENSE for slot in slots):
+                continue  # its layers do not fit
             found = compress(_supernet().extract(slots), slots, [noise(8, 1, SIDE, SIDE)])
             require_kept(found.fp32, slots)
             require_kept(found.network, slots)
@@ -73,7 +83,8 @@ def check_shared_weights_are_those_of_the_extracted_network(name: str) -> None:
 def check_training_keeps_the_mask(name: str) -> None:
     """What is 0 before training is 0 after it, with every optimizer and when grids are learnt."""
     calibration = [noise(16, 1, SIDE, SIDE)]
-    slots = _slots(name, "mbconv", "int8")
+    operator = "convnext" if pattern_of(name).is_blocked else "mbconv"
+    slots = _slots(name, operator, "int8")
     aware = Aware(
         arch=slots,
         calibration=calibration,
@@ -104,10 +115,11 @@ def check_modelled_costs_are_those_of_what_remains(name: str) -> None:
     for precision in FORMATS.names():
         for slot in _slots(name, "convnext", precision):
             cost, modelled = slot_cost(slot), modelled_cost(slot)
-            has_groups = slot.signature.pattern != DENSE
-            spared = cost.grouped_macs - pattern.kept_of(cost.grouped_macs) if has_groups else 0
+            is_sparse = slot.signature.pattern != DENSE
+            macs = pattern.taken(cost).macs
+            spared = macs - pattern.kept_of(macs) if is_sparse else 0
             require(modelled.macs == cost.macs - spared, "modelled multiply-adds differ")
-            require(has_groups or not modelled.spared_bytes, "a dense slot spares bytes")
+            require(is_sparse or not modelled.spared_bytes, "a dense slot spares bytes")
 
 
 CHECKS: tuple[Callable[[str], None], ...] = (
@@ -142,26 +154,36 @@ def _train(module: nn.Module, optimizer: str) -> None:
 
 
 def _zeros(network: PlainNetwork, slots: Sequence[Slot]) -> list[Tensor]:
-    return [weight == 0 for slot in slots for weight in groupable(_module(network, slot))]
+    return [
+        weight == 0
+        for slot in slots
+        for weight in taken_by(pattern_of(slot.signature.pattern), _module(network, slot))
+    ]
 
 
 def require_kept(network: nn.Module, slots: Sequence[Slot]) -> None:
-    """No group of a slot with a pattern has more than remains of it."""
+    """No group, and no layer in blocks, of a slot with a pattern has more than remains of it."""
     for slot in slots:
         pattern = pattern_of(slot.signature.pattern)
         if pattern.is_dense:
             continue
-        for name, weight in _weights(_module(network, slot)):
-            most = int((weight.unflatten(1, (-1, PATTERN_GROUP)) != 0).sum(2).max())
-            require(most <= pattern.kept, f"{slot.name}.{name} keeps {most} of {PATTERN_GROUP}")
+        for name, weight in _weights(_module(network, slot), pattern):
+            most, of = pattern.kept, PATTERN_GROUP
+            if pattern.is_blocked:
+                blocks = block_sums((weight != 0).float())
+                found, of = int((blocks > 0).sum()), blocks.numel()
+                most = pattern.kept_of(of)
+            else:
+                found = int((weight.unflatten(1, (-1, PATTERN_GROUP)) != 0).sum(2).max())
+            require(found <= most, f"{slot.name}.{name} keeps {found} of {of}")
 
 
 def _module(network: nn.Module, slot: Slot) -> nn.Module:
     return network.get_submodule(module_name(slot.name))
 
 
-def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Of layers with whole groups of inputs, in whatever format: (outputs, inputs, ...)."""
+def _weights(module: nn.Module, pattern: AbstractPattern) -> Iterator[tuple[str, Tensor]]:
+    """Of layers that a pattern fits, in whatever format: (outputs, inputs, ...)."""
     for name, layer in module.named_modules():
         weight = getattr(layer, "weight", None)
         if isinstance(layer, FourBitLinear):
@@ -169,7 +191,13 @@ def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             weight = unpacked(packed, scale)[:, : layer.in_features]
         elif isinstance(layer, DynamicLinear):
             weight = layer.weight.T
-        if isinstance(weight, Tensor) and weight.ndim > 1 and weight.shape[1] % PATTERN_GROUP == 0:
+        if not isinstance(weight, Tensor) or weight.ndim < 2:
+            continue
+        width, in_width = weight.shape[:2]
+        fits = in_width % PATTERN_GROUP == 0
+        if pattern.is_blocked:
+            fits = weight.ndim == 2 and has_blocks(in_width, width)
+        if fits:
             yield name, weight
 
 
@@ -180,5 +208,5 @@ def _supernet() -> Supernet:
 
 @functools.lru_cache(maxsize=1)
 def _of_patterns(patterns: tuple[str, ...], formats: tuple[str, ...]) -> Supernet:
-    space = mini_space(OPERATORS, resolution=SIDE)
+    space = mini_space(OPERATORS, resolution=SIDE, widest=WIDEST)
     return random_supernet(space.with_policy(formats, (0, 0.5), patterns=patterns))

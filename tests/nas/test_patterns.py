@@ -173,5 +173,5 @@ def test_any_architecture_is_exported_with_a_pattern(run: Path, tmp_path: Path) 
 
 
 def test_budgets_of_what_patterns_spare_need_a_pattern(config: Config) -> None:
-    with pytest.raises(UserError, match=r"budget '60%modelledMACs'.*--pattern dense,two-of-four"):
+    with pytest.raises(UserError, match=r"budget '60%modelledMACs'.*--pattern .*dense,two-of-four"):
         prepare(replace(config, pattern=(DENSE,)))

@@ -10,14 +10,15 @@ import pytest
 
 from nas.cli import app as cli
 from nas.prepare.reopen import reopened
-from nas.prepare.reuse import with_inherited
+from nas.prepare.reuse import donor_space, with_inherited
+from nas.problem.fix import fixed
 from nas.run.config import Config, make_config
 from nas.run.directory import WEIGHTS, Run, read_space
 from nas.search_flow import search
-from nas.system.files import read_json
+from nas.system.files import make_folder, read_json, write_json
 from nas.system.reporter import Silent
 from nas.train import search_command, train_supernet
-from search_spaces import UserError
+from search_spaces import SearchSpace, UserError, load_space
 from tests.conftest import TOY
 from tests.small_run import NOT_OF_A_SUPERNET, SmallRun, Stopped, stopped
 
@@ -196,3 +197,28 @@ def test_there_is_nothing_to_train_with_a_supernet_given(tmp_path: Path) -> None
     with pytest.raises(UserError, match="supernet is 'x', and `nas train` trains one"):
         train_supernet(replace(ALONE, supernet="x"), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()
+
+
+def begun_run(path: Path, config: Config, space: SearchSpace) -> str:
+    """What another search reads of the run that has a supernet."""
+    make_folder(path)
+    (path / "config.toml").write_text(config.to_toml())
+    write_json(path / "space.json", space.to_json())
+    return str(path)
+
+
+def test_what_fix_left_out_of_a_training_stays_out_and_what_it_left_out_of_a_search_does_not(
+    tmp_path: Path,
+) -> None:
+    toy = load_space("toy", resolution=16, channels=1, num_classes=10)
+    whole = toy.with_policy(("fp32", "int8"), (0, 0.5))
+    texts = ("stage*.sparsity=0", "stage1.depth=1")
+    part = fixed(whole, texts)
+    trained = begun_run(tmp_path / "trained", replace(ALONE, fix=texts), part)
+    assert donor_space(replace(TOY, supernet=trained), whole) == part
+    searching = replace(TOY, supernet=trained, fix=("stage*.precision=int8",))
+    searched = begun_run(tmp_path / "searched", searching, part)
+    assert donor_space(replace(TOY, supernet=searched), whole) == part
+    other = toy.with_policy(("fp32",), (0.25, 0.5))
+    with pytest.raises(UserError, match=r"was trained with --fix stage\*.sparsity=0 .*offer '0'"):
+        donor_space(replace(TOY, supernet=trained), other)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from search_spaces import (
+    BLOCK_SIDE,
     DENSE,
     MODELLED_MACS,
     PATTERNS,
@@ -20,9 +21,11 @@ from search_spaces import (
     pattern_of,
     slot_cost,
 )
+from search_spaces import _layers as layers
 
 FORMATS = ("fp32", "int8", "int4w")
 TWO = "two-of-four"
+HALF, QUARTER = "blocks-32-50", "blocks-32-25"
 
 
 def space(patterns: tuple[str, ...] = (DENSE, TWO)) -> SearchSpace:
@@ -101,3 +104,27 @@ def test_patterns_are_refused_by_name_and_without_dense() -> None:
         check_patterns((TWO,))
     assert pattern_of(TWO).kernel
     assert [name for name in PATTERNS.names() if pattern_of(name).is_dense] == [DENSE]
+
+
+@pytest.mark.parametrize(
+    ("in_width", "width", "is_blocked"),
+    [(64, 64, True), (32, 128, True), (96, 192, False), (32, 64, False), (48, 128, False)],
+)
+def test_blocks_are_of_linear_layers_that_are_whole_ones_in_fours(
+    in_width: int, width: int, is_blocked: bool
+) -> None:
+    found = layers.linear(9, in_width, width)
+    weights = in_width * width if is_blocked else 0
+    assert (found.blocked, found.blocked_macs) == (weights, 9 * weights)
+    assert layers.conv(9, in_width, width, 1).blocked == 0
+
+
+def test_blocks_spare_macs_and_bytes_of_what_has_gone_less_a_place_for_each_that_remains() -> None:
+    cost = layers.linear(9, 64, 128)
+    blocks = 64 * 128 // BLOCK_SIDE**2
+    for name, share in ((HALF, 2), (QUARTER, 4)):
+        pattern = pattern_of(name)
+        taken = pattern.taken(cost)
+        assert taken == (64 * 128, 64 * 128, 9 * 64 * 128)
+        assert pattern.kept_of(taken.macs) == taken.macs // share
+        assert pattern.stored_bits(taken.weights, 8) == (8 * 64 * 128 + 16 * blocks) // share

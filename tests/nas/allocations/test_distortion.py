@@ -11,8 +11,8 @@ from compress.bring.bring import bring, space_of
 from nas.allocations import ALLOCATIONS, Compressible
 from nas.allocations.distortion import summed
 from nas.problem.problem import Limit, Objective, Problem
-from search_spaces import SearchSpace
-from tests.compress.bring.models import ResNet
+from search_spaces import DENSE, MODELLED_MACS, SearchSpace
+from tests.compress.bring.models import ResNet, ViT
 from tests.small_brought import decided
 
 SPARSITIES = (0.0, 0.25, 0.5, 0.75)
@@ -79,3 +79,30 @@ def test_what_changes_nothing_goes_first() -> None:
     found = ALLOCATIONS.get("distortion")().allocate(network)
     assert found is not None
     assert found[free] == 3
+
+
+def test_parts_that_matter_keep_their_blocks_within_a_limit_on_modelled_macs() -> None:
+    """Distortion within a limit on a cost of what remains is how LPViT finds ratios of layers."""
+    network = ViT(1, side=16, width=64).eval()
+    found = space_of(bring("vit", network, channels=1, resolution=16)).with_policy(
+        ("fp32",), (0.0,), patterns=(DENSE, "blocks-32-50", "blocks-32-25")
+    )
+    assert found.costs is not None
+    base = (0,) * len(found.choices)
+    columns = tuple(found.columns("pattern"))
+    macs = float(found.costs.of(MODELLED_MACS, np.array([base]))[0])
+    problem = Problem(
+        space=found,
+        objectives=(Objective("log_loss", "minimize"),),
+        limits=(Limit(MODELLED_MACS, 0.7 * macs),),
+        model=found.costs,
+    )
+    distortions = {
+        c: np.array([0.0, 1.0, 3.0]) * (100.0 if c == columns[1] else 1.0) for c in columns
+    }
+    given = Compressible(problem=problem, base=base, columns=columns, distortions=distortions)
+    row = ALLOCATIONS.get("distortion")().allocate(given)
+    assert row is not None
+    assert found.costs.of(MODELLED_MACS, np.array([row]))[0] <= 0.7 * macs
+    assert row[columns[1]] == 0
+    assert any(row)

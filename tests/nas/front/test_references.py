@@ -89,3 +89,15 @@ def test_random_ones_are_within_the_limits_and_named(space: SearchSpace) -> None
 def test_with_one_format_there_is_one_largest(space: SearchSpace) -> None:
     only = replace(space).with_policy(("fp32",), (0,))
     assert [entry.name for entry in references(problem(only), 0, seed=0)] == ["largest fp32"]
+
+
+def test_its_name_says_what_its_weights_have_got(space: SearchSpace) -> None:
+    sparse = space.with_policy(("fp32",), (0,), patterns=("dense", "two-of-four"))
+    assert [entry.name for entry in references(problem(sparse), 0, seed=0)] == ["largest fp32"]
+    names = [sparse.choices[column].name for column in sparse.columns("pattern")]
+    for left, called in (
+        (names, "largest fp32 two-of-four"),
+        (names[:1], "largest fp32 two-of-four"),
+    ):
+        part = sparse.restricted({name: ("two-of-four",) for name in left})
+        assert [entry.name for entry in references(problem(part), 0, seed=0)] == [called]

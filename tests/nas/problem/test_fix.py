@@ -2,9 +2,10 @@
 
 import pytest
 
-from nas.problem.fix import fixed, refuse_pruned_only
+from nas.problem.fix import fixed, refuse_pruned_only, refuse_without_brought
 from nas.run.config import Config
 from search_spaces import SearchSpace, UserError
+from tests.small_brought import supernet
 from tests.strategies import mini_space
 
 
@@ -37,6 +38,7 @@ def test_several_texts_hold_together_and_none_leaves_all(space: SearchSpace) -> 
     [
         (["stage*.sparsty=0"], r"is called 'stage\*\.sparsty'.*Did you mean 'stage\*\.sparsity'"),
         (["stage*.precision=int4"], r"does not offer 'int4'.*Known: fp32, int8"),
+        (["stage*.width=9"], r"does not offer '9'. Known: 8, 16, 32"),
         (["stage1.sparsity=0", "stage1.sparsity=0.5"], r"leaves no option of 'stage1.sparsity'"),
         (["stage1.width"], r"Write the choices and what"),
         (["stage1.width="], r"Write the choices and what"),
@@ -54,8 +56,13 @@ def test_training_needs_networks_that_are_not_pruned(space: SearchSpace) -> None
         refuse_pruned_only(fixed(space, ["stage1.sparsity=0.5"]))
 
 
-def test_a_text_without_options_and_a_model_beside_it_are_refused() -> None:
+def test_a_text_without_options_is_refused() -> None:
     with pytest.raises(UserError, match="is not a name, an equals sign"):
         Config(fix=("stage1.width",))
-    with pytest.raises(UserError, match="and a model is given"):
-        Config(fix=("stage1.width=8",), model="a.onnx")
+
+
+def test_the_network_that_was_brought_stays_in_formats_as_asked() -> None:
+    whole = supernet().space
+    refuse_without_brought(fixed(whole, ["*.precision=int8", "layer1.0.depth=1"]), whole)
+    with pytest.raises(UserError, match=r"leaves 'layer1.0.depth' 0, and the model has 1 there"):
+        refuse_without_brought(fixed(whole, ["layer1.0.depth=0"]), whole)
