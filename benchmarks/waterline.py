@@ -23,6 +23,7 @@ from nas.problem.fix import fixed
 from nas.profiling.fused import fused_graph
 from nas.profiling.waterline import Waterline, violations, waterline
 from nas.run.config import Config
+from nas.system.files import make_folder, write_json
 from nas.targets import Timing, choose
 from search_spaces import SearchSpace, load_space
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--budget", type=float, help="seconds of all timing processes together")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="folder for every number, waterline.json")
     given = parser.parse_args()
     chosen = choose(Config.target)
     timer = make_timer(Config(), chosen.text)
@@ -55,6 +57,11 @@ def main() -> None:
         lines = [waterline(fused_graph(file), peaks) for file in files]
         timings = timer(files, processes=5, spares=3, budget_s=given.budget)
     ms = np.array([t.median_ms if isinstance(t, Timing) else np.nan for t in timings])
+    if given.out is not None:
+        numbers = [{"ms": m, **line.to_json()} for m, line in zip(ms.tolist(), lines, strict=True)]
+        names = [name for name, group in groups.items() for _ in group]
+        document = {"peaks": peaks.to_json(), "of": names, "files": numbers}
+        write_json(make_folder(given.out) / "waterline.json", document)
     rows, begun = [], 0
     for name, group in groups.items():
         part = slice(begun, begun + len(group))

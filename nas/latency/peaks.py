@@ -69,6 +69,12 @@ class Peaks:
         at = np.interp(np.log(max(num_bytes, 1.0)), np.log(sizes), np.log(speeds))
         return float(np.exp(at))
 
+    @property
+    def start_ms(self) -> float:
+        """What the smallest addition takes, and so any kernel: starting it."""
+        num_bytes, speed = self.bandwidth[0]
+        return 1e3 * num_bytes / speed
+
     def of_kernel(self, *, is_integer: bool) -> float:
         """Multiply-adds per second; of fp32 where no integer kernels were timed."""
         floats = self.macs_per_s[FLOATS]

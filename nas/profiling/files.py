@@ -87,9 +87,9 @@ class FilesProfile:
         if too_fast:
             names = ", ".join(str(n + 1) for n in too_fast)
             sentences.append(
-                f"file {names} is faster than the peaks allow, which were measured at "
-                f"{self.peaks.measured_at} while the machine was slower: with the folder of kept "
-                "ones moved away they are measured again"
+                f"file {names} is faster than the peaks allow, so the machine was slower when they "
+                f"were measured ({self.peaks.measured_at}). Delete {DEFAULT_CACHE}/peaks-*.json to "
+                "measure them again"
             )
         return [*sentences, f"at most: {self.peaks.said()}", *said_of(found.blocks)]
 

@@ -3,13 +3,15 @@
 - *Ideal*: multiply-adds by peak.
 - *Waterline*: every kernel takes what its multiply-adds take at the peak, or what its bytes take at
   the bandwidth, whichever is more, and all kernels follow one another. A kernel whose bytes per
-  operation rise above the waterline, bandwidth by peak, is memory-bound.
+  operation rise above the waterline, bandwidth by peak, is memory-bound. None takes less than
+  starting a kernel does.
 - *Perfectly fused*: the same with the kernels of each block as one, which reads the block's input
   and weights and writes its output.
 
 Source: On the Efficiency of Convolutional Neural Networks: efficiency and waterline. Departures:
 bandwidth is that of an addition that moves as many bytes (`nas.latency.peaks`), since networks of
-one image stay in caches; so kernels have waterlines of their own. Operations are multiply-adds.
+one image stay in caches; so kernels have waterlines of their own. Starting a kernel takes time,
+which is most of it in networks of microseconds. Operations are multiply-adds.
 Blocks are not given but read off the graph (`nas.profiling.fused.Block`).
 """
 
@@ -35,18 +37,20 @@ class Bound:
         kernel: Which one.
         compute_ms: Its multiply-adds at the peak.
         memory_ms: Its bytes at the bandwidth.
+        start_ms: Starting any kernel.
         waterline: Bytes per operation below which it would be bound by the peak.
     """
 
     kernel: Kernel
     compute_ms: float
     memory_ms: float
+    start_ms: float
     waterline: float
 
     @property
     def ms(self) -> float:
         """What it takes at least."""
-        return max(self.compute_ms, self.memory_ms)
+        return max(self.compute_ms, self.memory_ms, self.start_ms)
 
     @property
     def is_memory_bound(self) -> bool:
@@ -113,7 +117,11 @@ def waterline(graph: FusedGraph, peaks: Peaks) -> Waterline:
     """Every kernel of a file against what the machine does at most."""
     bounds = [_bound(kernel, peaks) for kernel in graph.kernels]
     fused_ms = sum(
-        max(sum(bounds[i].compute_ms for i in block.kernels), _memory_ms(block.num_bytes, peaks))
+        max(
+            sum(bounds[i].compute_ms for i in block.kernels),
+            _memory_ms(block.num_bytes, peaks),
+            peaks.start_ms,
+        )
         for block in graph.blocks
     )
     return Waterline(
@@ -146,6 +154,7 @@ def _bound(kernel: Kernel, peaks: Peaks) -> Bound:
         kernel=kernel,
         compute_ms=1e3 * kernel.macs / peak,
         memory_ms=_memory_ms(kernel.num_bytes, peaks),
+        start_ms=peaks.start_ms,
         waterline=bandwidth / peak,
     )
 

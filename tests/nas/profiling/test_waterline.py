@@ -92,11 +92,13 @@ def test_a_kernel_takes_what_bounds_it() -> None:
     computes = replace(KERNEL, macs=50_000_000, num_bytes=400_000)  # 1 ms, 0.01 ms
     moves = replace(KERNEL, macs=50_000, num_bytes=400_000)  # 0.001 ms, 0.01 ms
     integers = replace(computes, is_integer=True)  # 0.25 ms
-    found = waterline(FusedGraph(kernels=(computes, moves, integers), blocks=()), PEAKS)
-    assert [bound.is_memory_bound for bound in found.bounds] == [False, True, False]
+    starts = replace(KERNEL, op="Reshape")  # 0.00025 ms
+    kernels = (computes, moves, integers, starts)
+    found = waterline(FusedGraph(kernels=kernels, blocks=()), PEAKS)
+    assert [bound.is_memory_bound for bound in found.bounds] == [False, True, False, False]
     assert found.ideal_ms == pytest.approx(1.251)
-    assert found.predicted_ms == pytest.approx(0.01 + 1.0 + 0.01 + 0.25)
-    assert found.memory_bound_share == pytest.approx(0.01 / 1.26)
+    assert found.predicted_ms == pytest.approx(0.01 + 1.0 + 0.01 + 0.25 + 0.00025)
+    assert found.memory_bound_share == pytest.approx(0.01 / 1.26025)
     assert found.bounds[0].waterline == pytest.approx(4e10 / 5e10)
     assert [bound.kernel for bound in found.memory_bound(3)] == [moves]
 
