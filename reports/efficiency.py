@@ -13,6 +13,7 @@ import pandas as pd
 from nas.latency.peaks import Peaks
 from reports import text, tips
 from reports.axes import SHAPES, Json, padded, score_axis
+from reports.documents import Json as Document
 from reports.documents import as_number, as_text, table_at, tables_at
 from reports.front_plot import kind, shape
 from reports.records import DEPLOYED, Efficiency, FileEfficiency, KernelRow, Member, RunTables
@@ -34,7 +35,7 @@ GROUPS: Mapping[str, str] = {
 NAMES = ("convolution", "linear", "attention", "normalisation", "other")
 
 
-def read_efficiency(document: Json) -> Efficiency | None:
+def read_efficiency(document: Document) -> Efficiency | None:
     """What `nas profile RUN` has measured; None where it has not."""
     files = [_file(row) for row in tables_at(document, "files")]
     known = tuple(file for file in files if file is not None)
@@ -187,7 +188,7 @@ def _facts(found: FileEfficiency) -> Sequence[tuple[str, str]]:
     ]
 
 
-def _file(row: Json) -> FileEfficiency | None:
+def _file(row: Document) -> FileEfficiency | None:
     latency_ms = as_number(table_at(row, "latency").get("median_ms"))
     if not latency_ms:
         return None
@@ -208,7 +209,7 @@ def _file(row: Json) -> FileEfficiency | None:
     )
 
 
-def _kernel(row: Json) -> KernelRow | None:
+def _kernel(row: Document) -> KernelRow | None:
     ops, moved, line = (as_number(row.get(name)) for name in ("ops", "bytes", "waterline"))
     if not ops or not moved or not line:
         return None
@@ -222,7 +223,7 @@ def _kernel(row: Json) -> KernelRow | None:
     )
 
 
-def _peaks(row: Json) -> str:
+def _peaks(row: Document) -> str:
     try:
         return Peaks.from_json(row).said()
     except (LookupError, TypeError, ValueError, AttributeError, UserError):

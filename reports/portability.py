@@ -12,6 +12,7 @@ from pathlib import Path
 from reports import text
 from reports.axes import Json
 from reports.cards import read_latency
+from reports.documents import Json as Document
 from reports.documents import table_at
 from reports.markup import Html, element, section
 from reports.records import DEPLOYED, Latency, Member, RunTables
@@ -29,7 +30,7 @@ def targets(run: RunTables) -> list[str]:
     return list(dict.fromkeys(name for m in run.members for name in m.deployed.elsewhere))
 
 
-def timed_elsewhere(member: Member, document: Json) -> Member:
+def timed_elsewhere(member: Member, document: Document) -> Member:
     """The network with latencies that `nas profile RUN` has measured of its deployed file."""
     own = document.get("own")
     rows = {

@@ -97,13 +97,14 @@ def profile(
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"nas profile: --out '{out}' is a file. Name a folder.")
     load_plugins(plugin or ())
-    is_run = bool(models) and (models[0] / CONFIG).is_file()
-    if len(target or ()) > 1 and not is_run:
+    targets = target or []
+    is_run = models is not None and any((path / CONFIG).is_file() for path in models[:1])
+    if len(targets) > 1 and not is_run:
         raise UserError(
-            f"nas profile: --target is given {len(target)} times. Files and spaces are measured on "
-            "one; a run's front on several: nas profile RUN."
+            f"nas profile: --target is given {len(targets)} times. Files and spaces are measured "
+            "on one; a run's front on several: nas profile RUN."
         )
-    chosen = choose(target[0] if target else Config().target)
+    chosen = choose(targets[0] if targets else Config().target)
     seconds = parse_time(time or (FILES_TIME if models else SPACE_TIME))
     size = None if resolution is None else resolution_of(resolution)
     of_space = {
@@ -122,9 +123,9 @@ def profile(
                 "has, and files are given. Leave it out, or give --space instead of the files."
             )
         if is_run:
-            flags = {"--time": time, "--resolution": resolution, "--out": out}
-            _refuse_of_run(models, [name for name, value in flags.items() if value is not None])
-            _profile_run(models[0], target or [], as_json)
+            of_files = {"--time": time, "--resolution": resolution, "--out": out}
+            _refuse_of_run(models, [name for name, value in of_files.items() if value is not None])
+            _profile_run(models[0], targets, as_json)
             return
         _profile_files(models, chosen, size, seconds, out, as_json)
         return

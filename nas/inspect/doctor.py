@@ -178,14 +178,14 @@ def _described(name: str) -> str:
 def _peaks(cache: Path) -> Iterator[Fact]:
     """What the target of a search does at most here, if it was measured before."""
     name = Config().target
-    try:
-        found = kept_peaks(choose(name), cache)
-    except UserError as error:
-        yield Fact("peaks", name, str(error), works=False)
-        return
-    unknown = "not measured yet: `nas profile MODEL.onnx` does it once"
-    about = unknown if found is None else found.said()
-    yield Fact("peaks", name, about, works=found is not None)
+    yield _tried("peaks", name, partial(_kept_peaks, name, cache), is_needed=False)
+
+
+def _kept_peaks(target: str, cache: Path) -> str:
+    found = kept_peaks(choose(target), cache)
+    if found is None:
+        raise UserError("not measured yet: `nas profile MODEL.onnx` does it once")
+    return found.said()
 
 
 def _formats(target: str, has: AbstractTarget, *, is_needed: bool) -> Iterator[Fact]:

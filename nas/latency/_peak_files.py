@@ -56,9 +56,9 @@ def write_integer_products(file: Path) -> int:
         ]
     weights = [
         numpy_helper.from_array(_weights().astype(np.int8), "weights"),
-        numpy_helper.from_array(np.float32(SCALE).reshape(()), "scale"),
-        numpy_helper.from_array(np.uint8(128).reshape(()), "shift"),
-        numpy_helper.from_array(np.int8(0).reshape(()), "no_shift"),
+        numpy_helper.from_array(np.array(SCALE, np.float32), "scale"),
+        numpy_helper.from_array(np.array(128, np.uint8), "shift"),
+        numpy_helper.from_array(np.array(0, np.int8), "no_shift"),
     ]
     _write(file, nodes, weights, ["batch", ROWS, WIDTH])
     return INTEGER_PRODUCTS * PRODUCT_MACS

@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 
 from nas.profiling.kernels import class_of
-from nas.profiling.macs import macs_of
+from nas.profiling.macs import UncountableError, macs_of
 from nas.targets.onnxruntime import is_integer, nodes_with_weights, run_once
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
@@ -97,6 +97,8 @@ def fused_graph(file: Path, *, batch: int = 1) -> FusedGraph:
     model, events = run_once(file, batch=batch)
     ran = {event["node"]: event["args"] for event in events}
     nodes = [node for node in model.graph.node if node.name in ran]
+    if len(nodes) < len(model.graph.node):
+        raise UncountableError("the runtime does not say what each of its nodes moves")
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     sizes: dict[str, int] = {}
     for node in nodes:

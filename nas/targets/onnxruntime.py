@@ -68,7 +68,7 @@ class OnnxRuntime(AbstractRuntime):
             return done
 
         model, events, number = _profiled(file, options, batch, calls)
-        with_weights = nodes_with_weights(model)
+        with_weights, known = nodes_with_weights(model), {node.name for node in model.graph.node}
         taken_us: dict[tuple[str, str], list[float]] = defaultdict(list)
         for event in events:
             taken_us[event["node"], event["args"]["op_name"]].append(event["dur"])
@@ -78,7 +78,7 @@ class OnnxRuntime(AbstractRuntime):
                 op=op,
                 ms=_middle_mean(us) * len(us) / number / 1e3,  # in a loop, it runs several times
                 is_integer=is_integer(op),
-                has_weights=name in with_weights,
+                has_weights=name in with_weights or name not in known,
             )
             for (name, op), us in taken_us.items()
         ]
@@ -140,7 +140,7 @@ def _profiled(
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder, "profile"))
         options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
-        session = _open(file, options)
+        session = _open(_with_names(file, Path(folder, "named.onnx")), options)
         number = calls(_call_of(session, file, batch))
         found = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         model = onnx.load(options.optimized_model_filepath)
@@ -150,6 +150,27 @@ def _profiled(
         if event.get("cat") == "Node" and event["name"].endswith(_KERNEL)
     ]
     return model, events, number
+
+
+def _with_names(file: Path, copy: Path) -> Path:
+    """The file, or a copy in which every node has a name of its own, by which events name it.
+
+    The file itself, too, where it cannot be read or copied: the runtime says why, or runs it.
+    """
+    import onnx
+
+    try:
+        nodes = onnx.load(file, load_external_data=False).graph.node
+        names = [node.name for node in nodes]
+        if all(names) and len(set(names)) == len(names):
+            return file
+        model = onnx.load(file)
+        for number, node in enumerate(model.graph.node):
+            node.name = f"{node.op_type}_{number}"
+        onnx.save(model, copy)
+    except Exception:  # protobuf's classes are several
+        return file
+    return copy
 
 
 def _middle_mean(values: Sequence[float]) -> float:
