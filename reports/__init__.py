@@ -10,10 +10,16 @@ from reports.comparison import compare, comparison_json, comparison_table
 from reports.intervals import wilson
 from reports.load import load_run
 from reports.page import embedded
-from reports.portability import portability_table
 from reports.records import AGAINST
 from reports.sweep_numbers import sweep_json, sweep_tables
-from reports.tables import front_rows, front_table, gain_lines, pareto_frame, trials_frame
+from reports.tables import (
+    front_rows,
+    front_table,
+    gain_lines,
+    pareto_frame,
+    portability_table,
+    trials_frame,
+)
 
 __all__ = [
     "AGAINST",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from nas.latency.peaks import Peaks
-from reports import text, tips
+from reports import tips
 from reports.axes import SHAPES, Json, padded, score_axis
 from reports.documents import Json as Document
 from reports.documents import as_number, as_text, table_at, tables_at
@@ -182,7 +182,7 @@ def _facts(found: FileEfficiency) -> Sequence[tuple[str, str]]:
     return [
         ("Ideal", tips.time(found.ideal_ms)),
         ("Measured", tips.time(found.latency_ms)),
-        ("Efficiency", f"{text.significant(found.efficiency, 2)}{flag}"),
+        ("Efficiency", f"{found.efficiency or 0.0:.2f}{flag}"),
         ("Waterline", tips.time(found.waterline_ms)),
         ("Perfectly fused", tips.time(found.fused_ms)),
     ]

@@ -7,7 +7,6 @@ on the run's own target, too, and ratios are to that.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from reports import text
 from reports.axes import Json
@@ -73,18 +72,6 @@ def texts(member: Member, names: Sequence[str]) -> list[str]:
 def heads(names: Sequence[str]) -> list[str]:
     """Of these columns."""
     return [f"{name} ms" for name in names]
-
-
-def portability_table(run_dir: Path) -> tuple[list[str], list[list[str]], list[str]]:
-    """Header, a row per network and sentences, for a terminal.
-
-    Raises:
-        UserError: If the run directory cannot be read.
-    """
-    from reports.load import load_run
-
-    run = load_run(run_dir)
-    return (*table(run), sentences(run))
 
 
 def table(run: RunTables) -> tuple[list[str], list[list[str]]]:

@@ -185,6 +185,16 @@ def gain_lines(run_dir: Path) -> list[str]:
     return gains.lines(load_run(run_dir))
 
 
+def portability_table(run_dir: Path) -> tuple[list[str], list[list[str]], list[str]]:
+    """Header, a row per network and sentences on other targets, for a terminal.
+
+    Raises:
+        UserError: If the run directory cannot be read.
+    """
+    run = load_run(run_dir)
+    return (*portability.table(run), portability.sentences(run))
+
+
 def front_rows(run_dir: Path) -> list[dict[str, Any]]:
     """The rows of pareto.csv for machines; a missing number is None.
 

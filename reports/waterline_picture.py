@@ -49,9 +49,7 @@ def picture(found: FileEfficiency) -> Html:
         aria_label=f"Waterline of {found.key}: {_said(kernels)}",
     )
     name = f"Waterline of {found.key}"
-    return element(
-        "div", drawn, class_="picture waterline", tabindex=0, role="group", aria_label=name
-    )
+    return element("div", drawn, class_="waterline", tabindex=0, role="group", aria_label=name)
 
 
 def _range(kernels: tuple[KernelRow, ...]) -> tuple[float, float]:

@@ -87,13 +87,7 @@ def profile(
     from nas.targets import choose
     from search_spaces import UserError, load_plugins, resolution_of
 
-    if bool(models) == (space is not None):
-        found = "both are" if models else "neither is"
-        raise UserError(
-            f"nas profile measures files or a search space, and {found} given. Write "
-            "`nas profile MODEL.onnx OTHER.onnx`, `nas profile RUN`, or `nas profile --space "
-            "hybrid`."
-        )
+    _refuse_both_or_neither(models, space)
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"nas profile: --out '{out}' is a file. Name a folder.")
     load_plugins(plugin or ())
@@ -116,12 +110,7 @@ def profile(
     }
     given = {name: value for name, value in of_space.items() if value is not None}
     if models:
-        if given:
-            flags = ", ".join(f"--{name.replace('num_', '')}" for name in given)
-            raise UserError(
-                f"nas profile: {flags} {'says' if len(given) == 1 else 'say'} what a search space "
-                "has, and files are given. Leave it out, or give --space instead of the files."
-            )
+        _refuse_of_space(list(given))
         if is_run:
             of_files = {"--time": time, "--resolution": resolution, "--out": out}
             _refuse_of_run(models, [name for name, value in of_files.items() if value is not None])
@@ -133,6 +122,39 @@ def profile(
     sides = {} if size is None else {"resolution": size}
     common = {"target": chosen.text, "seconds": seconds}
     _profile_space(space, {**given, **sides, **common}, out, as_json)
+
+
+def _refuse_both_or_neither(models: list[Path] | None, space: str | None) -> None:
+    """See that either files or a run are given, or a space.
+
+    Raises:
+        UserError: If not.
+    """
+    from search_spaces import UserError
+
+    if bool(models) == (space is not None):
+        found = "both are" if models else "neither is"
+        raise UserError(
+            f"nas profile measures files or a search space, and {found} given. Write "
+            "`nas profile MODEL.onnx OTHER.onnx`, `nas profile RUN`, or `nas profile --space "
+            "hybrid`."
+        )
+
+
+def _refuse_of_space(names: list[str]) -> None:
+    """Refuse settings of a search space where files are given.
+
+    Raises:
+        UserError: If there are any.
+    """
+    from search_spaces import UserError
+
+    if names:
+        flags = ", ".join(f"--{name.replace('num_', '')}" for name in names)
+        raise UserError(
+            f"nas profile: {flags} {'says' if len(names) == 1 else 'say'} what a search space "
+            "has, and files are given. Leave it out, or give --space instead of the files."
+        )
 
 
 def _refuse_of_run(models: list[Path], flags: list[str]) -> None:

@@ -26,13 +26,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from nas.latency._peak_files import (
-    ADDITIONS,
-    TENSORS,
-    write_additions,
-    write_integer_products,
-    write_products,
-)
 from nas.system.environment import cpu_model, instruction_set, now
 from nas.system.files import SCHEMA, make_folder, read_json, understood, write_json
 from nas.targets import ONNX, ChosenTarget, Timer, Timing
@@ -160,7 +153,9 @@ def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
             f"target '{chosen.name}' takes {chosen.target.artefact} files, and what a machine does "
             "at most is measured with ONNX files. Give another --target."
         )
-    from nas.latency.measure import export_nothing  # imports torch
+    # NOTE: these import torch, which reports do without.
+    from nas.latency import _peak_files as files
+    from nas.latency.measure import export_nothing
 
     has_integers = chosen.target.offers(INTEGERS)
     measured_at = now()
@@ -168,13 +163,16 @@ def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
         place = Path(folder)
         nothing, floats, integers = (place / f"{name}.onnx" for name in "nfi")
         export_nothing(nothing)
-        macs = {FLOATS: write_products(floats)}
+        macs = {FLOATS: files.write_products(floats)}
         if has_integers:
-            macs[INTEGERS] = write_integer_products(integers)
-        additions = {size: place / f"a{size}.onnx" for size in ADDITIONS}
-        numbers = {size: write_additions(file, size) for size, file in additions.items()}
-        files = [nothing, floats, *([integers] if has_integers else []), *additions.values()]
-        call_ms, *rest_ms = _fastest_ms(chosen, timer, files)
+            macs[INTEGERS] = files.write_integer_products(integers)
+        additions = {size: place / f"a{size}.onnx" for size in files.ADDITIONS}
+        moved = {
+            files.TENSORS * size: files.TENSORS * size * files.write_additions(file, size)
+            for size, file in additions.items()
+        }
+        made = [nothing, floats, *([integers] if has_integers else []), *additions.values()]
+        call_ms, *rest_ms = _fastest_ms(chosen, timer, made)
     products_ms, additions_ms = rest_ms[: len(macs)], rest_ms[len(macs) :]
     return Peaks(
         macs_per_s={
@@ -182,8 +180,8 @@ def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
             for (name, number), ms in zip(macs.items(), products_ms, strict=True)
         },
         bandwidth=tuple(
-            (TENSORS * size, 1e3 * numbers[size] * TENSORS * size / max(ms - call_ms, 1e-9))
-            for size, ms in zip(additions, additions_ms, strict=True)
+            (size, 1e3 * total / max(ms - call_ms, 1e-9))
+            for (size, total), ms in zip(moved.items(), additions_ms, strict=True)
         ),
         call_ms=call_ms,
         place=_place(chosen),

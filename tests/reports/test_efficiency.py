@@ -72,3 +72,4 @@ def test_half_of_a_document_makes_half_of_a_section(new_run: NewRun) -> None:
     path.write_text(json.dumps(document))
     shown = page.render(load_run(folder))
     assert "at most what is not known" in shown
+    assert "97 %" in shown
