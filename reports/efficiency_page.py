@@ -16,7 +16,8 @@ CLASSES_MEANING = (
     "Operators are timed apart, by the runtime, which makes them slower. Covered: their time "
     "together as a share of the latency; where it is far above 100 % (!), timing an operator takes "
     "as long as the operator, and classes of many small ones look slower than they are. Attention: "
-    "softmax and products of two activations. Other: activations, additions, pooling, quantization, moving data."
+    "softmax and products of two activations. Other: activations, additions, pooling, "
+    "quantization, moving data."
 )
 COVERED = (0.95, 1.25)
 """Shares of the latency outside of which operators' times are flagged."""
