@@ -12,7 +12,14 @@ from reports.load import load_run
 from reports.page import embedded
 from reports.records import AGAINST
 from reports.sweep_numbers import sweep_json, sweep_tables
-from reports.tables import front_rows, front_table, gain_lines, pareto_frame, trials_frame
+from reports.tables import (
+    front_rows,
+    front_table,
+    gain_lines,
+    pareto_frame,
+    portability_table,
+    trials_frame,
+)
 
 __all__ = [
     "AGAINST",
@@ -29,6 +36,7 @@ __all__ = [
     "gain_lines",
     "load_run",
     "pareto_frame",
+    "portability_table",
     "sweep_json",
     "sweep_tables",
     "trials_frame",

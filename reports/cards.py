@@ -109,11 +109,11 @@ def _file(name: str, row: Json, task: AbstractTask) -> ModelFile:
         integer_kernels=as_whole(row.get("integer_kernels")),
         search=_quality(table_at(accuracy, "search"), task),
         test=_quality(table_at(accuracy, "test"), task),
-        latency=_latency(table_at(row, "latency")),
+        latency=read_latency(table_at(row, "latency")),
         latency_predicted_ms=as_number(row.get("latency_predicted_ms")),
         parity=_parity(table_at(row, "parity")),
         elsewhere={
-            target: _latency(table_at(table_at(row, "elsewhere"), target))
+            target: read_latency(table_at(table_at(row, "elsewhere"), target))
             for target in table_at(row, "elsewhere")
         },
         answered_by=as_text(table_at(row, "answered_by").get("runtime")) or "onnxruntime",
@@ -158,7 +158,8 @@ def _quality(row: Json, task: AbstractTask) -> SplitQuality:
     )
 
 
-def _latency(row: Json) -> Latency:
+def read_latency(row: Json) -> Latency:
+    """A latency as cards have it."""
     return Latency(
         median_ms=as_number(row.get("median_ms")),
         interval_ms=as_interval(row.get("interval_ms")),
@@ -172,4 +173,5 @@ def _latency(row: Json) -> Latency:
         cpu=as_text(row.get("cpu")),
         instruction_set=as_text(row.get("instruction_set")),
         options=as_text(row.get("options")),
+        energy_mj=as_number(row.get("energy_mj")),
     )

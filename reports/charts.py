@@ -3,6 +3,7 @@
 from reports import hypervolumes
 from reports.axes import Json
 from reports.curves import beliefs_plot, finetune_plot, growth_plot, training_plot
+from reports.efficiency import gap_plot
 from reports.front_plot import front_plot
 from reports.records import RunTables
 from reports.scatters import fidelity_plot, latency_plot, operator_mix_plot
@@ -20,4 +21,5 @@ def plots(run: RunTables) -> Json:
         "training": training_plot(run),
         "finetuning": finetune_plot(run),
         "beliefs": beliefs_plot(run),
+        "gap": gap_plot(run),
     }

@@ -27,6 +27,7 @@ from reports.documents import (
     table_at,
     tables_at,
 )
+from reports.efficiency import read_efficiency
 from reports.gains import brought, with_gains
 from reports.limits import computed_limits, over_limits
 from reports.logs import (
@@ -37,6 +38,7 @@ from reports.logs import (
     read_profile,
     read_training,
 )
+from reports.portability import timed_elsewhere
 from reports.records import LimitRow, Member, RunTables, TrialRow
 from search_spaces import AbstractTask, SearchSpace, UserError, task_in
 
@@ -84,6 +86,10 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
     base = brought([*references, *members])
     drops = table_at(front, "drops")
     members, references = (with_gains(some, base, drops) for some in (members, references))
+    elsewhere = documents.json("portability/portability.json")
+    members, references = (
+        [timed_elsewhere(m, elsewhere) for m in some] for some in (members, references)
+    )
     are_tuned = any(member.finetuned for member in members)
     limits = _limits(config, plan, (space, [*members, *references], trials))
     replaced = tables_at(front, "replaced")
@@ -108,6 +114,7 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         profile=read_profile(documents.json("profile/profile.json")),
         fidelity=read_fidelity(documents.json("fidelity/fidelity.json"), task.shown.name),
         beliefs=read_beliefs(documents.lines("beliefs.jsonl")),
+        efficiency=read_efficiency(documents.json("efficiency/efficiency.json")),
         sizes=documents.json("sizes.json"),
         task=task,
         num_corrupt=as_whole(data.get("corrupt")) or 0,

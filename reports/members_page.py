@@ -71,6 +71,8 @@ def _row(member: Member, *, has_bits: bool) -> Html:
     search, test, timing = deployed.search, deployed.test, deployed.latency
     flag = element("small", "bimodal", class_="warning") if timing.is_bimodal else None
     latency = _measured(text.significant(timing.median_ms), text.span(timing.interval_ms))
+    used = timing.energy_mj
+    energy = None if used is None else element("small", f"{text.significant(used)} mJ")
     metric = member.task.shown
     scored = _measured(text.score(search.shown, metric), text.score_range(search.interval, metric))
     tested = _measured(text.score(test.shown, metric), text.score_range(test.interval, metric))
@@ -81,7 +83,7 @@ def _row(member: Member, *, has_bits: bool) -> Html:
         (f"search {metric.unit}", scored, search.shown),
         (f"test {metric.unit}", tested, test.shown),
         (f"test fp32 {metric.unit}", text.score(fp32, metric), fp32),
-        ("latency ms", join(latency, flag), timing.median_ms),
+        ("latency ms", join(latency, energy, flag), timing.median_ms),
         ("fp32 ms", text.significant(fp32_ms), fp32_ms),
         ("predicted ms", text.significant(predicted), predicted),
         ("size", _modelled(text.size, deployed.bytes, costs.size_bytes), deployed.bytes),

@@ -61,6 +61,7 @@ class Latency:
     cpu: str = ""
     instruction_set: str = ""
     options: str = ""  # of the target, as it is named; "" if all have their defaults
+    energy_mj: float | None = None  # per call, where the machine counts it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,7 @@ class ModelFile:
     latency_predicted_ms: float | None = None
     parity: Parity | None = None
     elsewhere: Mapping[str, Latency] = field(default_factory=dict)  # by other targets
+    again: Latency = Latency()  # on the run's target, measured together with some of these
     answered_by: str = "onnxruntime"  # of what the metrics are
 
 
@@ -267,6 +269,52 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KernelRow:
+    """One kernel of a file against the waterline."""
+
+    name: str
+    op: str
+    ops: float
+    num_bytes: float
+    waterline: float  # bytes per operation
+    is_memory_bound: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEfficiency:
+    """What one file takes, at least and by class of operator."""
+
+    key: str
+    file: str
+    latency_ms: float
+    ideal_ms: float | None = None
+    waterline_ms: float | None = None
+    fused_ms: float | None = None
+    memory_bound_share: float | None = None
+    classes: Mapping[str, float] = field(default_factory=dict)  # ms of a call
+    kernels: tuple[KernelRow, ...] = ()
+
+    @property
+    def efficiency(self) -> float | None:
+        """Ideal time by actual time."""
+        return None if self.ideal_ms is None else self.ideal_ms / self.latency_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Efficiency:
+    """What files of a run take, on its own target."""
+
+    target: str
+    peaks: str  # in a line
+    files: tuple[FileEfficiency, ...]
+
+    def of(self, member: Member, file: str = DEPLOYED) -> FileEfficiency | None:
+        """Of one file of a network."""
+        found = (f for f in self.files if (f.key, f.file) == (member.key, file))
+        return next(found, None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Belief:
     """How well a controller predicted one metric, each trial left out once."""
 
@@ -297,6 +345,7 @@ class RunTables:
     profile: Profile | None
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
+    efficiency: Efficiency | None = None
     images_per_score: int | None = None  # of the search split
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
     num_corrupt: int = 0  # images that were left out

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nas.system.text import printable
-from reports import bit_cost, confusions, gains, portability, summary, text, verdict
+from reports import bit_cost, confusions, efficiency, gains, portability, summary, text, verdict
 from reports.load import load_run
 from reports.records import AGAINST, ALTERED, UNTUNED, Gain, Member, ModelledCosts, RunTables
 from search_spaces import treatments_said
@@ -25,10 +25,15 @@ def pareto_frame(run: RunTables) -> pd.DataFrame:
     left_out = {} if _has_gains(run) else _gain_row(_EMPTY)
     if not any(member.modelled for member in run.members):
         left_out = {**left_out, **_modelled_row(_EMPTY)}
+    if not has_energy(run):
+        left_out = {**left_out, **_energy_row(_EMPTY)}
     names = portability.targets(run)
     columns = [column for column in columns if column not in left_out]
-    columns += list(portability.columns(_EMPTY, names))
-    rows = [_row(member) | portability.columns(member, names) for member in run.members]
+    columns += [*portability.columns(_EMPTY, names), *efficiency.columns(run, _EMPTY)]
+    rows = [
+        _row(member) | portability.columns(member, names) | efficiency.columns(run, member)
+        for member in run.members
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -84,6 +89,7 @@ def _row(member: Member) -> dict[str, object]:
         "latency_ms": deployed.latency.median_ms,
         "latency_ms_low": fast,
         "latency_ms_high": slow,
+        **_energy_row(member),
         "latency_ms_fp32": unquantized.latency.median_ms,
         "latency_predicted_ms": deployed.latency_predicted_ms,
         "size_bytes": _integer(deployed.bytes),
@@ -121,6 +127,16 @@ def _modelled_row(member: Member) -> dict[str, object]:
         "modelled_size_bytes": _integer(costs.size_bytes),
         "pattern": text.per_stage(member.arch, member.policy, "pattern"),
     }
+
+
+def _energy_row(member: Member) -> dict[str, object]:
+    """Of a call; no column where the machine does not count it."""
+    return {"energy_mj": member.deployed.latency.energy_mj}
+
+
+def has_energy(run: RunTables) -> bool:
+    """Whether any network's energy was counted."""
+    return any(member.deployed.latency.energy_mj is not None for member in run.members)
 
 
 def _integer(value: int | None) -> object:
@@ -170,6 +186,16 @@ def gain_lines(run_dir: Path) -> list[str]:
     return gains.lines(load_run(run_dir))
 
 
+def portability_table(run_dir: Path) -> tuple[list[str], list[list[str]], list[str]]:
+    """Header, a row per network and sentences on other targets, for a terminal.
+
+    Raises:
+        UserError: If the run directory cannot be read.
+    """
+    run = load_run(run_dir)
+    return (*portability.table(run), portability.sentences(run))
+
+
 def front_rows(run_dir: Path) -> list[dict[str, Any]]:
     """The rows of pareto.csv for machines; a missing number is None.
 
@@ -191,8 +217,10 @@ def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         f"test {shown.unit}",
         f"test fp32 {shown.unit}",
         f"latency ms{summary.per_batch(run)}",
+        *(["mJ"] if has_energy(run) else []),
         "fp32 ms",
         "predicted ms",
+        *portability.heads(portability.targets(run)),
         "size",
         "size fp32",
         "MACs",
@@ -202,8 +230,7 @@ def table_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
         "precision",
         "sparsity",
     ]
-    has_bit_cost = bit_cost.is_known(run)
-    return header, [_texts(member, has_bit_cost=has_bit_cost) for member in run.members]
+    return header, [_texts(run, member) for member in run.members]
 
 
 def _gain_head(run: RunTables) -> list[str]:
@@ -226,7 +253,7 @@ def _gain_texts(member: Member) -> list[str]:
     ]
 
 
-def _texts(member: Member, *, has_bit_cost: bool) -> list[str]:
+def _texts(run: RunTables, member: Member) -> list[str]:
     deployed, unquantized, shown = member.deployed, member.unquantized, member.task.shown
     score, latency = text.score(deployed.search.shown, shown), deployed.latency
     return [
@@ -236,13 +263,15 @@ def _texts(member: Member, *, has_bit_cost: bool) -> list[str]:
         text.score(deployed.test.shown, shown),
         text.score(unquantized.test.shown, shown),
         _with_range(text.significant(latency.median_ms), text.span(latency.interval_ms)),
+        *([text.significant(latency.energy_mj)] if has_energy(run) else []),
         text.significant(unquantized.latency.median_ms),
         text.significant(deployed.latency_predicted_ms),
+        *portability.texts(member, portability.targets(run)),
         text.size(deployed.bytes),
         text.size(unquantized.bytes),
         text.count(member.macs),
         text.count(member.params),
-        *([text.count(member.bit_ops)] if has_bit_cost else []),
+        *([text.count(member.bit_ops)] if bit_cost.is_known(run) else []),
         *_gain_texts(member),
         text.per_stage(member.arch, member.policy, "precision"),
         text.per_stage(member.arch, member.policy, "sparsity"),
@@ -250,13 +279,14 @@ def _texts(member: Member, *, has_bit_cost: bool) -> list[str]:
 
 
 def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
-    shown = run.task.shown
+    shown, names = run.task.shown, portability.targets(run)
     header = [
         "network",
         "key",
         f"{shown.head} (search)",
         f"test {shown.unit}",
         f"latency ms{summary.per_batch(run)}",
+        *portability.heads(names),
         "size",
         *_gain_head(run),
     ]
@@ -267,6 +297,7 @@ def _brief_texts(run: RunTables) -> tuple[list[str], list[list[str]]]:
             text.score(member.deployed.search.shown, shown),
             text.score(member.deployed.test.shown, shown),
             text.significant(member.deployed.latency.median_ms),
+            *portability.texts(member, names),
             text.size(member.deployed.bytes),
             *_gain_texts(member),
         ]
@@ -309,6 +340,7 @@ def markdown(run: RunTables) -> str:
         f"{shown.axis}: {text.interval_of(shown)}. Selection used the `search` split and measured "
         "latency only; `test` decides nothing. fp32: the same pruned network before quantization.",
         *filter(None, [summary.loss_that_ranks(run), _plain(bit_cost.sentence(run))]),
+        *_efficiency(run),
         *_elsewhere(run),
         *_classes(run),
         "## What was run",
@@ -319,6 +351,14 @@ def markdown(run: RunTables) -> str:
 
 def _plain_list(title: str, lines: Sequence[str]) -> list[str]:
     return [title, "\n".join(f"- {_plain(line)}" for line in lines)]
+
+
+def _efficiency(run: RunTables) -> list[str]:
+    """How far networks are from the machine's peak, where that was measured."""
+    lines = efficiency.sentences(run)
+    if flagged := efficiency.too_efficient(run):
+        lines.append(f"Faster than the peaks allow, which no network is: {', '.join(flagged)}.")
+    return ["## Efficiency", "\n".join(f"- {_plain(line)}" for line in lines)] if lines else []
 
 
 def _elsewhere(run: RunTables) -> list[str]:

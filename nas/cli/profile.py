@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.cli.console import make_reporter, say
-from nas.cli.options import AsJson, Budgets, Plugins, TargetName
+from nas.cli.console import make_reporter, print_table, say
+from nas.cli.options import AsJson, Budgets, Plugins
 from nas.system.text import fractions, words
 
 if TYPE_CHECKING:
@@ -18,7 +18,18 @@ FILES_TIME, SPACE_TIME = "30s", "10m"
 
 Models = Annotated[
     list[Path] | None,
-    typer.Argument(help="ONNX files to time against each other.", show_default=False),
+    typer.Argument(
+        help="ONNX files to time against each other, or a run whose front is measured again.",
+        show_default=False,
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8. Of a run: other "
+        "targets to time its files on; repeatable. [onnxruntime]",
+    ),
 ]
 Space = Annotated[
     str | None,
@@ -58,7 +69,7 @@ def profile(
     models: Models = None,
     space: Space = None,
     plugin: Plugins = None,
-    target: TargetName = None,
+    target: Targets = None,
     time: Time = None,
     resolution: Size = None,
     budget: Budgets = None,
@@ -69,22 +80,25 @@ def profile(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure latency: of files against each other, or of a search space for all its searches."""
+    """Measure latency: of files, of a run's front, or of a search space for all its searches."""
     from nas.run.config import Config
+    from nas.run.own_files import CONFIG
     from nas.system.text import parse_time
     from nas.targets import choose
     from search_spaces import UserError, load_plugins, resolution_of
 
-    if bool(models) == (space is not None):
-        found = "both are" if models else "neither is"
-        raise UserError(
-            f"nas profile measures files or a search space, and {found} given. Write "
-            "`nas profile MODEL.onnx OTHER.onnx`, or `nas profile --space hybrid`."
-        )
+    _refuse_both_or_neither(models, space)
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"nas profile: --out '{out}' is a file. Name a folder.")
     load_plugins(plugin or ())
-    chosen = choose(target or Config().target)
+    targets = target or []
+    is_run = models is not None and any((path / CONFIG).is_file() for path in models[:1])
+    if len(targets) > 1 and not is_run:
+        raise UserError(
+            f"nas profile: --target is given {len(targets)} times. Files and spaces are measured "
+            "on one; a run's front on several: nas profile RUN."
+        )
+    chosen = choose(targets[0] if targets else Config().target)
     seconds = parse_time(time or (FILES_TIME if models else SPACE_TIME))
     size = None if resolution is None else resolution_of(resolution)
     of_space = {
@@ -96,18 +110,93 @@ def profile(
     }
     given = {name: value for name, value in of_space.items() if value is not None}
     if models:
-        if given:
-            flags = ", ".join(f"--{name.replace('num_', '')}" for name in given)
-            raise UserError(
-                f"nas profile: {flags} {'says' if len(given) == 1 else 'say'} what a search space "
-                "has, and files are given. Leave it out, or give --space instead of the files."
-            )
+        _refuse_of_space(list(given))
+        if is_run:
+            of_files = {"--time": time, "--resolution": resolution, "--out": out}
+            _refuse_of_run(models, [name for name, value in of_files.items() if value is not None])
+            _profile_run(models[0], targets, as_json)
+            return
         _profile_files(models, chosen, size, seconds, out, as_json)
         return
     assert space is not None
     sides = {} if size is None else {"resolution": size}
     common = {"target": chosen.text, "seconds": seconds}
     _profile_space(space, {**given, **sides, **common}, out, as_json)
+
+
+def _refuse_both_or_neither(models: list[Path] | None, space: str | None) -> None:
+    """See that either files or a run are given, or a space.
+
+    Raises:
+        UserError: If not.
+    """
+    from search_spaces import UserError
+
+    if bool(models) == (space is not None):
+        found = "both are" if models else "neither is"
+        raise UserError(
+            f"nas profile measures files or a search space, and {found} given. Write "
+            "`nas profile MODEL.onnx OTHER.onnx`, `nas profile RUN`, or `nas profile --space "
+            "hybrid`."
+        )
+
+
+def _refuse_of_space(names: list[str]) -> None:
+    """Refuse settings of a search space where files are given.
+
+    Raises:
+        UserError: If there are any.
+    """
+    from search_spaces import UserError
+
+    if names:
+        flags = ", ".join(f"--{name.replace('num_', '')}" for name in names)
+        raise UserError(
+            f"nas profile: {flags} {'says' if len(names) == 1 else 'say'} what a search space "
+            "has, and files are given. Leave it out, or give --space instead of the files."
+        )
+
+
+def _refuse_of_run(models: list[Path], flags: list[str]) -> None:
+    """Refuse what is said of files when a run is given.
+
+    Raises:
+        UserError: If there is more than the run, or one of these flags.
+    """
+    from search_spaces import UserError
+
+    if len(models) > 1:
+        raise UserError(f"nas profile: '{models[0]}' is a run. Give it alone, or give files.")
+    if flags:
+        raise UserError(
+            f"nas profile: {', '.join(flags)} {'is' if len(flags) == 1 else 'are'} of files and "
+            "spaces, and a run is given. Leave it out: its files, and a place in it, are known."
+        )
+
+
+def _profile_run(path: Path, targets: list[str], as_json: bool) -> None:
+    from nas.cli._profile_tables import print_efficiency
+    from nas.profiling.run import profile_run
+    from reports import build_report, portability_table
+
+    reporter = make_reporter(as_json)
+    try:
+        found = profile_run(path, targets, reporter)
+    finally:
+        reporter.close()
+    report = build_report(path)
+    if as_json:
+        say(json.dumps({"run": str(path), "report": str(report), **found}))
+        return
+    if found["efficiency"] is not None:
+        print_efficiency(found["efficiency"])
+    header, rows, sentences = portability_table(path)
+    if rows:
+        say("")
+        print_table(header, rows)
+        for sentence in sentences:
+            say(f"- {sentence}")
+    say(f"report: {report}")
 
 
 def _profile_files(

@@ -27,10 +27,11 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   the target runs), `needs` (see below), `accuracy` per split (of a share `fraction`, `correct`,
   `total`, of another metric its name, `deviation`, `total`; the task's loss, such as `log_loss`;
   and what `balanced`, `labels` and answers are, see below), `latency` (the fields of
-  `nas.targets.Timing`) and `latency_predicted_ms` (null if nobody predicted it); the deployed file
-  also `parity`: on how many `images` of the search split it gives the `same_answer` (a fraction) as
-  the module that was scored (a twin on the front was not scored). Of a quantized network there are
-  `model.fp32.onnx` and `model.fp32.safetensors`, too: the same network before quantization. Where
+  `nas.targets.Timing`; `energy_mj` only where the machine counts energy) and
+  `latency_predicted_ms` (null if nobody predicted it); the deployed file also `parity`: on how many
+  `images` of the search split it gives the `same_answer` (a fraction) as the module that was scored
+  (a twin on the front was not scored). Of a quantized network there are `model.fp32.onnx` and
+  `model.fp32.safetensors`, too: the same network before quantization. Where
   the target takes other files than ONNX, `timed` names the one that stands for this: `latency` and
   `integer_kernels` are its. `elsewhere`, only where there were other targets: `latency` on each, by
   its text. `answered_by`, only where it was not onnxruntime: `runtime`, `version` and options of
@@ -108,7 +109,7 @@ _ONNX_FIELDS: dict[str, Any] = {
     "latency": {
         field.name: _TIMING_TYPES.get(field.type, list)
         for field in dataclasses.fields(Timing)
-        if field.name != "options"  # left out where all have their defaults
+        if field.name not in ("options", "energy_mj")  # left out where there is nothing to say
     },
     "latency_predicted_ms": (*_NUMBER, type(None)),
 }

@@ -19,6 +19,7 @@ from nas.controllers import CONTROLLERS
 from nas.data import DATA
 from nas.data._load import DEFAULT_CACHE
 from nas.executors import EXECUTORS, make_timer
+from nas.latency.peaks import kept_peaks
 from nas.problem.problem import Objective, Problem
 from nas.run.config import Config
 from nas.system.environment import (
@@ -32,7 +33,7 @@ from nas.system.environment import (
     said_of_load,
     version_of,
 )
-from nas.targets import TARGETS, AbstractTarget, Timing
+from nas.targets import TARGETS, AbstractTarget, Timing, choose
 from search_spaces import (
     FORMATS,
     Choice,
@@ -86,7 +87,7 @@ def diagnose(cache: Path = DEFAULT_CACHE) -> list[Fact]:
     """
     sections = (
         *(_packages, _extras, _machine, partial(_folder, cache), _installed_plugins),
-        *(_targets, _executors, _controllers, _data_sets),
+        *(_targets, partial(_peaks, cache), _executors, _controllers, _data_sets),
     )
     return [fact for section in sections for fact in section()]
 
@@ -172,6 +173,19 @@ def _targets() -> Iterator[Fact]:
 def _described(name: str) -> str:
     about: dict[str, str] = TARGETS.get(name)().describe()
     return f"{about['runtime']} {about['version']}"
+
+
+def _peaks(cache: Path) -> Iterator[Fact]:
+    """What the target of a search does at most here, if it was measured before."""
+    name = Config().target
+    yield _tried("peaks", name, partial(_kept_peaks, name, cache), is_needed=False)
+
+
+def _kept_peaks(target: str, cache: Path) -> str:
+    found = kept_peaks(choose(target), cache)
+    if found is None:
+        raise UserError("not measured yet: `nas profile MODEL.onnx` does it once")
+    return found.said()
 
 
 def _formats(target: str, has: AbstractTarget, *, is_needed: bool) -> Iterator[Fact]:

@@ -113,7 +113,7 @@ def compare(
         **chosen.target.describe(),
         "measured_at": now(),
     }
-    job = {**job_of(chosen), "keeps_samples": True}
+    job = {**job_of(chosen), "keeps_samples": True, "counts_energy": True}
     rows: dict[int, list[Mapping[str, Any]]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     blocks: list[Block] = []

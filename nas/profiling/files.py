@@ -1,4 +1,7 @@
-"""`nas profile FILES`: timed against each other, then what their time goes into, then written."""
+"""`nas profile FILES`: timed against each other, then what their time goes into, then written.
+
+Beside what a file takes stands what it would take at least (`nas.profiling.waterline`).
+"""
 
 import csv
 import io
@@ -8,10 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.data._load import DEFAULT_CACHE
+from nas.executors import make_timer
+from nas.latency.peaks import Peaks, one_image, peaks_of
 from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
 from nas.profiling.conditions import drift, mean_others, said_of, spread
 from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
 from nas.profiling.model_file import ModelFile, read_files
+from nas.profiling.waterline import Waterline, violations, waterline_of
+from nas.run.config import Config
 from nas.system.environment import environment
 from nas.system.files import SCHEMA, make_folder, write_json, write_text
 from nas.system.reporter import Reporter
@@ -33,12 +41,23 @@ class FilesProfile:
         files: In the order given.
         comparison: Their latencies.
         kernels: By file, what its time goes into, or why that is not known.
+        peaks: What the target does at most.
+        waterlines: By file, what it takes at least, or why that is not known.
     """
 
     chosen: ChosenTarget
     files: tuple[ModelFile, ...]
     comparison: Comparison
     kernels: tuple[Kernels | CandidateError, ...]
+    peaks: Peaks
+    waterlines: tuple[Waterline | str, ...]
+
+    def efficiency(self, number: int) -> float | None:
+        """Of a file, what its multiply-adds take at the peak as a share of what it takes."""
+        line = self.waterlines[number]
+        if isinstance(line, str):
+            return None
+        return line.ideal_ms / self.comparison.timings[number].median_ms
 
     def pair(self, first: int, second: int) -> Pair:
         """Of two files, by their numbers from 0, the smaller first."""
@@ -64,7 +83,15 @@ class FilesProfile:
                 f"file {', '.join(two)} has two latencies: processes fall into groups over 10 % "
                 "apart, and the next process may have either"
             )
-        return [*sentences, *said_of(found.blocks)]
+        too_fast = violations([self.efficiency(n) for n in range(len(self.files))])
+        if too_fast:
+            names = ", ".join(str(n + 1) for n in too_fast)
+            sentences.append(
+                f"file {names} is faster than the peaks allow, so the machine was slower when they "
+                f"were measured ({self.peaks.measured_at}). Delete {DEFAULT_CACHE}/peaks-*.json to "
+                "measure them again"
+            )
+        return [*sentences, f"at most: {self.peaks.said()}", *said_of(found.blocks)]
 
     def to_json(self) -> dict[str, Any]:
         """All but the samples."""
@@ -81,6 +108,7 @@ class FilesProfile:
             "drift": drift(found.blocks),
             "spread": spread(found.blocks),
             "sentences": self.sentences(),
+            "peaks": self.peaks.to_json(),
             "processes": [asdict(block) for block in found.blocks],
             "environment": environment(),
         }
@@ -96,6 +124,11 @@ class FilesProfile:
             "latency": timing.to_json(),
             "interval_width": width_of(timing),
         }
+        line = self.waterlines[number]
+        if isinstance(line, str):
+            document["waterline_unknown"] = line
+        else:
+            document |= {"efficiency": self.efficiency(number), "waterline": line.to_json()}
         if isinstance(kernels, CandidateError):
             return {**document, "kernels_unknown": str(kernels)}
         return {
@@ -113,6 +146,7 @@ def profile_files(
     resolution: Sides | None,
     seconds: float,
     reporter: Reporter,
+    cache: Path = DEFAULT_CACHE,
 ) -> FilesProfile:
     """Time files against each other, and see what their time goes into.
 
@@ -122,6 +156,7 @@ def profile_files(
         resolution: Height and width of images, for files that leave them open.
         seconds: For all of it.
         reporter: Told how far it is.
+        cache: Folder for what the target does at most here, which is measured once.
 
     Raises:
         UserError: If a file cannot be timed there.
@@ -157,11 +192,19 @@ def profile_files(
             file.path: kernels_of(file.timed, chosen, budget_s=kernels_s)
             for file in dict.fromkeys(files)
         }
+        reporter.phase("peaks", "what the machine does at most")
+        peaks = peaks_of(chosen, make_timer(Config(), one_image(chosen)), cache)
+        lines = {
+            file.path: waterline_of(file.timed, peaks, batch=chosen.batch)
+            for file in dict.fromkeys(files)
+        }
     return FilesProfile(
         chosen=chosen,
         files=tuple(files),
         comparison=comparison,
         kernels=tuple(found[file.path] for file in files),
+        peaks=peaks,
+        waterlines=tuple(lines[file.path] for file in files),
     )
 
 

@@ -17,7 +17,10 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
         *("MatMul", "Gemm", "FusedMatMul", "FusedGemm", "MatMulNBits", "QGemm", "QLinearMatMul"),
         *("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "Einsum"),
     ),
-    "attention": ("Attention", "MultiHeadAttention", "QAttention", "GroupQueryAttention"),
+    "attention": (
+        *("Attention", "MultiHeadAttention", "QAttention", "GroupQueryAttention"),
+        *("Softmax", "QLinearSoftmax"),
+    ),
     "normalisation": (
         *("BatchNormalization", "LayerNormalization", "SkipLayerNormalization"),
         *("InstanceNormalization", "GroupNormalization", "SimplifiedLayerNormalization"),
@@ -25,8 +28,8 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     ),
     "activation": (
         *("Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
-        *("Erf", "Gelu", "FastGelu", "QuickGelu", "BiasGelu", "Softmax", "Softplus", "Mish"),
-        *("Swish", "Elu", "Selu", "QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax"),
+        *("Erf", "Gelu", "FastGelu", "QuickGelu", "BiasGelu", "Softplus", "Mish"),
+        *("Swish", "Elu", "Selu", "QLinearSigmoid", "QLinearLeakyRelu"),
     ),
     "arithmetic": (
         *("Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Exp", "Neg", "Min", "Max", "Sum", "Where"),
@@ -45,7 +48,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
         *("GatherND", "ScatterND", "Upsample"),
     ),
 }
-OTHER = "other"
+PRODUCT, ATTENTION, OTHER = "matrix product", "attention", "other"
 SLOWEST = 5
 
 
@@ -86,7 +89,7 @@ class Kernels:
         total_ms = sum(node.ms for node in self.nodes) or 1.0
         by_class: dict[str, list[NodeTime]] = defaultdict(list)
         for node in self.nodes:
-            by_class[class_of(node.op)].append(node)
+            by_class[class_of(node.op, has_weights=node.has_weights)].append(node)
         found = [
             ClassTime(
                 name=name,
@@ -119,9 +122,15 @@ def kernels_of(file: Path, chosen: ChosenTarget, *, budget_s: float) -> Kernels 
     return Kernels(integer=integer, nodes=tuple(sorted(nodes, key=lambda node: -node.ms)))
 
 
-def class_of(op: str) -> str:
-    """The class of an operator, by the runtime's name; "other" for one that is in none."""
-    return _CLASS_OF.get(op, OTHER)
+def class_of(op: str, *, has_weights: bool = True) -> str:
+    """The class of an operator, by the runtime's name; "other" for one that is in none.
+
+    Args:
+        op: The name.
+        has_weights: Whether it reads weights: a matrix product without is one of attention.
+    """
+    found = _CLASS_OF.get(op, OTHER)
+    return ATTENTION if found == PRODUCT and not has_weights else found
 
 
 _CLASS_OF = {op: name for name, ops in CLASSES.items() for op in ops}

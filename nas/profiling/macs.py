@@ -1,8 +1,9 @@
 """Multiply-adds of an ONNX graph, counted from the shapes that ONNX infers.
 
 Convolutions and matrix products count, of weights and of two tensors, in reals and in integers, as
-in the papers and in our own spaces. Where an operator multiplies in a way that is not known here,
-or a shape is not, there is no number rather than a wrong one.
+in the papers and in our own spaces; those that onnxruntime fuses with what follows count, too.
+Where an operator multiplies in a way that is not known here, or a shape is not, there is no number
+rather than a wrong one.
 """
 
 import math
@@ -15,7 +16,7 @@ OWN_DOMAINS = ("", "ai.onnx")
 UNCOUNTED = frozenset(
     {
         *("Einsum", "LSTM", "GRU", "RNN", "DeformConv", "Attention", "MultiHeadAttention"),
-        *("GroupQueryAttention", "QAttention", "MatMulNBits", "FusedConv", "FusedMatMul"),
+        *("GroupQueryAttention", "QAttention"),
         *("Loop", "If", "Scan", "RotaryEmbedding", "LinearAttention"),
     }
 )
@@ -45,7 +46,7 @@ def count_macs(model: onnx.ModelProto) -> int:
     except Exception as error:  # what it raises is of no one class
         raise UncountableError(f"shapes cannot be inferred: {str(error)[:100]}") from error
     shapes = _shapes(model.graph)
-    return sum(_macs_of(node, shapes) for node in model.graph.node) // batch
+    return sum(macs_of(node, shapes) for node in model.graph.node) // batch
 
 
 def _with_batch(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
@@ -75,13 +76,24 @@ def _shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _macs_of(node: NodeProto, shapes: Shapes) -> int:
-    is_own = node.domain in OWN_DOMAINS
+def macs_of(node: NodeProto, shapes: Shapes) -> int:
+    """Multiply-adds of one node.
+
+    Args:
+        node: Of a graph without local functions.
+        shapes: Of values, by name; those of its weights and outputs are needed.
+
+    Raises:
+        UncountableError: Naming the operator.
+    """
     count = COUNTERS.get(node.op_type)
     if count is not None:
-        return count(node, shapes)
+        try:
+            return count(node, shapes)
+        except UncountableError as error:
+            raise UncountableError(f"operator {node.op_type}: {error}") from error
     is_product = any(word in node.op_type for word in ("Conv", "MatMul", "Gemm", "Attention"))
-    if node.op_type in UNCOUNTED or (is_product and not is_own):
+    if node.op_type in UNCOUNTED or (is_product and node.domain not in OWN_DOMAINS):
         raise UncountableError(f"operator {node.op_type} is not counted")
     return 0
 
@@ -111,6 +123,16 @@ def _product(node: NodeProto, shapes: Shapes) -> int:
     return math.prod(_shape(shapes, node.output[0])) * _shape(shapes, node.input[0])[-1]
 
 
+def _fused_product(node: NodeProto, shapes: Shapes) -> int:
+    a = _shape(shapes, node.input[0])
+    inner = a[-2] if _attribute(node, "transA") else a[-1]
+    return math.prod(_shape(shapes, node.output[0])) * inner
+
+
+def _product_of_few_bits(node: NodeProto, shapes: Shapes) -> int:
+    return math.prod(_shape(shapes, node.output[0])) * _attribute(node, "K")
+
+
 def _gemm(node: NodeProto, shapes: Shapes) -> int:
     a = _shape(shapes, node.input[0])
     inner = a[0] if _attribute(node, "transA") else a[-1]
@@ -126,10 +148,16 @@ COUNTERS: Mapping[str, Callable[[NodeProto, Shapes], int]] = {
     "Conv": _convolution(weight=1),
     "ConvInteger": _convolution(weight=1),
     "QLinearConv": _convolution(weight=3),
+    "FusedConv": _convolution(weight=1),
     "ConvTranspose": _transposed_convolution,
     "MatMul": _product,
     "MatMulInteger": _product,
     "QLinearMatMul": _product,
+    "MatMulIntegerToFloat": _product,
+    "DynamicQuantizeMatMul": _product,
+    "FusedMatMul": _fused_product,
+    "MatMulNBits": _product_of_few_bits,
     "Gemm": _gemm,
+    "FusedGemm": _gemm,
     "QGemm": _gemm,
 }

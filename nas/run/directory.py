@@ -27,6 +27,7 @@
     recovery.json         with --max-drop: what rounds of them showed, see `nas/finalists/rounds.py`
     finetunes/<key>/      finalists trained further: see `nas/finalists/recipe.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
+    efficiency/, portability/   what files take at least, and elsewhere: see `nas/profiling/run.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
     answers/<key>.judged.json   what answers of the files of a brought network are worth, image by
                           image; before that in brought_judged.json

@@ -140,12 +140,14 @@ class NodeTime:
         op: Its operator, by the runtime's name.
         ms: Milliseconds per inference, the mean of the middle half.
         is_integer: Whether it computes on integers.
+        has_weights: Whether one of its inputs is a weight; a product without is of activations.
     """
 
     name: str
     op: str
     ms: float
     is_integer: bool
+    has_weights: bool = True
 
 
 @runtime_checkable
@@ -235,6 +237,8 @@ class Timing:
         host: Name of the machine; "" where it was not recorded.
         options: The target's own options, as in its text; "" if all have their defaults, and then
             left out of JSON.
+        energy_mj: Millijoules that the whole processor used per call, median over processes; None
+            where the machine does not count them, and then left out of JSON.
     """
 
     median_ms: float
@@ -253,12 +257,15 @@ class Timing:
     instruction_set: str
     host: str = ""
     options: str = ""
+    energy_mj: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types; `Timing.from_json` reads them back."""
         fields = dataclasses.asdict(self)
         if not self.options:
             del fields["options"]
+        if self.energy_mj is None:
+            del fields["energy_mj"]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
     @classmethod
@@ -269,7 +276,7 @@ class Timing:
             UserError: If a field is missing.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        fields = {"host": "", "options": "", **fields}
+        fields = {"host": "", "options": "", "energy_mj": None, **fields}
         missing = [name for name in names if name not in fields]
         if missing:
             raise UserError(
@@ -283,6 +290,8 @@ class Timing:
                 raise ValueError(f"{field.name} is {values[field.name]!r:.40}. Measure again")
         low, high = map(float, values["interval_ms"])
         values["median_ms"] = float(values["median_ms"])
+        if values["energy_mj"] is not None:
+            values["energy_mj"] = float(values["energy_mj"])
         values["interval_ms"] = (low, high)
         values["process_medians_ms"] = tuple(map(float, values["process_medians_ms"]))
         return cls(**values)

@@ -41,6 +41,8 @@ _BIMODAL_FRACTION = 0.1
 _BIMODAL_SPREADS = 3.0
 _TIE_MARGIN = 0.01
 _STEADY = 1.15
+_FOR_PEOPLE = 5
+"""Processes from which on numbers are shown, and energy is worth some time."""
 
 Row = Mapping[str, Any]
 
@@ -84,7 +86,7 @@ def measure(
     measured_at = now()
     total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
     deadline = time.monotonic() + total_s
-    job = job_of(chosen)
+    job = {**job_of(chosen), "counts_energy": processes >= _FOR_PEOPLE}
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     for process in range(processes + spares):
@@ -225,7 +227,7 @@ def summarise(
     side of the gap.
 
     Args:
-        rows: Per process `median_ms`, `iqr_ms` and `runs`.
+        rows: Per process `median_ms`, `iqr_ms`, `runs` and, where it is counted, `energy_mj`.
         threads: Threads that one call could use.
         batch: Images per call.
         runtime: Name of the runtime.
@@ -236,6 +238,7 @@ def summarise(
     """
     medians_ms = np.array([row["median_ms"] for row in rows])
     median_ms = float(np.median(medians_ms))
+    used_mj = [row["energy_mj"] for row in rows if "energy_mj" in row]
     spread_ms = float(np.median([row["iqr_ms"] for row in rows]))
     few = (len(medians_ms) - 1) // 10
     gaps_ms = np.diff(np.sort(medians_ms))
@@ -257,6 +260,7 @@ def summarise(
         instruction_set=instruction_set(),
         host=socket.gethostname(),
         options=options,
+        energy_mj=float(np.median(used_mj)) if used_mj else None,
     )
 
 

@@ -4,8 +4,8 @@ Reads one job as JSON from stdin: `target`, with its options, `files`, `seed`, `
 `plugins`, the plug-in files that it takes. Writes JSON lines to stdout: `{"opening": i}` and
 `{"opened": i}` around the loading of file i (so that the parent knows which file brought the
 process down), and last `{"files": [...]}`, per file either `median_ms`, `iqr_ms` and `runs`, or
-`error`. A job that `keeps_samples` is given `sample_ms`, too, in the order of the rounds. Whatever
-libraries print goes to stderr.
+`error`. A job that `keeps_samples` is given `sample_ms`, too, in the order of the rounds; one that
+`counts_energy`, where the system does so, `energy_mj`. Whatever libraries print goes to stderr.
 
 The protocol inside a process:
 
@@ -19,6 +19,8 @@ The protocol inside a process:
 - A sample is one call, or as many calls as last 0.1 ms: the clock (50 ns) then adds < 0.1 %.
 - After 20 rounds (5 longer ones with more than one thread), or when the budget is used, but after
   no fewer than 3 rounds, a file's number is the median of its samples.
+- Where energy is asked for and can be read, each file is then called for 30 ms, apart, because
+  counters change once in a millisecond.
 """
 
 import functools
@@ -35,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from nas.system.energy import energy_uj, joules_between
 from nas.targets._base import AbstractRuntime
 from nas.targets._chosen import ChosenTarget, choose
 from search_spaces import CandidateError, load_plugin_texts
@@ -47,6 +50,7 @@ _WARM_UP_NS = 250_000_000
 _BLOCK_NS = 50_000_000
 _BLOCK_CALLS = 5
 _STABLE = 0.98
+_ENERGY_NS = 30_000_000
 
 Call = Callable[[], None]
 Open = Callable[[], Call]
@@ -67,16 +71,21 @@ EXCLUSIVE = Schedule(rounds=5, visits=4)
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """What one process measured of one file: milliseconds per call, and number of timed calls."""
+    """What one process measured of one file: milliseconds per call, and number of timed calls.
+
+    Millijoules per call are those of the whole processor meanwhile; None where it has no counters.
+    """
 
     sample_ms: tuple[float, ...]
     runs: int
+    energy_mj: float | None = None
 
     def to_json(self, *, keeps_samples: bool = False) -> dict[str, Any]:
         """Median, interquartile range and number of calls; all samples if they are asked for."""
         low, median, high = statistics.quantiles(self.sample_ms, n=4, method="inclusive")
         kept = {"sample_ms": [round(ms, 6) for ms in self.sample_ms]} if keeps_samples else {}
-        return {"median_ms": median, "iqr_ms": high - low, "runs": self.runs, **kept}
+        used = {} if self.energy_mj is None else {"energy_mj": self.energy_mj}
+        return {"median_ms": median, "iqr_ms": high - low, "runs": self.runs, **used, **kept}
 
 
 def time_calls(
@@ -85,6 +94,7 @@ def time_calls(
     seed: int,
     budget_s: float,
     is_exclusive: bool = False,
+    counts_energy: bool = False,
     clock: Clock = time.perf_counter_ns,
 ) -> list[Samples | CandidateError]:
     """Times calls against each other, as this module's docstring says.
@@ -94,6 +104,7 @@ def time_calls(
         seed: Draws the order of each round.
         budget_s: No round starts after this many seconds, except the first three.
         is_exclusive: Whether only one call may exist at a time.
+        counts_energy: Whether files are called for their energy, where it can be read.
         clock: Nanoseconds since some fixed time.
 
     Returns:
@@ -118,6 +129,14 @@ def time_calls(
             if is_exclusive:
                 visitor.close()
             _end_without(parent)
+    if counts_energy and energy_uj() is not None:
+        for visitor in visitors:
+            if is_exclusive:
+                visitor.open()
+            visitor.use_energy()
+            if is_exclusive:
+                visitor.close()
+            _end_without(parent)
     return [visitor.result() for visitor in visitors]
 
 
@@ -138,6 +157,7 @@ class _Visitor:
         self._error: CandidateError | None = None
         self._sample_ms: list[float] = []
         self._runs = 0
+        self._energy_mj: float | None = None
 
     def open(self) -> None:
         if self._error is not None:
@@ -162,10 +182,20 @@ class _Visitor:
             self._sample_ms.append(_elapsed_ns(self._call, group, self._clock) / group / 1e6)
             self._runs += group
 
+    def use_energy(self) -> None:
+        if self._call is None:
+            return
+        calls = math.ceil(_ENERGY_NS / self._call_ns)
+        before = energy_uj()
+        for _ in range(calls):
+            self._call()
+        joules = joules_between(before, energy_uj())
+        self._energy_mj = None if joules is None else 1e3 * joules / calls
+
     def result(self) -> Samples | CandidateError:
         if self._error is not None:
             return self._error
-        return Samples(sample_ms=tuple(self._sample_ms), runs=self._runs)
+        return Samples(sample_ms=tuple(self._sample_ms), runs=self._runs, energy_mj=self._energy_mj)
 
 
 def warm_up(call: Call, clock: Clock) -> float:
@@ -215,6 +245,7 @@ def main() -> None:
         seed=job["seed"],
         budget_s=job["budget_s"],
         is_exclusive=chosen.threads > 1,
+        counts_energy=job.get("counts_energy", False),
     )
     keeps_samples = job.get("keeps_samples", False)
     rows = [

@@ -19,6 +19,9 @@ _KERNEL = "_kernel_time"
 _MOST_CALLS = 200
 """With its profiler on: the runtime keeps a million events, one per node and call, and no more."""
 
+_HANDS_ON = frozenset({"DequantizeLinear", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze"})
+"""What makes of a weight another form of it."""
+
 
 @TARGETS.register
 @final
@@ -49,41 +52,125 @@ class OnnxRuntime(AbstractRuntime):
             options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
             _open(file, options)
             model = onnx.load(options.optimized_model_filepath)
-        return sum(_is_integer(node.op_type) for node in model.graph.node)
+        return sum(is_integer(node.op_type) for node in model.graph.node)
 
     def node_times(
         self, file: Path, *, threads: int, batch: int, budget_s: float
     ) -> list[NodeTime]:
         """See `TimesNodes.node_times`; by the runtime's own profiler, whose unit is 0.001 ms."""
         options = _options(threads)
-        options.enable_profiling = True
-        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-            options.profile_file_prefix = str(Path(folder, "profile"))
-            session = _open(file, options)
-            call, calls = _call_of(session, file, batch), 1
-            end = time.monotonic() + budget_s
-            while calls < _MOST_CALLS and (calls == 1 or time.monotonic() < end):
+
+        def calls(call: Callable[[], None]) -> int:
+            done, end = 1, time.monotonic() + budget_s
+            while done < _MOST_CALLS and (done == 1 or time.monotonic() < end):
                 call()
-                calls += 1
-            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+                done += 1
+            return done
+
+        model, events, number = _profiled(file, options, batch, calls)
+        with_weights, known = nodes_with_weights(model), {node.name for node in model.graph.node}
         taken_us: dict[tuple[str, str], list[float]] = defaultdict(list)
         for event in events:
-            if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-                node = event["name"].removesuffix(_KERNEL)
-                taken_us[node, event["args"]["op_name"]].append(event["dur"])
+            taken_us[event["node"], event["args"]["op_name"]].append(event["dur"])
         return [
             NodeTime(
                 name=name,
                 op=op,
-                ms=_middle_mean(us) * len(us) / calls / 1e3,  # in a loop, it runs several times
-                is_integer=_is_integer(op),
+                ms=_middle_mean(us) * len(us) / number / 1e3,  # in a loop, it runs several times
+                is_integer=is_integer(op),
+                has_weights=name in with_weights or name not in known,
             )
             for (name, op), us in taken_us.items()
         ]
 
 
-def _is_integer(op: str) -> bool:
+def run_once(file: Path, *, batch: int) -> tuple[Any, list[dict[str, Any]]]:
+    """The graph after fusing, and what each of its nodes has read and written in one call.
+
+    Layouts stay those of ONNX, so that shapes are those of the network.
+
+    Args:
+        file: An ONNX file; not changed.
+        batch: Images per call.
+
+    Returns:
+        The graph as an `onnx.ModelProto`, and the profiler's events of nodes, in the order in which
+        they ran, with the node's name as `node`.
+
+    Raises:
+        CandidateError: If this runtime cannot load or run this file.
+    """
+    options = _options(threads=1)
+    options.graph_optimization_level = _onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    model, events, _ = _profiled(file, options, batch, lambda call: 1)
+    return model, events
+
+
+def nodes_with_weights(model: Any) -> set[str]:
+    """Names of nodes of which an input is a weight, in whatever form; not a bias or a size."""
+    weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > 1}
+    found = set()
+    for node in model.graph.node:
+        if any(name in weights for name in node.input):
+            found.add(node.name)
+            if node.op_type in _HANDS_ON and node.input[0] in weights:
+                weights.update(node.output)
+    return found
+
+
+def is_integer(op: str) -> bool:
+    """Whether the runtime's operator of this name computes on integers."""
     return op.startswith(_INTEGER_PREFIXES) or "Integer" in op
+
+
+def _profiled(
+    file: Path, options: Any, batch: int, calls: Callable[[Callable[[], None]], int]
+) -> tuple[Any, list[dict[str, Any]], int]:
+    """The graph that the runtime runs, its profiler's events of nodes, and the number of calls.
+
+    Args:
+        file: The model; not changed.
+        options: Of the session; changed.
+        batch: Images per call.
+        calls: Makes calls after the first one; returns how many there were with that.
+    """
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder, "profile"))
+        options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
+        session = _open(_with_names(file, Path(folder, "named.onnx")), options)
+        number = calls(_call_of(session, file, batch))
+        found = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        model = onnx.load(options.optimized_model_filepath)
+    events = [
+        {**event, "node": event["name"].removesuffix(_KERNEL)}
+        for event in found
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL)
+    ]
+    return model, events, number
+
+
+def _with_names(file: Path, copy: Path) -> Path:
+    """The file, or a copy in which every node has a name of its own, by which events name it.
+
+    The file itself, too, where it cannot be read or copied: the runtime says why, or runs it.
+    """
+    import onnx
+
+    try:
+        nodes = onnx.load(file, load_external_data=False).graph.node
+        names = [node.name for node in nodes]
+        if all(names) and len(set(names)) == len(names):
+            return file
+        model = onnx.load(file)
+        for number, node in enumerate(model.graph.node):
+            node.name = f"{node.op_type}_{number}"
+        onnx.save(model, copy)
+    except Exception:  # protobuf's classes are several
+        return file
+    return copy
 
 
 def _middle_mean(values: Sequence[float]) -> float:

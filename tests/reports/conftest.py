@@ -264,6 +264,52 @@ def add_extras(folder: Path, draw: Draw) -> None:
         for number in (12, 24, 36)
     ])  # fmt: skip
     _write_json(folder / "search_plan.json", {"schema": 1, "calibration_images": 256})
+    add_efficiency(folder)
+
+
+def add_efficiency(folder: Path) -> None:
+    """What `nas profile RUN --target onnxruntime:threads=2` writes, with the largest network too fast by far."""
+    files, again, elsewhere = [], {}, {}
+    for path in sorted(folder.glob("*/*/card.json")):
+        document = json.loads(path.read_text())
+        key = path.parent.name
+        for name, facts in document["files"].items():
+            if "latency" not in facts:
+                continue
+            ms = facts["latency"]["median_ms"]
+            ideal_ms = 1.2 * ms if document["name"] == "largest fp32" else 0.3 * ms
+            files.append({
+                "key": key, "file": name, "latency": facts["latency"], "ideal_ms": ideal_ms,
+                "efficiency": ideal_ms / ms, "predicted_ms": 0.8 * ms, "fused_ms": 0.6 * ms,
+                "memory_bound_share": 0.4, "classes": class_times(ms),
+                "kernels": [kernel(number) for number in range(30)],
+            })  # fmt: skip
+        latency = document["files"]["model.onnx"]["latency"]
+        again[key] = latency
+        elsewhere[key] = latency | {"threads": 2, "median_ms": 0.7 * latency["median_ms"],
+                                    "interval_ms": [0.7 * v for v in latency["interval_ms"]]}  # fmt: skip
+    peaks = {"macs_per_s": {"fp32": 5e10, "int8": 2e11}, "call_ms": 0.008, "place": {},
+             "bandwidth": [[12288, 2e10], [1e8, 1e10]], "measured_at": "2025-01-01"}  # fmt: skip
+    _write_json(folder / "efficiency/efficiency.json", {
+        "schema": 1, "target": "onnxruntime", "peaks": peaks, "files": files,
+    })  # fmt: skip
+    _write_json(folder / "portability/portability.json", {
+        "schema": 1, "own": "onnxruntime",
+        "targets": {"onnxruntime": again, "onnxruntime:threads=2": elsewhere},
+    })  # fmt: skip
+
+
+def class_times(ms: float) -> list[Json]:
+    shares = {"convolution": 0.4, "matrix product": 0.2, "attention": 0.2, "normalisation": 0.1,
+              "activation": 0.03, "moving data": 0.04}  # fmt: skip
+    return [{"name": name, "ms": share * ms, "share": share} for name, share in shares.items()]
+
+
+def kernel(number: int) -> Json:
+    """Every third one only moves data."""
+    ops = 1000 if number % 3 == 0 else 1_000_000
+    return {"name": f"n{number}", "op": "Transpose" if number % 3 == 0 else "Conv", "ops": ops,
+            "bytes": 40_000, "waterline": 0.4, "is_memory_bound": number % 3 == 0}  # fmt: skip
 
 
 def confusion(record: Json, num_classes: int) -> Json:

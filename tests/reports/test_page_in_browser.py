@@ -53,7 +53,8 @@ DRAWN = """() => [...document.querySelectorAll(".plot")].every(
   (host) => host.firstChild && +host.firstChild.getAttribute("width") === host.clientWidth)"""
 
 # Texts of one plot or picture that touch each other.
-OVERLAPPING = """() => [...document.querySelectorAll(".plot svg, .picture svg")].flatMap((svg) => {
+OVERLAPPING = """() => [...document.querySelectorAll(
+  ".plot svg, .picture svg, .waterline svg")].flatMap((svg) => {
   const boxes = [...svg.querySelectorAll("text")].map((t) => t.getBoundingClientRect());
   return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) =>
     a.left < b.right && b.left < a.right && a.top < b.bottom - 3 && b.top < a.bottom - 3));
@@ -137,7 +138,7 @@ def test_every_text_can_be_read_and_nothing_overflows_in_light_and_dark(
         tab.page.set_viewport_size({"width": width, "height": height})
         tab.page.wait_for_function(DRAWN)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert tab.page.locator(".plot svg").count() == 8
+        assert tab.page.locator(".plot svg").count() == 9
         assert tab.evaluate(OVERLAPPING) == 0
         for scheme in ("light", "dark"):
             tab.page.emulate_media(color_scheme=scheme)

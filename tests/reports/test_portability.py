@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reports import page, portability
 from reports.load import load_run
-from reports.tables import markdown, pareto_csv, pareto_frame
+from reports.tables import front_table, markdown, pareto_csv, pareto_frame
 
 
 def time_on_others(run: Path, factor: float) -> None:
@@ -57,3 +57,83 @@ def test_a_budget_on_another_target_is_compared_with_latency_there(
         LimitRow(text=f"{x}", metric="latency_ms@openvino", max=x) for x in (0.9 * ms, 1.1 * ms)
     ]
     assert over_limits(member, rows) == (rows[0].text,)
+
+
+def measured_again(run: Path, there: dict[str, float]) -> None:
+    """As if `nas profile RUN` had timed the front with two threads: by key how many times as long."""
+    cards = [json.loads(path.read_text()) for path in sorted(run.glob("*/*/card.json"))]
+    latencies = {card["key"]: card["files"]["model.onnx"]["latency"] for card in cards}
+    elsewhere = {
+        key: {
+            **latency,
+            "threads": 2,
+            "median_ms": there.get(key, 1.0) * latency["median_ms"],
+            "interval_ms": [there.get(key, 1.0) * ms for ms in latency["interval_ms"]],
+        }
+        for key, latency in latencies.items()
+    }
+    document = {
+        "schema": 1,
+        "own": "onnxruntime",
+        "targets": {"onnxruntime": latencies, "onnxruntime:threads=2": elsewhere},
+    }
+    path = run / "portability" / "portability.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(document))
+
+
+def test_the_winner_changes_where_another_network_is_the_fastest(
+    new_run: Callable[..., Path],
+) -> None:
+    folder = new_run(references=False)
+    first, *_, last = load_run(folder).front
+    measured_again(folder, {last.key: 0.01, first.key: 10.0})
+    run = load_run(folder)
+    (sentence,) = portability.sentences(run)
+    assert f"the winner changes from {first.key} to {last.key}" in sentence
+    assert "overlap" not in sentence
+    assert f"{first.key}" in sentence.partition("; the winner")[2].partition("is on the front")[0]
+    frame = pareto_frame(run)
+    assert "latency_ms@onnxruntime:threads=2" in frame
+    assert "latency_ms@onnxruntime" not in frame
+
+
+def test_a_batch_compares_by_the_image(new_run: Callable[..., Path]) -> None:
+    folder = new_run()
+    measured_again(folder, {})
+    path = folder / "portability" / "portability.json"
+    document = json.loads(path.read_text())
+    here = document["targets"]["onnxruntime"]
+    eight = {key: {**ms, "batch": 8, "median_ms": 4 * ms["median_ms"]} for key, ms in here.items()}
+    document["targets"] = {"onnxruntime": here, "onnxruntime:batch=8": eight}
+    path.write_text(json.dumps(document))
+    header, rows = portability.table(load_run(folder))
+    assert header[2] == "onnxruntime:batch=8 ms"
+    assert {row[-1] for row in rows} == {"0.500"}
+    assert "on both" in portability.sentences(load_run(folder))[0]
+
+
+def test_tables_of_the_front_have_a_column_for_every_target(new_run: Callable[..., Path]) -> None:
+    folder = new_run()
+    for is_brief in (False, True):
+        assert "openvino ms" not in front_table(folder, is_brief=is_brief)[0]
+    time_on_others(folder, 0.5)
+    for is_brief in (False, True):
+        header, rows = front_table(folder, is_brief=is_brief)
+        assert "openvino ms" in header
+        assert {len(row) for row in rows} == {len(header)}
+
+
+def test_energy_has_a_column_where_the_machine_counts_it(new_run: Callable[..., Path]) -> None:
+    folder = new_run()
+    assert "mJ" not in front_table(folder)[0]
+    for path in folder.glob("*/*/card.json"):
+        card = json.loads(path.read_text())
+        for facts in card["files"].values():
+            if "latency" in facts:
+                facts["latency"]["energy_mj"] = 2.5
+        path.write_text(json.dumps(card))
+    run = load_run(folder)
+    assert set(pareto_frame(run)["energy_mj"]) == {2.5}
+    assert "2.50 mJ" in page.render(run)
+    assert "mJ" in front_table(folder)[0]

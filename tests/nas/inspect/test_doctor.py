@@ -40,6 +40,7 @@ def test_everything_is_tried_and_what_is_optional_may_be_missing(
         ("data set", "digit-pairs"), ("machine", "load"),
     ):  # fmt: skip
         assert facts[kind, name]["state"] == "ok"
+    assert facts["peaks", "onnxruntime"]["about"].startswith(("fp32 ", "not measured yet"))
     cifar10 = facts["data set", "cifar10"]
     assert (cifar10["state"], "--data-dir" in cifar10["about"]) == ("missing", True)
     nni = facts["controller", "nni-tpe"]

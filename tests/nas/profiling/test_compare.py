@@ -18,6 +18,7 @@ from nas.profiling.kernels import Kernels, class_of
 from nas.system.files import read_json
 from nas.targets import NodeTime, choose
 from search_spaces import CandidateError, UserError
+from tests.nas.latency.test_peaks import PEAKS
 from tests.nas.profiling.test_model_file import model
 
 Simulate = Callable[..., Comparison]
@@ -145,6 +146,12 @@ def test_time_goes_into_classes_of_operators() -> None:
 # The command
 
 
+@pytest.fixture(autouse=True)
+def known_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine does at most is measured in its own tests."""
+    monkeypatch.setattr("nas.profiling.files.peaks_of", lambda *_: PEAKS)
+
+
 def nas(*arguments: str) -> int:
     """The exit code."""
     with pytest.raises(SystemExit) as exit_:
@@ -175,12 +182,18 @@ def test_files_are_profiled_and_samples_kept(
         assert (file["integer_kernels"], file["classes"][0]["name"]) == (0, "convolution")
         assert sum(each["share"] for each in file["classes"]) == pytest.approx(1.0)
         assert file["slowest"][0]["ms"] > 0
+        line = file["waterline"]
+        assert 0 < line["ideal_ms"] < line["fused_ms"] <= line["predicted_ms"]
+        assert file["efficiency"] == line["ideal_ms"] / file["latency"]["median_ms"]
+        assert line["kernels"][0]["macs"] == 7776
     rows = list(csv.DictReader((out / "samples.csv").read_text().splitlines()))
     assert {row["number"] for row in rows} == {"1", "2", "3"}
     assert {row["process"] for row in rows} == set(map(str, range(len(found["processes"]))))
     assert "fresh processes" in printed
     assert "2 against 1" in printed
     assert "convolution" in printed
+    assert "memory-bound" in printed
+    assert "GMACs/s" in printed
 
 
 @pytest.mark.parametrize(
@@ -195,6 +208,7 @@ def test_files_are_profiled_and_samples_kept(
         (["M", "--classes", "3"], "profile: --classes says what a search space has"),
         (["M", "--budget", "2MB", "--classes", "3"], "profile: --budget, --classes say what"),
         (["M", "--target", "onnxruntim"], "Did you mean 'onnxruntime'?"),
+        (["M", "--target", "onnxruntime", "--target", "openvino"], "is given 2 times"),
         (["M", "--target", "onnxruntime:batch=2"], "cannot be loaded by onnxruntime"),
         (["--space", "toy", "--target", "onnxruntime:batch=0"], "a whole number from 1 to"),
         (["--space", "tooy"], "Did you mean 'toy'?"),

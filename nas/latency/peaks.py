@@ -1,0 +1,224 @@
+"""What a target does at most on this machine: multiply-adds and bytes per second.
+
+Measured by the target's own kernels: large matrix products in fp32 and, where the target has such,
+of eight-bit integers; and additions of two tensors. Additions come in several sizes, because
+networks of one image stay in caches, whose bandwidth is several times that of the memory: a kernel
+is held against what an addition reaches that moves as many bytes. What calling the runtime takes by
+itself is measured beside them.
+
+They are measured once and kept, `runs/.cache/peaks-<digest>.json`, by what they depend on: target,
+its options, threads, runtime, version, processor. The fastest of three processes counts.
+
+Source: Williams, Waterman, Patterson, Roofline (2009); by levels of caches: Ilic, Pratas, Sousa,
+Cache-aware Roofline Model (2014). Peaks are what this runtime reaches and not what the processor
+could, and levels of caches are sizes.
+"""
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from nas.system.environment import cpu_model, instruction_set, now
+from nas.system.files import SCHEMA, make_folder, read_json, understood, write_json
+from nas.targets import ONNX, ChosenTarget, Timer, Timing
+from search_spaces import UserError
+
+PROCESSES, SECONDS = 3, 0.3
+"""The seconds are for the rounds; three rounds happen in any case."""
+
+FLOATS, INTEGERS = "fp32", "int8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peaks:
+    """What a target does at most on this machine.
+
+    Attributes:
+        macs_per_s: By kind of kernel, "fp32" or "int8", multiply-adds per second.
+        bandwidth: Pairs, the smaller number first: bytes that an addition reads and writes, and
+            how many of these per second.
+        call_ms: What a call takes in which nothing is computed.
+        place: What they depend on.
+        measured_at: When, ISO 8601.
+    """
+
+    macs_per_s: Mapping[str, float]
+    bandwidth: tuple[tuple[float, float], ...]
+    call_ms: float
+    place: Mapping[str, Any]
+    measured_at: str
+
+    def bytes_per_s(self, num_bytes: float) -> float:
+        """Of a kernel that moves so many bytes; between two sizes along a line of logarithms."""
+        sizes, speeds = zip(*self.bandwidth, strict=True)
+        at = np.interp(np.log(max(num_bytes, 1.0)), np.log(sizes), np.log(speeds))
+        return float(np.exp(at))
+
+    @property
+    def start_ms(self) -> float:
+        """What the smallest addition takes, and so any kernel: starting it."""
+        num_bytes, speed = self.bandwidth[0]
+        return 1e3 * num_bytes / speed
+
+    def of_kernel(self, *, is_integer: bool) -> float:
+        """Multiply-adds per second; of fp32 where no integer kernels were timed."""
+        floats = self.macs_per_s[FLOATS]
+        return self.macs_per_s.get(INTEGERS, floats) if is_integer else floats
+
+    def said(self) -> str:
+        """In a line: "fp32 53.1, int8 214 GMACs/s; 61 GB/s for 98 kB, ...; an empty call 8 us"."""
+        products = ", ".join(f"{name} {speed / 1e9:.3g}" for name, speed in self.macs_per_s.items())
+        moved = ", ".join(
+            f"{speed / 1e9:.3g} GB/s for {_size(size)}" for size, speed in self.bandwidth[1:]
+        )
+        return f"{products} GMACs/s; {moved}; an empty call {1e3 * self.call_ms:.3g} us"
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {"schema": SCHEMA, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote.
+
+        Raises:
+            LookupError, TypeError, ValueError: If it is something else.
+        """
+        return cls(
+            macs_per_s={name: float(v) for name, v in document["macs_per_s"].items()},
+            bandwidth=tuple((float(a), float(b)) for a, b in document["bandwidth"]),
+            call_ms=float(document["call_ms"]),
+            place=document["place"],
+            measured_at=str(document["measured_at"]),
+        )
+
+
+def one_image(chosen: ChosenTarget) -> str:
+    """The text of the target with one image per call, for what times its peaks."""
+    return dataclasses.replace(chosen, batch=1).text
+
+
+def kept_peaks(chosen: ChosenTarget, cache: Path) -> Peaks | None:
+    """What was measured here before; None where nothing was.
+
+    Raises:
+        UserError: If what was kept is damaged.
+    """
+    file = _file(chosen, cache)
+    if not file.is_file():
+        return None
+    with understood(f"'{file}'"):
+        return Peaks.from_json(read_json(file))
+
+
+def peaks_of(chosen: ChosenTarget, timer: Timer, cache: Path) -> Peaks:
+    """As kept, or measured now and kept.
+
+    Args:
+        chosen: The target; its batch does not matter.
+        timer: Times files on it with one image per call.
+        cache: Folder for what is kept.
+
+    Raises:
+        UserError: If it takes no ONNX files, cannot run one of ours, or what was kept is damaged.
+    """
+    found = kept_peaks(chosen, cache)
+    if found is None:
+        found = measure_peaks(chosen, timer)
+        with suppress(OSError, UserError):  # where nothing can be written, nothing is kept
+            write_json(make_folder(cache) / _file(chosen, cache).name, found.to_json())
+    return found
+
+
+def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
+    """Measured now, in some seconds.
+
+    Args:
+        chosen: The target; its batch does not matter.
+        timer: Times files on it with one image per call.
+
+    Raises:
+        UserError: If it takes no ONNX files, or cannot run one of ours.
+    """
+    if chosen.target.artefact != ONNX:
+        raise UserError(
+            f"target '{chosen.name}' takes {chosen.target.artefact} files, and what a machine does "
+            "at most is measured with ONNX files. Give another --target."
+        )
+    # NOTE: these import torch, which reports do without.
+    from nas.latency import _peak_files as files
+    from nas.latency.measure import export_nothing
+
+    has_integers = chosen.target.offers(INTEGERS)
+    measured_at = now()
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        place = Path(folder)
+        nothing, floats, integers = (place / f"{name}.onnx" for name in "nfi")
+        export_nothing(nothing)
+        macs = {FLOATS: files.write_products(floats)}
+        if has_integers:
+            macs[INTEGERS] = files.write_integer_products(integers)
+        additions = {size: place / f"a{size}.onnx" for size in files.ADDITIONS}
+        moved = {
+            files.TENSORS * size: files.TENSORS * size * files.write_additions(file, size)
+            for size, file in additions.items()
+        }
+        made = [nothing, floats, *([integers] if has_integers else []), *additions.values()]
+        call_ms, *rest_ms = _fastest_ms(chosen, timer, made)
+    products_ms, additions_ms = rest_ms[: len(macs)], rest_ms[len(macs) :]
+    return Peaks(
+        macs_per_s={
+            name: 1e3 * number / max(ms - call_ms, 1e-9)
+            for (name, number), ms in zip(macs.items(), products_ms, strict=True)
+        },
+        bandwidth=tuple(
+            (size, 1e3 * total / max(ms - call_ms, 1e-9))
+            for (size, total), ms in zip(moved.items(), additions_ms, strict=True)
+        ),
+        call_ms=call_ms,
+        place=_place(chosen),
+        measured_at=measured_at,
+    )
+
+
+def _fastest_ms(chosen: ChosenTarget, timer: Timer, files: Sequence[Path]) -> list[float]:
+    """Of each file in the process that was fastest with it."""
+    found = []
+    for file, timing in zip(
+        files, timer(files, processes=PROCESSES, budget_s=SECONDS), strict=True
+    ):
+        if not isinstance(timing, Timing):
+            raise UserError(
+                f"target '{chosen.text}' cannot run '{file.name}', of which its peaks are "
+                f"measured: {timing}. Give another --target."
+            )
+        found.append(min(timing.process_medians_ms))
+    return found
+
+
+def _place(chosen: ChosenTarget) -> dict[str, Any]:
+    return {
+        "target": chosen.name,
+        "threads": chosen.threads,
+        "options": chosen.options,
+        **chosen.target.describe(),
+        "cpu": cpu_model(),
+        "instruction_set": instruction_set(),
+    }
+
+
+def _file(chosen: ChosenTarget, cache: Path) -> Path:
+    text = json.dumps([SCHEMA, _place(chosen)], sort_keys=True)
+    return cache / f"peaks-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e6:.0f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
