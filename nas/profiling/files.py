@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
-from nas.profiling.conditions import drift, mean_others, said_of, spread
 from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
 from nas.profiling.model_file import ModelFile, read_files
-from nas.system.environment import environment
+from nas.system.environment import environment, usable_cores
 from nas.system.files import SCHEMA, make_folder, write_json, write_text
 from nas.system.reporter import Reporter
-from nas.targets import ONNX, ChosenTarget
+from nas.targets import ONNX, AbstractRuntime, ChosenTarget
+from nas.targets._conditions import drift, mean_others, said_of, spread
 from search_spaces import CandidateError, Sides, UserError
 
 KERNELS_SHARE, KERNELS_S = 0.1, 0.5
@@ -64,11 +64,11 @@ class FilesProfile:
                 f"file {', '.join(two)} has two latencies: processes fall into groups over 10 % "
                 "apart, and the next process may have either"
             )
-        return [*sentences, *said_of(found.blocks)]
+        return [*sentences, *said_of(found.kept_blocks, found.left_out)]
 
     def to_json(self) -> dict[str, Any]:
         """All but the samples."""
-        found = self.comparison
+        found, is_runtime = self.comparison, isinstance(self.chosen.target, AbstractRuntime)
         return {
             "schema": SCHEMA,
             "target": self.chosen.text,
@@ -77,11 +77,16 @@ class FilesProfile:
             "pairs": [asdict(pair) for pair in found.pairs],
             "widest_interval": found.width,
             "narrow_at": NARROW,
-            "others": mean_others(found.blocks),
-            "drift": drift(found.blocks),
-            "spread": spread(found.blocks),
+            "others": mean_others(found.kept_blocks),
+            "drift": drift(found.kept_blocks),
+            "spread": spread(found.kept_blocks),
             "sentences": self.sentences(),
-            "processes": [asdict(block) for block in found.blocks],
+            "cores": usable_cores(),
+            "waits": self.chosen.target.waits if is_runtime else "",
+            "processes": [
+                {**asdict(block), "is_left_out": number not in found.kept}
+                for number, block in enumerate(found.blocks)
+            ],
             "environment": environment(),
         }
 

@@ -95,6 +95,9 @@ class AbstractTarget(abc.ABC):
 class AbstractRuntime(AbstractTarget):
     """A runtime of this machine or of a node: files are timed in fresh processes there."""
 
+    waits: ClassVar[str] = "as the runtime decides"
+    """How threads of a call wait for each other and for the next call, for records."""
+
     @abc.abstractmethod
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         """Loads a model file and returns one inference of it, on fixed random input.
@@ -235,6 +238,8 @@ class Timing:
         host: Name of the machine; "" where it was not recorded.
         options: The target's own options, as in its text; "" if all have their defaults, and then
             left out of JSON.
+        others: Processors that other processes kept busy meanwhile; None where it is not known, and
+            then left out of JSON.
     """
 
     median_ms: float
@@ -253,12 +258,15 @@ class Timing:
     instruction_set: str
     host: str = ""
     options: str = ""
+    others: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types; `Timing.from_json` reads them back."""
         fields = dataclasses.asdict(self)
         if not self.options:
             del fields["options"]
+        if self.others is None:
+            del fields["others"]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
     @classmethod
@@ -269,7 +277,7 @@ class Timing:
             UserError: If a field is missing.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        fields = {"host": "", "options": "", **fields}
+        fields = {"host": "", "options": "", "others": None, **fields}
         missing = [name for name in names if name not in fields]
         if missing:
             raise UserError(
@@ -285,4 +293,6 @@ class Timing:
         values["median_ms"] = float(values["median_ms"])
         values["interval_ms"] = (low, high)
         values["process_medians_ms"] = tuple(map(float, values["process_medians_ms"]))
+        if values["others"] is not None:
+            values["others"] = float(values["others"])
         return cls(**values)

@@ -26,6 +26,7 @@ class OnnxRuntime(AbstractRuntime):
     """onnxruntime's CPU execution provider, nodes run one after the other."""
 
     kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "int8-dynamic", "int4"})
+    waits: ClassVar[str] = "spinning in a call, asleep between calls"
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         """See `AbstractRuntime.prepare`."""
