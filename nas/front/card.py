@@ -108,7 +108,7 @@ _ONNX_FIELDS: dict[str, Any] = {
     "latency": {
         field.name: _TIMING_TYPES.get(field.type, list)
         for field in dataclasses.fields(Timing)
-        if field.name != "options"  # left out where all have their defaults
+        if field.name not in ("options", "others")  # left out where there is nothing to say
     },
     "latency_predicted_ms": (*_NUMBER, type(None)),
 }
