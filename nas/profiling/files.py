@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.prepare.given_profile import ASKED, DOCUMENT
 from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
 from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
 from nas.profiling.model_file import ModelFile, read_files
@@ -21,7 +22,7 @@ from search_spaces import CandidateError, Sides, UserError
 KERNELS_SHARE, KERNELS_S = 0.1, 0.5
 """Of the time, for what the files' time goes into; and at most so many seconds per file."""
 
-DOCUMENT, SAMPLES = "profile.json", "samples.csv"
+SAMPLES = "samples.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class FilesProfile:
 
     def to_json(self) -> dict[str, Any]:
         """All but the samples."""
-        found, is_runtime = self.comparison, isinstance(self.chosen.target, AbstractRuntime)
+        found, target = self.comparison, self.chosen.target
         return {
             "schema": SCHEMA,
             "target": self.chosen.text,
@@ -82,7 +83,7 @@ class FilesProfile:
             "spread": spread(found.kept_blocks),
             "sentences": self.sentences(),
             "cores": usable_cores(),
-            "waits": self.chosen.target.waits if is_runtime else "",
+            "waits": target.waits if isinstance(target, AbstractRuntime) else "",
             "processes": [
                 {**asdict(block), "is_left_out": number not in found.kept}
                 for number, block in enumerate(found.blocks)
@@ -175,6 +176,19 @@ def _as_given(text: str, files: Sequence[ModelFile]) -> str:
     for file in files:
         text = text.replace(str(file.timed.resolve()), str(file.path))
     return text
+
+
+def check_folder(folder: Path) -> None:
+    """See that a folder can hold a profile of files; an earlier one of such is replaced.
+
+    Raises:
+        UserError: If it is the profile of a search space, which searches use.
+    """
+    if (folder / ASKED).exists():
+        raise UserError(
+            f"profile '{folder}' is that of a search space, and this one would take its place. "
+            "Name another folder with --out."
+        )
 
 
 def write_profile(found: FilesProfile, folder: Path) -> None:

@@ -184,6 +184,21 @@ def test_files_are_profiled_and_samples_kept(
     assert "convolution" in printed
 
 
+def test_a_profile_of_files_takes_the_place_of_another_one_but_of_no_space(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "LEAST_PROCESSES", 1)
+    path, out = str(model(tmp_path / "m.onnx")), tmp_path / "out"
+    for said in ("numbers and samples: ", "numbers and samples, in place of earlier ones: "):
+        assert nas("profile", path, "--time", "0.1s", "--out", str(out)) == codes.OK
+        assert said in capsys.readouterr().out
+    (out / "asked.json").write_text("{}")
+    before = (out / "profile.json").read_bytes()
+    assert nas("profile", path, "--out", str(out)) == codes.WRONG_USE
+    assert "is that of a search space" in capsys.readouterr().err
+    assert (out / "profile.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
