@@ -24,7 +24,8 @@ NETWORKS = 48
 """On which options are tried."""
 
 LEAST_GAIN = 0.01
-"""Share of a number that is a gain: latencies that are closer are a tie."""
+"""Share of a number that is a gain of a whole network: latencies that are closer are a tie. Of one
+stage an equal share of that is asked."""
 
 MOST_NAMED = 5
 TITLES = {"latency_ms": "latency", "size_bytes": "bytes"}
@@ -96,6 +97,7 @@ def _tried_one(
     plain_NC = _with(space, rows_NC, columns, base)
     whole_NC = _with(space, plain_NC, offering, option)
     active_NC = space.is_active(plain_NC)
+    least = LEAST_GAIN / max(1, len(offering))
     is_gain = {}
     for column in offering:
         alone_NC = _with(space, plain_NC, [column], option)
@@ -109,7 +111,7 @@ def _tried_one(
             ]
         )
         # What no network has was not tried.
-        is_gain[column] = not here_N.any() or bool((ratios_MN <= 1.0 - LEAST_GAIN).any())
+        is_gain[column] = not here_N.any() or bool((ratios_MN <= 1.0 - least).any())
     whole = _ratios(known, metrics, whole_NC, plain_NC)
     return {
         "ratios": {
@@ -214,11 +216,11 @@ def _offered(row: Mapping[str, Any]) -> str:
     dropped = [name.rpartition(".")[0] for name in row["dropped"]]
     if not dropped:
         return "offered"
-    why = f"less than {LEAST_GAIN:.0%} faster or smaller in any network"
+    why = "it makes no network faster or smaller"
     if not row["offered"]:
         return f"not offered: {why}"
     more = f" and {len(dropped) - MOST_NAMED} more" if len(dropped) > MOST_NAMED else ""
-    return f"offered, but not in {', '.join(dropped[:MOST_NAMED])}{more}: {why}"
+    return f"offered, but not in {', '.join(dropped[:MOST_NAMED])}{more}: {why} there"
 
 
 def _networks(error: Mapping[str, Any]) -> str:

@@ -126,26 +126,26 @@ def compare(
         **chosen.target.describe(),
         "measured_at": now(),
     }
-    job = {**job_of(chosen), "keeps_samples": True}
     rows: dict[int, list[Mapping[str, Any]]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     blocks: list[Block] = []
     started = clock()
-    while True:
-        share_s = min(LONGEST_S, SHARE_OF_TIME * seconds)
-        one = {**job, "seed": len(blocks), "budget_s": share_s}
-        blocks.append(watched(partial(time_once, one, files, rows, errors)))
-        if errors:
-            raise UserError("\n".join(dict.fromkeys(map(_refusal, errors.values()))))
-        kept = undisturbed(blocks, LEAST_PROCESSES)
-        timings = [_timing(rows[n], blocks, kept, about) for n in range(len(files))]
-        width, spent_s = max(map(width_of, timings)), clock() - started
-        progress(len(blocks), width)
-        is_quiet = not any(blocks[number].is_loaded for number in kept)
-        is_enough = (width <= NARROW and is_quiet) or len(blocks) >= MOST_PROCESSES
-        is_late = spent_s + blocks[-1].seconds > seconds
-        if len(blocks) >= LEAST_PROCESSES and (is_enough or is_late):
-            break
+    with job_of(chosen) as job:
+        while True:
+            share_s = min(LONGEST_S, SHARE_OF_TIME * seconds)
+            one = {**job, "keeps_samples": True, "seed": len(blocks), "budget_s": share_s}
+            blocks.append(watched(partial(time_once, one, files, rows, errors)))
+            if errors:
+                raise UserError("\n".join(dict.fromkeys(map(_refusal, errors.values()))))
+            kept = undisturbed(blocks, LEAST_PROCESSES)
+            timings = [_timing(rows[n], blocks, kept, about) for n in range(len(files))]
+            width, spent_s = max(map(width_of, timings)), clock() - started
+            progress(len(blocks), width)
+            is_quiet = not any(blocks[number].is_loaded for number in kept)
+            is_enough = (width <= NARROW and is_quiet) or len(blocks) >= MOST_PROCESSES
+            is_late = spent_s + blocks[-1].seconds > seconds
+            if len(blocks) >= LEAST_PROCESSES and (is_enough or is_late):
+                break
     return Comparison(
         timings=tuple(timings),
         samples_ms=tuple(

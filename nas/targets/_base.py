@@ -61,6 +61,10 @@ class AbstractTarget(abc.ABC):
     kernels: ClassVar[frozenset[str]]
     """Kinds of kernels that it has: see `AbstractFormat.kernels`."""
 
+    variants: ClassVar[tuple[str, ...]] = ()
+    """Options with which something else is to be installed, as in texts of targets: `nas doctor`
+    tries them, too."""
+
     oldest: ClassVar[str] = ""
     """Oldest version of the runtime on which exported files were tried, for cards; "" where opset
     and IR version of a file say it."""
@@ -70,10 +74,15 @@ class AbstractTarget(abc.ABC):
         """What verifies files, so that a member's accuracy is that of what it is deployed on."""
         return BY_ONNXRUNTIME
 
+    @property
+    def own_kernels(self) -> frozenset[str]:
+        """Of `kernels` those that it has with its options."""
+        return self.kernels
+
     @final
     def offers(self, precision: str) -> bool:
         """Whether it has all kinds of kernels that networks of this format need."""
-        return format_of(precision).kernels <= self.kernels
+        return format_of(precision).kernels <= self.own_kernels
 
     @abc.abstractmethod
     def describe(self) -> dict[str, str]:
@@ -97,6 +106,10 @@ class AbstractRuntime(AbstractTarget):
 
     waits: ClassVar[str] = "as the runtime decides"
     """How threads of a call wait for each other and for the next call, for records."""
+
+    compiled_in: ClassVar[str] = ""
+    """Environment variable of the folder in which what `prepare` compiles is kept, so that
+    processes that time the same files compile once; "" if it compiles nothing slow."""
 
     @abc.abstractmethod
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:

@@ -20,8 +20,10 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from nas.system.environment import cpu_model, instruction_set, now
-from nas.targets._base import TORCH_CHECKPOINT, Timing
+from nas.targets._base import TORCH_CHECKPOINT, AbstractRuntime, Timing
 from nas.targets._chosen import ChosenTarget, choose
 from nas.targets._conditions import Block, mean_others, watched
 from search_spaces import CandidateError, PluginFile, loaded_plugins, stem_of
@@ -37,7 +39,7 @@ from supernets._search_path import search_path
 
 _WORKER_COMMAND = (sys.executable, "-m", "nas.targets._worker")
 _DEFAULT_BUDGET_S = 120.0
-_PATIENCE_S = 300.0
+_PATIENCE_S, _COMPILE_S = 300.0, 120.0
 _CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _BIMODAL_FRACTION = 0.1
@@ -87,20 +89,20 @@ def measure(
     measured_at = now()
     total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
     deadline = time.monotonic() + total_s
-    job = job_of(chosen)
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     blocks: list[Block] = []
-    for process in range(processes + spares):
-        if process >= processes and _is_undisturbed(rows, blocks, processes):
-            break
-        share_s = total_s / processes
-        if process < processes:
-            share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
-        one = {**job, "seed": process, "budget_s": share_s}
-        blocks.append(watched(partial(time_once, one, files, rows, errors)))
-        if progress is not None:
-            progress(min(process + 1, processes), processes)
+    with job_of(chosen) as job:
+        for process in range(processes + spares):
+            if process >= processes and _is_undisturbed(rows, blocks, processes):
+                break
+            share_s = total_s / processes
+            if process < processes:
+                share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
+            one = {**job, "seed": process, "budget_s": share_s}
+            blocks.append(watched(partial(time_once, one, files, rows, errors)))
+            if progress is not None:
+                progress(min(process + 1, processes), processes)
     kept = _fastest(rows, processes)
     about |= {"measured_at": measured_at, "others": mean_others([blocks[n] for n in kept])}
     return [
@@ -117,9 +119,19 @@ def measure(
     ]
 
 
-def job_of(chosen: ChosenTarget) -> dict[str, Any]:
-    """What a process is told besides files, seed and seconds: see `_worker.py`."""
-    return {"target": chosen.text, "plugins": _plugins_of(chosen)}
+@contextmanager
+def job_of(chosen: ChosenTarget) -> Iterator[dict[str, Any]]:
+    """What processes are told besides files, seed and seconds: see `_worker.py`.
+
+    What they compile is kept while this context lasts.
+    """
+    job = {"target": chosen.text, "plugins": _plugins_of(chosen)}
+    variable = chosen.target.compiled_in if isinstance(chosen.target, AbstractRuntime) else ""
+    if not variable:
+        yield job
+        return
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        yield {**job, "environment": {variable: folder}}
 
 
 def _plugins_of(chosen: ChosenTarget) -> list[PluginFile]:
@@ -319,7 +331,8 @@ def _run_worker(job: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     The worker is killed if this process is interrupted, and ends by itself if this process is
     killed.
     """
-    timeout_s = _PATIENCE_S + 3 * job["budget_s"]
+    compiling_s = _COMPILE_S * len(job["files"]) if "environment" in job else 0.0
+    timeout_s = _PATIENCE_S + compiling_s + 3 * job["budget_s"]
     pipe = subprocess.PIPE
     environment = {**os.environ, **search_path()}
     with subprocess.Popen(
