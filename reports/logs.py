@@ -90,6 +90,12 @@ def read_profile(profile: Json) -> Profile | None:
     )
 
 
+def read_pays(document: Json) -> tuple[tuple[str, str], ...]:
+    """What every option of compression gains on the target, and where it is not offered."""
+    rows = tables_at(document, "said")
+    return tuple((as_text(row.get("what")), as_text(row.get("found"))) for row in rows)
+
+
 def read_fidelity(document: Json, shown: str) -> Fidelity | None:
     """How well inherited weights rank; None where `nas fidelity` has not measured it.
 

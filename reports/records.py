@@ -348,6 +348,7 @@ class RunTables:
     efficiency: Efficiency | None = None
     images_per_score: int | None = None  # of the search split
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
+    pays: tuple[tuple[str, str], ...] = ()  # (option, what it gains here)
     num_corrupt: int = 0  # images that were left out
     failure: str = ""  # why the front is empty
     altered: tuple[str, ...] = ()  # what is not as the run wrote it, a sentence each

@@ -76,6 +76,7 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         ("measured on", measured_on(run)),
         ("time", "; ".join(phases) or text.MISSING),
         *planned(run),
+        *((f"does it pay: {option}", found) for option, found in run.pays),
         ("latency prediction, networks held out", profile_error(run)),
         ("latency prediction, exported files", files_error(run)),
         (f"rank fidelity of inherited {run.task.shown.title}", fidelity(run)),

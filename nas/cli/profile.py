@@ -208,9 +208,12 @@ def _profile_files(
     as_json: bool,
 ) -> None:
     from nas.cli._profile_tables import print_files
-    from nas.profiling.files import profile_files, write_profile
+    from nas.profiling.files import SAMPLES, check_folder, profile_files, write_profile
     from search_spaces import read_sides
 
+    if out is not None:
+        check_folder(out)
+    replaced = ", in place of earlier ones" if out is not None and (out / SAMPLES).exists() else ""
     reporter = make_reporter(as_json)
     try:
         found = profile_files(
@@ -229,7 +232,7 @@ def _profile_files(
         return
     print_files(found)
     if out is not None:
-        say(f"numbers and samples: {out}")
+        say(f"numbers and samples{replaced}: {out}")
 
 
 def _profile_space(

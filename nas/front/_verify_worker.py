@@ -27,6 +27,11 @@ import numpy as np
 _BATCH = 64
 _SEVERITY_ERROR = 3
 _GROUP_SIZE = 32
+_PROVIDERS: dict[str, list[Any]] = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
+    "tensorrt": ["TensorrtExecutionProvider", "CPUExecutionProvider"],
+}
 
 
 def normalise(images_NCHW: np.ndarray, rule: dict[str, Any]) -> np.ndarray:
@@ -43,8 +48,13 @@ Open = Callable[[str, str], Run]
 """From the path of a file and the name of its input to a call that runs it."""
 
 
-def onnxruntime(threads: int) -> Open:
-    """By onnxruntime on the processor, on so many threads."""
+def onnxruntime(threads: int, provider: str = "cpu") -> Open:
+    """By onnxruntime.
+
+    Args:
+        threads: That it may use.
+        provider: Whose kernels run.
+    """
     import onnxruntime as ort
 
     def open_file(path: str, name: str) -> Run:
@@ -53,7 +63,7 @@ def onnxruntime(threads: int) -> Open:
         options.inter_op_num_threads = 1
         options.log_severity_level = _SEVERITY_ERROR
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(path, options, providers=_PROVIDERS[provider])
 
         def run(x_NCHW: np.ndarray) -> np.ndarray:
             (output_NK,) = session.run(None, {name: x_NCHW})

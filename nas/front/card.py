@@ -109,7 +109,7 @@ _ONNX_FIELDS: dict[str, Any] = {
     "latency": {
         field.name: _TIMING_TYPES.get(field.type, list)
         for field in dataclasses.fields(Timing)
-        if field.name not in ("options", "energy_mj")  # left out where there is nothing to say
+        if field.name not in ("options", "energy_mj", "others")  # left out where unknown or default
     },
     "latency_predicted_ms": (*_NUMBER, type(None)),
 }

@@ -18,6 +18,7 @@ from nas.problem.budget import metric_on
 from nas.run.directory import Run
 from nas.system.files import digest_of, read_json, understood
 from nas.targets import Timer, Timing
+from nas.targets._conditions import said_of_others
 from search_spaces import CandidateError
 
 TIMING_PROCESSES, SPARE_PROCESSES = 5, 5
@@ -91,6 +92,11 @@ def _timed_on_one(
         progress(f"timing {len(equal)} files, {TIMING_PROCESSES} times each")
         first = [files[0] for files in equal.values()]
         timings = timer(first, processes=TIMING_PROCESSES, spares=SPARE_PROCESSES)
+        if text := said_of_others(_others(timings)):
+            run.event(
+                "finalists", "message", text=f"latency: {text}. Ratios hold, latencies less so"
+            )
+            progress(text)
         for same, timing in zip(equal.values(), timings, strict=True):
             document = (
                 {"failure": without_folder(str(timing), same[0].parent)}
@@ -100,6 +106,11 @@ def _timed_on_one(
             for file in same:
                 run.decided(_record(file, place), partial(dict, document))
     return {f"{f.parent.name}/{f.name}": _read(run.path / _record(f, place)) for f in files}
+
+
+def _others(timings: Sequence[Timing | CandidateError]) -> float | None:
+    """Processors that others kept busy while files were timed together."""
+    return next((timing.others for timing in timings if isinstance(timing, Timing)), None)
 
 
 def _record(file: Path, place: str) -> str:

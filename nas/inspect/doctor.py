@@ -33,9 +33,10 @@ from nas.system.environment import (
     said_of_load,
     version_of,
 )
-from nas.targets import TARGETS, AbstractTarget, Timing, choose
+from nas.targets import TARGETS, AbstractRuntime, AbstractTarget, Timing, choose
 from search_spaces import (
     FORMATS,
+    FULL_PRECISION,
     Choice,
     SearchSpace,
     Slot,
@@ -162,16 +163,17 @@ def _installed_plugins() -> Iterator[Fact]:
 
 
 def _targets() -> Iterator[Fact]:
-    for name in TARGETS.names():
-        is_needed = name == Config().target
-        found = _tried("target", name, partial(_described, name), is_needed=is_needed)
+    names = TARGETS.names()
+    for text in (x for n in names for x in (n, *(f"{n}:{v}" for v in TARGETS.get(n).variants))):
+        is_needed = text == Config().target
+        found = _tried("target", text, partial(_described, text), is_needed=is_needed)
         yield found
         if found.works:
-            yield from _formats(name, TARGETS.get(name)(), is_needed=is_needed)
+            yield from _formats(text, choose(text).target, is_needed=is_needed)
 
 
-def _described(name: str) -> str:
-    about: dict[str, str] = TARGETS.get(name)().describe()
+def _described(text: str) -> str:
+    about = choose(text).target.describe()
     return f"{about['runtime']} {about['version']}"
 
 
@@ -190,13 +192,19 @@ def _kept_peaks(target: str, cache: Path) -> str:
 
 def _formats(target: str, has: AbstractTarget, *, is_needed: bool) -> Iterator[Fact]:
     offered = [name for name in FORMATS.names() if has.offers(name)]
-    timed = cache(partial(_time_tiny_networks, target, has, offered))
+    tried = offered
+    if isinstance(has, AbstractRuntime) and has.compiled_in:  # which takes half a minute each
+        tried = [FULL_PRECISION]
+    timed = cache(partial(_time_tiny_networks, target, has, tried))
     for precision in FORMATS.names():
         name = f"{precision} on {target}"
         if precision not in offered:
-            lacking = sorted(format_of(precision).kernels - has.kernels)
+            lacking = sorted(format_of(precision).kernels - has.own_kernels)
             about = f"the target has no kernels for it: {', '.join(lacking)}"
             yield Fact("format", name, about, works=False)
+            continue
+        if precision not in tried:
+            yield Fact("format", name, f"not tried: it has the kernels of {FULL_PRECISION}")
             continue
         needed = is_needed and precision in Config().precision
         yield _tried("format", name, partial(_proof, timed, precision), is_needed=needed)

@@ -275,7 +275,7 @@ def check_kernels(config: Config) -> None:
     for text, name in itertools.product((config.target, *config.other_targets), config.precision):
         target = choose(text).target
         if not target.offers(name):
-            lacking = ", ".join(sorted(format_of(name).kernels - target.kernels))
+            lacking = ", ".join(sorted(format_of(name).kernels - target.own_kernels))
             offered = [known for known in FORMATS.names() if target.offers(known)]
             raise UserError(
                 f"precision '{name}' needs kernels that target '{text}' does not have: "

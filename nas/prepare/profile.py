@@ -25,7 +25,7 @@ from nas.run.directory import Run
 from nas.system.files import append_line, read_lines, understood
 from nas.system.reporter import Reporter
 from nas.targets import ChosenTarget, Timer, choose
-from search_spaces import SearchSpace
+from search_spaces import SearchSpace, precision_of
 
 POOL = 400
 """Random networks from which those that are timed, and slots of theirs, are chosen."""
@@ -107,6 +107,7 @@ def fitted(space: SearchSpace, rows: Sequence[Row], chosen: ChosenTarget) -> dic
                 "name": row.name,
                 "measured_ms": row.latency_ms,
                 "predicted_ms": float(ms),
+                "precision": precision_of(space.candidate(row.encoding or ()).policy),
                 "held_out": row.is_held_out,
             }
             for row, ms in zip(whole, predicted, strict=True)

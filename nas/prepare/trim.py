@@ -1,19 +1,21 @@
-"""What limits leave of a space: which options are dropped, and which limits bind."""
+"""What limits and the target leave of a space: which options are dropped, and which limits bind."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nas.latency import LatencyModel
+from nas.latency import LatencyModel, pays
+from nas.prepare.inputs import COSTS, make_problem
 from nas.prepare.phases import FEW_STEPS
 from nas.prepare.reuse import donor_space
 from nas.problem.budget import format_value, nearest_budget
 from nas.problem.drop import DROP
+from nas.problem.feasible import sample_within
 from nas.problem.problem import KnownMetrics, Limit
 from nas.run.config import Config
 from nas.run.directory import SPACE, Run, read_begun_space, read_trained_space
-from nas.system.files import write_json
+from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import Choice, SearchSpace, UserError
 
@@ -30,7 +32,7 @@ def run_space(
     model: LatencyModel,
     reporter: Reporter,
 ) -> SearchSpace:
-    """The recorded space: without options that fit no network within the limits.
+    """The recorded space: without options that fit no network within the limits or gain nothing.
 
     Once the supernet is trained, also without those that training gave up. With a given supernet
     it has the architectures of that one instead, whatever the limits are.
@@ -40,7 +42,13 @@ def run_space(
         if dropped:
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())
             run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
-        write_json(run.path / SPACE, trimmed.to_json())
+        document = run.decided(pays.FILE, lambda: what_pays(run, config, space, limits, model))
+        write_json(run.path / SPACE, pays.paying(trimmed, document).to_json())
+    path = run.path / pays.FILE
+    if path.exists():
+        with understood(f"'{path}'"):
+            for line in pays.said_of(read_json(path), config.target):
+                reporter.note(line)
     recorded = read_begun_space(run.path)
     fewer = len(space.choices) - len(recorded.choices)
     options = sum(space.cardinalities) - sum(recorded.cardinalities)
@@ -49,9 +57,30 @@ def run_space(
     elif options:
         reporter.note(
             f"trimmed {options} options (and with them {fewer} choices) that fit no network within "
-            "the budget; space.json has the rest"
+            "the budget or gain nothing; space.json has the rest"
         )
     return read_trained_space(run.path)
+
+
+def what_pays(
+    run: Run,
+    config: Config,
+    space: SearchSpace,
+    limits: Sequence[Limit],
+    model: LatencyModel,
+) -> dict[str, Any]:
+    """pays.json: what options of compression gain in networks within the limits.
+
+    Nothing is left out where files are timed on further targets, whose latency is not predicted.
+    """
+    problem = make_problem(space, limits, model)
+    rows_NC = sample_within(problem, pays.NETWORKS, np.random.default_rng([config.seed, 12]))
+    metrics = dict.fromkeys([*COSTS, *(limit.metric for limit in problem.modelled_limits)])
+    document = pays.tried(
+        space, problem.model, rows_NC, list(metrics), drops=not config.other_targets
+    )
+    profile = read_json(run.path / "profile/profile.json")
+    return pays.with_words({**document, **pays.mixed_error(profile)})
 
 
 def _trimmed(

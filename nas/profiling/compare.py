@@ -3,7 +3,8 @@
 The protocol is that of `nas/targets/_timing.py`: a process is the unit, all files are timed in
 interleaved rounds in each, and files compare by their ratio within processes. How many processes
 there are follows from the widths of the files' own intervals and not from differences between
-them, so that stopping early favours no verdict.
+them, so that stopping early favours no verdict. Processes beside which others worked are left out
+as soon as there are enough others, and until then there are more of them while there is time.
 """
 
 import itertools
@@ -14,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas.profiling.conditions import Block, watched
 from nas.system.environment import now
 from nas.targets import AbstractRuntime, ChosenTarget, Timing, is_tie, paired_ratio
+from nas.targets._conditions import Block, mean_others, undisturbed, watched
 from nas.targets._timing import job_of, summarise, time_once
 from search_spaces import CandidateError, UserError
 
@@ -58,13 +59,25 @@ class Comparison:
         timings: One per file.
         samples_ms: By file and process all samples, in the order they were taken.
         blocks: By process what went on meanwhile.
+        kept: Numbers of the processes that timings are of.
         seconds: How long it took.
     """
 
     timings: tuple[Timing, ...]
     samples_ms: tuple[tuple[tuple[float, ...], ...], ...]
     blocks: tuple[Block, ...]
+    kept: tuple[int, ...]
     seconds: float
+
+    @property
+    def kept_blocks(self) -> list[Block]:
+        """What went on in the processes that timings are of."""
+        return [self.blocks[number] for number in self.kept]
+
+    @property
+    def left_out(self) -> list[Block]:
+        """What went on in the others."""
+        return [block for number, block in enumerate(self.blocks) if number not in self.kept]
 
     @property
     def width(self) -> float:
@@ -86,7 +99,7 @@ def compare(
     progress: Callable[[int, float], None] = lambda processes, width: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Comparison:
-    """Time files until every interval is narrow (`NARROW`), or the time is up.
+    """Time files until every interval is narrow (`NARROW`) on a quiet machine, or the time is up.
 
     At least five processes run in any case.
 
@@ -113,32 +126,47 @@ def compare(
         **chosen.target.describe(),
         "measured_at": now(),
     }
-    job = {**job_of(chosen), "keeps_samples": True, "counts_energy": True}
     rows: dict[int, list[Mapping[str, Any]]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     blocks: list[Block] = []
     started = clock()
-    while True:
-        share_s = min(LONGEST_S, SHARE_OF_TIME * seconds)
-        one = {**job, "seed": len(blocks), "budget_s": share_s}
-        blocks.append(watched(partial(time_once, one, files, rows, errors)))
-        if errors:
-            raise UserError("\n".join(dict.fromkeys(map(_refusal, errors.values()))))
-        timings = [summarise(rows[n], **about) for n in range(len(files))]
-        width, spent_s = max(map(width_of, timings)), clock() - started
-        progress(len(blocks), width)
-        is_narrow = width <= NARROW or len(blocks) >= MOST_PROCESSES
-        is_late = spent_s + blocks[-1].seconds > seconds
-        if len(blocks) >= LEAST_PROCESSES and (is_narrow or is_late):
-            break
+    with job_of(chosen) as job:
+        asked = {**job, "keeps_samples": True, "counts_energy": True}
+        while True:
+            share_s = min(LONGEST_S, SHARE_OF_TIME * seconds)
+            one = {**asked, "seed": len(blocks), "budget_s": share_s}
+            blocks.append(watched(partial(time_once, one, files, rows, errors)))
+            if errors:
+                raise UserError("\n".join(dict.fromkeys(map(_refusal, errors.values()))))
+            kept = undisturbed(blocks, LEAST_PROCESSES)
+            timings = [_timing(rows[n], blocks, kept, about) for n in range(len(files))]
+            width, spent_s = max(map(width_of, timings)), clock() - started
+            progress(len(blocks), width)
+            is_quiet = not any(blocks[number].is_loaded for number in kept)
+            is_enough = (width <= NARROW and is_quiet) or len(blocks) >= MOST_PROCESSES
+            is_late = spent_s + blocks[-1].seconds > seconds
+            if len(blocks) >= LEAST_PROCESSES and (is_enough or is_late):
+                break
     return Comparison(
         timings=tuple(timings),
         samples_ms=tuple(
             tuple(tuple(row["sample_ms"]) for row in rows[n]) for n in range(len(files))
         ),
         blocks=tuple(blocks),
+        kept=tuple(kept),
         seconds=spent_s,
     )
+
+
+def _timing(
+    rows: Sequence[Mapping[str, Any]],
+    blocks: Sequence[Block],
+    kept: Sequence[int],
+    about: Mapping[str, Any],
+) -> Timing:
+    """Of the processes that count."""
+    discarded, others = len(rows) - len(kept), mean_others([blocks[number] for number in kept])
+    return summarise([rows[n] for n in kept], discarded=discarded, others=others, **about)
 
 
 def width_of(timing: Timing) -> float:

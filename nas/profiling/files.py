@@ -14,22 +14,23 @@ from typing import Any
 from nas.data._load import DEFAULT_CACHE
 from nas.executors import make_timer
 from nas.latency.peaks import Peaks, one_image, peaks_of
+from nas.prepare.given_profile import ASKED, DOCUMENT
 from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
-from nas.profiling.conditions import drift, mean_others, said_of, spread
 from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
 from nas.profiling.model_file import ModelFile, read_files
 from nas.profiling.waterline import Waterline, violations, waterline_of
 from nas.run.config import Config
-from nas.system.environment import environment
+from nas.system.environment import environment, usable_cores
 from nas.system.files import SCHEMA, make_folder, write_json, write_text
 from nas.system.reporter import Reporter
-from nas.targets import ONNX, ChosenTarget
+from nas.targets import ONNX, AbstractRuntime, ChosenTarget
+from nas.targets._conditions import drift, mean_others, said_of, spread
 from search_spaces import CandidateError, Sides, UserError
 
 KERNELS_SHARE, KERNELS_S = 0.1, 0.5
 """Of the time, for what the files' time goes into; and at most so many seconds per file."""
 
-DOCUMENT, SAMPLES = "profile.json", "samples.csv"
+SAMPLES = "samples.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +92,12 @@ class FilesProfile:
                 f"were measured ({self.peaks.measured_at}). Delete {DEFAULT_CACHE}/peaks-*.json to "
                 "measure them again"
             )
-        return [*sentences, f"at most: {self.peaks.said()}", *said_of(found.blocks)]
+        sentences.append(f"at most: {self.peaks.said()}")
+        return [*sentences, *said_of(found.kept_blocks, found.left_out)]
 
     def to_json(self) -> dict[str, Any]:
         """All but the samples."""
-        found = self.comparison
+        found, target = self.comparison, self.chosen.target
         return {
             "schema": SCHEMA,
             "target": self.chosen.text,
@@ -104,12 +106,17 @@ class FilesProfile:
             "pairs": [asdict(pair) for pair in found.pairs],
             "widest_interval": found.width,
             "narrow_at": NARROW,
-            "others": mean_others(found.blocks),
-            "drift": drift(found.blocks),
-            "spread": spread(found.blocks),
+            "others": mean_others(found.kept_blocks),
+            "drift": drift(found.kept_blocks),
+            "spread": spread(found.kept_blocks),
             "sentences": self.sentences(),
             "peaks": self.peaks.to_json(),
-            "processes": [asdict(block) for block in found.blocks],
+            "cores": usable_cores(),
+            "waits": target.waits if isinstance(target, AbstractRuntime) else "",
+            "processes": [
+                {**asdict(block), "is_left_out": number not in found.kept}
+                for number, block in enumerate(found.blocks)
+            ],
             "environment": environment(),
         }
 
@@ -213,6 +220,19 @@ def _as_given(text: str, files: Sequence[ModelFile]) -> str:
     for file in files:
         text = text.replace(str(file.timed.resolve()), str(file.path))
     return text
+
+
+def check_folder(folder: Path) -> None:
+    """See that a folder can hold a profile of files; an earlier one of such is replaced.
+
+    Raises:
+        UserError: If it is the profile of a search space, which searches use.
+    """
+    if (folder / ASKED).exists():
+        raise UserError(
+            f"profile '{folder}' is that of a search space, and this one would take its place. "
+            "Name another folder with --out."
+        )
 
 
 def write_profile(found: FilesProfile, folder: Path) -> None:

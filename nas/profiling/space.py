@@ -32,6 +32,7 @@ from nas.prepare.profile import POOL, fitted
 from nas.problem.budget import parse_budget, refuse_impossible, resolve
 from nas.problem.feasible import sample_within
 from nas.problem.problem import Limit
+from nas.profiling.files import SAMPLES
 from nas.run.config import Config, differences
 from nas.run.directory import locked
 from nas.system.files import (
@@ -170,9 +171,10 @@ def _space_of(asked: Request) -> tuple[SearchSpace, list[Limit]]:
 
 def _check_folder(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()) and not (out / ASKED).exists():
+        what = "is one of files" if (out / SAMPLES).exists() else f"has other files and no {ASKED}"
         raise UserError(
-            f"profile '{out}': the folder is not empty and has no {ASKED}: no profile. "
-            "Name another folder with --out."
+            f"profile '{out}' {what}, so no profile of a search space can be continued there. Name "
+            "another folder with --out."
         )
 
 

@@ -17,6 +17,8 @@
     grown.jsonl           more trials or time than the run was begun with: see `nas/run/growth.py`
     profile/              rows.jsonl (timed files), profile.json (the fitted latency model); of a
                           profile that was given, a copy of the latter alone
+    pays.json             what each format, sparsity, pattern and rank gains on the target, and
+                          where it is not offered because it gains nothing: decided once
     train_state/          checkpoint of training; train_log.jsonl beside it
     supernet.safetensors  the trained weights
     measurements/<key>.json   one finished score each

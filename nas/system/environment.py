@@ -157,10 +157,15 @@ def _cpu_fields(cpuinfo: str) -> dict[str, str]:
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """How many cores this process may use."""
+    return len(usable_cores())
+
+
+def usable_cores() -> list[int]:
+    """Numbers of the cores that this process may use; all where the system does not say."""
     if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def _memory_bytes() -> int | None:

@@ -1,10 +1,14 @@
-"""How much of the machine others use while something is measured."""
+"""How much of the machine others use while something is measured, and how fast its cores run."""
 
 import os
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.system.environment import usable_cores
+
 STAT = Path("/proc/stat")
+CPUS = Path("/sys/devices/system/cpu")
 IDLE_FIELDS = (3, 4)
 """Of a line of `/proc/stat`: idle, and waiting for disks."""
 
@@ -64,3 +68,18 @@ def others_between(
         return None
     busy = after.num * (after.busy - before.busy) / (after.ticks - before.ticks)
     return max(0.0, busy - (after.own_s - before.own_s) / elapsed_s)
+
+
+def frequency_mhz(cpus: Path = CPUS) -> float | None:
+    """Mean frequency of the cores that this process may use; None where the system does not say.
+
+    Args:
+        cpus: In the layout of `/sys/devices/system/cpu`.
+    """
+    found = []
+    for core in usable_cores():
+        try:
+            found.append(int((cpus / f"cpu{core}/cpufreq/scaling_cur_freq").read_text()) / 1e3)
+        except (OSError, ValueError):
+            return None
+    return statistics.fmean(found) if found else None

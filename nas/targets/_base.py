@@ -61,6 +61,10 @@ class AbstractTarget(abc.ABC):
     kernels: ClassVar[frozenset[str]]
     """Kinds of kernels that it has: see `AbstractFormat.kernels`."""
 
+    variants: ClassVar[tuple[str, ...]] = ()
+    """Options with which something else is to be installed, as in texts of targets: `nas doctor`
+    tries them, too."""
+
     oldest: ClassVar[str] = ""
     """Oldest version of the runtime on which exported files were tried, for cards; "" where opset
     and IR version of a file say it."""
@@ -70,10 +74,15 @@ class AbstractTarget(abc.ABC):
         """What verifies files, so that a member's accuracy is that of what it is deployed on."""
         return BY_ONNXRUNTIME
 
+    @property
+    def own_kernels(self) -> frozenset[str]:
+        """Of `kernels` those that it has with its options."""
+        return self.kernels
+
     @final
     def offers(self, precision: str) -> bool:
         """Whether it has all kinds of kernels that networks of this format need."""
-        return format_of(precision).kernels <= self.kernels
+        return format_of(precision).kernels <= self.own_kernels
 
     @abc.abstractmethod
     def describe(self) -> dict[str, str]:
@@ -94,6 +103,13 @@ class AbstractTarget(abc.ABC):
 
 class AbstractRuntime(AbstractTarget):
     """A runtime of this machine or of a node: files are timed in fresh processes there."""
+
+    waits: ClassVar[str] = "as the runtime decides"
+    """How threads of a call wait for each other and for the next call, for records."""
+
+    compiled_in: ClassVar[str] = ""
+    """Environment variable of the folder in which what `prepare` compiles is kept, so that
+    processes that time the same files compile once; "" if it compiles nothing slow."""
 
     @abc.abstractmethod
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
@@ -239,6 +255,8 @@ class Timing:
             left out of JSON.
         energy_mj: Millijoules that the whole processor used per call, median over processes; None
             where the machine does not count them, and then left out of JSON.
+        others: Processors that other processes kept busy meanwhile; None where it is not known, and
+            then left out of JSON.
     """
 
     median_ms: float
@@ -258,6 +276,7 @@ class Timing:
     host: str = ""
     options: str = ""
     energy_mj: float | None = None
+    others: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types; `Timing.from_json` reads them back."""
@@ -266,6 +285,8 @@ class Timing:
             del fields["options"]
         if self.energy_mj is None:
             del fields["energy_mj"]
+        if self.others is None:
+            del fields["others"]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
     @classmethod
@@ -276,7 +297,7 @@ class Timing:
             UserError: If a field is missing.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        fields = {"host": "", "options": "", "energy_mj": None, **fields}
+        fields = {"host": "", "options": "", "energy_mj": None, "others": None, **fields}
         missing = [name for name in names if name not in fields]
         if missing:
             raise UserError(
@@ -294,4 +315,6 @@ class Timing:
             values["energy_mj"] = float(values["energy_mj"])
         values["interval_ms"] = (low, high)
         values["process_medians_ms"] = tuple(map(float, values["process_medians_ms"]))
+        if values["others"] is not None:
+            values["others"] = float(values["others"])
         return cls(**values)

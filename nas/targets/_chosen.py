@@ -69,10 +69,12 @@ def choose(text: str, *, threads: int = 1) -> ChosenTarget:
         threads: Where the text does not say it.
 
     Raises:
-        UserError: If the target is unknown, or an option is unknown, not of its type, out of range
-            or given twice.
+        UserError: If the target is unknown or not named, or an option is unknown, not of its type,
+            out of range or given twice.
     """
     name, colon, rest = text.partition(":")
+    if "=" in name:
+        raise _without_name(text)
     cls = TARGETS.get(name)
     known = _options(cls, threads)
     found = {option: choice.default for option, choice in known.items()}
@@ -117,6 +119,16 @@ def one_text_each(texts: Sequence[str], timing_threads: int) -> list[str]:
 def target_name(text: str) -> str:
     """The name in the text of a target."""
     return text.partition(":")[0]
+
+
+def _without_name(text: str) -> UserError:
+    """Of a text that has options where the name belongs: what was probably meant."""
+    first, _, rest = text.partition(",")
+    meant = f"{first}:{rest}" if first in TARGETS else f"onnxruntime:{text}"
+    return UserError(
+        f"target '{text}' has options where its name and a colon belong. Did you mean '{meant}'? "
+        f"Known targets: {', '.join(TARGETS.names())}."
+    )
 
 
 def _counts(cls: type) -> Mapping[str, int]:

@@ -8,8 +8,9 @@ median of its process medians, and the interval is a bootstrap over processes. T
 together are compared by the ratio within each process, which cancels what the machine did to both.
 
 Other users of a shared machine can slow it to half for some seconds, all files alike. Processes in
-which that happened are replaced by spare ones if the caller allows some: those in which the files
-together ran fastest are kept. Which these are is never decided per file.
+which that happened, or beside which others were seen to work (`_conditions.py`), are replaced by
+spare ones if the caller allows some: those in which the files together ran fastest are kept. Which
+these are is never decided per file.
 """
 
 import json
@@ -19,22 +20,26 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas.system.environment import cpu_model, instruction_set, now
-from nas.targets._base import TORCH_CHECKPOINT, Timing
+from nas.targets._base import TORCH_CHECKPOINT, AbstractRuntime, Timing
 from nas.targets._chosen import ChosenTarget, choose
+from nas.targets._conditions import Block, mean_others, watched
 from search_spaces import CandidateError, PluginFile, loaded_plugins, stem_of
 from supernets._search_path import search_path
 
 _WORKER_COMMAND = (sys.executable, "-m", "nas.targets._worker")
 _DEFAULT_BUDGET_S = 120.0
-_PATIENCE_S = 300.0
+_PATIENCE_S, _COMPILE_S = 300.0, 120.0
 _CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _BIMODAL_FRACTION = 0.1
@@ -67,7 +72,7 @@ def measure(
         threads: Threads that one call may use, where the target's options do not say it.
         processes: Fresh processes, one after the other. Below 5, intervals and ties mean little.
         spares: More processes, started one by one while the machine's speed differs by over 15 %
-            between those that would be kept.
+            between those that would be kept, or others worked beside one of these.
         budget_s: Seconds for all processes together; a spare gets as much as each of them. Loading,
             warm-up and three rounds per process happen in any case. Without a budget: 20 rounds,
             or 120 seconds per process.
@@ -82,24 +87,27 @@ def measure(
             the files does not explain.
     """
     chosen = choose(target, threads=threads)
-    about = {**chosen.target.describe(), "options": chosen.options}
+    about: dict[str, Any] = {**chosen.target.describe(), "options": chosen.options}
     measured_at = now()
     total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
     deadline = time.monotonic() + total_s
-    job = {**job_of(chosen), "counts_energy": processes >= _FOR_PEOPLE}
+    is_for_people = processes >= _FOR_PEOPLE
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
-    for process in range(processes + spares):
-        if process >= processes and _is_steady(rows, processes):
-            break
-        share_s = total_s / processes
-        if process < processes:
-            share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
-        time_once({**job, "seed": process, "budget_s": share_s}, files, rows, errors)
-        if progress is not None:
-            progress(min(process + 1, processes), processes)
+    blocks: list[Block] = []
+    with job_of(chosen) as job:
+        for process in range(processes + spares):
+            if process >= processes and _is_undisturbed(rows, blocks, processes):
+                break
+            share_s = total_s / processes
+            if process < processes:
+                share_s = max(0.0, deadline - time.monotonic()) / (processes - process)
+            one = {**job, "seed": process, "budget_s": share_s, "counts_energy": is_for_people}
+            blocks.append(watched(partial(time_once, one, files, rows, errors)))
+            if progress is not None:
+                progress(min(process + 1, processes), processes)
     kept = _fastest(rows, processes)
-    about |= {"measured_at": measured_at}
+    about |= {"measured_at": measured_at, "others": mean_others([blocks[n] for n in kept])}
     return [
         errors[number]
         if number in errors
@@ -114,9 +122,19 @@ def measure(
     ]
 
 
-def job_of(chosen: ChosenTarget) -> dict[str, Any]:
-    """What a process is told besides files, seed and seconds: see `_worker.py`."""
-    return {"target": chosen.text, "plugins": _plugins_of(chosen)}
+@contextmanager
+def job_of(chosen: ChosenTarget) -> Iterator[dict[str, Any]]:
+    """What processes are told besides files, seed and seconds: see `_worker.py`.
+
+    What they compile is kept while this context lasts.
+    """
+    job = {"target": chosen.text, "plugins": _plugins_of(chosen)}
+    variable = chosen.target.compiled_in if isinstance(chosen.target, AbstractRuntime) else ""
+    if not variable:
+        yield job
+        return
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        yield {**job, "environment": {variable: folder}}
 
 
 def _plugins_of(chosen: ChosenTarget) -> list[PluginFile]:
@@ -166,10 +184,16 @@ def _fastest(rows: Mapping[int, Sequence[Row]], processes: int) -> list[int]:
     return sorted(np.argsort(slowness(rows), kind="stable")[:processes].tolist())
 
 
-def _is_steady(rows: Mapping[int, Sequence[Row]], processes: int) -> bool:
-    """Whether the machine had one speed in the processes that would be kept."""
-    kept_P = slowness(rows)[_fastest(rows, processes)]
-    return not kept_P.size or float(kept_P.max()) <= _STEADY * float(kept_P.min())
+def _is_undisturbed(
+    rows: Mapping[int, Sequence[Row]], blocks: Sequence[Block], processes: int
+) -> bool:
+    """Whether the machine had one speed in the processes that would be kept, and was ours alone."""
+    kept = _fastest(rows, processes)
+    kept_P = slowness(rows)[kept]
+    if not kept_P.size:
+        return True
+    is_steady = float(kept_P.max()) <= _STEADY * float(kept_P.min())
+    return is_steady and not any(blocks[process].is_loaded for process in kept)
 
 
 def is_tie(a: Timing, b: Timing) -> bool:
@@ -218,6 +242,7 @@ def summarise(
     discarded: int = 0,
     measured_at: str = "",
     options: str = "",
+    others: float | None = None,
 ) -> Timing:
     """One file's timing from what each process measured of it.
 
@@ -235,6 +260,7 @@ def summarise(
         discarded: Processes left out.
         measured_at: When the measurement started.
         options: The target's own options, as in its text.
+        others: Processors that other processes kept busy.
     """
     medians_ms = np.array([row["median_ms"] for row in rows])
     median_ms = float(np.median(medians_ms))
@@ -261,6 +287,7 @@ def summarise(
         host=socket.gethostname(),
         options=options,
         energy_mj=float(np.median(used_mj)) if used_mj else None,
+        others=others,
     )
 
 
@@ -309,7 +336,8 @@ def _run_worker(job: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     The worker is killed if this process is interrupted, and ends by itself if this process is
     killed.
     """
-    timeout_s = _PATIENCE_S + 3 * job["budget_s"]
+    compiling_s = _COMPILE_S * len(job["files"]) if "environment" in job else 0.0
+    timeout_s = _PATIENCE_S + compiling_s + 3 * job["budget_s"]
     pipe = subprocess.PIPE
     environment = {**os.environ, **search_path()}
     with subprocess.Popen(

@@ -1,7 +1,8 @@
 """One timing process: times calls in interleaved rounds. Started by `_timing.py`.
 
 Reads one job as JSON from stdin: `target`, with its options, `files`, `seed`, `budget_s`, and
-`plugins`, the plug-in files that it takes. Writes JSON lines to stdout: `{"opening": i}` and
+`plugins`, the plug-in files that it takes; `environment`, variables for the runtime, where it needs
+some. Writes JSON lines to stdout: `{"opening": i}` and
 `{"opened": i}` around the loading of file i (so that the parent knows which file brought the
 process down), and last `{"files": [...]}`, per file either `median_ms`, `iqr_ms` and `runs`, or
 `error`. A job that `keeps_samples` is given `sample_ms`, too, in the order of the rounds; one that
@@ -234,6 +235,7 @@ def main() -> None:
     results = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = json.load(sys.stdin)
+    os.environ.update(job.get("environment", {}))
     load_plugin_texts(job["plugins"])
     chosen = choose(job["target"])
     gc.disable()

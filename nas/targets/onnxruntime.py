@@ -1,15 +1,20 @@
-"""The onnxruntime target: an ONNX file on the CPU of this machine."""
+"""The onnxruntime target: an ONNX file on this machine, by one of the runtime's providers.
+
+A provider is what the runtime hands nodes to: its own kernels for processors, CUDA or TensorRT. The
+last two are in other packages than the usual one, of which one alone can be installed.
+"""
 
 import json
 import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from nas.targets._base import TARGETS, AbstractRuntime, NodeTime
+from nas.targets._base import BY_ONNXRUNTIME, TARGETS, AbstractRuntime, Answering, NodeTime
 from nas.targets._inputs import at_batch, random_inputs
 from search_spaces import CandidateError, UserError
 
@@ -23,20 +28,71 @@ _HANDS_ON = frozenset({"DequantizeLinear", "Cast", "Transpose", "Reshape", "Sque
 """What makes of a weight another form of it."""
 
 
+PROVIDERS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "cpu": ("CPUExecutionProvider", {}),
+    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+    "tensorrt": ("TensorrtExecutionProvider", {}),
+}
+"""By option what the runtime calls it, and how it computes as the file says."""
+
+
 @TARGETS.register
 @final
+@dataclass(frozen=True, kw_only=True)
 class OnnxRuntime(AbstractRuntime):
-    """onnxruntime's CPU execution provider, nodes run one after the other."""
+    """onnxruntime, nodes run one after the other.
+
+    A call begins with images in the memory of the processor and ends with answers there.
+
+    Attributes:
+        provider: Whose kernels run, a name out of `PROVIDERS`.
+    """
+
+    provider: str = "cpu"
 
     kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "int8-dynamic", "int4"})
+    variants: ClassVar[tuple[str, ...]] = ("provider=cuda", "provider=tensorrt")
+    waits: ClassVar[str] = "spinning in a call, asleep between calls"
+
+    def __post_init__(self) -> None:
+        if self.provider not in PROVIDERS:
+            raise UserError(
+                f"target 'onnxruntime': provider is '{self.provider}'. "
+                f"Known: {', '.join(PROVIDERS)}."
+            )
+
+    @property
+    def own_kernels(self) -> frozenset[str]:
+        """On GPUs pairs of QuantizeLinear and DequantizeLinear stay what they say."""
+        return self.kernels if self.provider == "cpu" else frozenset({"float32"})
+
+    @property
+    def answered_by(self) -> Answering:
+        """The same provider."""
+        if self.provider == "cpu":
+            return BY_ONNXRUNTIME
+        return Answering("onnxruntime", {"provider": self.provider})
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         """See `AbstractRuntime.prepare`."""
-        return _call_of(_open(file, _options(threads)), file, batch)
+        return _call_of(_open(file, _options(threads), self.provider), file, batch)
 
     def describe(self) -> dict[str, str]:
-        """See `AbstractTarget.describe`."""
-        return {"runtime": "onnxruntime", "version": str(_onnxruntime().__version__)}
+        """See `AbstractTarget.describe`.
+
+        Raises:
+            UserError: Also if what is installed lacks the provider.
+        """
+        ort, (wanted, _) = _onnxruntime(), PROVIDERS[self.provider]
+        has = ort.get_available_providers()
+        if wanted not in has:
+            raise UserError(
+                f"target 'onnxruntime:provider={self.provider}': the installed onnxruntime "
+                f"{ort.__version__} has no {wanted}, but {', '.join(has)}. Put a package that has "
+                "it in its place (pip uninstall onnxruntime; pip install onnxruntime-gpu), or "
+                "leave out provider."
+            )
+        return {"runtime": "onnxruntime", "version": str(ort.__version__)}
 
     def integer_kernels(self, file: Path) -> int:
         """See `AbstractTarget.integer_kernels`. Needs the package onnx to read the graph back.
@@ -50,7 +106,7 @@ class OnnxRuntime(AbstractRuntime):
         options = _options(threads=1)
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
-            _open(file, options)
+            _open(file, options, self.provider)
             model = onnx.load(options.optimized_model_filepath)
         return sum(is_integer(node.op_type) for node in model.graph.node)
 
@@ -67,7 +123,7 @@ class OnnxRuntime(AbstractRuntime):
                 done += 1
             return done
 
-        model, events, number = _profiled(file, options, batch, calls)
+        model, events, number = _profiled(file, options, self.provider, batch, calls)
         with_weights, known = nodes_with_weights(model), {node.name for node in model.graph.node}
         taken_us: dict[tuple[str, str], list[float]] = defaultdict(list)
         for event in events:
@@ -102,7 +158,7 @@ def run_once(file: Path, *, batch: int) -> tuple[Any, list[dict[str, Any]]]:
     """
     options = _options(threads=1)
     options.graph_optimization_level = _onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    model, events, _ = _profiled(file, options, batch, lambda call: 1)
+    model, events, _ = _profiled(file, options, "cpu", batch, lambda call: 1)
     return model, events
 
 
@@ -123,14 +179,36 @@ def is_integer(op: str) -> bool:
     return op.startswith(_INTEGER_PREFIXES) or "Integer" in op
 
 
+def _open(file: Path, options: Any, provider: str) -> Any:
+    wanted, settings = PROVIDERS[provider]
+    others = [] if provider == "cpu" else ["CPUExecutionProvider"]
+    try:
+        session = _onnxruntime().InferenceSession(
+            str(file), options, providers=[(wanted, dict(settings)), *others]
+        )
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes
+        raise CandidateError(f"file '{file}' cannot be loaded by onnxruntime: {error}") from error
+    if wanted not in session.get_providers():
+        raise CandidateError(
+            f"file '{file}': {wanted} does not start here, so onnxruntime would compute on the "
+            "processor. Mostly libraries of CUDA or a driver are missing: its log names them."
+        )
+    return session
+
+
 def _profiled(
-    file: Path, options: Any, batch: int, calls: Callable[[Callable[[], None]], int]
+    file: Path,
+    options: Any,
+    provider: str,
+    batch: int,
+    calls: Callable[[Callable[[], None]], int],
 ) -> tuple[Any, list[dict[str, Any]], int]:
     """The graph that the runtime runs, its profiler's events of nodes, and the number of calls.
 
     Args:
         file: The model; not changed.
         options: Of the session; changed.
+        provider: What computes.
         batch: Images per call.
         calls: Makes calls after the first one; returns how many there were with that.
     """
@@ -140,7 +218,7 @@ def _profiled(
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder, "profile"))
         options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
-        session = _open(_with_names(file, Path(folder, "named.onnx")), options)
+        session = _open(_with_names(file, Path(folder, "named.onnx")), options, provider)
         number = calls(_call_of(session, file, batch))
         found = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         model = onnx.load(options.optimized_model_filepath)
@@ -221,15 +299,6 @@ def _options(threads: int) -> Any:
     # would take the cores from the session that is being timed (2 to 3 times slower when measured).
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
-
-
-def _open(file: Path, options: Any) -> Any:
-    try:
-        return _onnxruntime().InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime raises a dozen unrelated classes
-        raise CandidateError(f"file '{file}' cannot be loaded by onnxruntime: {error}") from error
 
 
 def _shape(node: Any, file: Path, batch: int) -> list[int]:

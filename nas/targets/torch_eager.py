@@ -7,12 +7,11 @@ weights alone computes in float32. Accuracy is that of the ONNX file of the same
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 from nas.system.environment import version_of
 from nas.targets._base import TARGETS, TORCH_CHECKPOINT, AbstractRuntime, Artefact
-from nas.targets._inputs import random_inputs
-from search_spaces import CandidateError, Slot, UserError, input_shape
+from nas.targets._checkpoints import loaded, network_and_images
 
 
 @TARGETS.register
@@ -27,10 +26,7 @@ class TorchEager(AbstractRuntime):
         """See `AbstractRuntime.prepare`. The process has this many threads from then on."""
         import torch
 
-        torch.set_num_threads(threads)
-        network, shape = _loaded(file)
-        (array,) = random_inputs([(batch, *shape)])
-        images = torch.from_numpy(array)
+        network, images = network_and_images(file, threads=threads, batch=batch)
 
         @torch.inference_mode()
         def call() -> None:
@@ -49,20 +45,5 @@ class TorchEager(AbstractRuntime):
         Raises:
             CandidateError: If the file cannot be loaded.
         """
-        _loaded(file)
+        loaded(file)
         return 0
-
-
-def _loaded(file: Path) -> tuple[Any, tuple[int, ...]]:
-    """The network of a checkpoint, and the shape of an image."""
-    from compress.store import load_network
-    from supernets._modules import seeded
-    from supernets.checkpoint import read_tensors
-
-    try:
-        with seeded(0):  # weights are drawn before those of the file take their place
-            network = load_network(file)
-        first = Slot.from_json(read_tensors(file)[1]["slots"][0])
-    except UserError as error:
-        raise CandidateError(str(error)) from error
-    return network, input_shape(first.signature)

@@ -63,7 +63,7 @@ def check_its_options_can_be_written(name: str) -> None:
 
 def check_full_precision_runs_on_it(name: str) -> None:
     """It has the kernels for networks in full precision."""
-    lacking = format_of(FULL_PRECISION).kernels - _target(name).kernels
+    lacking = format_of(FULL_PRECISION).kernels - _target(name).own_kernels
     require(not lacking, f"it has no kernels {', '.join(sorted(lacking))}")
 
 

@@ -13,6 +13,12 @@ from search_spaces import FORMATS, UserError
 WITHOUT = ("ray", "torch-pruning")
 
 
+@pytest.fixture(autouse=True)
+def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch-compile compiles takes longer than all the rest."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+
+
 def doctor(*flags: str) -> int:
     """The exit code."""
     with pytest.raises(SystemExit) as exit_:
@@ -41,6 +47,9 @@ def test_everything_is_tried_and_what_is_optional_may_be_missing(
     ):  # fmt: skip
         assert facts[kind, name]["state"] == "ok"
     assert facts["peaks", "onnxruntime"]["about"].startswith(("fp32 ", "not measured yet"))
+    cuda, compiled = facts["target", "onnxruntime:provider=cuda"], facts["target", "torch-compile"]
+    assert cuda["state"] == "ok" or "has no CUDAExecutionProvider, but" in cuda["about"]
+    assert "'no-such-compiler' is not found. Install one" in compiled["about"]
     cifar10 = facts["data set", "cifar10"]
     assert (cifar10["state"], "--data-dir" in cifar10["about"]) == ("missing", True)
     nni = facts["controller", "nni-tpe"]

@@ -1,8 +1,9 @@
 """Effort, ties and what is said of the machine, on simulated processes; one command on real ones."""
 
 import csv
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from nas.cli import codes
 from nas.cli.app import main
 from nas.profiling import compare as comparing
 from nas.profiling.compare import LEAST_PROCESSES, NARROW, Comparison, compare
-from nas.profiling.conditions import Block, drift, said_of
 from nas.profiling.kernels import Kernels, class_of
 from nas.system.files import read_json
 from nas.targets import NodeTime, choose
+from nas.targets._conditions import said_of
 from search_spaces import CandidateError, UserError
 from tests.nas.latency.test_peaks import PEAKS
 from tests.nas.profiling.test_model_file import model
+from tests.nas.targets.test_conditions import block
 
 Simulate = Callable[..., Comparison]
 
@@ -35,6 +37,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulate:
         machine: float = 0.0,
         seconds: float = 1e9,
         seed: int = 0,
+        others: Sequence[float] = (0.0,),
     ) -> Comparison:
         rng = np.random.default_rng(seed)
         clock = iter(np.arange(0.0, 1e6, 0.5))
@@ -47,7 +50,10 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulate:
                 rows[number].append(row)
 
         monkeypatch.setattr(comparing, "time_once", time_once)
-        monkeypatch.setattr(comparing, "watched", lambda work: (work(), block())[1])
+        busy = itertools.chain(others, itertools.repeat(others[-1]))
+        monkeypatch.setattr(
+            comparing, "watched", lambda work: (work(), block(others=next(busy)))[1]
+        )
         files = [Path(str(number)) for number in range(len(true_ms))]
         return compare(
             files,
@@ -57,10 +63,6 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulate:
         )
 
     return run
-
-
-def block(kernel_ms: float = 1.0, others: float | None = 0.0) -> Block:
-    return Block(kernel_ms=kernel_ms, others=others, seconds=0.5)
 
 
 def test_effort_grows_with_the_noise_until_the_intervals_are_narrow(simulated: Simulate) -> None:
@@ -101,6 +103,26 @@ def test_samples_are_kept_by_file_and_process(simulated: Simulate) -> None:
     assert found.timings[1].process_medians_ms == medians_ms
 
 
+def test_what_was_measured_beside_others_is_measured_again_while_there_is_time(
+    simulated: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    others = (0.0, 1.3, 0.9, 0.0)
+    found = simulated([1.0, 2.0], noise=0.001, others=others)
+    assert found.kept == (0, 3, 4, 5, 6)
+    assert len(found.samples_ms[0]) == 7
+    medians_ms = tuple(found.samples_ms[0][process][0] for process in found.kept)
+    assert found.timings[0].process_medians_ms == medians_ms
+    assert (found.timings[0].discarded, found.timings[0].others) == (2, 0.0)
+    (sentence,) = said_of(found.kept_blocks, found.left_out)
+    assert sentence.startswith("2 of 7 processes are left out and were measured again: meanwhile")
+    # The clock advances by half a second per process, and there is no quiet one.
+    always = simulated([1.0], noise=0.001, seconds=5.0, others=(1.2,))
+    assert len(always.blocks) == 10
+    assert always.left_out == []
+    assert always.timings[0].others == pytest.approx(1.2)
+
+
 def test_a_file_that_the_runtime_refuses_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def time_once(job: Any, files: Any, rows: Any, errors: dict[int, CandidateError]) -> None:
         errors[1] = CandidateError("file 'b' cannot be loaded:\n  " + "x" * 900)
@@ -108,27 +130,6 @@ def test_a_file_that_the_runtime_refuses_is_one_message(monkeypatch: pytest.Monk
     monkeypatch.setattr(comparing, "time_once", time_once)
     with pytest.raises(UserError, match=r"^file 'b' cannot be loaded: x+\.\.\.$"):
         compare([Path("a"), Path("b")], chosen=choose("onnxruntime"), seconds=1.0)
-
-
-def test_nothing_is_said_of_a_quiet_machine() -> None:
-    assert said_of([block()] * 9) == []
-    assert said_of([block(others=None)] * 9) == []
-
-
-def test_others_are_counted_by_the_processors_that_they_kept_busy() -> None:
-    (sentence,) = said_of([block(others=1.7), block(others=2.1)])
-    assert sentence.startswith("measured beside 2 other processes: others kept 1.9 processors busy")
-    (sentence,) = said_of([block(others=0.4)] * 5)
-    assert sentence.startswith("measured beside 1 other process:")
-
-
-def test_drift_is_told_from_noise_of_the_machine() -> None:
-    slower = [block(1.0 + 0.01 * i) for i in range(12)]
-    assert drift(slower) == pytest.approx(1.095 / 1.015 - 1.0)
-    assert said_of(slower)[0].startswith("drift: the machine was 8% slower")
-    unsteady = [block(1.0 if i % 2 else 1.3) for i in range(12)]
-    assert said_of(unsteady)[0].startswith("the machine's own speed varied by 30%")
-    assert drift(slower[:5]) == 0.0
 
 
 def test_time_goes_into_classes_of_operators() -> None:
@@ -194,6 +195,21 @@ def test_files_are_profiled_and_samples_kept(
     assert "convolution" in printed
     assert "memory-bound" in printed
     assert "GMACs/s" in printed
+
+
+def test_a_profile_of_files_takes_the_place_of_another_one_but_of_no_space(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "LEAST_PROCESSES", 1)
+    path, out = str(model(tmp_path / "m.onnx")), tmp_path / "out"
+    for said in ("numbers and samples: ", "numbers and samples, in place of earlier ones: "):
+        assert nas("profile", path, "--time", "0.1s", "--out", str(out)) == codes.OK
+        assert said in capsys.readouterr().out
+    (out / "asked.json").write_text("{}")
+    before = (out / "profile.json").read_bytes()
+    assert nas("profile", path, "--out", str(out)) == codes.WRONG_USE
+    assert "is that of a search space" in capsys.readouterr().err
+    assert (out / "profile.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_finished_profile_is_not_measured_again(
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="not empty and has no asked.json"):
+    with pytest.raises(UserError, match="has other files and no asked.json, so no profile of"):
         profile_space(ASKED, tmp_path, Silent())
     assert [file.name for file in tmp_path.iterdir()] == ["photo.jpg"]
 

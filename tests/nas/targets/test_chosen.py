@@ -69,6 +69,8 @@ def test_own_options_are_fields_of_the_target() -> None:
     ("text", "message"),
     [
         ("bored:threads=2", "Did you mean 'board'"),
+        ("threads=2", "name and a colon belong. Did you mean 'onnxruntime:threads=2'"),
+        ("board,threads=2,batch=4", "Did you mean 'board:threads=2,batch=4'"),
         ("board:", "'' is no option. Write name=value"),
         ("board:threads", "Write name=value"),
         (

@@ -29,6 +29,7 @@ from nas.targets import Timing, _timing, _worker, is_tie, measure, paired_ratio
 from nas.targets._timing import summarise
 from nas.targets._worker import Samples, time_calls
 from search_spaces import CandidateError, UserError
+from tests.nas.targets.test_conditions import block
 
 ROOT = Path(_timing.__file__).parents[2]
 
@@ -334,6 +335,7 @@ def test_processes_in_which_the_machine_was_slow_give_way_to_spares_for_all_file
     discarded: int,
 ) -> None:
     fake_worker(monkeypatch, MACHINE.format(factors=factors))
+    monkeypatch.setattr(_timing, "watched", lambda work: (work(), block())[1])
     first, second = measure("onnxruntime", [Path("a"), Path("b")], processes=3, spares=2)
     assert isinstance(first, Timing)
     assert isinstance(second, Timing)
@@ -341,6 +343,21 @@ def test_processes_in_which_the_machine_was_slow_give_way_to_spares_for_all_file
     assert second.process_medians_ms == tuple(2 * ms for ms in medians)
     assert (first.processes, first.discarded, second.discarded) == (3, discarded, discarded)
     assert first.measured_at == second.measured_at
+
+
+def test_processes_beside_which_others_worked_give_way_to_spares_and_that_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    fake_worker(monkeypatch, MACHINE.format(factors=[1.0, 1.1, 1.0, 1.05]))
+    others = iter([0.0, 1.0, 0.0, 0.1])
+    monkeypatch.setattr(_timing, "watched", lambda work: (work(), block(others=next(others)))[1])
+    (of,) = measure("onnxruntime", [Path("a")], processes=3, spares=2)
+    assert isinstance(of, Timing)
+    assert of.process_medians_ms == (1.0, 1.0, 1.05)
+    assert of.others == pytest.approx(0.1 / 3)
+    assert Timing.from_json(of.to_json()) == of
+    assert "others" not in timing([1.0]).to_json()
 
 
 def test_files_timed_at_different_times_are_no_pair() -> None:

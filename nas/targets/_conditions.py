@@ -1,9 +1,12 @@
 """What the machine did while files were timed: a fixed kernel between processes, and others' work.
 
 The kernel is timed by the process that waits, before each process that times files, so its time
-changes with the machine alone and not with the files.
+changes with the machine alone and not with the files. What was measured beside others is measured
+again while there is time: whether a process counts depends on what others did meanwhile, and not on
+what it measured, so leaving it out favours no file.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.system.load import others_between, processor_time
+from nas.system.load import frequency_mhz, others_between, processor_time
 
 KERNEL_VALUES, KERNEL_CALLS, KERNEL_SAMPLES = 16_384, 20, 15
-NOTICED = 0.3
-"""Processors that others keep busy before they are mentioned."""
+NOTICED, NOTICED_SHARE = 0.3, 0.1
+"""Processors, and share of all of them, that others keep busy where a machine counts as loaded."""
 
 DRIFT = 0.05
 """By which share the kernel's time may change from the first third of processes to the last."""
@@ -34,11 +37,18 @@ class Block:
         kernel_ms: The fixed kernel just before it; milliseconds.
         others: Processors that other processes kept busy meanwhile; None where it is not known.
         seconds: How long it took.
+        frequency_mhz: Mean of the cores that may be used, at its end; None where it is not known.
     """
 
     kernel_ms: float
     others: float | None
     seconds: float
+    frequency_mhz: float | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether others worked so much that latencies may be theirs, too."""
+        return is_noticed(self.others)
 
 
 def watched(work: Callable[[], None]) -> Block:
@@ -48,7 +58,24 @@ def watched(work: Callable[[], None]) -> Block:
     work()
     seconds = time.monotonic() - started
     others = others_between(before, processor_time(), seconds)
-    return Block(kernel_ms=kernel_ms, others=others, seconds=seconds)
+    return Block(kernel_ms=kernel_ms, others=others, seconds=seconds, frequency_mhz=frequency_mhz())
+
+
+def is_noticed(others: float | None) -> bool:
+    """Whether so many processors are more than a machine at rest has busy."""
+    least = max(NOTICED, NOTICED_SHARE * (os.cpu_count() or 1))
+    return others is not None and others >= least
+
+
+def undisturbed(blocks: Sequence[Block], least: int) -> list[int]:
+    """Numbers of the processes that count: those beside which nobody worked, if they are enough.
+
+    Args:
+        blocks: One per process.
+        least: How many are enough; all count where there are fewer.
+    """
+    quiet = [number for number, block in enumerate(blocks) if not block.is_loaded]
+    return quiet if len(quiet) >= least else list(range(len(blocks)))
 
 
 def time_kernel() -> float:
@@ -91,16 +118,33 @@ def spread(blocks: Sequence[Block]) -> float:
     return float(high / low - 1.0)
 
 
-def said_of(blocks: Sequence[Block]) -> list[str]:
-    """Sentences on what may have disturbed the measurement; none if nothing did."""
+def said_of_others(others: float | None) -> str:
+    """That others worked, too; "" if they did not, or it is not known."""
+    if others is None or not is_noticed(others):
+        return ""
+    num = max(1, round(others))
+    return (
+        f"measured beside {num} other process{'es' * (num > 1)}: others kept {others:.1f} "
+        "processors busy"
+    )
+
+
+def said_of(blocks: Sequence[Block], left_out: Sequence[Block] = ()) -> list[str]:
+    """Sentences on what may have disturbed the measurement; none if nothing did.
+
+    Args:
+        blocks: Of the processes that count.
+        left_out: Of those that were measured again, because the machine was loaded.
+    """
     found = []
-    others = mean_others(blocks)
-    if others is not None and others >= NOTICED:
-        num = max(1, round(others))
+    if left_out:
+        of_all, busy = len(blocks) + len(left_out), mean_others(left_out) or 0.0
         found.append(
-            f"measured beside {num} other process{'es' * (num > 1)}: others kept {others:.1f} "
-            "processors busy"
+            f"{len(left_out)} of {of_all} processes are left out and were measured again: "
+            f"meanwhile others kept {busy:.1f} processors busy"
         )
+    if text := said_of_others(mean_others(blocks)):
+        found.append(f"{text}, and there was no quieter time; ratios hold, milliseconds less so")
     change = drift(blocks)
     if abs(change) > DRIFT:
         word = "slower" if change > 0 else "faster"
