@@ -49,7 +49,7 @@ from nas.targets import choose
 from search_spaces import SearchSpace, Slot, load_space, slot_cost
 
 ASKED, ROWS = "asked.json", "rows.jsonl"
-HELD_OUT = 100
+HELD_OUT, SMALL = 100, 100_000
 SPLITS = 3
 
 
@@ -266,13 +266,13 @@ def sizes(options: argparse.Namespace) -> None:
     error_N = np.abs(predicted_N / np.array(found) - 1)
     for name, is_in_N in (
         ("all", np.ones(len(found), bool)),
-        ("below 100 kB", np.array(found) < 1e5),
-        ("from 100 kB on", np.array(found) >= 1e5),
+        (f"below {SMALL // 1000} kB", np.array(found) < SMALL),
+        (f"from {SMALL // 1000} kB on", np.array(found) >= SMALL),
     ):
         if is_in_N.any():
             print(
-                f"{name}: {is_in_N.sum()} files, mean error {error_N[is_in_N].mean():.2%}, "
-                f"largest {error_N[is_in_N].max():.2%}"
+                f"{name}: {is_in_N.sum()} files, mean error {error_N[is_in_N].mean():.2%}, within "
+                f"2 % {(error_N[is_in_N] <= 0.02).mean():.0%}, largest {error_N[is_in_N].max():.2%}"
             )
 
 
