@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.latency._model import features
+from nas.latency._features import features
 from nas.latency._rows import Row, kind_of
 from search_spaces import SearchSpace, Slot
 
@@ -61,13 +61,10 @@ class Coverage:
 
 
 def largest_timed(space: SearchSpace, rows: Iterable[Row]) -> dict[str, list[float]]:
-    """What was timed, alone or in whole networks that the fit has seen."""
+    """What was timed, alone or in whole networks."""
     found: dict[str, np.ndarray] = {}
     for row in rows:
-        if row.is_held_out:
-            continue
-        slots = space.slots(row.encoding) if row.encoding else [row.slot] if row.slot else []
-        for slot in slots:
+        for slot in row.slots(space):
             values_F, kind = features(slot), kind_of(slot.signature)
             found[kind] = np.maximum(found.get(kind, values_F), values_F)
     return {kind: values_F.tolist() for kind, values_F in found.items()}

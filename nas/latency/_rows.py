@@ -18,8 +18,8 @@ Group = tuple[str, str, tuple[int, int], tuple[int, int]]
 OVERHEAD = "overhead"
 """Name of the row that says what calling the runtime costs by itself."""
 
-HELD_OUT_EVERY = 3
-"""Of the whole networks, each third one is kept out of the fit to measure its error."""
+LEAST_OWN_SHARE = 0.2
+"""A file takes at least this share of its time for itself, the rest being the call's."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class Row:
         slot: The single slot that was timed, or None.
         encoding: The whole network that was timed, or None.
         latency_ms: Median, milliseconds.
-        is_held_out: Whether the fit must not see it.
         anchor_ms: What the anchor, a network that is timed with every batch of files, took in the
             same processes. Rows compare by their ratio to it: the speed of a shared machine changes
             from minute to minute.
@@ -41,8 +40,17 @@ class Row:
     slot: Slot | None
     encoding: tuple[int, ...] | None
     latency_ms: float
-    is_held_out: bool
     anchor_ms: float
+
+    def slots(self, space: SearchSpace) -> Sequence[Slot]:
+        """What the file consists of; nothing if it does nothing."""
+        if self.encoding is not None:
+            return space.slots(self.encoding)
+        return [] if self.slot is None else [self.slot]
+
+    def own_ms(self, overhead_ms: float) -> float:
+        """Its time without what calling the runtime takes, milliseconds."""
+        return max(self.latency_ms - overhead_ms, LEAST_OWN_SHARE * self.latency_ms)
 
     def to_json(self) -> dict[str, Any]:
         """One line of profile/rows.jsonl."""
@@ -51,7 +59,6 @@ class Row:
             "slot": self.slot.to_json() if self.slot else None,
             "encoding": self.encoding,
             "latency_ms": self.latency_ms,
-            "is_held_out": self.is_held_out,
             "anchor_ms": self.anchor_ms,
         }
 
@@ -67,9 +74,13 @@ class Row:
             Slot.from_json(slot) if slot else None,
             tuple(map(int, encoding)) if encoding else None,
             latency_ms,
-            document["is_held_out"] is True,
             anchor_ms,
         )
+
+
+def overhead_of(rows: Sequence[Row]) -> float:
+    """What calling the runtime takes, milliseconds; 0 where that was not timed."""
+    return next((row.latency_ms for row in rows if row.name == OVERHEAD), 0.0)
 
 
 def at_one_speed(rows: Sequence[Row]) -> list[Row]:

@@ -13,7 +13,7 @@ import torch
 from compress.apply import quantize
 from compress.artefact import write_artefact
 from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT
-from nas.latency._rows import HELD_OUT_EVERY, OVERHEAD, Row
+from nas.latency._rows import OVERHEAD, Row
 from nas.targets import ONNX, Artefact, Timer, Timing, paired_ratio
 from search_spaces import CandidateError, SearchSpace, Slot, input_shape
 from supernets._worker import in_processes
@@ -26,8 +26,8 @@ FILES_PER_BATCH = 46
 PROCESSES = 3
 BATCH_BUDGET_S = 16.0
 
-Job = tuple[str, Sequence[Slot], tuple[int, ...] | None, bool]
-"""Name of a row, slots of the file, the network that they are, and whether it is held out."""
+Job = tuple[str, Sequence[Slot], tuple[int, ...] | None]
+"""Name of a row, slots of the file, and the network that they are."""
 
 
 def measure_rows(
@@ -73,18 +73,18 @@ def measure_rows(
         batch = waiting[start : start + FILES_PER_BATCH]
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / f"{i}{timer.artefact}" for i in range(len(batch) + 1)]
-            contents = [anchor, *(slots for _, slots, _, _ in batch)]
+            contents = [anchor, *(slots for _, slots, _ in batch)]
             exports = list(zip(contents, [files[-1], *files[:-1]], strict=True))
             _export_beside(exports, timer.artefact)
             *timings, beside = _timed(timer, files, BATCH_BUDGET_S)
         if not isinstance(beside, Timing):
             raise RuntimeError(f"the latency profile's anchor cannot be timed: {beside}")
-        for (name, slots, encoding, is_held_out), timing in zip(batch, timings, strict=True):
+        for (name, slots, encoding), timing in zip(batch, timings, strict=True):
             if not isinstance(timing, Timing):
                 continue
             alone = slots[0] if slots and encoding is None else None
             latency_ms = beside.median_ms * paired_ratio(timing, beside)[0]
-            row = Row(name, alone, encoding, latency_ms, is_held_out, beside.median_ms)
+            row = Row(name, alone, encoding, latency_ms, beside.median_ms)
             record(row)
             rows.append(row)
         progress(len(jobs) - len(waiting) + start + len(batch), len(jobs))
@@ -166,16 +166,13 @@ def export_nothing(file: Path) -> None:
 def _jobs(
     signatures: Sequence[Slot], networks: Sequence[tuple[int, ...]], space: SearchSpace
 ) -> list[Job]:
-    alone: list[Job] = [
-        (f"signature {i}", (slot,), None, False) for i, slot in enumerate(signatures)
-    ]
+    alone: list[Job] = [(f"signature {i}", (slot,), None) for i, slot in enumerate(signatures)]
     whole: list[Job] = [
-        (f"network {i}", space.slots(encoding), encoding, i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1)
-        for i, encoding in enumerate(networks)
+        (f"network {i}", space.slots(encoding), encoding) for i, encoding in enumerate(networks)
     ]
     places = [(i + 1) / (len(of) + 1) for of in (alone, whole) for i in range(len(of))]
     in_turn = [job for _, job in sorted(zip(places, [*alone, *whole], strict=True), key=_place)]
-    return [(OVERHEAD, (), None, False), *in_turn]
+    return [(OVERHEAD, (), None), *in_turn]
 
 
 def _place(placed: tuple[float, Job]) -> float:

@@ -12,6 +12,7 @@ the machine, so those must be the same; spaces need not be: every kind of slot m
 and how many slots are beyond those is said.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,21 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
 def said_of_given(document: dict[str, Any]) -> list[str]:
     """Sentences on a profile that was given."""
     given = document["given"]
-    covered = given["covered"]
-    sentences = [f"latency profile '{given['path']}' is used: nothing is timed for one here"]
+    used = f"latency profile '{given['path']}' is used: nothing is timed for one here"
+    return [used, *said_of_coverage(given["covered"])]
+
+
+def said_of_coverage(covered: Mapping[str, Any]) -> list[str]:
+    """A sentence on slots that are beyond what was timed, if there are any."""
+    beyond = []
     if covered["outside"]:
-        sentences.append(
+        beyond.append(
             f"{covered['outside']} of {covered['slots']} slots are over twice as large as those of "
-            f"their kind that it timed ({_some(covered['outside_kinds'])}): latencies with them "
-            "are extrapolated"
+            f"their kind that were timed ({_some(covered['outside_kinds'])})"
         )
-    return sentences
+    if covered["missing"]:
+        beyond.append(f"{_some(covered['missing'])} were never timed")
+    return [f"{'; '.join(beyond)}: latencies with them are extrapolated"] if beyond else []
 
 
 def _some(names: Any) -> str:

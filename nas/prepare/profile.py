@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 
 from nas.latency import (
+    Coverage,
     LatencyModel,
     Row,
     at_one_speed,
     choose_networks,
     choose_signatures,
+    error_of,
     fit,
+    largest_timed,
+    networks_of,
 )
 from nas.latency.measure import measure_rows
-from nas.prepare.given_profile import given_profile, said_of_given
+from nas.prepare.given_profile import given_profile, said_of_coverage, said_of_given
 from nas.prepare.inputs import make_problem
 from nas.prepare.plan import profile_sizes
 from nas.problem.feasible import sample_within
@@ -70,6 +74,9 @@ def profile(
         "profile/profile.json",
         lambda: fitted(space, rows, choose(config.target, threads=config.timing_threads)),
     )
+    with understood(f"'{run.path}/profile/profile.json'"):
+        for sentence in said_of_coverage(document["covered"]) if "covered" in document else ():
+            reporter.note(sentence)
     return _model_of(run, document, space, reporter)
 
 
@@ -81,7 +88,7 @@ def _model_of(
         error = document["held_out"]
         reporter.note(
             f"latency profile: mean error {error['mape']:.1%}, largest {error['max_error']:.1%} on "
-            f"{error['networks']} networks that the fit has not seen; "
+            f"{error['networks']} networks, each predicted by a fit without it; "
             f"rank correlation (Kendall) {error['kendall_tau']:.2f}"
         )
         return LatencyModel.from_json(document, space)
@@ -95,22 +102,23 @@ def fitted(space: SearchSpace, rows: Sequence[Row], chosen: ChosenTarget) -> dic
         rows: At one speed.
         chosen: The target on which they were timed.
     """
-    model, error = fit(space, rows, chosen.text)
-    whole = [row for row in rows if row.encoding is not None]
-    predicted = model.of("latency_ms", np.array([row.encoding for row in whole]))
+    model, unseen_N = fit(space, rows, chosen.text)
+    whole, largest = networks_of(rows), largest_timed(space, rows)
     return {
         "schema": 1,
         "threads": chosen.threads,
-        "held_out": vars(error),
+        "held_out": vars(error_of(unseen_N, whole)),
+        "largest": largest,
+        "covered": vars(Coverage.of(space, largest)),
         "rows": [
             {
                 "name": row.name,
                 "measured_ms": row.latency_ms,
                 "predicted_ms": float(ms),
                 "precision": precision_of(space.candidate(row.encoding or ()).policy),
-                "held_out": row.is_held_out,
+                "held_out": True,
             }
-            for row, ms in zip(whole, predicted, strict=True)
+            for row, ms in zip(whole, unseen_N, strict=True)
         ],
         **json.loads(json.dumps(model.to_json())),
     }

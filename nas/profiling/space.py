@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from nas.executors import make_timer
 from nas.latency import (
     Row,
     at_one_speed,
+    by_macs,
     choose_networks,
     choose_signatures,
-    error_by_macs,
-    largest_timed,
+    error_of,
+    networks_of,
+    unseen,
 )
 from nas.latency.measure import measure_rows
 from nas.prepare.given_profile import ASKED, DOCUMENT, ROWS, SPACE, place_of
@@ -132,7 +135,7 @@ def profile_space(asked: Request, out: Path, reporter: Reporter) -> dict[str, An
 
 
 def said_of_profile(document: Mapping[str, Any]) -> list[str]:
-    """Its own error on networks that the fit has not seen, beside that of MACs alone."""
+    """Its own error on networks, each predicted by a fit without it, beside that of MACs alone."""
 
     def text(error: Mapping[str, Any]) -> str:
         return (
@@ -142,7 +145,7 @@ def said_of_profile(document: Mapping[str, Any]) -> list[str]:
         )
 
     return [
-        f"on {document['held_out']['networks']} networks that the fit has not seen: "
+        f"on {document['held_out']['networks']} networks, each predicted by a fit without it: "
         f"{text(document['held_out'])}",
         f"multiply-adds alone, on the same: {text(document['macs_alone'])}",
     ]
@@ -225,8 +228,7 @@ def _measured(
     document = fitted(space, rows, choose(asked.target))
     return {
         **document,
-        "macs_alone": vars(error_by_macs(space, rows)),
-        "largest": largest_timed(space, rows),
+        "macs_alone": vars(error_of(unseen(rows, partial(by_macs, space)), networks_of(rows))),
         "slots": sum(row.slot is not None for row in rows),
     }
 

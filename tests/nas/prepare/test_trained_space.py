@@ -10,6 +10,7 @@ import torch
 
 from nas.data import DataSet
 from nas.latency import LatencyModel
+from nas.latency._model import Coefficients
 from nas.latency._rows import kind_of
 from nas.prepare import train_supernet
 from nas.prepare.inputs import make_problem
@@ -118,12 +119,10 @@ def imagined_latency(space: SearchSpace) -> LatencyModel:
     """A millisecond per million dense multiply-adds, and half of one per change of precision."""
     assert space.tables is not None
     kinds = {kind_of(signature) for signature in space.tables.signatures if signature is not None}
-    return LatencyModel(
-        space,
-        target="onnxruntime",
+    coefficients = Coefficients(
         slopes=dict.fromkeys(kinds, (0.0, 1.0, 0.0, 0.0, 0.0)),
         mixed_slopes=(0.0,) * 5,
         change_ms=0.5,
         overhead_ms=0.0,
-        context_ms={},
     )
+    return LatencyModel(space, "onnxruntime", coefficients)

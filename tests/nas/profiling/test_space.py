@@ -174,7 +174,7 @@ def test_a_search_says_which_slots_are_larger_than_what_was_timed(
     wide = wide.with_policy(Config.precision, Config.sparsity)
     document = given.given_profile(search_of(made), wide)
     notes = given.said_of_given(document)
-    assert "slots are over twice as large as those of their kind that it timed ('head" in notes[1]
+    assert "slots are over twice as large as those of their kind that were timed ('head" in notes[1]
     assert "extrapolated" in notes[1]
 
 
