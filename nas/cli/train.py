@@ -84,8 +84,7 @@ def train(
     }
     resolved = make_config(settings_of(config, set_, flags))
     refuse_unknown(resolved)
-    usual = resolved.default_out()
-    run_dir = out or usual.with_name(f"supernet-{usual.name}")
+    run_dir = out or _of_supernet(resolved.default_out())
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:
         from nas.train import train_supernet
@@ -100,6 +99,11 @@ def train(
         say(json.dumps({**found, "report": str(report)}))
         return
     say(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
+
+
+def _of_supernet(usual: Path) -> Path:
+    """The default directory, which tells the run from a search with the same settings."""
+    return usual.with_name(f"supernet-{usual.name}")
 
 
 def _absolute(path: str | None) -> str | None:
