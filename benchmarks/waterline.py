@@ -55,7 +55,7 @@ def main() -> None:
             groups[name] = exported(own, given.family, given.seed, folder)
         files = [file for group in groups.values() for file in group]
         lines = [waterline(fused_graph(file), peaks) for file in files]
-        timings = timer(files, processes=5, spares=3, budget_s=given.budget)
+        timings = timer(files, processes=5, spares=2, budget_s=given.budget)
     ms = np.array([t.median_ms if isinstance(t, Timing) else np.nan for t in timings])
     if given.out is not None:
         numbers = [{"ms": m, **line.to_json()} for m, line in zip(ms.tolist(), lines, strict=True)]

@@ -148,6 +148,7 @@ def check_its_nodes_are_those_of_the_file(name: str) -> None:
             counted = target.integer_kernels(file)
             require(bool(nodes), f"no node of a network in {precision} is timed")
             require(min(node.ms for node in nodes) >= 0, "a node takes less than no time")
+            require(any(node.has_weights for node in nodes), "no node is said to read weights")
             require(
                 found == counted,
                 f"{found} nodes in {precision} compute on integers, and integer_kernels says "
