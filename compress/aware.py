@@ -60,8 +60,9 @@ def aware(
     kept = set(found.modules())
     for layer in [module for module in kept if isinstance(module, LearntLayer)]:
         # A norm is no step of its own where the activation behind it has gone into the grid.
-        if isinstance(layer.layer, TunedConv2d) and layer.layer.norm not in kept:
-            layer.add_module("norm", layer.layer.norm)
+        norm = layer.layer.norm if isinstance(layer.layer, TunedConv2d) else None
+        if norm is not None and norm not in kept:
+            layer.add_module("norm", norm)
     return found
 
 

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from compress.quantize._base import AbstractQuantization, QuantizationOf
+from supernets._merged import AbstractMerged
 from supernets._modules import Add, Scale
 from supernets.tune import FoldedNorm, FrozenNorm, TunedConv2d
 
-WHOLE = (Add, Scale, TunedConv2d, FoldedNorm, FrozenNorm)
+WHOLE = (Add, Scale, TunedConv2d, FoldedNorm, FrozenNorm, AbstractMerged)
 FOLDABLE = (nn.ReLU, nn.ReLU6)
 FOLDED_INTO = (nn.Conv2d, nn.Linear, Add)
 MOVES = frozenset({"permute", "reshape", "flatten", "transpose", "contiguous"})
@@ -75,7 +76,7 @@ class Placement:
 
 
 class Tracer(fx.Tracer):
-    """Keeps `Add`, `Scale` and tuned layers whole, so that placement can recognise them."""
+    """Keeps what placement must recognise whole: `Add`, `Scale`, tuned layers, what is merged."""
 
     proxy_buffer_attributes = True
     """Buffers, such as indices of a network that was brought, are read from the state."""

@@ -18,6 +18,9 @@ CLAMP_BYTES = 15
 """Half a node: a ReLU that follows a convolution is one, except where that multiplies integers."""
 
 CHANNEL_ATTENTION_BYTES = 212
+SUM_BYTES, TAP_BYTES = 850, 92
+"""Of a sum over neighbours: padding and reshapes; and of each tap: parts, product, addition."""
+
 FILE_BYTES = 90
 """Whatever the network."""
 
@@ -110,6 +113,17 @@ def matrix(n: int, in_width: int, width: int) -> Cost:
         blocked=blocked,
         blocked_macs=n * blocked,
         matrix_groups=width * -(-in_width // GROUP_SIZE),
+    )
+
+
+def neighbour_sum(n: int, width: int, kernel_size: int) -> Cost:
+    """Sum over the neighbours of every position with weights of its own, which are activations."""
+    taps = kernel_size**2
+    return Cost(
+        attention=n * width * taps,
+        elements=2 * taps * n * width,
+        calls=2 * taps,
+        graph_bytes=SUM_BYTES + taps * TAP_BYTES,
     )
 
 

@@ -194,13 +194,15 @@ class Slot:
 class Cost(NamedTuple):
     """What a slot costs. Adds up over slots; a tuple, because spaces make 100,000 of them.
 
-    Multiply-adds are counted for convolutions, linear layers and the two attention products, as in
-    the papers and in fvcore; norms, activations and biases are not counted.
+    Multiply-adds are those of a network as deployed. They are counted for convolutions, linear
+    layers and the two attention products, as in the papers and in fvcore; norms, activations and
+    biases are not counted.
 
     Attributes:
         dense: Multiply-adds of ordinary convolutions and linear layers.
         depthwise: Multiply-adds of depthwise convolutions.
-        attention: Multiply-adds of query-key and attention-value products.
+        attention: Multiply-adds of query-key and attention-value products, and of others that a
+            format leaves in fp32: sums over neighbours with weights of each position.
         params: Parameters as trained, batch norm's two per channel included.
         weights: Values that a format with fewer bits stores in them: kernels and matrices.
         vectors: Values that stay in four bytes once batch norm is folded: biases, norms, tables.

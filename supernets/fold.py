@@ -1,4 +1,8 @@
-"""Folding batch norm into the convolution before it; norms that are none stay."""
+"""From what is trained to what is deployed: merged modules, then folded batch norms.
+
+Modules that are deployed as another one (`supernets/_merged.py`) give way to it, and batch norm
+goes into the convolution before it; norms that are none stay.
+"""
 
 import copy
 from collections.abc import Iterator
@@ -7,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from supernets._merged import AbstractMerged
 from supernets._modules import ConvNorm
 from supernets.traced.fragment import PlainFragment, foldable
 
@@ -18,13 +23,16 @@ def conv_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
 
 @torch.no_grad()
 def folded(network: nn.Module) -> nn.Module:
-    """A copy whose batch norms are biases of their convolutions; same outputs.
+    """A copy of merged modules, whose batch norms are biases of their convolutions; same outputs.
 
     Args:
         network: In evaluation mode, with final running statistics.
     """
     assert not network.training, "fold a network in evaluation mode"
     network = copy.deepcopy(network)
+    for name, module in list(network.named_modules()):
+        if isinstance(module, AbstractMerged):
+            network.set_submodule(name, module.merged().eval())
     for conv_name, norm_name in conv_norm_pairs(network):
         conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
         assert isinstance(conv, nn.Conv2d)

@@ -4,7 +4,8 @@ For a network that has learnt already. A tuned network computes with the paramet
 one as evaluation mode does, so what is trained is what is folded and shipped; no statistics are
 measured anew afterwards. Every step folds W * gamma / std and beta - mean * gamma / std anew, so
 gradients reach W, gamma and beta, and the map between convolution and norm, which evaluation mode
-keeps for the backward pass, never exists.
+keeps for the backward pass, never exists. What is deployed as one convolution is trained as one,
+too (`supernets/_merged.py`).
 
 Source: You et al., Efficient ConvBN Blocks for Transfer Learning and Beyond (2024), Tune mode.
 """
@@ -17,34 +18,48 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from supernets._merged import AbstractMergedConv, scale_and_shift
 from supernets.fold import conv_norm_pairs
 
 
 @final
 class TunedConv2d(nn.Conv2d):
-    """A convolution that computes the batch norm behind it, too.
+    """A convolution that computes the batch norm behind it, too, and makes its kernel if it must.
 
     Args:
         conv: Its parameters are shared.
         norm: Frozen; it stays where it is in the network, as a `FoldedNorm`, and is looked up here.
+            None if none is behind it.
     """
 
-    def __init__(self, conv: nn.Conv2d, norm: "FoldedNorm") -> None:
+    def __init__(self, conv: nn.Conv2d | AbstractMergedConv, norm: "FoldedNorm | None") -> None:
         nn.Module.__init__(self)
         # NOTE: not a second initialisation, which would draw random numbers.
-        self.__dict__.update(conv.__dict__)
-        self._norm = (norm,)  # in a tuple, so that its parameters have one name
+        if isinstance(conv, AbstractMergedConv):
+            assert isinstance(conv, nn.Module)
+            self.__dict__.update(conv.merged().__dict__)
+            self._parameters = {"bias": None, **conv._parameters}
+            self._buffers, self._modules = dict(conv._buffers), dict(conv._modules)
+        else:
+            self.__dict__.update(conv.__dict__)
+        self._others = conv, norm  # in a tuple, so that their parameters have one name
 
     @property
-    def norm(self) -> "FoldedNorm":
+    def norm(self) -> "FoldedNorm | None":
         """What is folded; no module of this one."""
-        return self._norm[0]
+        return self._others[1]
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the one convolution, with gradients to all that they are made of."""
-        scale_C, shift_C = self.norm.scale_and_shift()
-        weight = self.weight * scale_C.reshape(-1, 1, 1, 1)
-        return weight, shift_C if self.bias is None else torch.addcmul(shift_C, self.bias, scale_C)
+        conv, norm = self._others
+        weight, bias = (
+            conv.kernel() if isinstance(conv, AbstractMergedConv) else (self.weight, self.bias)
+        )
+        if norm is None:
+            return weight, weight.new_zeros(len(weight)) if bias is None else bias
+        scale_C, shift_C = scale_and_shift(norm)
+        weight = weight * scale_C.reshape(-1, 1, 1, 1)
+        return weight, shift_C if bias is None else torch.addcmul(shift_C, bias, scale_C)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """What convolution and norm give in evaluation mode."""
@@ -60,16 +75,6 @@ class FoldedNorm(nn.Identity):
         self.eps = norm.eps
         self._parameters.update(norm._parameters)
         self._buffers.update(norm._buffers)
-
-    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """What evaluation mode multiplies every channel by and adds to it: (C,) each."""
-        mean_C, variance_C = self.get_buffer("running_mean"), self.get_buffer("running_var")
-        weight_C, bias_C = self._parameters["weight"], self._parameters["bias"]
-        scale_C = torch.rsqrt(variance_C + self.eps)
-        if weight_C is not None:
-            scale_C = scale_C * weight_C
-        shift_C = -mean_C * scale_C
-        return scale_C, shift_C if bias_C is None else shift_C + bias_C
 
 
 @final
@@ -105,6 +110,8 @@ def tuned(network: nn.Module) -> nn.Module:
         network.set_submodule(conv_name, TunedConv2d(conv, held))
         network.set_submodule(norm_name, held)
     for name, module in list(network.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, AbstractMergedConv):
+            network.set_submodule(name, TunedConv2d(module, None))
+        elif isinstance(module, nn.BatchNorm2d):
             network.set_submodule(name, FrozenNorm(module))
     return network

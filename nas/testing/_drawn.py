@@ -28,6 +28,9 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "num_heads": (1, 2, 3, 4),
     "sr_ratio": (1, 2, 3, 4),
     "eca": (0, 1),
+    "order": (2, 3, 4, 5),
+    "num_elements": (2, 4, 8, 12),
+    "num_bands": (1, 2, 3, 4),
 }
 """What our operators read."""
 

@@ -1,17 +1,22 @@
 """The basic residual block: two full 3x3 convolutions and a shortcut.
 
-Source: He et al., Deep Residual Learning for Image Recognition (2016), section 3.3 and figure 5,
-left. Departures: norm and activation are a choice, by default batch norm and ReLU6 instead of ReLU,
-like all of our convolutions; the second convolution is added without an activation after the sum,
-as in pre-activation networks' identity shortcuts (He et al., Identity Mappings in Deep Residual
-Networks, 2016), so that every operator of a slot hands on the same kind of map; in a stage the
-block keeps its map's size (downsampling is a slot of its own).
+Sources: He et al., Deep Residual Learning for Image Recognition (2016), section 3.3 and figure 5,
+left; the kernels' density: Cammarasana and Patanè, Optimal Weighted Convolution for Classification
+and Denoising (2025). Departures: norm and activation are a choice, by default batch norm and ReLU6
+instead of ReLU, like all of our convolutions; the second convolution is added without an activation
+after the sum, as in pre-activation networks' identity shortcuts (He et al., Identity Mappings in
+Deep Residual Networks, 2016), so that every operator of a slot hands on the same kind of map; in a
+stage the block keeps its map's size (downsampling is a slot of its own). Departures of the density:
+both convolutions of a block have one, which the search chooses; channels are ranked for pruning by
+kernels without it, because all densities share them.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
+from search_spaces._choice import Option, Options
+from search_spaces._errors import CandidateError
 from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
 from search_spaces.norms._base import NORM, norm_of, normalised_norm
 from search_spaces.operators._base import OPERATORS, Mixing
@@ -20,6 +25,12 @@ from search_spaces.operators.mbconv import shortcut
 
 KERNEL_SIZE = 3
 
+DENSITY = "density"
+"""What a kernel's outer taps are multiplied by before it is used; in its corners twice."""
+
+PLAIN_DENSITY = 1.0
+"""Of ordinary convolutions. Normalised picks leave it out."""
+
 
 @final
 @OPERATORS.register
@@ -27,11 +38,22 @@ class Basic(AbstractNormedBlock):
     """3x3 convolution, norm and activation, 3x3 convolution, batch norm, shortcut."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    dims: ClassVar[tuple[str, ...]] = (NORM,)
+    dims: ClassVar[tuple[str, ...]] = (DENSITY, NORM)
+    defaults: ClassVar[Mapping[str, Option]] = {
+        DENSITY: PLAIN_DENSITY,
+        **AbstractNormedBlock.defaults,
+    }
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
-        """Only the norm is picked."""
-        return Options(normalised_norm(pick))
+        """The norm and the density, each unless it is the default."""
+        density = density_of(pick)
+        if density <= 0:
+            raise CandidateError(
+                f"operator 'basic' has density {density:g}. Densities are positive: offer 0.5 or "
+                f"{PLAIN_DENSITY:g}, for example."
+            )
+        named: dict[str, Option] = {} if density == PLAIN_DENSITY else {DENSITY: density}
+        return Options({**named, **normalised_norm(pick)})
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """The channels between the two convolutions: as many as the block's width."""
@@ -44,3 +66,8 @@ class Basic(AbstractNormedBlock):
         cost = layers.conv(shape.pixels, shape.in_width, hidden, KERNEL_SIZE, norm=norm)
         cost += layers.conv(shape.pixels, hidden, shape.width, KERNEL_SIZE)
         return cost + shortcut(shape)
+
+
+def density_of(pick: Options) -> float:
+    """The density of a block's kernels."""
+    return float(pick.get(DENSITY, PLAIN_DENSITY))

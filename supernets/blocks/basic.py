@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.norms._base import norm_name
-from search_spaces.operators.basic import KERNEL_SIZE
+from search_spaces.operators.basic import KERNEL_SIZE, density_of
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import Axes, Index
 from supernets._modules import Add, ConvNorm, conv_norm_axes
@@ -25,9 +25,11 @@ class PlainBasic(nn.Module):
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         shape, hidden = signature.shape, signature.kept.number("hidden")
-        norm = norm_name(signature.pick)
-        self.expand = ConvNorm(shape.in_width, hidden, KERNEL_SIZE, stride=shape.stride, norm=norm)
-        self.project = ConvNorm(hidden, shape.width, KERNEL_SIZE, has_act=False)
+        norm, density = norm_name(signature.pick), density_of(signature.pick)
+        self.expand = ConvNorm(
+            shape.in_width, hidden, KERNEL_SIZE, stride=shape.stride, norm=norm, density=density
+        )
+        self.project = ConvNorm(hidden, shape.width, KERNEL_SIZE, has_act=False, density=density)
         self.add = Add() if has_shortcut(shape) else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -39,7 +41,10 @@ class PlainBasic(nn.Module):
 @final
 @BLOCKS.register
 class ElasticBasic(AbstractElasticBlock):
-    """Elastic width; channels between the convolutions can be pruned."""
+    """Elastic width; channels between the convolutions can be pruned.
+
+    All densities share kernels.
+    """
 
     plain: ClassVar[type[nn.Module]] = PlainBasic
     prunable: ClassVar[tuple[str, ...]] = ("hidden",)

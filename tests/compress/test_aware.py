@@ -22,7 +22,7 @@ from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
 from tests.strategies import noise, slots_of
 
-OPERATORS = ("basic", "mbconv", "convnext", "window")
+OPERATORS = ("basic", "mbconv", "convnext", "unireplk", "window")
 RATE, STEPS = 0.003, 3
 
 

@@ -20,10 +20,12 @@ from compress.quantize.int8 import (
     Quantizer,
     _QuantizedLayer,
 )
+from nas.testing._spaces import random_supernet as supernet_with_random_weights
 from search_spaces import CandidateError, SearchSpace
 from search_spaces.operators._base import OPERATORS
+from supernets.fold import folded
 from supernets.supernet import Supernet
-from tests.strategies import noise, slots_of
+from tests.strategies import mini_space, noise, slots_of
 
 finite = st.floats(-100, 100, allow_nan=False, width=32)
 
@@ -160,12 +162,14 @@ def test_every_layer_of_a_network_is_on_a_symmetric_grid_with_the_right_bias_sca
         assert (layer.weight_scale > 0).all()
     assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.modules()) == 0
     assert len(layers) == sum(
-        isinstance(m, nn.Conv2d | nn.Linear) for m in random_supernet.extract(slots).modules()
+        isinstance(m, nn.Conv2d | nn.Linear)
+        for m in folded(random_supernet.extract(slots)).modules()
     )
 
 
-def test_reduced_range_costs_at_most_a_bit(random_supernet: Supernet, mini: SearchSpace) -> None:
-    slots = slots_of(mini, operator="mbconv", precision="int8", sparsity=0)
+def test_reduced_range_costs_at_most_a_bit() -> None:
+    space = mini_space(operators=("mbconv",)).with_policy(("int8",), (0,))
+    random_supernet, slots = supernet_with_random_weights(space), slots_of(space)
     images, batches = noise(32, 1, 16, 16, seed=5), [noise(32, 1, 16, 16)]
     fp32 = compress(random_supernet.extract(slots), slots, batches).fp32(images)
     errors = [
@@ -174,7 +178,7 @@ def test_reduced_range_costs_at_most_a_bit(random_supernet: Supernet, mini: Sear
         for reduced in (False, True)
     ]  # fmt: skip
     assert errors[0] < errors[1] < 3 * errors[0]
-    assert errors[0] < 0.1 * fp32.std()
+    assert errors[0] < 0.2 * fp32.std()
 
 
 @torch.no_grad()

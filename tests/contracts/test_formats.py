@@ -37,9 +37,10 @@ def supernet(name: str) -> Supernet:
     return random_supernet(space.with_policy(tuple(FORMATS.names()), (0,)))
 
 
-@pytest.mark.parametrize("end", [0, -1], ids=["smallest", "largest"])
 @pytest.mark.parametrize("operator", OPERATORS.names())
-def test_declared_bytes_are_those_of_a_small_file(precision: str, operator: str, end: int) -> None:
+def test_declared_bytes_are_those_of_a_small_file(precision: str, operator: str) -> None:
+    """The smallest member and the largest one in turn, over operators and formats."""
+    end = -((OPERATORS.names().index(operator) + FORMATS.names().index(precision)) % 2)
     space = supernet(MINI).space
     encoding = uniform(space, end, operator=operator, channel_part="mlp", precision=precision)
     num_matrices = sum(slot_cost(slot).matrices for slot in space.slots(encoding))

@@ -10,6 +10,7 @@ from search_spaces import SearchSpace
 from search_spaces.norms import NORMS
 from supernets.methods._base import METHODS
 from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, AbstractLessons, Lesson
+from supernets.methods._members import TURNS
 
 pytestmark = pytest.mark.parametrize("name", ["sandwich", "sortednet"])
 
@@ -48,14 +49,14 @@ def test_every_option_of_every_choice_is_trained(name: str, mini: SearchSpace) -
 def test_every_operator_of_a_slot_is_trained_equally_often(name: str, mini: SearchSpace) -> None:
     column = mini.index("stage1.block1.operator")
     num_operators = len(mini.choices[column].options)
-    method = new(name, mini)
+    method, rounds = new(name, mini), len(TURNS)
     dealt = [
         [lesson.encoding[column] for lesson in plan(method, turn)]
-        for turn in range(10 * num_operators)
+        for turn in range(rounds * num_operators)
     ]
     for place in range(len(dealt[0])):
         counts = np.bincount([members[place] for members in dealt], minlength=num_operators)
-        assert counts.tolist() == [10] * num_operators
+        assert counts.tolist() == [rounds] * num_operators
 
 
 def test_every_norm_of_a_slot_is_trained_equally_often_in_every_role(name: str) -> None:
