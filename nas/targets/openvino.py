@@ -9,6 +9,7 @@ whose weights alone are quantized, and so answer otherwise than the file says. O
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -91,7 +92,7 @@ class OpenVino(AbstractRuntime):
 
     def _compiled(self, file: Path, threads: int, batch: int) -> tuple[Any, list[list[int]]]:
         """The compiled model, and the shapes of its inputs."""
-        core = _openvino().Core()
+        core = _core()
         try:
             model = core.read_model(str(file))
         except Exception as error:
@@ -109,6 +110,17 @@ class OpenVino(AbstractRuntime):
             return core.compile_model(model, "CPU", options), shapes
         except Exception as error:
             raise CandidateError(f"file '{file}' cannot be loaded by openvino: {error}") from error
+
+
+@cache
+def _core() -> Any:
+    """The one core of this process, which lives as long.
+
+    NOTE: every core that is made gives signal handlers a stack, and gives back the one before it
+    when it goes. Of two that go in the order in which they came, the second one gives back what the
+    first one has freed, and the next signal, such as Ctrl-C, ends the process.
+    """
+    return _openvino().Core()
 
 
 def _openvino() -> Any:

@@ -27,7 +27,24 @@ for number, text in enumerate(texts):
     run = OPENERS[by.runtime](threads=1, **by.options)(f"{folder}/a.onnx", "images")
     np.save(f"{folder}/{number}.npy", run(images))
 """
-"""In a process of its own: where OpenVINO has computed, an interrupt later kills the tests."""
+"""Of several targets, in a process that verifies files by them."""
+
+INTERRUPTED = """
+import faulthandler, os, signal, sys
+faulthandler.enable()  # has signal handlers a stack of their own
+from pathlib import Path
+from nas.targets import choose
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+first, second = (choose("openvino").target.prepare(Path(f), threads=1, batch=1) for f in sys.argv[1:])
+del first
+del second
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 
 
 def test_a_precision_that_there_is_not_is_refused_without_openvino() -> None:
@@ -43,6 +60,15 @@ def test_its_precision_is_recorded_and_that_of_what_verifies(tmp_path: Path) -> 
     assert isinstance(timing, Timing)
     assert (timing.runtime, timing.options, timing.batch) == ("openvino", "precision=bf16", 4)
     assert Timing.from_json(timing.to_json()) == timing
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs openvino")
+def test_a_process_in_which_it_has_computed_can_be_interrupted(tmp_path: Path) -> None:
+    file = str(fp32_file(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, file, file], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="needs openvino")

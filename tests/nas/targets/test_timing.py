@@ -406,8 +406,6 @@ def test_a_file_that_kills_its_process_is_named_and_the_others_are_timed(
 def test_an_interrupt_kills_the_worker(
     monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
 ) -> None:
-    if "openvino" in sys.modules:
-        pytest.skip("a process in which OpenVINO has computed does not survive a signal")
     note = tmp_path / "pid"
     fake_worker(
         monkeypatch,
