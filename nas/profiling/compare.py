@@ -16,7 +16,14 @@ from typing import Any
 
 from nas.profiling.conditions import Block, watched
 from nas.system.environment import now
-from nas.targets import AbstractRuntime, ChosenTarget, Timing, is_tie, paired_ratio
+from nas.targets import (
+    AbstractRuntime,
+    ChosenTarget,
+    TimesProcesses,
+    Timing,
+    is_tie,
+    paired_ratio,
+)
 from nas.targets._timing import job_of, summarise, time_once
 from search_spaces import CandidateError, UserError
 
@@ -92,7 +99,7 @@ def compare(
 
     Args:
         files: Of models; one that is given twice is timed twice.
-        chosen: A runtime.
+        chosen: A runtime, or a device that times one process after the other.
         seconds: How long it may take.
         progress: Called after each process with their number and the width of the widest interval.
         clock: Seconds since some fixed time.
@@ -101,16 +108,17 @@ def compare(
         UserError: If the target is no runtime of this machine, or cannot run one of the files.
         RuntimeError: If a process hangs, or dies for a reason that no file explains.
     """
-    if not isinstance(chosen.target, AbstractRuntime):
+    if not isinstance(chosen.target, AbstractRuntime | TimesProcesses):
         raise UserError(
             f"target '{chosen.name}' is a device that times files itself, so files cannot be timed "
-            "beside each other in processes of this machine. Give a --target that is a runtime."
+            "beside each other process by process. Give a --target that is a runtime, or remote."
         )
     about: dict[str, Any] = {
         "threads": chosen.threads,
         "batch": chosen.batch,
         "options": chosen.options,
         **chosen.target.describe(),
+        "machine": chosen.target.machine(),
         "measured_at": now(),
     }
     job = {**job_of(chosen), "keeps_samples": True}
@@ -121,7 +129,7 @@ def compare(
     while True:
         share_s = min(LONGEST_S, SHARE_OF_TIME * seconds)
         one = {**job, "seed": len(blocks), "budget_s": share_s}
-        blocks.append(watched(partial(time_once, one, files, rows, errors)))
+        blocks.append(_watched(partial(time_once, one, files, rows, errors)))
         if errors:
             raise UserError("\n".join(dict.fromkeys(map(_refusal, errors.values()))))
         timings = [summarise(rows[n], **about) for n in range(len(files))]
@@ -139,6 +147,13 @@ def compare(
         blocks=tuple(blocks),
         seconds=spent_s,
     )
+
+
+def _watched(work: Callable[[], Mapping[str, Any]]) -> Block:
+    """What went on meanwhile: on this machine, or, as it says itself, on the device that timed."""
+    conditions: dict[str, Any] = {}
+    block = watched(lambda: conditions.update(work() or {}))
+    return Block(**conditions) if conditions else block
 
 
 def width_of(timing: Timing) -> float:

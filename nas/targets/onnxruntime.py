@@ -11,6 +11,7 @@ from typing import Any, ClassVar, final
 
 from nas.targets._base import TARGETS, AbstractRuntime, NodeTime
 from nas.targets._inputs import at_batch, random_inputs
+from nas.targets._onnx_wire import contents_of
 from search_spaces import CandidateError, UserError
 
 _SEVERITY_ERROR = 3
@@ -36,20 +37,18 @@ class OnnxRuntime(AbstractRuntime):
         return {"runtime": "onnxruntime", "version": str(_onnxruntime().__version__)}
 
     def integer_kernels(self, file: Path) -> int:
-        """See `AbstractTarget.integer_kernels`. Needs the package onnx to read the graph back.
+        """See `AbstractTarget.integer_kernels`.
 
         Counts QLinear*, QGemm, QAttention, DynamicQuantize* and *Integer* nodes; a QDQ pair that
         the runtime did not fuse, and pooling or reshaping that merely passes bytes on, count
         nothing.
         """
-        import onnx
-
         options = _options(threads=1)
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
             _open(file, options)
-            model = onnx.load(options.optimized_model_filepath)
-        return sum(_is_integer(node.op_type) for node in model.graph.node)
+            operators = contents_of(Path(options.optimized_model_filepath)).operators
+        return sum(map(_is_integer, operators))
 
     def node_times(
         self, file: Path, *, threads: int, batch: int, budget_s: float
