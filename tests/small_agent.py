@@ -15,10 +15,11 @@ NOT_THERE = (
 )
 """What a device need not have."""
 
-CPU = "an imagined processor"
+CPU, INSTRUCTION_SET = "an imagined processor", "avx2"
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({NOT_THERE!r})); "
 PROGRAM = (
     f"{BLOCKED}from nas.system import environment; environment.cpu_model = lambda: {CPU!r}; "
+    f"environment.instruction_set = lambda: {INSTRUCTION_SET!r}; "
     "sys.argv = ['agent', *sys.argv[1:]]; from nas.agent.__main__ import main; sys.exit(main())"
 )
 ROOT = Path(__file__).parents[1]

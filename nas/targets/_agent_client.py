@@ -270,6 +270,6 @@ class AgentClient:
         if waited_s < RETRY_S:
             _log.warning(
                 "The agent at %s does not answer (%s); waiting for it up to %.0f s.",
-                *(self._address, error, PATIENCE_S),
+                *(self._address, str(error), PATIENCE_S),
             )
         time.sleep(RETRY_S)

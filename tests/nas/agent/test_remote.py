@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -20,6 +21,7 @@ from nas.front.card import read_card
 from nas.profiling.compare import compare
 from nas.run.directory import read_front
 from nas.search_flow import search
+from nas.system.files import read_json
 from nas.system.reporter import Silent
 from nas.targets import Timing, choose, measure
 from nas.targets import _agent_client as client
@@ -27,7 +29,15 @@ from nas.targets._agent import TOKEN, TOKEN_FILE
 from nas.testing.targets import CHECKS, fp32_file
 from search_spaces import CandidateError, UserError
 from tests.conftest import TOY, time_in_two_processes
-from tests.small_agent import BLOCKED, CPU, ROOT, TOKEN_VALUE, SmallAgent, running_agent
+from tests.small_agent import (
+    BLOCKED,
+    CPU,
+    INSTRUCTION_SET,
+    ROOT,
+    TOKEN_VALUE,
+    SmallAgent,
+    running_agent,
+)
 
 
 @pytest.fixture(scope="module")
@@ -145,16 +155,13 @@ def test_an_agent_that_is_killed_and_started_again_costs_a_process_at_most(
     def work() -> None:
         found.extend(measure(target, [file] * 3, processes=3, budget_s=2.0))
 
-    thread = threading.Thread(target=work)
-    with caplog.at_level(logging.WARNING):
-        thread.start()
-        time.sleep(1.0)
+    def restart() -> None:
         own.kill()
-        time.sleep(1.0)
-        assert thread.is_alive()
+        time.sleep(0.7)
         own.start()
-        thread.join(60.0)
-    assert not thread.is_alive()
+
+    with caplog.at_level(logging.WARNING), in_the_middle_of_a_job(own, restart):
+        work()
     assert [timing.processes for timing in found] == [3, 3, 3]
     assert f"The agent at {own.address} does not answer" in caplog.text
 
@@ -224,25 +231,66 @@ def test_an_address_that_is_none_or_where_no_agent_is_is_one_message(
 
 
 @pytest.mark.long
-def test_a_search_is_about_the_device_and_outlasts_a_restart(
-    own: SmallAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_search_is_about_the_device_and_outlasts_its_agent(
+    own: SmallAgent,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """Killed for good while the profile is timed, then once more, and back after a second."""
     time_in_two_processes(monkeypatch)
-    run = tmp_path / "run"
+    config, run = replace(TOY, target=f"remote:{own.address}"), tmp_path / "run"
+    with monkeypatch.context() as impatient, in_the_middle_of_a_job(own, own.kill):
+        impatient.setattr(client, "PATIENCE_S", 0.5)
+        said = ""
+        try:  # pytest.raises would keep the error
+            search(config, run, Silent())
+        except ConnectionError as error:
+            said = str(error)
+    assert "Start it again on the device" in said
+    assert not (run / "profile/profile.json").exists()
+    own.start()
 
-    def interrupt() -> None:
-        while not (run / "profile/rows.jsonl").exists():
-            time.sleep(0.05)
+    def restart() -> None:
         own.kill()
         time.sleep(1.0)
         own.start()
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    search(replace(TOY, target=f"remote:{own.address}"), run, Silent())
-    thread.join()
+    with caplog.at_level(logging.WARNING), in_the_middle_of_a_job(own, restart):
+        search(config, run, Silent())
+    assert f"The agent at {own.address} does not answer" in caplog.text
+    assert read_json(run / "search_plan.json")["portable_int8"], "the device's sums saturate"
     members = read_front(run)["members"]
     assert members
     for key in members:
-        card = read_card(run / "front" / key / "card.json")
-        assert card["files"]["model.onnx"]["latency"]["cpu"] == CPU
+        latency = read_card(run / "front" / key / "card.json")["files"]["model.onnx"]["latency"]
+        assert (latency["cpu"], latency["instruction_set"]) == (CPU, INSTRUCTION_SET)
+
+
+@contextmanager
+def in_the_middle_of_a_job(agent: SmallAgent, act: Callable[[], None]) -> Iterator[None]:
+    """Does something to an agent once a process times files there."""
+    assert agent.process is not None
+    pid, is_over, is_done = agent.process.pid, threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not children_of(pid):
+            if is_over.wait(0.01):
+                return
+        time.sleep(0.3)
+        act()
+        is_done.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+    assert is_done.is_set(), "no process timed files there"
+
+
+def children_of(pid: int) -> str:
+    """Ids of the processes that any thread of a process has started."""
+    return "".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children"))
