@@ -60,6 +60,7 @@ ROOMS = [
     "bench",
     "inspect",
     "profiling",
+    "agent",
     "testing",
     "api",
     "cli",
@@ -86,8 +87,8 @@ USES_POSIX = {
 }
 """Where it is asked for first whether there is one, or which runs on clusters alone."""
 
-PRINTS = "_worker.py"
-"""Files that end like this answer the process that started them by printing."""
+PRINTS = ("_worker.py", "__main__.py")
+"""Files that end like this answer the process that started them by printing, or are commands."""
 
 ECHOES = ("typer.echo", "sys.stdout.write", "sys.stderr.write")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}

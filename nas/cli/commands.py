@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.cli.agent import agent
 from nas.cli.bench import bench
 from nas.cli.compress import compress
 from nas.cli.console import say
@@ -65,6 +66,10 @@ app.command(
     epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
     "--minimize macs --reference 80,max"
 )(bench)
+app.command(
+    epilog="Example: nas agent --port 8477\n\n"
+    "On the other machine: nas profile model.onnx --target remote:127.0.0.1:8477"
+)(agent)
 app.command(epilog="Example: nas doctor")(doctor)
 
 USAGE_ERROR: Any = typer.BadParameter.__base__

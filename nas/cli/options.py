@@ -61,14 +61,16 @@ TargetNames = Annotated[
     list[str] | None,
     typer.Option(
         "--target",
-        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8. Repeat to time "
-        "members on others, too, and limit latency there: --budget 5ms@openvino. [onnxruntime]",
+        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8, or an agent on "
+        "another device: remote:HOST:PORT. Repeat to time members on others, too, and limit "
+        "latency there: --budget 5ms@openvino. [onnxruntime]",
     ),
 ]
 TargetName = Annotated[
     str | None,
     typer.Option(
-        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8. [onnxruntime]"
+        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8, or an agent on "
+        "another device: remote:HOST:PORT. [onnxruntime]"
     ),
 ]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]

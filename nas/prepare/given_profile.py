@@ -18,7 +18,6 @@ from typing import Any
 
 from nas.latency import Coverage
 from nas.run.config import Config, differences
-from nas.system.environment import cpu_model, instruction_set
 from nas.system.files import read_json, understood
 from nas.targets import ChosenTarget, choose
 from search_spaces import SearchSpace, UserError
@@ -39,8 +38,7 @@ def place_of(chosen: ChosenTarget) -> dict[str, Any]:
         "batch": chosen.batch,
         "options": chosen.options,
         **chosen.target.describe(),
-        "cpu": cpu_model(),
-        "instruction_set": instruction_set(),
+        **{name: value for name, value in chosen.target.machine().items() if name != "host"},
     }
 
 

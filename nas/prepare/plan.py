@@ -29,9 +29,10 @@ from nas.problem.feasible import trained_within
 from nas.problem.problem import Problem
 from nas.run.config import Config
 from nas.scoring.scorer import CALIBRATION_IMAGES, Scorer
-from nas.system.environment import has_bf16_products
+from nas.system.environment import WITHOUT_SATURATION, has_bf16_products
 from nas.system.files import read_json, understood
 from nas.system.typed import from_document
+from nas.targets import AbstractDevice, choose
 from search_spaces import UserError
 from supernets.criteria._base import CRITERIA
 from supernets.gradients import BATCHES
@@ -154,6 +155,8 @@ def plan_search(
     """
     started = time.perf_counter()
     phases = search_settings(config)
+    if "portable_int8" not in config.set and _saturates_elsewhere(config):
+        phases = replace(phases, portable_int8=True)
     images = phases.images_per_score
     speeds = time_score(supernet, data, problem, images, phases.calibration)
     speed = typical(speeds)
@@ -210,6 +213,17 @@ def search_settings(config: Config) -> PhasePlan:
         pilots = min(MOST_PILOTS, max(MIN_FINALISTS, PILOTS_PER_CORE * torch.get_num_threads()))
         defaults |= {**WITHIN_DROP, "finalists": pilots}
     return PhasePlan(**{**defaults, **config.settings_of(PhasePlan)})
+
+
+def _saturates_elsewhere(config: Config) -> bool:
+    """Whether one of the targets is a device whose processor needs int8 weights of 7 bits."""
+    texts = (config.target, *config.other_targets)
+    targets = [choose(text, threads=config.timing_threads).target for text in texts]
+    return any(
+        target.machine()["instruction_set"] not in WITHOUT_SATURATION
+        for target in targets
+        if isinstance(target, AbstractDevice)
+    )
 
 
 def train_share(config: Config) -> float:

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from nas.system.environment import now
-from nas.targets import AbstractRuntime, ChosenTarget, Timing, is_tie, paired_ratio
+from nas.targets import (
+    AbstractRuntime,
+    ChosenTarget,
+    TimesProcesses,
+    Timing,
+    is_tie,
+    paired_ratio,
+)
 from nas.targets._conditions import Block, mean_others, undisturbed, watched
 from nas.targets._timing import job_of, summarise, time_once
 from search_spaces import CandidateError, UserError
@@ -105,7 +112,7 @@ def compare(
 
     Args:
         files: Of models; one that is given twice is timed twice.
-        chosen: A runtime.
+        chosen: A runtime, or a device that times one process after the other.
         seconds: How long it may take.
         progress: Called after each process with their number and the width of the widest interval.
         clock: Seconds since some fixed time.
@@ -114,16 +121,17 @@ def compare(
         UserError: If the target is no runtime of this machine, or cannot run one of the files.
         RuntimeError: If a process hangs, or dies for a reason that no file explains.
     """
-    if not isinstance(chosen.target, AbstractRuntime):
+    if not isinstance(chosen.target, AbstractRuntime | TimesProcesses):
         raise UserError(
             f"target '{chosen.name}' is a device that times files itself, so files cannot be timed "
-            "beside each other in processes of this machine. Give a --target that is a runtime."
+            "beside each other process by process. Give a --target that is a runtime, or remote."
         )
     about: dict[str, Any] = {
         "threads": chosen.threads,
         "batch": chosen.batch,
         "options": chosen.options,
         **chosen.target.describe(),
+        "machine": chosen.target.machine(),
         "measured_at": now(),
     }
     rows: dict[int, list[Mapping[str, Any]]] = {number: [] for number in range(len(files))}

@@ -90,6 +90,15 @@ def this_host() -> Mapping[str, Any]:
     return {"name": socket.gethostname(), **{name: facts[name] for name in kept}}
 
 
+def this_machine() -> dict[str, str]:
+    """What files are timed on here: `cpu`, `instruction_set` and `host`."""
+    return {
+        "cpu": cpu_model(),
+        "instruction_set": instruction_set(),
+        "host": socket.gethostname(),
+    }
+
+
 def cpu_model(cpuinfo: str | None = None) -> str:
     """Model name of the processor; "unknown" where the system does not say.
 

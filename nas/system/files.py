@@ -15,12 +15,13 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-from filelock import BaseFileLock, FileLock
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from search_spaces import UserError
 from supernets.files import replacing
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 Record = TypeVar("Record")
 Json = dict[str, Any]
@@ -256,12 +257,14 @@ def cut_torn_line(path: Path) -> None:
             file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def file_lock(path: Path) -> BaseFileLock:
+def file_lock(path: Path) -> "BaseFileLock":
     """A lock for one process and thread at a time, not held yet.
 
     The operating system releases it however the process ends; the file stays. Any thread may
     release it.
     """
+    from filelock import FileLock  # which agents on devices do without
+
     # NOTE: where a file system has no locks, the library would make do with a file's existence,
     # which outlives a process that is killed.
     return FileLock(path, thread_local=False, fallback_to_soft=False)

@@ -11,9 +11,11 @@ from nas.targets._base import (
     Answering,
     Artefact,
     NodeTime,
+    ProcessAnswers,
     Timer,
     TimesFiles,
     TimesNodes,
+    TimesProcesses,
     Timing,
 )
 from nas.targets._chosen import ChosenTarget, choose, one_text_each, target_name
@@ -31,9 +33,11 @@ __all__ = [
     "Artefact",
     "ChosenTarget",
     "NodeTime",
+    "ProcessAnswers",
     "Timer",
     "TimesFiles",
     "TimesNodes",
+    "TimesProcesses",
     "Timing",
     "choose",
     "is_tie",

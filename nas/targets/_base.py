@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Literal, Protocol, Self, final, runtime_checka
 
 import numpy as np
 
+from nas.system.environment import this_machine
+from nas.targets._conditions import Block
 from search_spaces import CandidateError, Registry, SearchSpace, UserError, format_of
 
 Artefact = Literal[".onnx", ".safetensors"]
@@ -69,6 +71,10 @@ class AbstractTarget(abc.ABC):
     """Oldest version of the runtime on which exported files were tried, for cards; "" where opset
     and IR version of a file say it."""
 
+    address_option: ClassVar[str] = ""
+    """Of its options the one that says where it is found, and not what it is: written first and
+    without its name, as in "remote:127.0.0.1:8477", and no part of what latencies depend on."""
+
     @property
     def answered_by(self) -> Answering:
         """What verifies files, so that a member's accuracy is that of what it is deployed on."""
@@ -91,6 +97,13 @@ class AbstractTarget(abc.ABC):
         Raises:
             UserError: If the runtime is not installed; says which command installs it.
         """
+
+    def machine(self) -> dict[str, str]:
+        """What files are timed on: `cpu`, `instruction_set` and `host`, as `Timing` has them.
+
+        This machine, unless a device says otherwise.
+        """
+        return this_machine()
 
     @abc.abstractmethod
     def integer_kernels(self, file: Path) -> int:
@@ -144,6 +157,47 @@ class AbstractDevice(AbstractTarget):
         """As `nas.targets.measure`: files that are compared are timed in one call.
 
         A process is whatever a repetition is there that draws the conditions anew.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessAnswers:
+    """What one process on a device has measured.
+
+    Attributes:
+        files: By number of the file its row (see `_worker.py`), or why it has none.
+        conditions: What the device did meanwhile; None if nothing ran.
+    """
+
+    files: "dict[int, Mapping[str, Any] | CandidateError]"
+    conditions: Block | None = None
+
+
+@runtime_checkable
+class TimesProcesses(Protocol):
+    """A device that has the one protocol, and is asked for one fresh process after the other."""
+
+    def time_process(
+        self,
+        files: Mapping[int, Path],
+        *,
+        threads: int,
+        seed: int,
+        budget_s: float,
+        keeps_samples: bool,
+    ) -> ProcessAnswers:
+        """Times files in one process there, in interleaved rounds.
+
+        Args:
+            files: By number.
+            threads: Threads that one call may use.
+            seed: Draws the order of the rounds.
+            budget_s: Seconds in which rounds begin.
+            keeps_samples: Whether rows have all samples.
+
+        Raises:
+            ConnectionError: If the device cannot be reached any more.
+            RuntimeError: If the process hangs or dies for a reason that no file explains.
         """
 
 

@@ -2,7 +2,8 @@
 
 Every runtime has `threads` and `batch`, which say how it is called; a device has `threads`. What a
 target has besides are the fields of its class, which then is a frozen dataclass that refuses what
-its own rules forbid. An option that has its default is left out, so one target has one text.
+its own rules forbid. An option that has its default is left out, so one target has one text. Where
+a target is found is written first, without a name: "remote:127.0.0.1:8477,batch=8".
 """
 
 import dataclasses
@@ -53,12 +54,19 @@ class ChosenTarget:
         """As `choose` reads it."""
         counts = {"threads": self.threads, "batch": self.batch}
         given = {name: number for name, number in counts.items() if number != 1} | dict(self.own)
-        return f"{self.name}:{_joined(given)}" if given else self.name
+        address = given.pop(self.target.address_option, "")
+        words = [word for word in (str(address), _joined(given)) if word]
+        return f"{self.name}:{','.join(words)}" if words else self.name
 
     @property
     def options(self) -> str:
-        """Its own options as in the text; "" if they all have their defaults."""
-        return _joined(self.own)
+        """Its own options as in the text; "" if they all have their defaults.
+
+        Without where it is found, and without how many images a call of a device has, which are
+        `batch`.
+        """
+        apart = (self.target.address_option, "batch")
+        return _joined({name: value for name, value in self.own.items() if name not in apart})
 
 
 def choose(text: str, *, threads: int = 1) -> ChosenTarget:
@@ -78,7 +86,7 @@ def choose(text: str, *, threads: int = 1) -> ChosenTarget:
     cls = TARGETS.get(name)
     known = _options(cls, threads)
     found = {option: choice.default for option, choice in known.items()}
-    given = _given(name, rest, known) if colon else {}
+    given = _given(name, rest, known, cls.address_option) if colon else {}
     found |= given
     own = {
         option: value
@@ -149,10 +157,15 @@ def _options(cls: type, threads: int) -> dict[str, _Option]:
     return {**counts, **own}
 
 
-def _given(name: str, rest: str, known: Mapping[str, _Option]) -> dict[str, Any]:
+def _given(
+    name: str, rest: str, known: Mapping[str, _Option], address_option: str
+) -> dict[str, Any]:
     """The options of a text, checked."""
     found: dict[str, Any] = {}
-    for part in rest.split(","):
+    first, *others = rest.split(",")
+    if address_option and "=" not in first:
+        first = f"{address_option}={first}"
+    for part in (first, *others):
         option, separator, value = (word.strip() for word in part.partition("="))
         if not separator or not option or not value:
             raise UserError(

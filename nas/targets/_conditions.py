@@ -51,11 +51,16 @@ class Block:
         return is_noticed(self.others)
 
 
-def watched(work: Callable[[], None]) -> Block:
-    """Do some work in processes that have ended when it returns, and say what went on."""
+def watched(work: Callable[[], Block | None]) -> Block:
+    """Do some work in processes that have ended when it returns, and say what went on.
+
+    Args:
+        work: Returns what it says itself, of a device that worked instead of this machine.
+    """
     kernel_ms = time_kernel()
     before, started = processor_time(), time.monotonic()
-    work()
+    if there := work():
+        return there
     seconds = time.monotonic() - started
     others = others_between(before, processor_time(), seconds)
     return Block(kernel_ms=kernel_ms, others=others, seconds=seconds, frequency_mhz=frequency_mhz())

@@ -17,7 +17,6 @@ import json
 import logging
 import math
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.system.environment import cpu_model, instruction_set, now
-from nas.targets._base import TORCH_CHECKPOINT, AbstractRuntime, Timing
+from nas.system.environment import now, this_machine
+from nas.targets._base import TORCH_CHECKPOINT, AbstractRuntime, TimesProcesses, Timing
 from nas.targets._chosen import ChosenTarget, choose
 from nas.targets._conditions import Block, mean_others, watched
 from search_spaces import CandidateError, PluginFile, loaded_plugins, stem_of
@@ -67,7 +66,8 @@ def measure(
     """Times model files against each other on this machine; nothing else should run meanwhile.
 
     Args:
-        target: A runtime, with its options if it is to have some: see `_chosen.py`.
+        target: A runtime, or a device that `TimesProcesses`, with its options if it is to have
+            some: see `_chosen.py`.
         files: Model files; not changed. A file given twice is timed twice.
         threads: Threads that one call may use, where the target's options do not say it.
         processes: Fresh processes, one after the other. Below 5, intervals and ties mean little.
@@ -88,6 +88,7 @@ def measure(
     """
     chosen = choose(target, threads=threads)
     about: dict[str, Any] = {**chosen.target.describe(), "options": chosen.options}
+    about |= {"machine": chosen.target.machine()}
     measured_at = now()
     total_s = _DEFAULT_BUDGET_S * processes if budget_s is None else budget_s
     deadline = time.monotonic() + total_s
@@ -152,7 +153,7 @@ def time_once(
     files: Sequence[Path],
     rows: dict[int, list[Row]],
     errors: dict[int, CandidateError],
-) -> None:
+) -> Block | None:
     """One process more: a row for every file that has no error yet, or its error.
 
     Args:
@@ -160,14 +161,32 @@ def time_once(
         files: All of them.
         rows: By number of the file, what processes measured so far; appended to.
         errors: By number of the file, why it has no rows; added to.
+
+    Returns:
+        What a device did meanwhile; None where the process ran on this machine, which can be
+        watched.
     """
-    answers = _run_process(job, {number: Path(files[number]).resolve() for number in rows})
+    waiting = {number: Path(files[number]).resolve() for number in rows}
+    conditions: Block | None = None
+    chosen = choose(job["target"])
+    if isinstance(chosen.target, TimesProcesses):
+        found = chosen.target.time_process(
+            waiting,
+            threads=chosen.threads,
+            seed=job["seed"],
+            budget_s=job["budget_s"],
+            keeps_samples=job.get("keeps_samples", False),
+        )
+        answers, conditions = found.files, found.conditions
+    else:
+        answers = run_process(job, waiting)
     for number, answer in answers.items():
         if isinstance(answer, CandidateError):
             errors[number] = answer
             del rows[number]
         else:
             rows[number].append(answer)
+    return conditions
 
 
 def slowness(rows: Mapping[int, Sequence[Row]]) -> np.ndarray:
@@ -243,6 +262,7 @@ def summarise(
     measured_at: str = "",
     options: str = "",
     others: float | None = None,
+    machine: Mapping[str, str] | None = None,
 ) -> Timing:
     """One file's timing from what each process measured of it.
 
@@ -261,6 +281,7 @@ def summarise(
         measured_at: When the measurement started.
         options: The target's own options, as in its text.
         others: Processors that other processes kept busy.
+        machine: As `AbstractTarget.machine`; this one if None.
     """
     medians_ms = np.array([row["median_ms"] for row in rows])
     median_ms = float(np.median(medians_ms))
@@ -282,12 +303,10 @@ def summarise(
         is_bimodal=gap_ms > max(_BIMODAL_FRACTION * median_ms, _BIMODAL_SPREADS * spread_ms),
         runtime=runtime,
         version=version,
-        cpu=cpu_model(),
-        instruction_set=instruction_set(),
-        host=socket.gethostname(),
         options=options,
         energy_mj=float(np.median(used_mj)) if used_mj else None,
         others=others,
+        **(this_machine() if machine is None else machine),
     )
 
 
@@ -306,7 +325,7 @@ def bootstrap_interval(values: Sequence[float] | np.ndarray) -> tuple[float, flo
     return float(low), float(high)
 
 
-def _run_process(
+def run_process(
     job: Mapping[str, Any], files: Mapping[int, Path]
 ) -> dict[int, Row | CandidateError]:
     """What one process measured of each file; if loading one kills it, another does the rest."""

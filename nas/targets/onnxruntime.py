@@ -16,6 +16,7 @@ from typing import Any, ClassVar, final
 
 from nas.targets._base import BY_ONNXRUNTIME, TARGETS, AbstractRuntime, Answering, NodeTime
 from nas.targets._inputs import at_batch, random_inputs
+from nas.targets._onnx_wire import contents_of
 from search_spaces import CandidateError, UserError
 
 _SEVERITY_ERROR = 3
@@ -95,20 +96,18 @@ class OnnxRuntime(AbstractRuntime):
         return {"runtime": "onnxruntime", "version": str(ort.__version__)}
 
     def integer_kernels(self, file: Path) -> int:
-        """See `AbstractTarget.integer_kernels`. Needs the package onnx to read the graph back.
+        """See `AbstractTarget.integer_kernels`.
 
         Counts QLinear*, QGemm, QAttention, DynamicQuantize* and *Integer* nodes; a QDQ pair that
         the runtime did not fuse, and pooling or reshaping that merely passes bytes on, count
         nothing.
         """
-        import onnx
-
         options = _options(threads=1)
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
             _open(file, options, self.provider)
-            model = onnx.load(options.optimized_model_filepath)
-        return sum(is_integer(node.op_type) for node in model.graph.node)
+            operators = contents_of(Path(options.optimized_model_filepath)).operators
+        return sum(map(is_integer, operators))
 
     def node_times(
         self, file: Path, *, threads: int, batch: int, budget_s: float
@@ -124,7 +123,8 @@ class OnnxRuntime(AbstractRuntime):
             return done
 
         model, events, number = _profiled(file, options, self.provider, batch, calls)
-        with_weights, known = nodes_with_weights(model), {node.name for node in model.graph.node}
+        known = {node.name for node in model.graph.node} if model else set()
+        with_weights = nodes_with_weights(model) if model else set()
         taken_us: dict[tuple[str, str], list[float]] = defaultdict(list)
         for event in events:
             taken_us[event["node"], event["args"]["op_name"]].append(event["dur"])
@@ -205,6 +205,8 @@ def _profiled(
 ) -> tuple[Any, list[dict[str, Any]], int]:
     """The graph that the runtime runs, its profiler's events of nodes, and the number of calls.
 
+    The graph is None where the package onnx is not installed, as on a device that only times.
+
     Args:
         file: The model; not changed.
         options: Of the session; changed.
@@ -212,8 +214,7 @@ def _profiled(
         batch: Images per call.
         calls: Makes calls after the first one; returns how many there were with that.
     """
-    import onnx
-
+    onnx = _onnx()
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder, "profile"))
@@ -221,7 +222,7 @@ def _profiled(
         session = _open(_with_names(file, Path(folder, "named.onnx")), options, provider)
         number = calls(_call_of(session, file, batch))
         found = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        model = onnx.load(options.optimized_model_filepath)
+        model = onnx.load(options.optimized_model_filepath) if onnx else None
     events = [
         {**event, "node": event["name"].removesuffix(_KERNEL)}
         for event in found
@@ -235,8 +236,9 @@ def _with_names(file: Path, copy: Path) -> Path:
 
     The file itself, too, where it cannot be read or copied: the runtime says why, or runs it.
     """
-    import onnx
-
+    onnx = _onnx()
+    if onnx is None:
+        return file
     try:
         nodes = onnx.load(file, load_external_data=False).graph.node
         names = [node.name for node in nodes]
@@ -249,6 +251,15 @@ def _with_names(file: Path, copy: Path) -> Path:
     except Exception:  # protobuf's classes are several
         return file
     return copy
+
+
+def _onnx() -> Any:
+    """The package, if it is installed."""
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        return None
+    return onnx
 
 
 def _middle_mean(values: Sequence[float]) -> float:

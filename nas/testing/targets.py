@@ -23,6 +23,7 @@ from nas.targets import (
     AbstractTarget,
     TimesNodes,
     choose,
+    target_name,
 )
 from nas.targets._worker import Samples, time_calls
 from nas.testing._drawn import signature
@@ -52,7 +53,7 @@ def check_it_says_what_it_is(name: str) -> None:
 
 def check_its_options_can_be_written(name: str) -> None:
     """Its own options are numbers, words or truth values, and have defaults."""
-    cls = TARGETS.get(name)
+    cls = TARGETS.get(target_name(name))
     kinds = get_type_hints(cls) if is_dataclass(cls) else {}
     for field in fields(cls) if is_dataclass(cls) else ():
         kind = kinds[field.name]
@@ -241,9 +242,8 @@ def _folder() -> Iterator[Path]:
 
 
 def _target(name: str) -> AbstractTarget:
-    target = TARGETS.get(name)()
-    assert isinstance(target, AbstractTarget)
-    return target
+    """The target of a name, or of a text that says where it is."""
+    return choose(name).target
 
 
 def _content(folder: Path) -> dict[str, str]:

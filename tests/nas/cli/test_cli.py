@@ -123,6 +123,7 @@ FLAGS = {
         "--plugin",
         "--json",
     ],
+    "agent": ["--host", "--port", "--folder", "--storage-gb", "--token-file"],
     "doctor": ["--json"],
     "fidelity": ["--subnets", "--time", "--json"],
     "bench": [

@@ -77,7 +77,7 @@ def test_it_keeps_the_contract_of_targets(check: Callable[[str], None]) -> None:
 def test_a_profile_is_measured_by_the_device_and_learns_what_it_pays_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nas.targets._timing._run_process", None)  # no process is started
+    monkeypatch.setattr("nas.targets._timing.run_process", None)  # no process is started
     toy = load_space("toy", resolution=16, channels=1, num_classes=10)
     space = toy.with_policy(("fp32",), (0.0, 0.5))
     rng = np.random.default_rng(0)
