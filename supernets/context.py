@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import DEFAULT_TASK
+from supernets.augmentations import MixedLabels
 from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
-from supernets.tasks._base import losses_of
+from supernets.tasks._base import loss_on, losses_of
 from supernets.team import State
 
 
@@ -35,7 +36,7 @@ class Context:
         turn: Number of the batch, from 0; a step of the optimizer takes one or several.
         share_done: Of the steps, those before this batch's, in [0, 1).
         images_BCHW: Augmented and normalised.
-        labels_B: Of the images.
+        labels_B: Of the images, for `label_loss`; mixed ones if images are.
         rng: Belongs to this batch alone, as does all randomness of a step.
         state: What the method's `fold` made of earlier steps; read only.
         report: To be filled by the step: arrays or numbers for `fold`.
@@ -48,7 +49,7 @@ class Context:
     turn: int
     share_done: float
     images_BCHW: Tensor
-    labels_B: Tensor
+    labels_B: Tensor | MixedLabels
     rng: np.random.Generator
     state: State
     report: dict[str, Any] = field(default_factory=dict)
@@ -65,13 +66,14 @@ class Context:
         with autocast(self.plan.precision):
             return self.supernet.features(images_BCHW, self.supernet.space.slots(encoding))
 
-    def label_loss(self, logits_BK: Tensor, labels_B: Tensor) -> Tensor:
+    def label_loss(self, logits_BK: Tensor, labels_B: Tensor | MixedLabels) -> Tensor:
         """Of the task, a scalar; classes are weighted as the plan says."""
-        return losses_of(self.task).label_loss(
+        return loss_on(
+            self.task,
             logits_BK,
             labels_B,
             smoothing=self.plan.label_smoothing,
-            weights_B=None if self.weights_K is None else self.weights_K[labels_B],
+            weights_K=self.weights_K,
         )
 
     def distillation_loss(self, logits_BK: Tensor, teacher_BK: Tensor) -> Tensor:

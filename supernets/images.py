@@ -5,14 +5,33 @@ sees. Shapes: B batch, N images, C channels, H W space,
 K classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from search_spaces import DEFAULT_TASK
+from supernets.augmentations import MixedLabels, Varied
+from supernets.augmentations._base import varied
+
+
+class Streamed(Protocol):
+    """Images (N, C, H, W) that are decoded as they are asked for, and some of them before."""
+
+    def batch(
+        self, step: int, places_of: Callable[[int], np.ndarray], *, decoders: int
+    ) -> np.ndarray:
+        """Those of a step, (B, C, H, W) uint8, with so many processes that decode.
+
+        Args:
+            step: From 0.
+            places_of: The places of the images of any step, (B,).
+            decoders: At least 1.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +39,7 @@ class Images:
     """Training images and how they may be varied.
 
     Attributes:
-        images_NCHW: uint8.
+        images_NCHW: uint8; or what decodes them while training runs.
         labels_N: int64.
         mean: Per channel, of pixels divided by 255.
         std: Per channel.
@@ -30,7 +49,7 @@ class Images:
         task: What is learnt of them.
     """
 
-    images_NCHW: Tensor
+    images_NCHW: Tensor | Streamed
     labels_N: Tensor
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -48,8 +67,15 @@ class Images:
         return len(self.labels_N) / (num_present * counts_K.clamp(min=1)).float()
 
     def batch(
-        self, step: int, batch_size: int, seed: int, *, is_shift_halved: bool = False
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        step: int,
+        batch_size: int,
+        seed: int,
+        *,
+        is_shift_halved: bool = False,
+        augment: str = "",
+        repeats: int = 1,
+    ) -> tuple[Tensor, Tensor | MixedLabels]:
         """Augmented, normalised images and labels of one step; each epoch is a new permutation.
 
         Args:
@@ -57,37 +83,65 @@ class Images:
             batch_size: Images of a step.
             seed: Of everything random.
             is_shift_halved: Whether images are shifted by half of `crop_padding` at most.
+            augment: What is done to them besides; see `supernets.augmentations`.
+            repeats: How often an image is in the batch, each time varied in another way.
+
+        Returns:
+            Images (B, C, H, W) and labels (B,), which are mixed if images are.
         """
-        per_epoch = max(1, len(self.labels_N) // batch_size)
-        epoch, position = divmod(step, per_epoch)
-        order_N = _order(len(self.labels_N), seed, epoch)
-        chosen = torch.from_numpy(order_N[position * batch_size : (position + 1) * batch_size])
+        places_of = partial(self._places, batch_size=batch_size, seed=seed, repeats=repeats)
+        chosen = torch.from_numpy(places_of(step))
+        if isinstance(self.images_NCHW, Tensor):
+            images_BCHW = self.images_NCHW[chosen]
+        else:  # a share of the cores is this process's, and it says how many threads it has
+            decoders = torch.get_num_threads()
+            decoded = self.images_NCHW.batch(step, places_of, decoders=decoders)
+            images_BCHW = torch.from_numpy(decoded)
         rng = np.random.default_rng([seed, 2, step])
         shift = (self.crop_padding + 1) // 2 if is_shift_halved else self.crop_padding
-        return self._augmented(self.images_NCHW[chosen], shift, rng), self.labels_N[chosen]
+        batch = Varied(self._shifted(images_BCHW, shift, rng), self.labels_N[chosen])
+        batch = varied(augment, batch, seed=seed, step=step)
+        return self._standardised(batch.images_BCHW), batch.labels
 
     def normalised(self, images_NCHW: Tensor) -> Tensor:
         """(x / 255 - mean) / std, float32."""
+        return self._standardised(images_NCHW.float() / 255)
+
+    def _standardised(self, images_NCHW: Tensor) -> Tensor:
         mean = torch.tensor(self.mean).reshape(1, -1, 1, 1)
         std = torch.tensor(self.std).reshape(1, -1, 1, 1)
-        return (images_NCHW.float() / 255 - mean) / std
+        return (images_NCHW - mean) / std
 
-    def _augmented(self, images_BCHW: Tensor, shift: int, rng: np.random.Generator) -> Tensor:
+    def _places(self, step: int, *, batch_size: int, seed: int, repeats: int) -> np.ndarray:
+        """Of the images of a step, (B,); each as often as it is repeated, the last ones less.
+
+        Source: Hoffer et al., Augment Your Batch (2020), section 3.
+        """
+        different = -(-batch_size // repeats)
+        per_epoch = max(1, len(self.labels_N) // different)
+        epoch, position = divmod(step, per_epoch)
+        order_N = _order(len(self.labels_N), seed, epoch)
+        return np.repeat(order_N[position * different : (position + 1) * different], repeats)[
+            :batch_size
+        ]
+
+    def _shifted(self, images_BCHW: Tensor, shift: int, rng: np.random.Generator) -> Tensor:
+        """Shifted and flipped at random, float32 between 0 and 1."""
         batch, _, height, width = images_BCHW.shape
         if shift:
-            rows_BH = _shifted(rng.integers(-shift, shift + 1, batch), height)
-            columns_BW = _shifted(rng.integers(-shift, shift + 1, batch), width)
+            rows_BH = _mirrored(rng.integers(-shift, shift + 1, batch), height)
+            columns_BW = _mirrored(rng.integers(-shift, shift + 1, batch), width)
             which = torch.arange(batch)[:, None, None]
             cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
             images_BCHW = cropped.permute(0, 3, 1, 2)
-        images_BCHW = self.normalised(images_BCHW)
+        images_BCHW = images_BCHW.float() / 255
         if self.can_flip:
             flipped = torch.from_numpy(rng.random(batch) < 0.5)
             images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
         return images_BCHW
 
 
-def _shifted(shifts_B: np.ndarray, size: int) -> Tensor:
+def _mirrored(shifts_B: np.ndarray, size: int) -> Tensor:
     """Places of pixels in a row that is shifted, (B, size); beyond its ends it is mirrored."""
     places_BS = torch.from_numpy(shifts_B)[:, None] + torch.arange(size)
     last = size - 1

@@ -26,6 +26,9 @@ class TrainPlan:
         class_weights: Of the loss on labels: "none", or "balanced" for classes that count alike,
             however many images they have. What a teacher teaches is not weighted: it has learnt
             from weighted labels itself.
+        augment: What is done to images besides shifts and flips, such as "randaugment+cutmix"; ""
+            for nothing. See `supernets.augmentations`.
+        repeats: How often an image is in a batch, each time varied in another way.
         clip_norm: Largest norm of a step's gradient.
         ema_decay: Of the averaged weights that training returns.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
@@ -45,6 +48,8 @@ class TrainPlan:
     weight_decay: float = 0.04
     label_smoothing: float = 0.1
     class_weights: str = UNWEIGHTED
+    augment: str = ""
+    repeats: int = 1
     clip_norm: float = 1.0
     ema_decay: float = 0.99
     rank_at: float = 0.4

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from supernets.augmentations import MixedLabels
 from supernets.context import Context, autocast
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
 from supernets.state import NOTHING
 from supernets.supernet import Supernet
-from supernets.tasks._base import losses_of
+from supernets.tasks._base import loss_on, losses_of
 from supernets.team import AbstractBatches, Losses, State
 
 MANY_PASSES, SHARED_BY = 20, 4
@@ -104,18 +105,17 @@ class AloneBatches(AbstractBatches):
         images_BCHW, labels_B = _batch(images, plan, turn)
         with autocast(plan.precision):
             logits_BK = network(images_BCHW)
-        losses = losses_of(images.task)
-        weights_K = _class_weights(images, plan)
-        loss = losses.label_loss(
+        loss = loss_on(
+            images.task,
             logits_BK,
             labels_B,
             smoothing=plan.label_smoothing,
-            weights_B=None if weights_K is None else weights_K[labels_B],
+            weights_K=_class_weights(images, plan),
         )
         if self.teacher is not None:
             with torch.no_grad(), autocast(plan.precision):
                 teacher_BK = self.teacher(images_BCHW)
-            distilled = losses.distillation_loss(logits_BK, teacher_BK)
+            distilled = losses_of(images.task).distillation_loss(logits_BK, teacher_BK)
             loss = torch.lerp(loss, distilled, self.teacher_share)
         loss.backward()
         return [("network", float(loss.detach()))], {}
@@ -127,10 +127,15 @@ def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
 
 def _batch(
     images: Images, plan: TrainPlan, turn: int, *, shared_by: int = 1
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | MixedLabels]:
     passes = plan.steps * plan.images_per_step / len(images.labels_N) / shared_by
     images_BCHW, labels_B = images.batch(
-        turn, plan.batch_size, plan.seed, is_shift_halved=passes < MANY_PASSES
+        turn,
+        plan.batch_size,
+        plan.seed,
+        is_shift_halved=passes < MANY_PASSES,
+        augment=plan.augment,
+        repeats=plan.repeats,
     )
     if plan.channels_last:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)

@@ -16,6 +16,7 @@ from nas.run.config import Config
 from nas.search_flow import search
 from nas.system.reporter import Silent
 from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer, task_of
+from supernets.augmentations import chosen_augmentations
 from supernets.images import Images
 from supernets.methods.sandwich import Sandwich
 from supernets.network import elastic_class
@@ -154,7 +155,8 @@ def plugins() -> Iterator[Path]:
         _plugins.forget(_plugins._module(name))
         sys.modules.pop(_plugins._module(name))
     _plugins._loaded.clear()
-    for cached in (declaration, is_mixer, elastic_class, format_of, task_of, losses_of):
+    caches = (declaration, is_mixer, elastic_class, format_of, task_of, losses_of)
+    for cached in (*caches, chosen_augmentations):
         cached.cache_clear()
 
 

@@ -8,8 +8,9 @@ The four splits and what they are for:
 - `test`: printed beside a result, never selects anything.
 
 Every split is stored in a stratified order (see `stratified_order`), so its first n images are a
-class-balanced sample for every n. Images may lie in a file that is mapped into memory, so who reads
-a split takes what is needed at a time. `DATA` holds the data sets by file name.
+class-balanced sample for every n. Images may lie in a file that is mapped into memory, and those of
+train may be decoded as they are asked for (`nas.data._streamed`), so who reads a split takes what
+is needed at a time. `DATA` holds the data sets by file name.
 
 Shape suffixes: N images, C channels, H W pixels.
 """
@@ -49,6 +50,9 @@ Accept = Callable[[Resolution, int, int], object]
 """Told the resolution, the channels and the number of outputs."""
 
 NUM_CALIBRATION_IMAGES = 512
+HELD_GB = 16.0
+"""Images that take more than that once they are decoded are decoded while training runs."""
+
 PIXELS_AT_ONCE = 1 << 22
 
 
@@ -223,7 +227,8 @@ def normalised(
 def identity(data: DataSet, kept: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What tells the images of a data set from others without reading them all, as JSON types.
 
-    The mean and the deviation are those of all pixels of train, so other pixels show in them.
+    The mean and the deviation are those of all pixels of train, so other pixels show in them; where
+    train is streamed, those of its first images.
 
     Args:
         data: The data set.
@@ -259,6 +264,8 @@ class Request:
         accept: Told resolution, channels and number of outputs as soon as they are known, before
             images are decoded, except to find corrupt ones; raises what speaks against them.
         skip_corrupt: Whether images that cannot be read are left out, instead of refused.
+        held_gb: Size of all decoded images, 10^9 bytes, from which on those of train are not kept
+            but decoded while training runs, where the images are files or bytes of files.
     """
 
     resolution: Resolution | None
@@ -268,6 +275,7 @@ class Request:
     progress: Progress
     accept: Accept = lambda resolution, channels, num_outputs: None
     skip_corrupt: bool = False
+    held_gb: float = HELD_GB
 
 
 class AbstractData(abc.ABC):

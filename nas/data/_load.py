@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import cast
 
-from nas.data._base import DATA, AbstractData, Accept, DataSet, Progress, Request
+from nas.data._base import DATA, HELD_GB, AbstractData, Accept, DataSet, Progress, Request
 from nas.data._files import LAYOUTS, contents, find_parquet, readable
 from search_spaces import Resolution, Sides, UserError, did_you_mean, resolution_of
 
@@ -33,6 +33,7 @@ def load_data(
     progress: Progress = lambda done, of, text: None,
     accept: Accept = lambda resolution, channels, num_outputs: None,
     skip_corrupt: bool = False,
+    held_gb: float = HELD_GB,
 ) -> DataSet:
     """Read or generate a data set.
 
@@ -46,6 +47,8 @@ def load_data(
         accept: Told resolution, channels and number of outputs of the user's own images before they
             are decoded; raises what speaks against them.
         skip_corrupt: Whether images of the user's own that cannot be read are left out.
+        held_gb: Size of all decoded images, 10^9 bytes, above which those of train are decoded
+            while training runs, not before.
 
     Raises:
         UserError: If there is no such data set, its files are missing or damaged, or the
@@ -82,6 +85,7 @@ def load_data(
             progress=progress,
             accept=accept,
             skip_corrupt=skip_corrupt,
+            held_gb=held_gb,
         )
     )
 

@@ -4,10 +4,15 @@
                                    labels.npy    int64 (N,)
                                    facts.json    everything else
 
+Of images that would take more than was said, `images.npy` has only the first ones of train before
+search and test; the others are decoded while training runs (`nas.data._streamed`) from what
+`nas.data._entries` keeps in the same folder. Then the headers of some images, and the pixels of the
+first ones of train, decide what all headers and all pixels of train decide otherwise.
+
 The digest covers the source's files (names, sizes, times of change), what was asked for (the
-resolution, and whether corrupt images are left out), and what decodes them; so a file that changes,
-comes or goes makes another folder. Each split is a slice of the file in its final, stratified
-order, which is why the seed is in the name.
+resolution, whether corrupt images are left out, and how much is kept), and what decodes them; so a
+file that changes, comes or goes makes another folder. Each split is a slice of the file in its
+final, stratified order, which is why the seed is in the name.
 
 A folder is written under another name and renamed when it is complete, by one process at a time.
 Then the folders of the same source as it was before its files changed are deleted. The rest, such
@@ -18,17 +23,13 @@ Shape suffixes: N images, C channels, H W pixels, V the 256 pixel values.
 
 import errno
 import hashlib
-import itertools
 import json
 import logging
 import math
 import os
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +38,25 @@ import PIL
 from filelock import Timeout
 
 from nas.data._base import (
+    HELD_GB,
     NUM_CALIBRATION_IMAGES,
     DataSet,
     Int64Array,
-    Progress,
-    Ranges,
     Request,
     Split,
     UInt8Array,
-    pixel_counts,
     statistics_of,
 )
-from nas.data._damaged import SoundSource, or_damage, undecodable
-from nas.data._decode import decode, quietly
-from nas.data._files import DamagedError, refuse_damaged
+from nas.data._damaged import SoundSource, undecodable
+from nas.data._decode import quietly
+from nas.data._entries import ENTRIES, SomeEntries, has_entries, write_entries
 from nas.data._load import label_of
 from nas.data._look import Look, look_of, ranges_of
-from nas.data._parallel import Named, in_parallel
+from nas.data._pixels import write_images
 from nas.data._ranges import in_words, read_ranges
+from nas.data._resize import OWN_RESOLUTIONS
 from nas.data._source import AbstractSource, check_index, deal, splits_note
+from nas.data._streamed import StreamedImages
 from nas.system.files import file_lock, write_json
 from search_spaces import read_sides
 
@@ -64,6 +65,15 @@ SCHEMA = 3
 
 SPLITS = ("train", "search", "test")
 IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "facts.json"
+
+LOOKED_AT, KEPT = 10_000, 4096
+"""Of streamed images: about how many headers are read, and how many images of train are kept."""
+
+MOST_BYTES = 3 * OWN_RESOLUTIONS[-1] ** 2
+"""Of an image whose size nobody asked for."""
+
+Rows = Mapping[str, Int64Array]
+"""By split, places of its images in reading order."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,8 +110,11 @@ def load_source(source: AbstractSource, request: Request, *, name: str) -> DataS
 
 def _digest(source: AbstractSource, request: Request) -> str:
     asked = f"{request.resolution}{' without corrupt' if request.skip_corrupt else ''}"
+    if request.held_gb != HELD_GB:
+        asked += f" {request.held_gb:g} GB"
     digest = hashlib.sha256(f"{SCHEMA} {PIL.__version__} {asked}\n".encode())
-    for line in (f"{source.path.absolute()}\n", *source.stamps()):
+    digest.update(os.fsencode(f"{source.path.absolute()}\n"))
+    for line in source.stamps():
         digest.update(os.fsencode(line))
     return digest.hexdigest()[:16]
 
@@ -112,6 +125,7 @@ def _origin(source: AbstractSource, request: Request) -> dict[str, Any]:
         "source": str(source.path.absolute()),
         "asked": request.resolution,
         "skip_corrupt": request.skip_corrupt,
+        "held_gb": request.held_gb,
     }
 
 
@@ -121,7 +135,7 @@ def _delete_outdated(folder: Path, source: AbstractSource, request: Request) -> 
     A process that has such a file mapped keeps it until it ends.
     """
     origin, digest = _origin(source, request), folder.name.rpartition("-")[0]
-    earlier = {"skip_corrupt": False}  # before there was a choice
+    earlier = {"skip_corrupt": False, "held_gb": HELD_GB}  # before there was a choice
     for other in folder.parent.glob(f"*/{FACTS}"):
         try:
             facts = json.loads(other.read_text(encoding="utf-8"))
@@ -139,7 +153,7 @@ def _opened(folder: Path, name: str) -> DataSet | None:
         # NOTE: "c" is copy on write. Nobody writes, but torch warns of arrays that are read-only.
         images_NCHW = np.load(folder / IMAGES, mmap_mode="c", allow_pickle=False)
         labels_N = np.load(folder / LABELS, allow_pickle=False)
-        return _data_set(name, facts, images_NCHW, labels_N)
+        return _data_set(name, facts, images_NCHW, labels_N, folder.absolute())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, LookupError, TypeError, EOFError, RecursionError) as error:
@@ -148,18 +162,25 @@ def _opened(folder: Path, name: str) -> DataSet | None:
 
 
 def _data_set(
-    name: str, facts: Mapping[str, Any], images_NCHW: UInt8Array, labels_N: Int64Array
+    name: str,
+    facts: Mapping[str, Any],
+    images_NCHW: UInt8Array,
+    labels_N: Int64Array,
+    folder: Path,
 ) -> DataSet:
     sides = read_sides(facts["resolution"])
+    num_train, *others = facts["sizes"]
+    kept = facts.get("kept", num_train)
     shape = (sum(facts["sizes"]), facts["channels"], *sides)
-    if images_NCHW.shape != shape or labels_N.shape != shape[:1]:
-        raise ValueError(f"images {images_NCHW.shape}, labels {labels_N.shape}, not {shape}")
+    kept_shape = (kept + sum(others), *shape[1:])
+    if images_NCHW.shape != kept_shape or labels_N.shape != shape[:1]:
+        raise ValueError(f"images {images_NCHW.shape}, labels {labels_N.shape}, not {kept_shape}")
     # NOTE: a plain view of the mapped file, because slices of np.memmap are slow to make.
-    pixels = images_NCHW.view(np.ndarray)
-    stops = np.cumsum([0, *facts["sizes"]]).tolist()
-    train, search, test = (
-        Split(pixels[start:stop], labels_N[start:stop]) for start, stop in itertools.pairwise(stops)
-    )
+    pixels: list[Any] = np.split(images_NCHW.view(np.ndarray), np.cumsum([kept, *others[:-1]]))
+    if "kept" in facts:
+        pixels[0] = _streamed((num_train, *shape[1:]), facts, folder)
+    labels = np.split(labels_N, np.cumsum([num_train, *others[:-1]]))
+    train, search, test = map(Split, pixels, labels)
     return DataSet(
         name=name,
         classes=tuple(facts["classes"]),
@@ -178,6 +199,21 @@ def _data_set(
     )
 
 
+def _streamed(shape: tuple[int, ...], facts: Mapping[str, Any], folder: Path) -> StreamedImages:
+    """Those of train, of this shape.
+
+    Raises:
+        FileNotFoundError: If what they are decoded from is not there.
+    """
+    (folder / ENTRIES).stat()
+    job = {
+        "folder": str(folder),
+        "is_grey": facts["channels"] == 1,
+        **{name: facts[name] for name in ("source", "are_paths", "resolution", "ranges")},
+    }
+    return StreamedImages(shape, folder / IMAGES, facts["kept"], job)
+
+
 def _write(source: AbstractSource, request: Request, folder: Path) -> None:
     """Decode a source into a folder of the cache, which appears whole or not at all."""
     index, num_corrupt = source.index(), 0
@@ -187,29 +223,22 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             source, num_corrupt = SoundSource(source, damaged), len(damaged)
             index = source.index()
         check_index(index, source.path)
-        num_images = index.num_images
-        look = look_of(source, request, num_images)
+        look, is_streamed = _looked_at(source, request, index.num_images)
         request.accept(look.resolution, look.channels, len(index.classes))
         rows = deal(index, request.seed)
-        ranges = ranges_of(source, request, rows["train"], num_images) if look.kinds else {}
-        order_N = np.concatenate([rows[split] for split in SPLITS])
-        num_pixels = num_images * math.prod(read_sides(look.resolution))
-        _check_space(request.cache, num_pixels * look.channels)
+        left_out = max(0, len(rows["train"]) - KEPT) if is_streamed else 0
+        _check_space(request.cache, _decoded_bytes(look, index.num_images - left_out))
         part = folder.with_name(f".{folder.name}.part")
         part.mkdir()
         try:
-            counts_CV = _write_images(
-                source,
-                look,
-                ranges,
-                order_N,
-                part / IMAGES,
-                num_train=len(rows["train"]),
-                progress=request.progress,
-            )
+            decoded = _write_streamed if is_streamed else _write_held
+            found = decoded(source, request, look, rows, part)
+            order_N = np.concatenate([rows[split] for split in SPLITS])
             np.save(part / LABELS, np.concatenate([*index.labels.values()])[order_N])
-            mean, std = statistics_of(counts_CV)
-            notes = (splits_note(index, len(rows["test"])), look.note(), in_words(ranges))
+            notes = [splits_note(index, len(rows["test"])), look.note(), in_words(found["ranges"])]
+            if is_streamed:
+                size_gb = _decoded_bytes(look, len(order_N)) / 1e9
+                notes.append(f"{size_gb:,.1f} GB: train is decoded while training runs")
             facts = {
                 "schema": SCHEMA,
                 **_origin(source, request),
@@ -217,11 +246,9 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
                 "sizes": [len(rows[split]) for split in SPLITS],
                 "channels": look.channels,
                 "resolution": look.resolution,
-                "mean": mean,
-                "std": std,
                 "resize": look.resize,
                 "corrupt": num_corrupt,
-                "ranges": ranges,
+                **found,
                 "note": "; ".join(filter(None, notes)),
             }
             write_json(part / FACTS, facts)
@@ -235,74 +262,54 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _write_images(
-    source: AbstractSource,
-    look: Look,
-    ranges: Ranges,
-    order_N: Int64Array,
-    path: Path,
-    *,
-    num_train: int,
-    progress: Progress,
-) -> Int64Array:
-    """Decode every image to its place in the file.
-
-    Args:
-        source: The images, in reading order.
-        look: What they are brought to.
-        ranges: Black and white of their values.
-        order_N: For each place in the file, the image in reading order.
-        path: The file.
-        num_train: The first images of the file are train.
-        progress: Told how many are done.
-
-    Returns:
-        How often each channel of train has each pixel value: (C, 256).
-    """
-    shape = (len(order_N), look.channels, *read_sides(look.resolution))
-    read = partial(decode, is_grey=look.channels == 1, resolution=look.resolution, ranges=ranges)
-    place_N = np.empty_like(order_N)
-    place_N[order_N] = np.arange(len(order_N))
-    with path.open("wb", buffering=0) as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        start_of_images, image_bytes = file.tell(), math.prod(shape[1:])
-        writing = threading.Lock()
-
-        def work(start: int, images: list[Named]) -> tuple[Int64Array, list[DamagedError]]:
-            places_B = place_N[start : start + len(images)]
-            images_BCHW = np.empty((len(images), *shape[1:]), np.uint8)
-            wrong = []
-            for image_CHW, place, (where, content) in zip(
-                images_BCHW, places_B.tolist(), images, strict=True
-            ):
-                found = or_damage(partial(read, content, where))
-                if isinstance(found, DamagedError):
-                    wrong.append(found)
-                    continue
-                image_CHW[:] = found
-                with writing:
-                    _write_at(file, image_CHW, start_of_images + place * image_bytes)
-            return pixel_counts(images_BCHW[places_B < num_train]), wrong
-
-        counts_CV = np.zeros((look.channels, 256), np.int64)
-        damaged: list[DamagedError] = []
-        done = 0
-        for size, (counts, wrong) in in_parallel(work, source.images()):
-            counts_CV += counts
-            damaged += wrong
-            done += size
-            progress(done, len(order_N), "images decoded")
-        refuse_damaged(damaged, source.path)
-        os.fsync(file.fileno())
-    return counts_CV
+def _looked_at(source: AbstractSource, request: Request, num_images: int) -> tuple[Look, bool]:
+    """What the images have in common, and whether those of train are streamed."""
+    held_bytes = request.held_gb * 1e9
+    asked = request.resolution
+    most_bytes = 3 * math.prod(read_sides(asked)) if asked else MOST_BYTES
+    if num_images * most_bytes <= held_bytes or not has_entries(source):
+        return look_of(source, request, num_images), False
+    every = max(1, num_images // LOOKED_AT)
+    look = look_of(source, request, num_images, every=every)
+    if _decoded_bytes(look, num_images) > held_bytes:
+        return look, True
+    return look if every == 1 else look_of(source, request, num_images), False
 
 
-def _write_at(file: RawIOBase, image_CHW: UInt8Array, offset: int) -> None:
-    # NOTE: not through the mapped file, where a full disk would kill the process.
-    file.seek(offset)
-    if (file.write(image_CHW.data) or 0) < image_CHW.nbytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _decoded_bytes(look: Look, num_images: int) -> int:
+    return num_images * look.channels * math.prod(read_sides(look.resolution))
+
+
+def _write_held(
+    source: AbstractSource, request: Request, look: Look, rows: Rows, part: Path
+) -> dict[str, Any]:
+    """Decode all images; what the pixels of train say, as facts."""
+    num_images, num_train = sum(map(len, rows.values())), len(rows["train"])
+    ranges = ranges_of(source, request, rows["train"], num_images) if look.kinds else {}
+    order_N = np.concatenate([rows[split] for split in SPLITS])
+    counts_CV = write_images(
+        *(source, look, ranges, order_N, part / IMAGES),
+        num_train=num_train,
+        progress=request.progress,
+    )
+    mean, std = statistics_of(counts_CV)
+    return {"mean": mean, "std": std, "ranges": ranges}
+
+
+def _write_streamed(
+    source: AbstractSource, request: Request, look: Look, rows: Rows, part: Path
+) -> dict[str, Any]:
+    """Keep what is needed to decode any image, and decode all but most of train; facts as above."""
+    order_N = np.concatenate([rows[split] for split in SPLITS])
+    num_train = len(rows["train"])
+    num_kept = min(KEPT, num_train)
+    kept_N = np.r_[:num_kept, num_train : len(order_N)]
+    entries = write_entries(source, order_N, part, request.progress)
+    stops = np.cumsum([num_kept, len(rows["search"])])
+    in_kept = dict(zip(SPLITS, np.split(np.arange(len(kept_N)), stops), strict=True))
+    kept = SomeEntries(source, entries, kept_N)
+    found = _write_held(kept, request, look, in_kept, part)
+    return {**found, "kept": num_kept, "are_paths": entries.are_paths}
 
 
 def _check_space(folder: Path, needed_bytes: int) -> None:

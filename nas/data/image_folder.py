@@ -18,6 +18,7 @@ from nas.data._base import DATA, AbstractData, DataSet, MissingDataError, Reques
 from nas.data._decode import Content
 from nas.data._files import LAYOUTS, OWN_PATH, SPLIT_OF_WORD, TRAIN, contents, readable
 from nas.data._foreign import refuse_foreign
+from nas.data._names import Names
 from nas.data._source import AbstractSource, Index, stamp
 from nas.data._store import load_source
 from search_spaces import UserError
@@ -61,9 +62,12 @@ class FolderSource(AbstractSource):
         self._path = path
         self._passed_over: Counter[str] = Counter()
         self._of_no_class: list[str] = []
-        self._folders = self._class_folders()
+        self._folders = {
+            split: {folder.name: folder for folder in folders}
+            for split, folders in self._class_folders().items()
+        }
         self._files = {
-            split: {folder.name: self._images_in(folder) for folder in folders}
+            split: {name: self._images_in(folder) for name, folder in folders.items()}
             for split, folders in self._folders.items()
         }
         self._classes = tuple(sorted(self._files[TRAIN]))
@@ -82,7 +86,7 @@ class FolderSource(AbstractSource):
         """Classes are the names of the folders in train."""
         labels = {
             split: np.repeat(
-                np.arange(len(self._classes)), [len(of.get(name, [])) for name in self._classes]
+                np.arange(len(self._classes)), [len(of.get(name, ())) for name in self._classes]
             )
             for split, of in self._files.items()
         }
@@ -101,9 +105,11 @@ class FolderSource(AbstractSource):
 
     def images(self) -> Iterator[tuple[str, Content]]:
         """Paths; split by split, class by class."""
-        for of in self._files.values():
+        for split, of in self._files.items():
             for name in self._classes:
-                yield from ((file, file) for file in of.get(name, []))
+                if name in of:
+                    folder = os.path.join(self._folders[split][name], "")
+                    yield from ((folder + file, folder + file) for file in of[name])
 
     def _class_folders(self) -> dict[str, list[Path]]:
         """The class folders of each split there is."""
@@ -147,36 +153,40 @@ class FolderSource(AbstractSource):
                 if entry.suffix.lower() in SUFFIXES and not entry.is_dir()
             ]
 
-    def _images_in(
-        self, folder: Path, above: frozenset[tuple[int, int]] = frozenset()
-    ) -> list[str]:
-        """The paths of a class's images, sorted by folder and name."""
+    def _images_in(self, folder: Path) -> Names:
+        """A class's images, sorted by folder and name, by their paths below its folder."""
+        found = Names()
+        self._add_images(found, folder, "", frozenset())
+        return found
+
+    def _add_images(
+        self, found: Names, folder: Path, prefix: str, above: frozenset[tuple[int, int]]
+    ) -> None:
+        """Adds the images in a folder, whose path below the class's is the prefix."""
         with readable(folder):
             status = os.stat(folder)
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         this = (status.st_dev, status.st_ino)
         if this in above:
             raise UserError(f"data folder '{folder}' is a link back to itself. Remove the link.")
-        images = []
         for entry in entries:
             suffix = os.path.splitext(entry.name)[1].lower()
             if entry.name.startswith((".", "__MACOSX")):
                 continue
             if _is_folder(entry):
-                images += self._images_in(Path(entry.path), above | {this})
+                inner = f"{prefix}{entry.name}{os.sep}"
+                self._add_images(found, Path(entry.path), inner, above | {this})
             elif suffix in SUFFIXES:
-                images.append(entry.path)
+                found.append(prefix + entry.name)
             else:
                 self._passed_over[suffix or "no suffix"] += 1
-        return images
 
     def _check_classes(self) -> None:
         for name, images in self._files[TRAIN].items():
-            if not images:
-                folder = next(f for f in self._folders[TRAIN] if f.name == name)
+            if not len(images):
                 raise UserError(
-                    f"data folder '{folder}' has no image. Add images ({', '.join(SUFFIXES[:7])}, "
-                    "...), or delete the folder."
+                    f"data folder '{self._folders[TRAIN][name]}' has no image. Add images "
+                    f"({', '.join(SUFFIXES[:7])}, ...), or delete the folder."
                 )
         for split, of in self._files.items():
             foreign = sorted(of.keys() - self._files[TRAIN].keys())

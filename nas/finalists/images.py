@@ -33,6 +33,12 @@ def images_of(data: str, trained: Trained, reporter: Reporter) -> Images:
             f"{_kind(trained.data)}. Give images of the same classes, colours and values."
         )
     images = training_images(other)
+    if not isinstance(images.images_NCHW, torch.Tensor):
+        raise UserError(
+            f"data '{data}' are decoded while training runs, and each of its images must be looked "
+            f"at first: it may be one of the run's search or test split. Give fewer images than "
+            f"{config.held_gb:g} GB, or leave them out to train on the run's own."
+        )
     is_new_N = unseen(other.train, (trained.data.search, trained.data.test))
     if not is_new_N.all():
         reporter.note(

@@ -169,6 +169,7 @@ def read_data(
         progress=progress,
         accept=accept,
         skip_corrupt=config.skip_corrupt,
+        held_gb=config.held_gb,
     )
 
 

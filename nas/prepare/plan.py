@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from nas.data._base import DataSet
+from nas.data._streamed import streamed
 from nas.executors import AbstractExecutor
 from nas.prepare.afford import MIN_FINALISTS, affordable, finetune_seconds, judging_seconds
 from nas.prepare.phases import PhasePlan, with_sensitivity
@@ -61,6 +62,7 @@ TUNING_RATE = 0.2
 MIN_STEPS = 20
 KEPT_OF_DONOR = (
     *("batch_size", "learning_rate", "class_weights", "criterion", "precision", "channels_last"),
+    *("augment", "repeats"),
 )
 FULL_PROFILE_S = 600.0
 """A search of this time or more times a full profile."""
@@ -292,7 +294,7 @@ def precisions_of(config: Config, plan: TrainPlan) -> list[str]:
 def training_images(data: DataSet) -> Images:
     """The train split as the trainer wants it."""
     return Images(
-        images_NCHW=torch.from_numpy(data.train.images_NCHW),
+        images_NCHW=streamed(data.train) or torch.from_numpy(data.train.images_NCHW),
         labels_N=torch.from_numpy(data.train.labels_N),
         mean=data.mean,
         std=data.std,

@@ -17,6 +17,7 @@ from nas.prepare.phases import PhasePlan
 from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean
+from supernets.augmentations import chosen_augmentations
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import GIVEN, METHODS
 from supernets.optimizers._base import OPTIMIZERS
@@ -31,6 +32,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "warmup": (0.0, 0.99),
     "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.99),
+    "repeats": (1, 64),
     "clip_norm": (1e-6, math.inf),
     "ema_decay": (0.0, 0.999999),
     "rank_at": (0.0, 1.0),
@@ -89,6 +91,7 @@ def check_settings(config: Config) -> None:
     for name, registry in (("optimizer", OPTIMIZERS), ("criterion", CRITERIA)):
         if name in settings:
             registry.get(settings[name])
+    chosen_augmentations(settings.get("augment", ""))
     if settings.get("allocation", NO_ALLOCATION) != NO_ALLOCATION:
         ALLOCATIONS.get(settings["allocation"])
     if "calibration" in settings:

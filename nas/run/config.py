@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas.data._base import HELD_GB
 from nas.data._load import absolute_if_path, label_of
 from nas.problem.drop import parse_drop
 from nas.problem.fix import parse_fix
@@ -81,6 +82,8 @@ class Config:
         cache: Folder for decoded images; "" for runs/.cache.
         resolution: Height and width of the images in pixels, 96 or "96x128"; 0 for the data's own.
         skip_corrupt: Whether images of the user's own that cannot be read are left out.
+        held_gb: Size of all decoded images, 10^9 bytes, above which those of train are decoded
+            while training runs, not before; 0 for always.
         budget: Limits as text, such as "4.5GFLOPs".
         target: Runtime on which latency is measured, with its options, such as
             "onnxruntime:batch=8".
@@ -127,6 +130,7 @@ class Config:
     cache: str = ""
     resolution: Resolution = 0
     skip_corrupt: bool = False
+    held_gb: float = HELD_GB
     budget: tuple[str, ...] = ()
     target: str = "onnxruntime"
     other_targets: tuple[str, ...] = ()
@@ -162,6 +166,8 @@ class Config:
         for name in ("trials", "seed", "threads", "workers"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
+        if not 0 <= self.held_gb < math.inf:
+            raise UserError(f"held_gb is {self.held_gb}. It must be a number of GB, 0 or more.")
         if self.timing_threads < 1:
             raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
         for name in ("lag", "data_seed"):

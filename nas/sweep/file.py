@@ -54,7 +54,7 @@ NOT_HERE = {
     "supernet": "a sweep trains its own",
 }
 OF_SUPERNET = (
-    *("space", "plugins", "data", "data_dir", "cache", "resolution", "skip_corrupt"),
+    *("space", "plugins", "data", "data_dir", "cache", "resolution", "skip_corrupt", "held_gb"),
     *("method", "threads"),
 )
 """Settings that searches of one supernet have in common."""

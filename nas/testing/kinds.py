@@ -13,6 +13,7 @@ from nas.executors import EXECUTORS
 from nas.targets import TARGETS
 from nas.testing import (
     allocations,
+    augmentations,
     calibration,
     channel_parts,
     controllers,
@@ -48,6 +49,7 @@ from search_spaces.networks._base import NETWORKS
 from search_spaces.norms import NORMS
 from search_spaces.operators import OPERATORS
 from search_spaces.trunk._base import TRUNK
+from supernets.augmentations import AUGMENTATIONS
 from supernets.blocks import BLOCKS
 from supernets.channel_parts import ELASTIC_CHANNEL_PARTS
 from supernets.criteria._base import CRITERIA
@@ -104,6 +106,7 @@ KINDS = (
     Kind(LOSSES),
     Kind(METHODS, methods.CHECKS),
     Kind(OPTIMIZERS, optimizers.CHECKS),
+    Kind(AUGMENTATIONS, augmentations.CHECKS),
     Kind(ALLOCATIONS, allocations.CHECKS),
     Kind(CONTROLLERS, controllers.CHECKS),
     Kind(EXECUTORS, executors.CHECKS),

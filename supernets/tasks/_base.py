@@ -6,6 +6,7 @@ from functools import cache
 from torch import Tensor
 
 from search_spaces import Registry
+from supernets.augmentations import MixedLabels
 
 
 class AbstractLosses(ABC):
@@ -47,3 +48,42 @@ def losses_of(task: str) -> AbstractLosses:
     found = LOSSES.get(task)()
     assert isinstance(found, AbstractLosses)
     return found
+
+
+def loss_on(
+    task: str,
+    outputs_BK: Tensor,
+    labels: Tensor | MixedLabels,
+    *,
+    smoothing: float,
+    weights_K: Tensor | None = None,
+) -> Tensor:
+    """A task's loss on labels, or on the two labels of mixed images by their shares.
+
+    Args:
+        task: Its name.
+        outputs_BK: As the network gives them.
+        labels: Of the images.
+        smoothing: As `AbstractLosses.label_loss` takes it.
+        weights_K: Of classes; None for 1 each.
+    """
+    losses = losses_of(task)
+
+    def weights_of(labels_B: Tensor) -> Tensor | None:
+        return None if weights_K is None else weights_K[labels_B]
+
+    if isinstance(labels, Tensor):
+        return losses.label_loss(
+            outputs_BK, labels, smoothing=smoothing, weights_B=weights_of(labels)
+        )
+    parts = []
+    for labels_B, share_B in (
+        (labels.first_B, 1 - labels.share_B),
+        (labels.second_B, labels.share_B),
+    ):
+        of_classes_B = weights_of(labels_B)
+        weights_B = share_B if of_classes_B is None else share_B * of_classes_B
+        parts.append(
+            losses.label_loss(outputs_BK, labels_B, smoothing=smoothing, weights_B=weights_B)
+        )
+    return parts[0] + parts[1]

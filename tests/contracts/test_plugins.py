@@ -28,6 +28,8 @@ BROKEN = [
     ("single_path", "tuple(rows_NC[place].tolist())", "(0, 1)", "which is no encoding"),
     ("lion", "alpha=-group", "alpha=group", "the loss was .* and is"),
     ("lion", 'mul_(1 - group["lr"]', 'mul_(1 - 9 * group["lr"]', "of its norm by decay"),
+    ("monochrome", "rng.random(", "np.random.default_rng(0).random(", "draws nothing"),
+    ("monochrome", "1 - images_BCHW if", "2 * images_BCHW if", "beyond 0 to 1"),
     ("paes", "controllers.generator(self.seed, trials)", "np.random.default_rng()", "are proposed"),
     ("onnxruntime_lean", "except Exception", "except KeyError", "model"),
     (

@@ -422,9 +422,9 @@ def test_crops_are_shifts_of_the_mirrored_image_by_at_most_two_pixels(crop_paddi
 class Asked(Images):
     """Remembers how its batches are asked for."""
 
-    def batch(self, *arguments: Any, is_shift_halved: bool = False) -> tuple[Tensor, Tensor]:
-        halved.append(is_shift_halved)
-        return super().batch(*arguments, is_shift_halved=is_shift_halved)
+    def batch(self, *arguments: Any, **options: Any) -> tuple[Tensor, Any]:
+        halved.append(options["is_shift_halved"])
+        return super().batch(*arguments, **options)
 
 
 halved: list[bool] = []

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from nas.cli.app import main
-from nas.data import DataSet, _store, load_data
+from nas.data import DataSet, _pixels, _store, load_data
 from nas.prepare.inputs import describe_data, prepare
 from nas.run.config import Config, make_config
 from search_spaces import UserError
@@ -23,7 +23,7 @@ from tests.own_data import picture, write_classes, write_parquet
 
 LOAD = "import sys; from pathlib import Path; from nas.data import load_data\n"
 LOAD += "data = load_data(sys.argv[1], cache=Path(sys.argv[2])); print(len(data.train))\n"
-SLOW = "import nas.data._store as s, time; old = s.decode\n"
+SLOW = "import nas.data._pixels as s, time; old = s.decode\n"
 SLOW += (
     "s.decode = lambda *a, **k: (print('decoding', flush=True), time.sleep(0.1), old(*a, **k))[2]\n"
 )
@@ -43,13 +43,13 @@ def cache(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that were decoded."""
     names: list[str] = []
-    old = _store.decode
+    old = _pixels.decode
 
     def noted(content: object, where: str, **options: object) -> np.ndarray:
         names.append(where)
         return old(content, where, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_store, "decode", noted)
+    monkeypatch.setattr(_pixels, "decode", noted)
     return names
 
 

@@ -37,6 +37,11 @@ from supernets.plan import TrainPlan
         ({"optimizer": "adam"}, "unknown optimizer 'adam'. Known: adamw, muon, sgd"),
         ({"criterion": "l3"}, "unknown criterion 'l3'. Known: bn-scale, fisher, fpgm, l1"),
         ({"calibration": "mean"}, "unknown calibration 'mean'. Known: entropy, min-max, mse, perc"),
+        (
+            {"augment": "cutmx"},
+            "unknown augmentation 'cutmx'. Known: cutmix, erasing, mixup, randa",
+        ),
+        ({"repeats": 0}, "setting 'repeats' is 0. It must be at least 1"),
         ({"shards": 0}, "setting 'shards' is 0. It must be at least 1"),
         ({"max_macs": -1}, "setting 'max_macs' is -1. It must be at least 0"),
         ({"crossover": 2}, "crossover is 2"),
@@ -134,7 +139,7 @@ def test_a_plug_in_with_settings_is_a_dataclass(monkeypatch: pytest.MonkeyPatch)
         check_settings(Config(space="toy", controller="own"))
 
 
-BY_REGISTRY = ("optimizer", "criterion", "allocation", "calibration")
+BY_REGISTRY = ("optimizer", "criterion", "allocation", "calibration", "augment")
 
 
 def test_every_number_of_the_plans_has_a_range_or_is_not_for_users() -> None:
