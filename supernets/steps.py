@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from supernets.context import Context, autocast
+from supernets.context import Context
+from supernets.device import autocast, moved
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
@@ -96,13 +97,18 @@ class AloneBatches(AbstractBatches):
     teacher: Callable[[Tensor], Tensor] | None = None
     teacher_share: float = 0.5
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The teacher, if it is one."""
+        return (self.teacher,) if isinstance(self.teacher, nn.Module) else ()
+
     def __call__(
         self, network: nn.Module, images: Images, turn: int, state: State
     ) -> tuple[Losses, State]:
         """Adds gradients; the one loss."""
         plan = self.plan
         images_BCHW, labels_B = _batch(images, plan, turn)
-        with autocast(plan.precision):
+        with autocast(plan.device, plan.precision):
             logits_BK = network(images_BCHW)
         losses = losses_of(images.task)
         weights_K = _class_weights(images, plan)
@@ -113,7 +119,7 @@ class AloneBatches(AbstractBatches):
             weights_B=None if weights_K is None else weights_K[labels_B],
         )
         if self.teacher is not None:
-            with torch.no_grad(), autocast(plan.precision):
+            with torch.no_grad(), autocast(plan.device, plan.precision):
                 teacher_BK = self.teacher(images_BCHW)
             distilled = losses.distillation_loss(logits_BK, teacher_BK)
             loss = torch.lerp(loss, distilled, self.teacher_share)
@@ -122,19 +128,20 @@ class AloneBatches(AbstractBatches):
 
 
 def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
-    return images.balancing_K if plan.class_weights == BALANCED else None
+    return moved(images.balancing_K, plan.device) if plan.class_weights == BALANCED else None
 
 
 def _batch(
     images: Images, plan: TrainPlan, turn: int, *, shared_by: int = 1
 ) -> tuple[Tensor, Tensor]:
     passes = plan.steps * plan.images_per_step / len(images.labels_N) / shared_by
+    """Made by the processor, and on its way to the plan's device."""
     images_BCHW, labels_B = images.batch(
         turn, plan.batch_size, plan.seed, is_shift_halved=passes < MANY_PASSES
     )
     if plan.channels_last:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
-    return images_BCHW, labels_B
+    return moved(images_BCHW, plan.device), moved(labels_B, plan.device)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

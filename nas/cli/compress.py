@@ -13,6 +13,7 @@ from nas.cli.options import (
     ControllerName,
     Data,
     DataDir,
+    Device,
     ExecutorName,
     Further,
     Pattern,
@@ -110,6 +111,7 @@ def compress(
     time: Time = None,
     seed: Seed = None,
     threads: Threads = None,
+    device: Device = None,
     out: Annotated[
         Path | None, typer.Option(help="Run directory. [runs/<model>-<data>-<hash>]")
     ] = None,
@@ -142,6 +144,7 @@ def compress(
         "time": time,
         "seed": seed,
         "threads": threads,
+        "device": device,
     }
     resolved = make_config({"sparsity": SPARSITIES, **settings_of(config, set_, flags)})
     run_search(resolved, out or resolved.default_out(), as_json=as_json)

@@ -101,6 +101,14 @@ RayAddress = Annotated[
 ]
 Trials = Annotated[int | None, typer.Option(help="Candidates to score. [as many as fit the time]")]
 Threads = Annotated[int | None, typer.Option(help="Cores that training and scoring use. [all]")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where networks are trained and scored: cpu, cuda, cuda:1, mps, xpu, or auto for what "
+        "torch finds. [cpu]",
+    ),
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with the same names as these flags.")
 ]

@@ -13,6 +13,7 @@ from nas.cli.options import (
     ControllerName,
     Data,
     DataDir,
+    Device,
     EventFiles,
     ExecutorName,
     Further,
@@ -82,6 +83,7 @@ def search(
     profile: GivenProfile = None,
     seed: Seed = None,
     threads: Threads = None,
+    device: Device = None,
     out: RunFolder = None,
     config: ConfigFile = None,
     set_: Further = None,
@@ -115,6 +117,7 @@ def search(
         "profile": profile,
         "seed": seed,
         "threads": threads,
+        "device": device,
     }
     resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
     run_search(resolved, out or resolved.default_out(), tensorboard=tensorboard, as_json=as_json)

@@ -14,6 +14,7 @@ from nas.cli.options import (
     ConfigFile,
     Data,
     DataDir,
+    Device,
     EventFiles,
     Further,
     GivenProfile,
@@ -54,6 +55,7 @@ def train(
     profile: GivenProfile = None,
     seed: Seed = None,
     threads: Threads = None,
+    device: Device = None,
     out: Out = None,
     config: ConfigFile = None,
     set_: Further = None,
@@ -79,6 +81,7 @@ def train(
         "profile": profile,
         "seed": seed,
         "threads": threads,
+        "device": device,
     }
     resolved = make_config(settings_of(config, set_, flags))
     refuse_unknown(resolved)

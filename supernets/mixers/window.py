@@ -27,6 +27,9 @@ MASKED = -100.0
 class PlainWindow(nn.Module):
     """Norm, partition into (shifted) windows, attention, back."""
 
+    position_TT: Tensor
+    mask_GTT: Tensor | None
+
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         pick, shape = signature.pick, signature.shape
@@ -41,8 +44,9 @@ class PlainWindow(nn.Module):
         self.project = nn.Linear(inner, shape.width)
         self.bias_table = nn.Parameter(torch.zeros(self.heads, num_offsets(self.window)))
         # Not part of the state: they follow from the window, and stay real on the meta device.
-        self.position_TT = relative_position(self.window)
-        self.mask_GTT = shift_mask(self.grid, self.window, self.shift) if any(self.shift) else None
+        mask_GTT = shift_mask(self.grid, self.window, self.shift) if any(self.shift) else None
+        self.register_buffer("position_TT", relative_position(self.window), persistent=False)
+        self.register_buffer("mask_GTT", mask_GTT, persistent=False)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
@@ -156,7 +160,7 @@ class ElasticWindow(AbstractElasticMixer):
 
 def window_sizes(heads: Index, full: PlainWindow) -> dict[str, Index]:
     """Roles that follow from the heads: rows of queries, keys and values, inner channels."""
-    inner = inner_channels(heads, full.head_dim)
+    inner = inner_channels(heads, full.head_dim, full.qkv.weight.device)
     return {
         "heads": heads,
         "inner": inner,
