@@ -124,6 +124,24 @@ AsJson = Annotated[
 ]
 
 
+def images_of(
+    data: str | None,
+    data_dir: str | None,
+    cache: str | None,
+    resolution: str | None,
+    *,
+    skip_corrupt: bool,
+) -> dict[str, str | bool | None]:
+    """The flags that say which images there are, as settings."""
+    return {
+        "data": data,
+        "data_dir": data_dir,
+        "cache": cache,
+        "resolution": resolution,
+        "skip_corrupt": skip_corrupt or None,
+    }
+
+
 def policy_of(
     precision: str | None, sparsity: str | None, pattern: str | None, rank: str | None = None
 ) -> dict[str, tuple[str, ...] | tuple[float, ...] | None]:

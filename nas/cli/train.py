@@ -29,6 +29,7 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
+    images_of,
     policy_of,
     settings_of,
 )
@@ -70,11 +71,9 @@ def train(
         "space": space,
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
-        "data": data,
-        "data_dir": _absolute(data_dir),
-        "cache": _absolute(cache),
-        "resolution": resolution,
-        "skip_corrupt": skip_corrupt or None,
+        **images_of(
+            *(data, _absolute(data_dir), _absolute(cache), resolution), skip_corrupt=skip_corrupt
+        ),
         "target": target,
         **policy_of(precision, sparsity, pattern),
         "time": time,

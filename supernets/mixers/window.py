@@ -28,7 +28,6 @@ class PlainWindow(nn.Module):
     """Norm, partition into (shifted) windows, attention, back."""
 
     position_TT: Tensor
-    mask_GTT: Tensor | None
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
@@ -57,10 +56,12 @@ class PlainWindow(nn.Module):
         q, k, v = qkv[0], qkv[1], qkv[2]
         logits = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)
         bias = self.bias_table[:, self.position_TT].reshape(self.heads, tokens, tokens)
-        if self.mask_GTT is None:
+        # Not by its name, which is an operation in a traced network: it is reshaped there once.
+        mask_GTT = self._buffers["mask_GTT"]
+        if mask_GTT is None:
             weights = (logits + bias).softmax(-1)
         else:
-            masked = bias + self.mask_GTT.unsqueeze(1)
+            masked = bias + mask_GTT.unsqueeze(1)
             grouped = logits.reshape(-1, math.prod(self.grid), self.heads, tokens, tokens) + masked
             weights = grouped.softmax(-1).reshape(-1, self.heads, tokens, tokens)
         mixed = (weights @ v).transpose(1, 2).reshape(-1, tokens, inner)
