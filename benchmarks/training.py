@@ -20,7 +20,7 @@ from nas.data import load_data
 from nas.prepare.plan import training_images
 from nas.system.environment import has_bf16_products
 from search_spaces import load_space
-from supernets.context import autocast
+from supernets.device import autocast
 from supernets.methods.sandwich import Sandwich
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
@@ -83,7 +83,7 @@ def train_alone(networks, images, turn: int, plan) -> None:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
     teacher, losses = None, losses_of(images.task)
     for network in networks:
-        with autocast(plan.precision):
+        with autocast(plan.device, plan.precision):
             logits = network(images_BCHW)
         loss = losses.label_loss(logits, labels, smoothing=plan.label_smoothing)
         if teacher is None:

@@ -72,7 +72,8 @@ def distilled(
             "say what it has seen, and this one has none. Give images of its kind."
         )
     generator = torch.Generator().manual_seed(seed)
-    images_BCHW = torch.randn(num_images, *shape, generator=generator).requires_grad_()
+    noise_BCHW = torch.randn(num_images, *shape, generator=generator)
+    images_BCHW = noise_BCHW.to(next(network.buffers()).device).requires_grad_()
     optimizer = torch.optim.Adam([images_BCHW], lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
@@ -80,7 +81,7 @@ def distilled(
         for _ in range(steps):
             inputs.clear()
             logits_BK = network(images_BCHW)
-            labels_B = torch.arange(num_images) % logits_BK.shape[1]
+            labels_B = torch.arange(num_images, device=logits_BK.device) % logits_BK.shape[1]
             loss = _loss(images_BCHW, norms, inputs)
             losses.append(float(loss.detach()))
             loss = loss + CLASS_SHARE * nn.functional.cross_entropy(logits_BK, labels_B)
@@ -97,8 +98,8 @@ def _loss(
     images_BCHW: Tensor, norms: list[nn.BatchNorm2d], inputs: dict[nn.Module, Tensor]
 ) -> Tensor:
     """Mean over the norms, and the images themselves, of how far statistics are from the stored."""
-    width = images_BCHW.shape[1]
-    errors = [_apart(images_BCHW, torch.zeros(width), torch.ones(width))]
+    zeros_C = images_BCHW.new_zeros(images_BCHW.shape[1])
+    errors = [_apart(images_BCHW, zeros_C, zeros_C + 1)]
     for norm in norms:
         if norm in inputs:
             assert norm.running_mean is not None

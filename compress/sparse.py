@@ -138,6 +138,8 @@ class KeptSparse:
         masks = sparsify_(network, self.arch)
 
         def keep(*_: Any) -> None:
+            nonlocal masks
+            masks = [(weight, mask.to(weight.device)) for weight, mask in masks]
             _apply_(masks)
 
         module = self.make(network)

@@ -53,7 +53,7 @@ def fidelity(path: Path, subnets: int, seconds: float, reporter: Reporter) -> di
         raise UserError(f"subnets is {subnets}. A rank correlation needs {MIN_SUBNETS} at least.")
     trained = reopened(path, reporter)
     whole = replace(trained.phases, images_per_score=len(trained.data.search))
-    scorer = make_scorer(whole, trained.scorer.supernet, trained.data)
+    scorer = make_scorer(whole, trained.scorer.supernet, trained.data, device=trained.scorer.device)
     images = training_images(trained.data)
     asked = {"subnets": subnets, "seconds": seconds}
     candidates = chosen(trained.problem, subnets, trained.config.seed)

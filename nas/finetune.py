@@ -24,6 +24,7 @@ def finetune(
     reporter: Reporter,
     *,
     plugins: Sequence[str | Path] = (),
+    device: str = "",
 ) -> dict[str, Any]:
     """Train a network further, export, measure and verify it, and choose the front anew.
 
@@ -35,6 +36,8 @@ def finetune(
         recipe: How.
         reporter: Told how far it is.
         plugins: Files that register what the recipe names; the run keeps them.
+        device: Where; "" for the run's own if it is here, or else the CPU. A training that has
+            begun stays where it began.
 
     Returns:
         `key` of the new network, `on_front`, and `reason` if it is not on it.
@@ -43,7 +46,7 @@ def finetune(
         UserError: If the run, the key, the data or the teacher is not what it should be.
     """
     recipe = with_teacher(recipe)
-    trained = reopened(path, reporter, plugins=plugins)
+    trained = reopened(path, reporter, plugins=plugins, device=device)
     candidate = named(trained, key)
     refuse_nothing_to_learn(candidate, recipe)
     finetuning = make_finetuning(trained, recipe, reporter)

@@ -57,7 +57,7 @@ def search(config: Config, out: Path, reporter: Reporter) -> None:
             problem=problem,
             train_plan=begun.train_plan,
             phases=phases,
-            scorer=make_scorer(phases, begun.supernet, data),
+            scorer=make_scorer(phases, begun.supernet, data, device=begun.train_plan.device),
         )
         trials = score_candidates(trained, reporter, starts_of(trained, reporter))
     if limit_on_drop(problem.limits):

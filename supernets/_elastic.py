@@ -166,7 +166,7 @@ def run(
     training: bool,
 ) -> Tensor:
     """The output of `plain(signature)` with these tensors in place of its own."""
-    skeleton = _skeleton(plain, signature)  # type: ignore[arg-type]  # classes are hashable
+    skeleton = _skeleton(plain, signature, x.device)  # type: ignore[arg-type]  # it is hashable
     skeleton.train(training)
     output = functional_call(skeleton, state, (x,))
     assert isinstance(output, Tensor)
@@ -174,15 +174,18 @@ def run(
 
 
 @lru_cache(maxsize=8192)
-def _skeleton(plain: type[nn.Module], signature: Signature) -> nn.Module:
+def _skeleton(plain: type[nn.Module], signature: Signature, device: torch.device) -> nn.Module:
     """A module without memory of its own that runs on borrowed tensors.
 
     Batch norm's running statistics are left alone in training: every extracted network gets its own
-    by recalibration.
+    by recalibration. Tables that follow from the signature alone are on the device.
     """
     with torch.device("meta"):
         module = plain(signature)
     for child in module.modules():
+        for name, buffer in child.named_buffers(recurse=False):
+            if not buffer.is_meta:
+                child.register_buffer(name, buffer.to(device), persistent=False)
         if isinstance(child, nn.BatchNorm2d):
             child.momentum = 0.0
             child.num_batches_tracked = None

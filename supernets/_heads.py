@@ -7,15 +7,15 @@ from supernets._elastic import Index
 from supernets.criteria._base import GroupWeights
 
 
-def inner_channels(heads: Index, head_dim: int) -> Tensor:
+def inner_channels(heads: Index, head_dim: int, device: torch.device) -> Tensor:
     """Channels of these heads, 1-D; `head_dim` channels each."""
-    chosen_N = torch.arange(heads) if isinstance(heads, int) else heads
-    return (chosen_N[:, None] * head_dim + torch.arange(head_dim)).flatten()
+    chosen_N = torch.arange(heads, device=device) if isinstance(heads, int) else heads
+    return (chosen_N[:, None] * head_dim + torch.arange(head_dim, device=device)).flatten()
 
 
 def stacked(inner: Tensor, parts: int, size: int) -> Tensor:
     """The same channels of `parts` matrices of `size` rows that lie one below the other, 1-D."""
-    return (torch.arange(parts)[:, None] * size + inner).flatten()
+    return (torch.arange(parts, device=inner.device)[:, None] * size + inner).flatten()
 
 
 def head_weights(values: Tensor, project: Tensor, heads: int) -> GroupWeights:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from supernets.device import widest
+
 
 class _Moments:
     """The statistics of batches together, from those that a norm has worked out for each."""
@@ -23,10 +25,10 @@ class _Moments:
     def add(self, count: int, mean_C: Tensor, variance_C: Tensor) -> None:
         """Adds a batch of `count` values per channel (Chan et al., Updating Formulae, 1979)."""
         total = self.count + count
-        apart_C = mean_C.double() - self.mean_C
+        apart_C = widest(mean_C) - self.mean_C
         self.squares_C = (
             self.squares_C
-            + variance_C.double() * (count - 1)
+            + widest(variance_C) * (count - 1)
             + apart_C.square() * (self.count * count / total)
         )
         self.mean_C = self.mean_C + apart_C * (count / total)

@@ -29,7 +29,7 @@ UNREADABLE = (
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
     """Write tensors and a JSON document atomically, synced to disk."""
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # NOTE: one entry, because safetensors writes several in random order.
     sealed = {**document, CHECKSUM: checksum(contiguous, document)}
     # NOTE: not `save_file`, which makes files that only their owner can read.

@@ -4,7 +4,7 @@ Shapes: B batch, C channels, H W space, K outputs; of weights, K classes.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, final
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from search_spaces import DEFAULT_TASK
 from supernets.augmentations import MixedLabels
+from supernets.device import autocast
 from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
 from supernets.tasks._base import loss_on, losses_of
@@ -58,12 +59,12 @@ class Context:
 
     def logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
         """What a member answers, (B, K)."""
-        with autocast(self.plan.precision):
+        with autocast(self.plan.device, self.plan.precision):
             return self.supernet(images_BCHW, self.supernet.space.slots(encoding))
 
     def features(self, encoding: Sequence[int], images_BCHW: Tensor) -> dict[str, Tensor]:
         """What every slot of a member gives, by its name and in their order; last the logits."""
-        with autocast(self.plan.precision):
+        with autocast(self.plan.device, self.plan.precision):
             return self.supernet.features(images_BCHW, self.supernet.space.slots(encoding))
 
     def label_loss(self, logits_BK: Tensor, labels_B: Tensor | MixedLabels) -> Tensor:
@@ -115,8 +116,3 @@ class Context:
         finally:
             for parameter, data in zip(self.parameters, before, strict=True):
                 parameter.data = data
-
-
-def autocast(precision: str) -> AbstractContextManager[None]:
-    """bf16 where it is safe, or nothing."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")

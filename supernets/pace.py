@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from supernets.device import at_work, computing, is_cpu, wait
 from supernets.images import Images
 from supernets.plan import TrainPlan
 from supernets.state import TrainState
@@ -31,7 +32,8 @@ class Pace(NamedTuple):
     Attributes:
         seconds: By the clock, which plans count on.
         cost_s: What ways of training compare by. On one thread seconds of the processor, which
-            other work hardly changes; with several by the clock, because they wait for each other.
+            other work hardly changes; with several by the clock, because they wait for each other,
+            as the processor does for an accelerator.
     """
 
     seconds: float
@@ -52,16 +54,19 @@ def paces(
     Args:
         network: Trained in all ways, which lay it out alike.
         images: To train on.
-        ways: One, or several whose steps are taken in turn, by this process alone.
+        ways: One, or several whose steps are taken in turn, by this process alone; on one device.
         steps: Of each.
         processes: That share a step; the first step waits until all of them have begun.
         threads: Of each process; 0 for as many as this one has.
     """
     assert processes == 1 or len(ways) == 1, "a network is in the memory of one team"
-    is_one_thread = (threads or torch.get_num_threads()) == 1
+    (device,) = {plan.device for plan, _ in ways}
+    is_one_thread = (threads or torch.get_num_threads()) == 1 and is_cpu(device)
     clock = time.process_time if is_one_thread else time.perf_counter
     takes: list[Callable[[int], Pace]] = []
     with ExitStack() as stack:
+        others = [other for _, batches in ways for other in batches.networks]
+        stack.enter_context(at_work(device, network, *others))
         for plan, batches in ways:
             lay_out(network, plan)
             state = fresh_state(network, plan, batches.initial_state())
@@ -107,7 +112,9 @@ def _step(
     team: Team, state: TrainState, plan: TrainPlan, clock: Callable[[], float], step: int
 ) -> Pace:
     began, began_cost = time.perf_counter(), clock()
-    _, kept = team.add_gradients(turns_of(step, plan), state.kept)
-    state.keep(kept)
-    state.advance(learning_rate(0, plan))
+    with computing(plan.device, plan.precision):
+        _, kept = team.add_gradients(turns_of(step, plan), state.kept)
+        state.keep(kept)
+        state.advance(learning_rate(0, plan))
+        wait(plan.device)
     return Pace(time.perf_counter() - began, clock() - began_cost)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from supernets.criteria._base import DEFAULT_CRITERION
+from supernets.device import CPU
 from supernets.optimizers._base import OPTIMIZERS
 
 UNWEIGHTED, BALANCED = "none", "balanced"
@@ -33,8 +34,9 @@ class TrainPlan:
         ema_decay: Of the averaged weights that training returns.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
         criterion: Name of what ranks them, such as "magnitude", "taylor" or "random".
-        precision: "fp32" or "bf16" (autocast).
+        precision: "fp32", "bf16" (autocast), or "tf32" on devices that have it.
         channels_last: Whether activations are stored so.
+        device: Where it is trained (`supernets/device.py`).
         checkpoint_s: Seconds between checkpoints, at least.
         seed: Of everything random.
     """
@@ -56,6 +58,7 @@ class TrainPlan:
     criterion: str = DEFAULT_CRITERION
     precision: str = "fp32"
     channels_last: bool = False
+    device: str = CPU
     checkpoint_s: float = 20.0
     seed: int = 0
 

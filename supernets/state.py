@@ -130,15 +130,23 @@ class TrainState:
             if moment in ("model", "average", "method"):
                 continue
             parameter = by_name[name]
-            is_like = tensor.shape == parameter.shape
-            value = torch.empty_like(parameter).copy_(tensor) if is_like else tensor
-            owners[parameter].state[parameter][moment] = value
+            owners[parameter].state[parameter][moment] = _moment(tensor, parameter)
         self.step = document["step"]
 
     def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
         """What the optimizers keep of a parameter, by name."""
         found = (o.state[parameter] for o in self.optimizers if parameter in o.state)
         return next(found, {})
+
+
+def _moment(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """What an optimizer keeps of a parameter, laid out like it, and where it is.
+
+    Counts of steps, too: the optimizers that keep them take all parameters at once.
+    """
+    if tensor.shape == parameter.shape:
+        return torch.empty_like(parameter).copy_(tensor)
+    return tensor.to(parameter.device)
 
 
 def _arrays(state: State) -> dict[str, np.ndarray]:

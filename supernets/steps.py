@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from supernets.augmentations import MixedLabels
-from supernets.context import Context, autocast
+from supernets.context import Context
+from supernets.device import autocast, moved
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
@@ -97,13 +98,18 @@ class AloneBatches(AbstractBatches):
     teacher: Callable[[Tensor], Tensor] | None = None
     teacher_share: float = 0.5
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The teacher, if it is one."""
+        return (self.teacher,) if isinstance(self.teacher, nn.Module) else ()
+
     def __call__(
         self, network: nn.Module, images: Images, turn: int, state: State
     ) -> tuple[Losses, State]:
         """Adds gradients; the one loss."""
         plan = self.plan
         images_BCHW, labels_B = _batch(images, plan, turn)
-        with autocast(plan.precision):
+        with autocast(plan.device, plan.precision):
             logits_BK = network(images_BCHW)
         loss = loss_on(
             images.task,
@@ -113,7 +119,7 @@ class AloneBatches(AbstractBatches):
             weights_K=_class_weights(images, plan),
         )
         if self.teacher is not None:
-            with torch.no_grad(), autocast(plan.precision):
+            with torch.no_grad(), autocast(plan.device, plan.precision):
                 teacher_BK = self.teacher(images_BCHW)
             distilled = losses_of(images.task).distillation_loss(logits_BK, teacher_BK)
             loss = torch.lerp(loss, distilled, self.teacher_share)
@@ -122,12 +128,13 @@ class AloneBatches(AbstractBatches):
 
 
 def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
-    return images.balancing_K if plan.class_weights == BALANCED else None
+    return moved(images.balancing_K, plan.device) if plan.class_weights == BALANCED else None
 
 
 def _batch(
     images: Images, plan: TrainPlan, turn: int, *, shared_by: int = 1
 ) -> tuple[Tensor, Tensor | MixedLabels]:
+    """Made by the processor, and on its way to the plan's device."""
     passes = plan.steps * plan.images_per_step / len(images.labels_N) / shared_by
     images_BCHW, labels_B = images.batch(
         turn,
@@ -139,7 +146,10 @@ def _batch(
     )
     if plan.channels_last:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
-    return images_BCHW, labels_B
+    on_device = moved(images_BCHW, plan.device)
+    if isinstance(labels_B, MixedLabels):
+        return on_device, labels_B.on(plan.device)
+    return on_device, moved(labels_B, plan.device)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

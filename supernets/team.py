@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from supernets._worker import Worker
+from supernets.device import is_cpu
 from supernets.images import Images
 
 Losses = list[tuple[str, float]]
@@ -35,6 +36,11 @@ State = Mapping[str, np.ndarray]
 
 class AbstractBatches(ABC):
     """What batches teach a network, and what they keep from step to step."""
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Those besides the trained one that batches compute with; they go to its device, too."""
+        return ()
 
     def initial_state(self) -> State:
         """What is kept before the first step."""
@@ -89,6 +95,8 @@ class Team:
         processes: int = 1,
         threads: int = 0,
     ) -> None:
+        is_shared = all(is_cpu(parameter.device.type) for parameter in network.parameters())
+        assert processes == 1 or is_shared, "processes share the memory of the CPU alone"
         self._network, self._images, self._batches = network, images, batches
         self._processes, self._threads = processes, threads or torch.get_num_threads()
         self._threads_before = torch.get_num_threads()
@@ -209,7 +217,8 @@ def views(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:
-    floating = (b for b in network.buffers() if b.is_floating_point())
+    stored = network.state_dict(keep_vars=True)  # other buffers never change
+    floating = (b for n, b in network.named_buffers() if n in stored and b.is_floating_point())
     return [*network.parameters(), *floating]
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from search_spaces import UserError
+from supernets.device import at_work, computing
 from supernets.images import Images
 from supernets.plan import TrainPlan
 from supernets.state import NOTHING, TrainState
@@ -51,7 +52,8 @@ def train(
 ) -> State:
     """Train a network in place; it ends with averaged weights after `plan.steps` steps.
 
-    Continues from the checkpoint in `directory` if there is one.
+    Continues from the checkpoint in `directory` if there is one. Meanwhile the network is on the
+    plan's device; it ends on the CPU.
 
     Args:
         network: Fresh, or to be trained further; ends in evaluation mode.
@@ -71,9 +73,31 @@ def train(
         DivergedError: If the loss stops being a finite number.
         UserError: If the checkpoint does not fit, or a process ends.
     """
+    with at_work(plan.device, network, *batches.networks), computing(plan.device, plan.precision):
+        return _train(
+            *(network, images, plan, batches, directory / CHECKPOINT_FILE),
+            on_step=on_step,
+            before_step=before_step,
+            processes=processes,
+            threads=threads,
+        )
+
+
+def _train(
+    network: nn.Module,
+    images: Images,
+    plan: TrainPlan,
+    batches: AbstractBatches,
+    path: Path,
+    *,
+    on_step: Callable[[Progress], None],
+    before_step: Callable[[int], None],
+    processes: int,
+    threads: int,
+) -> State:
+    """`train` where it computes, with its checkpoint in a file."""
     lay_out(network, plan)
     state = fresh_state(network, plan, batches.initial_state())
-    path = directory / CHECKPOINT_FILE
     if path.exists():
         state.load(path)
     saved_at, write_s = time.monotonic(), 0.0
@@ -84,7 +108,7 @@ def train(
             started = time.monotonic()
             before_step(step)
             losses, kept = team.add_gradients(turns_of(step, plan), state.kept)
-            rate = _advance(state, plan, step, losses)
+            rate = advance(state, plan, step, losses)
             state.keep(kept)
             latest |= {f"loss_{role}": loss for role, loss in losses}
             seconds = time.monotonic() - started
@@ -145,7 +169,7 @@ def learning_rate(step: int, plan: TrainPlan) -> float:
     return plan.peak_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _advance(state: TrainState, plan: TrainPlan, step: int, losses: Losses) -> float:
+def advance(state: TrainState, plan: TrainPlan, step: int, losses: Losses) -> float:
     """Steps along the gradients that are there; the learning rate."""
     rate = learning_rate(step, plan)
     norm = torch.nn.utils.clip_grad_norm_(state.parameters, plan.clip_norm)

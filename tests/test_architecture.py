@@ -23,6 +23,7 @@ from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks._base import BLOCKS
 from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS
+from supernets.device import ACCELERATORS
 from supernets.mixers._base import MIXERS
 from supernets.norms import NORM_LAYERS
 from supernets.tasks._base import LOSSES
@@ -95,6 +96,11 @@ FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "she
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec"}
 READS_TENSORS = ("compress/bring/_load.py", "torch.load")
 """Of a user's file, with `weights_only`, which executes nothing."""
+TAKES_BACK = ("supernets/device.py", "torch.use_deterministic_algorithms")
+"""In a context that ends with what was set before."""
+
+KNOWS_DEVICES = {"supernets/device.py", "nas/testing/fake_device.py"}
+OF_ACCELERATORS = ("torch.cuda", "torch.mps", "torch.xpu", "torch.accelerator", "torch.backends")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 TESTED_THROUGH = {
     "BLOCKS": "OPERATORS",
@@ -293,7 +299,26 @@ def test_no_function_ends_the_process_or_seeds_all_of_it() -> None:
         "torch.use_deterministic_algorithms",
     }
     files = [f for f in FILES if not f.startswith("nas/cli/") and not f.endswith(PRINTS)]
-    assert not [f"{f}:{line}" for f in files for line, name in calls(f) if name in ends | seeds]
+    assert not [
+        f"{f}:{line}"
+        for f in files
+        for line, name in calls(f)
+        if name in ends | seeds and (f, name) != TAKES_BACK
+    ]
+
+
+def test_one_module_knows_devices_by_their_names() -> None:
+    """All others are told one, or ask a tensor where it is."""
+    named = [
+        f"{file}:{node.lineno}"
+        for file in FILES
+        if file not in KNOWS_DEVICES
+        for node in ast.walk(tree(file))
+        if (isinstance(node, ast.Constant) and node.value in ACCELERATORS)
+        or (isinstance(node, ast.Attribute) and dotted(node).startswith(OF_ACCELERATORS))
+        or (isinstance(node, ast.Attribute) and node.attr in ("cuda", "is_cuda"))
+    ]
+    assert not named
 
 
 def test_commands_print_through_one_door() -> None:

@@ -31,7 +31,7 @@ def quantized(
     Args:
         network: Folded or tuned, in evaluation mode.
         quantization_of: What a module, by qualified name, is quantized by.
-        batches: Calibration images, normalised, (B, C, H, W) each.
+        batches: Calibration images, normalised, (B, C, H, W) each, where the network is.
         calibration: Decides the ranges of grids.
         needs_reduced_range: Whether sums of two 8-bit products saturate on the processor.
         learnt: What training has decided about grids (`compress/aware.py`), by its names in the
@@ -46,9 +46,10 @@ def quantized(
     }
     values = {point.value for point in placement.points} | {n.name for n in sources.values()}
     seen = observe(graph, values, batches, calibration) if values else {}
-    names = _quantizer_names(graph, placement)
+    names, device = _quantizer_names(graph, placement), next(graph.parameters()).device
+    learnt = {name: tensor.to(device) for name, tensor in learnt.items()}
     quantizers = {
-        point.value: _quantizer(point, seen, _under(names[point.value], learnt))
+        point.value: _quantizer(point, seen, _under(names[point.value], learnt)).to(device)
         for point in placement.points
     }
     for layer in placement.layers:

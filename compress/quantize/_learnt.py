@@ -83,11 +83,11 @@ class LearntQuantizer(AbstractLearnt):
         super().__init__()
         self.log_scale = nn.Parameter(scale.detach().log())
         self.register_buffer("zero_point", zero_point)
-        self.most = most
+        self.most, self._low = most, -int(zero_point)
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape that came in."""
-        low = -int(self.get_buffer("zero_point"))
+        low = self._low
         scale = float(x[0].numel() * self.most) ** -0.5
         output: Tensor = Rounded.apply(x, self.log_scale.exp(), low, low + self.most, scale)
         return output

@@ -102,5 +102,5 @@ class _Counts(fx.Interpreter):
         output = super().run_node(n)
         if n.name in self.ends and isinstance(output, Tensor):
             low, high = self.ends[n.name]
-            self.seen[n.name] += torch.histc(output, BINS, low, high).double()
+            self.seen[n.name] += torch.histc(output, BINS, low, high).cpu().double()
         return output

@@ -35,7 +35,7 @@ class _MultiplyIntegers(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         low, high = (float(end) for end in x.aminmax())
         low, high = min(low, 0.0), max(high, 0.0)
-        step = torch.tensor((high - low) / ACTIVATION_MAX or 1.0, dtype=x.dtype)
+        step = x.new_tensor((high - low) / ACTIVATION_MAX or 1.0)
         zero_point = torch.round(-low / step)
         rounded = (x / step).round_().clamp_(-zero_point, ACTIVATION_MAX - zero_point)
         return (rounded @ weight.to(x.dtype)) * (step * scale) + bias

@@ -13,6 +13,7 @@ from nas.cli.options import (
     ControllerName,
     Data,
     DataDir,
+    Device,
     ExecutorName,
     Fixed,
     Further,
@@ -24,6 +25,7 @@ from nas.cli.options import (
     Threads,
     Time,
     Trials,
+    images_of,
     policy_of,
     settings_of,
     targets_of,
@@ -112,6 +114,7 @@ def compress(
     time: Time = None,
     seed: Seed = None,
     threads: Threads = None,
+    device: Device = None,
     out: Annotated[
         Path | None, typer.Option(help="Run directory. [runs/<model>-<data>-<hash>]")
     ] = None,
@@ -131,11 +134,7 @@ def compress(
         "max_drop": max_drop,
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
-        "data": data,
-        "data_dir": data_dir,
-        "cache": cache,
-        "resolution": resolution,
-        "skip_corrupt": skip_corrupt or None,
+        **images_of(data, data_dir, cache, resolution, skip_corrupt=skip_corrupt),
         **targets_of(target),
         **policy_of(precision, sparsity, pattern, rank, fix),
         "controller": controller,
@@ -144,6 +143,7 @@ def compress(
         "time": time,
         "seed": seed,
         "threads": threads,
+        "device": device,
     }
     resolved = make_config({"sparsity": SPARSITIES, **settings_of(config, set_, flags)})
     run_search(resolved, out or resolved.default_out(), as_json=as_json)

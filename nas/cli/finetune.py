@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.console import end_if_empty, make_reporter, print_front, say
-from nas.cli.options import AsJson, Plugins
+from nas.cli.options import AsJson, Device, Plugins
 
 BatchNorm = Annotated[
     str, typer.Option(help="Normalise by each batch (batch), or by statistics that stay (frozen).")
@@ -47,6 +47,7 @@ def finetune(
     ] = None,
     batch_norm: BatchNorm = "batch",
     aware: AwareShare = 0.0,
+    device: Device = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +69,7 @@ def finetune(
     )
     reporter = make_reporter(as_json)
     try:
-        found = run_finetune(run, key, recipe, reporter, plugins=plugin or ())
+        found = run_finetune(run, key, recipe, reporter, plugins=plugin or (), device=device or "")
     finally:
         reporter.close()
     report = build_report(run)

@@ -114,6 +114,14 @@ RayAddress = Annotated[
 ]
 Trials = Annotated[int | None, typer.Option(help="Candidates to score. [as many as fit the time]")]
 Threads = Annotated[int | None, typer.Option(help="Cores that training and scoring use. [all]")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where networks are trained and scored: cpu, cuda, cuda:1, mps, xpu, or auto for what "
+        "torch finds. [cpu]",
+    ),
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with the same names as these flags.")
 ]
@@ -127,6 +135,24 @@ EventFiles = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
 ]
+
+
+def images_of(
+    data: str | None,
+    data_dir: str | None,
+    cache: str | None,
+    resolution: str | None,
+    *,
+    skip_corrupt: bool,
+) -> dict[str, str | bool | None]:
+    """The flags that say which images there are, as settings."""
+    return {
+        "data": data,
+        "data_dir": data_dir,
+        "cache": cache,
+        "resolution": resolution,
+        "skip_corrupt": skip_corrupt or None,
+    }
 
 
 def policy_of(

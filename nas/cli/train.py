@@ -14,6 +14,7 @@ from nas.cli.options import (
     ConfigFile,
     Data,
     DataDir,
+    Device,
     EventFiles,
     Fixed,
     Further,
@@ -29,6 +30,7 @@ from nas.cli.options import (
     TargetName,
     Threads,
     Time,
+    images_of,
     policy_of,
     settings_of,
 )
@@ -56,6 +58,7 @@ def train(
     profile: GivenProfile = None,
     seed: Seed = None,
     threads: Threads = None,
+    device: Device = None,
     out: Out = None,
     config: ConfigFile = None,
     set_: Further = None,
@@ -70,17 +73,16 @@ def train(
         "space": space,
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
-        "data": data,
-        "data_dir": _absolute(data_dir),
-        "cache": _absolute(cache),
-        "resolution": resolution,
-        "skip_corrupt": skip_corrupt or None,
+        **images_of(
+            *(data, _absolute(data_dir), _absolute(cache), resolution), skip_corrupt=skip_corrupt
+        ),
         "target": target,
         **policy_of(precision, sparsity, pattern, fix=fix),
         "time": time,
         "profile": profile,
         "seed": seed,
         "threads": threads,
+        "device": device,
     }
     resolved = make_config(settings_of(config, set_, flags))
     refuse_unknown(resolved)

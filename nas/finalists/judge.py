@@ -65,6 +65,7 @@ def judging_scorer(trained: Trained) -> Scorer:
         MOST_SCORES * trained.phases.images_per_score,
         needs_reduced_range=trained.scorer.needs_reduced_range,
         calibrated_by=trained.scorer.calibrated_by,
+        device=trained.scorer.device,
     )
 
 

@@ -93,5 +93,6 @@ class OnnxTeacher:
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
         """Outputs, (B, outputs)."""
-        images = images_BCHW.float().contiguous().numpy()
-        return torch.from_numpy(self._session.run(None, {self._input: images})[0])
+        images = images_BCHW.float().cpu().contiguous().numpy()
+        outputs_BK = torch.from_numpy(self._session.run(None, {self._input: images})[0])
+        return outputs_BK.to(images_BCHW.device)

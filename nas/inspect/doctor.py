@@ -87,7 +87,7 @@ def diagnose(cache: Path = DEFAULT_CACHE) -> list[Fact]:
         cache: Folder for decoded images; not created.
     """
     sections = (
-        *(_packages, _extras, _machine, partial(_folder, cache), _installed_plugins),
+        *(_packages, _extras, _machine, _devices, partial(_folder, cache), _installed_plugins),
         *(_targets, partial(_peaks, cache), _executors, _controllers, _data_sets),
     )
     return [fact for section in sections for fact in section()]
@@ -143,6 +143,28 @@ def _machine() -> Iterator[Fact]:
     yield Fact("machine", "memory", f"{memory / 1e9:.1f} GB" if memory else "not known")
     now = "not known" if load is None else f"{load:.1f} processes in the last minute"
     yield Fact("machine", "load", said_of_load(load) or now)
+
+
+def _devices() -> Iterator[Fact]:
+    """Accelerators; nothing needs one."""
+    from supernets.device import devices
+
+    _, *accelerators = devices()
+    if not accelerators:
+        yield Fact("device", "accelerator", "torch finds none", works=False)
+    for device in accelerators:
+        yield _tried("device", device, partial(_multiplied_on, device), is_needed=False)
+
+
+def _multiplied_on(device: str) -> str:
+    import torch
+
+    from supernets.device import about, accelerated_precisions, computing
+
+    with computing(device):
+        ones = torch.ones(64, 64, device=device)
+        assert float((ones @ ones).sum()) == 64.0**3, "it multiplies wrongly"
+    return f"{about(device)}; training in {', '.join(accelerated_precisions(device))}"
 
 
 def _folder(cache: Path) -> Iterator[Fact]:

@@ -21,6 +21,7 @@ from torch import nn
 
 from nas.data import DataSet
 from nas.prepare.inputs import make_problem
+from nas.prepare.placed import first_plan
 from nas.prepare.plan import precisions_of, training_images
 from nas.prepare.sizes import Sizes
 from nas.prepare.speed import with_batch
@@ -148,7 +149,7 @@ class Pilots:
 
     def _for_seconds(self, seconds: float) -> "_ForSeconds":
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
-        plan = TrainPlan(**{"steps": 1, "seed": self.config.seed, **settings})
+        plan = first_plan(self.config, **settings)
         # Judged against guessing, which weighs no class more than it has images.
         plan = alone_plan(plan, steps=1, class_weights=UNWEIGHTED)
         return _ForSeconds(

@@ -18,24 +18,28 @@ from nas.data._streamed import streamed
 from nas.executors import AbstractExecutor
 from nas.prepare.afford import MIN_FINALISTS, affordable, finetune_seconds, judging_seconds
 from nas.prepare.phases import PhasePlan, with_sensitivity
+from nas.prepare.placed import first_plan, placed, precisions_here
 from nas.prepare.speed import (
     SUPERNET_STEPS,
     fastest_plan,
+    in_parts,
     time_score,
     time_steps,
     typical,
     with_batch,
+    within_memory,
 )
 from nas.problem.feasible import trained_within
 from nas.problem.problem import Problem
 from nas.run.config import Config
 from nas.scoring.scorer import CALIBRATION_IMAGES, Scorer
-from nas.system.environment import WITHOUT_SATURATION, has_bf16_products
+from nas.system.environment import WITHOUT_SATURATION
 from nas.system.files import read_json, understood
 from nas.system.typed import from_document
 from nas.targets import AbstractDevice, choose
 from search_spaces import UserError
 from supernets.criteria._base import CRITERIA
+from supernets.device import CPU, about, chosen_device, is_cpu
 from supernets.gradients import BATCHES
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
@@ -68,7 +72,9 @@ FULL_PROFILE_S = 600.0
 """A search of this time or more times a full profile."""
 
 
-def make_scorer(phases: PhasePlan, supernet: Supernet, data: DataSet) -> Scorer:
+def make_scorer(
+    phases: PhasePlan, supernet: Supernet, data: DataSet, *, device: str = CPU
+) -> Scorer:
     """Scores candidates of a trained supernet."""
     is_reduced = True if phases.portable_int8 else None
     return Scorer(
@@ -77,6 +83,7 @@ def make_scorer(phases: PhasePlan, supernet: Supernet, data: DataSet) -> Scorer:
         phases.images_per_score,
         needs_reduced_range=is_reduced,
         calibrated_by=phases.calibration,
+        device=device,
     )
 
 
@@ -106,7 +113,7 @@ def plan_training(
         is_all: Whether nothing follows.
     """
     started = time.perf_counter()
-    train_plan = TrainPlan(**{"steps": 1, "seed": config.seed, **config.settings_of(TrainPlan)})
+    train_plan = first_plan(config, **config.settings_of(TrainPlan))
     if config.model:
         train_plan = replace(train_plan, **_as_tuning(config, train_plan))
     if config.supernet:
@@ -116,7 +123,8 @@ def plan_training(
         supernet = Supernet(problem.space, seed=config.seed)
         supernet.eval()
         images = phases.images_per_score
-        speeds = time_score(supernet, data, problem, images, phases.calibration)
+        tested = (supernet, data, problem, images, phases.calibration)
+        speeds = time_score(*tested, device=train_plan.device)
         phases, finalists_s = affordable(config, phases, data, speeds)
         judging_s = judging_seconds(config, phases, speeds)
 
@@ -131,7 +139,8 @@ def plan_training(
 
         train_plan = planned_steps(supernet, train_plan, problem, data, config, train_s)
     spent_s = time.perf_counter() - started
-    return {"schema": SCHEMA, **asdict(train_plan), "speed_test_s": round(spent_s, 2)}
+    here = {} if is_cpu(train_plan.device) else {"accelerator": about(train_plan.device)}
+    return {"schema": SCHEMA, **asdict(train_plan), **here, "speed_test_s": round(spent_s, 2)}
 
 
 def plan_search(
@@ -160,7 +169,8 @@ def plan_search(
     if "portable_int8" not in config.set and _saturates_elsewhere(config):
         phases = replace(phases, portable_int8=True)
     images = phases.images_per_score
-    speeds = time_score(supernet, data, problem, images, phases.calibration)
+    tested = (supernet, data, problem, images, phases.calibration)
+    speeds = time_score(*tested, device=chosen_device(config.device))
     speed = typical(speeds)
     seconds_per_score = speed.compress_s + speed.score_s * phases.images_per_score
     phases, finalists_s = affordable(config, phases, data, speeds)
@@ -257,10 +267,17 @@ def planned_steps(
     images = training_images(data)
     tried = formats_of(config, plan)
     plan, method = tried[0], make_method(config, problem, plan)
+    parts = 1
     if len(tried) > 1:
-        plan = fastest_plan(supernet, images, tried, method)
+        parts, fastest = within_memory(
+            plan,
+            lambda parts: fastest_plan(
+                supernet, images, [in_parts(one, parts) for one in tried], method
+            ),
+        )
+        plan = replace(plan, precision=fastest.precision)
     if "steps" in config.set:
-        return plan
+        return in_parts(plan, parts)
     plan, step_s = with_batch(
         plan,
         train_s(),
@@ -288,7 +305,7 @@ def precisions_of(config: Config, plan: TrainPlan) -> list[str]:
     """Precisions that are worth a test: that of the plan if the user set it."""
     if "precision" in config.set:
         return [plan.precision]
-    return ["bf16", "fp32"] if has_bf16_products() else ["fp32"]
+    return precisions_here(plan.device)
 
 
 def training_images(data: DataSet) -> Images:
@@ -347,6 +364,7 @@ def _as_donor(config: Config) -> dict[str, Any]:
     donor = _donor(config)
     if donor is None:
         return {}
+    donor = placed(donor, config.device)
     return {name: getattr(donor, name) for name in KEPT_OF_DONOR if name not in config.set}
 
 

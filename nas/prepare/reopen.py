@@ -11,6 +11,7 @@ from nas.executors import Scoring
 from nas.latency import LatencyModel
 from nas.prepare.inputs import keep_data_facts, make_problem, prepare
 from nas.prepare.phases import PhasePlan
+from nas.prepare.placed import placed
 from nas.prepare.plan import (
     judged,
     loss_of,
@@ -70,7 +71,12 @@ class Trained:
 
 
 def reopened(
-    path: Path, reporter: Reporter, *, needs_front: bool = True, plugins: Sequence[str | Path] = ()
+    path: Path,
+    reporter: Reporter,
+    *,
+    needs_front: bool = True,
+    plugins: Sequence[str | Path] = (),
+    device: str = "",
 ) -> Trained:
     """A finished run, locked for this process.
 
@@ -79,6 +85,8 @@ def reopened(
         reporter: Told how far reading is.
         needs_front: Whether it must be searched to the end, and not only have a trained supernet.
         plugins: Further files that register, which the run keeps from now on.
+        device: Where networks are trained and scored; "" for the run's own if it is here, or else
+            the CPU.
 
     Raises:
         UserError: If it is no run, not finished, damaged, or its data has gone.
@@ -105,7 +113,7 @@ def reopened(
         model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)
     problem = make_problem(space, sizes_of(path).limits(limits), model, task=data.task)
     with understood(f"'{path}/plan.json'"):
-        train_plan = train_plan_of(read_json(path / "plan.json"))
+        train_plan = placed(train_plan_of(read_json(path / "plan.json")), device)
     if needs_front or (path / "search_plan.json").exists():
         with understood(f"'{path}/search_plan.json'"):
             document = read_json(path / "search_plan.json")
@@ -121,7 +129,7 @@ def reopened(
         problem=problem,
         train_plan=train_plan,
         phases=phases,
-        scorer=make_scorer(phases, supernet, data),
+        scorer=make_scorer(phases, supernet, data, device=train_plan.device),
     )
 
 

@@ -19,6 +19,7 @@ from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean
 from supernets.augmentations import chosen_augmentations
 from supernets.criteria._base import CRITERIA
+from supernets.device import TF32, is_cpu
 from supernets.methods._base import GIVEN, METHODS
 from supernets.optimizers._base import OPTIMIZERS
 from supernets.plan import BALANCED, UNWEIGHTED, TrainPlan
@@ -48,9 +49,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Lowest and highest value; a plug-in checks its own."""
 
-WORDS = {"precision": ("fp32", "bf16"), "class_weights": (UNWEIGHTED, BALANCED)}
+WORDS = {"precision": ("fp32", "bf16", TF32), "class_weights": (UNWEIGHTED, BALANCED)}
 BY_NAME = {kind.__name__: kind for kind in TYPE_NAMES}
-FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address"}
+FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address", "device"}
 """Fields of the same dataclasses that have a flag of their own and are no settings."""
 
 
@@ -88,6 +89,11 @@ def check_settings(config: Config) -> None:
             raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
+    if settings.get("precision") == TF32 and is_cpu(config.device):
+        raise UserError(
+            f"setting 'precision' is '{TF32}', which is of accelerators, and device is "
+            f"'{config.device}'. Name another with --device, or take fp32 or bf16."
+        )
     for name, registry in (("optimizer", OPTIMIZERS), ("criterion", CRITERIA)):
         if name in settings:
             registry.get(settings[name])

@@ -29,6 +29,7 @@ import numpy as np
 from nas.data import DataSet
 from nas.prepare.inputs import make_problem
 from nas.prepare.pilot import Pilots
+from nas.prepare.placed import first_plan
 from nas.prepare.plan import make_method, training_images
 from nas.prepare.sizes import FILE, Sizes, sentence, sizes_of
 from nas.prepare.speed import shared_cores, time_steps
@@ -235,7 +236,7 @@ class _Decision:
         problem = make_problem(trim(sizes.space(self.problem_space), own, None)[0], own)
         settings = self.config.settings_of(TrainPlan)
         known = {"channels_last": True, "precision": precision, **settings}
-        plan = TrainPlan(**{"steps": 1, "seed": self.config.seed, **known})
+        plan = first_plan(self.config, **known)
         method = make_method(self.config, problem, plan)
         supernet = Supernet(problem.space, seed=self.config.seed)
         images = training_images(self.data)

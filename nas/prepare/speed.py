@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from nas.problem.feasible import largest_member, sample_within
 from nas.problem.problem import Problem
 from nas.scoring.scorer import Scorer
 from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, UserError
+from supernets.device import CPU, free_memory, is_cpu, is_out_of_memory
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.pace import fastest, paces, seconds_per_step
@@ -34,7 +36,12 @@ MANY_STEPS, SUPERNET_STEPS, LARGEST_BATCH = 800, 400, 256
 LEAST_BATCHES = 10
 """Of a pass over the training images."""
 
+LEAST_PART = 4
+"""Images of a batch whose statistics batch norm can use."""
+
 SPEED_CANDIDATES, SPEED_IMAGES = 4, 256
+Tested = TypeVar("Tested")
+
 VERIFIED_AT_ONCE = 64
 """Images that the verifying process asks a file at a time."""
 
@@ -118,36 +125,76 @@ def with_batch(
     the time at most: what many steps fit into even then is not tried.
 
     Args:
-        plan: Its batch matters only if it is fixed.
+        plan: Its batch matters only if it is fixed; one that memory is too small for is divided.
         seconds: For all steps.
         step_s: Seconds that a step of a plan takes.
         num_images: To train on.
         is_fixed: Whether the user set the batch.
         many_steps: That are to remain.
     """
-    if not is_fixed:
-        plan = replace(plan, batch_size=TrainPlan.batch_size)
-    taken_s = step_s(plan)
-    most = min(LARGEST_BATCH, num_images // LEAST_BATCHES)
-    surely = plan.batch_size
-    while 2 * surely <= most and seconds * plan.batch_size >= 2 * surely * many_steps * taken_s:
-        surely *= 2
-    if not is_fixed and surely > plan.batch_size:
-        plan = replace(plan, batch_size=surely)
-        taken_s = step_s(plan)
-    while not is_fixed and 2 * plan.batch_size <= most and seconds >= many_steps * taken_s:
-        larger = replace(plan, batch_size=2 * plan.batch_size)
-        larger_s = step_s(larger)
+
+    def timed(batch_size: int) -> tuple[TrainPlan, float]:
+        whole = replace(plan, batch_size=batch_size)
+        parts, taken_s = within_memory(whole, lambda parts: step_s(in_parts(whole, parts)))
+        return in_parts(whole, parts), taken_s
+
+    batch = first = plan.batch_size if is_fixed else TrainPlan.batch_size
+    found, taken_s = timed(batch)
+    most = 0 if is_fixed else min(LARGEST_BATCH, num_images // LEAST_BATCHES)
+    while 2 * batch <= most and seconds * first >= 2 * batch * many_steps * taken_s:
+        batch *= 2
+    if batch > first:
+        found, taken_s = timed(batch)
+    while 2 * batch <= most and seconds >= many_steps * taken_s:
+        larger, larger_s = timed(2 * batch)
         if seconds < many_steps * larger_s:
             break
-        plan, taken_s = larger, larger_s
-    return plan, taken_s
+        batch, found, taken_s = 2 * batch, larger, larger_s
+    return found, taken_s
+
+
+def within_memory(whole: TrainPlan, test: Callable[[int], Tested]) -> tuple[int, Tested]:
+    """In how many parts the batches of a plan fit into memory, and what a speed test says of that.
+
+    Args:
+        whole: The plan with batches in one part.
+        test: Of the plan in so many parts; may run out of memory.
+
+    Raises:
+        UserError: If even small parts do not fit.
+    """
+    parts = 1
+    while True:
+        try:
+            return parts, test(parts)
+        except Exception as error:
+            parts *= 2
+            if not is_out_of_memory(error):
+                raise
+            if whole.batch_size % parts or whole.batch_size // parts < LEAST_PART:
+                raise UserError(
+                    f"a step of {whole.batch_size} images does not fit into the memory of "
+                    f"'{whole.device}', and neither does it in {parts // 2} parts. Lower the "
+                    "budget, or the batch: --set batch_size=16"
+                ) from error
+        free_memory(whole.device)  # here, because the error's frames hold tensors
+
+
+def in_parts(plan: TrainPlan, parts: int) -> TrainPlan:
+    """The plan with batches divided in so many, whose mean gradient a step takes as that of more.
+
+    A step has the same images; batch norm sees those of a part.
+    """
+    return replace(plan, batch_size=plan.batch_size // parts, shards=plan.shards * parts)
 
 
 def shared_cores(plan: TrainPlan) -> dict[str, int]:
-    """How many processes share a step, and the threads of each: all cores that torch may use."""
+    """How many processes share a step, and the threads of each: all cores that torch may use.
+
+    One process tells an accelerator what to do.
+    """
     cores = torch.get_num_threads()
-    processes = min(cores, plan.shards)
+    processes = min(cores, plan.shards) if is_cpu(plan.device) else 1
     return {"processes": processes, "threads": cores // processes}
 
 
@@ -181,6 +228,8 @@ def time_score(
     problem: Problem,
     images_per_score: int,
     calibrated_by: str = DEFAULT_CALIBRATION,
+    *,
+    device: str = CPU,
 ) -> list[Speed]:
     """How fast a few random candidates within the limits are and, last, the largest.
 
@@ -191,7 +240,7 @@ def time_score(
         UserError: If all fail.
     """
     images = min(images_per_score, SPEED_IMAGES)
-    scorer = Scorer(supernet, data, images, calibrated_by=calibrated_by)
+    scorer = Scorer(supernet, data, images, calibrated_by=calibrated_by, device=device)
     space = supernet.space
     rows = sample_within(problem, SPEED_CANDIDATES - 1, np.random.default_rng(0))
     speeds, why = [], ""

@@ -46,6 +46,7 @@ from nas.system.reporter import Reporter
 from search_spaces import SearchSpace
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
+from supernets.device import chosen_device
 from supernets.gradients import label_gradients
 from supernets.methods._base import remaining_of
 from supernets.plan import TrainPlan
@@ -83,10 +84,12 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         is_all: Whether nothing follows, so that training may take all of the time.
 
     Raises:
-        UserError: If what was asked cannot be done; nothing recorded is lost.
+        UserError: If what was asked cannot be done, or the plan is for a device that is not here;
+            nothing recorded is lost.
         OSError: If a disk is full or read-only; the same call continues.
     """
     make_executor(config).check()
+    chosen_device(config.device)
     if not has_front(out):
         import_ahead()
     is_begun = (out / "config.toml").exists()
@@ -136,6 +139,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     with understood(f"'{run.path}/plan.json'"):
         train_plan = train_plan_of(document)
         announce(document, reporter, is_trained=bool(config.supernet))
+    chosen_device(train_plan.device)
     with run.phase("train"):
         supernet = trained_supernet(run, config, problem, data, train_plan, reporter)
     if config.fix and config.supernet:

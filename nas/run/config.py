@@ -28,6 +28,7 @@ from search_spaces import (
     load_plugins,
     resolution_of,
 )
+from supernets.device import CPU, checked_device
 
 DEFAULT_TIME = "5m"
 MOST = {
@@ -111,6 +112,8 @@ class Config:
         data_seed: Of splits and of images that are generated; -1 for `seed`. Searches that share a
             supernet share it.
         threads: Cores that training and scoring use; 0 for all.
+        device: Where networks are trained and scored: "cpu", "cuda", "cuda:1", "mps", "xpu", or
+            "auto" for what torch finds. Files are exported, timed and verified elsewhere.
         model: A network of the user's to compress, "FILE.onnx", "FILE.pt2", "FILE.py:function" or
             "module:function"; "" to search a space.
         weights: File of its weights; "" for those that the function gives it.
@@ -153,6 +156,7 @@ class Config:
     seed: int = 0
     data_seed: int = -1
     threads: int = 0
+    device: str = CPU
     model: str = ""
     weights: str = ""
     mean: tuple[float, ...] = ()
@@ -162,6 +166,7 @@ class Config:
 
     def __post_init__(self) -> None:
         parse_time(self.time)
+        checked_device(self.device)
         sides_or_own(self.resolution)
         for name in ("trials", "seed", "threads", "workers"):
             if getattr(self, name) < 0:

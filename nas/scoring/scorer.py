@@ -1,8 +1,8 @@
 """Scoring a candidate: cut it out, compress it, and look at its answers on the search split.
 
-Deterministic: the same candidate gets the same score in any process. Scored on one thread, because
-sums depend on how many there are, in fp32 without autocast; quantized networks through the module
-that is exported.
+Deterministic: the same candidate gets the same score in any process, on one kind of device. Scored
+on one thread, because sums depend on how many there are, in fp32 without autocast; quantized
+networks through the module that is exported.
 """
 
 import math
@@ -19,6 +19,7 @@ from nas.data._base import DataSet
 from nas.problem.trial import Score
 from nas.system.environment import int8_products_saturate
 from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, Slot, task_of
+from supernets.device import CPU, at_work, computing, is_cpu, moved, take
 from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
 
@@ -41,6 +42,8 @@ class Scorer:
         needs_reduced_range: Whether int8 weights must keep to 7 bits; as this machine's processor
             needs it if None.
         calibrated_by: Name of the calibration of integer grids.
+        device: Where networks are recalibrated, calibrated and asked; they come from the CPU and go
+            back there.
     """
 
     def __init__(
@@ -51,8 +54,9 @@ class Scorer:
         *,
         needs_reduced_range: bool | None = None,
         calibrated_by: str = DEFAULT_CALIBRATION,
+        device: str = CPU,
     ) -> None:
-        self.supernet = supernet
+        self.supernet, self.device = supernet, device
         self.task = task_of(data.task)
         self._is_balanced = data.is_balanced
         subset = data.search.take(images_per_score)
@@ -105,14 +109,19 @@ class Scorer:
         """
         slots = self.supernet.space.slots(candidate.encoding)
         with _one_thread():
-            return compress(
-                trained or self.supernet.extract(slots),
-                slots,
-                self.calibration,
-                calibrated_by=self.calibrated_by,
-                needs_reduced_range=self.needs_reduced_range,
-                learnt=learnt,
-            )
+            network = trained or self.supernet.extract(slots)
+            with at_work(self.device, network), computing(self.device):
+                found = compress(
+                    network,
+                    slots,
+                    [moved(images, self.device) for images in self.calibration],
+                    calibrated_by=self.calibrated_by,
+                    needs_reduced_range=self.needs_reduced_range,
+                    learnt=learnt,
+                )
+                if not is_cpu(self.device):
+                    take(CPU, found.fp32, found.network)
+        return found
 
     def quality(self, network: nn.Module) -> dict[str, float]:
         """The task's metrics, by name, of the network's answers on the search split."""
@@ -131,17 +140,18 @@ class Scorer:
 
     def calibration_outputs(self, network: nn.Module) -> np.ndarray:
         """What the network gives for the images of the calibration split that are used, (N, K)."""
-        return _outputs_of(network, self.calibration)
+        return self._outputs_of(network, self.calibration)
 
     def _outputs(self, network: nn.Module) -> np.ndarray:
-        return _outputs_of(network, self._images)
+        return self._outputs_of(network, self._images)
 
-
-@torch.no_grad()
-def _outputs_of(network: nn.Module, batches: Sequence[Tensor]) -> np.ndarray:
-    with _one_thread():
-        outputs_NK: np.ndarray = torch.cat([network(images) for images in batches]).numpy()
-    return outputs_NK
+    @torch.no_grad()
+    def _outputs_of(self, network: nn.Module, batches: Sequence[Tensor]) -> np.ndarray:
+        device = self.device
+        with _one_thread(), at_work(device, network), computing(device):
+            outputs_NK = torch.cat([network(moved(images, device)) for images in batches])
+            found: np.ndarray = outputs_NK.cpu().numpy()
+        return found
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from nas.system.typed import from_document
 from search_spaces import Candidate, SearchSpace, UserError
 from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.device import chosen_device
 from supernets.images import Images
 from supernets.network import PlainNetwork
 from supernets.pace import fastest, paces
@@ -73,7 +74,8 @@ def trained_alone(
         The plan that was followed.
 
     Raises:
-        UserError: If training diverges, or a file of the folder is damaged.
+        UserError: If training diverges, a file of the folder is damaged, or the device of the plan
+            is not here.
     """
     weights, state, log = folder / NETWORK, folder / "train_state", folder / LOG
     if weights.exists() and not (folder / PLAN).exists():
@@ -88,6 +90,7 @@ def trained_alone(
         shutil.rmtree(state, ignore_errors=True)
         give_trained(network, weights)
         return plan
+    chosen_device(plan.device)
     state.mkdir(exist_ok=True)
 
     def logged(numbers: Progress) -> None:

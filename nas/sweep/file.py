@@ -55,7 +55,7 @@ NOT_HERE = {
 }
 OF_SUPERNET = (
     *("space", "plugins", "data", "data_dir", "cache", "resolution", "skip_corrupt", "held_gb"),
-    *("method", "threads"),
+    *("method", "threads", "device"),
 )
 """Settings that searches of one supernet have in common."""
 

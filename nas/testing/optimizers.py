@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from nas.testing._expect import require
 from nas.testing._tensors import noise, randomise_
-from supernets.context import autocast
+from supernets.device import CPU, autocast
 from supernets.optimizers._base import OPTIMIZERS, SCALE
 from supernets.plan import TrainPlan
 from supernets.state import TrainState
@@ -195,7 +195,7 @@ def _laid_out(network: Small, *, channels_last: bool) -> Small:
 def _lesson(network: nn.Module, step: int = 0) -> float:
     """The squared error on a few images, and its gradient."""
     network.zero_grad(set_to_none=True)
-    with autocast("fp32"):
+    with autocast(CPU, "fp32"):
         answers = network(noise(8, 2, 5, 5, seed=step))
     loss = F.mse_loss(answers.float(), noise(8, 4, seed=100 + step))
     loss.backward()

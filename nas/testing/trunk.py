@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 
 def check_declared_costs_are_those_that_torch_counts(name: str) -> None:
     """Declared multiply-adds and parameters are those that torch counts."""
-    for signature in _signatures(name):
+    for signature in signatures_of(name):
         module = plain_module(signature).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             module(_image_of(signature)[:1])
@@ -45,7 +45,7 @@ def check_declared_costs_are_those_that_torch_counts(name: str) -> None:
 
 def check_the_output_has_the_declared_shape(name: str) -> None:
     """The output has the declared shape: a map's sides are divided and rounded up."""
-    for signature in (*_signatures(name), *_signatures(name, ANY_SIZES, WIDTHS[:1])):
+    for signature in (*signatures_of(name), *signatures_of(name, ANY_SIZES, WIDTHS[:1])):
         shape = signature.shape
         wanted = (2, shape.width, *(() if _declared(name).place == "head" else shape.size))
         found = tuple(plain_module(signature)(_image_of(signature)).shape)
@@ -55,7 +55,7 @@ def check_the_output_has_the_declared_shape(name: str) -> None:
 def check_members_with_shared_weights_are_plain_modules(name: str) -> None:
     """A member that runs with shared weights is the plain module with copies of them."""
     groups: dict[tuple[Sides, str], list[Signature]] = {}
-    for signature in _signatures(name):
+    for signature in signatures_of(name):
         groups.setdefault((signature.shape.in_size, weights_name(signature)), []).append(signature)
     for members in groups.values():
         slot = ElasticSlot(largest_of(members))
@@ -73,13 +73,13 @@ def check_members_with_shared_weights_are_plain_modules(name: str) -> None:
 
 def check_the_file_of_a_map_that_is_not_square_computes_what_torch_does(name: str) -> None:
     """The ONNX file of a map that is not square computes what torch does."""
-    for signature in _signatures(name, SIZES[-1:], WIDTHS[:1]):
+    for signature in signatures_of(name, SIZES[-1:], WIDTHS[:1]):
         require_exported_alike(signature)
 
 
 def check_nothing_of_it_can_be_pruned(name: str) -> None:
     """Nothing of it can be pruned."""
-    for signature in _signatures(name):
+    for signature in signatures_of(name):
         groups = _declared(name).groups(signature.pick, signature.shape)
         require(not groups, f"it declares groups {', '.join(groups)}")
 
@@ -99,7 +99,7 @@ def _declared(name: str) -> AbstractTrunk:
     return found
 
 
-def _signatures(
+def signatures_of(
     name: str, sizes: Sequence[Sides] = SIZES, widths: Sequence[int] = WIDTHS
 ) -> list[Signature]:
     """Everything that it can be at maps of these sizes."""

@@ -18,6 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_type_hints
 
 from search_spaces import Registry, UserError
+from supernets.device import moved
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,10 @@ class MixedLabels(NamedTuple):
     def of(self, which: Any) -> "MixedLabels":
         """Those of some images, as tensors are indexed."""
         return MixedLabels(*(tensor[which] for tensor in self))
+
+    def on(self, device: str) -> "MixedLabels":
+        """The same on a device."""
+        return MixedLabels(*(moved(tensor, device) for tensor in self))
 
 
 class Varied(NamedTuple):

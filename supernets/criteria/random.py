@@ -22,4 +22,4 @@ class Random(AbstractCriterion):
     def scores(self, weights: GroupWeights) -> Tensor:
         """Uniform in [0, 1), from the group's seed."""
         generator = torch.Generator().manual_seed(weights.seed)
-        return torch.rand(weights.num_members, generator=generator)
+        return torch.rand(weights.num_members, generator=generator).to(weights.made_by.device)

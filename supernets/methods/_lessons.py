@@ -65,5 +65,5 @@ def teach(context: "Context", lessons: Sequence[Lesson]) -> "Losses":
             distilled = context.distillation_loss(logits_BK, teacher_BK)
             loss = loss.lerp(distilled, lesson.teacher_share)
         (loss * lesson.weight).backward()
-        losses.append((lesson.role, float(loss.detach())))
-    return losses
+        losses.append((lesson.role, loss.detach()))
+    return [(role, float(loss)) for role, loss in losses]  # read at last: it waits for the device

@@ -83,7 +83,7 @@ class ElasticSRA(AbstractElasticMixer):
         assert isinstance(self.full, PlainSRA)
         width, ratio = signature.shape.width, signature.pick.number("sr_ratio")
         heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim)
+        inner = inner_channels(heads, self.full.head_dim, self.full.q.weight.device)
         return {
             "width": width,
             "inner": inner,

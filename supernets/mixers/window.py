@@ -27,6 +27,8 @@ MASKED = -100.0
 class PlainWindow(nn.Module):
     """Norm, partition into (shifted) windows, attention, back."""
 
+    position_TT: Tensor
+
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         pick, shape = signature.pick, signature.shape
@@ -41,8 +43,9 @@ class PlainWindow(nn.Module):
         self.project = nn.Linear(inner, shape.width)
         self.bias_table = nn.Parameter(torch.zeros(self.heads, num_offsets(self.window)))
         # Not part of the state: they follow from the window, and stay real on the meta device.
-        self.position_TT = relative_position(self.window)
-        self.mask_GTT = shift_mask(self.grid, self.window, self.shift) if any(self.shift) else None
+        mask_GTT = shift_mask(self.grid, self.window, self.shift) if any(self.shift) else None
+        self.register_buffer("position_TT", relative_position(self.window), persistent=False)
+        self.register_buffer("mask_GTT", mask_GTT, persistent=False)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
@@ -53,10 +56,12 @@ class PlainWindow(nn.Module):
         q, k, v = qkv[0], qkv[1], qkv[2]
         logits = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)
         bias = self.bias_table[:, self.position_TT].reshape(self.heads, tokens, tokens)
-        if self.mask_GTT is None:
+        # Not by its name, which is an operation in a traced network: it is reshaped there once.
+        mask_GTT = self._buffers["mask_GTT"]
+        if mask_GTT is None:
             weights = (logits + bias).softmax(-1)
         else:
-            masked = bias + self.mask_GTT.unsqueeze(1)
+            masked = bias + mask_GTT.unsqueeze(1)
             grouped = logits.reshape(-1, math.prod(self.grid), self.heads, tokens, tokens) + masked
             weights = grouped.softmax(-1).reshape(-1, self.heads, tokens, tokens)
         mixed = (weights @ v).transpose(1, 2).reshape(-1, tokens, inner)
@@ -156,7 +161,7 @@ class ElasticWindow(AbstractElasticMixer):
 
 def window_sizes(heads: Index, full: PlainWindow) -> dict[str, Index]:
     """Roles that follow from the heads: rows of queries, keys and values, inner channels."""
-    inner = inner_channels(heads, full.head_dim)
+    inner = inner_channels(heads, full.head_dim, full.qkv.weight.device)
     return {
         "heads": heads,
         "inner": inner,

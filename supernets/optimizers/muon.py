@@ -83,15 +83,19 @@ class Orthogonal(Optimizer):
         """One step of every parameter that has a gradient."""
         by_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor, float, float]]]
         by_shape = defaultdict(list)
-        for entry in self.param_groups:
-            for parameter in entry["params"]:
-                if parameter.grad is None:
-                    continue
-                block, direction_RC = self._direction(parameter, parameter.grad)
-                rows, columns = direction_RC.shape
-                if rows and columns:
-                    known = by_shape[rows, columns]
-                    known.append((block, direction_RC, entry["lr"], entry["weight_decay"]))
+        trained = [
+            (parameter, parameter.grad, entry)
+            for entry in self.param_groups
+            for parameter in entry["params"]
+            if parameter.grad is not None
+        ]
+        extents = _extents([gradient for _, gradient, _ in trained])
+        for (parameter, gradient, entry), extent in zip(trained, extents, strict=True):
+            block, direction_RC = self._direction(parameter, gradient, extent)
+            rows, columns = direction_RC.shape
+            if rows and columns:
+                known = by_shape[rows, columns]
+                known.append((block, direction_RC, entry["lr"], entry["weight_decay"]))
         for (rows, columns), known in by_shape.items():
             steps_PRC = orthogonal(torch.stack([direction for _, direction, _, _ in known]))
             scale = max(1.0, rows / columns) ** 0.5
@@ -99,23 +103,36 @@ class Orthogonal(Optimizer):
                 block.mul_(1 - rate * decay)
                 block.add_(step_RC.reshape(block.shape), alpha=-rate * scale)
 
-    def _direction(self, parameter: nn.Parameter, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def _direction(
+        self, parameter: nn.Parameter, gradient: Tensor, extent: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         """The block that has a gradient, and Nesterov's momentum there as a matrix."""
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        inputs = gradient.abs().flatten(2).amax(2) if gradient.ndim > 2 else gradient.abs()
-        rows, columns = _extent(inputs.amax(1)), _extent(inputs.amax(0))
+        rows, columns = extent
         gradient = gradient[:rows, :columns]
         momentum = state["momentum"][:rows, :columns]
         momentum.lerp_(gradient, 1 - MOMENTUM)
         return parameter[:rows, :columns], gradient.lerp(momentum, MOMENTUM).flatten(1)
 
 
-def _extent(sizes: Tensor) -> int:
-    """Up to which position there is something else than zero."""
-    found = sizes.nonzero()
-    return int(found[-1]) + 1 if len(found) else 0
+def _extents(gradients: Sequence[Tensor]) -> list[tuple[int, int]]:
+    """Up to which row and column of each there is something else than zero.
+
+    Read together, because every reading waits for the device.
+    """
+    ends = []
+    for gradient in gradients:
+        inputs = gradient.abs().flatten(2).amax(2) if gradient.ndim > 2 else gradient.abs()
+        ends += [_end(inputs.amax(1)), _end(inputs.amax(0))]
+    found = torch.stack(ends).tolist() if ends else []
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def _end(sizes: Tensor) -> Tensor:
+    """The number of entries up to the last one that is not zero: ()."""
+    return (torch.arange(1, len(sizes) + 1, device=sizes.device) * (sizes != 0)).amax()
 
 
 def orthogonal(matrices_PRC: Tensor) -> Tensor:

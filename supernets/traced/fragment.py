@@ -86,8 +86,11 @@ class ElasticFragment(AbstractElastic):
         for name, size in groups.items():
             index = self.kept(name, size, signature)
             if isinstance(index, Tensor):
-                kept[name] = index.numpy()
-        return {role: _index(axis, groups, kept) for role, axis in self._by_role.items()}
+                kept[name] = index.cpu().numpy()
+        if not kept:
+            return {role: length(axis, groups) for role, axis in self._by_role.items()}
+        device = next(self.full.parameters()).device
+        return {role: _index(axis, groups, kept, device) for role, axis in self._by_role.items()}
 
     def group_weights(self) -> dict[str, GroupWeights]:
         """The rows that make each member, and the columns that read it."""
@@ -111,7 +114,7 @@ class ElasticFragment(AbstractElastic):
                 made += self._members(weight, axes, 0, group)
                 read += self._members(weight, axes, 1, group)
         size = self.groups[group]
-        nothing = torch.zeros(size, 0)
+        nothing = next(self.full.parameters()).new_zeros(size, 0)
         return GroupWeights(
             made_by=torch.cat(made, 1) if made else nothing,
             read_by=torch.cat(read, 1) if read else nothing,
@@ -126,7 +129,8 @@ class ElasticFragment(AbstractElastic):
         place_MN = self._places.get((axes[axis], group))
         if place_MN is None:
             return []
-        rows = weight.index_select(axis, place_MN.flatten()).movedim(axis, 0)
+        places = place_MN.flatten().to(weight.device)
+        rows = weight.index_select(axis, places).movedim(axis, 0)
         return [rows.reshape(len(place_MN), -1)]
 
     @cached_property
@@ -180,7 +184,9 @@ def _role(axis: Axis) -> str | None:
     return json.dumps(axis_to_json(axis)) if groups_of(axis) else None
 
 
-def _index(axis: Axis, groups: Mapping[str, int], kept: Mapping[str, np.ndarray]) -> Index:
+def _index(
+    axis: Axis, groups: Mapping[str, int], kept: Mapping[str, np.ndarray], device: torch.device
+) -> Index:
     if not groups_of(axis) & kept.keys():
         return length(axis, groups)
-    return torch.from_numpy(positions(axis, groups, kept))
+    return torch.from_numpy(positions(axis, groups, kept)).to(device)

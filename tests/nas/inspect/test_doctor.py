@@ -9,6 +9,7 @@ from nas.cli.codes import FAILED, OK
 from nas.system.environment import version_of
 from nas.targets.onnxruntime import OnnxRuntime
 from search_spaces import FORMATS, UserError
+from supernets.device import CPU, devices
 
 WITHOUT = ("ray", "torch-pruning")
 
@@ -52,6 +53,8 @@ def test_everything_is_tried_and_what_is_optional_may_be_missing(
     assert "'no-such-compiler' is not found. Install one" in compiled["about"]
     cifar10 = facts["data set", "cifar10"]
     assert (cifar10["state"], "--data-dir" in cifar10["about"]) == ("missing", True)
+    if devices() == [CPU]:
+        assert facts["device", "accelerator"]["state"] == "missing"
     nni = facts["controller", "nni-tpe"]
     assert nni["state"] == "ok" or nni["about"].endswith("in the checkout of pareto-nas")
     if ("extra", "ray") in facts:  # it is installed, not only on the path

@@ -60,7 +60,7 @@ CONFIG = Config(
 @pytest.fixture
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks are not timed: each is said to take a second."""
-    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(1.0, 0.01, 0.001)])
+    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_, **__: [Speed(1.0, 0.01, 0.001)])
 
 
 def problem(space: SearchSpace, *limits: Limit) -> Problem:
@@ -165,7 +165,7 @@ def test_bf16_is_tried_only_where_the_processor_has_it(
     monkeypatch.setattr("nas.prepare.plan.time_steps", lambda *_, **__: 0.01)
     config = replace(CONFIG, set={"batch_size": 8, "images_per_score": 32})
     for has_it in (False, True):
-        monkeypatch.setattr("nas.prepare.plan.has_bf16_products", lambda has_it=has_it: has_it)
+        monkeypatch.setattr("nas.prepare.placed.has_bf16_products", lambda has_it=has_it: has_it)
         plan_training(config, problem(mini), digits, remaining_s=1.0)
         assert ("bf16" in tried) == has_it
 
@@ -220,7 +220,7 @@ def test_workers_are_given_more_candidates_as_far_as_there_are_cores(
     digits: DataSet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(1.0, 0.0, 0.0)])
+    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_, **__: [Speed(1.0, 0.0, 0.0)])
     monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
     monkeypatch.setattr("nas.executors._base.num_cores", lambda: 4 * torch.get_num_threads())
 
@@ -300,7 +300,7 @@ def test_training_leaves_the_time_that_further_training_is_given(
     mini: SearchSpace, digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.prepare.plan.time_steps", lambda *_, **__: 0.01)
-    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_: [Speed(0.0, 0.0, 0.0)])
+    monkeypatch.setattr("nas.prepare.plan.time_score", lambda *_, **__: [Speed(0.0, 0.0, 0.0)])
     monkeypatch.setattr("nas.prepare.afford.time_finalists", lambda *_: 0.0)
 
     def steps(**more: float) -> int:

@@ -1,13 +1,20 @@
 """Speed tests of training: a method's phases, and the batch that suits a time."""
 
-import pytest
+from collections.abc import Callable
+from dataclasses import replace
 
-from nas.prepare.speed import MANY_STEPS, time_steps, with_batch
+import pytest
+import torch
+
+from nas.prepare.speed import MANY_STEPS, in_parts, time_steps, with_batch
 from nas.testing.methods import small_images, small_space
+from search_spaces import UserError
+from supernets.images import Images
 from supernets.methods.delayed import Delayed
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
+from supernets.train import turns_of
 
 STEP_S = 0.01
 
@@ -76,6 +83,57 @@ def test_batches_that_surely_leave_many_steps_are_not_timed() -> None:
         timed.clear()
         with_batch(TrainPlan(steps=1), seconds, timing, num_images=10_000, is_fixed=False)
         assert timed == expected
+
+
+def fitting(most: int) -> Callable[[TrainPlan], float]:
+    """Says how long steps take that have enough memory: parts of a batch one after the other."""
+
+    def timing(plan: TrainPlan) -> float:
+        if plan.batch_size > most:
+            raise torch.OutOfMemoryError(f"{plan.batch_size} images")
+        return step_s(replace(plan, batch_size=plan.images_per_step // 2))
+
+    return timing
+
+
+@pytest.mark.parametrize(
+    ("most", "parts", "batch_size", "shards"),
+    [(256, 1, 256, 2), (255, 2, 128, 4), (40, 8, 32, 16), (32, 8, 32, 16), (7, 64, 4, 128)],
+)
+def test_a_batch_that_memory_is_too_small_for_is_divided(
+    most: int, parts: int, batch_size: int, shards: int
+) -> None:
+    """A step has the same images, and takes their mean gradient."""
+    plan = TrainPlan(steps=1, batch_size=256)
+    found, taken_s = with_batch(plan, 1e6, fitting(most), num_images=10_000, is_fixed=True)
+    assert found == in_parts(plan, parts)
+    assert (found.batch_size, found.shards, found.images_per_step) == (batch_size, shards, 512)
+    assert taken_s == step_s(plan)
+
+
+def test_batches_grow_in_parts_where_memory_is_small() -> None:
+    found, _ = with_batch(TrainPlan(steps=1), 1e6, fitting(64), num_images=10_000, is_fixed=False)
+    assert (found.batch_size, found.images_per_step) == (64, 512)
+
+
+def test_a_step_in_parts_has_the_images_of_the_whole_one(digit_images: Images) -> None:
+    whole, seen = TrainPlan(steps=3, batch_size=16), []
+    for plan in (whole, in_parts(whole, 4)):
+        turns = turns_of(2, plan)
+        labels = [digit_images.batch(turn, plan.batch_size, plan.seed)[1] for turn in turns]
+        seen.append(torch.cat(labels))
+    assert torch.equal(*seen)
+
+
+def test_what_no_part_fits_into_is_refused_and_other_failures_are_raised() -> None:
+    with pytest.raises(UserError, match=r"32 images .* memory of 'cpu', .* in 8 parts.*Lower"):
+        with_batch(TrainPlan(steps=1), 1.0, fitting(3), num_images=10_000, is_fixed=True)
+
+    def fails(plan: TrainPlan) -> float:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        with_batch(TrainPlan(steps=1), 1.0, fails, num_images=10_000, is_fixed=True)
 
 
 def test_every_phase_of_a_method_is_timed_in_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
