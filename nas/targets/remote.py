@@ -261,7 +261,8 @@ def _row(row: Any, file: Path, *, keeps_samples: bool) -> Mapping[str, Any] | Ca
 def _conditions(document: Mapping[str, Any]) -> Block:
     """What the device did meanwhile; how many others worked there may be unknown."""
     found = {name: document[name] for name in CONDITIONS}
-    return Block(**{name: v if v is None else _number(v) for name, v in found.items()})
+    known: dict[str, Any] = {n: v if v is None else _number(v) for n, v in found.items()}
+    return Block(**known)
 
 
 def _error(reason: Any, file: Path) -> CandidateError:

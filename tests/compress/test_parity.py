@@ -34,7 +34,6 @@ def test_the_supernet_has_learnt_something(
     assert (logits.argmax(1) == split.labels_N).mean() > 0.5
 
 
-@pytest.mark.parametrize("sparsity", [0, 0.5])
 @pytest.mark.parametrize("operator", OPERATORS.names())
 @torch.no_grad()
 def test_integer_kernels_answer_like_their_simulation(
@@ -44,8 +43,8 @@ def test_integer_kernels_answer_like_their_simulation(
     images: torch.Tensor,
     tmp_path: Path,
     operator: str,
-    sparsity: float,
 ) -> None:
+    sparsity = (0, 0.5)[OPERATORS.names().index(operator) % 2]
     slots = slots_of(mini, operator=operator, precision="int8", sparsity=sparsity)
     found = compress_for_here(trained.extract(slots), slots, calibration)
     path = export(found.network, mini, tmp_path / "a.onnx")
