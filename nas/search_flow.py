@@ -6,6 +6,7 @@ config -> data, space, limits -> profile -> trim, plan -> train (nas/prepare/tra
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from nas.front.continuing import grown_plan
 from nas.front.finish import finish
 from nas.prepare.plan import judged, loss_of, make_scorer, phase_plan_of, plan_search
 from nas.prepare.reopen import Trained
-from nas.prepare.starts import starts_of
+from nas.prepare.starts import expected_of, starts_of
 from nas.prepare.train_supernet import Begun, begin
 from nas.problem.drop import limit_on_drop
 from nas.problem.problem import Problem
@@ -114,6 +115,7 @@ def score_candidates(
     is_dry = False
     baseline = baseline_of(trained) if limit_on_drop(problem.limits) else None
     asked_about = explored_problem(problem, baseline) if baseline else problem
+    asked_about = replace(asked_about, expected=expected_of(trained))
     reporter.phase("search", f"scoring {number} candidates with '{config.controller}'")
     with make_executor(config).session(trained.scoring) as session:
         while len(trials) < number:

@@ -17,6 +17,9 @@ from search_spaces import Option, SearchSpace
 POWER = 2.0
 """Of the sparsity, below the least that was measured and where nothing was."""
 
+LEAST = 0.05
+"""Times the least distortion of a usual part: of what nothing is done to, for logarithms."""
+
 FAILED = 100.0
 """Times the largest distortion: of options that cannot be carried out."""
 
@@ -91,6 +94,12 @@ class Sensitivity:
                 chosen = [(c, self.space.choices[c].options.index(o)) for c, o in places]
                 yield change, float(sum(distortions[c][option] for c, option in chosen))
 
+    def summed(self, columns: Sequence[int]) -> "Summed":
+        """What policies of these choices are expected to lose."""
+        distortions = self.distortions(columns)
+        smallest = [d_K[d_K > 0.0].min() for d_K in distortions.values() if (d_K > 0.0).any()]
+        return Summed(distortions, LEAST * float(np.median(smallest)) if smallest else 1.0)
+
     def _single(self) -> dict[int, dict[int, float]]:
         """Distortions of single changes by choice and option, finite ones or those that failed."""
         found: dict[int, dict[int, float]] = {}
@@ -135,6 +144,26 @@ class Sensitivity:
         changed = [*self.base]
         changed[column] = option
         return self.space.canonical(changed)[column]
+
+
+@dataclass(frozen=True, eq=False)
+class Summed:
+    """How much policies are expected to lose: the logarithm of what their parts do in sum.
+
+    Attributes:
+        distortions: By choice, of each of its options, (K,).
+        least: Added to all sums.
+    """
+
+    distortions: Mapping[int, np.ndarray]
+    least: float
+
+    def __call__(self, encodings_NC: np.ndarray) -> np.ndarray:
+        """Of every encoding, (N,)."""
+        total_N = np.full(len(encodings_NC), self.least)
+        for column, distortion_K in self.distortions.items():
+            total_N += distortion_K[encodings_NC[:, column]]
+        return np.asarray(np.log(total_N))
 
 
 def _powers(sparsity_K: np.ndarray, known_P: np.ndarray, distortion_P: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@ that learns.
 
 Losses are warped before they are predicted. The unit is the spread of the middle half of what was
 seen; what is worse than the median is on a logarithmic scale: networks that learn nothing must not
-decide what is expected of the others.
+decide what is expected of the others. Where the problem expects something before any trial, the
+processes learn what is left of the warped losses beside a straight line in that.
 """
 
 import itertools
@@ -57,11 +58,21 @@ class Warp:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One metric: its scale and its posterior."""
+    """One metric: its scale and its posterior.
+
+    Attributes:
+        metric: Its name.
+        warp: To the scale that is predicted.
+        process: Of what is left of it without its trend.
+        slope: Of the trend, by what the problem expects.
+        trend_N: Of the networks that the process knows.
+    """
 
     metric: str
     warp: Warp
     process: GaussianProcess
+    slope: float
+    trend_N: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -89,10 +100,12 @@ class Beliefs:
         mean_KM = self.problem.known_losses(encodings_KC)
         std_KM = np.zeros_like(mean_KM)
         rows_KF = _features(self.problem.space, encodings_KC)
+        expected_K = _expected(self.problem, encodings_KC)
         for column, warp in enumerate(self.warps):
             if column in self.objectives:
-                process = self.objectives[column].process
-                mean_KM[:, column], std_KM[:, column] = process.predict(rows_KF)
+                prediction = self.objectives[column]
+                mean_K, std_KM[:, column] = prediction.process.predict(rows_KF)
+                mean_KM[:, column] = mean_K + prediction.slope * expected_K
             else:
                 mean_KM[:, column] = warp(mean_KM[:, column])
         return mean_KM, std_KM
@@ -106,8 +119,10 @@ class Beliefs:
         if self.success is not None:
             mean_K, std_K = self.success.predict(rows_KF)
             chance_K *= ndtr((mean_K - 0.5) / np.hypot(std_K, 0.25))
+        expected_K = _expected(self.problem, encodings_KC)
         for most, prediction in self.limits:
             mean_K, std_K = prediction.process.predict(rows_KF)
+            mean_K = mean_K + prediction.slope * expected_K
             chance_K *= ndtr((most - mean_K) / np.maximum(std_K, 1e-9))
         return chance_K
 
@@ -117,10 +132,15 @@ class Beliefs:
             return self
         rows_KF = _features(self.problem.space, encodings_KC)
         mean_KM, _ = self.losses(encodings_KC)
+        expected_K = _expected(self.problem, encodings_KC)
         return replace(
             self,
             objectives={
-                column: replace(p, process=p.process.believing(rows_KF))
+                column: replace(
+                    p,
+                    process=p.process.believing(rows_KF),
+                    trend_N=np.concatenate([p.trend_N, p.slope * expected_K]),
+                )
                 for column, p in self.objectives.items()
             },
             losses_NM=np.concatenate([self.losses_NM, mean_KM]),
@@ -134,7 +154,7 @@ class Beliefs:
             measurements within their 90 % interval.
         """
         predictions = [*self.objectives.values(), *(p for _, p in self.limits)]
-        return {p.metric: _left_out(p.process) for p in predictions}
+        return {p.metric: _left_out(p) for p in predictions}
 
 
 def beliefs_of(problem: Problem, trials: Sequence[Trial], warm_up: int) -> Beliefs:
@@ -155,6 +175,7 @@ def beliefs_of(problem: Problem, trials: Sequence[Trial], warm_up: int) -> Belie
     learnt = np.array(_kept(ranked_NM[:old], LEARNT_FROM))
     space = problem.space
     encodings_NC = encodings_of(space, measured)
+    expected_N = _expected(problem, encodings_NC)
 
     def predicted(metric: str, values_N: np.ndarray) -> Prediction:
         """A prediction of values that are finite."""
@@ -162,9 +183,13 @@ def beliefs_of(problem: Problem, trials: Sequence[Trial], warm_up: int) -> Belie
         order = kept[np.lexsort(encodings_NC[kept].T[::-1])]
         early = learnt[np.lexsort(encodings_NC[learnt].T[::-1])]
         early_N = Warp.of(values_N[:old])(values_N[early])  # the same until the next milestone
+        early_N = early_N - _slope(expected_N[early], early_N) * expected_N[early]
         kernel = _kernel(space, _bytes(encodings_NC[early]), _bytes(early_N))
-        rows_NF = _features(space, encodings_NC[order])
-        return Prediction(metric, warp, GaussianProcess.of(kernel, rows_NF, warp(values_N)[order]))
+        rows_NF, warped_N = _features(space, encodings_NC[order]), warp(values_N)[order]
+        slope = _slope(expected_N[order], warped_N)
+        trend_N = slope * expected_N[order]
+        process = GaussianProcess.of(kernel, rows_NF, warped_N - trend_N)
+        return Prediction(metric, warp, process, slope, trend_N)
 
     objectives = {
         column: predicted(objective.metric, losses_NM[:, column])
@@ -228,9 +253,25 @@ def _success(problem: Problem, trials: Sequence[Trial]) -> GaussianProcess | Non
     return GaussianProcess.of(kernel, _features(problem.space, encodings_NC), outcome_N)
 
 
-def _left_out(process: GaussianProcess) -> dict[str, float]:
-    target_N = process.target_N
+def _expected(problem: Problem, encodings_NC: np.ndarray) -> np.ndarray:
+    """What the problem expects of encodings, (N,); zeros if it expects nothing."""
+    if problem.expected is None or not len(encodings_NC):
+        return np.zeros(len(encodings_NC))
+    return problem.expected(encodings_NC)
+
+
+def _slope(expected_N: np.ndarray, target_N: np.ndarray) -> float:
+    """By which what is expected explains most; 0 where it explains nothing, or the contrary."""
+    apart_N = expected_N - expected_N.mean()
+    squares = float(apart_N @ apart_N)
+    return max(0.0, float(apart_N @ (target_N - target_N.mean())) / squares) if squares else 0.0
+
+
+def _left_out(prediction: Prediction) -> dict[str, float]:
+    process, trend_N = prediction.process, prediction.trend_N
+    target_N = process.target_N + trend_N
     mean_N, std_N = process.left_out()
+    mean_N = mean_N + trend_N
     tau = float(kendalltau(mean_N, target_N).statistic)
     is_held_N = np.abs(mean_N - target_N) <= NORMAL_INTERVAL * std_N
     return {

@@ -21,7 +21,7 @@ from nas.prepare.phases import UNINFORMED
 from nas.prepare.reopen import Trained
 from nas.problem.drop import limit_on_drop
 from nas.problem.feasible import largest_member
-from nas.problem.problem import Limit, Problem
+from nas.problem.problem import Expectation, Limit, Problem
 from nas.run.directory import Run
 from nas.scoring.compressible import Probe, changes_to_measure, with_importance, with_weights
 from nas.scoring.scorer import Scorer
@@ -57,6 +57,23 @@ def starts_of(trained: Trained, reporter: Reporter) -> list[Candidate]:
     document = run.decided(STARTS, lambda: decided_starts(trained, reporter))
     with understood(f"'{run.path / STARTS}'"):
         return [space.candidate(row["encoding"]) for row in document["starts"]]
+
+
+def expected_of(trained: Trained) -> Expectation | None:
+    """What single changes let one expect of policies, for controllers; None if too few are known.
+
+    None, too, where architectures are searched, as they were measured in one; a search that began
+    without starts goes on without.
+    """
+    run, problem = trained.run, trained.problem
+    if not problem.space.is_brought or not (run.path / STARTS).exists():
+        return None
+    base = largest_member(problem).encoding
+    network = Compressible(problem=problem, base=base, columns=policy_columns(problem, base))
+    changes = read_lines(run.path / SENSITIVITY, Change.from_json)
+    if not changes or len(changes) < len(network.sparsities):
+        return None
+    return Sensitivity(problem.space, base, changes).summed(network.columns)
 
 
 def decided_starts(trained: Trained, reporter: Reporter) -> dict[str, Any]:

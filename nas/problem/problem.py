@@ -4,7 +4,7 @@ Everything behind this line sees losses, lower is better; the sign of a metric t
 maximised is flipped here and nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -58,6 +58,10 @@ class CostModel(Protocol):
         """The metric of every encoding, shape (N,); equal for equal canonical forms."""
 
 
+Expectation = Callable[[np.ndarray], np.ndarray]
+"""Of encodings, (N, C), how much they are believed to lose, in any unit: (N,)."""
+
+
 @dataclass(frozen=True)
 class NothingKnown:
     """The cost model of a space about which nothing is known beforehand."""
@@ -96,12 +100,15 @@ class Problem:
         objectives: What to improve; at least one, each metric once.
         limits: What must hold.
         model: What is known without an evaluation.
+        expected: What is believed of what is not known, before any trial; None for nothing. It may
+            be wrong: trials say how much it is worth.
     """
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
     model: CostModel = NothingKnown()
+    expected: Expectation | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         names = [objective.metric for objective in self.objectives]

@@ -38,10 +38,10 @@ class Command:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def ended(self) -> tuple[int, str]:
-        """Its code, and the last line that it said."""
+        """Its code, and the last line of what went wrong."""
         _, said = self.process.communicate(timeout=PATIENCE_S)
         assert "Traceback" not in said
-        return self.process.returncode, said.strip().splitlines()[-1]
+        return self.process.returncode, said.strip().rpartition("\n")[2]
 
     @staticmethod
     def _phases(out: Path) -> list[str]:

@@ -66,3 +66,12 @@ def test_sums_stand_beside_what_changes_do_together() -> None:
     ((change, total),) = found.joint()
     assert (change.distortion, total) == (4.0, 3.0)
     assert np.isfinite(total)
+
+
+def test_what_policies_are_expected_to_lose_grows_with_the_sum_of_what_parts_do() -> None:
+    found = sensitivity(({"a.sparsity": 0.4}, 1.0), ({"b.sparsity": 0.4}, 2.0)).summed([0, 1])
+    rows = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 1], [2, 2, 0]])
+    losses = np.exp(found(rows)) - found.least
+    assert losses == pytest.approx([0.0, 1.0, 2.0, 3.0])
+    assert 0.0 < found.least < 1.0
+    assert np.isfinite(sensitivity().summed([2])(rows)).all()

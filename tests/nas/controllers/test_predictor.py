@@ -15,7 +15,14 @@ from nas.controllers.random import Random
 from nas.problem.pareto import hypervolume
 from nas.problem.problem import Limit, NothingKnown, Objective, Problem
 from nas.problem.trial import Trial
-from nas.testing.toy_problem import REFERENCE_M, ToyCosts, search, toy_problem, trial_of
+from nas.testing.toy_problem import (
+    REFERENCE_M,
+    ToyCosts,
+    evaluate,
+    search,
+    toy_problem,
+    trial_of,
+)
 from search_spaces import Candidate, Choice, SearchSpace
 
 CONTROLLER = Predictor(seed=1)
@@ -55,6 +62,29 @@ def test_the_evidence_says_how_well_every_unknown_metric_is_predicted() -> None:
     for numbers in evidence.values():
         assert numbers["kendall_tau"] > 0.5
         assert 0.6 < numbers["coverage"] <= 1.0
+
+
+def test_what_is_expected_before_any_trial_counts_as_far_as_trials_bear_it_out() -> None:
+    plain = toy_problem()
+    rows_NC = plain.space.canonical_many(plain.space.sample(np.random.default_rng(0), 60))
+    trials = search(Random(seed=3), plain, 12)
+
+    def truth(encodings_NC: np.ndarray) -> np.ndarray:
+        candidates = [plain.space.candidate(row) for row in encodings_NC.tolist()]
+        return np.log([evaluate(candidate)["log_loss"] for candidate in candidates])
+
+    def believed(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+        beliefs = beliefs_of(problem, trials, warm_up=8)
+        losses_N = beliefs.losses(rows_NC)[0][:, 0]
+        return losses_N, np.abs(losses_N - beliefs.warps[0](np.exp(truth(rows_NC))))
+
+    losses_N, errors_N = believed(plain)
+    _, told_N = believed(replace(plain, expected=truth))
+    assert told_N.mean() < 0.5 * errors_N.mean()
+    misled_N, _ = believed(replace(plain, expected=lambda rows: -truth(rows)))
+    assert misled_N == pytest.approx(losses_N)
+    evidence = CONTROLLER.evidence(replace(plain, expected=truth), trials)
+    assert evidence["log_loss"]["kendall_tau"] > 0.8
 
 
 def test_a_measured_limit_is_learnt() -> None:

@@ -10,7 +10,14 @@ from nas.allocations import ALLOCATIONS
 from nas.data import DataSet, load_data
 from nas.prepare.phases import PhasePlan
 from nas.prepare.reopen import Trained
-from nas.prepare.starts import SENSITIVITY, STARTS, at_share, policy_columns, starts_of
+from nas.prepare.starts import (
+    SENSITIVITY,
+    STARTS,
+    at_share,
+    expected_of,
+    policy_columns,
+    starts_of,
+)
 from nas.problem.problem import Limit
 from nas.run.config import Config
 from nas.run.directory import Run
@@ -160,3 +167,15 @@ def test_records_of_another_space_are_named(data: DataSet, tmp_path: Path) -> No
 def test_choices_without_options_or_effect_are_not_decided() -> None:
     network = compressible()
     assert policy_columns(network.problem, network.base) == network.columns
+
+
+def test_what_was_measured_is_what_a_controller_may_expect(data: DataSet, tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", data)
+    assert expected_of(run) is None
+    base, smallest = starts_of(run, Silent())[0], starts_of(run, Silent())[-1]
+    expected = expected_of(run)
+    assert expected is not None
+    more, less = expected(np.array([smallest.encoding, base.encoding]))
+    assert more > less
+    (tmp_path / "run" / SENSITIVITY).unlink()
+    assert expected_of(run) is None
