@@ -3,8 +3,9 @@
     python benchmarks/targets.py RUN [--target onnxruntime --target openvino] [--networks 6]
 
 Of a finished run: the deployed files of its quantized networks and what these were before
-quantization. Every target times all files by the protocol of searches, one target after the other,
-and answers the test split in the process that verifies files.
+quantization. Every target times what it takes of them by the protocol of searches, one target after
+the other, and answers the test split in the process that verifies files. Of a target without
+integer kernels quantized networks are left out.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from scipy.stats import kendalltau
 
 from nas.data import DataSet
 from nas.front.facts import input_rule
-from nas.front.folders import DEPLOYED, UNQUANTIZED
+from nas.front.folders import DEPLOYED, UNQUANTIZED, timed_file
 from nas.front.verify import verify
 from nas.prepare.reopen import reopened
 from nas.system.reporter import Silent
@@ -47,6 +48,9 @@ def main() -> None:
     for i, file in enumerate(files):
         cells = [file.parent.name, KINDS[file.name], f"{ms[first][i]:.4f}", kernels(first, file)]
         for name in others:
+            if np.isnan(ms[name][i]):
+                cells += [""] * 4
+                continue
             same = float(np.mean(answers[name][i] == answers[first][i]))
             ratio = ms[name][i] / ms[first][i]
             cells += [f"{ms[name][i]:.4f}", f"{ratio:.2f}", kernels(name, file), f"{same:.2%}"]
@@ -56,9 +60,19 @@ def main() -> None:
 
 
 def latencies(target: str, files: Sequence[Path], processes: int) -> np.ndarray:
-    """Milliseconds of every file."""
-    timings = measure(target, files, processes=processes, spares=processes)
-    return np.array([t.median_ms if isinstance(t, Timing) else np.nan for t in timings])
+    """Milliseconds of every file; nan of those that the target does not offer."""
+    found = choose(target).target
+    known = {file: np.nan for file in files}
+    offered = [file for file in files if found.offers(KINDS[file.name])]
+    taken = [taken_by(target, file) for file in offered]
+    timings = measure(target, taken, processes=processes, spares=processes)
+    ms = [t.median_ms if isinstance(t, Timing) else np.nan for t in timings]
+    return np.array(list({**known, **dict(zip(offered, ms, strict=True))}.values()))
+
+
+def taken_by(target: str, file: Path) -> Path:
+    """What a target takes in the place of an ONNX file."""
+    return file.parent / timed_file(file.name, choose(target).target.artefact)
 
 
 def answered(target: str, files: Sequence[Path], data: DataSet) -> list[np.ndarray]:
@@ -81,12 +95,15 @@ def answered(target: str, files: Sequence[Path], data: DataSet) -> list[np.ndarr
 
 def kernels(target: str, file: Path) -> str:
     """How many kernels of a file compute on integers."""
-    return str(choose(target).target.integer_kernels(file))
+    return str(choose(target).target.integer_kernels(taken_by(target, file)))
 
 
 def agreement(first: str, other: str, ms: Mapping[str, np.ndarray], files: Sequence[Path]) -> str:
     """Rank correlation of two targets, and what int8 gains on each."""
     is_int8 = np.array([KINDS[file.name] == "int8" for file in files])
+    if np.isnan(ms[other]).any():
+        tau = kendalltau(ms[first][~is_int8], ms[other][~is_int8]).statistic
+        return f"\n{other} against {first}: Kendall tau of fp32 {tau:.2f}"
     parts = [f"\n{other} against {first}: Kendall tau"]
     for title, rows in (("all", is_int8 | ~is_int8), ("fp32", ~is_int8), ("int8", is_int8)):
         tau = kendalltau(ms[first][rows], ms[other][rows]).statistic

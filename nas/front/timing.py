@@ -93,9 +93,8 @@ def _timed_on_one(
         first = [files[0] for files in equal.values()]
         timings = timer(first, processes=TIMING_PROCESSES, spares=SPARE_PROCESSES)
         if text := said_of_others(_others(timings)):
-            run.event(
-                "finalists", "message", text=f"latency: {text}. Ratios hold, latencies less so"
-            )
+            text = f"latency was {text}; ratios hold, milliseconds less so"
+            run.event("finalists", "message", text=text)
             progress(text)
         for same, timing in zip(equal.values(), timings, strict=True):
             document = (

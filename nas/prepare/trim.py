@@ -79,8 +79,9 @@ def what_pays(
     document = pays.tried(
         space, problem.model, rows_NC, list(metrics), drops=not config.other_targets
     )
-    profile = read_json(run.path / "profile/profile.json")
-    return pays.with_words({**document, **pays.mixed_error(profile)})
+    profile = run.path / "profile/profile.json"
+    mixed = pays.mixed_error(read_json(profile)) if profile.exists() else {}
+    return pays.with_words({**document, **mixed})
 
 
 def _trimmed(

@@ -38,7 +38,9 @@ class ExecuTorch(AbstractRuntime):
         try:
             program = known.read_bytes() if known and known.exists() else _program(network, images)
             runtime = _runtime()
-            runtime._unsafe_reset_threadpool(threads)
+            if runtime._threadpool_get_thread_count() != threads:
+                # NOTE: this frees the threads of programs that are loaded already.
+                runtime._unsafe_reset_threadpool(threads)
             module = runtime._load_for_executorch_from_buffer(program)
             module.forward((images,), clone_outputs=False)
         except Exception as error:  # of export, lowering and the runtime, of no common class
