@@ -35,7 +35,8 @@ class _MultiplyIntegers(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         low, high = (float(end) for end in x.aminmax())
         low, high = min(low, 0.0), max(high, 0.0)
-        step = x.new_tensor((high - low) / ACTIVATION_MAX or 1.0)
+        number = (high - low) / ACTIVATION_MAX or 1.0
+        step = torch.full((), number, dtype=x.dtype, device=x.device)
         zero_point = torch.round(-low / step)
         rounded = (x / step).round_().clamp_(-zero_point, ACTIVATION_MAX - zero_point)
         return (rounded @ weight.to(x.dtype)) * (step * scale) + bias

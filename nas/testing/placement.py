@@ -1,0 +1,332 @@
+"""Whether what plug-ins do with networks runs on an accelerator, checked without one.
+
+Every tensor must be where those are that it is combined with, and a step of training must not wait
+for the device but where `READ_BY_THE_HOST` says why. `CHECKS` are functions of a plug-in's name, as
+elsewhere in `nas/testing`, by the kind of plug-in; `FLOWS` are of parts that are no plug-ins. They
+leave traces in torch, so `failures` runs them in a process of its own:
+
+    from nas.testing.placement import failures
+    from search_spaces import load_plugins
+
+    load_plugins(["stride.py"])
+    print(failures([("operator", "stride")]))
+
+That takes some ten seconds. Nothing has values there: what is computed is not checked.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from compress.apply import compress
+from compress.aware import aware
+from compress.bring.bring import bring, give_weights, space_of
+from compress.calibration._base import CALIBRATIONS
+from compress.sparse import kept_sparse
+from nas.data import load_data
+from nas.scoring.scorer import Scorer
+from nas.testing._drawn import draw_family, seeded
+from nas.testing._expect import require
+from nas.testing._spaces import mini_space, random_supernet, slots_of
+from nas.testing._tensors import noise
+from nas.testing.channel_parts import MIXER
+from nas.testing.fake_device import DEVICE, FakeDevice, fake_device
+from nas.testing.methods import PLAN, example, small_images, small_space
+from nas.testing.trunk import signatures_of
+from search_spaces import (
+    DEFAULT_CALIBRATION,
+    FORMATS,
+    PATTERNS,
+    TASKS,
+    Signature,
+    Slot,
+    loaded_plugins,
+)
+from search_spaces.channel_parts import CHANNEL_PARTS
+from search_spaces.norms import NORMS
+from search_spaces.operators import OPERATORS
+from search_spaces.trunk._base import TRUNK
+from supernets._search_path import search_path
+from supernets.criteria._base import CRITERIA
+from supernets.device import at_work, moved
+from supernets.gradients import label_gradients
+from supernets.images import Images
+from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods.sandwich import Sandwich
+from supernets.optimizers import OPTIMIZERS
+from supernets.plan import BALANCED, TrainPlan
+from supernets.steps import AloneBatches, SupernetBatches
+from supernets.supernet import ElasticSlot, Supernet, largest_of
+from supernets.tasks._base import losses_of
+from supernets.team import AbstractBatches, Team
+from supernets.train import advance, fresh_state, lay_out, turns_of
+
+DRAWS, SIDE, CHANNELS = 4, 16, 1
+BLOCKS = ("window", "mbconv")
+"""Of networks that are compressed: linear layers and attention, convolutions."""
+
+PLACED = replace(PLAN, shards=1, device=DEVICE, class_weights=BALANCED)
+FIRST, LAST = 0, PLAN.steps - 1
+"""Steps before and after channels are ranked."""
+
+
+def check_an_operator(name: str) -> None:
+    """Members of its shared weights are trained, and asked."""
+    _train_slots(seeded(name, draw_family, DRAWS))
+
+
+def check_a_channel_part(name: str) -> None:
+    """It is trained behind a mixer."""
+    _train_slots(seeded(MIXER, partial(draw_family, channel_part=name), DRAWS))
+
+
+def check_a_norm(name: str) -> None:
+    """It is trained behind convolutions."""
+    _train_slots(seeded("mbconv", partial(draw_family, norm=name), DRAWS))
+
+
+def check_a_stem_downsampling_or_head(name: str) -> None:
+    """It is trained at every size that it can have."""
+    _train_slots((signature, signature) for signature in signatures_of(name))
+
+
+def check_a_method(name: str) -> None:
+    """It trains the first and the last batches, from and to what it keeps."""
+    _train_members(example(name), PLACED, steps=(FIRST, LAST))
+
+
+def check_an_optimizer(name: str) -> None:
+    """It steps."""
+    _train_members(example("sandwich"), replace(PLACED, optimizer=name))
+
+
+def check_a_criterion(name: str) -> None:
+    """It ranks a supernet while that is trained."""
+    method = Sandwich(space=small_space())
+    supernet, images = Supernet(method.space), _images()
+    batches = SupernetBatches(PLACED, method)
+    with fake_device(), at_work(DEVICE, supernet):
+        lay_out(supernet, PLACED)
+        gradients = label_gradients(supernet, images, batches, count=2)
+        supernet.rank(name, gradients=gradients)
+
+
+def check_a_task(name: str) -> None:
+    """Its losses are of outputs, labels and weights of images on the device."""
+    with fake_device() as device, device.training():
+        outputs_BK, teacher_BK = (torch.zeros(6, 5, device=DEVICE) for _ in range(2))
+        labels_B = torch.zeros(6, dtype=torch.int64, device=DEVICE)
+        outputs_BK.requires_grad_()
+        losses = losses_of(name)
+        for weights_B in (None, torch.ones(6, device=DEVICE)):
+            losses.label_loss(outputs_BK, labels_B, smoothing=0.1, weights_B=weights_B).backward()
+        losses.distillation_loss(outputs_BK, teacher_BK).backward()
+
+
+def check_a_format(name: str) -> None:
+    """Networks are compressed to it, asked, and trained with its grids."""
+    supernet = _supernet(name)
+    for operator in BLOCKS:
+        slots = slots_of(supernet.space, operator=operator, precision=name)
+        _compress(supernet, slots)
+    network = supernet.extract(slots)
+    _train_alone(aware(network, slots, _calibration()), AloneBatches(PLACED))
+
+
+def check_a_calibration(name: str) -> None:
+    """Networks are calibrated by it."""
+    supernet = _supernet("int8")
+    _compress(supernet, slots_of(supernet.space, operator="mbconv"), calibrated_by=name)
+
+
+def check_a_pattern(name: str) -> None:
+    """A network that keeps to it is trained, and learns from a teacher."""
+    space = mini_space(BLOCKS, resolution=SIDE).with_policy(("fp32",), (0.0,), patterns=(name,))
+    supernet = random_supernet(space)
+    slots = slots_of(space, operator="window", pattern=name)
+    network, teacher = supernet.extract(slots), supernet.extract(slots)
+    _train_alone(kept_sparse(lambda module: module, slots)(network), AloneBatches(PLACED, teacher))
+
+
+def check_scores(_: str) -> None:
+    """Candidates are cut out, pruned, compressed and judged."""
+    supernet, data = _supernet("int8"), load_data("digits", resolution=SIDE)
+    scorer = Scorer(supernet, data, 32, device=DEVICE)
+    with fake_device():
+        score = scorer(supernet.space.candidate([n - 1 for n in supernet.space.cardinalities]))
+    require(not score.failure, str(score.failure))
+
+
+def check_networks_that_are_brought(_: str) -> None:
+    """Members of a traced network are trained, pruned ones among them."""
+    network = nn.Sequential(
+        *(nn.Conv2d(CHANNELS, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)),
+    ).eval()
+    brought = bring("network", network, channels=CHANNELS, resolution=SIDE)
+    space = space_of(brought).with_policy(("fp32",), (0.0, 0.5))
+    supernet = Supernet(space)
+    give_weights(supernet, brought)
+    _train_members(Sandwich(space=space), PLACED, supernet)
+
+
+CHECKS: Mapping[str, Callable[[str], None]] = {
+    OPERATORS.kind: check_an_operator,
+    CHANNEL_PARTS.kind: check_a_channel_part,
+    NORMS.kind: check_a_norm,
+    TRUNK.kind: check_a_stem_downsampling_or_head,
+    METHODS.kind: check_a_method,
+    OPTIMIZERS.kind: check_an_optimizer,
+    CRITERIA.kind: check_a_criterion,
+    TASKS.kind: check_a_task,
+    FORMATS.kind: check_a_format,
+    CALIBRATIONS.kind: check_a_calibration,
+    PATTERNS.kind: check_a_pattern,
+}
+"""By the kind of plug-in."""
+
+FLOWS: Mapping[str, Callable[[str], None]] = {
+    "scores": check_scores,
+    "networks that are brought": check_networks_that_are_brought,
+}
+
+ALL = {
+    OPERATORS.kind: OPERATORS,
+    CHANNEL_PARTS.kind: CHANNEL_PARTS,
+    NORMS.kind: NORMS,
+    TRUNK.kind: TRUNK,
+    METHODS.kind: METHODS,
+    OPTIMIZERS.kind: OPTIMIZERS,
+    CRITERIA.kind: CRITERIA,
+    TASKS.kind: TASKS,
+    FORMATS.kind: FORMATS,
+    CALIBRATIONS.kind: CALIBRATIONS,
+    PATTERNS.kind: PATTERNS,
+}
+
+
+def everything() -> list[tuple[str, str]]:
+    """Kind and name of all that can be checked; flows are a kind of their own."""
+    found = [(kind, name) for kind, registry in ALL.items() for name in registry.names()]
+    return found + [("flow", name) for name in FLOWS]
+
+
+def failures(wanted: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What does not run on an accelerator, and why: by "kind 'name'", in a process of its own.
+
+    Args:
+        wanted: Kinds and names; plug-ins that are loaded here are loaded there.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "nas.testing._placement_worker"],
+        env={**os.environ, **search_path()},
+        input=json.dumps({"wanted": list(wanted), "plugins": loaded_plugins()}),
+        capture_output=True,
+        text=True,
+    )
+    require(done.returncode == 0, f"a fresh process fails: {done.stderr.strip()}")
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def failure(kind: str, name: str) -> str:
+    """Why one does not run, in this process, which has traces of it afterwards; "" if it does."""
+    check = FLOWS[name] if kind == "flow" else CHECKS[kind]
+    try:
+        check(name)
+    except Exception as error:  # of any layer of torch
+        first, *_ = str(error).strip().splitlines() or [""]
+        return f"{type(error).__name__}: {first}"
+    return ""
+
+
+def _train_slots(families: Iterable[tuple[Signature, Signature]]) -> None:
+    """Forward and backward, then forward alone.
+
+    Args:
+        families: The largest signature of shared weights, and one that is trained.
+    """
+    slots = [(ElasticSlot(largest_of([largest])), small) for largest, small in families]
+    for slot, small in slots:
+        with fake_device() as device, at_work(DEVICE, slot):
+            shape = small.shape
+            x_BCHW = torch.zeros(4, shape.in_width, *shape.in_size, device=DEVICE)
+            with device.training():
+                slot.train()(x_BCHW, small).sum().backward()
+            with torch.no_grad():
+                slot.eval()(x_BCHW, small)
+
+
+def _train_members(
+    method: AbstractMethod,
+    plan: TrainPlan,
+    supernet: Supernet | None = None,
+    *,
+    steps: Sequence[int] = (LAST,),
+) -> None:
+    supernet, images = supernet or Supernet(method.space), _images()
+    with fake_device() as device, at_work(DEVICE, supernet):
+        batches = SupernetBatches(plan, method)
+        for _ in _steps(device, supernet, images, batches, plan, steps=steps):
+            supernet.rank()
+
+
+def _train_alone(module: nn.Module, batches: AloneBatches) -> None:
+    images = _images()
+    with fake_device() as device, at_work(DEVICE, module, *batches.networks):
+        list(_steps(device, module, images, batches, batches.plan, steps=(LAST,)))
+
+
+def _steps(
+    device: FakeDevice,
+    network: nn.Module,
+    images: Images,
+    batches: AbstractBatches,
+    plan: TrainPlan,
+    *,
+    steps: Sequence[int],
+) -> Iterator[None]:
+    """Steps of a training as `supernets.train` takes them, whose reads are watched."""
+    lay_out(network, plan)
+    state = fresh_state(network, plan, batches.initial_state())
+    with Team(network, images, batches) as team:
+        for step in steps:
+            with device.training():
+                losses, kept = team.add_gradients(turns_of(step, plan), state.kept)
+                advance(state, plan, step, losses)
+            state.keep(kept)
+            yield
+
+
+def _images() -> Images:
+    images = small_images(is_augmented=False)
+    assert len(images.balancing_K)  # worked out on the CPU, from values
+    return images
+
+
+def _supernet(precision: str) -> Supernet:
+    space = mini_space(BLOCKS, resolution=SIDE).with_policy((precision,), (0.0, 0.5))
+    return random_supernet(space)
+
+
+def _calibration() -> list[Tensor]:
+    return [noise(8, CHANNELS, SIDE, SIDE, seed=seed) for seed in range(2)]
+
+
+def _compress(
+    supernet: Supernet, slots: Sequence[Slot], calibrated_by: str = DEFAULT_CALIBRATION
+) -> None:
+    network, calibration = supernet.extract(slots), _calibration()
+    with fake_device(), at_work(DEVICE, network):
+        batches = [moved(images, DEVICE) for images in calibration]
+        found = compress(network, slots, batches, calibrated_by=calibrated_by)
+        with torch.no_grad():
+            found.network(batches[0])
