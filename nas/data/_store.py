@@ -238,7 +238,7 @@ def _write(source: AbstractSource, request: Request, folder: Path) -> None:
             notes = [splits_note(index, len(rows["test"])), look.note(), in_words(found["ranges"])]
             if is_streamed:
                 size_gb = _decoded_bytes(look, len(order_N)) / 1e9
-                notes.append(f"{size_gb:,.1f} GB: train is decoded while training runs")
+                notes.append(f"{size_gb:.3g} GB: train is decoded while training runs")
             facts = {
                 "schema": SCHEMA,
                 **_origin(source, request),
