@@ -1,15 +1,15 @@
 """How far predicted latencies and sizes are from measured ones, on networks that no fit has seen.
 
     python benchmarks/latency.py collect OUT --resolution 32 --slots 240 --networks 240
-    python benchmarks/latency.py evaluate OUT --seconds 20 30 180 600
+    python benchmarks/latency.py evaluate OUT --files 33 60 200 360
     python benchmarks/latency.py profile PROFILE OUT
     python benchmarks/latency.py sizes --space hybrid --resolution 32 --networks 60
 
 `collect` times files as a profile does and continues where it was ended. `evaluate` fits models of
-so many of them as `nas profile` times in so many seconds and compares them on a hundred others:
+so many of them, as many slots as `nas profile` takes, and compares them on a hundred others:
 multiply-adds alone, a look-up table, slopes, and the model that searches use. `profile` takes a
 folder of `nas profile --space` instead of a fit, and networks of another seed, timed at another
-hour: the first column says by how much they were slower, in the middle, and errors are of
+hour: beside the model stands by how much they were slower, in the middle, and errors are of
 predictions times that. `sizes` exports networks and compares their bytes.
 """
 
@@ -41,7 +41,7 @@ from nas.latency.measure import export_random, measure_rows
 from nas.prepare.inputs import make_problem
 from nas.problem.feasible import sample_within
 from nas.problem.problem import Limit
-from nas.profiling.space import SHARES, Request
+from nas.profiling.space import NETWORKS_SHARE, SHARES
 from nas.run.config import Config
 from nas.system.files import append_line, make_folder, read_json, read_lines, write_json
 from nas.system.text import parse_time
@@ -109,7 +109,7 @@ def space_of(asked: Mapping[str, Any]) -> SearchSpace:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Print a row per model and time of measuring: the mean over random splits."""
+    """Print a row per model and number of files: the mean over random splits."""
     asked = read_json(options.out / ASKED)
     space = space_of(asked)
     rows = at_one_speed(read_lines(options.out / ROWS, Row.from_json))
@@ -117,8 +117,9 @@ def evaluate(options: argparse.Namespace) -> None:
     whole, rest = networks_of(rows), [row for row in rows if row.encoding is None]
     calls = [row for row in rest if row.slot is None]
     print(f"{len(alone)} slots, {len(whole)} networks, {asked['target']}\n{HEADER}")
-    for seconds in options.seconds:
-        slots, networks = Request(space=asked["space"], seconds=seconds).sizes()
+    for files in options.files:
+        networks = round(NETWORKS_SHARE * files)
+        slots = files - networks
         errors: dict[str, list[dict[str, HeldOut]]] = {name: [] for name in MODELS}
         for split in range(SPLITS):
             order = np.random.default_rng(split).permutation(len(whole)).tolist()
@@ -128,18 +129,17 @@ def evaluate(options: argparse.Namespace) -> None:
             for name, model in MODELS.items():
                 predicted = model(space, asked["target"], fitted, held)
                 errors[name].append(by_format(space, predicted, held))
-        files = f"{min(slots, len(alone))} + {len(taken)}"
         for name, found in errors.items():
-            print(table_row(f"{seconds:g}", files, name, found))
+            print(table_row(f"{min(slots, len(alone))} + {len(taken)}", name, found))
 
 
 HEADER = (
-    "| seconds | slots + networks | model | mean error, % | within 5 % | within 10 % | tau "
-    "| fp32 / int8 / mixed, % |\n|---|---|---|---|---|---|---|---|"
+    "| slots + networks | model | mean error, % | within 5 % | within 10 % | tau "
+    "| fp32 / int8 / mixed, % |\n|---|---|---|---|---|---|---|"
 )
 
 
-def table_row(seconds: str, files: str, name: str, found: Sequence[Mapping[str, HeldOut]]) -> str:
+def table_row(files: str, name: str, found: Sequence[Mapping[str, HeldOut]]) -> str:
     """The mean over splits."""
 
     def mean(of: Callable[[HeldOut], float], part: str = "all") -> float:
@@ -147,7 +147,7 @@ def table_row(seconds: str, files: str, name: str, found: Sequence[Mapping[str, 
 
     parts = [part for part in ("fp32", "int8", "mixed") if any(part in each for each in found)]
     return (
-        f"| {seconds} | {files} | {name} | {100 * mean(lambda e: e.mape):.1f} "
+        f"| {files} | {name} | {100 * mean(lambda e: e.mape):.1f} "
         f"| {mean(lambda e: e.within_5):.2f} | {mean(lambda e: e.within_10):.2f} "
         f"| {mean(lambda e: e.kendall_tau):.3f} | "
         + " / ".join(f"{100 * mean(lambda e: e.mape, part):.1f}" for part in parts)
@@ -238,7 +238,7 @@ def compare(options: argparse.Namespace) -> None:
     ):
         scale = np.median([row.latency_ms for row in held] / predicted_N)
         found = by_format(space, scale * predicted_N, held)
-        print(table_row(f"x {scale:.3f}", files, name, [found]))
+        print(table_row(files, f"{name}, x {scale:.3f}", [found]))
     many_NC = space.sample(np.random.default_rng(0), 100_000)
     started = time.perf_counter()
     model.of("latency_ms", many_NC)
@@ -302,7 +302,7 @@ def main() -> None:
             added.add_argument("--time", default="10m")
     added = command("evaluate", evaluate)
     added.add_argument("out", type=Path)
-    added.add_argument("--seconds", type=float, nargs="+", default=[20.0, 30.0, 180.0, 600.0])
+    added.add_argument("--files", type=int, nargs="+", default=[33, 60, 200, 360])
     added = command("profile", compare)
     added.add_argument("profile", type=Path)
     added.add_argument("out", type=Path)

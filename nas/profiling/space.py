@@ -50,10 +50,11 @@ from nas.system.reporter import Reporter
 from nas.targets import Timer, choose, target_name
 from search_spaces import Resolution, SearchSpace, UserError, check_precisions, load_space
 
-SECONDS_PER_FILE = 0.9
-"""Export, three processes' loading and rounds."""
+SECONDS_PER_FILE = 0.5
+"""Export, three processes' loading and rounds, at 32 px. Larger images take longer: there the time
+ends a profile of as many files."""
 
-MOST_SLOTS, MOST_NETWORKS = 240, 180
+MOST_SLOTS, MOST_NETWORKS = 480, 320
 LEAST_SLOTS, LEAST_NETWORKS = 14, 9
 NETWORKS_SHARE = 0.4
 SHARES = (0.03, 0.1, 0.3, 1.0)
