@@ -4,7 +4,7 @@
 
 Random networks of `hybrid` with random weights, in fp32 and in int8, and of two families: convnext
 blocks alone (depthwise 7x7 and pointwise products) and basic blocks alone (dense 3x3). All files
-are timed together, on one thread; the machine's peaks just before.
+are timed together, on one thread, and the machine's peaks with them.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from nas.cli.console import print_table
 from nas.executors import make_timer
 from nas.latency.measure import export_random
-from nas.latency.peaks import measure_peaks
+from nas.latency.peaks import write_peak_files
 from nas.problem.fix import fixed
 from nas.profiling.fused import fused_graph
 from nas.profiling.waterline import Waterline, violations, waterline
@@ -43,8 +43,6 @@ def main() -> None:
     given = parser.parse_args()
     chosen = choose(Config.target)
     timer = make_timer(Config(), chosen.text)
-    peaks = measure_peaks(chosen, timer)
-    print(peaks.said())
     groups: dict[str, list[Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for precision in ("fp32", "int8"):
@@ -54,8 +52,14 @@ def main() -> None:
             own = fixed(hybrid(given.resolution, "fp32"), [f"*.operator={operator}"])
             groups[name] = exported(own, given.family, given.seed, folder)
         files = [file for group in groups.values() for file in group]
-        lines = [waterline(fused_graph(file), peaks) for file in files]
-        timings = timer(files, processes=5, spares=2, budget_s=given.budget)
+        made = write_peak_files(chosen, Path(folder))
+        graphs = [fused_graph(file) for file in files]
+        timings = timer([*files, *made.files], processes=5, spares=2, budget_s=given.budget)
+    own = made.timings(timings[len(files) :])
+    peaks = made.peaks([timing.median_ms for timing in own])
+    print(peaks.said())
+    lines = [waterline(graph, peaks) for graph in graphs]
+    timings = timings[: len(files)]
     ms = np.array([t.median_ms if isinstance(t, Timing) else np.nan for t in timings])
     if given.out is not None:
         numbers = [{"ms": m, **line.to_json()} for m, line in zip(ms.tolist(), lines, strict=True)]

@@ -35,7 +35,8 @@ def efficiency(run: RunTables, plots: Json) -> Html | None:
         element(
             "p",
             f"Faster than the peaks allow, which no network is: {', '.join(flagged)}. The machine "
-            "was slower while its peaks were measured; give the same nas profile again.",
+            "was slower while its peaks were measured, or their convolutions are faster than the "
+            "matrix product that is taken for the peak.",
             class_="warning",
         )
         if flagged

@@ -7,7 +7,8 @@ is held against what an addition reaches that moves as many bytes. What calling 
 itself is measured beside them.
 
 They are measured once and kept, `runs/.cache/peaks-<digest>.json`, by what they depend on: target,
-its options, threads, runtime, version, processor. The fastest of three processes counts.
+its options, threads, runtime, version, processor. The fastest of three processes counts. Where
+latencies are measured anew anyway, peaks are, too, in the same processes.
 
 Source: Williams, Waterman, Patterson, Roofline (2009); by levels of caches: Ilic, Pratas, Sousa,
 Cache-aware Roofline Model (2014). Peaks are what this runtime reaches and not what the processor
@@ -29,7 +30,7 @@ import numpy as np
 from nas.system.environment import cpu_model, instruction_set, now
 from nas.system.files import SCHEMA, make_folder, read_json, understood, write_json
 from nas.targets import ONNX, ChosenTarget, Timer, Timing
-from search_spaces import UserError
+from search_spaces import CandidateError, UserError
 
 PROCESSES, SECONDS = 3, 0.3
 """The seconds are for the rounds; three rounds happen in any case."""
@@ -138,6 +139,89 @@ def peaks_of(chosen: ChosenTarget, timer: Timer, cache: Path) -> Peaks:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class PeakFiles:
+    """Files whose latencies say what a target does at most.
+
+    Attributes:
+        chosen: The target, which is called with one image.
+        files: To be timed.
+        macs: Of those that multiply, which come second, by kind of kernel.
+        moved: Of those that add, which come last: bytes by what one addition moves.
+    """
+
+    chosen: ChosenTarget
+    files: tuple[Path, ...]
+    macs: Mapping[str, int]
+    moved: Mapping[int, int]
+
+    def peaks(self, times_ms: Sequence[float]) -> Peaks:
+        """What their latencies say; in milliseconds, in the order of the files."""
+        call_ms, *rest_ms = times_ms
+        products_ms, additions_ms = rest_ms[: len(self.macs)], rest_ms[len(self.macs) :]
+        return Peaks(
+            macs_per_s={
+                name: 1e3 * number / max(ms - call_ms, 1e-9)
+                for (name, number), ms in zip(self.macs.items(), products_ms, strict=True)
+            },
+            bandwidth=tuple(
+                (size, 1e3 * total / max(ms - call_ms, 1e-9))
+                for (size, total), ms in zip(self.moved.items(), additions_ms, strict=True)
+            ),
+            call_ms=call_ms,
+            place=_place(self.chosen),
+            measured_at=now(),
+        )
+
+    def timings(self, found: Sequence[Timing | CandidateError]) -> list[Timing]:
+        """Theirs, if the target could run all.
+
+        Raises:
+            UserError: If not.
+        """
+        timings = [timing for timing in found if isinstance(timing, Timing)]
+        for file, timing in zip(self.files, found, strict=True):
+            if not isinstance(timing, Timing):
+                raise UserError(
+                    f"target '{self.chosen.text}' cannot run '{file.name}', of which its peaks are "
+                    f"measured: {timing}. Give another --target."
+                )
+        return timings
+
+
+def write_peak_files(chosen: ChosenTarget, folder: Path) -> PeakFiles:
+    """Files to be timed on a target, alone or beside others.
+
+    Args:
+        chosen: The target, which is called with one image.
+        folder: For the files.
+
+    Raises:
+        UserError: If it takes no ONNX files.
+    """
+    # NOTE: these import torch, which reports do without.
+    from nas.latency import _peak_files as peak_files
+    from nas.latency.measure import export_nothing
+
+    if chosen.target.artefact != ONNX:
+        raise UserError(
+            f"target '{chosen.name}' takes {chosen.target.artefact} files, and what a machine does "
+            "at most is measured with ONNX files. Give another --target."
+        )
+    nothing, floats, integers = (folder / f"peak-{name}.onnx" for name in "nfi")
+    export_nothing(nothing)
+    macs, files = {FLOATS: peak_files.write_products(floats)}, [nothing, floats]
+    if chosen.target.offers(INTEGERS):
+        macs[INTEGERS] = peak_files.write_integer_products(integers)
+        files.append(integers)
+    moved = {}
+    for tensor_bytes in peak_files.ADDITIONS:
+        files.append(folder / f"peak-{tensor_bytes}.onnx")
+        size = peak_files.TENSORS * tensor_bytes
+        moved[size] = size * peak_files.write_additions(files[-1], tensor_bytes)
+    return PeakFiles(chosen=chosen, files=tuple(files), macs=macs, moved=moved)
+
+
 def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
     """Measured now, in some seconds.
 
@@ -148,60 +232,10 @@ def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
     Raises:
         UserError: If it takes no ONNX files, or cannot run one of ours.
     """
-    if chosen.target.artefact != ONNX:
-        raise UserError(
-            f"target '{chosen.name}' takes {chosen.target.artefact} files, and what a machine does "
-            "at most is measured with ONNX files. Give another --target."
-        )
-    # NOTE: these import torch, which reports do without.
-    from nas.latency import _peak_files as files
-    from nas.latency.measure import export_nothing
-
-    has_integers = chosen.target.offers(INTEGERS)
-    measured_at = now()
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        place = Path(folder)
-        nothing, floats, integers = (place / f"{name}.onnx" for name in "nfi")
-        export_nothing(nothing)
-        macs = {FLOATS: files.write_products(floats)}
-        if has_integers:
-            macs[INTEGERS] = files.write_integer_products(integers)
-        additions = {size: place / f"a{size}.onnx" for size in files.ADDITIONS}
-        moved = {
-            files.TENSORS * size: files.TENSORS * size * files.write_additions(file, size)
-            for size, file in additions.items()
-        }
-        made = [nothing, floats, *([integers] if has_integers else []), *additions.values()]
-        call_ms, *rest_ms = _fastest_ms(chosen, timer, made)
-    products_ms, additions_ms = rest_ms[: len(macs)], rest_ms[len(macs) :]
-    return Peaks(
-        macs_per_s={
-            name: 1e3 * number / max(ms - call_ms, 1e-9)
-            for (name, number), ms in zip(macs.items(), products_ms, strict=True)
-        },
-        bandwidth=tuple(
-            (size, 1e3 * total / max(ms - call_ms, 1e-9))
-            for (size, total), ms in zip(moved.items(), additions_ms, strict=True)
-        ),
-        call_ms=call_ms,
-        place=_place(chosen),
-        measured_at=measured_at,
-    )
-
-
-def _fastest_ms(chosen: ChosenTarget, timer: Timer, files: Sequence[Path]) -> list[float]:
-    """Of each file in the process that was fastest with it."""
-    found = []
-    for file, timing in zip(
-        files, timer(files, processes=PROCESSES, budget_s=SECONDS), strict=True
-    ):
-        if not isinstance(timing, Timing):
-            raise UserError(
-                f"target '{chosen.text}' cannot run '{file.name}', of which its peaks are "
-                f"measured: {timing}. Give another --target."
-            )
-        found.append(min(timing.process_medians_ms))
-    return found
+        made = write_peak_files(chosen, Path(folder))
+        timings = made.timings(timer(made.files, processes=PROCESSES, budget_s=SECONDS))
+    return made.peaks([min(timing.process_medians_ms) for timing in timings])
 
 
 def _place(chosen: ChosenTarget) -> dict[str, Any]:

@@ -10,6 +10,7 @@ sitting. What was measured on other targets before stays. The run's own cards an
 change.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 from nas.executors import make_timer
 from nas.front.folders import DEPLOYED, FRONT, REFERENCES, onnx_files, timed_file
 from nas.front.timing import SPARE_PROCESSES, TIMING_PROCESSES
-from nas.latency.peaks import Peaks, measure_peaks, one_image
+from nas.latency.peaks import Peaks, measure_peaks, one_image, write_peak_files
 from nas.profiling.kernels import Kernels, kernels_of
 from nas.profiling.waterline import waterline_of
 from nas.run.config import Config
@@ -60,10 +61,10 @@ def profile_run(path: Path, targets: Sequence[str], reporter: Reporter) -> dict[
     lock = locked(path)
     try:
         reporter.phase("latency", f"timing {len(folders)} networks on {own.text}")
-        timings = _timed(own, [f / name for f in folders for name in onnx_files(f)])
+        timings, peaks = _with_peaks(own, [f / name for f in folders for name in onnx_files(f)])
         efficiency = None
-        if own.target.artefact == ONNX:
-            efficiency = _efficiency(own, timings, reporter)
+        if peaks is not None:
+            efficiency = _efficiency(own, timings, peaks, reporter)
             make_folder((path / EFFICIENCY).parent)
             write_json(path / EFFICIENCY, efficiency)
         portability = _portability(path, own, others, folders, timings, reporter)
@@ -96,11 +97,30 @@ def _timed(chosen: ChosenTarget, files: Sequence[Path]) -> dict[Path, Timing | C
     return dict(zip(files, timings, strict=True))
 
 
+def _with_peaks(
+    own: ChosenTarget, files: Sequence[Path]
+) -> tuple[dict[Path, Timing | CandidateError], Peaks | None]:
+    """Latencies on the run's target, and what that does at most, measured in the same processes.
+
+    One after the other where calls have several images; no peaks where it takes no ONNX files.
+    """
+    if own.target.artefact != ONNX:
+        return _timed(own, files), None
+    if own.batch > 1:
+        return _timed(own, files), measure_peaks(own, make_timer(Config(), one_image(own)))
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        made = write_peak_files(own, Path(folder))
+        timings = _timed(own, [*files, *made.files])
+    peak_timings = made.timings([timings.pop(file) for file in made.files])
+    return timings, made.peaks([timing.median_ms for timing in peak_timings])
+
+
 def _efficiency(
-    own: ChosenTarget, timings: Mapping[Path, Timing | CandidateError], reporter: Reporter
+    own: ChosenTarget,
+    timings: Mapping[Path, Timing | CandidateError],
+    peaks: Peaks,
+    reporter: Reporter,
 ) -> dict[str, Any]:
-    reporter.phase("peaks", "what the machine does at most")
-    peaks = measure_peaks(own, make_timer(Config(), one_image(own)))
     reporter.phase("kernels", "timing operators, apart")
     files = []
     for number, (file, timing) in enumerate(timings.items(), start=1):

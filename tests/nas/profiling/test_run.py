@@ -9,7 +9,7 @@ from nas.front.card import read_card
 from nas.profiling import run as profiling
 from nas.profiling.run import EFFICIENCY, PORTABILITY, profile_run
 from nas.run.directory import read_front
-from nas.system.files import read_json
+from nas.system.files import make_folder, read_json, write_json
 from nas.system.reporter import Silent
 from reports import front_table, load_run
 from search_spaces import UserError
@@ -21,11 +21,10 @@ OTHER = "onnxruntime:batch=8"
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process per target, and peaks that are known."""
+    """One process per target."""
     monkeypatch.setattr(profiling, "TIMING_PROCESSES", 1)
     monkeypatch.setattr(profiling, "SPARE_PROCESSES", 0)
     monkeypatch.setattr(profiling, "KERNELS_S", 0.02)
-    monkeypatch.setattr(profiling, "measure_peaks", lambda *_: PEAKS)
 
 
 @pytest.mark.usefixtures("quick")
@@ -56,11 +55,19 @@ def test_front_and_references_are_measured_again_here_and_elsewhere(
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_was_measured_elsewhere_before_stays(own_run: Path) -> None:
-    profile_run(own_run, ["onnxruntime:batch=2"], Silent())
+def test_what_was_measured_elsewhere_before_stays(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"schema": 1, "own": "onnxruntime", "targets": {"openvino": {}, OTHER: {}}}
+    write_json(make_folder((own_run / PORTABILITY).parent) / "portability.json", known)
+    monkeypatch.setattr(
+        profiling, "_with_peaks", lambda own, files: (profiling._timed(own, files), PEAKS)
+    )
     profile_run(own_run, ["onnxruntime", OTHER], Silent())
     found = read_json(own_run / PORTABILITY)["targets"]
-    assert set(found) == {"onnxruntime", "onnxruntime:batch=2", OTHER}
+    assert set(found) == {"onnxruntime", "openvino", OTHER}
+    assert found["openvino"] == {}
+    assert found[OTHER]
 
 
 @pytest.mark.parametrize(
