@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -31,23 +32,26 @@ class TorchCompile(AbstractRuntime):
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
         """See `AbstractRuntime.prepare`. The process has this many threads from then on."""
         import torch
-        from torch._inductor import config
 
-        config.compile_threads = 1  # others would wait beside the calls that are timed
         network, images = network_and_images(file, threads=threads, batch=batch)
-        compiled = torch.compile(_of_its_own(network), dynamic=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what torch's own modules import
+            from torch._inductor import config
 
-        @torch.no_grad()
-        def call() -> None:
-            compiled(images)
+            config.compile_threads = 1  # others would wait beside the calls that are timed
+            compiled = torch.compile(_of_its_own(network), dynamic=False)
 
-        try:
-            call()
-            call()  # what the first one has found out may compile it again
-        except Exception as error:  # of dynamo, inductor or the compiler, of no common class
-            raise CandidateError(
-                f"file '{file}' cannot be compiled by torch: {error!s:.500}"
-            ) from error
+            @torch.no_grad()
+            def call() -> None:
+                compiled(images)
+
+            try:
+                call()
+                call()  # what the first one has found out may compile it again
+            except Exception as error:  # of dynamo, inductor or the compiler, of no common class
+                raise CandidateError(
+                    f"file '{file}' cannot be compiled by torch: {str(error):.500}"
+                ) from error
         return call
 
     def describe(self) -> dict[str, str]:
