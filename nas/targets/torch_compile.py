@@ -50,7 +50,7 @@ class TorchCompile(AbstractRuntime):
                 call()  # what the first one has found out may compile it again
             except Exception as error:  # of dynamo, inductor or the compiler, of no common class
                 raise CandidateError(
-                    f"file '{file}' cannot be compiled by torch: {str(error):.500}"
+                    f"file '{file}' cannot be compiled by torch: {error!s:.500}"
                 ) from error
         return call
 
