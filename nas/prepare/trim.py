@@ -37,14 +37,16 @@ def run_space(
     Once the supernet is trained, also without those that training gave up. With a given supernet
     it has the architectures of that one instead, whatever the limits are.
     """
+    path = run.path / pays.FILE
     if not (run.path / SPACE).exists():
         trimmed, dropped = _trimmed(config, space, limits, model)
         if dropped:
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())
             run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
         document = run.decided(pays.FILE, lambda: what_pays(run, config, space, limits, model))
-        write_json(run.path / SPACE, pays.paying(trimmed, document).to_json())
-    path = run.path / pays.FILE
+        with understood(f"'{path}'"):
+            trimmed = pays.paying(trimmed, document)
+        write_json(run.path / SPACE, trimmed.to_json())
     if path.exists():
         with understood(f"'{path}'"):
             for line in pays.said_of(read_json(path), config.target):

@@ -78,6 +78,7 @@ FILES = {
     "env.json",
     "data.json",
     "sizes.json",
+    "pays.json",
     "plan.json",
     "search_plan.json",
     "profile/rows.jsonl",

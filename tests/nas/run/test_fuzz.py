@@ -17,7 +17,7 @@ from tests.small_run import SmallRun, results
 
 DOCUMENTS = (
     *("config.toml", "space.json", "env.json", "data.json", "sizes.json", "plan.json"),
-    "search_plan.json",
+    *("search_plan.json", "pays.json"),
     *("profile/profile.json", "profile/rows.jsonl", "trials.jsonl", "events.jsonl"),
     *("train_log.jsonl", "front.json", "measurements/*.json", "timings/*.json"),
     *("front/*/card.json", "references/*/card.json", "answers/*.json"),
