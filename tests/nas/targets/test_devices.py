@@ -10,7 +10,15 @@ import pytest
 
 import nas
 from nas.executors import make_timer
-from nas.latency import LatencyModel, Row, choose_networks, choose_signatures, fit
+from nas.latency import (
+    LatencyModel,
+    Row,
+    choose_networks,
+    choose_signatures,
+    error_of,
+    fit,
+    networks_of,
+)
 from nas.latency.measure import measure_rows
 from nas.run.config import Config
 from nas.targets import TARGETS, AbstractDevice, Timing
@@ -93,8 +101,8 @@ def test_a_profile_is_measured_by_the_device_and_learns_what_it_pays_for(
     )
     assert rows == recorded
     assert {row.name.split()[0] for row in rows} == {"signature", "network"}
-    model, error = fit(space, rows, "board")
-    assert model.context_ms["weights beyond the cache"] > 0.5
-    assert error.kendall_tau > 0.8
+    model, unseen_N = fit(space, rows, "board")
+    assert model.coefficients.context_ms["weights beyond the cache"] > 0.5
+    assert error_of(unseen_N, networks_of(rows)).kendall_tau > 0.8
     again = LatencyModel.from_json(model.to_json(), space)
     np.testing.assert_array_equal(again.of("latency_ms", pool_NC), model.of("latency_ms", pool_NC))
