@@ -251,7 +251,7 @@ class BandedDepthwise(nn.Module, AbstractMergedConv):
         taps_K = torch.arange(side, device=like.device, dtype=like.dtype) - self.reach
         angles_KK = 2 * math.pi / side * torch.outer(taps_K, taps_K)
         waves_KK = (angles_KK.cos() + angles_KK.sin()) / side**0.5
-        band_KK = like.new_tensor(self.bands)
+        band_KK = torch.tensor(self.bands).to(like.device)
         numbers_S = torch.arange(1 + max(map(max, self.bands)), device=like.device)
         in_band_SKK = (band_KK == numbers_S[:, None, None]).to(like.dtype)
         kernels_CSKK = waves_KK @ (like[:, None] * in_band_SKK) @ waves_KK

@@ -55,11 +55,12 @@ class ElasticLSConv(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels and groups, the centre of the large kernel."""
         assert isinstance(self.full, PlainLSConv)
-        width = signature.shape.width
+        width, full = signature.shape.width, self.full
+        groups = torch.arange(num_kernels(width), device=full.predict.weight.device)
         return {
             "width": width,
             "half": seen_channels(width),
-            "taps": stacked(torch.arange(num_kernels(width)), SMALL**2, self.full.kernels),
+            "taps": stacked(groups, SMALL**2, full.kernels),
             KERNEL: signature.pick.number("kernel_size"),
         }
 

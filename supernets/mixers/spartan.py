@@ -86,10 +86,11 @@ class ElasticSpaRTAN(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels, of cosines and of sines; the centres of the kernels."""
         assert isinstance(self.full, PlainSpaRTAN)
-        width = signature.shape.width
+        width, full = signature.shape.width, self.full
+        channels_C = torch.arange(width, device=full.project.weight.device)
         found: dict[str, Index] = {
             "width": width,
-            "waves": stacked(torch.arange(width), 2, self.full.width),
+            "waves": stacked(channels_C, 2, full.width),
         }
         for dilation, channels, kernel_size in zip(
             DILATIONS, branch_widths(width), kernel_sizes(signature.pick), strict=True
