@@ -74,6 +74,12 @@ def fixed_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def seeded_torch() -> None:
+    """What torch draws does not depend on the tests before, whose order is drawn."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def mini() -> SearchSpace:
     """All operators at 16 px, with a policy."""

@@ -13,7 +13,7 @@ from nas.run.directory import read_front
 from tests.nas.test_search import SHORTER, TIMED_TWICE, resume
 
 INTERRUPTED, WRONG_USE = 130, 2
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 class Command:

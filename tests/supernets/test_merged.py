@@ -72,7 +72,7 @@ def test_a_density_folds_into_the_kernel() -> None:
     assert (found(x_BCHW) - module(x_BCHW)).abs().max() <= 1e-5
     conv = module.expand.conv
     assert isinstance(conv, WeightedConv2d)
-    assert (conv.merged()(x_BCHW) - conv(x_BCHW)).abs().max() <= 1e-6
+    assert (conv.merged()(x_BCHW) - conv(x_BCHW)).abs().max() <= 1e-5
 
 
 def test_density_1_leaves_signatures_as_they_were() -> None:
@@ -93,8 +93,8 @@ def test_elements_at_taps_of_a_grid_are_a_dilated_convolution(dilation: int) -> 
     x_BCHW = noise(2, 5, 10, 10)
     weight = module.weight.reshape(5, 1, 3, 3)
     expected = F.conv2d(x_BCHW, weight, module.bias, 1, dilation, dilation, 5)
-    assert (module(x_BCHW) - expected).abs().max() <= 1e-6
-    assert (module.merged()(x_BCHW) - module(x_BCHW)).abs().max() <= 1e-6
+    assert (module(x_BCHW) - expected).abs().max() <= 1e-5
+    assert (module.merged()(x_BCHW) - module(x_BCHW)).abs().max() <= 1e-5
 
 
 def test_places_get_gradients() -> None:
@@ -128,4 +128,4 @@ def test_stored_kernels_of_positions_are_those_that_were_generated() -> None:
     x_BCHW = noise(2, 6, 5, 8)
     found = module.merged()
     assert [p.shape for p in found.parameters()] == [(1, 9 * 6, 5, 8)]
-    assert (found(x_BCHW) - module(x_BCHW)).abs().max() <= 1e-6
+    assert (found(x_BCHW) - module(x_BCHW)).abs().max() <= 1e-5

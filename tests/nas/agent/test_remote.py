@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -29,6 +30,7 @@ from nas.targets._agent import TOKEN, TOKEN_FILE
 from nas.testing.targets import CHECKS, fp32_file
 from search_spaces import CandidateError, UserError
 from tests.conftest import TOY, time_in_two_processes
+from tests.nas.latency.test_peaks import PEAKS
 from tests.small_agent import (
     BLOCKED,
     CPU,
@@ -121,8 +123,13 @@ def test_what_onnxruntime_says_of_a_file_names_the_file_here(
 
 
 def test_files_are_compared_as_here_and_the_device_says_how_busy_it_was(
-    agent: SmallAgent, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    agent: SmallAgent,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("nas.profiling.files.peaks_of", lambda *_: PEAKS)
+    monkeypatch.setattr("nas.profiling.compare.LEAST_PROCESSES", 2)
     file = fp32_file(tmp_path)
     code = nas(
         *("profile", file, file, "--target", f"remote:{agent.address}", "--time", "1s", "--json")
@@ -160,7 +167,7 @@ def test_an_agent_that_is_killed_and_started_again_costs_a_process_at_most(
         time.sleep(0.7)
         own.start()
 
-    with caplog.at_level(logging.WARNING), in_the_middle_of_a_job(own, restart):
+    with caplog.at_level(logging.WARNING), in_the_middle_of_a_job(restart):
         work()
     assert [timing.processes for timing in found] == [3, 3, 3]
     assert f"The agent at {own.address} does not answer" in caplog.text
@@ -240,7 +247,7 @@ def test_a_search_is_about_the_device_and_outlasts_its_agent(
     """Killed for good while the profile is timed, then once more, and back after a second."""
     time_in_two_processes(monkeypatch)
     config, run = replace(TOY, target=f"remote:{own.address}"), tmp_path / "run"
-    with monkeypatch.context() as impatient, in_the_middle_of_a_job(own, own.kill):
+    with monkeypatch.context() as impatient, in_the_middle_of_a_job(own.kill):
         impatient.setattr(client, "PATIENCE_S", 0.5)
         said = ""
         try:  # pytest.raises would keep the error
@@ -256,7 +263,7 @@ def test_a_search_is_about_the_device_and_outlasts_its_agent(
         time.sleep(1.0)
         own.start()
 
-    with caplog.at_level(logging.WARNING), in_the_middle_of_a_job(own, restart):
+    with caplog.at_level(logging.WARNING), in_the_middle_of_a_job(restart):
         search(config, run, Silent())
     assert f"The agent at {own.address} does not answer" in caplog.text
     assert read_json(run / "search_plan.json")["portable_int8"], "the device's sums saturate"
@@ -268,29 +275,25 @@ def test_a_search_is_about_the_device_and_outlasts_its_agent(
 
 
 @contextmanager
-def in_the_middle_of_a_job(agent: SmallAgent, act: Callable[[], None]) -> Iterator[None]:
-    """Does something to an agent once a process times files there."""
-    assert agent.process is not None
-    pid, is_over, is_done = agent.process.pid, threading.Event(), threading.Event()
+def in_the_middle_of_a_job(act: Callable[[], None]) -> Iterator[None]:
+    """Does something while an agent has a job, for which a process starts there."""
+    has_begun, asked = threading.Event(), client.AgentClient._asked
 
-    def watch() -> None:
-        while not children_of(pid):
-            if is_over.wait(0.01):
-                return
-        time.sleep(0.3)
-        act()
-        is_done.set()
+    def noted(self: client.AgentClient, *words: Any) -> tuple[int, dict[str, Any]]:
+        found = asked(self, *words)
+        if found[0] == client.ACCEPTED:
+            has_begun.set()
+        return found
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    def wait_and_act() -> None:
+        if has_begun.wait(120.0):
+            time.sleep(0.2)
+            act()
+
+    thread = threading.Thread(target=wait_and_act, daemon=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client.AgentClient, "_asked", noted)
+        thread.start()
         yield
-    finally:
-        is_over.set()
-        thread.join()
-    assert is_done.is_set(), "no process timed files there"
-
-
-def children_of(pid: int) -> str:
-    """Ids of the processes that any thread of a process has started."""
-    return "".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children"))
+    assert has_begun.is_set(), "the agent had no job"
+    thread.join()

@@ -103,9 +103,9 @@ def test_a_worker_that_is_killed_and_a_full_object_store_cost_nothing(
         for candidate in wanted:
             session.start(candidate)
         deadline = time.monotonic() + 60.0
-        while not workers_at_work() and time.monotonic() < deadline:
+        while not (at_work := workers_at_work()) and time.monotonic() < deadline:
             time.sleep(0.005)
-        os.kill(workers_at_work()[0], signal.SIGKILL)
+        os.kill(at_work[0], signal.SIGKILL)
         found = dict(session.finished() for _ in wanted)
         assert len(held) == 5
     assert found == {candidate.key: trained.scorer(candidate) for candidate in wanted}

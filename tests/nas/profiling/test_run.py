@@ -40,7 +40,7 @@ def test_front_and_references_are_measured_again_here_and_elsewhere(
     efficiency, portability = read_json(own_run / EFFICIENCY), read_json(own_run / PORTABILITY)
     assert {row["key"] for row in efficiency["files"]} == keys
     for row in efficiency["files"]:
-        assert 0 < row["ideal_ms"] < row["fused_ms"] <= row["predicted_ms"]
+        assert 0 < row["ideal_ms"] < min(row["fused_ms"], row["predicted_ms"])
         assert row["efficiency"] == row["ideal_ms"] / row["latency"]["median_ms"]
         assert row["classes"]
     assert set(portability["targets"]) == {"onnxruntime", OTHER}

@@ -131,15 +131,16 @@ def call_ms(call: Callable[[], None], number: int = 30) -> float:
 
 
 def test_operators_together_take_what_the_file_takes(tmp_path: Path) -> None:
-    """Least of three tries, since other work may come between any two measurements."""
+    """In one of ten tries at least: other work may come between any two measurements."""
     file = residual(tmp_path / "m.onnx", channels=64, blocks=4)
-    shares = []
-    for _ in range(3):
+    for _ in range(10):
         latency_ms = call_ms(OnnxRuntime().prepare(file, threads=1, batch=1))
         found = kernels_of(file, choose("onnxruntime"), budget_s=0.3)
         assert isinstance(found, Kernels)
-        shares.append(sum(each.ms for each in found.classes) / latency_ms)
-    assert max(shares) >= 0.95
+        share = sum(each.ms for each in found.classes) / latency_ms
+        if share >= 0.95:
+            break
+    assert share >= 0.95
     assert found.classes[0].name == "convolution"
 
 
