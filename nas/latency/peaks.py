@@ -27,7 +27,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nas.system.environment import cpu_model, instruction_set, now
+from nas.system.environment import now
 from nas.system.files import SCHEMA, make_folder, read_json, understood, write_json
 from nas.targets import ONNX, ChosenTarget, Timer, Timing
 from search_spaces import CandidateError, UserError
@@ -102,11 +102,6 @@ class Peaks:
         )
 
 
-def one_image(chosen: ChosenTarget) -> str:
-    """The text of the target with one image per call, for what times its peaks."""
-    return dataclasses.replace(chosen, batch=1).text
-
-
 def kept_peaks(chosen: ChosenTarget, cache: Path) -> Peaks | None:
     """What was measured here before; None where nothing was.
 
@@ -169,7 +164,7 @@ class PeakFiles:
                 for (size, total), ms in zip(self.moved.items(), additions_ms, strict=True)
             ),
             call_ms=call_ms,
-            place=_place(self.chosen),
+            place=self.chosen.of_one_image().place(),
             measured_at=now(),
         )
 
@@ -238,19 +233,8 @@ def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
     return made.peaks([min(timing.process_medians_ms) for timing in timings])
 
 
-def _place(chosen: ChosenTarget) -> dict[str, Any]:
-    return {
-        "target": chosen.name,
-        "threads": chosen.threads,
-        "options": chosen.options,
-        **chosen.target.describe(),
-        "cpu": cpu_model(),
-        "instruction_set": instruction_set(),
-    }
-
-
 def _file(chosen: ChosenTarget, cache: Path) -> Path:
-    text = json.dumps([SCHEMA, _place(chosen)], sort_keys=True)
+    text = json.dumps([SCHEMA, chosen.of_one_image().place()], sort_keys=True)
     return cache / f"peaks-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 

@@ -19,27 +19,11 @@ from typing import Any
 from nas.latency import Coverage
 from nas.run.config import Config, differences
 from nas.system.files import read_json, understood
-from nas.targets import ChosenTarget, choose
+from nas.targets import choose
 from search_spaces import SearchSpace, UserError
 
 ASKED, SPACE, ROWS, DOCUMENT = "asked.json", "space.json", "rows.jsonl", "profile.json"
 MOST_NAMED = 5
-
-
-def place_of(chosen: ChosenTarget) -> dict[str, Any]:
-    """What times depend on besides the file: a profile is of no use where one of them is another.
-
-    Raises:
-        UserError: If the target is not installed.
-    """
-    return {
-        "target": chosen.name,
-        "threads": chosen.threads,
-        "batch": chosen.batch,
-        "options": chosen.options,
-        **chosen.target.describe(),
-        **{name: value for name, value in chosen.target.machine().items() if name != "host"},
-    }
 
 
 def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
@@ -73,7 +57,7 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
             f"profile '{folder}' is not finished: it has no {DOCUMENT}. Continue it with the "
             f"command that began it, {again}."
         )
-    place = place_of(chosen)
+    place = chosen.place()
     asked, document = read_json(folder / ASKED), read_json(folder / DOCUMENT)
     with understood(f"'{folder / DOCUMENT}'"):
         known = {name: asked["place"][name] for name in place}

@@ -13,7 +13,7 @@ from typing import Any
 
 from nas.data._load import DEFAULT_CACHE
 from nas.executors import make_timer
-from nas.latency.peaks import Peaks, one_image, peaks_of
+from nas.latency.peaks import Peaks, peaks_of
 from nas.prepare.given_profile import ASKED, DOCUMENT
 from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
 from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
@@ -200,7 +200,7 @@ def profile_files(
             for file in dict.fromkeys(files)
         }
         reporter.phase("peaks", "what the machine does at most")
-        peaks = peaks_of(chosen, make_timer(Config(), one_image(chosen)), cache)
+        peaks = peaks_of(chosen, make_timer(Config(), chosen.of_one_image().text), cache)
         lines = {
             file.path: waterline_of(file.timed, peaks, batch=chosen.batch)
             for file in dict.fromkeys(files)
