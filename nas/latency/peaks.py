@@ -37,6 +37,9 @@ PROCESSES, SECONDS = 3, 0.3
 
 FLOATS, INTEGERS = "fp32", "int8"
 
+LARGEST_EFFICIENCY = 1.05
+"""Beyond, peaks and latency were not measured on one machine at one speed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Peaks:
@@ -132,6 +135,11 @@ def peaks_of(chosen: ChosenTarget, timer: Timer, cache: Path) -> Peaks:
         with suppress(OSError, UserError):  # where nothing can be written, nothing is kept
             write_json(make_folder(cache) / _file(chosen, cache).name, found.to_json())
     return found
+
+
+def is_impossible(efficiency: float | None) -> bool:
+    """Whether no machine can have it: it is at most 1, but for noise."""
+    return efficiency is not None and efficiency > LARGEST_EFFICIENCY
 
 
 @dataclass(frozen=True, kw_only=True)
