@@ -72,13 +72,10 @@ class Store:
         assert DIGEST.fullmatch(digest), digest
         return self._folder / f"{digest}{ENDING}"
 
-    def missing(self, digests: Sequence[str]) -> list[str]:
-        """Those of them that are not there, each once; the others count as used now."""
-        with self._lock:
-            return [digest for digest in dict.fromkeys(digests) if not self._has(digest)]
-
     def claim(self, digests: Sequence[str]) -> list[str]:
-        """Those that are missing; if none is, nothing is received or thrown out until `release`.
+        """Those that are missing, each once; the others count as used now.
+
+        If none is, nothing is received or thrown out until `release`.
 
         Raises:
             BusyError: If a file is arriving.
