@@ -202,9 +202,7 @@ def write_peak_files(chosen: ChosenTarget, folder: Path) -> PeakFiles:
     Raises:
         UserError: If it takes no ONNX files.
     """
-    # NOTE: these import torch, which reports do without.
-    from nas.latency import _peak_files as peak_files
-    from nas.latency.measure import export_nothing
+    from nas.latency import _peak_files as peak_files  # imports torch, which reports do without
 
     if chosen.target.artefact != ONNX:
         raise UserError(
@@ -212,7 +210,7 @@ def write_peak_files(chosen: ChosenTarget, folder: Path) -> PeakFiles:
             "at most is measured with ONNX files. Give another --target."
         )
     nothing, floats, integers = (folder / f"peak-{name}.onnx" for name in "nfi")
-    export_nothing(nothing)
+    peak_files.write_nothing(nothing)
     macs, files = {FLOATS: peak_files.write_products(floats)}, [nothing, floats]
     if chosen.target.offers(INTEGERS):
         macs[INTEGERS] = peak_files.write_integer_products(integers)
