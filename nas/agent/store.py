@@ -18,13 +18,11 @@ from typing import final
 
 from nas.system.files import digest_of, make_folder
 from nas.targets._agent import DIGEST
-from nas.targets._onnx_wire import check_stands_alone
+from nas.targets._onnx_wire import LARGEST_FILE, check_stands_alone
 from search_spaces import CandidateError
 
 ENDING, PART = ".onnx", ".part"
 CHUNK = 1 << 16
-LARGEST_FILE = 2**31
-"""Bytes, by the format of ONNX files that stand alone."""
 
 
 class BusyError(Exception):

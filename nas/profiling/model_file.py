@@ -12,10 +12,8 @@ from onnx import TensorProto
 
 from nas.profiling.macs import UncountableError, count_macs
 from nas.system.environment import environment
+from nas.targets._onnx_wire import LARGEST_FILE
 from search_spaces import Sides, UserError, some_of
-
-LARGEST_GRAPH = 2**31
-"""Bytes of one ONNX file, by its format; weights beyond that lie beside it."""
 
 TIMES_IN_MEMORY = 3
 """A session holds the weights of its file, again in the layout of its kernels, and reads the file
@@ -78,7 +76,7 @@ def _num_bytes(path: Path) -> int:
         raise UserError(f"model '{path}'{what}. Give the path of an ONNX file.")
     try:
         own = path.stat().st_size
-        if own > LARGEST_GRAPH:
+        if own > LARGEST_FILE:
             raise UserError(
                 f"model '{path}' has {own / 1e9:.1f} GB, and an ONNX file at most 2. Export it "
                 "with its weights beside it (external data)."
