@@ -13,10 +13,11 @@ from nas.system.files import make_folder
 from reports import bench_page, comparison_page, sweep_page
 from reports.comparison import Comparison
 from reports.load import load_run, warn_of_altered
+from reports.markdown import markdown
 from reports.page import render
 from reports.sweep import load_sweep
 from reports.sweep_frame import sweep_parquet
-from reports.tables import markdown, pareto_csv
+from reports.tables import pareto_csv
 from search_spaces import UserError
 
 

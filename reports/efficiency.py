@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from nas.latency.peaks import Peaks
+from nas.latency.peaks import Peaks, is_impossible
 from reports import tips
 from reports.axes import SHAPES, Json, padded, score_axis
 from reports.documents import Json as Document
@@ -18,9 +18,6 @@ from reports.documents import as_number, as_text, table_at, tables_at
 from reports.front_plot import kind, shape
 from reports.records import DEPLOYED, Efficiency, FileEfficiency, KernelRow, Member, RunTables
 from search_spaces import UserError
-
-LARGEST = 1.05
-"""Efficiency beyond this is flagged."""
 
 FEWEST_TO_RANK = 3
 
@@ -74,7 +71,7 @@ def rows_of(run: RunTables) -> list[tuple[Member, FileEfficiency]]:
 
 def too_efficient(run: RunTables) -> list[str]:
     """Keys of networks that are faster than the peaks allow."""
-    return [m.key for m, found in rows_of(run) if (found.efficiency or 0.0) > LARGEST]
+    return [m.key for m, found in rows_of(run) if is_impossible(found.efficiency)]
 
 
 def sentences(run: RunTables) -> list[str]:
@@ -178,7 +175,7 @@ def _colour(member: Member) -> str:
 
 
 def _facts(found: FileEfficiency) -> Sequence[tuple[str, str]]:
-    flag = ", above 1" if (found.efficiency or 0.0) > LARGEST else ""
+    flag = ", above 1" if is_impossible(found.efficiency) else ""
     return [
         ("Ideal", tips.time(found.ideal_ms)),
         ("Measured", tips.time(found.latency_ms)),

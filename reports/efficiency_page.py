@@ -1,5 +1,6 @@
 """Two sections of the report: how far networks are from the machine's peak, and where time goes."""
 
+from nas.latency.peaks import is_impossible
 from reports import efficiency as facts
 from reports import legends, text, waterline_picture
 from reports.axes import Json
@@ -90,7 +91,7 @@ def _table(rows: list[tuple[Member, FileEfficiency]]) -> Html:
     for member, found in rows:
         e = found.efficiency
         shown: object = text.MISSING if e is None else f"{e:.2f}"
-        if (e or 0.0) > facts.LARGEST:
+        if is_impossible(e):
             shown = element("span", f"{shown} (!)", class_="warning")
         times = (found.waterline_ms, found.fused_ms)
         share = found.memory_bound_share

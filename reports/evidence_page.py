@@ -67,7 +67,6 @@ def _beliefs(plots: Json) -> Html:
 
 def _latency(run: RunTables, plots: Json) -> Html:
     items = [
-        legends.marker("circle", "dot", "profile, fitted", radius=4),
         legends.marker("circle", "dot held-out", "profile, held out", radius=5),
         legends.marker("diamond", "dot exported", "exported file", radius=5),
     ]

@@ -71,13 +71,14 @@ def read_profile(profile: Json) -> Profile | None:
     rows = []
     for row in tables_at(profile, "rows"):
         measured, predicted = as_number(row.get("measured_ms")), as_number(row.get("predicted_ms"))
-        if measured is not None and predicted is not None:
+        # Earlier versions recorded rows that the fit had seen, too, which show nothing.
+        is_held_out = row.get("held_out") is not False
+        if measured is not None and predicted is not None and is_held_out:
             rows.append(
                 ProfileRow(
                     name=as_text(row.get("name")),
                     measured_ms=measured,
                     predicted_ms=predicted,
-                    is_held_out=row.get("held_out") is True,
                 )
             )
     return Profile(

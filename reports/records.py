@@ -248,12 +248,11 @@ class Fidelity:
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileRow:
-    """One whole network or part that the latency profile measured."""
+    """A whole network of the latency profile, predicted by a fit that has not seen it."""
 
     name: str
     measured_ms: float
     predicted_ms: float
-    is_held_out: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,9 @@ def latency_plot(run: RunTables) -> Json | None:
         {
             "x": row.measured_ms,
             "y": row.predicted_ms,
-            **_style("dot held-out" if row.is_held_out else "dot", "circle", row.is_held_out),
+            **_style("dot held-out", "circle"),
             "title": row.name,
-            "facts": [
-                *_times(row.measured_ms, row.predicted_ms),
-                ("Used for the fit", "no, held out" if row.is_held_out else "yes"),
-            ],
+            "facts": _times(row.measured_ms, row.predicted_ms),
             "network": [],
         }
         for row in rows
@@ -35,7 +32,7 @@ def latency_plot(run: RunTables) -> Json | None:
         {
             "x": measured,
             "y": predicted,
-            **_style("dot exported", "diamond", True),
+            **_style("dot exported", "diamond"),
             "title": f"{member.key} · {member.name}",
             "facts": [("File", file.name), *_times(measured, predicted)],
             "network": [],
@@ -69,7 +66,7 @@ def fidelity_plot(run: RunTables) -> Json | None:
             {
                 "x": factor * row.alone,
                 "y": factor * row.inherited,
-                **_style("dot exported", "circle", True),
+                **_style("dot exported", "circle"),
                 "title": row.key,
                 "facts": [
                     ("Trained alone", tips.score(shown, row.alone)),
@@ -116,9 +113,9 @@ def _times(measured: float, predicted: float) -> Iterable[tuple[str, str]]:
     return ("Measured", tips.time(measured)), ("Predicted", tips.time(predicted))
 
 
-def _style(kind: str, shape: str, is_large: bool) -> Json:
-    return {"kind": kind, "shape": SHAPES[shape], "r": 4.5 if is_large else 3}
+def _style(kind: str, shape: str) -> Json:
+    return {"kind": kind, "shape": SHAPES[shape], "r": 4.5}
 
 
 def _family_style(family: str) -> Json:
-    return {"kind": f"dot {family}", "shape": SHAPES[FAMILY_SHAPES[family]], "r": 4.5}
+    return _style(f"dot {family}", FAMILY_SHAPES[family])

@@ -25,6 +25,7 @@ from search_spaces._errors import CandidateError as CandidateError
 from search_spaces._errors import UserError as UserError
 from search_spaces._errors import check_ranges as check_ranges
 from search_spaces._errors import did_you_mean as did_you_mean
+from search_spaces._errors import some_of as some_of
 from search_spaces._metrics import MODELLED_MACS as MODELLED_MACS
 from search_spaces._modelled import modelled_cost as modelled_cost
 from search_spaces._modelled import modelled_costs as modelled_costs

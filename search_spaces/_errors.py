@@ -30,6 +30,13 @@ def did_you_mean(word: str, known: Iterable[str], *, is_ordered: bool = False) -
     return f"Known: {', '.join(names)}.{suggestion}"
 
 
+def some_of(names: Iterable[object], most: int = 5) -> str:
+    """The first few names with commas between them, and how many more there are."""
+    found = list(map(str, names))
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
 def check_ranges(plugin: object, what: str, **ranges: tuple[float, float]) -> None:
     """Refuse hyper-parameters out of range, and those that are not numbers.
 

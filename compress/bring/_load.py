@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from compress.bring._memory import refuse_bomb
-from search_spaces import UserError
+from search_spaces import UserError, some_of
 from search_spaces._user_files import as_user_error, execute, read_source
 
 EXAMPLE = "my_models.py:resnet"
@@ -126,11 +126,9 @@ def load_weights(network: nn.Module, path: Path) -> None:
         (wrong, "of other shapes are"),
     ):
         if names:
-            shown = ", ".join(names[:MOST_NAMED])
-            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             raise UserError(
-                f"weights '{path}' are those of another network: {fact} {shown}{more}. Give the "
-                "weights that this network was trained to."
+                f"weights '{path}' are those of another network: {fact} "
+                f"{some_of(names, MOST_NAMED)}. Give the weights that this network was trained to."
             )
     network.load_state_dict(state, strict=False)
 

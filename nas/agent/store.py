@@ -18,13 +18,11 @@ from typing import final
 
 from nas.system.files import digest_of, make_folder
 from nas.targets._agent import DIGEST
-from nas.targets._onnx_wire import check_stands_alone
+from nas.targets._onnx_wire import LARGEST_FILE, check_stands_alone
 from search_spaces import CandidateError
 
 ENDING, PART = ".onnx", ".part"
 CHUNK = 1 << 16
-LARGEST_FILE = 2**31
-"""Bytes, by the format of ONNX files that stand alone."""
 
 
 class BusyError(Exception):
@@ -72,13 +70,10 @@ class Store:
         assert DIGEST.fullmatch(digest), digest
         return self._folder / f"{digest}{ENDING}"
 
-    def missing(self, digests: Sequence[str]) -> list[str]:
-        """Those of them that are not there, each once; the others count as used now."""
-        with self._lock:
-            return [digest for digest in dict.fromkeys(digests) if not self._has(digest)]
-
     def claim(self, digests: Sequence[str]) -> list[str]:
-        """Those that are missing; if none is, nothing is received or thrown out until `release`.
+        """Those that are missing, each once; the others count as used now.
+
+        If none is, nothing is received or thrown out until `release`.
 
         Raises:
             BusyError: If a file is arriving.

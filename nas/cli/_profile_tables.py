@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.cli.console import print_table, say
-from nas.latency.peaks import Peaks
+from nas.latency.peaks import Peaks, is_impossible
 from nas.profiling.compare import Pair
 from nas.profiling.files import FilesProfile
 from nas.profiling.kernels import SLOWEST, Kernels
 from nas.profiling.model_file import millions
-from nas.profiling.waterline import Waterline, violations
+from nas.profiling.waterline import Waterline
 
 MOST_BOUND = 3
 MOST_PAIRS = 15
@@ -94,7 +94,7 @@ def _row(found: FilesProfile, number: int, *, has_energy: bool) -> tuple[str, ..
 
 def _waterline_row(found: FilesProfile, number: int, line: Waterline) -> tuple[str, ...]:
     e = found.efficiency(number)
-    flag = " (!)" if violations([e]) else ""
+    flag = " (!)" if is_impossible(e) else ""
     slowest = line.memory_bound(MOST_BOUND)
     return (
         str(number + 1),
@@ -149,7 +149,7 @@ def _efficiency_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     named = (row["key"], row["file"], f"{row['latency']['median_ms']:.4g}")
     if "unknown" in row:
         return (*named, *["?"] * 5)
-    flag = " (!)" if violations([row["efficiency"]]) else ""
+    flag = " (!)" if is_impossible(row["efficiency"]) else ""
     times = [f"{row[name]:.4g}" for name in ("predicted_ms", "fused_ms")]
     share = f"{row['memory_bound_share']:.0%}"
     return (*named, f"{row['ideal_ms']:.4g}", f"{row['efficiency']:.2f}{flag}", *times, share)

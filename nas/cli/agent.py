@@ -1,7 +1,7 @@
 """The command `nas agent`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,19 +10,25 @@ from nas.cli.console import say
 
 def agent(
     host: Annotated[
-        str,
-        typer.Option(help="Address of this machine to listen on; others than loopback see it."),
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(
+            help="Address of this machine to listen on; others than loopback see it. [127.0.0.1]"
+        ),
+    ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any that is free.")
-    ] = 8477,
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any that is free. [8477]"),
+    ] = None,
     folder: Annotated[
-        Path, typer.Option(help="For files that arrive; kept for the next start.")
-    ] = Path("runs/agent"),
+        Path | None,
+        typer.Option(help="For files that arrive; kept for the next start. [runs/agent]"),
+    ] = None,
     storage_gb: Annotated[
-        float,
-        typer.Option(min=0.001, max=1e6, help="Of these files; the longest unused are thrown out."),
-    ] = 4.0,
+        float | None,
+        typer.Option(
+            min=0.001, max=1e6, help="Of these files; the longest unused are thrown out. [4]"
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -37,7 +43,11 @@ def agent(
     """
     from nas.agent.serve import Settings, serve
 
-    serve(
-        Settings(host=host, port=port, folder=folder, storage_gb=storage_gb, token_file=token_file),
-        say,
-    )
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "folder": folder,
+        "storage_gb": storage_gb,
+        "token_file": token_file,
+    }
+    serve(Settings(**{name: value for name, value in given.items() if value is not None}), say)

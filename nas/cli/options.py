@@ -57,22 +57,19 @@ GivenProfile = Annotated[
         help="Folder of a latency profile that `nas profile --space` has made. [measured anew]",
     ),
 ]
+RUNTIME = (
+    "Runtime to time on, with options: onnxruntime:threads=2,batch=8, or an agent on another "
+    "device: remote:HOST:PORT."
+)
 TargetNames = Annotated[
     list[str] | None,
     typer.Option(
         "--target",
-        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8, or an agent on "
-        "another device: remote:HOST:PORT. Repeat to time members on others, too, and limit "
-        "latency there: --budget 5ms@openvino. [onnxruntime]",
+        help=f"{RUNTIME} Repeat to time members on others, too, and limit latency there: "
+        "--budget 5ms@openvino. [onnxruntime]",
     ),
 ]
-TargetName = Annotated[
-    str | None,
-    typer.Option(
-        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8, or an agent on "
-        "another device: remote:HOST:PORT. [onnxruntime]"
-    ),
-]
+TargetName = Annotated[str | None, typer.Option(help=f"{RUNTIME} [onnxruntime]")]
 Precision = Annotated[str | None, typer.Option(help="Formats a stage may have. [fp32,int8]")]
 Sparsity = Annotated[str | None, typer.Option(help="Fractions pruning may remove. [0,0.25,0.5]")]
 Fixed = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.console import make_reporter, print_table, say
-from nas.cli.options import AsJson, Budgets, Plugins
+from nas.cli.options import RUNTIME, AsJson, Budgets, Plugins
 from nas.system.text import fractions, words
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ Targets = Annotated[
     list[str] | None,
     typer.Option(
         "--target",
-        help="Runtime to time on, with options: onnxruntime:threads=2,batch=8. Of a run: other "
-        "targets to time its files on; repeatable. [onnxruntime]",
+        help=f"{RUNTIME} Of a run: other targets to time its files on; repeatable. [onnxruntime]",
     ),
 ]
 Space = Annotated[

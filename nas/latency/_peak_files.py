@@ -1,7 +1,8 @@
-"""The ONNX files that show what a machine does at most: nothing but products, or additions.
+"""The ONNX files that show what a machine does at most: nothing at all, products, or additions.
 
-Each repeats its kernel, so that what surrounds it hardly counts: a chain of equal matrix products,
-of reals or of eight-bit integers, and chains of additions of two tensors (a read, a read, a write).
+Products and additions repeat their kernel, so that what surrounds it hardly counts: a chain of
+equal matrix products, of reals or of eight-bit integers, and chains of additions of two tensors (a
+read, a read, a write).
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,11 @@ TENSORS = 3
 """That an addition reads or writes."""
 
 SCALE = 0.05
+
+
+def write_nothing(file: Path) -> None:
+    """A network that returns its input, one number."""
+    _write(file, [helper.make_node("Identity", [INPUT], [OUTPUT])], [], ["batch", 1])
 
 
 def write_products(file: Path) -> int:

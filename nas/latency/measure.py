@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 
 from compress.apply import quantize
 from compress.artefact import write_artefact
-from compress.export import INPUT, IR_VERSION, OPSET, OUTPUT
+from nas.latency._peak_files import write_nothing
 from nas.latency._rows import OVERHEAD, Row
 from nas.targets import ONNX, Artefact, Timer, Timing, paired_ratio
 from search_spaces import CandidateError, SearchSpace, Slot, input_shape
@@ -103,7 +102,7 @@ class _Exports:
             if slots:
                 export_random(slots, file, self.artefact)
             else:
-                export_nothing(file)
+                write_nothing(file)
 
 
 def _export_beside(jobs: Sequence[tuple[Sequence[Slot], Path]], artefact: Artefact) -> None:
@@ -151,16 +150,6 @@ def export_random(slots: Sequence[Slot], file: Path, artefact: Artefact = ONNX) 
     images = torch.rand(2, *input_shape(slots[0].signature), generator=generator)
     deployed = quantize(network, slots, [images]).network
     write_artefact(artefact, deployed, slots, file)
-
-
-def export_nothing(file: Path) -> None:
-    """Write a network that returns its input, one number."""
-    number = onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, ["batch", 1])
-    same = onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", 1])
-    node = onnx.helper.make_node("Identity", [INPUT], [OUTPUT])
-    graph = onnx.helper.make_graph([node], "nothing", [number], [same])
-    opset = onnx.helper.make_opsetid("", OPSET)
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION), file)
 
 
 def _jobs(

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces import FULL_PRECISION, MIXED, Option, SearchSpace, is_policy
+from search_spaces import FULL_PRECISION, MIXED, Option, SearchSpace, is_policy, some_of
 
 FILE = "pays.json"
 SCHEMA = 1
@@ -27,7 +27,6 @@ LEAST_GAIN = 0.01
 """Share of a number that is a gain of a whole network: latencies that are closer are a tie. Of one
 stage an equal share of that is asked."""
 
-MOST_NAMED = 5
 TITLES = {"latency_ms": "latency", "size_bytes": "bytes"}
 
 
@@ -219,8 +218,7 @@ def _offered(row: Mapping[str, Any]) -> str:
     why = "it makes no network faster or smaller"
     if not row["offered"]:
         return f"not offered: {why}"
-    more = f" and {len(dropped) - MOST_NAMED} more" if len(dropped) > MOST_NAMED else ""
-    return f"offered, but not in {', '.join(dropped[:MOST_NAMED])}{more}: {why} there"
+    return f"offered, but not in {some_of(dropped)}: {why} there"
 
 
 def _networks(error: Mapping[str, Any]) -> str:

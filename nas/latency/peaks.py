@@ -27,7 +27,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nas.system.environment import cpu_model, instruction_set, now
+from nas.system.environment import now
 from nas.system.files import SCHEMA, make_folder, read_json, understood, write_json
 from nas.targets import ONNX, ChosenTarget, Timer, Timing
 from search_spaces import CandidateError, UserError
@@ -36,6 +36,9 @@ PROCESSES, SECONDS = 3, 0.3
 """The seconds are for the rounds; three rounds happen in any case."""
 
 FLOATS, INTEGERS = "fp32", "int8"
+
+LARGEST_EFFICIENCY = 1.05
+"""Beyond, peaks and latency were not measured on one machine at one speed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +105,6 @@ class Peaks:
         )
 
 
-def one_image(chosen: ChosenTarget) -> str:
-    """The text of the target with one image per call, for what times its peaks."""
-    return dataclasses.replace(chosen, batch=1).text
-
-
 def kept_peaks(chosen: ChosenTarget, cache: Path) -> Peaks | None:
     """What was measured here before; None where nothing was.
 
@@ -139,6 +137,11 @@ def peaks_of(chosen: ChosenTarget, timer: Timer, cache: Path) -> Peaks:
     return found
 
 
+def is_impossible(efficiency: float | None) -> bool:
+    """Whether no machine can have it: it is at most 1, but for noise."""
+    return efficiency is not None and efficiency > LARGEST_EFFICIENCY
+
+
 @dataclass(frozen=True, kw_only=True)
 class PeakFiles:
     """Files whose latencies say what a target does at most.
@@ -169,7 +172,7 @@ class PeakFiles:
                 for (size, total), ms in zip(self.moved.items(), additions_ms, strict=True)
             ),
             call_ms=call_ms,
-            place=_place(self.chosen),
+            place=self.chosen.of_one_image().place(),
             measured_at=now(),
         )
 
@@ -199,9 +202,7 @@ def write_peak_files(chosen: ChosenTarget, folder: Path) -> PeakFiles:
     Raises:
         UserError: If it takes no ONNX files.
     """
-    # NOTE: these import torch, which reports do without.
-    from nas.latency import _peak_files as peak_files
-    from nas.latency.measure import export_nothing
+    from nas.latency import _peak_files as peak_files  # imports torch, which reports do without
 
     if chosen.target.artefact != ONNX:
         raise UserError(
@@ -209,7 +210,7 @@ def write_peak_files(chosen: ChosenTarget, folder: Path) -> PeakFiles:
             "at most is measured with ONNX files. Give another --target."
         )
     nothing, floats, integers = (folder / f"peak-{name}.onnx" for name in "nfi")
-    export_nothing(nothing)
+    peak_files.write_nothing(nothing)
     macs, files = {FLOATS: peak_files.write_products(floats)}, [nothing, floats]
     if chosen.target.offers(INTEGERS):
         macs[INTEGERS] = peak_files.write_integer_products(integers)
@@ -238,19 +239,8 @@ def measure_peaks(chosen: ChosenTarget, timer: Timer) -> Peaks:
     return made.peaks([min(timing.process_medians_ms) for timing in timings])
 
 
-def _place(chosen: ChosenTarget) -> dict[str, Any]:
-    return {
-        "target": chosen.name,
-        "threads": chosen.threads,
-        "options": chosen.options,
-        **chosen.target.describe(),
-        "cpu": cpu_model(),
-        "instruction_set": instruction_set(),
-    }
-
-
 def _file(chosen: ChosenTarget, cache: Path) -> Path:
-    text = json.dumps([SCHEMA, _place(chosen)], sort_keys=True)
+    text = json.dumps([SCHEMA, chosen.of_one_image().place()], sort_keys=True)
     return cache / f"peaks-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 

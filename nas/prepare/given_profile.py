@@ -12,34 +12,17 @@ the machine, so those must be the same; spaces need not be: every kind of slot m
 and how many slots are beyond those is said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas.latency import Coverage
 from nas.run.config import Config, differences
 from nas.system.files import read_json, understood
-from nas.targets import ChosenTarget, choose
-from search_spaces import SearchSpace, UserError
+from nas.targets import choose
+from search_spaces import SearchSpace, UserError, some_of
 
 ASKED, SPACE, ROWS, DOCUMENT = "asked.json", "space.json", "rows.jsonl", "profile.json"
-MOST_NAMED = 5
-
-
-def place_of(chosen: ChosenTarget) -> dict[str, Any]:
-    """What times depend on besides the file: a profile is of no use where one of them is another.
-
-    Raises:
-        UserError: If the target is not installed.
-    """
-    return {
-        "target": chosen.name,
-        "threads": chosen.threads,
-        "batch": chosen.batch,
-        "options": chosen.options,
-        **chosen.target.describe(),
-        **{name: value for name, value in chosen.target.machine().items() if name != "host"},
-    }
 
 
 def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
@@ -73,7 +56,7 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
             f"profile '{folder}' is not finished: it has no {DOCUMENT}. Continue it with the "
             f"command that began it, {again}."
         )
-    place = place_of(chosen)
+    place = chosen.place()
     asked, document = read_json(folder / ASKED), read_json(folder / DOCUMENT)
     with understood(f"'{folder / DOCUMENT}'"):
         known = {name: asked["place"][name] for name in place}
@@ -87,7 +70,7 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
         )
     if covered.missing:
         raise UserError(
-            f"profile '{folder}' has never timed {_some(covered.missing)}, which space "
+            f"profile '{folder}' has never timed {_quoted(covered.missing)}, which space "
             f"'{config.space}' has at this resolution and in these formats; it is of {of_what}. "
             f"To search here, {again}."
         )
@@ -110,14 +93,12 @@ def said_of_coverage(covered: Mapping[str, Any]) -> list[str]:
     if covered["outside"]:
         beyond.append(
             f"{covered['outside']} of {covered['slots']} slots are over twice as large as those of "
-            f"their kind that were timed ({_some(covered['outside_kinds'])})"
+            f"their kind that were timed ({_quoted(covered['outside_kinds'])})"
         )
     if covered["missing"]:
-        beyond.append(f"{_some(covered['missing'])} were never timed")
+        beyond.append(f"{_quoted(covered['missing'])} were never timed")
     return [f"{'; '.join(beyond)}: latencies with them are extrapolated"] if beyond else []
 
 
-def _some(names: Any) -> str:
-    found = [f"'{name}'" for name in names]
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return ", ".join(found[:MOST_NAMED]) + more
+def _quoted(names: Iterable[str]) -> str:
+    return some_of(f"'{name}'" for name in names)

@@ -116,7 +116,6 @@ def fitted(space: SearchSpace, rows: Sequence[Row], chosen: ChosenTarget) -> dic
                 "measured_ms": row.latency_ms,
                 "predicted_ms": float(ms),
                 "precision": precision_of(space.candidate(row.encoding or ()).policy),
-                "held_out": True,
             }
             for row, ms in zip(whole, unseen_N, strict=True)
         ],

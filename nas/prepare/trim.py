@@ -76,7 +76,7 @@ def what_pays(
     Nothing is left out where files are timed on further targets, whose latency is not predicted.
     """
     problem = make_problem(space, limits, model)
-    rows_NC = sample_within(problem, pays.NETWORKS, np.random.default_rng([config.seed, 12]))
+    rows_NC = sample_within(problem, pays.NETWORKS, np.random.default_rng([config.seed, 13]))
     metrics = dict.fromkeys([*COSTS, *(limit.metric for limit in problem.modelled_limits)])
     document = pays.tried(
         space, problem.model, rows_NC, list(metrics), drops=not config.other_targets

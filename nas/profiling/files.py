@@ -13,12 +13,12 @@ from typing import Any
 
 from nas.data._load import DEFAULT_CACHE
 from nas.executors import make_timer
-from nas.latency.peaks import Peaks, one_image, peaks_of
+from nas.latency.peaks import Peaks, is_impossible, peaks_of
 from nas.prepare.given_profile import ASKED, DOCUMENT
 from nas.profiling.compare import NARROW, Comparison, Pair, compare, width_of
 from nas.profiling.kernels import SLOWEST, Kernels, kernels_of
 from nas.profiling.model_file import ModelFile, read_files
-from nas.profiling.waterline import Waterline, violations, waterline_of
+from nas.profiling.waterline import Waterline, waterline_of
 from nas.run.config import Config
 from nas.system.environment import environment, usable_cores
 from nas.system.files import SCHEMA, make_folder, write_json, write_text
@@ -84,13 +84,12 @@ class FilesProfile:
                 f"file {', '.join(two)} has two latencies: processes fall into groups over 10 % "
                 "apart, and the next process may have either"
             )
-        too_fast = violations([self.efficiency(n) for n in range(len(self.files))])
-        if too_fast:
-            names = ", ".join(str(n + 1) for n in too_fast)
+        numbers = range(len(self.files))
+        if too_fast := [str(n + 1) for n in numbers if is_impossible(self.efficiency(n))]:
             sentences.append(
-                f"file {names} is faster than the peaks allow, so the machine was slower when they "
-                f"were measured ({self.peaks.measured_at}). Delete {DEFAULT_CACHE}/peaks-*.json to "
-                "measure them again"
+                f"file {', '.join(too_fast)} is faster than the peaks allow, so the machine was "
+                f"slower when they were measured ({self.peaks.measured_at}). Delete "
+                f"{DEFAULT_CACHE}/peaks-*.json to measure them again"
             )
         sentences.append(f"at most: {self.peaks.said()}")
         return [*sentences, *said_of(found.kept_blocks, found.left_out)]
@@ -153,7 +152,6 @@ def profile_files(
     resolution: Sides | None,
     seconds: float,
     reporter: Reporter,
-    cache: Path = DEFAULT_CACHE,
 ) -> FilesProfile:
     """Time files against each other, and see what their time goes into.
 
@@ -163,7 +161,6 @@ def profile_files(
         resolution: Height and width of images, for files that leave them open.
         seconds: For all of it.
         reporter: Told how far it is.
-        cache: Folder for what the target does at most here, which is measured once.
 
     Raises:
         UserError: If a file cannot be timed there.
@@ -200,7 +197,8 @@ def profile_files(
             for file in dict.fromkeys(files)
         }
         reporter.phase("peaks", "what the machine does at most")
-        peaks = peaks_of(chosen, make_timer(Config(), one_image(chosen)), cache)
+        timer = make_timer(Config(), chosen.of_one_image().text)
+        peaks = peaks_of(chosen, timer, DEFAULT_CACHE)
         lines = {
             file.path: waterline_of(file.timed, peaks, batch=chosen.batch)
             for file in dict.fromkeys(files)

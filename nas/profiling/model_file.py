@@ -12,16 +12,12 @@ from onnx import TensorProto
 
 from nas.profiling.macs import UncountableError, count_macs
 from nas.system.environment import environment
-from search_spaces import Sides, UserError
-
-LARGEST_GRAPH = 2**31
-"""Bytes of one ONNX file, by its format; weights beyond that lie beside it."""
+from nas.targets._onnx_wire import LARGEST_FILE
+from search_spaces import Sides, UserError, some_of
 
 TIMES_IN_MEMORY = 3
 """A session holds the weights of its file, again in the layout of its kernels, and reads the file
 meanwhile; all files are loaded at the same time."""
-
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +58,7 @@ def read_files(
     needed = TIMES_IN_MEMORY * sum(sizes[path] for path in paths)
     if memory and needed > memory:
         raise UserError(
-            f"models {_some(map(str, paths))} have {sum(sizes[p] for p in paths) / 1e9:.1f} GB and "
+            f"models {some_of(paths)} have {sum(sizes[p] for p in paths) / 1e9:.1f} GB and "
             f"need about {needed / 1e9:.1f} GB of memory together; this machine has "
             f"{memory / 1e9:.1f} GB. Give fewer or smaller files."
         )
@@ -80,7 +76,7 @@ def _num_bytes(path: Path) -> int:
         raise UserError(f"model '{path}'{what}. Give the path of an ONNX file.")
     try:
         own = path.stat().st_size
-        if own > LARGEST_GRAPH:
+        if own > LARGEST_FILE:
             raise UserError(
                 f"model '{path}' has {own / 1e9:.1f} GB, and an ONNX file at most 2. Export it "
                 "with its weights beside it (external data)."
@@ -161,7 +157,7 @@ def _axes(path: Path, model: onnx.ModelProto) -> Any:
     known = {tensor.name for tensor in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in known]
     if len(inputs) != 1:
-        names = _some(f"'{each.name}'" for each in inputs)
+        names = some_of(f"'{each.name}'" for each in inputs)
         raise UserError(
             f"model '{path}' has {len(inputs)} inputs: {names or 'none'}. Files with exactly one, "
             "a batch of float32, can be timed."
@@ -219,9 +215,3 @@ def millions(macs: int | None) -> str:
         return "?"
     digits = 3 if macs < 1e9 else max(3, int(math.log10(macs / 1e6)) + 1)
     return f"{macs / 1e6:.{digits}g}M"
-
-
-def _some(names: Any) -> str:
-    found = list(names)
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return ", ".join(found[:MOST_NAMED]) + more

@@ -19,7 +19,7 @@ from typing import Any
 from nas.executors import make_timer
 from nas.front.folders import DEPLOYED, FRONT, REFERENCES, onnx_files, timed_file
 from nas.front.timing import SPARE_PROCESSES, TIMING_PROCESSES
-from nas.latency.peaks import Peaks, measure_peaks, one_image, write_peak_files
+from nas.latency.peaks import Peaks, measure_peaks, write_peak_files
 from nas.profiling.kernels import Kernels, kernels_of
 from nas.profiling.waterline import waterline_of
 from nas.run.config import Config
@@ -107,7 +107,7 @@ def _with_peaks(
     if own.target.artefact != ONNX:
         return _timed(own, files), None
     if own.batch > 1:
-        return _timed(own, files), measure_peaks(own, make_timer(Config(), one_image(own)))
+        return _timed(own, files), measure_peaks(own, make_timer(Config(), own.of_one_image().text))
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         made = write_peak_files(own, Path(folder))
         timings = _timed(own, [*files, *made.files])

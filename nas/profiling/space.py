@@ -29,7 +29,7 @@ from nas.latency import (
     unseen,
 )
 from nas.latency.measure import measure_rows
-from nas.prepare.given_profile import ASKED, DOCUMENT, ROWS, SPACE, place_of
+from nas.prepare.given_profile import ASKED, DOCUMENT, ROWS, SPACE
 from nas.prepare.inputs import make_problem
 from nas.prepare.profile import POOL, fitted
 from nas.problem.budget import parse_budget, refuse_impossible, resolve
@@ -122,7 +122,7 @@ def profile_space(asked: Request, out: Path, reporter: Reporter) -> dict[str, An
     """
     space, limits = _space_of(asked)
     chosen = choose(asked.target)
-    place, timer = place_of(chosen), make_timer(Config(), chosen.text)
+    place, timer = chosen.place(), make_timer(Config(), chosen.text)
     _check_folder(out)
     lock = locked(make_folder(out))
     try:

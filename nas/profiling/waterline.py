@@ -15,7 +15,6 @@ which is most of it in networks of microseconds. Operations are multiply-adds.
 Blocks are not given but read off the graph (`nas.profiling.fused.Block`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,6 @@ from nas.latency.peaks import Peaks
 from nas.profiling.fused import FusedGraph, Kernel, fused_graph
 from nas.profiling.macs import UncountableError
 from search_spaces import CandidateError
-
-LARGEST_EFFICIENCY = 1.05
-"""Beyond, peaks and latency were not measured on one machine at one speed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +134,6 @@ def waterline_of(file: Path, peaks: Peaks, *, batch: int) -> Waterline | str:
         return waterline(fused_graph(file, batch=batch), peaks)
     except (CandidateError, UncountableError) as error:
         return " ".join(str(error).split())[:300]
-
-
-def violations(efficiencies: Sequence[float | None]) -> list[int]:
-    """Numbers of those that no machine can have: e is at most 1, but for noise."""
-    return [i for i, e in enumerate(efficiencies) if e is not None and e > LARGEST_EFFICIENCY]
 
 
 def _bound(kernel: Kernel, peaks: Peaks) -> Bound:

@@ -27,19 +27,19 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self, final
 
 from nas.system.typed import from_document
+from nas.targets._chosen import MOST_BATCH, MOST_THREADS
 from search_spaces import UserError
 
 PROTOCOL = 1
 DEFAULT_PORT = 8477
 TIME, KERNELS = "time", "kernels"
 WAIT_S = 15.0
-MOST_FILES, MOST_THREADS, MOST_BATCH, MOST_SEED = 1024, 1024, 65_536, 2**31
+MOST_FILES, MOST_SEED = 1024, 2**31
 MOST_BUDGET_S = 600.0
 LEAST_TOKEN = 16
 
@@ -146,22 +146,19 @@ def address_of(text: str) -> tuple[str, int]:
     return found[1].strip("[]"), int(found[2])
 
 
-def given_token(
-    file: Path | None = None, environment: Mapping[str, str] = os.environ
-) -> str | None:
+def given_token(file: Path | None = None) -> str | None:
     """The secret that both sides know; None if neither a file nor the environment has one.
 
     Args:
-        file: Has it, and wins over the environment.
-        environment: May have it as `NAS_AGENT_TOKEN`, or the path of its file as
-            `NAS_AGENT_TOKEN_FILE`.
+        file: Has it, and wins over the environment, which may have it as `NAS_AGENT_TOKEN`, or the
+            path of its file as `NAS_AGENT_TOKEN_FILE`.
 
     Raises:
         UserError: If the file cannot be read, or it is no token.
     """
-    path = file or (Path(environment[TOKEN_FILE]) if environment.get(TOKEN_FILE) else None)
-    if file is None and environment.get(TOKEN):
-        found, where = environment[TOKEN], TOKEN
+    path = file or (Path(os.environ[TOKEN_FILE]) if os.environ.get(TOKEN_FILE) else None)
+    if file is None and os.environ.get(TOKEN):
+        found, where = os.environ[TOKEN], TOKEN
     elif path is not None:
         where = f"'{path}'"
         try:

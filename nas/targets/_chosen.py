@@ -68,6 +68,26 @@ class ChosenTarget:
         apart = (self.target.address_option, "batch")
         return _joined({name: value for name, value in self.own.items() if name not in apart})
 
+    def place(self) -> dict[str, Any]:
+        """What times depend on besides the file: where one differs, they are others.
+
+        Raises:
+            UserError: If the target is not installed, or a device does not answer.
+        """
+        return {
+            "target": self.name,
+            "threads": self.threads,
+            "batch": self.batch,
+            "options": self.options,
+            **self.target.describe(),
+            **{name: value for name, value in self.target.machine().items() if name != "host"},
+        }
+
+    def of_one_image(self) -> "ChosenTarget":
+        """The target, called with one image; batch is an option of a device's own."""
+        own = {name: value for name, value in self.own.items() if name != "batch"}
+        return choose(dataclasses.replace(self, batch=1, own=own).text)
+
 
 def choose(text: str, *, threads: int = 1) -> ChosenTarget:
     """The target of a text.

@@ -31,6 +31,9 @@ MESSAGES: Mapping[str, Mapping[int, str]] = {
 """Of each message the fields that are messages, by number, as in onnx.proto; others cannot have
 tensors or nodes."""
 
+LARGEST_FILE = 2**31
+"""Bytes of one file, by its format; weights beyond that lie beside it."""
+
 OP_TYPE, DOMAIN = 4, 7
 """Fields of a node."""
 

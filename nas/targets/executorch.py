@@ -1,8 +1,8 @@
 """The executorch target: a network as ExecuTorch runs it on processors, by XNNPACK.
 
-It takes checkpoints and makes a program of each: what XNNPACK has no kernel for, ExecuTorch's own
-ones run. Formats are those of torch-eager, for the same reasons. Making a program takes seconds, so
-processes that time the same files share programs: the first one makes them.
+It makes a program of each checkpoint: what XNNPACK has no kernel for, ExecuTorch's own ones run.
+Making a program takes seconds, so processes that time the same files share programs: the first one
+makes them.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import Any, ClassVar, final
 
 from nas.system.environment import version_of
 from nas.system.files import digest_of
-from nas.targets._base import TARGETS, TORCH_CHECKPOINT, AbstractRuntime, Artefact
-from nas.targets._checkpoints import loaded, network_and_images
+from nas.targets._base import TARGETS
+from nas.targets._checkpoints import AbstractTorchRuntime, network_and_images
 from search_spaces import CandidateError, UserError
 
 PROGRAMS = "NAS_EXECUTORCH_PROGRAMS"
@@ -23,11 +23,9 @@ PROGRAMS = "NAS_EXECUTORCH_PROGRAMS"
 
 @TARGETS.register
 @final
-class ExecuTorch(AbstractRuntime):
+class ExecuTorch(AbstractTorchRuntime):
     """ExecuTorch from Python, which hands its runtime the same memory in every call."""
 
-    artefact: ClassVar[Artefact] = TORCH_CHECKPOINT
-    kernels: ClassVar[frozenset[str]] = frozenset({"float32"})
     compiled_in: ClassVar[str] = PROGRAMS
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
@@ -64,15 +62,6 @@ class ExecuTorch(AbstractRuntime):
                 "constraints.txt -e '.[executorch]'"
             )
         return {"runtime": "executorch", "version": version}
-
-    def integer_kernels(self, file: Path) -> int:
-        """None: see the module's docstring.
-
-        Raises:
-            CandidateError: If the file cannot be loaded.
-        """
-        loaded(file)
-        return 0
 
 
 def _program(network: Any, images: Any) -> bytes:

@@ -19,7 +19,6 @@ from nas.system.typed import from_document
 from nas.targets._agent import (
     DEFAULT_PORT,
     KERNELS,
-    MOST_BATCH,
     MOST_BUDGET_S,
     MOST_FILES,
     TIME,
@@ -29,7 +28,7 @@ from nas.targets._agent import (
 )
 from nas.targets._agent_client import AgentClient, RefusedFileError
 from nas.targets._base import TARGETS, AbstractDevice, NodeTime, ProcessAnswers, Timing
-from nas.targets._chosen import choose
+from nas.targets._chosen import MOST_BATCH, choose
 from nas.targets._conditions import Block
 from nas.targets._onnx_wire import check_stands_alone
 from nas.targets._timing import measure

@@ -1,8 +1,7 @@
 """The torch-compile target: a network compiled by torch's inductor, for those who deploy that.
 
-It takes checkpoints and has the formats of torch-eager, for the same reasons. Every network is
-compiled by a C++ compiler in seconds, so processes that time the same files share what is compiled:
-the first one compiles.
+Every network is compiled by a C++ compiler in seconds, so processes that time the same files share
+what is compiled: the first one compiles.
 """
 
 import os
@@ -15,18 +14,16 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 from nas.system.environment import version_of
-from nas.targets._base import TARGETS, TORCH_CHECKPOINT, AbstractRuntime, Artefact
-from nas.targets._checkpoints import loaded, network_and_images
+from nas.targets._base import TARGETS
+from nas.targets._checkpoints import AbstractTorchRuntime, network_and_images
 from search_spaces import CandidateError, UserError
 
 
 @TARGETS.register
 @final
-class TorchCompile(AbstractRuntime):
+class TorchCompile(AbstractTorchRuntime):
     """`torch.compile` with its own defaults, for one size of images and batch."""
 
-    artefact: ClassVar[Artefact] = TORCH_CHECKPOINT
-    kernels: ClassVar[frozenset[str]] = frozenset({"float32"})
     compiled_in: ClassVar[str] = "TORCHINDUCTOR_CACHE_DIR"
 
     def prepare(self, file: Path, *, threads: int, batch: int) -> Callable[[], None]:
@@ -68,15 +65,6 @@ class TorchCompile(AbstractRuntime):
                 "CXX."
             )
         return {"runtime": "torch compiled", "version": version_of("torch") or "unknown"}
-
-    def integer_kernels(self, file: Path) -> int:
-        """None: see the module's docstring.
-
-        Raises:
-            CandidateError: If the file cannot be loaded.
-        """
-        loaded(file)
-        return 0
 
 
 def _of_its_own(network: Any) -> Callable[[Any], Any]:

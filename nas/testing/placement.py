@@ -178,19 +178,21 @@ def check_networks_that_are_brought(_: str) -> None:
     _train_members(Sandwich(space=space), PLACED, supernet)
 
 
-CHECKS: Mapping[str, Callable[[str], None]] = {
-    OPERATORS.kind: check_an_operator,
-    CHANNEL_PARTS.kind: check_a_channel_part,
-    NORMS.kind: check_a_norm,
-    TRUNK.kind: check_a_stem_downsampling_or_head,
-    METHODS.kind: check_a_method,
-    OPTIMIZERS.kind: check_an_optimizer,
-    CRITERIA.kind: check_a_criterion,
-    TASKS.kind: check_a_task,
-    FORMATS.kind: check_a_format,
-    CALIBRATIONS.kind: check_a_calibration,
-    PATTERNS.kind: check_a_pattern,
-}
+CHECKED = (
+    (OPERATORS, check_an_operator),
+    (CHANNEL_PARTS, check_a_channel_part),
+    (NORMS, check_a_norm),
+    (TRUNK, check_a_stem_downsampling_or_head),
+    (METHODS, check_a_method),
+    (OPTIMIZERS, check_an_optimizer),
+    (CRITERIA, check_a_criterion),
+    (TASKS, check_a_task),
+    (FORMATS, check_a_format),
+    (CALIBRATIONS, check_a_calibration),
+    (PATTERNS, check_a_pattern),
+)
+
+CHECKS: Mapping[str, Callable[[str], None]] = {registry.kind: check for registry, check in CHECKED}
 """By the kind of plug-in."""
 
 FLOWS: Mapping[str, Callable[[str], None]] = {
@@ -198,24 +200,10 @@ FLOWS: Mapping[str, Callable[[str], None]] = {
     "networks that are brought": check_networks_that_are_brought,
 }
 
-ALL = {
-    OPERATORS.kind: OPERATORS,
-    CHANNEL_PARTS.kind: CHANNEL_PARTS,
-    NORMS.kind: NORMS,
-    TRUNK.kind: TRUNK,
-    METHODS.kind: METHODS,
-    OPTIMIZERS.kind: OPTIMIZERS,
-    CRITERIA.kind: CRITERIA,
-    TASKS.kind: TASKS,
-    FORMATS.kind: FORMATS,
-    CALIBRATIONS.kind: CALIBRATIONS,
-    PATTERNS.kind: PATTERNS,
-}
-
 
 def everything() -> list[tuple[str, str]]:
     """Kind and name of all that can be checked; flows are a kind of their own."""
-    found = [(kind, name) for kind, registry in ALL.items() for name in registry.names()]
+    found = [(registry.kind, name) for registry, _ in CHECKED for name in registry.names()]
     return found + [("flow", name) for name in FLOWS]
 
 

@@ -121,6 +121,25 @@ class AbstractMixer(AbstractOperator):
         return self.mixer_cost(signature) + channel_part + shortcut
 
 
+class AbstractKernelMixer(AbstractMixer):
+    """A mixer of which only the size of its kernel is decided, and nothing can be pruned.
+
+    Its channels are those of the residual stream.
+    """
+
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
+    mixer_dims: ClassVar[tuple[str, ...]] = ("kernel_size",)
+
+    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
+        """Kernels larger than the map reaches are one kernel."""
+        kernel_size = effective_kernel_size(pick.number("kernel_size"), shape.size)
+        return Options({"kernel_size": kernel_size})
+
+    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """None."""
+        return {}
+
+
 OPERATORS = Registry("search_spaces.operators", "operator", AbstractBlock, AbstractMixer)
 
 

@@ -7,12 +7,11 @@ of our convolutions, and kernels have no norm of their own; no batch norm behind
 no convolution to fold into, and no shortcut around the mixer alone.
 """
 
-from typing import ClassVar, final
+from typing import final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing, effective_kernel_size
+from search_spaces._slot import Cost, Signature
+from search_spaces.operators._base import OPERATORS, AbstractKernelMixer
 
 SMALL = 3
 """Kernel size of the sums."""
@@ -23,20 +22,8 @@ GROUP_SIZE = 8
 
 @final
 @OPERATORS.register
-class LSConv(AbstractMixer):
+class LSConv(AbstractKernelMixer):
     """Large depthwise kernel that predicts a 3x3 kernel for every position."""
-
-    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    mixer_dims: ClassVar[tuple[str, ...]] = ("kernel_size",)
-
-    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
-        """Kernels larger than the map reaches are one kernel."""
-        kernel_size = effective_kernel_size(pick.number("kernel_size"), shape.size)
-        return Options({"kernel_size": kernel_size})
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """None: what is predicted belongs to the residual stream's channels."""
-        return {}
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """pixels * (half * (width + kernel_size ** 2 + 9 * groups) + 9 * width) multiply-adds.

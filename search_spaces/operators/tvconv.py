@@ -7,12 +7,11 @@ without norms; width and kernel are elastic; weights belong to the map's sides; 
 part follows.
 """
 
-from typing import ClassVar, final
+from typing import final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing, effective_kernel_size
+from search_spaces._slot import Cost, Signature
+from search_spaces.operators._base import OPERATORS, AbstractKernelMixer
 
 AFFINITIES, HIDDEN = 4, 16
 """Channels of the affinity map, and of what the network makes of it first."""
@@ -22,20 +21,8 @@ GENERATOR_KERNEL_SIZE = 3
 
 @final
 @OPERATORS.register
-class TVConv(AbstractMixer):
+class TVConv(AbstractKernelMixer):
     """Depthwise convolution with a kernel of its own at every position."""
-
-    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    mixer_dims: ClassVar[tuple[str, ...]] = ("kernel_size",)
-
-    def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
-        """Kernels larger than the map reaches are one kernel."""
-        kernel_size = effective_kernel_size(pick.number("kernel_size"), shape.size)
-        return Options({"kernel_size": kernel_size})
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """None: depthwise channels are the residual stream's."""
-        return {}
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """As deployed: pixels * width * kernel_size ** 2 multiply-adds, and as many numbers.

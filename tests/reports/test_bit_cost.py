@@ -7,8 +7,9 @@ from pathlib import Path
 from reports import bit_cost, load_run
 from reports.bit_cost import Cost, largest_disagreement
 from reports.charts import plots
+from reports.markdown import markdown
 from reports.page import render
-from reports.tables import markdown, pareto_csv
+from reports.tables import pareto_csv
 
 NewRun = Callable[..., Path]
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from reports import build_report, load_run
+from reports.markdown import markdown
 from reports.page import render
-from reports.tables import markdown, pareto_csv
+from reports.tables import pareto_csv
 from search_spaces import UserError
 
 NewRun = Callable[..., Path]

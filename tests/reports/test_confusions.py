@@ -9,8 +9,8 @@ import pytest
 from reports import hypervolumes, load_run
 from reports.confusion_page import LARGEST_DRAWN, classes, matrix
 from reports.confusions import balanced, line, taken_for, worst
+from reports.markdown import markdown
 from reports.records import Member, RunTables
-from reports.tables import markdown
 from search_spaces import Confusion, task_of
 
 NewRun = Callable[..., Path]

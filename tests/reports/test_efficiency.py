@@ -8,7 +8,8 @@ import pytest
 
 from reports import efficiency, page
 from reports.load import load_run
-from reports.tables import markdown, pareto_csv, pareto_frame
+from reports.markdown import markdown
+from reports.tables import pareto_csv, pareto_frame
 
 NewRun = Callable[..., Path]
 

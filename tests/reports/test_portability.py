@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reports import page, portability
 from reports.load import load_run
-from reports.tables import front_table, markdown, pareto_csv, pareto_frame
+from reports.markdown import markdown
+from reports.tables import front_table, pareto_csv, pareto_frame
 
 
 def time_on_others(run: Path, factor: float) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from nas.cli.console import print_front
 from reports import front_table, load_run, wilson
+from reports.markdown import markdown
 from reports.page import render
-from reports.tables import markdown, pareto_csv
+from reports.tables import pareto_csv
 
 NewRun = Callable[..., Path]
 PROMISED = ["key", "macs", "params", "accuracy_search", "accuracy_test", "accuracy_test_fp32"]

@@ -9,9 +9,9 @@ import pytest
 
 from reports import load_run, verdict, wilson
 from reports.intervals import difference
+from reports.markdown import markdown
 from reports.page import header
 from reports.records import FinetuneFacts, Member, RunTables, SplitQuality
-from reports.tables import markdown
 from reports.verdict import (
     ALIKE,
     BETTER,

@@ -1,6 +1,6 @@
 """ONNX files: read, and refused in one message where no network can be made of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -9,14 +9,13 @@ from onnx import TensorProto, inliner, version_converter
 from compress.bring._memory import refuse_large
 from compress.bring.onnx._claims import refuse_claims
 from compress.bring.onnx.operators import OPERATORS
-from search_spaces import UserError
+from search_spaces import UserError, some_of
 
 OLDEST_OPSET, CONVERTED_TO = 13, 17
 OWN_DOMAINS = ("", "ai.onnx")
 QUANTIZED = ("QLinear", "QuantizeLinear", "DequantizeLinear", "Integer", "NBits", "QAttention")
 """In names of operators."""
 
-MOST_NAMED = 5
 REALS = {TensorProto.FLOAT: "", TensorProto.DOUBLE: "fp64", TensorProto.FLOAT16: "fp16"}
 """Precisions that are changed, by names; "" for the one that networks have."""
 
@@ -62,7 +61,7 @@ def _with_weights(path: Path) -> onnx.ModelProto:
     missing = sorted(name for name in beside if not (path.parent / name).is_file())
     if missing:
         raise UserError(
-            f"model '{path}' has its weights in {_some(missing)}, which is not there. Put it "
+            f"model '{path}' has its weights in {some_of(missing)}, which is not there. Put it "
             "beside the model, as it was when it was exported."
         )
     try:
@@ -121,7 +120,7 @@ def images_of(path: Path, model: onnx.ModelProto) -> tuple[list[int], str]:
     inputs = [each for each in graph.input if each.name not in known]
     for found, what in ((inputs, "inputs"), (graph.output, "outputs")):
         if len(found) != 1:
-            names = _some([each.name for each in found])
+            names = some_of([each.name for each in found])
             raise UserError(
                 f"model '{path}' has {len(found)} {what}: {names}. Bring a classifier: one that "
                 "takes a batch of images and gives a tensor of scores."
@@ -145,10 +144,4 @@ def images_of(path: Path, model: onnx.ModelProto) -> tuple[list[int], str]:
 def _ops(nodes: Sequence[onnx.NodeProto]) -> str:
     """Operators with the first node of each."""
     first = {node.op_type: node.name or node.output[0] for node in reversed(nodes)}
-    return _some([f"{op} ('{name}')" for op, name in first.items()])
-
-
-def _some(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return ", ".join(found[:MOST_NAMED]) + more
+    return some_of([f"{op} ('{name}')" for op, name in first.items()])

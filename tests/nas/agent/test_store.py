@@ -31,7 +31,7 @@ def test_what_arrives_is_there_under_its_digest_also_for_the_next_start(tmp_path
     (content,) = models(tmp_path, 1)
     send(Store(tmp_path / "files", 10**6), content)
     store = Store(tmp_path / "files", 10**6)
-    assert store.missing([digest(content), digest(b"")]) == [digest(b"")]
+    assert store.claim([digest(content), digest(b"")]) == [digest(b"")]
     assert store.path(digest(content)).read_bytes() == content
 
 
@@ -59,9 +59,10 @@ def test_the_longest_unused_is_thrown_out_and_strangers_stay(tmp_path: Path) -> 
     for age, content in enumerate(contents[:3]):
         send(store, content)
         os.utime(store.path(digest(content)), (age, age))
-    assert not store.missing([digest(contents[0])])  # and so it is used
+    assert not store.claim([digest(contents[0])])  # and so it is used
+    store.release()
     send(store, contents[3])
-    assert store.missing([digest(c) for c in contents]) == [digest(contents[1])]
+    assert store.claim([digest(c) for c in contents]) == [digest(contents[1])]
     assert {file.name for file in folder.glob("*.onnx")} >= {"notes.onnx"}
     assert not list(folder.glob(".*.part"))
 
@@ -71,4 +72,4 @@ def test_what_changed_on_disk_is_asked_for_again(tmp_path: Path) -> None:
     send(Store(tmp_path / "files", 10**6), content)
     store = Store(tmp_path / "files", 10**6)
     store.path(digest(content)).write_bytes(content[:-1])
-    assert store.missing([digest(content)]) == [digest(content)]
+    assert store.claim([digest(content)]) == [digest(content)]

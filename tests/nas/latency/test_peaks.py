@@ -9,7 +9,7 @@ import pytest
 from nas.executors import make_timer
 from nas.latency import peaks as measuring
 from nas.latency._peak_files import ADDITIONS, INTEGER_PRODUCTS, write_integer_products
-from nas.latency.peaks import Peaks, kept_peaks, measure_peaks, one_image, peaks_of
+from nas.latency.peaks import Peaks, kept_peaks, measure_peaks, peaks_of
 from nas.run.config import Config
 from nas.targets import Timer, choose
 from nas.targets.onnxruntime import OnnxRuntime
@@ -27,9 +27,9 @@ PEAKS = Peaks(
 def test_peaks_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "PROCESSES", 1)
     chosen = choose("onnxruntime:batch=4")
-    assert one_image(chosen) == "onnxruntime"
+    assert chosen.of_one_image() == choose("onnxruntime")
     assert kept_peaks(chosen, tmp_path) is None
-    found = peaks_of(chosen, make_timer(Config(), one_image(chosen)), tmp_path)
+    found = peaks_of(chosen, make_timer(Config(), chosen.of_one_image().text), tmp_path)
     assert set(found.macs_per_s) == {"fp32", "int8"}
     assert all(1e8 < speed < 1e15 for speed in found.macs_per_s.values())
     assert [size for size, _ in found.bandwidth] == sorted(3 * size for size in ADDITIONS)
@@ -42,6 +42,8 @@ def test_peaks_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert peaks_of(choose("onnxruntime"), Timer(fails), tmp_path) == found
     assert kept_peaks(choose("onnxruntime:threads=2"), tmp_path) is None
+    monkeypatch.setattr(OnnxRuntime, "machine", lambda _: {"cpu": "of another device"})
+    assert kept_peaks(choose("onnxruntime"), tmp_path) is None
 
 
 def test_integer_peaks_are_those_of_integer_kernels(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_a_profile_serves_searches_that_time_with_the_same_options_and_no_others
 def test_a_place_is_one_of_all_options() -> None:
     plain = choose("onnxruntime")
     places = [
-        given.place_of(dataclasses.replace(plain, **options))
+        dataclasses.replace(plain, **options).place()
         for options in ({}, {"threads": 2}, {"batch": 2}, {"own": {"clock": 2}})
     ]
     assert all(a != b for a, b in itertools.combinations(places, 2))

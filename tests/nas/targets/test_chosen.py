@@ -59,6 +59,17 @@ def test_a_target_has_one_text(text: str, canonical: str) -> None:
     assert choose(canonical) == choose(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "of_one_image"),
+    [
+        ("board:batch=8,threads=2,clock=2", "board:threads=2,clock=2"),
+        ("remote:[::1]:8477,threads=2,batch=8", "remote:[::1]:8477,threads=2"),
+    ],
+)
+def test_a_target_of_one_image_is_the_same_otherwise(text: str, of_one_image: str) -> None:
+    assert choose(text).of_one_image() == choose(of_one_image)
+
+
 def test_own_options_are_fields_of_the_target() -> None:
     found = choose("board:core=small,threads=2")
     assert found.target == Board(core="small")
