@@ -169,8 +169,9 @@ def given_token(
         try:
             found = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
+            fact = error.strerror if isinstance(error, OSError) else "it is no text"
             raise UserError(
-                f"token file {where} cannot be read: {error}. Name one that holds the token alone."
+                f"token file {where} cannot be read: {fact}. Name one that holds the token alone."
             ) from error
     else:
         return None

@@ -256,7 +256,7 @@ def test_another_device_behind_the_same_address_is_refused(
         ({TOKEN: ""}, f"neither {TOKEN} nor {TOKEN_FILE} is set"),
         ({TOKEN: "x" * 20}, "has another token"),
         ({TOKEN: "short"}, "is no token: it must be at least 16"),
-        ({TOKEN: "", TOKEN_FILE: "/nowhere"}, "cannot be read"),
+        ({TOKEN: "", TOKEN_FILE: "/nowhere"}, "cannot be read: No such file or directory."),
     ],
 )
 def test_a_wrong_token_is_one_message(
