@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import UserError, did_you_mean
+from search_spaces import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,7 +42,10 @@ def checked_device(text: str) -> str:
     """
     kind, colon, number = text.partition(":")
     if kind not in KNOWN:
-        raise UserError(f"device {text!r} is not known. {did_you_mean(kind, KNOWN)}")
+        raise UserError(
+            f"device {text!r} is not known. Name cpu, cuda (NVIDIA or AMD), mps (Apple), xpu "
+            "(Intel), or auto for what torch finds."
+        )
     if colon and (kind in (AUTO, CPU) or not re.fullmatch("[0-9]{1,3}", number)):
         raise UserError(
             f"device {text!r} is not known. The number of an accelerator may follow its name, as "

@@ -7,7 +7,7 @@ from pathlib import Path
 from nas.agent.serve import Settings, serve
 from search_spaces import UserError
 
-WRONG_USE, INTERRUPTED = 2, 130
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 
 def main() -> int:
@@ -26,6 +26,10 @@ def main() -> int:
     except UserError as error:
         print(f"nas: {error}", file=sys.stderr)
         return WRONG_USE
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        print(f"nas: cannot read or write{where}: {error.strerror}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -101,6 +102,10 @@ def _made_token(file: Path) -> str:
             new.write(f"{secrets.token_urlsafe(2 * LEAST_TOKEN)}\n")
     except FileExistsError:
         pass
+    except OSError:
+        with suppress(OSError):
+            file.unlink()  # or an empty one would be refused at the next start
+        raise
     found = given_token(file)
     assert found is not None
     return found

@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, final
 
 from nas.agent.jobs import Jobs, MissingError
-from nas.agent.store import BusyError, RefusedError, Store, TooLargeError
+from nas.agent.store import BusyError, RefusedError, Store, TooLargeError, UnwritableError
 from nas.agent.work import this_device
 from nas.targets._agent import PROTOCOL, WAIT_S, Job
 
@@ -179,6 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 413, {"error": str(error)}
         except RefusedError as error:
             return 422, {"error": str(error)}
+        except UnwritableError as error:
+            return 507, {"error": f"what arrives cannot be written: {error}"}
         return 200, {}
 
     def _start(self) -> _Reply:

@@ -37,6 +37,10 @@ class RefusedError(ValueError):
     """A file is not what its sender says, or no ONNX file that stands alone."""
 
 
+class UnwritableError(Exception):
+    """What arrives cannot be written, because the disk is full or the folder has gone."""
+
+
 @final
 class Store:
     """The files of a folder.
@@ -102,7 +106,8 @@ class Store:
             BusyError: If the files are claimed.
             TooLargeError: If there is no place for it.
             RefusedError: If it is not what was announced, or does not stand alone.
-            OSError: If the connection breaks or the disk is full.
+            UnwritableError: If the disk is full or the folder cannot be written.
+            OSError: If the connection breaks.
         """
         part = self._folder / f".{digest}.{next(self._numbers)}{PART}"
         with self._place_for(num_bytes):
@@ -115,7 +120,8 @@ class Store:
                 except CandidateError as error:
                     raise RefusedError(str(error).replace(str(part), digest)) from error
                 with self._lock:
-                    os.replace(part, self.path(digest))
+                    with _writing():
+                        os.replace(part, self.path(digest))
                     self._checked.add(digest)
             finally:
                 with suppress(OSError):
@@ -173,12 +179,30 @@ def _written(part: Path, num_bytes: int, read: Callable[[int], bytes]) -> str:
     """Writes what is read, and gives its digest."""
     seen = hashlib.sha256()
     left = num_bytes
-    with part.open("xb") as file:
+    with _writing():
+        opened = part.open("xb", buffering=0)
+    with opened as file:
         while left:
             chunk = read(min(CHUNK, left))
             if not chunk:
                 raise RefusedError(f"{left:,} of {num_bytes:,} bytes did not arrive")
-            file.write(chunk)
+            with _writing():
+                written = file.write(chunk)
+                while written < len(chunk):  # which raises where the disk is full
+                    written += file.write(chunk[written:])
             seen.update(chunk)
             left -= len(chunk)
     return seen.hexdigest()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Tells failures of this disk from those of the connection.
+
+    Raises:
+        UnwritableError: Instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableError(error.strerror or str(error)) from error

@@ -58,10 +58,11 @@ def given_profile(config: Config, space: SearchSpace) -> dict[str, Any]:
         )
     place = chosen.place()
     asked, document = read_json(folder / ASKED), read_json(folder / DOCUMENT)
-    with understood(f"'{folder / DOCUMENT}'"):
+    with understood(f"'{folder / ASKED}'"):
         known = {name: asked["place"][name] for name in place}
-        covered = Coverage.of(space, document["largest"])
         of_what = f"space '{asked['space']}' with precision {', '.join(asked['precision'])}"
+    with understood(f"'{folder / DOCUMENT}'"):
+        covered = Coverage.of(space, document["largest"])
     changed = differences(known, place)
     if changed:
         raise UserError(

@@ -113,7 +113,8 @@ def reopened(
         model = LatencyModel.from_json(read_json(path / "profile/profile.json"), space)
     problem = make_problem(space, sizes_of(path).limits(limits), model, task=data.task)
     with understood(f"'{path}/plan.json'"):
-        train_plan = placed(train_plan_of(read_json(path / "plan.json")), device)
+        planned = train_plan_of(read_json(path / "plan.json"))
+    train_plan = placed(planned, device)
     if needs_front or (path / "search_plan.json").exists():
         with understood(f"'{path}/search_plan.json'"):
             document = read_json(path / "search_plan.json")

@@ -175,7 +175,8 @@ def profile_files(
     kernels_s = min(KERNELS_S, KERNELS_SHARE * seconds / len(paths))
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         files = read_files(paths, batch=chosen.batch, resolution=resolution, folder=Path(folder))
-        reporter.phase("profile", f"timing {len(files)} files for up to {seconds:.0f} s")
+        what = "1 file" if len(files) == 1 else f"{len(files)} files"
+        reporter.phase("profile", f"timing {what} for up to {seconds:.0f} s")
         compare_s = seconds - kernels_s * len(files)
 
         def progress(processes: int, width: float) -> None:

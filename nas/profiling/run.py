@@ -25,11 +25,12 @@ from nas.profiling.waterline import waterline_of
 from nas.run.config import Config
 from nas.run.directory import check_is_run, locked, read_config_of, read_front
 from nas.run.growth import has_front
+from nas.run.own_files import with_kept_files
 from nas.system.environment import now
 from nas.system.files import SCHEMA, make_folder, read_json, write_json
 from nas.system.reporter import Reporter
 from nas.targets import ONNX, ChosenTarget, Timing, choose, one_text_each
-from search_spaces import CandidateError, UserError
+from search_spaces import CandidateError, UserError, load_plugins
 
 EFFICIENCY, PORTABILITY = "efficiency/efficiency.json", "portability/portability.json"
 KERNELS_S = 0.3
@@ -55,6 +56,7 @@ def profile_run(path: Path, targets: Sequence[str], reporter: Reporter) -> dict[
     if not has_front(path):
         raise UserError(f"run '{path}' is not finished. Continue it with its `nas search` first.")
     config = read_config_of(path)
+    load_plugins(with_kept_files(path, config).plugins)
     own = choose(config.target, threads=config.timing_threads)
     others = [text for text in one_text_each(targets, 1) if text != own.text]
     folders = _folders(path)

@@ -5,7 +5,8 @@ right one nothing is read further. Bodies are JSON but for files. DIGEST is a SH
 hexadecimal digits, KEY that of a job.
 
     GET    /v1/about         what times there: `Device`, and how many bytes are kept
-    PUT    /v1/files/DIGEST  an ONNX file that stands alone (`_onnx_wire.py`); kept under its digest
+    PUT    /v1/files/DIGEST  an ONNX file that stands alone (`_onnx_wire.py`), kept by its digest;
+                             507 where it cannot be written
     POST   /v1/jobs          a `Job`: begins it; or {"missing": [DIGEST]}, of files to send first
     GET    /v1/jobs/KEY      waits up to 15 s; {"state": "running"}, or "done" and `answer`
     DELETE /v1/jobs/KEY      the answer has arrived and can be forgotten
@@ -47,7 +48,8 @@ TOKEN, TOKEN_FILE = "NAS_AGENT_TOKEN", "NAS_AGENT_TOKEN_FILE"
 """Variables of the environment, on both sides."""
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-ADDRESS = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+LABEL = "[A-Za-z0-9_-]{1,63}"
+ADDRESS = re.compile(rf"({LABEL}(?:\.{LABEL})*\.?|\[[0-9A-Fa-f:.]+\]):([0-9]{{1,5}})")
 
 
 @final
@@ -164,8 +166,9 @@ def given_token(file: Path | None = None) -> str | None:
         try:
             found = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
+            fact = error.strerror if isinstance(error, OSError) else "it is no text"
             raise UserError(
-                f"token file {where} cannot be read: {error}. Name one that holds the token alone."
+                f"token file {where} cannot be read: {fact}. Name one that holds the token alone."
             ) from error
     else:
         return None

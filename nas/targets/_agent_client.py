@@ -37,6 +37,7 @@ MOST_ROUNDS = 3
 
 LOST = (OSError, http.client.HTTPException)
 OK, ACCEPTED, UNAUTHORIZED, UNKNOWN, TOO_LARGE, REFUSED, BUSY = 200, 202, 401, 404, 413, 422, 503
+UNWRITABLE = 507
 
 _log = logging.getLogger(__name__)
 _seen: dict[str, Device] = {}
@@ -120,7 +121,7 @@ class AgentClient:
             RefusedFileError: If the agent does not take one of the files.
             UserError: If the agent refuses what is asked, or is another device than before.
             ConnectionError: If it does not answer for two minutes.
-            RuntimeError: If what it started on the device failed.
+            OSError: If it cannot keep files, or what it started on the device failed.
         """
         self.device()
         lost_at: float | None = None
@@ -178,8 +179,18 @@ class AgentClient:
         if status == BUSY:
             time.sleep(RETRY_S)
             return False
-        if status in (TOO_LARGE, REFUSED):
-            raise RefusedFileError(digest, str(found.get("error", ""))[:500])
+        reason = f"{found.get('error', '')!s:.500}"
+        if status == UNWRITABLE:
+            raise OSError(
+                f"the agent at {self._address} keeps no files: {reason}. Make room on the device, "
+                "or start it there with another --folder"
+            )
+        if status == TOO_LARGE:
+            raise RefusedFileError(
+                digest, f"file '{digest}': {reason}. Start the agent with a larger --storage-gb."
+            )
+        if status == REFUSED:
+            raise RefusedFileError(digest, reason)
         self._check(status, found)
         return True
 
@@ -232,7 +243,7 @@ class AgentClient:
     def _checked(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """An answer of the device that was there before, and no failure."""
         if "failure" in answer:
-            raise RuntimeError(f"the agent at {self._address} says: {answer['failure']!s:.500}")
+            raise OSError(f"the agent at {self._address} says: {answer['failure']!s:.500}")
         device, before = self._device(answer.get("device")), _seen[self._address]
         if device != before:
             _seen[self._address] = device

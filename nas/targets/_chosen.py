@@ -184,8 +184,9 @@ def _given(
     found: dict[str, Any] = {}
     first, *others = rest.split(",")
     if address_option and "=" not in first:
-        first = f"{address_option}={first}"
-    for part in (first, *others):
+        first = f"{address_option}={first}" if first.strip() else ""
+    parts = others if address_option and not first else [first, *others]
+    for part in parts:
         option, separator, value = (word.strip() for word in part.partition("="))
         if not separator or not option or not value:
             raise UserError(

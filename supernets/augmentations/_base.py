@@ -89,8 +89,8 @@ def chosen_augmentations(text: str) -> tuple[AbstractAugmentation, ...]:
     """The augmentations of a text; none of an empty one.
 
     Raises:
-        UserError: If one is unknown or named twice, or an option is unknown, of another type or out
-            of range.
+        UserError: If one is unknown or named twice, or an option is unknown, given twice, of
+            another type or out of range.
     """
     parts = text.split("+") if text else []
     names = [part.partition(":")[0] for part in parts]
@@ -121,6 +121,11 @@ def varied(text: str, batch: Varied, *, seed: int, step: int) -> Varied:
 
 def _chosen(text: str) -> AbstractAugmentation:
     name, colon, rest = text.partition(":")
+    if "," in name or not name:
+        raise UserError(
+            f"augment has {text!r} where the name of an augmentation belongs. Write "
+            "NAME:OPTION=VALUE, with + between several: randaugment:magnitude=5+cutmix."
+        )
     cls = AUGMENTATIONS.get(name)
     kinds = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]
@@ -129,6 +134,8 @@ def _chosen(text: str) -> AbstractAugmentation:
         option, _, value = given.partition("=")
         if option not in known:
             raise UserError(f"augmentation '{name}' has no option '{option}'. {_options(known)}")
+        if option in found:
+            raise UserError(f"augmentation '{name}': option '{option}' is given twice.")
         try:
             found[option] = kinds[option](value)
         except ValueError as error:

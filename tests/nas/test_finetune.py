@@ -375,6 +375,11 @@ def test_a_key_that_names_no_network_is_refused_with_those_there_are(
     assert files(own_run) == before
 
 
+def test_a_device_that_is_not_here_is_no_damage_of_the_plan(own_run: Path) -> None:
+    with pytest.raises(UserError, match="^device 'gpu' is not known"):
+        finetune(own_run, read_front(own_run)["members"][0], RECIPE, Silent(), device="gpu")
+
+
 def test_a_run_that_is_not_finished_is_refused(own_run: Path, tmp_path: Path) -> None:
     (own_run / "front.json").unlink()
     with pytest.raises(UserError, match="is not finished. Continue it"):

@@ -127,7 +127,12 @@ def test_a_search_with_an_operator_a_controller_a_task_and_a_device_from_outside
     cards = [path for path in run.glob("*/*/card.json") if '"twin_of"' not in path.read_text()]
     cards.sort(key=lambda card: '"pool"' not in card.read_text())
     folder = cards[0].parent
-    for arguments in (("export", run, "--key", folder.name, "--json"), ("report", run, "--json")):
+    asked: tuple[tuple[object, ...], ...] = (
+        ("export", run, "--key", folder.name, "--json"),
+        ("profile", run, "--json"),
+        ("report", run, "--json"),
+    )
+    for arguments in asked:
         done = nas(*arguments)
         assert done.returncode == 0, done.stderr
     program = "import sys, nas; nas.load(sys.argv[1])"

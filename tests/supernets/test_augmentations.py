@@ -154,6 +154,9 @@ def test_of_several_that_mix_every_batch_takes_one() -> None:
     [
         ("cutmx", "unknown augmentation 'cutmx'.*Did you mean 'cutmix'"),
         ("cutmix+cutmix:alpha=2", "Name each augmentation once"),
+        ("mixup,cutmix", r"with \+ between several"),
+        ("mixup+", "augment has '' where the name"),
+        ("cutmix:alpha=2,alpha=3", "option 'alpha' is given twice"),
         ("cutmix:beta=2", "augmentation 'cutmix' has no option 'beta'. Options: alpha, share"),
         ("randaugment:count=two", "'count' of augmentation 'randaugment' is 'two'.*whole number"),
         ("mixup:alpha=0", "augmentation 'mixup': alpha is 0.0. It must be at least 0.001"),

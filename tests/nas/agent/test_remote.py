@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import onnx
 import pytest
 
+from nas.agent.__main__ import main as alone
 from nas.cli import codes
 from nas.cli.app import main
 from nas.front.card import read_card
@@ -189,6 +191,61 @@ def test_an_agent_that_stays_away_is_one_message_and_code_1(
     assert message.endswith("mend it and give the same command to continue.")
 
 
+def test_a_device_that_keeps_no_files_is_one_message_and_code_1(
+    own: SmallAgent, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(own.folder)
+    code = nas("profile", fp32_file(tmp_path), "--target", f"remote:{own.address}")
+    assert code == codes.FAILED
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert f"the agent at {own.address} keeps no files: what arrives cannot be written" in message
+
+
+def test_what_failed_on_the_device_is_one_message_and_code_1(
+    agent: SmallAgent,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = {"failure": "OSError: No space left on device"}, False
+    monkeypatch.setattr(client.AgentClient, "_advanced", lambda *asked: failed)
+    code = nas("profile", fp32_file(tmp_path), "--target", f"remote:{agent.address}")
+    assert code == codes.FAILED
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert f"the agent at {agent.address} says: OSError: No space left on device." in message
+
+
+def test_a_file_for_which_an_agent_has_no_room_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "large.onnx"
+    model = onnx.load(fp32_file(tmp_path))
+    model.doc_string = "x" * 1_000_000
+    onnx.save(model, file)
+    with running_agent(tmp_path / "agent", "--storage-gb", "0.001") as small:
+        (refused,) = measure(f"remote:{small.address}", [file], processes=1, budget_s=0.1)
+    assert isinstance(refused, CandidateError)
+    assert f"file '{file}': the body has" in str(refused)
+    assert "Start the agent with a larger --storage-gb." in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("folder", "code", "message"),
+    [
+        ("/proc/nas/agent", codes.FAILED, "cannot read or write '/proc/nas"),
+        (__file__, codes.WRONG_USE, "Move what is in its place away"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_one_message_without_the_rest_of_nas(
+    folder: str,
+    code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["agent", "--folder", folder])
+    assert alone() == code
+    assert message in capsys.readouterr().err
+
+
 def test_another_device_behind_the_same_address_is_refused(
     agent: SmallAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +263,7 @@ def test_another_device_behind_the_same_address_is_refused(
         ({TOKEN: ""}, f"neither {TOKEN} nor {TOKEN_FILE} is set"),
         ({TOKEN: "x" * 20}, "has another token"),
         ({TOKEN: "short"}, "is no token: it must be at least 16"),
-        ({TOKEN: "", TOKEN_FILE: "/nowhere"}, "cannot be read"),
+        ({TOKEN: "", TOKEN_FILE: "/nowhere"}, "cannot be read: No such file or directory."),
     ],
 )
 def test_a_wrong_token_is_one_message(
@@ -230,7 +287,11 @@ def test_an_address_that_is_none_or_where_no_agent_is_is_one_message(
 ) -> None:
     for target, message in (
         ("remote", "does not say where the device is"),
+        ("remote:", "does not say where the device is"),
+        ("remote:,threads=2", "does not say where the device is"),
         ("remote:elsewhere", "'elsewhere' is no address. Write HOST:PORT"),
+        ("remote:pi..local:8477", "'pi..local:8477' is no address. Write HOST:PORT"),
+        (f"remote:{'pi' * 40}:8477", "is no address. Write HOST:PORT"),
         ("remote:127.0.0.1:1", "no agent answers"),
     ):
         assert nas("profile", fp32_file(tmp_path), "--target", target) == codes.WRONG_USE

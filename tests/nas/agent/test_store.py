@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.agent.store import RefusedError, Store, TooLargeError
+from nas.agent.store import RefusedError, Store, TooLargeError, UnwritableError
 from nas.testing.targets import fp32_file
 
 
@@ -47,6 +47,20 @@ def test_nothing_is_left_of_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TooLargeError):
         send(store, content, num_bytes=2 * 10**6)
     assert not list((tmp_path / "files").iterdir())
+
+
+def test_a_disk_that_is_full_is_told_from_a_connection_that_broke(tmp_path: Path) -> None:
+    (content,) = models(tmp_path, 1)
+    store = Store(tmp_path / "files", 10**6)
+
+    def broken(most: int) -> bytes:
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        store.receive(digest(content), len(content), broken)
+    (tmp_path / "files").rmdir()
+    with pytest.raises(UnwritableError, match="No such file or directory"):
+        send(store, content)
 
 
 def test_the_longest_unused_is_thrown_out_and_strangers_stay(tmp_path: Path) -> None:
