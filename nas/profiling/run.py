@@ -27,7 +27,7 @@ from nas.run.directory import check_is_run, locked, read_config_of, read_front
 from nas.run.growth import has_front
 from nas.run.own_files import with_kept_files
 from nas.system.environment import now
-from nas.system.files import SCHEMA, make_folder, read_json, write_json
+from nas.system.files import SCHEMA, make_folder, read_json, understood, write_json
 from nas.system.reporter import Reporter
 from nas.targets import ONNX, ChosenTarget, Timing, choose, one_text_each
 from search_spaces import CandidateError, UserError, load_plugins
@@ -62,6 +62,7 @@ def profile_run(path: Path, targets: Sequence[str], reporter: Reporter) -> dict[
     folders = _folders(path)
     lock = locked(path)
     try:
+        known = _measured_before(path / PORTABILITY)
         reporter.phase("latency", f"timing {len(folders)} networks on {own.text}")
         timings, peaks = _with_peaks(own, [f / name for f in folders for name in onnx_files(f)])
         efficiency = None
@@ -69,7 +70,10 @@ def profile_run(path: Path, targets: Sequence[str], reporter: Reporter) -> dict[
             efficiency = _efficiency(own, timings, peaks, reporter)
             make_folder((path / EFFICIENCY).parent)
             write_json(path / EFFICIENCY, efficiency)
-        portability = _portability(path, own, others, folders, timings, reporter)
+        portability = _portability(own, others, folders, timings, reporter)
+        portability["targets"] = {**known, **portability["targets"]}
+        make_folder((path / PORTABILITY).parent)
+        write_json(path / PORTABILITY, portability)
     finally:
         lock.release()
     return {"efficiency": efficiency, "portability": portability}
@@ -155,26 +159,30 @@ def _of_file(own: ChosenTarget, file: Path, timing: Timing, peaks: Peaks) -> dic
     return {**document, "efficiency": line.ideal_ms / timing.median_ms, **line.to_json()}
 
 
+def _measured_before(place: Path) -> dict[str, Any]:
+    """By target what an earlier call has measured.
+
+    Raises:
+        UserError: If its document is damaged.
+    """
+    with understood(f"'{place}'"):
+        return dict(read_json(place)["targets"]) if place.exists() else {}
+
+
 def _portability(
-    path: Path,
     own: ChosenTarget,
     others: Sequence[str],
     folders: Sequence[Path],
     timings: Mapping[Path, Timing | CandidateError],
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """What was measured on other targets before, and now."""
-    place = path / PORTABILITY
-    known = read_json(place)["targets"] if place.exists() else {}
+    """Latencies on the run's own target, which are known, and on others."""
     deployed = [folder / DEPLOYED for folder in folders]
     found = {own.text: _json({file: timings[file] for file in deployed})}
     for text in others:
         reporter.phase("latency", f"timing {len(folders)} networks on {text}")
         found[text] = _json(_timed(choose(text), deployed))
-    document = {"schema": SCHEMA, "own": own.text, "targets": {**known, **found}}
-    make_folder(place.parent)
-    write_json(place, document)
-    return document
+    return {"schema": SCHEMA, "own": own.text, "targets": found}
 
 
 def _json(timings: Mapping[Path, Timing | CandidateError]) -> dict[str, Any]:

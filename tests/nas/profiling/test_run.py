@@ -92,6 +92,12 @@ def test_a_mistake_is_one_message_and_code_2(
     assert not (own_run / EFFICIENCY).exists()
 
 
+def test_damage_is_named_before_anything_is_timed(own_run: Path) -> None:
+    write_json(make_folder((own_run / PORTABILITY).parent) / "portability.json", {"schema": 1})
+    with pytest.raises(UserError, match=r"portability\.json' is damaged: 'targets' is missing"):
+        profile_run(own_run, [], Silent())
+
+
 def test_a_run_without_a_front_or_files_is_refused(own_run: Path) -> None:
     key = read_front(own_run)["members"][0]
     (own_run / "front" / key / "model.onnx").unlink()
