@@ -31,10 +31,10 @@ from supernets.train import DivergedError
 
 NO_RESULTS = (
     *("train_state", "report", "profile", "measurements", "timings", "answers"),
-    "finetune_plan.json",
+    *("finetune_plan.json", "pays.json"),
     *("config.toml", "env.json", "events.jsonl", "grown.jsonl"),
 )
-"""What results are made of, or what is made of them, or says when."""
+"""What results are made of, or what is made of them, or says when or why."""
 
 NOT_OF_A_SUPERNET = (
     *("trials.jsonl", "search_plan.json", "finetune_plan.json", "front.json", "beliefs.jsonl"),
