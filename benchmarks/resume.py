@@ -62,7 +62,7 @@ MEASURED = (
     "sizes.json",
     "plan.json",
     "search_plan.json",
-    "space.json",
+    *("space.json", "pays.json"),
     "profile/*",
     "timings/*",
     "finetune_plan*.json",

@@ -1,5 +1,6 @@
 """`nas compress` that is begun twice at once, and interrupted: one message, and it continues."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from nas.run.directory import read_front
 from tests.nas.test_search import SHORTER, TIMED_TWICE, resume
 
 INTERRUPTED, WRONG_USE = 130, 2
-PATIENCE_S = 300.0
+PATIENCE_S, PATIENCE_OF_USERS_S = 300.0, 4.0
 
 
 class Command:
@@ -34,8 +35,14 @@ class Command:
         return phase in self._phases(self._out)[self._known :]
 
     def interrupt(self) -> None:
-        """Ctrl-C, which a terminal sends to the whole group."""
-        os.killpg(self.process.pid, signal.SIGINT)
+        """Ctrl-C, which a terminal sends to the whole group.
+
+        Again if it came in a moment in which a process is started, which must ignore it.
+        """
+        while self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE_OF_USERS_S)
 
     def ended(self) -> tuple[int, str]:
         """Its code, and the last line of what went wrong."""
