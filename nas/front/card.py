@@ -59,6 +59,7 @@ from typing import Any
 
 from nas.system.files import SCHEMA, check_schema, understood, unsealed, write_json
 from nas.targets import Timing
+from nas.targets._base import LEFT_OUT
 from search_spaces import (
     DEFAULT_TASK,
     Candidate,
@@ -109,7 +110,7 @@ _ONNX_FIELDS: dict[str, Any] = {
     "latency": {
         field.name: _TIMING_TYPES.get(field.type, list)
         for field in dataclasses.fields(Timing)
-        if field.name not in ("options", "energy_mj", "others")  # left out where unknown or default
+        if field.name not in LEFT_OUT
     },
     "latency_predicted_ms": (*_NUMBER, type(None)),
 }

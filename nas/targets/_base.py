@@ -26,6 +26,9 @@ torch modules."""
 ONNX: Artefact = ".onnx"
 TORCH_CHECKPOINT: Artefact = ".safetensors"
 
+LEFT_OUT: Mapping[str, Any] = {"options": "", "energy_mj": None, "others": None}
+"""Of a `Timing` in JSON: fields that are not there where they have these values."""
+
 ContextTerm = Callable[[SearchSpace, np.ndarray], np.ndarray]
 """By encoding (N, C) of a space how much a network pays for: (N,), at least 0, in units near 1."""
 
@@ -334,14 +337,11 @@ class Timing:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types; `Timing.from_json` reads them back."""
-        fields = dataclasses.asdict(self)
-        if not self.options:
-            del fields["options"]
-        if self.energy_mj is None:
-            del fields["energy_mj"]
-        if self.others is None:
-            del fields["others"]
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in LEFT_OUT or value != LEFT_OUT[name]
+        }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -351,7 +351,7 @@ class Timing:
             UserError: If a field is missing.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        fields = {"host": "", "options": "", "energy_mj": None, "others": None, **fields}
+        fields = {"host": "", **LEFT_OUT, **fields}
         missing = [name for name in names if name not in fields]
         if missing:
             raise UserError(
@@ -365,10 +365,9 @@ class Timing:
                 raise ValueError(f"{field.name} is {values[field.name]!r:.40}. Measure again")
         low, high = map(float, values["interval_ms"])
         values["median_ms"] = float(values["median_ms"])
-        if values["energy_mj"] is not None:
-            values["energy_mj"] = float(values["energy_mj"])
+        for name in ("energy_mj", "others"):
+            if values[name] is not None:
+                values[name] = float(values[name])
         values["interval_ms"] = (low, high)
         values["process_medians_ms"] = tuple(map(float, values["process_medians_ms"]))
-        if values["others"] is not None:
-            values["others"] = float(values["others"])
         return cls(**values)

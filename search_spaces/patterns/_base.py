@@ -76,6 +76,17 @@ class AbstractPattern(ABC):
         return kept * weight_bits + places * self.index_bits
 
 
+class AbstractBlockPattern(AbstractPattern):
+    """A share of the blocks of `BLOCK_SIDE` x `BLOCK_SIDE` weights of every linear layer.
+
+    Source: Xu et al., LPViT: Low-Power Semi-structured Pruning for Vision Transformers (2024).
+    """
+
+    index_bits: ClassVar[int] = BLOCK_INDEX_BITS
+    kernel: ClassVar[str] = BLOCKS
+    is_blocked: ClassVar[bool] = True
+
+
 PATTERNS = Registry("search_spaces.patterns", "pattern", AbstractPattern)
 
 
