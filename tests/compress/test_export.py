@@ -70,6 +70,18 @@ def compressed(supernet: Supernet, slots: tuple[Slot, ...]) -> Compressed:
 
 
 @by_operator
+def test_fp32_files_give_the_answers_of_the_network_for_any_batch(
+    exported: Callable[..., Exported], operator: str
+) -> None:
+    made = exported(operator, "fp32")
+    for batch in (1, 3):
+        images = noise(batch, 1, 16, 16, seed=batch)
+        expected = made.found.network(images).detach().numpy()
+        np.testing.assert_allclose(answers(made.path, images), expected, atol=1e-4)
+    require_one_node_per_gelu(made)
+
+
+@by_operator
 def test_every_convolution_and_linear_layer_runs_an_integer_kernel(
     exported: Callable[..., Exported], operator: str
 ) -> None:
@@ -79,6 +91,45 @@ def test_every_convolution_and_linear_layer_runs_an_integer_kernel(
     assert ran["QGemm"] == made.count(nn.Linear)
     assert ran["QLinearGlobalAveragePool"] == made.count(nn.AdaptiveAvgPool2d)
     assert not {"Conv", "FusedConv", "Gemm", "Clip", "Erf"} & ran.keys()
+    assert require_biases_on_grids(made) == made.count(nn.Conv2d) + made.count(nn.Linear)
+    require_one_node_per_gelu(made)
+
+
+@by_operator
+def test_mixed_precision_runs_both_kinds_of_kernels_and_agrees_with_its_simulation(
+    exported: Callable[..., Exported], operator: str
+) -> None:
+    made = exported(operator, mixed(operator))
+    assert made.found.plan.precision == "mixed"
+    ran = kernels(made.path)
+    in_fp32 = ran["Conv"] + ran["FusedConv"]
+    assert ran["QLinearConv"] > 0 < in_fp32
+    assert ran["QLinearConv"] + in_fp32 == made.count(nn.Conv2d)
+    images = noise(16, 1, 16, 16, seed=8)
+    difference = made.found.network(images).detach().numpy() - answers(made.path, images)
+    assert np.abs(difference).mean() < 0.05
+    require_biases_on_grids(made)
+
+
+def require_one_node_per_gelu(made: Exported) -> None:
+    nodes = [node.op_type for node in onnx.load(made.path).graph.node]
+    assert nodes.count("Gelu") == made.count(nn.GELU)
+    assert "Erf" not in nodes
+
+
+def require_biases_on_grids(made: Exported) -> int:
+    """Biases of integer layers are on the product of the scales of input and weight.
+
+    Runtimes add the integer bias to integer products without looking at its scale.
+
+    Returns:
+        The number of layers.
+    """
+    layers = integer_layers(made.path)
+    for layer in layers:
+        assert layer.input.ndim == 0
+        np.testing.assert_allclose(layer.bias, layer.input * layer.weight, rtol=1e-6)
+    return len(layers)
 
 
 def test_shortcuts_of_convolution_blocks_are_integer_and_relu6_is_folded(
@@ -99,56 +150,6 @@ def test_sums_of_what_feeds_a_slot_are_integer(plugins: Path, tmp_path: Path) ->
     ran = kernels(tmp_path / "network.onnx")
     assert ran["QLinearAdd"] == 4, "a sum of three maps, and two blocks' shortcuts"
     assert not {"Add", "Clip"} & ran.keys()
-
-
-@by_operator
-def test_gelu_is_one_node(exported: Callable[..., Exported], operator: str) -> None:
-    for precision in ("fp32", "int8"):
-        made = exported(operator, precision)
-        nodes = [node.op_type for node in onnx.load(made.path).graph.node]
-        assert nodes.count("Gelu") == made.count(nn.GELU)
-        assert "Erf" not in nodes
-
-
-@by_operator
-def test_biases_of_integer_layers_are_on_the_product_of_the_scales_of_input_and_weight(
-    exported: Callable[..., Exported], operator: str
-) -> None:
-    """Runtimes add the integer bias to integer products without looking at its scale."""
-    for precision in ("int8", mixed(operator)):
-        made = exported(operator, precision)
-        layers = integer_layers(made.path)
-        if precision == "int8":
-            assert len(layers) == made.count(nn.Conv2d) + made.count(nn.Linear)
-        for layer in layers:
-            assert layer.input.ndim == 0
-            np.testing.assert_allclose(layer.bias, layer.input * layer.weight, rtol=1e-6)
-
-
-@by_operator
-def test_mixed_precision_runs_both_kinds_of_kernels_and_agrees_with_its_simulation(
-    exported: Callable[..., Exported], operator: str
-) -> None:
-    made = exported(operator, mixed(operator))
-    assert made.found.plan.precision == "mixed"
-    ran = kernels(made.path)
-    in_fp32 = ran["Conv"] + ran["FusedConv"]
-    assert ran["QLinearConv"] > 0 < in_fp32
-    assert ran["QLinearConv"] + in_fp32 == made.count(nn.Conv2d)
-    images = noise(16, 1, 16, 16, seed=8)
-    difference = made.found.network(images).detach().numpy() - answers(made.path, images)
-    assert np.abs(difference).mean() < 0.05
-
-
-@by_operator
-def test_fp32_files_give_the_answers_of_the_network_for_any_batch(
-    exported: Callable[..., Exported], operator: str
-) -> None:
-    made = exported(operator, "fp32")
-    for batch in (1, 3):
-        images = noise(batch, 1, 16, 16, seed=batch)
-        expected = made.found.network(images).detach().numpy()
-        np.testing.assert_allclose(answers(made.path, images), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -82,6 +82,7 @@ def test_a_defect_in_a_score_is_not_taken_for_a_failed_candidate(trained: Traine
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.long
 def test_workers_end_with_the_process_that_started_them(own_run: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"

@@ -16,7 +16,7 @@ from tests.placement_bugs import BUGS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_plug_in_runs_on_a_device_and_every_seeded_bug_is_found() -> None:
     """In one process, because an invented device is for the life of one, and costs seconds."""
     assert len(BUGS) >= 10

@@ -111,13 +111,13 @@ CASES = {
 }
 """What is not there yet, the bytes that are left, and what the message names."""
 
-AS_OTHERS = "space", "plan", "weights", "trial", "verification"
-"""What is written as other files of the same phase are, or of the same kind."""
+FIRST = "train", "export"
+"""A file that is replaced and a folder of files; all others are among the long tests."""
 
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(c, marks=pytest.mark.long) if c in AS_OTHERS else c for c in CASES],
+    [c if c in FIRST else pytest.param(c, marks=pytest.mark.long) for c in CASES],
 )
 def test_a_full_disk_is_one_message_and_afterwards_the_search_continues(
     case: str, small_run: SmallRun, disk: Disk, capsys: pytest.CaptureFixture[str]

@@ -125,6 +125,7 @@ def test_a_search_of_it_has_the_trials_of_a_search_that_trained_it_itself(
     assert ours == theirs
 
 
+@pytest.mark.long
 def test_a_search_of_a_part_scores_what_the_whole_supernet_does(
     supernet_run: Path, small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

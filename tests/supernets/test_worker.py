@@ -29,7 +29,7 @@ print(measure("onnxruntime", [Path("absent.onnx")], processes=1)[0])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_files_called_like_modules_and_an_unguarded_program_change_nothing(tmp_path: Path) -> None:
     traps, program = tmp_path / "traps", tmp_path / "program/search.py"
     for folder in (traps, program.parent):

@@ -502,7 +502,9 @@ def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
     assert "[/b]?]0;title" in printed.out
 
 
-@pytest.mark.parametrize("arguments", [["space", "describe", "toy"], TOY])
+@pytest.mark.parametrize(
+    "arguments", [["space", "describe", "toy"], pytest.param(TOY, marks=pytest.mark.long)]
+)
 def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
     arguments: list[str], tmp_path: Path
 ) -> None:
@@ -518,6 +520,7 @@ def test_a_closed_pipe_is_silence_and_the_code_of_a_shell(
     assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_ctrl_c_is_code_130_and_one_line(tmp_path: Path) -> None:
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"

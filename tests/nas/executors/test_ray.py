@@ -21,7 +21,7 @@ from nas.search_flow import score_candidates
 from nas.system.reporter import Silent
 from search_spaces import Candidate, UserError
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 LABEL = "target:onnxruntime"
 STORE_BYTES = 100 << 20
 ROOT = Path(__file__).parents[3]
@@ -119,7 +119,6 @@ def test_a_score_that_is_stuck_twice_is_a_failure(executor: Ray, trained: Traine
     assert found[candidate.key].failure == reason
 
 
-@pytest.mark.slow
 def test_a_node_that_is_removed_costs_nothing(
     cluster: Any, executor: Ray, trained: Trained
 ) -> None:

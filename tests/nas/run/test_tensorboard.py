@@ -238,7 +238,7 @@ def test_without_the_flag_tensorboard_is_never_imported() -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_training_continues_to_the_same_weights_and_shows_what_its_records_say(
     small_run: SmallRun, tmp_path: Path
 ) -> None:
