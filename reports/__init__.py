@@ -5,7 +5,13 @@ offline file), `pareto.csv` and `report.md`; `compare` puts finished runs side b
 `build_sweep_report` all runs of a sweep. Never imports torch.
 """
 
-from reports.build import build_bench, build_comparison, build_report, build_sweep_report
+from reports.build import (
+    build_bench,
+    build_comparison,
+    build_operators,
+    build_report,
+    build_sweep_report,
+)
 from reports.comparison import compare, comparison_json, comparison_table
 from reports.intervals import wilson
 from reports.load import load_run
@@ -25,6 +31,7 @@ __all__ = [
     "AGAINST",
     "build_bench",
     "build_comparison",
+    "build_operators",
     "build_report",
     "build_sweep_report",
     "compare",

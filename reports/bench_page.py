@@ -1,4 +1,4 @@
-"""The page of `nas bench`: how much of a table's front each controller has after N evaluations."""
+"""The page of `nas bench controllers`: how much of a table's front each controller has after N evaluations."""
 
 from collections.abc import Mapping
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nas.bench.benchmark import Benchmark, Record
+from nas.bench.standings import Standings
 from nas.system.files import make_folder
-from reports import bench_page, comparison_page, sweep_page
+from reports import bench_page, comparison_page, operators_page, sweep_page
 from reports.comparison import Comparison
 from reports.load import load_run, warn_of_altered
 from reports.markdown import markdown
@@ -74,6 +75,15 @@ def build_bench(benchmark: Benchmark, records: Mapping[str, Record], out: Path) 
         UserError: If it cannot be written.
     """
     return _write_where_asked("plot", out, bench_page.render(benchmark, records))
+
+
+def build_operators(standings: Standings, out: Path) -> Path:
+    """Writes the page that shows operators side by side.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    return _write_where_asked("page", out, operators_page.render(standings))
 
 
 def build_sweep_report(folder: Path) -> Path:

@@ -1,1 +1,1 @@
-"""Controllers compared on tables of measured networks."""
+"""Controllers compared on tables of measured networks, and operators in one trunk."""

@@ -1,4 +1,4 @@
-"""`nas bench`: how much of a table's front controllers find after so many evaluations.
+"""`nas bench controllers`: how much of a table's front controllers find after so many evaluations.
 
 Every search starts from nothing and asks for one candidate at a time. A look-up takes no time, so
 what is measured is the controller alone: the hypervolume of what it has evaluated, as a share of
@@ -194,7 +194,7 @@ class Record:
     ask_ms: float
 
     def to_json(self) -> dict[str, Any]:
-        """As `nas bench --json` prints it."""
+        """As `nas bench controllers --json` prints it."""
         return {
             "hypervolume": {
                 str(number): {"mean": mean(found), "stderr": stderr(found), "seeds": list(found)}

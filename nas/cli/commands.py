@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.agent import agent
-from nas.cli.bench import bench
+from nas.cli.bench import bench_app
 from nas.cli.compress import compress
 from nas.cli.console import say
 from nas.cli.doctor import doctor
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(space_app, name="space")
 app.add_typer(plugin_app, name="plugin")
+app.add_typer(bench_app, name="bench")
 app.command(
     epilog="Example: nas search --space hybrid --budget 4.5GFLOPs\n\n"
     "The same command continues an interrupted run."
@@ -62,10 +63,6 @@ app.command(
     epilog="Example: nas sweep sweep.toml --dry-run\n\n"
     "The same command continues an interrupted sweep."
 )(sweep)
-app.command(
-    epilog="Example: nas bench --table nas-bench-macro.csv --choices 'layer*' --maximize test_acc "
-    "--minimize macs --reference 80,max"
-)(bench)
 app.command(
     epilog="Example: nas agent --port 8477\n\n"
     "On the other machine: nas profile model.onnx --target remote:127.0.0.1:8477"

@@ -103,11 +103,11 @@ def space_import(
     file: Annotated[Path, typer.Argument(help="A search space of another tool.")],
     form: Format = "nni",
     out: Annotated[
-        Path | None, typer.Option(help="File to write, for `nas bench --space`. [none]")
+        Path | None, typer.Option(help="File to write, for `nas bench controllers --space`. [none]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read a search space of another tool: its choices, for `nas bench` on a table of results.
+    """Read a search space of another tool: its choices, for `nas bench controllers` on a table of results.
 
     It has no networks that could be trained.
     """

@@ -1,6 +1,6 @@
 """Search spaces from and for other tools: for `nas space import` and `nas space export`.
 
-What comes in becomes a file of ours, which says the choices of a table for `nas bench`.
+What comes in becomes a file of ours, which says the choices of a table for `nas bench controllers`.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""`nas bench`: shares of the hypervolume that can be checked by hand, and controllers on a table."""
+"""`nas bench controllers`: shares of the hypervolume that can be checked by hand, and controllers on a table."""
 
 import itertools
 import json
@@ -116,7 +116,7 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def command(csv_file: Path, *more: str) -> list[str]:
-    line = ["bench", "--table", str(csv_file), "--choices", "a,b,op", "--maximize", "acc"]
+    line = ["bench", "controllers", "--table", str(csv_file), "--choices", "a,b,op", "--maximize", "acc"]
     return [*line, "--minimize", "macs", "--evaluations", "5,10", "--seeds", "2", *more]
 
 
@@ -175,5 +175,5 @@ def test_an_infinite_cell_is_named_where_it_is_used(
 def test_a_bench_without_objectives_is_refused(
     csv_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code(["bench", "--table", str(csv_file), "--choices", "a,b,op"]) == 2
+    assert exit_code(["bench", "controllers", "--table", str(csv_file), "--choices", "a,b,op"]) == 2
     assert "At least one is needed" in capsys.readouterr().err

@@ -130,7 +130,21 @@ FLAGS = {
     "agent": ["--host", "--port", "--folder", "--storage-gb", "--token-file"],
     "doctor": ["--json"],
     "fidelity": ["--subnets", "--time", "--json"],
-    "bench": [
+    "bench operators": [
+        "--operators",
+        "--data",
+        "--data-dir",
+        "--resolution",
+        "--time",
+        "--seeds",
+        "--sides",
+        "--seed",
+        "--target",
+        "--plugin",
+        "--out",
+        "--json",
+    ],
+    "bench controllers": [
         "--table",
         "--choices",
         "--space",

@@ -1,0 +1,169 @@
+"""Operators of a tournament: each is named with its options, and stands in the same trunk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nas.system.text import setting
+from search_spaces import (
+    FULL_PRECISION,
+    CandidateError,
+    Option,
+    Resolution,
+    SearchSpace,
+    Slot,
+    Stage,
+    Staged,
+    UserError,
+    declaration,
+    did_you_mean,
+    pyramid,
+)
+from search_spaces.operators import OPERATORS
+
+WIDTH, DEPTH, HEAD_DIM = 16, 1, 8
+"""Of the trunk's first stage: channels, which double from stage to stage, and blocks of each stage;
+channels of an attention head."""
+
+USUAL: Mapping[str, Option] = {
+    "kernel_size": 7,
+    "expand_ratio": 4,
+    "num_heads": 2,
+    "sr_ratio": 2,
+    "order": 3,
+    "num_elements": 16,
+    "num_bands": 3,
+}
+"""Options that operators leave to the space, and what they are if nothing is said."""
+
+SHIPPED = "int8"
+PRECISIONS = (FULL_PRECISION, SHIPPED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ends:
+    """What goes into networks and comes out.
+
+    Attributes:
+        resolution: Sides in pixels.
+        channels: Of an image.
+        num_classes: Outputs.
+    """
+
+    resolution: Resolution
+    channels: int
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """An operator with options.
+
+    Attributes:
+        name: As it was asked for, "convnext:kernel_size=7".
+        operator: The operator.
+        options: Of each number or word that it reads and has no default for, or that was given.
+    """
+
+    name: str
+    operator: str
+    options: Mapping[str, Option]
+
+    @property
+    def folder(self) -> str:
+        """Its name where no other character than letters, digits and signs may be."""
+        return self.name.replace(":", "+")
+
+    def slots(self, ends: Ends, precision: str = FULL_PRECISION) -> tuple[Slot, ...]:
+        """Of its network: one block per stage."""
+        space, encoding = self.network(ends)
+        columns = space.columns("precision")
+        index = PRECISIONS.index(precision)
+        return space.slots([index if c in columns else i for c, i in enumerate(encoding)])
+
+    def network(self, ends: Ends) -> tuple[SearchSpace, tuple[int, ...]]:
+        """A space that has its network alone, in both formats, and the encoding of that in fp32."""
+        space = space_of([self], ends, PRECISIONS)
+        return space, space.canonical([0] * len(space.choices))
+
+
+def space_of(
+    entrants: Sequence[Entrant], ends: Ends, precisions: tuple[str, ...] = (FULL_PRECISION,)
+) -> SearchSpace:
+    """A trunk whose blocks may be any of them, with any of the options that they have."""
+    options: dict[str, dict[Option, None]] = {}
+    for entrant in entrants:
+        for dim, option in entrant.options.items():
+            options.setdefault(dim, {})[option] = None
+    stages = tuple(
+        Stage(
+            widths=(WIDTH * 2**i,),
+            depths=(DEPTH,),
+            operators=tuple(dict.fromkeys(entrant.operator for entrant in entrants)),
+            options=tuple((dim, tuple(found)) for dim, found in options.items()),
+            head_dim=HEAD_DIM,
+        )
+        for i in range(len(pyramid(ends.resolution).sizes))
+    )
+    network = Staged(
+        resolution=ends.resolution,
+        channels=ends.channels,
+        num_classes=ends.num_classes,
+        stages=stages,
+    )
+    return SearchSpace.of_network("tournament", network).with_policy(precisions, (0.0,))
+
+
+def uniform(space: SearchSpace, entrant: Entrant) -> tuple[int, ...]:
+    """The encoding of a shared space's network that has this operator in every block, in fp32."""
+    wanted = {"operator": entrant.operator, **entrant.options}
+    row = [0] * len(space.choices)
+    for column, choice in enumerate(space.choices):
+        option = wanted.get(choice.name.rpartition(".")[2])
+        if option in choice.options:
+            row[column] = choice.options.index(option)
+    return space.canonical(row)
+
+
+def entrants_of(names: Sequence[str], ends: Ends) -> list[Entrant]:
+    """Entrants by their names; all operators if there are none.
+
+    Raises:
+        UserError: If there is no such operator or option, one is named twice, or its network
+            cannot be made for these images.
+    """
+    found = [_entrant(name) for name in names or OPERATORS.names()]
+    twice = {one.name for one in found if [other.name for other in found].count(one.name) > 1}
+    if twice:
+        raise UserError(f"operators {', '.join(sorted(twice))} are named twice. Name each once.")
+    for entrant in found:
+        try:
+            entrant.slots(ends)
+        except CandidateError as error:
+            raise UserError(
+                f"operator '{entrant.name}' cannot stand in the tournament's trunk for images of "
+                f"{ends.resolution} px: {error}. Leave it out of --operators, or give other "
+                "options."
+            ) from error
+    return found
+
+
+def _entrant(name: str) -> Entrant:
+    operator, *given = name.split(":")
+    if operator not in OPERATORS:
+        raise UserError(f"unknown operator '{operator}'. {did_you_mean(operator, OPERATORS)}")
+    rule = declaration(operator)
+    asked = dict(map(setting, given))
+    for dim in asked:
+        if dim not in rule.dims:
+            raise UserError(
+                f"operator '{operator}' has no option '{dim}'. {did_you_mean(dim, rule.dims)}"
+            )
+    usual = {dim: USUAL[dim] for dim in rule.dims if dim in USUAL and dim not in rule.defaults}
+    options = {**usual, **asked}
+    if lacking := [dim for dim in rule.dims if dim not in {*options, *rule.defaults}]:
+        example = ":".join((operator, *(f"{dim}=3" for dim in lacking)))
+        raise UserError(
+            f"operator '{operator}' has no usual {' and '.join(lacking)}. Say which, such as "
+            f"'{example}'."
+        )
+    return Entrant(name, operator, options)

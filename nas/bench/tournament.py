@@ -1,0 +1,338 @@
+"""`nas bench operators`: every operator in the same trunk, in equal steps of the same training.
+
+    tournament.json              what was asked
+    plan.json                    steps, by a speed test
+    alone/<seed>/<entrant>/      a training (`nas/standalone/train.py`), and result.json
+    shared/                      the supernet that has all entrants: train_state/, its weights,
+                                 and result.json
+    timings.json                 latencies of whole networks
+    results.json                 the standings
+
+A kill loses nothing that a file is there for; the same call continues.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.bench.entrants import PRECISIONS, Ends, Entrant, entrants_of, space_of, uniform
+from nas.bench.standings import Standings, Timed
+from nas.data import DataSet, identity
+from nas.executors import make_timer
+from nas.latency.measure import export_random
+from nas.prepare.inputs import read_data
+from nas.prepare.pilot import judged
+from nas.prepare.plan import training_images
+from nas.prepare.speed import shared_cores, time_steps
+from nas.run.config import Config, differences
+from nas.run.directory import locked
+from nas.standalone.beside import Job, num_beside, shown_by, train_beside
+from nas.standalone.train import NETWORK, fresh_network, give_trained, seconds_per_step
+from nas.system.environment import environment
+from nas.system.files import make_folder, read_json, write_json
+from nas.system.reporter import Reporter
+from nas.targets import Artefact
+from search_spaces import CandidateError, Resolution, Slot, UserError, task_of
+from supernets._worker import in_processes
+from supernets.checkpoint import read_tensors, write_tensors
+from supernets.images import Images
+from supernets.methods import METHODS, AbstractMethod
+from supernets.network import PlainNetwork
+from supernets.plan import TrainPlan
+from supernets.steps import SupernetBatches
+from supernets.supernet import Supernet
+from supernets.train import train
+
+SHARES = {"alone": 0.6, "shared": 0.2, "timing": 0.1}
+"""Of the time; the rest is for speed tests, exporting and judging."""
+
+BATCH, JUDGED, SPEED_STEPS = 64, 2000, 4
+"""Images of a batch; images of the search split that say how good a network is."""
+
+SIDES = (32, 96, 224)
+"""Images of networks that are timed, pixels."""
+
+PROCESSES = 5
+ASKED, PLAN, RESULT, TIMINGS = "tournament.json", "plan.json", "result.json", "timings.json"
+WEIGHTS = "supernet.safetensors"
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """What is compared, on what, and where its files are.
+
+    Attributes:
+        config: Names data, time, seed, method and target.
+        operators: Names of entrants; none for all operators.
+        seeds: Trainings of each.
+        sides: Images of networks that are timed.
+        out: A folder.
+        reporter: Told how far it is.
+    """
+
+    config: Config
+    operators: Sequence[str]
+    seeds: int
+    out: Path
+    reporter: Reporter
+    sides: Sequence[int] = field(default=SIDES)
+
+    def standings(self) -> Standings:
+        """Everything that is not there yet is made, and looked at.
+
+        Raises:
+            UserError: If an operator cannot take part, the folder is of another tournament, or
+                another process is at work in it.
+            OSError: If a disk is full or read-only; the same call continues.
+        """
+        entrants = self.entrants
+        lock = locked(make_folder(self.out))
+        try:
+            self._keep_asked(entrants)
+            plan = self._plan(entrants)
+            alone = self._alone(entrants, plan)
+            shared = self._shared(entrants, plan)
+            timed = self._timed(entrants)
+        finally:
+            lock.release()
+        found = Standings.of(entrants, alone, shared, timed, task=task_of(self.data.task))
+        write_json(self.out / "results.json", found.to_json())
+        return found
+
+    @cached_property
+    def data(self) -> DataSet:
+        """What networks learn."""
+        return read_data(self.config, self.reporter)
+
+    @cached_property
+    def ends(self) -> Ends:
+        """What goes into networks that learn, and comes out."""
+        return self._ends_at(self.data.resolution)
+
+    @cached_property
+    def entrants(self) -> list[Entrant]:
+        """Who takes part."""
+        return entrants_of(self.operators, self.ends)
+
+    def _ends_at(self, resolution: Resolution) -> Ends:
+        return Ends(
+            resolution=resolution,
+            channels=self.data.channels,
+            num_classes=len(self.data.classes),
+        )
+
+    def _keep_asked(self, entrants: Sequence[Entrant]) -> None:
+        names = ("data", "resolution", "time", "seed", "method", "target")
+        asked = {name: getattr(self.config, name) for name in names}
+        asked |= {
+            "operators": [entrant.name for entrant in entrants],
+            "seeds": self.seeds,
+            "sides": [*self.sides],
+        }
+        file = self.out / ASKED
+        if not file.exists():
+            if any(path for path in self.out.iterdir() if not path.name.startswith(".")):
+                raise UserError(
+                    f"folder '{self.out}' is not empty and has no {ASKED}: no tournament. Name "
+                    "another folder with --out."
+                )
+            about = {"environment": environment(), "data": identity(self.data)}
+            write_json(file, {"asked": asked, **about})
+        if changed := differences(read_json(file)["asked"], asked):
+            raise UserError(
+                f"tournament '{self.out}' was begun with other settings: {'; '.join(changed)}. "
+                "Give those, or another folder with --out."
+            )
+
+    def _plan(self, entrants: Sequence[Entrant]) -> dict[str, Any]:
+        """Steps of trainings, decided once."""
+        file = self.out / PLAN
+        if file.exists():
+            return read_json(file)
+        self.reporter.phase("plan", "timing a step of each")
+        images = training_images(self.data)
+        steps = [TrainPlan(steps=SPEED_STEPS, batch_size=BATCH, shards=n) for n in (1, 2)]
+        cores = num_beside(len(entrants))
+        jobs = [(entrant, self.ends) for entrant in entrants]
+        each_s = [*in_processes(_StepTime(images, steps[0]), jobs, processes=cores)]
+        supernet, method = self._supernet(entrants)
+        shared_s = time_steps(supernet, images, steps[1], method)
+        seconds = {name: share * self.config.seconds for name, share in SHARES.items()}
+        plan = {
+            "alone_steps": max(1, int(seconds["alone"] * cores / self.seeds / sum(each_s))),
+            "shared_steps": max(1, int(seconds["shared"] / shared_s)),
+            "step_s": dict(zip([entrant.name for entrant in entrants], each_s, strict=True)),
+            "shared_step_s": shared_s,
+        }
+        write_json(file, plan)
+        return plan
+
+    def _alone(
+        self, entrants: Sequence[Entrant], plan: Mapping[str, Any]
+    ) -> dict[str, list[dict[str, float]]]:
+        """Metrics of every entrant's networks, one per seed, by its name."""
+        images, folders = training_images(self.data), self._folders(entrants)
+        steps = int(plan["alone_steps"])
+        self.reporter.phase("alone", f"training {len(folders)} networks alone, {steps:,} steps each")
+
+        def jobs() -> Iterator[Job]:
+            for (entrant, seed), folder in folders.items():
+                if not (folder / NETWORK).exists():
+                    yield Job(
+                        f"{entrant.name} {seed}",
+                        _fresh(entrant, self.ends, seed),
+                        images,
+                        make_folder(folder),
+                        TrainPlan(steps=steps, batch_size=BATCH, shards=1, seed=seed),
+                    )
+
+        names = [f"{entrant.name} {seed}" for entrant, seed in folders]
+        cores, watched = num_beside(len(folders)), shown_by(self.reporter, names)
+        train_beside(jobs(), processes=cores, on_progress=watched)
+        waiting = [key for key, folder in folders.items() if not (folder / RESULT).exists()]
+        work = _Judge(self.data, images, self.ends)
+        messages = [(entrant, seed, folders[entrant, seed]) for entrant, seed in waiting]
+        for key, metrics in zip(
+            waiting, in_processes(work, messages, processes=cores), strict=True
+        ):
+            write_json(folders[key] / RESULT, metrics)
+        found: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
+        for (entrant, _), folder in folders.items():
+            found[entrant.name].append(read_json(folder / RESULT)["metrics"])
+        return found
+
+    def _folders(self, entrants: Sequence[Entrant]) -> dict[tuple[Entrant, int], Path]:
+        first = self.config.seed
+        return {
+            (entrant, seed): self.out / "alone" / str(seed) / entrant.folder
+            for seed in range(first, first + self.seeds)
+            for entrant in entrants
+        }
+
+    def _supernet(self, entrants: Sequence[Entrant]) -> tuple[Supernet, AbstractMethod]:
+        space = space_of(entrants, self.ends)
+        method = METHODS.get(self.config.method)
+        found = method(space=space, seed=self.config.seed, sparse_from=0, is_within=None)
+        return Supernet(space, seed=self.config.seed), found
+
+    def _shared(
+        self, entrants: Sequence[Entrant], plan: Mapping[str, Any]
+    ) -> dict[str, dict[str, float]]:
+        """Metrics of every entrant's network with weights of a supernet that has all, by name."""
+        file = self.out / "shared" / RESULT
+        if file.exists():
+            return dict(read_json(file)["metrics"])
+        steps, images = int(plan["shared_steps"]), training_images(self.data)
+        self.reporter.phase("shared", f"training a supernet of all, {steps:,} steps")
+        supernet, method = self._supernet(entrants)
+        weights = self.out / "shared" / WEIGHTS
+        if weights.exists():
+            supernet.load_state_dict(read_tensors(weights)[0])
+        else:
+            train_plan = TrainPlan(steps=steps, batch_size=BATCH, seed=self.config.seed)
+            train(
+                *(supernet, images, train_plan, SupernetBatches(train_plan, method)),
+                directory=make_folder(self.out / "shared" / "train_state"),
+                on_step=lambda numbers: self.reporter.advance(int(numbers["step"]), steps),
+                **shared_cores(train_plan),
+            )
+            write_tensors(weights, supernet.state_dict(), {"space": supernet.space.name})
+        found = {}
+        for entrant in entrants:
+            slots = supernet.space.slots(uniform(supernet.space, entrant))
+            network = supernet.extract(slots)
+            found[entrant.name] = judged(network, self.data, images, num_images=JUDGED)
+        write_json(file, {"metrics": found})
+        return found
+
+    def _timed(self, entrants: Sequence[Entrant]) -> dict[str, list[Timed]]:
+        """Costs and latencies of every entrant's network at every size and format, by name."""
+        file = self.out / TIMINGS
+        if not file.exists():
+            self.reporter.phase("timing", "exporting and timing whole networks")
+            wanted = [(e, side, p) for e in entrants for side in self.sides for p in PRECISIONS]
+            timer = make_timer(self.config)
+            with tempfile.TemporaryDirectory() as name:
+                files = [Path(name, f"{i}{timer.artefact}") for i in range(len(wanted))]
+                jobs = [
+                    (entrant.slots(self._ends_at(side), precision), path)
+                    for (entrant, side, precision), path in zip(wanted, files, strict=True)
+                ]
+                work = _Export(timer.artefact)
+                refused = [*in_processes(work, jobs, processes=torch.get_num_threads())]
+                timings = timer(
+                    [path for path in files if path.exists()],
+                    processes=PROCESSES,
+                    budget_s=SHARES["timing"] * self.config.seconds,
+                )
+            rows = []
+            known = iter(timings)
+            for (entrant, side, precision), (slots, _), why in zip(
+                wanted, jobs, refused, strict=True
+            ):
+                timing = CandidateError(why) if why else next(known)
+                rows.append(Timed.of(entrant.name, side, precision, slots, timing).to_json())
+            write_json(file, {"rows": rows})
+        found: dict[str, list[Timed]] = {entrant.name: [] for entrant in entrants}
+        for row in read_json(file)["rows"]:
+            found[row["name"]].append(Timed(**row))
+        return found
+
+
+def _fresh(entrant: Entrant, ends: Ends, seed: int) -> PlainNetwork:
+    space, encoding = entrant.network(ends)
+    return fresh_network(space, space.candidate(encoding), seed)
+
+
+@dataclass(frozen=True)
+class _StepTime:
+    """Seconds of a step of a network's training, beside others."""
+
+    images: Images
+    plan: TrainPlan
+
+    def __call__(self, job: tuple[Entrant, Ends]) -> float:
+        return seconds_per_step(_fresh(*job, 0), self.images, self.plan)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Metrics of a network that was trained alone."""
+
+    data: DataSet
+    images: Images
+    ends: Ends
+
+    def __call__(self, job: tuple[Entrant, int, Path]) -> dict[str, Any]:
+        entrant, seed, folder = job
+        network = _fresh(entrant, self.ends, seed)
+        if not (folder / NETWORK).exists():
+            raise UserError(
+                f"training of '{entrant.name}' with seed {seed} has diverged. Leave it out of "
+                "--operators."
+            )
+        give_trained(network, folder / NETWORK)
+        found = judged(network, self.data, self.images, num_images=JUDGED)
+        return {"metrics": found}
+
+
+@dataclass(frozen=True)
+class _Export:
+    """Writes a network with random weights; says why it cannot, or "" """
+
+    artefact: Artefact
+
+    def __call__(self, job: tuple[Sequence[Slot], Path]) -> str:
+        try:
+            export_random(job[0], job[1], self.artefact)
+        except CandidateError as error:
+            job[1].unlink(missing_ok=True)
+            return str(error)
+        return ""
+
+
