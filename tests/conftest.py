@@ -75,6 +75,13 @@ def fixed_threads() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def no_threads_of_others() -> Iterator[None]:
+    """A search in this process leaves torch with the threads that it was asked for."""
+    yield
+    torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(autouse=True)
 def seeded_torch() -> None:
     """What torch draws does not depend on the tests before, whose order is drawn."""
     torch.manual_seed(0)
