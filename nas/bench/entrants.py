@@ -8,6 +8,7 @@ from search_spaces import (
     FULL_PRECISION,
     CandidateError,
     Option,
+    Options,
     Resolution,
     SearchSpace,
     Slot,
@@ -66,7 +67,7 @@ class Entrant:
 
     name: str
     operator: str
-    options: Mapping[str, Option]
+    options: Options
 
     @property
     def folder(self) -> str:
@@ -138,11 +139,11 @@ def entrants_of(names: Sequence[str], ends: Ends) -> list[Entrant]:
     for entrant in found:
         try:
             entrant.slots(ends)
-        except CandidateError as error:
+        except (CandidateError, UserError) as error:
             raise UserError(
                 f"operator '{entrant.name}' cannot stand in the tournament's trunk for images of "
-                f"{ends.resolution} px: {error}. Leave it out of --operators, or give other "
-                "options."
+                f"{ends.resolution} px: {str(error).rstrip('.')}. Give other options, or leave it "
+                "out of --operators."
             ) from error
     return found
 
@@ -166,4 +167,4 @@ def _entrant(name: str) -> Entrant:
             f"operator '{operator}' has no usual {' and '.join(lacking)}. Say which, such as "
             f"'{example}'."
         )
-    return Entrant(name, operator, options)
+    return Entrant(name, operator, Options(options))

@@ -87,7 +87,7 @@ def exit_code(arguments: list[str]) -> int:
     return ended.value.code
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_tournament_that_is_stopped_continues_to_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +97,7 @@ def test_a_tournament_that_is_stopped_continues_to_the_same_numbers(
         main(command(out))
     kept = {path: path.read_bytes() for path in out.glob("alone/*/*/result.json")}
     assert len(kept) == 4
+    capsys.readouterr()
     assert exit_code(command(out, "--json")) == 0
     found = json.loads(capsys.readouterr().out)
     assert {path: path.read_bytes() for path in kept} == kept
