@@ -5,7 +5,9 @@ import typer
 from nas.cli.bench_controllers import bench_controllers
 from nas.cli.bench_operators import bench_operators
 
-bench_app = typer.Typer(help="Compare controllers, or operators, with each other.", no_args_is_help=True)
+bench_app = typer.Typer(
+    help="Compare controllers, or operators, with each other.", no_args_is_help=True
+)
 bench_app.command(
     "controllers",
     epilog="Example: nas bench controllers --table nas-bench-macro.csv --choices 'layer*' "

@@ -31,9 +31,9 @@ def bench_operators(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     target: Annotated[str, typer.Option(help=RUNTIME)] = "onnxruntime",
     plugin: Plugins = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of trainings, numbers and page.")
-    ] = Path("runs/operators"),
+    out: Annotated[Path, typer.Option(help="Folder of trainings, numbers and page.")] = Path(
+        "runs/operators"
+    ),
     as_json: AsJson = False,
 ) -> None:
     """Train every operator in the same trunk for equal steps, alone and shared, and time it."""

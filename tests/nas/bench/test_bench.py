@@ -116,7 +116,16 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def command(csv_file: Path, *more: str) -> list[str]:
-    line = ["bench", "controllers", "--table", str(csv_file), "--choices", "a,b,op", "--maximize", "acc"]
+    line = [
+        "bench",
+        "controllers",
+        "--table",
+        str(csv_file),
+        "--choices",
+        "a,b,op",
+        "--maximize",
+        "acc",
+    ]
     return [*line, "--minimize", "macs", "--evaluations", "5,10", "--seeds", "2", *more]
 
 

@@ -55,7 +55,17 @@ def test_an_imported_space_says_the_choices_of_a_table(
     ):
         rows.append(f"{op},{kernel},{width},{width + 10 * (op == 'conv')},{width}")
     table.write_text("\n".join(rows) + "\n")
-    bench = ["bench", "controllers", "--table", table, "--maximize", "reward", "--minimize", "ms", "--json"]
+    bench = [
+        "bench",
+        "controllers",
+        "--table",
+        table,
+        "--maximize",
+        "reward",
+        "--minimize",
+        "ms",
+        "--json",
+    ]
     few = ["--evaluations", "9", "--seeds", "1", "--controllers", "random"]
     assert nas(*bench, *few, "--space", ours) == OK
     found = json.loads(capsys.readouterr().out)["controllers"]["random"]
