@@ -1,4 +1,4 @@
-"""The page of `nas bench controllers`: how much of a table's front each controller has after N evaluations."""
+"""The page of `nas bench controllers`: shares of a table's front after so many evaluations."""
 
 from collections.abc import Mapping
 

@@ -178,9 +178,7 @@ class Tournament:
         """Metrics of every entrant's networks, one per seed, by its name."""
         images, folders = training_images(self.data), self._folders(entrants)
         steps = int(plan["alone_steps"])
-        self.reporter.phase(
-            "alone", f"training {len(folders)} networks alone, {steps:,} steps each"
-        )
+        self.reporter.phase("alone", f"training {len(folders)} networks, {steps:,} steps each")
 
         def jobs() -> Iterator[Job]:
             for (entrant, seed), folder in folders.items():

@@ -107,7 +107,7 @@ def space_import(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read a search space of another tool: its choices, for `nas bench controllers` on a table of results.
+    """Read a search space of another tool: its choices, for `nas bench controllers` on a table.
 
     It has no networks that could be trained.
     """
