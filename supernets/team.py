@@ -220,7 +220,8 @@ def views(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
-def _tensors(network: nn.Module) -> list[Tensor]:
+def tensors_of(network: nn.Module) -> list[Tensor]:
+    """Parameters, and floating-point buffers that are stored: all that changes in training."""
     stored = network.state_dict(keep_vars=True)  # other buffers never change
     floating = (b for n, b in network.named_buffers() if n in stored and b.is_floating_point())
     return [*network.parameters(), *floating]

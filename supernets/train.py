@@ -20,8 +20,8 @@ from search_spaces import UserError
 from supernets.device import at_work, computing
 from supernets.images import Images
 from supernets.plan import TrainPlan
-from supernets.state import NOTHING, TrainState
 from supernets.ranks import Training, team_of
+from supernets.state import NOTHING, TrainState
 from supernets.team import AbstractBatches, Losses, State
 
 CHECKPOINT_FILE = "state.safetensors"

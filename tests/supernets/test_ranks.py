@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 PROGRAM = "from nas.cli.app import main; main()"
 TRAIN = (
     *("train", "--space", "toy", "--data", "digits", "--resolution", "16", "--time", "10s"),
-    *("--executor", "inline", "--set", "shards=2", "--set", "batch_size=16", "--set", "max_macs=0"),
+    *("--set", "shards=2", "--set", "batch_size=16", "--set", "max_macs=0"),
     *("--set", "precision=fp32", "--set", "checkpoint_s=0"),
 )
 
