@@ -30,6 +30,12 @@ KNOWN = (AUTO, CPU, *ACCELERATORS)
 TF32 = "tf32"
 """Precision in which matrix products and convolutions of fp32 round their factors to 10 bits."""
 
+RANK, LOCAL_RANK, NUM_RANKS, NUM_LOCAL_RANKS = (
+    *("RANK", "LOCAL_RANK"),
+    *("WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+)
+"""Of torchrun's environment."""
+
 WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 """Without it sums of cuBLAS may come in another order; read when it is first used."""
 
@@ -86,6 +92,27 @@ def devices() -> list[str]:
         return [CPU]
     count = torch.accelerator.device_count()
     return [CPU, *(f"{accelerator.type}:{number}" for number in range(count))]
+
+
+def num_ranks() -> int:
+    """Processes that torchrun has started, of which each has a device; 1 without it."""
+    return int(os.environ.get(NUM_RANKS, "1"))
+
+
+def num_local_ranks() -> int:
+    """Those of them on this machine."""
+    return int(os.environ.get(NUM_LOCAL_RANKS, "1"))
+
+
+def is_helper() -> bool:
+    """Whether this process is there to compute for another one (`supernets/ranks.py`)."""
+    return num_ranks() > 1 and os.environ.get(RANK, "0") != "0"
+
+
+def own_device(device: str) -> str:
+    """This rank's device of the kind of another rank's."""
+    kind = kind_of(device)
+    return CPU if is_cpu(kind) else f"{kind}:{os.environ.get(LOCAL_RANK, '0')}"
 
 
 def about(device: str) -> str:

@@ -18,6 +18,7 @@ from torch import nn
 from supernets.device import at_work, computing, is_cpu, wait
 from supernets.images import Images
 from supernets.plan import TrainPlan
+from supernets.ranks import Ranks, Training, team_of
 from supernets.state import TrainState
 from supernets.team import AbstractBatches, Team
 from supernets.train import fresh_state, lay_out, learning_rate, turns_of
@@ -61,7 +62,8 @@ def paces(
     """
     assert processes == 1 or len(ways) == 1, "a network is in the memory of one team"
     (device,) = {plan.device for plan, _ in ways}
-    is_one_thread = (threads or torch.get_num_threads()) == 1 and is_cpu(device)
+    threads = threads or torch.get_num_threads()
+    is_one_thread = threads == 1 and is_cpu(device)
     clock = time.process_time if is_one_thread else time.perf_counter
     takes: list[Callable[[int], Pace]] = []
     with ExitStack() as stack:
@@ -71,7 +73,8 @@ def paces(
             lay_out(network, plan)
             state = fresh_state(network, plan, batches.initial_state())
             number = min(processes, plan.shards)
-            team = Team(network, images, batches, processes=number, threads=threads)
+            way = Training(network, images, batches, plan.device, plan.precision, threads)
+            team = team_of(way, processes=number)
             takes.append(partial(_step, stack.enter_context(team), state, plan, clock))
         rounds = [[take(step) for take in takes] for step in range(steps + 1)]
     return [list(of_way) for of_way in zip(*rounds[1:], strict=True)]
@@ -109,7 +112,7 @@ def seconds_per_step(
 
 
 def _step(
-    team: Team, state: TrainState, plan: TrainPlan, clock: Callable[[], float], step: int
+    team: Team | Ranks, state: TrainState, plan: TrainPlan, clock: Callable[[], float], step: int
 ) -> Pace:
     began, began_cost = time.perf_counter(), clock()
     with computing(plan.device, plan.precision):

@@ -5,8 +5,8 @@ space, K outputs.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, replace
+from typing import Self, final
 
 import numpy as np
 import torch
@@ -42,6 +42,10 @@ class SupernetBatches(AbstractBatches):
     plan: TrainPlan
     method: AbstractMethod
     share_done: float | None = None
+
+    def on(self, device: str) -> Self:
+        """With the plan there."""
+        return replace(self, plan=replace(self.plan, device=device))
 
     def initial_state(self) -> State:
         """The method's."""
@@ -97,6 +101,10 @@ class AloneBatches(AbstractBatches):
     plan: TrainPlan
     teacher: Callable[[Tensor], Tensor] | None = None
     teacher_share: float = 0.5
+
+    def on(self, device: str) -> Self:
+        """With the plan there."""
+        return replace(self, plan=replace(self.plan, device=device))
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:

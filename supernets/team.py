@@ -42,6 +42,10 @@ class AbstractBatches(ABC):
         """Those besides the trained one that batches compute with; they go to its device, too."""
         return ()
 
+    def on(self, device: str) -> Self:
+        """The same on another device."""
+        return self
+
     def initial_state(self) -> State:
         """What is kept before the first step."""
         return {}
@@ -183,7 +187,7 @@ class _Member:
 
 def share(network: nn.Module) -> None:
     """Moves parameters and floating-point buffers into one piece of shared memory, in place."""
-    tensors = _tensors(network)
+    tensors = tensors_of(network)
     flat = torch.empty(sum(t.numel() for t in tensors)).share_memory_()
     for tensor, view in zip(tensors, views(flat, tensors), strict=True):
         view.copy_(tensor.data)
@@ -192,7 +196,7 @@ def share(network: nn.Module) -> None:
 
 def unshare(network: nn.Module) -> None:
     """Gives every tensor memory of its own again."""
-    for tensor in _tensors(network):
+    for tensor in tensors_of(network):
         tensor.data = tensor.data.clone(memory_format=torch.preserve_format)
 
 
@@ -216,7 +220,8 @@ def views(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
-def _tensors(network: nn.Module) -> list[Tensor]:
+def tensors_of(network: nn.Module) -> list[Tensor]:
+    """Parameters, and floating-point buffers that are stored: all that changes in training."""
     stored = network.state_dict(keep_vars=True)  # other buffers never change
     floating = (b for n, b in network.named_buffers() if n in stored and b.is_floating_point())
     return [*network.parameters(), *floating]

@@ -20,8 +20,9 @@ from search_spaces import UserError
 from supernets.device import at_work, computing
 from supernets.images import Images
 from supernets.plan import TrainPlan
+from supernets.ranks import Training, team_of
 from supernets.state import NOTHING, TrainState
-from supernets.team import AbstractBatches, Losses, State, Team
+from supernets.team import AbstractBatches, Losses, State
 
 CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
@@ -103,7 +104,9 @@ def _train(
     saved_at, write_s = time.monotonic(), 0.0
     latest: dict[str, float] = {}
     processes = min(processes, plan.shards)
-    with Team(network, images, batches, processes=processes, threads=threads) as team:
+    threads = threads or torch.get_num_threads()
+    training = Training(network, images, batches, plan.device, plan.precision, threads)
+    with team_of(training, processes=processes) as team:
         for step in range(state.step, plan.steps):
             started = time.monotonic()
             before_step(step)

@@ -12,11 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import NoReturn, final
+from typing import Any, NoReturn, final
 
 from nas.cli.codes import FAILED, INTERRUPTED, OK, UNREAD, WRONG_USE
 from nas.system.cores import share_the_cores
 from nas.system.text import printable
+from supernets.device import is_helper, num_ranks
 
 SHARER = "multiprocessing.resource_sharer"
 
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         share_the_cores()
         code = _run(arguments)
     except KeyboardInterrupt:
+        if is_helper():
+            sys.exit(INTERRUPTED)  # the first of torchrun's processes says so
         _exit("nas: interrupted; the same command continues.", INTERRUPTED)
     sys.exit(code)
 
@@ -48,7 +51,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Printable())
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = _command(app, arguments)
         sys.stdout.flush()
     except UserError as error:
         _exit(f"nas: {error}", WRONG_USE)
@@ -68,9 +71,28 @@ def _run(arguments: Sequence[str] | None) -> int:
         if not message:
             raise
         _exit(f"nas: {message}", FAILED)
+    return code if isinstance(code, int) else OK
+
+
+def _command(app: Any, arguments: Sequence[str] | None) -> object:
+    """What the command gives back; in one of torchrun's processes, with the others."""
+    if num_ranks() == 1:
+        return _carried_out(app, arguments)
+    from nas.system.environment import num_cores
+    from supernets.ranks import commanding, serve
+
+    if is_helper():
+        serve()
+        return OK
+    with commanding(num_cores()):
+        return _carried_out(app, arguments)
+
+
+def _carried_out(app: Any, arguments: Sequence[str] | None) -> object:
+    code = app(args=arguments, standalone_mode=False)
     if code == INTERRUPTED:  # typer makes an exit code of Ctrl-C
         raise KeyboardInterrupt
-    return code if isinstance(code, int) else OK
+    return code
 
 
 def _print_uncaught(

@@ -1,0 +1,302 @@
+"""Processes that torchrun has started, which share the batches of a step over a process group.
+
+Rank 0 is the command as the user knows it: it searches, measures and writes. The others, one per
+device, wait; for the time of a training they are given its network, images and batches, and then
+compute gradients for rank 0. Before a step they get its weights, after it gradients are added up,
+and rank 0 steps the optimizer. A step is its batches, whoever computes them, so a training that
+began with one number of processes continues with another. Sums come in another order, so weights
+agree to rounding only; processes of one machine's CPU alone agree exactly (`supernets/team.py`).
+
+What is said goes over gloo, tensors by the devices' own backend.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Self
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from search_spaces import UserError, load_plugin_texts, loaded_plugins
+from supernets.device import (
+    CPU,
+    at_work,
+    computing,
+    is_cpu,
+    kind_of,
+    num_ranks,
+    own_device,
+)
+from supernets.images import Images
+from supernets.team import AbstractBatches, Losses, State, Team, tensors_of
+
+WAITS = timedelta(days=30)
+"""Between two trainings rank 0 searches for as long as it likes."""
+
+Found = Mapping[int, tuple[Losses, State]] | Exception
+"""Losses and reports of a rank's batches, by their numbers; or what has gone wrong there."""
+
+
+class RankDiedError(UserError):
+    """Another process of the group has ended."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            "a process that torchrun has started beside this one has ended, perhaps for lack of "
+            f"memory ({str(error).splitlines()[0]:.120}). What was recorded is whole: the same "
+            "command continues."
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a rank computes with.
+
+    Attributes:
+        network: In training mode.
+        images: To train on.
+        batches: What each batch teaches.
+        device: Where.
+        precision: Of the plan.
+        threads: Of each process.
+    """
+
+    network: nn.Module
+    images: Images
+    batches: AbstractBatches
+    device: str
+    precision: str
+    threads: int
+
+
+def is_commanding() -> bool:
+    """Whether others wait for this process to tell them what to train."""
+    return dist.is_initialized() and dist.get_rank() == 0
+
+
+@contextmanager
+def commanding(threads: int) -> Iterator[None]:
+    """In this context this process is rank 0 of the group that torchrun has started.
+
+    Args:
+        threads: Of this process while it does not train: the others sleep then, and torchrun gives
+            each one.
+
+    Raises:
+        UserError: If the processes cannot reach each other.
+    """
+    _connect()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise  # there is nobody to tell: torchrun interrupts all of them
+    except BaseException:
+        with suppress(RankDiedError):
+            _end()
+        raise
+    _end()
+
+
+def serve() -> None:
+    """Computes gradients for rank 0 until that has ended: what other ranks do instead of a command.
+
+    Raises:
+        UserError: If another process has ended without a word, or they cannot reach each other.
+    """
+    _connect()
+    while (told := _told()) is not None:
+        plugins, training = told
+        load_plugin_texts([plugin for plugin in plugins if plugin not in loaded_plugins()])
+        device = own_device(training.device)
+        _serve(replace(training, device=device, batches=training.batches.on(device)))
+    dist.destroy_process_group()
+
+
+class Ranks:
+    """The group in a training; a context manager that is used as a `Team` is.
+
+    Args:
+        training: The network is on this rank's device.
+    """
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def __enter__(self) -> Self:
+        self._threads_before = torch.get_num_threads()
+        torch.set_num_threads(self._training.threads)
+        _tell((loaded_plugins(), _at_home(self._training)))
+        self._group = _group_of(self._training.device)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        torch.set_num_threads(self._threads_before)
+        if kind is None:
+            _tell(None)
+        elif issubclass(kind, Exception):
+            with suppress(RankDiedError):
+                _tell(None)
+
+    def add_gradients(self, turns: Sequence[int], state: State) -> tuple[Losses, State]:
+        """Leaves the mean gradient of some batches in the network's parameters; see `Team`.
+
+        Raises:
+            RankDiedError: If a process has ended.
+            Exception: What has gone wrong in another one.
+        """
+        _tell((turns, state))
+        training = self._training
+        by_turn = _step(training, turns, state, self._group)
+        losses = [loss for turn in turns for loss in by_turn[turn][0]]
+        return losses, training.batches.fold(state, [by_turn[turn][1] for turn in turns])
+
+
+def team_of(training: Training, *, processes: int) -> Team | Ranks:
+    """Who computes the batches of its steps: ranks, if there are some and it is shared at all."""
+    if processes > 1 and is_commanding():
+        return Ranks(training)
+    network, images, batches = training.network, training.images, training.batches
+    return Team(network, images, batches, processes=processes, threads=training.threads)
+
+
+def _serve(training: Training) -> None:
+    """One training in another rank than 0, until it has ended."""
+    torch.set_num_threads(training.threads)
+    group = _group_of(training.device)
+    with (
+        at_work(training.device, training.network, *training.batches.networks),
+        computing(training.device, training.precision),
+    ):
+        while (told := _told()) is not None:
+            _step(training, *told, group)
+
+
+def _step(
+    training: Training, turns: Sequence[int], state: State, group: Any
+) -> Mapping[int, tuple[Losses, State]]:
+    """Every rank's part of a step; what all of them found.
+
+    Raises:
+        RankDiedError: If a process has ended.
+        Exception: In rank 0, what has gone wrong in any of them.
+    """
+    network = training.network
+    _share_weights(network, group)
+    everybody: list[Found] = [{} for _ in range(dist.get_world_size())]
+    with _others():
+        dist.all_gather_object(everybody, _computed(training, turns, state))
+    by_turn: dict[int, tuple[Losses, State]] = {}
+    for found in everybody:
+        if isinstance(found, Exception):
+            if dist.get_rank():
+                return {}  # it is rank 0's to say
+            raise found
+        by_turn |= found
+    _add_up(network, len(turns), group)
+    return by_turn
+
+
+def _computed(training: Training, turns: Sequence[int], state: State) -> Found:
+    """This rank's batches, whose gradients are added up in the network."""
+    training.network.zero_grad(set_to_none=True)
+    own = turns[dist.get_rank() :: dist.get_world_size()]
+    try:
+        return {
+            turn: training.batches(training.network, training.images, turn, state) for turn in own
+        }
+    except Exception as error:  # all ranks have to leave the step
+        return error
+
+
+def _share_weights(network: nn.Module, group: Any) -> None:
+    """Gives all ranks the weights of rank 0."""
+    tensors = [tensor.data for tensor in tensors_of(network)]
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    with _others():
+        dist.broadcast(flat, 0, group=group)
+    if dist.get_rank():
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view(tensor.shape))
+
+
+def _add_up(network: nn.Module, num_turns: int, group: Any) -> None:
+    """Leaves the mean gradient in the parameters; None where no batch of any rank has one."""
+    parameters = list(network.parameters())
+    has_gradient = [float(parameter.grad is not None) for parameter in parameters]
+    flat = torch.cat(
+        [
+            *((p if p.grad is None else p.grad).detach().reshape(-1) for p in parameters),
+            parameters[0].new_tensor(has_gradient),
+        ]
+    )
+    sizes = [*(parameter.numel() for parameter in parameters), len(parameters)]
+    for part, has in zip(flat.split(sizes), has_gradient, strict=False):
+        if not has:
+            part.zero_()
+    with _others():
+        dist.all_reduce(flat, group=group)
+    *gradients, counts = flat.split(sizes)
+    for parameter, gradient, count in zip(parameters, gradients, counts.tolist(), strict=True):
+        parameter.grad = None
+        if count:
+            mean = gradient.view(parameter.shape).div_(num_turns)
+            parameter.grad = torch.empty_like(parameter).copy_(mean)
+
+
+def _at_home(training: Training) -> Training:
+    """As it goes to other ranks: on the CPU."""
+    if is_cpu(training.device):
+        return training
+    network, batches = deepcopy((training.network, training.batches))
+    for module in (network, *batches.networks):
+        module.to(CPU)
+    return replace(training, network=network, batches=batches)
+
+
+def _group_of(device: str) -> Any:
+    """Of tensors on the ranks' devices; every rank makes it at the same time."""
+    backend = dist.get_default_backend_for_device(kind_of(device))
+    return None if backend == "gloo" else dist.new_group(backend=backend, timeout=WAITS)
+
+
+def _connect() -> None:
+    try:
+        dist.init_process_group("gloo", timeout=WAITS)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"torchrun has started {num_ranks()} processes, and they cannot reach each other: "
+            f"{str(error).splitlines()[0]:.200}. See its --rdzv-endpoint and --master-addr."
+        ) from error
+
+
+def _end() -> None:
+    _tell(None)
+    dist.destroy_process_group()
+
+
+def _tell(message: Any) -> None:
+    """Rank 0's word to all others."""
+    with _others():
+        dist.broadcast_object_list([message], 0)
+
+
+def _told() -> Any:
+    """What rank 0 says."""
+    heard: list[Any] = [None]
+    with _others():
+        dist.broadcast_object_list(heard, 0)
+    return heard[0]
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    """A collective fails where another process has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RankDiedError(error) from error
