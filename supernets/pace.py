@@ -75,7 +75,8 @@ def paces(
             number = min(processes, plan.shards)
             way = Training(network, images, batches, plan.device, plan.precision, threads)
             team = team_of(way, processes=number)
-            takes.append(partial(_step, stack.enter_context(team), state, plan, clock))
+            stack.enter_context(team)
+            takes.append(partial(_step, team, state, plan, clock))
         rounds = [[take(step) for take in takes] for step in range(steps + 1)]
     return [list(of_way) for of_way in zip(*rounds[1:], strict=True)]
 

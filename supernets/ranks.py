@@ -173,7 +173,8 @@ def _serve(training: Training) -> None:
         computing(training.device, training.precision),
     ):
         while (told := _told()) is not None:
-            _step(training, *told, group)
+            turns, state = told
+            _step(training, turns, state, group)
 
 
 def _step(

@@ -44,15 +44,14 @@ class Timed:
     ) -> "Timed":
         """With the declared costs of its slots."""
         costs = [signature_cost(slot.signature) for slot in slots]
-        is_timed = isinstance(timing, Timing)
         return Timed(
             name=name,
             side=side,
             precision=precision,
             macs=sum(cost.macs for cost in costs),
             params=sum(cost.params for cost in costs),
-            latency_ms=timing.median_ms if is_timed else None,
-            failure="" if is_timed else str(timing),
+            latency_ms=timing.median_ms if isinstance(timing, Timing) else None,
+            failure="" if isinstance(timing, Timing) else str(timing),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -235,11 +235,16 @@ class Tournament:
             supernet.load_state_dict(read_tensors(weights)[0])
         else:
             train_plan = TrainPlan(steps=steps, batch_size=BATCH, seed=self.config.seed)
+            cores = shared_cores(train_plan)
             train(
-                *(supernet, images, train_plan, SupernetBatches(train_plan, method)),
+                supernet,
+                images,
+                train_plan,
+                SupernetBatches(train_plan, method),
                 directory=make_folder(self.out / "shared" / "train_state"),
                 on_step=lambda numbers: self.reporter.advance(int(numbers["step"]), steps),
-                **shared_cores(train_plan),
+                processes=cores["processes"],
+                threads=cores["threads"],
             )
             write_tensors(weights, supernet.state_dict(), {"space": supernet.space.name})
         found = {}
