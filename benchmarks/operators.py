@@ -11,7 +11,9 @@ channels on `--side` px is timed as deployed and, where that is another network,
 interleaved rounds of fresh processes.
 
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
-against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`.
+against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`;
+`unilocal` against `uniglobal`; `ncb` and `ntb` against `moat` and `window`; `osa` against `basic`;
+`incresnet:scale=0.1` against `incresnet:scale=1`; `e2gc` with `group_size=4` to 32.
 """
 
 import argparse
@@ -58,6 +60,8 @@ OPTIONS = {
     "num_bands": 3,
     "num_heads": 2,
     "sr_ratio": 2,
+    "growth": 16,
+    "group_size": 8,
 }
 OPERATORS = (
     "basic,basic:density=0.5,basic:density=0.75,basic:density=1.5,convnext,spartan:expand_ratio=2,"
