@@ -4,6 +4,8 @@ What the papers have and slots do not (patch embeddings, layer scale, position e
 tokens) stands here, so that every other number comes from `supernets` and `search_spaces`.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -80,7 +82,8 @@ def counts(modules: list[nn.Module]) -> tuple[int, int]:
     """Parameters and multiply-adds for one image of 224 px."""
     network = nn.Sequential(*modules).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        output = network(torch.zeros(1, 3, 224, 224))
+        device = next(network.parameters()).device
+        output = network(torch.zeros(1, 3, 224, 224, device=device))
     assert output.shape == (1, CLASSES)
     return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2
 
@@ -91,10 +94,11 @@ def stages(
     depths: tuple[int, ...],
     head_dim: int,
     options: list[dict[str, int]],
+    sizes: tuple[int, ...] = (56, 28, 14, 7),
 ) -> list[list[Signature]]:
-    """Signatures of every block of every stage on maps of 56, 28, 14 and 7 px."""
+    """Signatures of every block of every stage on maps of these sides."""
     found = []
-    for size, width, depth, pick in zip((56, 28, 14, 7), widths, depths, options, strict=True):
+    for size, width, depth, pick in zip(sizes, widths, depths, options, strict=False):
         shapes = [
             Shape.square(size, size, width, width, index % 2, head_dim) for index in range(depth)
         ]
@@ -177,3 +181,35 @@ def test_deit_s() -> None:
     params, macs = counts([*modules, Norm(384), *head(384)])
     assert params == 22_050_664
     assert round(macs / 1e9, 2) == 4.57  # 4.6 in the paper, with the class token's 197th row
+
+
+EMO_V2_1M = ((2, 32, 2.0, 8), (2, 48, 2.5, 8), (8, 80, 3.0, 20), (3, 180, 3.5, 20))
+"""Blocks, width, expansion, channels of a head; the first expands twice as much."""
+
+
+def test_emo_v2_1m() -> None:
+    """By the authors' code 1,460,844 parameters and 279,936,484 multiply-adds without norms.
+
+    Norms are elsewhere, so parameters differ by those of channels alone; attention comes before the
+    expansion and is one where the map is one window, so multiply-adds are 27,563,480 fewer.
+    """
+    blocks, size, width, surplus = [], 112, 16, 0
+    for stage, (depth, wide, ratio, head_dim) in enumerate(EMO_V2_1M):
+        for block in range(depth):
+            pick = {"kernel_size": 5, "expand_ratio": int(2 * ratio) if not block else 4}
+            hidden = int(width * ratio * (1 if block else 2))
+            if block:
+                shape = Shape.square(size, size, wide, wide, block, head_dim)
+                spec = signature("irmb", Options({**pick, "attention": int(stage > 1)}), shape)
+            else:
+                shape = Shape.square(size, size // 2, width, wide)
+                spec = signature("mbconv", Options(pick), shape)
+            blocks.append(replace(spec, kept=Options({"hidden": hidden})))
+            surplus += hidden + wide - (0 if block and stage > 1 else 2 * width)
+            size, width = shape.size[0], wide
+    with torch.device("meta"):
+        stem = [ConvNorm(3, 16, 3, stride=2), ConvNorm(16, 16, 3, groups=16)]
+        stem += [nn.Conv2d(16, 16, 1, bias=False)]
+        params, macs = counts([*stem, *map(plain_module, blocks), Norm(180), *head(180)])
+    assert params - surplus == 1_460_844 - 16  # 1.4 million in the paper; a bias before a norm
+    assert macs == 279_936_484 - 27_563_480
