@@ -10,6 +10,8 @@ from search_spaces import Options, Shape
 from supernets.blocks.irmb import PlainIRMB, SpanningAttention
 from supernets.blocks.mbconv import PlainMBConv
 from supernets.fold import folded
+from supernets.mixers.unilocal import LocalAggregator
+from supernets.supernet import ElasticSlot, largest_of
 from tests.strategies import noise, randomise_, signature
 
 TOLERANCE = 1e-5
@@ -71,3 +73,30 @@ def test_spanning_attention_is_that_of_windows_and_of_grids() -> None:
         expected[:, head] += logits_TT.softmax(-1) @ value_TND[:, head]
     found = module(x_BCHW).flatten(2)[0].T.reshape(72, 2, 4)
     assert (found - expected).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_a_local_aggregator_adds_up_values_of_neighbours_by_weights_of_their_places() -> None:
+    module = randomised(LocalAggregator(4, 3))
+    x_BHWC = noise(1, 5, 4, 4)
+    found = module(x_BHWC)
+    values = folded(module).get_submodule("values")
+    for y, x in product(range(5), range(4)):
+        total = module.sum.bias.clone()
+        for row, column in product(range(3), range(3)):
+            v, u = y + row - 1, x + column - 1
+            if 0 <= v < 5 and 0 <= u < 4:
+                total += module.sum.weight[:, 0, row, column] * at(values, x_BHWC[0, v, u])
+        assert (found[0, y, x] - module.project(total)).abs().max() <= TOLERANCE
+
+
+def test_local_and_global_blocks_take_each_others_place_and_share_an_mlp() -> None:
+    local, attends = (
+        of("unilocal", (6, 5), 8, kernel_size=5),
+        of("uniglobal", (6, 5), 8, num_heads=2),
+    )
+    slot = ElasticSlot(largest_of([local, attends]))
+    assert list(slot.operators) == ["unilocal", "uniglobal"]
+    assert set(dict(slot.named_children())) >= {"mlp"}
+    x_BCHW = noise(2, 8, 6, 5)
+    assert slot(x_BCHW, local).shape == slot(x_BCHW, attends).shape == x_BCHW.shape

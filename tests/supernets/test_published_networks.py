@@ -213,3 +213,24 @@ def test_emo_v2_1m() -> None:
         params, macs = counts([*stem, *map(plain_module, blocks), Norm(180), *head(180)])
     assert params - surplus == 1_460_844 - 16  # 1.4 million in the paper; a bias before a norm
     assert macs == 279_936_484 - 27_563_480
+
+
+def test_uniformer_s() -> None:
+    """By the authors' code 21,545,256 parameters; positions have a batch norm instead of a bias."""
+    widths, depths = (64, 128, 320, 512), (3, 4, 8, 3)
+    local, attends = {"kernel_size": 5, "expand_ratio": 4}, {"expand_ratio": 4}
+    picks = [local, local, *({**attends, "num_heads": width // 64} for width in widths[2:])]
+    blocks = [
+        *stages("unilocal", widths[:2], depths[:2], 64, picks[:2]),
+        *stages("uniglobal", widths[2:], depths[2:], 64, picks[2:], sizes=(14, 7)),
+    ]
+    with torch.device("meta"):
+        modules: list[nn.Module] = []
+        for i, stage in enumerate(blocks):
+            in_width, side = (widths[i - 1], 2) if i else (3, 4)
+            modules += [nn.Conv2d(in_width, widths[i], side, side), Norm(widths[i])]
+            modules += [plain_module(block) for block in stage]
+        params, macs = counts([*modules, Norm(512), *head(512)])
+    surplus = sum(width * depth for width, depth in zip(widths, depths, strict=True))
+    assert params - surplus == 21_545_256  # 22 million in the paper
+    assert macs == 3_631_774_208  # 3.6 billion in the paper
