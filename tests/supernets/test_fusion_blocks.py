@@ -3,14 +3,19 @@
 from itertools import product
 from typing import TypeVar
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Options, Shape
+from search_spaces import Options, Shape, Signature
+from search_spaces.operators.ntb import parts_of
+from supernets._modules import ConvNorm
 from supernets.blocks.irmb import PlainIRMB, SpanningAttention
 from supernets.blocks.mbconv import PlainMBConv
+from supernets.blocks.ntb import PooledAttention
 from supernets.fold import folded
 from supernets.mixers.unilocal import LocalAggregator
+from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, largest_of
 from tests.strategies import noise, randomise_, signature
 
@@ -100,3 +105,38 @@ def test_local_and_global_blocks_take_each_others_place_and_share_an_mlp() -> No
     assert set(dict(slot.named_children())) >= {"mlp"}
     x_BCHW = noise(2, 8, 6, 5)
     assert slot(x_BCHW, local).shape == slot(x_BCHW, attends).shape == x_BCHW.shape
+
+
+@pytest.mark.parametrize("spec", [of("ncb", (8, 6), 16), of("ntb", (8, 6), 16, sr_ratio=2)])
+@torch.no_grad()
+def test_no_norm_is_left_of_a_next_block_that_is_deployed(spec: Signature) -> None:
+    module = randomised(plain_module(spec))
+    found = folded(module)
+    names = {type(child).__name__ for child in found.modules()}
+    assert not [name for name in names if "Norm" in name and name != ConvNorm.__name__]
+    x_BCHW = noise(2, 16, 8, 6)
+    assert (found(x_BCHW) - module(x_BCHW)).abs().max() <= 1e-4
+
+
+@torch.no_grad()
+def test_pooled_attention_is_multi_head_attention_to_means_of_squares() -> None:
+    module = randomised(PooledAttention(8, of("ntb", (4, 6), 12, sr_ratio=2)))
+    assert module.heads == 2
+    x_BCHW = noise(1, 8, 4, 6)
+    own = folded(module)
+    q, kv, project = (own.get_submodule(name) for name in ("q", "kv", "project"))
+    pooled = x_BCHW[0].unflatten(2, (3, 2)).unflatten(1, (2, 2)).mean((2, 4)).flatten(1).T
+    keys, values = torch.stack([at(kv, x_C) for x_C in pooled]).chunk(2, dim=1)
+    for y, x in product(range(4), range(6)):
+        query_C = at(q, x_BCHW[0, :, y, x])
+        heads = [
+            (keys[:, part] @ query_C[part] / 4**0.5).softmax(0) @ values[:, part]
+            for part in (slice(0, 4), slice(4, 8))
+        ]
+        expected = x_BCHW[0, :, y, x] + at(project, torch.cat(heads))
+        assert (module(x_BCHW)[0, :, y, x] - expected).abs().max() <= TOLERANCE
+
+
+def test_a_quarter_of_wide_maps_is_convolved_and_a_group_of_narrow_ones() -> None:
+    parts = [parts_of(Shape.square(7, 7, width, width, 0, 32)) for width in (256, 512, 1024, 96)]
+    assert parts == [(192, 64), (384, 128), (768, 256), (64, 32)]

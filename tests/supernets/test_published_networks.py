@@ -234,3 +234,59 @@ def test_uniformer_s() -> None:
     surplus = sum(width * depth for width, depth in zip(widths, depths, strict=True))
     assert params - surplus == 21_545_256  # 22 million in the paper
     assert macs == 3_631_774_208  # 3.6 billion in the paper
+
+
+class WithoutOthers(nn.Module):
+    """A map that has nothing yet in the channels that a transformer block does not attend with."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, width, H, W)."""
+        return nn.functional.pad(x_BCHW, (0, 0, 0, 0, 0, self.width - x_BCHW.shape[1]))
+
+
+def embedding(in_width: int, width: int, stride: int) -> list[nn.Module]:
+    """Next-ViT's way to another map: pooling, then a 1x1 convolution."""
+    if (in_width, stride) == (width, 1):
+        return []
+    return [*([nn.AvgPool2d(2)] if stride > 1 else []), ConvNorm(in_width, width, 1, has_act=False)]
+
+
+NEXT_VIT_S = (
+    (3 * [96], 8),
+    (3 * [192] + [256], 4),
+    (2 * [*4 * [384], 512], 2),
+    ([768, 768, 1024], 1),
+)
+"""Widths of the blocks of each stage, whose transformer blocks are wider, and the reduction."""
+
+
+def test_next_vit_s() -> None:
+    """By the authors' code 31,763,368 parameters; projections of convolutions have a batch norm
+    instead of a bias or of nothing, and keys and values one of their own."""
+    stem = [ConvNorm(3, 64, 3, stride=2), ConvNorm(64, 32, 3), ConvNorm(32, 64, 3)]
+    with torch.device("meta"):
+        modules: list[nn.Module] = [*stem, ConvNorm(64, 64, 3, stride=2)]
+        width, surplus = 64, 0
+        for stage, (widths, ratio) in enumerate(NEXT_VIT_S):
+            side = 56 >> stage
+            for block, wide in enumerate(widths):
+                shape = Shape.square(side, side, wide, wide, 0, 32)
+                stride = 2 if stage and not block else 1
+                if stage and wide > widths[0]:
+                    pick = Options({"expand_ratio": 2, "sr_ratio": ratio})
+                    modules += embedding(width, wide * 3 // 4, stride)
+                    modules += [WithoutOthers(wide), plain_module(signature("ntb", pick, shape))]
+                    surplus += 2 * (wide // 4) + wide * 3 // 4 * (0 if ratio > 1 else 2) + wide
+                else:
+                    pick = Options({"expand_ratio": 3})
+                    modules += embedding(width, wide, stride)
+                    modules.append(plain_module(signature("ncb", pick, shape)))
+                    surplus += 3 * wide
+                width = wide
+        params, macs = counts([*(m.to("meta") for m in modules), nn.BatchNorm2d(1024), *head(1024)])
+    assert params - surplus == 31_763_368  # 31.7 million in the paper
+    assert macs == 5_794_420_224  # 5.8 billion in the paper
