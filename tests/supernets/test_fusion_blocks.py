@@ -1,5 +1,6 @@
 """What the papers say of blocks of several branches, and of convolution beside attention."""
 
+from collections.abc import Callable
 from itertools import product
 from typing import TypeVar
 
@@ -7,13 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Options, Shape, Signature
+from search_spaces import Options, Shape, Signature, declaration
+from search_spaces.operators._base import AbstractMixer
+from search_spaces.operators.glmix import num_regions
 from search_spaces.operators.ntb import parts_of
 from supernets._modules import ConvNorm
 from supernets.blocks.irmb import PlainIRMB, SpanningAttention
 from supernets.blocks.mbconv import PlainMBConv
 from supernets.blocks.ntb import PooledAttention
 from supernets.fold import folded
+from supernets.mixers.glmix import ClusterAttention, PlainGLMix
 from supernets.mixers.unilocal import LocalAggregator
 from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, largest_of
@@ -140,3 +144,52 @@ def test_pooled_attention_is_multi_head_attention_to_means_of_squares() -> None:
 def test_a_quarter_of_wide_maps_is_convolved_and_a_group_of_narrow_ones() -> None:
     parts = [parts_of(Shape.square(7, 7, width, width, 0, 32)) for width in (256, 512, 1024, 96)]
     assert parts == [(192, 64), (384, 128), (768, 256), (64, 32)]
+
+
+def clusters(size: tuple[int, int]) -> ClusterAttention:
+    module = randomised(PlainGLMix(of("glmix", size, 8, kernel_size=3, num_heads=2)))
+    return module.clusters
+
+
+class Replaced(nn.Module):
+    """In place of attention; keeps what it was given."""
+
+    def __init__(self, answer: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.answer, self.given = answer, torch.zeros(())
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.given = x
+        return self.answer(x)
+
+
+@torch.no_grad()
+def test_shares_of_clusters_and_of_positions_sum_to_1() -> None:
+    module = clusters((11, 6))
+    module.attention = Replaced(torch.ones_like)
+    same = noise(1, 1, 1, 8).expand(1, 11, 6, 8)
+    assert torch.allclose(module(noise(1, 11, 6, 8), same), torch.ones(1, 11, 6, 8), atol=TOLERANCE)
+    assert module.attention.given.shape == (1, *num_regions((11, 6)), 8)
+    assert torch.allclose(
+        module.attention.given, same[:, :1, :1].expand(1, 6, 6, 8), atol=TOLERANCE
+    )
+
+
+@torch.no_grad()
+def test_positions_are_gathered_and_given_back_by_cosine_similarity() -> None:
+    module = clusters((4, 4))
+    module.attention = Replaced(lambda x: x)
+    x_BHWC, normed = noise(1, 4, 4, 8), noise(1, 4, 4, 8, seed=1)
+    seeds, tokens = x_BHWC.reshape(16, 8), normed.reshape(16, 8)
+    cosine = torch.nn.functional.cosine_similarity(seeds[:, None], tokens[None], dim=-1)
+    gathered = (module.scale * cosine).softmax(1) @ tokens
+    expected = (module.scale * cosine).softmax(0).T @ gathered
+    assert (module(x_BHWC, normed).reshape(16, 8) - expected).abs().max() <= 1e-4
+
+
+def test_attention_of_clusters_costs_the_same_on_every_map() -> None:
+    rule = declaration("glmix")
+    assert isinstance(rule, AbstractMixer)
+    for side in (16, 32, 56):
+        cost = rule.mixer_cost(of("glmix", (side, side), 16, kernel_size=5, num_heads=4))
+        assert cost.attention == 3 * side**2 * 64 * 16 + 2 * 64**2 * 16
