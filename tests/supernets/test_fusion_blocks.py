@@ -16,6 +16,7 @@ from supernets._modules import ConvNorm
 from supernets.blocks.irmb import PlainIRMB, SpanningAttention
 from supernets.blocks.mbconv import PlainMBConv
 from supernets.blocks.ntb import PooledAttention
+from supernets.blocks.osa import PlainOSA
 from supernets.fold import folded
 from supernets.mixers.glmix import ClusterAttention, PlainGLMix
 from supernets.mixers.unilocal import LocalAggregator
@@ -193,3 +194,15 @@ def test_attention_of_clusters_costs_the_same_on_every_map() -> None:
     for side in (16, 32, 56):
         cost = rule.mixer_cost(of("glmix", (side, side), 16, kernel_size=5, num_heads=4))
         assert cost.attention == 3 * side**2 * 64 * 16 + 2 * 64**2 * 16
+
+
+@torch.no_grad()
+def test_maps_are_put_side_by_side_once() -> None:
+    module = randomised(PlainOSA(of("osa", (5, 6), 8, growth=8, num_convs=3)))
+    x_BCHW = noise(2, 8, 5, 6)
+    first = module.convs[0](x_BCHW)
+    second = module.convs[1](first)
+    third = module.convs[2](second)
+    expected = x_BCHW + module.project(torch.cat((x_BCHW, first, second, third), dim=1))
+    assert torch.equal(module(x_BCHW), expected)
+    assert [conv.conv.in_channels for conv in module.convs] == [8, 8, 8]

@@ -290,3 +290,21 @@ def test_next_vit_s() -> None:
         params, macs = counts([*(m.to("meta") for m in modules), nn.BatchNorm2d(1024), *head(1024)])
     assert params - surplus == 31_763_368  # 31.7 million in the paper
     assert macs == 5_794_420_224  # 5.8 billion in the paper
+
+
+def test_vovnet_27_slim() -> None:
+    """By the authors' code; the first modules of a stage have no shortcut, and it has one each."""
+    with torch.device("meta"):
+        modules: list[nn.Module] = [ConvNorm(3, 64, 3, stride=2), ConvNorm(64, 64, 3)]
+        modules.append(ConvNorm(64, 128, 3, stride=2))
+        width = 128
+        for stage, (growth, wide) in enumerate(((64, 128), (80, 256), (96, 384), (112, 512))):
+            side = 56 >> stage
+            modules += [nn.MaxPool2d(3, 2, ceil_mode=True)] if stage else []
+            pick = Options({"growth": growth, "num_convs": 5})
+            modules.append(
+                plain_module(signature("osa", pick, Shape.square(side, side, width, wide)))
+            )
+            width = wide
+        params, macs = counts([*modules, *head(512)])
+    assert (params, macs) == (3_525_736, 2_176_695_296)
