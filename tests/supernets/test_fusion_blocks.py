@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Options, Shape, Signature, declaration
+from search_spaces import Options, Shape, Signature, declaration, signature_cost
 from search_spaces.operators._base import AbstractMixer
 from search_spaces.operators.glmix import num_regions
 from search_spaces.operators.ntb import parts_of
+from supernets._grouped import GroupedConv2d
 from supernets._modules import ConvNorm
+from supernets.blocks.e2gc import PlainE2GC
 from supernets.blocks.irmb import PlainIRMB, SpanningAttention
 from supernets.blocks.mbconv import PlainMBConv
 from supernets.blocks.ntb import PooledAttention
@@ -206,3 +208,29 @@ def test_maps_are_put_side_by_side_once() -> None:
     expected = x_BCHW + module.project(torch.cat((x_BCHW, first, second, third), dim=1))
     assert torch.equal(module(x_BCHW), expected)
     assert [conv.conv.in_channels for conv in module.convs] == [8, 8, 8]
+
+
+@torch.no_grad()
+def test_a_grouped_convolution_of_a_smaller_group_is_a_part_of_that_of_a_larger_one() -> None:
+    large, small = (GroupedConv2d(16, 3, group_size) for group_size in (8, 4))
+    small.weight.copy_(large.weight[:, :4])
+    dense = torch.zeros(16, 16, 3, 3)
+    kernel, _ = large.kernel()
+    for out, place in product(range(16), range(8)):
+        dense[out, out // 8 * 8 + place] = kernel[out, place]
+    x_BCHW = noise(2, 16, 5, 5)
+    expected = torch.nn.functional.conv2d(x_BCHW, dense, None, 1, 1)
+    assert (large(x_BCHW) - expected).abs().max() <= TOLERANCE
+    for out, inputs in product(range(16), range(16)):
+        if out // 4 == inputs // 4:
+            assert torch.equal(small.kernel()[0][out, inputs % 4], dense[out, inputs])
+
+
+def test_groups_have_as_many_channels_in_all_layers_and_cost_grows_with_them_alone() -> None:
+    costs = []
+    for width in (16, 32, 64):
+        spec = of("e2gc", (8, 8), width, group_size=8)
+        conv = PlainE2GC(spec).grouped.conv
+        assert conv.in_channels // conv.groups == 8
+        costs.append(signature_cost(spec).macs - 2 * 64 * width * 2 * width)
+    assert costs == [64 * 9 * 8 * 2 * width for width in (16, 32, 64)]
