@@ -19,6 +19,7 @@ from supernets.blocks.irmb import PlainIRMB, SpanningAttention
 from supernets.blocks.mbconv import PlainMBConv
 from supernets.blocks.ntb import PooledAttention
 from supernets.blocks.osa import PlainOSA
+from supernets.blocks.osnet import SharedGate
 from supernets.fold import folded
 from supernets.mixers.glmix import ClusterAttention, PlainGLMix
 from supernets.mixers.unilocal import LocalAggregator
@@ -234,3 +235,15 @@ def test_groups_have_as_many_channels_in_all_layers_and_cost_grows_with_them_alo
         assert conv.in_channels // conv.groups == 8
         costs.append(signature_cost(spec).macs - 2 * 64 * width * 2 * width)
     assert costs == [64 * 9 * 8 * 2 * width for width in (16, 32, 64)]
+
+
+@torch.no_grad()
+def test_one_gate_treats_all_streams_alike() -> None:
+    module = randomised(SharedGate(3, 8))
+    x_BSCHW = noise(2, 3, 8, 5, 4)
+    order = [2, 0, 1]
+    found = module(x_BSCHW.flatten(1, 2)).unflatten(1, (3, 8))
+    moved = module(x_BSCHW[:, order].flatten(1, 2)).unflatten(1, (3, 8))
+    assert (found[:, order] - moved).abs().max() <= TOLERANCE
+    params = [sum(p.numel() for p in SharedGate(streams, 8).parameters()) for streams in (1, 4)]
+    assert params[0] == params[1]
