@@ -1,5 +1,6 @@
 """What the papers say of blocks of several branches, and of convolution beside attention."""
 
+import copy
 from collections.abc import Callable
 from itertools import product
 from typing import TypeVar
@@ -15,6 +16,7 @@ from search_spaces.operators.ntb import parts_of
 from supernets._grouped import GroupedConv2d
 from supernets._modules import ConvNorm
 from supernets.blocks.e2gc import PlainE2GC
+from supernets.blocks.incresnet import PlainIncResNet
 from supernets.blocks.irmb import PlainIRMB, SpanningAttention
 from supernets.blocks.mbconv import PlainMBConv
 from supernets.blocks.ntb import PooledAttention
@@ -247,3 +249,14 @@ def test_one_gate_treats_all_streams_alike() -> None:
     assert (found[:, order] - moved).abs().max() <= TOLERANCE
     params = [sum(p.numel() for p in SharedGate(streams, 8).parameters()) for streams in (1, 4)]
     assert params[0] == params[1]
+
+
+@torch.no_grad()
+def test_the_scale_of_a_residual_cell_multiplies_what_is_added() -> None:
+    whole = randomised(PlainIncResNet(of("incresnet", (5, 4), 16, scale=1.0)))
+    scaled = copy.deepcopy(whole)
+    scaled.project.scale = 0.1
+    x_BCHW = noise(2, 16, 5, 4)
+    expected = x_BCHW + 0.1 * (whole(x_BCHW) - x_BCHW)
+    for module in (scaled, folded(scaled)):
+        assert (module(x_BCHW) - expected).abs().max() <= TOLERANCE
