@@ -23,6 +23,7 @@ from supernets.blocks.ntb import PooledAttention
 from supernets.blocks.osa import PlainOSA
 from supernets.blocks.osnet import SharedGate
 from supernets.fold import folded
+from supernets.mixers.crossvit import Fusion, PlainCrossViT
 from supernets.mixers.glmix import ClusterAttention, PlainGLMix
 from supernets.mixers.unilocal import LocalAggregator
 from supernets.network import plain_module
@@ -260,3 +261,33 @@ def test_the_scale_of_a_residual_cell_multiplies_what_is_added() -> None:
     expected = x_BCHW + 0.1 * (whole(x_BCHW) - x_BCHW)
     for module in (scaled, folded(scaled)):
         assert (module(x_BCHW) - expected).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_one_query_to_another_granularity_is_multi_head_attention() -> None:
+    module = randomised(Fusion(of("crossvit", (4, 6), 8, num_heads=2, sr_ratio=2)))
+    reference = nn.MultiheadAttention(8, 2, batch_first=True)
+    reference.in_proj_weight.copy_(torch.cat([module.q.weight, module.kv.weight]))
+    reference.in_proj_bias.copy_(torch.cat([module.q.bias, module.kv.bias]))
+    reference.out_proj.load_state_dict(module.project.state_dict())
+    query_B1C, x_BTC = noise(2, 1, 8), noise(2, 6, 8, seed=1)
+    expected = reference(query_B1C, x_BTC, x_BTC)[0]
+    assert (module(query_B1C, x_BTC, 6) - expected).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_tokens_of_a_patch_are_given_the_same_and_see_other_patches() -> None:
+    module = randomised(PlainCrossViT(of("crossvit", (4, 6), 8, num_heads=2, sr_ratio=2)))
+    x_BHWC = noise(1, 4, 6, 8)
+    found = module(x_BHWC).unflatten(2, (3, 2)).unflatten(1, (2, 2))
+    assert torch.equal(found, found[:, :, :1, :, :1].expand_as(found))
+    assert not torch.allclose(found[:, 0], found[:, 1])
+
+
+def test_attention_between_granularities_is_linear_in_tokens() -> None:
+    rule = declaration("crossvit")
+    assert isinstance(rule, AbstractMixer)
+    for side in (8, 16, 32):
+        cost = rule.mixer_cost(of("crossvit", (side, side), 16, num_heads=2, sr_ratio=4))
+        patches = side**2 // 16
+        assert cost.attention - 2 * patches**2 * 8 == 2 * (side**2 + patches) * 8
