@@ -14,6 +14,10 @@ NUMBERS: Mapping[str, range] = {
     "num_heads": range(1, 257),
     "sr_ratio": range(1, 257),
     "eca": range(2),
+    "attention": range(2),
+    "depthwise": range(2),
+    "growth": range(1, 4097),
+    "group_size": range(1, 257),
 }
 """Other dimensions are a plug-in's own: any numbers, or words."""
 

@@ -39,6 +39,17 @@ def conv(
     return own + (batch_norm(width) if norm is None else norm.cost(n, width))
 
 
+def normed_conv(n: int, in_width: int, width: int) -> Cost:
+    """1x1 convolution with a bias behind a batch norm, which becomes a part of it."""
+    return plain_conv(n, in_width, width, 1) + Cost(params=2 * in_width)
+
+
+def bare_conv(n: int, in_width: int, width: int) -> Cost:
+    """1x1 convolution with neither a bias nor a norm."""
+    weights = in_width * width
+    return layer(n, weights, width, graph_bytes=CONV_BYTES) + grouped(n, in_width, weights)
+
+
 def depthwise(
     n: int,
     width: int,

@@ -147,6 +147,57 @@ class BranchedDepthwise(nn.Module, AbstractMergedConv):
 
 
 @final
+class NormedConv2d(nn.Conv2d, AbstractMergedConv):
+    """A batch norm and the 1x1 convolution behind it, which has a bias.
+
+    A batch norm before other kernels could not be a part of them: their padding is not normalised.
+
+    Args:
+        in_width: Channels that come in.
+        width: Channels that go out.
+    """
+
+    def __init__(self, in_width: int, width: int) -> None:
+        super().__init__(in_width, width, 1)
+        self.in_norm = nn.BatchNorm2d(in_width)
+
+    def kernel(self) -> tuple[Tensor, Tensor | None]:
+        """What the convolution makes of the norm's scales and shifts."""
+        scale_C, shift_C = scale_and_shift(self.in_norm)
+        assert self.bias is not None
+        bias = torch.addmv(self.bias, self.weight.flatten(1), shift_C)
+        return self.weight * scale_C.reshape(1, -1, 1, 1), bias
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, width, H, W)."""
+        return self._conv_forward(self.in_norm(x_BCHW), self.weight, self.bias)
+
+
+@final
+class ScaledConv2d(nn.Conv2d, AbstractMergedConv):
+    """A 1x1 convolution with a bias, whose output is multiplied by a constant.
+
+    Args:
+        in_width: Channels that come in.
+        width: Channels that go out.
+        scale: The constant.
+    """
+
+    def __init__(self, in_width: int, width: int, *, scale: float) -> None:
+        super().__init__(in_width, width, 1)
+        self.scale = scale
+
+    def kernel(self) -> tuple[Tensor, Tensor | None]:
+        """Both multiplied."""
+        assert self.bias is not None
+        return self.scale * self.weight, self.scale * self.bias
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, width, H, W)."""
+        return self._conv_forward(x_BCHW, *self.kernel())
+
+
+@final
 class WeightedConv2d(nn.Conv2d, AbstractMergedConv):
     """A convolution whose kernel is multiplied by a fixed density before it is used.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces._sides import Sides
 from search_spaces.norms._base import DEFAULT_NORM
+from supernets._grouped import GroupedConv2d
 from supernets._merged import WeightedConv2d
 from supernets.norms._base import NORM_LAYERS, AbstractNormLayers
 
@@ -62,7 +63,8 @@ class ConvNorm(nn.Module):
     """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
     Without activation it is followed by batch norm, whatever the norm. A density other than 1 is
-    that of its kernel, see `WeightedConv2d`; depthwise convolutions have none.
+    that of its kernel, see `WeightedConv2d`; depthwise convolutions have none. With a size of
+    groups it is a `GroupedConv2d`.
     """
 
     def __init__(
@@ -76,9 +78,12 @@ class ConvNorm(nn.Module):
         has_act: bool = True,
         norm: str = DEFAULT_NORM,
         density: float = 1.0,
+        group_size: int = 0,
     ) -> None:
         super().__init__()
-        if density == 1.0:
+        if group_size:
+            self.conv: nn.Conv2d = GroupedConv2d(width, kernel_size, group_size)
+        elif density == 1.0:
             self.conv = nn.Conv2d(
                 in_width, width, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
             )
@@ -100,6 +105,17 @@ def conv_norm_axes(
     return {
         f"{name}.conv.weight": (out_role, in_role, kernel_role, kernel_role),
         f"{name}.norm": (out_role,),
+    }
+
+
+def normed_conv_axes(
+    name: str, out_role: str | None, in_role: str | None
+) -> dict[str, tuple[str | None, ...]]:
+    """Roles of the axes of a `NormedConv2d` called `name`."""
+    return {
+        f"{name}.weight": (out_role, in_role, None, None),
+        f"{name}.bias": (out_role,),
+        f"{name}.in_norm": (in_role,),
     }
 
 
@@ -141,7 +157,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
         ends_branch = RESIDUAL_END in name.split(".")
         if isinstance(child, nn.Conv2d):
             fan = child.weight[0].numel()
-            nn.init.normal_(child.weight, std=(2.0 / fan) ** 0.5, generator=generator)
+            std = 0.0 if name.split(".")[-1] == RESIDUAL_END else (2.0 / fan) ** 0.5
+            nn.init.normal_(child.weight, std=std, generator=generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
         elif isinstance(child, nn.Linear):

@@ -33,6 +33,8 @@ USUAL: Mapping[str, Option] = {
     "order": 3,
     "num_elements": 16,
     "num_bands": 3,
+    "growth": 16,
+    "group_size": 8,
 }
 """Options that operators leave to the space, and what they are if nothing is said."""
 

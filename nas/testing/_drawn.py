@@ -31,6 +31,10 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "order": (2, 3, 4, 5),
     "num_elements": (2, 4, 8, 12),
     "num_bands": (1, 2, 3, 4),
+    "attention": (0, 1),
+    "depthwise": (0, 1),
+    "growth": (8, 16),
+    "group_size": (4, 8),
 }
 """What our operators read."""
 

@@ -81,19 +81,29 @@ class ElasticSRA(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
         assert isinstance(self.full, PlainSRA)
-        width, ratio = signature.shape.width, signature.pick.number("sr_ratio")
         heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.q.weight.device)
-        return {
-            "width": width,
-            "inner": inner,
-            "kv": stacked(inner, 2, self.full.heads * self.full.head_dim),
-            "reduced": width if ratio > 1 else 0,
-            "kernel_reduce": ratio if ratio > 1 else 0,
-        }
+        return sra_sizes(heads, signature, self.full)
 
     def group_weights(self) -> dict[str, GroupWeights]:
         """Each head's rows of the values and columns of the projection."""
         assert isinstance(self.full, PlainSRA)
-        values = self.full.kv.weight[self.full.heads * self.full.head_dim :]
-        return {"heads": head_weights(values, self.full.project.weight, self.full.heads)}
+        return {"heads": sra_weights(self.full)}
+
+
+def sra_sizes(heads: Index, signature: Signature, full: PlainSRA) -> dict[str, Index]:
+    """How much a member with these heads uses of each role."""
+    width, ratio = signature.shape.width, signature.pick.number("sr_ratio")
+    inner = inner_channels(heads, full.head_dim, full.q.weight.device)
+    return {
+        "width": width,
+        "inner": inner,
+        "kv": stacked(inner, 2, full.heads * full.head_dim),
+        "reduced": width if ratio > 1 else 0,
+        "kernel_reduce": ratio if ratio > 1 else 0,
+    }
+
+
+def sra_weights(full: PlainSRA) -> GroupWeights:
+    """What heads are ranked by."""
+    values = full.kv.weight[full.heads * full.head_dim :]
+    return head_weights(values, full.project.weight, full.heads)

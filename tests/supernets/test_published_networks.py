@@ -4,6 +4,8 @@ What the papers have and slots do not (patch embeddings, layer scale, position e
 tokens) stands here, so that every other number comes from `supernets` and `search_spaces`.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -80,7 +82,8 @@ def counts(modules: list[nn.Module]) -> tuple[int, int]:
     """Parameters and multiply-adds for one image of 224 px."""
     network = nn.Sequential(*modules).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        output = network(torch.zeros(1, 3, 224, 224))
+        device = next(network.parameters()).device
+        output = network(torch.zeros(1, 3, 224, 224, device=device))
     assert output.shape == (1, CLASSES)
     return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2
 
@@ -91,10 +94,11 @@ def stages(
     depths: tuple[int, ...],
     head_dim: int,
     options: list[dict[str, int]],
+    sizes: tuple[int, ...] = (56, 28, 14, 7),
 ) -> list[list[Signature]]:
-    """Signatures of every block of every stage on maps of 56, 28, 14 and 7 px."""
+    """Signatures of every block of every stage on maps of these sides."""
     found = []
-    for size, width, depth, pick in zip((56, 28, 14, 7), widths, depths, options, strict=True):
+    for size, width, depth, pick in zip(sizes, widths, depths, options, strict=False):
         shapes = [
             Shape.square(size, size, width, width, index % 2, head_dim) for index in range(depth)
         ]
@@ -177,3 +181,130 @@ def test_deit_s() -> None:
     params, macs = counts([*modules, Norm(384), *head(384)])
     assert params == 22_050_664
     assert round(macs / 1e9, 2) == 4.57  # 4.6 in the paper, with the class token's 197th row
+
+
+EMO_V2_1M = ((2, 32, 2.0, 8), (2, 48, 2.5, 8), (8, 80, 3.0, 20), (3, 180, 3.5, 20))
+"""Blocks, width, expansion, channels of a head; the first expands twice as much."""
+
+
+def test_emo_v2_1m() -> None:
+    """By the authors' code 1,460,844 parameters and 279,936,484 multiply-adds without norms.
+
+    Norms are elsewhere, so parameters differ by those of channels alone; attention comes before the
+    expansion and is one where the map is one window, so multiply-adds are 27,563,480 fewer.
+    """
+    blocks, size, width, surplus = [], 112, 16, 0
+    for stage, (depth, wide, ratio, head_dim) in enumerate(EMO_V2_1M):
+        for block in range(depth):
+            pick = {"kernel_size": 5, "expand_ratio": int(2 * ratio) if not block else 4}
+            hidden = int(width * ratio * (1 if block else 2))
+            if block:
+                shape = Shape.square(size, size, wide, wide, block, head_dim)
+                spec = signature("irmb", Options({**pick, "attention": int(stage > 1)}), shape)
+            else:
+                shape = Shape.square(size, size // 2, width, wide)
+                spec = signature("mbconv", Options(pick), shape)
+            blocks.append(replace(spec, kept=Options({"hidden": hidden})))
+            surplus += hidden + wide - (0 if block and stage > 1 else 2 * width)
+            size, width = shape.size[0], wide
+    with torch.device("meta"):
+        stem = [ConvNorm(3, 16, 3, stride=2), ConvNorm(16, 16, 3, groups=16)]
+        stem += [nn.Conv2d(16, 16, 1, bias=False)]
+        params, macs = counts([*stem, *map(plain_module, blocks), Norm(180), *head(180)])
+    assert params - surplus == 1_460_844 - 16  # 1.4 million in the paper; a bias before a norm
+    assert macs == 279_936_484 - 27_563_480
+
+
+def test_uniformer_s() -> None:
+    """By the authors' code 21,545,256 parameters; positions have a batch norm instead of a bias."""
+    widths, depths = (64, 128, 320, 512), (3, 4, 8, 3)
+    local, attends = {"kernel_size": 5, "expand_ratio": 4}, {"expand_ratio": 4}
+    picks = [local, local, *({**attends, "num_heads": width // 64} for width in widths[2:])]
+    blocks = [
+        *stages("unilocal", widths[:2], depths[:2], 64, picks[:2]),
+        *stages("uniglobal", widths[2:], depths[2:], 64, picks[2:], sizes=(14, 7)),
+    ]
+    with torch.device("meta"):
+        modules: list[nn.Module] = []
+        for i, stage in enumerate(blocks):
+            in_width, side = (widths[i - 1], 2) if i else (3, 4)
+            modules += [nn.Conv2d(in_width, widths[i], side, side), Norm(widths[i])]
+            modules += [plain_module(block) for block in stage]
+        params, macs = counts([*modules, Norm(512), *head(512)])
+    surplus = sum(width * depth for width, depth in zip(widths, depths, strict=True))
+    assert params - surplus == 21_545_256  # 22 million in the paper
+    assert macs == 3_631_774_208  # 3.6 billion in the paper
+
+
+class WithoutOthers(nn.Module):
+    """A map that has nothing yet in the channels that a transformer block does not attend with."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, width, H, W)."""
+        return nn.functional.pad(x_BCHW, (0, 0, 0, 0, 0, self.width - x_BCHW.shape[1]))
+
+
+def embedding(in_width: int, width: int, stride: int) -> list[nn.Module]:
+    """Next-ViT's way to another map: pooling, then a 1x1 convolution."""
+    if (in_width, stride) == (width, 1):
+        return []
+    return [*([nn.AvgPool2d(2)] if stride > 1 else []), ConvNorm(in_width, width, 1, has_act=False)]
+
+
+NEXT_VIT_S = (
+    (3 * [96], 8),
+    (3 * [192] + [256], 4),
+    (2 * [*4 * [384], 512], 2),
+    ([768, 768, 1024], 1),
+)
+"""Widths of the blocks of each stage, whose transformer blocks are wider, and the reduction."""
+
+
+def test_next_vit_s() -> None:
+    """By the authors' code 31,763,368 parameters; projections of convolutions have a batch norm
+    instead of a bias or of nothing, and keys and values one of their own."""
+    stem = [ConvNorm(3, 64, 3, stride=2), ConvNorm(64, 32, 3), ConvNorm(32, 64, 3)]
+    with torch.device("meta"):
+        modules: list[nn.Module] = [*stem, ConvNorm(64, 64, 3, stride=2)]
+        width, surplus = 64, 0
+        for stage, (widths, ratio) in enumerate(NEXT_VIT_S):
+            side = 56 >> stage
+            for block, wide in enumerate(widths):
+                shape = Shape.square(side, side, wide, wide, 0, 32)
+                stride = 2 if stage and not block else 1
+                if stage and wide > widths[0]:
+                    pick = Options({"expand_ratio": 2, "sr_ratio": ratio})
+                    modules += embedding(width, wide * 3 // 4, stride)
+                    modules += [WithoutOthers(wide), plain_module(signature("ntb", pick, shape))]
+                    surplus += 2 * (wide // 4) + wide * 3 // 4 * (0 if ratio > 1 else 2) + wide
+                else:
+                    pick = Options({"expand_ratio": 3})
+                    modules += embedding(width, wide, stride)
+                    modules.append(plain_module(signature("ncb", pick, shape)))
+                    surplus += 3 * wide
+                width = wide
+        params, macs = counts([*(m.to("meta") for m in modules), nn.BatchNorm2d(1024), *head(1024)])
+    assert params - surplus == 31_763_368  # 31.7 million in the paper
+    assert macs == 5_794_420_224  # 5.8 billion in the paper
+
+
+def test_vovnet_27_slim() -> None:
+    """By the authors' code; the first modules of a stage have no shortcut, and it has one each."""
+    with torch.device("meta"):
+        modules: list[nn.Module] = [ConvNorm(3, 64, 3, stride=2), ConvNorm(64, 64, 3)]
+        modules.append(ConvNorm(64, 128, 3, stride=2))
+        width = 128
+        for stage, (growth, wide) in enumerate(((64, 128), (80, 256), (96, 384), (112, 512))):
+            side = 56 >> stage
+            modules += [nn.MaxPool2d(3, 2, ceil_mode=True)] if stage else []
+            pick = Options({"growth": growth, "num_convs": 5})
+            modules.append(
+                plain_module(signature("osa", pick, Shape.square(side, side, width, wide)))
+            )
+            width = wide
+        params, macs = counts([*modules, *head(512)])
+    assert (params, macs) == (3_525_736, 2_176_695_296)

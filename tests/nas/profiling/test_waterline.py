@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
+from compress import export_onnx
 from nas.latency.measure import export_random
 from nas.latency.peaks import is_impossible
 from nas.profiling.fused import FusedGraph, Kernel, fused_graph
@@ -17,11 +20,13 @@ from nas.profiling.kernels import Kernels, kernels_of
 from nas.profiling.waterline import waterline, waterline_of
 from nas.targets import choose
 from nas.targets.onnxruntime import OnnxRuntime
-from search_spaces import SearchSpace
+from search_spaces import Options, SearchSpace, Shape
 from search_spaces.operators import OPERATORS
+from supernets.fold import folded
+from supernets.network import plain_module
 from tests.nas.latency.test_peaks import PEAKS
 from tests.nas.profiling.test_model_file import SUMS_OVER_NEIGHBOURS, model
-from tests.strategies import mini_space
+from tests.strategies import mini_space, signature
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "int8-dynamic", "int4w"])
@@ -45,6 +50,40 @@ def test_bytes_are_those_of_tensors_and_weights(tmp_path: Path) -> None:
     assert kernel.weight_bytes == 4 * 8 * 27
     assert kernel.num_bytes == 4 * (3 * 8 * 8 + 8 * 27 + 8 * 6 * 6)
     assert (kernel.group, kernel.is_integer) == ("convolution", False)
+
+
+class Dense(nn.Module):
+    """Convolutions that read the maps of all before them, and a projection."""
+
+    def __init__(self, width: int, growth: int, num_convs: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width + i * growth, growth, 3, padding=1) for i in range(num_convs)
+        )
+        self.project = nn.Conv2d(width + num_convs * growth, width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for conv in self.convs:
+            x = torch.cat((x, conv(x)), dim=1)
+        return self.project(x)
+
+
+def test_one_shot_aggregation_moves_fewer_bytes_than_dense_connections(tmp_path: Path) -> None:
+    """With as many multiply-adds in 3x3 convolutions: Lee et al. (2019), section 2."""
+    shape, side = (64, 14, 14), 14
+    pick = Options({"growth": 64, "num_convs": 5})
+    block = folded(plain_module(signature("osa", pick, Shape.square(side, side, 64, 64))).eval())
+    moved = []
+    for name, module in (("osa", block), ("dense", Dense(64, 32, 5).eval())):
+        export_onnx(module, tmp_path / f"{name}.onnx", shape=shape)
+        kernels = fused_graph(tmp_path / f"{name}.onnx").kernels
+        wide = sorted(kernels, key=lambda kernel: kernel.macs)[-5:]
+        assert sum(kernel.macs for kernel in wide) == side**2 * 9 * 5 * 64**2
+        moved.append(sum(kernel.num_bytes for kernel in kernels))
+        if name == "osa":
+            tensors, weights = 2 * 64 * side**2, 9 * 64**2 + 64
+            assert {kernel.num_bytes for kernel in wide} == {4 * (tensors + weights)}
+    assert moved[0] < moved[1]
 
 
 def residual(file: Path, channels: int = 8, blocks: int = 2) -> Path:
