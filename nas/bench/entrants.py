@@ -150,6 +150,12 @@ def entrants_of(names: Sequence[str], ends: Ends) -> list[Entrant]:
     return found
 
 
+def usual_options(operator: str) -> dict[str, Option]:
+    """What an operator reads and has no default for, as far as there is something usual."""
+    rule = declaration(operator)
+    return {dim: USUAL[dim] for dim in rule.dims if dim in USUAL and dim not in rule.defaults}
+
+
 def _entrant(name: str) -> Entrant:
     operator, *given = name.split(":")
     if operator not in OPERATORS:
@@ -161,8 +167,7 @@ def _entrant(name: str) -> Entrant:
             raise UserError(
                 f"operator '{operator}' has no option '{dim}'. {did_you_mean(dim, rule.dims)}"
             )
-    usual = {dim: USUAL[dim] for dim in rule.dims if dim in USUAL and dim not in rule.defaults}
-    options = {**usual, **asked}
+    options = {**usual_options(operator), **asked}
     if lacking := [dim for dim in rule.dims if dim not in {*options, *rule.defaults}]:
         example = ":".join((operator, *(f"{dim}=3" for dim in lacking)))
         raise UserError(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import say
+from nas.cli.console import print_table, say
 from nas.cli.options import Budgets, Plugins
 from nas.system.text import fractions, words
 
@@ -71,6 +71,42 @@ def space_describe(
         say(json.dumps(found.to_json()))
     else:
         say(str(found))
+
+
+@space_app.command("operators", epilog="Example: nas space operators --width 96 --side 14")
+def space_operators(
+    plugin: Plugins = None,
+    width: Annotated[int, typer.Option(min=1, max=4096, help="Channels of a block.")] = 64,
+    side: Annotated[int, typer.Option(min=1, max=1024, help="Of its map, pixels.")] = 14,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The operators that blocks may have: what each is, what it reads, and what a block costs.
+
+    Options in brackets have a default; costs are with usual ones.
+    """
+    from dataclasses import asdict
+
+    from nas.inspect.operators import described
+    from search_spaces import load_plugins
+
+    load_plugins(plugin or ())
+    found = described(width=width, side=side)
+    if as_json:
+        say(json.dumps([asdict(one) for one in found]))
+        return
+    header = ["operator", "mixes by", "reads", "MMACs", "1000 parameters", "what it is"]
+    rows = [
+        [
+            one.name,
+            ", ".join(one.mixing),
+            " ".join(one.reads),
+            "-" if one.macs is None else f"{one.macs / 1e6:.2f}",
+            "-" if one.params is None else f"{one.params / 1e3:.1f}",
+            one.meaning,
+        ]
+        for one in found
+    ]
+    print_table(header, rows)
 
 
 @space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")

@@ -189,6 +189,7 @@ FLAGS = {
     ],
     "plugin list": ["--plugin", "--json"],
     "plugin check": ["--plugin", "--json"],
+    "space operators": ["--plugin", "--width", "--side", "--json"],
     "space check": ["--plugin", "--resolution", "--classes", "--channels", "--json"],
     "space import": ["--format", "--out", "--json"],
     "space export": [

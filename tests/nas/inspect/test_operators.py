@@ -1,0 +1,27 @@
+"""`nas space operators`: all of them, with costs by the declarations."""
+
+import json
+
+import pytest
+
+from nas.cli.app import main
+from nas.inspect.operators import described
+from search_spaces.operators import OPERATORS
+
+
+def test_every_operator_is_there_with_what_a_block_costs() -> None:
+    found = {one.name: one for one in described(width=64, side=14)}
+    assert list(found) == OPERATORS.names()
+    assert all(one.macs and one.params and one.meaning and one.mixing for one in found.values())
+    pixels, width, hidden = 14 * 14, 64, 4 * 64
+    assert found["convnext"].macs == pixels * (49 * width + 2 * width * hidden)
+    assert found["convnext"].reads == ("kernel_size", "expand_ratio", "[channel_part]")
+
+
+def test_the_command_prints_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["space", "operators", "--width", "16", "--side", "8", "--json"])
+    assert ended.value.code == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == OPERATORS.names()
+    assert all(row["macs"] < 10e6 for row in rows)
