@@ -45,13 +45,15 @@ def _described(name: str, shape: Shape) -> Described:
     rule = declaration(name)
     doc = (type(rule).__doc__ or "").strip()
     reads = [f"[{dim}]" if dim in rule.defaults else dim for dim in rule.dims]
+    macs: int | None = None
+    params: int | None = None
     try:
         pick = rule.normalise(Options({**rule.defaults, **usual_options(name)}), shape)
         kept = Options({group: of.size for group, of in rule.groups(pick, shape).items()})
         cost = signature_cost(Signature(name, shape, pick, kept, FULL_PRECISION))
         macs, params = cost.macs, cost.params
     except (CandidateError, LookupError):
-        macs = params = None
+        pass  # it cannot stand there, or has no usual options
     return Described(
         name=name,
         mixing=tuple(rule.mixing),
