@@ -1,0 +1,125 @@
+"""Attention with priors of place, pooled queries and linear cost, against attention written down."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_spaces import Options, Shape, Signature, declaration
+from search_spaces._slot import Cost
+from search_spaces.operators._base import AbstractMixer
+from supernets.mixers.rmt import ElasticRMT, PlainRMT, log_decays
+from tests.strategies import noise, randomise_, signature
+
+WIDTH, HEAD_DIM = 8, 4
+
+
+def of(
+    operator: str, size: tuple[int, int] = (3, 5), *, sparsity: float = 0.0, **pick: int | str
+) -> Signature:
+    options = Options({"num_heads": 2, "expand_ratio": 1, **pick})
+    return signature(operator, options, Shape(size, size, WIDTH, WIDTH, 0, HEAD_DIM), sparsity)
+
+
+def mixer_cost(spec: Signature) -> Cost:
+    rule = declaration(spec.operator)
+    assert isinstance(rule, AbstractMixer)
+    return rule.mixer_cost(spec)
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    randomise_(module, seed=1)
+    return module.eval()
+
+
+def heads_of(x_BHWC: Tensor, parts: int = 1) -> Tensor:
+    """(parts, B, N, T, D)."""
+    batch, height, width, channels = x_BHWC.shape
+    x = x_BHWC.reshape(batch, height * width, parts, channels // parts // HEAD_DIM, HEAD_DIM)
+    return x.permute(2, 0, 3, 1, 4)
+
+
+def attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """(B, T, N * D), a query at a time."""
+    found = torch.zeros_like(q)
+    for i in range(q.shape[2]):
+        logits_BNT = (q[:, :, i, None] * k).sum(-1) / math.sqrt(HEAD_DIM) + bias[:, i]
+        found[:, :, i] = (logits_BNT.softmax(-1)[..., None] * v).sum(2)
+    return found.transpose(1, 2).flatten(2)
+
+
+def between(size: tuple[int, int]) -> Tensor:
+    """Manhattan distances, (T, T)."""
+    at = list(product(range(size[0]), range(size[1])))
+    return torch.tensor([[abs(a[0] - b[0]) + abs(a[1] - b[1]) for b in at] for a in at]).float()
+
+
+def rmt(extent: str, size: tuple[int, int] = (3, 5)) -> PlainRMT:
+    module = PlainRMT(of("rmt", size, extent=extent))
+    randomised(module)
+    return module
+
+
+def local_of(module: PlainRMT, x_BHWC: Tensor) -> Tensor:
+    values = module.qkv(module.norm(x_BHWC))[..., 2 * module.inner :]
+    return module.local(values.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+@torch.no_grad()
+def test_decays_of_the_map_are_products_of_those_along_its_sides() -> None:
+    module = rmt("full")
+    of_rows, of_columns = module.fading()
+    for head, decay in enumerate(log_decays(2).exp()):
+        product_TT = torch.kron((-of_rows[head]).exp(), (-of_columns[head]).exp())
+        torch.testing.assert_close(product_TT, decay ** between((3, 5)))
+        torch.testing.assert_close((-module.full_fading()[head]).exp(), product_TT)
+
+
+@torch.no_grad()
+def test_full_attention_decays_with_the_manhattan_distance() -> None:
+    module, x_BHWC = rmt("full"), noise(2, 3, 5, WIDTH)
+    q, k, v = heads_of(module.qkv(module.norm(x_BHWC)), 3)
+    bias = module.decay_N.reshape(-1, 1, 1) * between((3, 5))
+    mixed = attended(q, k, v, bias).reshape(2, 3, 5, -1) + local_of(module, x_BHWC)
+    torch.testing.assert_close(module(x_BHWC), module.project(mixed), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("decays", [True, False])
+@torch.no_grad()
+def test_axial_attention_is_that_of_rows_and_then_of_columns(decays: bool) -> None:
+    """Without decay plain softmax attention along both."""
+    module, x_BHWC = rmt("axial"), noise(1, 3, 5, WIDTH)
+    if not decays:
+        module.decay_N.zero_()
+    qkv = module.qkv(module.norm(x_BHWC))
+    q, k, v = heads_of(qkv, 3).reshape(3, 2, 3, 5, HEAD_DIM)
+    distance_WW, distance_HH = between((1, 5)), between((3, 1))
+    rows, mixed = torch.zeros_like(v), torch.zeros_like(v)
+    for head, decay in enumerate(module.decay_N):
+        for y in range(3):
+            bias = decay * distance_WW
+            rows[head, y] = F.scaled_dot_product_attention(
+                q[head, y], k[head, y], v[head, y], attn_mask=bias
+            )
+        for x in range(5):
+            bias = decay * distance_HH
+            mixed[head, :, x] = F.scaled_dot_product_attention(
+                q[head, :, x], k[head, :, x], rows[head, :, x], attn_mask=bias
+            )
+    mixed = mixed.permute(1, 2, 0, 3).reshape(1, 3, 5, -1) + local_of(module, x_BHWC)
+    torch.testing.assert_close(module(x_BHWC), module.project(mixed), rtol=1e-5, atol=1e-5)
+
+
+def test_axial_attention_costs_rows_and_columns_and_full_attention_all_pairs() -> None:
+    costs = {e: mixer_cost(of("rmt", (14, 7), extent=e)).attention for e in ("axial", "full")}
+    assert costs == {"axial": 2 * 98 * (14 + 7) * 8, "full": 2 * 98**2 * 8}
+
+
+def test_a_head_that_is_kept_keeps_its_decay() -> None:
+    family = ElasticRMT(of("rmt", num_heads=4))
+    family.order("heads", torch.tensor([1.0, 0.0, 3.0, 2.0]))
+    found = family.weights(of("rmt", num_heads=4, sparsity=0.5))
+    assert torch.equal(found["decay_N"], log_decays(4)[2:])

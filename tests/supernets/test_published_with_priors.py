@@ -1,0 +1,89 @@
+"""RMT-S, put together from our operators: parameters and multiply-adds.
+
+As in `test_published_networks.py`, what slots do not have stands here; nothing is computed.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from search_spaces import Options, Shape, Signature, signature_cost
+from supernets.network import plain_module
+from tests.strategies import signature
+from tests.supernets.test_published_networks import CLASSES, head
+
+
+class Depthwise(nn.Module):
+    """A 3x3 convolution beside or inside of a block: counts, and gives its input back."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The input."""
+        self.conv(x_BCHW.new_zeros(len(x_BCHW), self.channels, *x_BCHW.shape[2:]))
+        return x_BCHW
+
+
+Part = tuple[int, nn.Module]
+"""How many of them follow each other."""
+
+
+def once(*modules: nn.Module) -> Iterator[Part]:
+    return ((1, module) for module in modules)
+
+
+def counts(parts: Iterator[Part]) -> tuple[int, int]:
+    """Parameters and multiply-adds for one image of 224 px."""
+    params = macs = 0
+    with torch.device("meta"), torch.no_grad():
+        x = torch.zeros(1, 3, 224, 224)
+        for number, module in parts:
+            with FlopCounterMode(display=False) as counter:
+                x = module.eval().to("meta")(x)
+            params += number * sum(p.numel() for p in module.parameters())
+            macs += number * counter.get_total_flops() // 2
+    assert x.shape == (1, CLASSES)
+    return params, macs
+
+
+def of(operator: str, side: int, width: int, heads: int, **pick: int | str) -> Signature:
+    """A block whose heads fill its width."""
+    options = Options({"num_heads": heads, **pick})
+    return signature(operator, options, Shape.square(side, side, width, width, 0, width // heads))
+
+
+RMT_S = (
+    (3, of("rmt", 56, 64, 4, expand_ratio=4, extent="axial")),
+    (4, of("rmt", 28, 128, 4, expand_ratio=4, extent="axial")),
+    (18, of("rmt", 14, 256, 8, expand_ratio=3, extent="axial")),
+    (4, of("rmt", 7, 512, 16, expand_ratio=3, extent="full")),
+)
+"""Blocks of every stage."""
+
+
+def rmt_s() -> Iterator[Part]:
+    """With convolutions of positions before blocks, and others inside of the channel part."""
+    for (in_width, width), stride in (((3, 32), 2), ((32, 32), 1), ((32, 64), 2), ((64, 64), 1)):
+        yield from once(nn.Conv2d(in_width, width, 3, stride, 1), nn.BatchNorm2d(width))
+    for depth, spec in RMT_S:
+        in_width, width = width, spec.shape.width
+        if in_width != width:
+            yield from once(nn.Conv2d(in_width, width, 3, 2, 1), nn.BatchNorm2d(width))
+        hidden = spec.pick.number("expand_ratio") * width
+        for module in (Depthwise(width), plain_module(spec), Depthwise(hidden)):
+            yield depth, module
+    yield from once(nn.Conv2d(512, 1024, 1), nn.BatchNorm2d(1024), *head(1024))
+
+
+def test_rmt_s() -> None:
+    """27 million parameters in the paper, and 4.5 billion, which it is without attention products."""
+    params, macs = counts(rmt_s())
+    assert params == 26_967_240
+    products = sum(depth * signature_cost(spec).attention for depth, spec in RMT_S)
+    assert round(macs / 1e9, 2) == 4.78
+    assert round((macs - products) / 1e9, 1) == 4.5
