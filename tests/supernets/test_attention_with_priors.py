@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from search_spaces import Options, Shape, Signature, declaration
 from search_spaces._slot import Cost
 from search_spaces.operators._base import AbstractMixer
+from supernets.mixers.outlook import PlainOutlook
 from supernets.mixers.rmt import ElasticRMT, PlainRMT, log_decays
 from tests.strategies import noise, randomise_, signature
 
@@ -123,3 +124,48 @@ def test_a_head_that_is_kept_keeps_its_decay() -> None:
     family.order("heads", torch.tensor([1.0, 0.0, 3.0, 2.0]))
     found = family.weights(of("rmt", num_heads=4, sparsity=0.5))
     assert torch.equal(found["decay_N"], log_decays(4)[2:])
+
+
+def outlooked(module: PlainOutlook, x_BHWC: Tensor, stride: int) -> Tensor:
+    """Outlook attention of a map, written down patch by patch."""
+    x_BHWC = module.norm(x_BHWC)
+    batch, height, width, _ = x_BHWC.shape
+    heads = module.heads
+    values = module.v(x_BHWC).reshape(batch, height, width, heads, HEAD_DIM)
+    total = torch.zeros_like(values)
+    around = list(product((-1, 0, 1), repeat=2))
+    for y, x in product(range(0, height, stride), range(0, width, stride)):
+        centre = x_BHWC[:, y : y + stride, x : x + stride].mean((1, 2))
+        logits = module.weigh(centre).reshape(batch, heads, 9, 9) / math.sqrt(HEAD_DIM)
+        weights = logits.softmax(-1)
+        for (i, (dy, dx)), (j, (ey, ex)) in product(enumerate(around), repeat=2):
+            to, source = (y + dy, x + dx), (y + ey, x + ex)
+            if all(0 <= a < b for a, b in zip((*to, *source), 2 * (height, width), strict=True)):
+                total[:, *to] += weights[:, :, i, j, None] * values[:, *source]
+    return module.project(total.flatten(3))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@torch.no_grad()
+def test_outlook_attention_adds_up_what_all_patches_say(stride: int) -> None:
+    module = PlainOutlook(of("outlook", sr_ratio=stride))
+    randomised(module)
+    x_BHWC = noise(2, 3, 5, WIDTH)
+    expected = outlooked(module, x_BHWC, stride)
+    torch.testing.assert_close(module(x_BHWC), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_outlook_attention_costs_what_positions_do() -> None:
+    one, four = (mixer_cost(of("outlook", (s, s), sr_ratio=1)) for s in (7, 14))
+    assert 4 * one.macs == four.macs
+    halved = mixer_cost(of("outlook", (14, 14), sr_ratio=2))
+    assert 4 * halved.attention == four.attention == 81 * 196 * 8
+
+
+def test_gradients_reach_every_position_through_the_sum_of_patches() -> None:
+    module = PlainOutlook(of("outlook", sr_ratio=2))
+    randomised(module)
+    x_BHWC = noise(1, 3, 5, WIDTH).requires_grad_()
+    (module(x_BHWC) * noise(1, 3, 5, WIDTH, seed=2)).sum().backward()
+    assert x_BHWC.grad is not None
+    assert (x_BHWC.grad != 0).all()

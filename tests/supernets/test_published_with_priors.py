@@ -1,4 +1,4 @@
-"""RMT-S, put together from our operators: parameters and multiply-adds.
+"""RMT-S and VOLO-D1, put together from our operators: parameters and multiply-adds.
 
 As in `test_published_networks.py`, what slots do not have stands here; nothing is computed.
 """
@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces import Options, Shape, Signature, signature_cost
 from supernets.network import plain_module
 from tests.strategies import signature
-from tests.supernets.test_published_networks import CLASSES, head
+from tests.supernets.test_published_networks import CLASSES, Embedding, Norm, head
 
 
 class Depthwise(nn.Module):
@@ -26,6 +26,29 @@ class Depthwise(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The input."""
         self.conv(x_BCHW.new_zeros(len(x_BCHW), self.channels, *x_BCHW.shape[2:]))
+        return x_BCHW
+
+
+class ClassAttention(nn.Module):
+    """VOLO's last blocks: a class token attends to the map; counts, and gives its input back."""
+
+    def __init__(self, width: int, heads: int, ratio: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q = nn.Linear(width, width, bias=False)
+        self.kv = nn.Linear(width, 2 * width, bias=False)
+        self.project = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, ratio * width), nn.Linear(ratio * width, width))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The input."""
+        tokens = x_BCHW.flatten(2).transpose(1, 2)
+        tokens = self.norm(torch.cat((tokens[:, :1], tokens), 1))
+        parts = (self.q(tokens[:, :1]), *self.kv(tokens).chunk(2, -1))
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        mixed = (q @ k.transpose(-2, -1)) @ v
+        self.mlp(self.mlp_norm(self.project(mixed.transpose(1, 2).flatten(2))))
         return x_BCHW
 
 
@@ -55,6 +78,10 @@ def of(operator: str, side: int, width: int, heads: int, **pick: int | str) -> S
     """A block whose heads fill its width."""
     options = Options({"num_heads": heads, **pick})
     return signature(operator, options, Shape.square(side, side, width, width, 0, width // heads))
+
+
+def block(operator: str, side: int, width: int, heads: int, **pick: int | str) -> nn.Module:
+    return plain_module(of(operator, side, width, heads, **pick))
 
 
 RMT_S = (
@@ -87,3 +114,24 @@ def test_rmt_s() -> None:
     products = sum(depth * signature_cost(spec).attention for depth, spec in RMT_S)
     assert round(macs / 1e9, 2) == 4.78
     assert round((macs - products) / 1e9, 1) == 4.5
+
+
+def volo_d1() -> Iterator[Part]:
+    """Attention behind the first stage is ours without reduction."""
+    yield from once(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64))
+    yield from ((2, nn.Conv2d(64, 64, 3, 1, 1, bias=False)), (2, nn.BatchNorm2d(64)))
+    yield 1, nn.Conv2d(64, 192, 4, 4)
+    yield 4, block("outlook", 28, 192, 6, expand_ratio=3, sr_ratio=2)
+    yield from once(nn.Conv2d(192, 384, 2, 2), Embedding(14 * 14, 384))
+    yield 4 + 8 + 2, block("sra", 14, 384, 12, expand_ratio=3, sr_ratio=1)
+    yield 2, ClassAttention(384, 12, 3)
+    yield from once(Embedding(1, 384), Norm(384), *head(384))
+
+
+def test_volo_d1() -> None:
+    """26.6 million parameters with the classifier of positions, which is for training."""
+    params, macs = counts(volo_d1())
+    biases = 4 * 192 + 14 * 3 * 384  # of values, queries and keys, which VOLO's lack
+    positions = 385 * CLASSES
+    assert params - biases + positions == 26_632_040
+    assert round(macs / 1e9, 1) == 6.8
