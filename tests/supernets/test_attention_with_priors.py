@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from search_spaces import Options, Shape, Signature, declaration
 from search_spaces._slot import Cost
 from search_spaces.operators._base import AbstractMixer
+from supernets.mixers.cvt import PlainCvT
 from supernets.mixers.outlook import PlainOutlook
 from supernets.mixers.rmt import ElasticRMT, PlainRMT, log_decays
 from tests.strategies import noise, randomise_, signature
@@ -169,3 +170,34 @@ def test_gradients_reach_every_position_through_the_sum_of_patches() -> None:
     (module(x_BHWC) * noise(1, 3, 5, WIDTH, seed=2)).sum().backward()
     assert x_BHWC.grad is not None
     assert (x_BHWC.grad != 0).all()
+
+
+@torch.no_grad()
+def test_convolutions_that_copy_leave_multi_head_attention() -> None:
+    module = PlainCvT(of("cvt", sr_ratio=1))
+    randomised(module)
+    for conv in (module.q_conv, module.k_conv, module.v_conv):
+        conv.conv.weight.zero_()
+        conv.conv.weight[:, :, 1, 1] = 1.0
+        conv.norm = nn.BatchNorm2d(WIDTH, eps=0.0).eval()
+    reference = nn.MultiheadAttention(WIDTH, 2, batch_first=True)
+    reference.in_proj_weight.copy_(torch.cat([module.q.weight, module.k.weight, module.v.weight]))
+    reference.in_proj_bias.copy_(torch.cat([module.q.bias, module.k.bias, module.v.bias]))
+    reference.out_proj.load_state_dict(module.project.state_dict())
+    x_BHWC = noise(2, 3, 5, WIDTH)
+    tokens = module.norm(x_BHWC).flatten(1, 2)
+    expected = reference(tokens, tokens, tokens)[0].reshape(x_BHWC.shape)
+    torch.testing.assert_close(module(x_BHWC), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_stride_of_keys_divides_products_by_its_square() -> None:
+    plain, reduced = (mixer_cost(of("cvt", (14, 14), sr_ratio=r)) for r in (1, 2))
+    assert plain.attention == 4 * reduced.attention == 2 * 196**2 * 8
+    assert plain.params == reduced.params
+
+
+def test_weights_without_positions_run_at_any_size() -> None:
+    state = PlainCvT(of("cvt", (8, 8), sr_ratio=2)).state_dict()
+    other = PlainCvT(of("cvt", (7, 10), sr_ratio=2))
+    other.load_state_dict(state)
+    assert other(noise(1, 7, 10, WIDTH)).shape == (1, 7, 10, WIDTH)

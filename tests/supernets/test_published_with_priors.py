@@ -1,4 +1,4 @@
-"""RMT-S and VOLO-D1, put together from our operators: parameters and multiply-adds.
+"""RMT-S, VOLO-D1 and CvT-13, put together from our operators: parameters and multiply-adds.
 
 As in `test_published_networks.py`, what slots do not have stands here; nothing is computed.
 """
@@ -135,3 +135,20 @@ def test_volo_d1() -> None:
     positions = 385 * CLASSES
     assert params - biases + positions == 26_632_040
     assert round(macs / 1e9, 1) == 6.8
+
+
+def cvt_13() -> Iterator[Part]:
+    """Without the class token's place in attention."""
+    yield from once(nn.Conv2d(3, 64, 7, 4, 2), Norm(64))
+    yield 1, block("cvt", 56, 64, 1, expand_ratio=4, sr_ratio=2)
+    yield from once(nn.Conv2d(64, 192, 3, 2, 1), Norm(192))
+    yield 2, block("cvt", 28, 192, 3, expand_ratio=4, sr_ratio=2)
+    yield from once(nn.Conv2d(192, 384, 3, 2, 1), Norm(384))
+    yield 10, block("cvt", 14, 384, 6, expand_ratio=4, sr_ratio=2)
+    yield from once(Embedding(1, 384), Norm(384), *head(384))
+
+
+def test_cvt_13() -> None:
+    params, macs = counts(cvt_13())
+    assert params == 19_997_480
+    assert round(macs / 1e9, 1) == 4.5
