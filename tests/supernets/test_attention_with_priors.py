@@ -12,6 +12,7 @@ from search_spaces import Options, Shape, Signature, declaration
 from search_spaces._slot import Cost
 from search_spaces.operators._base import AbstractMixer
 from supernets.mixers.cvt import PlainCvT
+from supernets.mixers.l2vit import LEAST, PlainL2ViT
 from supernets.mixers.outlook import PlainOutlook
 from supernets.mixers.rmt import ElasticRMT, PlainRMT, log_decays
 from tests.strategies import noise, randomise_, signature
@@ -201,3 +202,22 @@ def test_weights_without_positions_run_at_any_size() -> None:
     other = PlainCvT(of("cvt", (7, 10), sr_ratio=2))
     other.load_state_dict(state)
     assert other(noise(1, 7, 10, WIDTH)).shape == (1, 7, 10, WIDTH)
+
+
+@torch.no_grad()
+def test_keys_may_meet_values_before_queries() -> None:
+    module = PlainL2ViT(of("l2vit", kernel_size=3))
+    randomised(module)
+    x_BHWC = noise(2, 3, 5, WIDTH)
+    q, k, v = heads_of(module.qkv(x_BHWC), 3)
+    weights_BNTT = (1 + F.elu(q)) @ (1 + F.elu(k)).transpose(-2, -1)
+    weights_BNTT = weights_BNTT / weights_BNTT.sum(-1, keepdim=True).clamp(min=LEAST)
+    mixed = (module.scale_N.reshape(-1, 1, 1) * weights_BNTT) @ v
+    expected = module.project(mixed.transpose(1, 2).reshape(2, 3, 5, -1))
+    torch.testing.assert_close(module._attended(x_BHWC), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_linear_attention_costs_what_positions_do() -> None:
+    one, four = (mixer_cost(of("l2vit", (s, s), kernel_size=7)) for s in (7, 14))
+    assert 4 * one.macs == four.macs
+    assert four.attention == 2 * 196 * HEAD_DIM * 8
