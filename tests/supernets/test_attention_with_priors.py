@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from search_spaces import Options, Shape, Signature, declaration
 from search_spaces._slot import Cost
 from search_spaces.operators._base import AbstractMixer
+from supernets.mixers.convit import PlainConViT, first_offsets
 from supernets.mixers.cvt import PlainCvT
 from supernets.mixers.l2vit import LEAST, PlainL2ViT
 from supernets.mixers.outlook import PlainOutlook
@@ -221,3 +222,30 @@ def test_linear_attention_costs_what_positions_do() -> None:
     one, four = (mixer_cost(of("l2vit", (s, s), kernel_size=7)) for s in (7, 14))
     assert 4 * one.macs == four.macs
     assert four.attention == 2 * 196 * HEAD_DIM * 8
+
+
+@torch.no_grad()
+def test_heads_attend_to_an_offset_of_their_own_at_first() -> None:
+    module = PlainConViT(of("convit", (5, 6), num_heads=9))
+    offsets = first_offsets(9)
+    assert set(offsets) == set(product((-1, 0, 1), repeat=2))
+    middle = 2 * 6 + 3
+    for weights_T, (dy, dx) in zip(module.by_position()[:, middle], offsets, strict=True):
+        assert int(weights_T.argmax()) == (2 + dy) * 6 + 3 + dx
+
+
+@torch.no_grad()
+def test_gates_decide_between_content_and_position() -> None:
+    module, x_BHWC = PlainConViT(of("convit", (3, 4))), noise(2, 3, 4, WIDTH)
+    randomised(module)
+    at = torch.tensor(list(product(range(3), range(4)))).float()
+    away_TT2 = at[None] - at[:, None]
+    features_TT3 = torch.cat((away_TT2.square().sum(-1, keepdim=True), away_TT2), -1)
+    by_position = (features_TT3 @ module.places_N3.T).permute(2, 0, 1).softmax(-1)
+    torch.testing.assert_close(module.by_position(), by_position)
+    q, k, v = heads_of(module.qkv(module.norm(x_BHWC)), 3)
+    by_content = (q @ k.transpose(-2, -1) / math.sqrt(HEAD_DIM)).softmax(-1)
+    for gate, weights in ((-100.0, by_content), (100.0, by_position)):
+        module.gates_N.fill_(gate)
+        mixed = (weights @ v).transpose(1, 2).reshape(2, 3, 4, -1)
+        torch.testing.assert_close(module(x_BHWC), module.project(mixed), rtol=1e-5, atol=1e-5)
