@@ -13,7 +13,6 @@ from torch import Tensor, fx, nn
 
 from compress.apply import quantize
 from search_spaces import CandidateError, Slot, UserError, input_shape
-from search_spaces.traced._fragment import CONSTANT
 from supernets.checkpoint import UNREADABLE, read_tensors, same_shapes, write_tensors
 from supernets.fold import folded
 from supernets.network import PlainNetwork
@@ -24,7 +23,7 @@ SCHEMA = 1
 def save_network(network: nn.Module, slots: Sequence[Slot], path: Path) -> None:
     """Write a network that `compress` made from these slots."""
     document = {"schema": SCHEMA, "slots": [slot.to_json() for slot in slots]}
-    write_tensors(path, network_state(network), document)
+    write_tensors(path, _stored(network, slots), document)
 
 
 def load_network(path: Path) -> nn.Module:
@@ -51,8 +50,8 @@ def load_network(path: Path) -> nn.Module:
         raise UserError(
             f"'{path}' is damaged: its slots are none ({fact:.200}). Export it again."
         ) from error
-    constants = network.state_dict().keys() - network_state(network).keys()
-    state = tensors | {name: network.state_dict()[name] for name in constants}
+    tables = network.state_dict().keys() - _stored(network, slots).keys()
+    state = tensors | {name: network.state_dict()[name] for name in tables}
     if not same_shapes(state, network):
         raise UserError(f"'{path}' is damaged: its weights do not fit its slots. Export it again.")
     network.load_state_dict(state)
@@ -64,16 +63,13 @@ def num_params(path: Path) -> int:
     return sum(tensor.numel() for tensor in read_tensors(path)[0].values())
 
 
-def network_state(network: nn.Module) -> dict[str, Tensor]:
-    """The state without constants that tracing stored: masks and positions follow from slots."""
+def _stored(network: nn.Module, slots: Sequence[Slot]) -> dict[str, Tensor]:
+    """The state without tables that tracing put there: masks and positions follow from slots."""
+    state = dict(network.state_dict())
     if not isinstance(network, fx.GraphModule):
-        return dict(network.state_dict())
-    parameters = {name for name, _ in network.named_parameters()}
-    constants = {
-        str(node.target)
-        for node in network.graph.nodes
-        if node.op == "get_attr"
-        and str(node.target) not in parameters
-        and str(node.target).rpartition(".")[2] != CONSTANT
-    }
-    return {name: t for name, t in network.state_dict().items() if name not in constants}
+        return state
+    with torch.device("meta"):
+        own = PlainNetwork(slots).state_dict().keys()
+    read = {str(node.target) for node in network.graph.nodes if node.op == "get_attr"}
+    tables = read - own - {name for name, _ in network.named_parameters()}
+    return {name: tensor for name, tensor in state.items() if name not in tables}
