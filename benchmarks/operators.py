@@ -3,12 +3,13 @@
     PYTHONPATH=. python benchmarks/operators.py --minutes 30 --seeds 3
     PYTHONPATH=. python benchmarks/operators.py --operators convnext,unireplk:kernel_size=13
 
-An operator is named with options; others are those of `OPTIONS`. Its network has one block per
-stage, widths of 16, 32 and 64, in fp32. All networks get the same number of steps, as many as
-`--minutes` allow for all of them together on one thread, with `--seeds` seeds each. Accuracy, % of
-2,000 images of the search split: means and standard deviations over seeds. A block of `--width`
-channels on `--side` px is timed as deployed and, where that is another network, as trained, in
-interleaved rounds of fresh processes.
+An operator is named with options; others are those of `OPTIONS`. With it may be named a stem, a
+downsampling and a head, as in `basic:channel_attention=se:stem=t2t:head=grassmann`. Its network has
+one block per stage, widths of 16, 32 and 64, in fp32. All networks get the same number of steps, as
+many as `--minutes` allow for all of them together on one thread, with `--seeds` seeds each.
+Accuracy, % of 2,000 images of the search split: means and standard deviations over seeds. A block
+of `--width` channels on `--side` px is timed as deployed and, where that is another network, as
+trained, in interleaved rounds of fresh processes.
 
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
 against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`.
@@ -63,6 +64,7 @@ OPERATORS = (
     "basic,basic:density=0.5,basic:density=0.75,basic:density=1.5,convnext,spartan:expand_ratio=2,"
     "unireplk:kernel_size=13,hornet,metamixer,lsconv,dcls:kernel_size=13,tvconv:kernel_size=3,fdconv"
 )
+PLACES = ("stem", "downsample", "head")
 WIDTH, IMAGES, BATCH = 16, 2000, 64
 PROCESSES, SPEED_STEPS = 5, 4
 
@@ -75,11 +77,13 @@ class Named:
         name: As it was asked for.
         operator: The operator.
         options: All that it reads and that have no default, or were given.
+        trunk: Stems, downsamplings and heads that were given, one each, as `Staged` has them.
     """
 
     name: str
     operator: str
-    options: Mapping[str, int | float]
+    options: Mapping[str, int | float | str]
+    trunk: Mapping[str, tuple[str, ...]]
 
     @staticmethod
     def of(name: str) -> "Named":
@@ -88,7 +92,8 @@ class Named:
         asked = dict(map(setting, given))
         rule = declaration(operator)
         read = {dim: OPTIONS[dim] for dim in rule.dims if dim in OPTIONS}
-        return Named(name, operator, {**read, **asked})
+        trunk = {f"{place}s": (str(asked.pop(place)),) for place in PLACES if place in asked}
+        return Named(name, operator, {**read, **asked}, trunk)
 
     def network(self, data: DataSet) -> tuple[SearchSpace, Candidate]:
         """A space of one network, and that."""
@@ -106,6 +111,7 @@ class Named:
             channels=data.channels,
             num_classes=len(data.classes),
             stages=stages,
+            **self.trunk,
         )
         space = SearchSpace.of_network(self.operator, network)
         return space, space.candidate(space.canonical([0] * len(space.choices)))
