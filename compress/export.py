@@ -43,6 +43,8 @@ def export_onnx(network: nn.Module, path: Path, *, shape: Sequence[int]) -> None
             warnings.filterwarnings("ignore", message=".*legacy TorchScript-based ONNX export.*")
             warnings.filterwarnings("ignore", message="The feature will be removed")
             warnings.filterwarnings("ignore", message="Constant folding - Only steps=1")
+            # NOTE: instance norm has the image's own statistics in evaluation mode, too.
+            warnings.filterwarnings("ignore", message=".*operator 'instance_norm' is set to train")
             warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
             torch.onnx.export(
                 plain,

@@ -17,7 +17,6 @@ CONV_BYTES, LINEAR_BYTES, NORM_BYTES = 112, 150, 89
 CLAMP_BYTES = 15
 """Half a node: a ReLU that follows a convolution is one, except where that multiplies integers."""
 
-CHANNEL_ATTENTION_BYTES = 212
 SUM_BYTES, TAP_BYTES = 850, 92
 """Of a sum over neighbours: padding and reshapes; and of each tap: parts, product, addition."""
 
@@ -92,22 +91,16 @@ def plain_conv(n: int, in_width: int, width: int, kernel_size: int) -> Cost:
     return _with_bias(n, inputs, width) + grouped(n, in_width, inputs * width)
 
 
-def channel_attention(n: int, width: int, kernel_size: int) -> Cost:
-    """Global pool, convolution over neighbouring channels, sigmoid, scaling of the map."""
-    return Cost(
-        dense=width * kernel_size,
-        params=kernel_size,
-        vectors=kernel_size,
-        elements=3 * width + n * width,
-        calls=4,
-        quantizers=3,
-        graph_bytes=CHANNEL_ATTENTION_BYTES,
-    )
-
-
 def linear(n: int, in_width: int, width: int) -> Cost:
     """Linear layer with bias."""
     own = _with_bias(n, in_width, width) + grouped(n, in_width, in_width * width)
+    return own + matrix(n, in_width, width)
+
+
+def unbiased(n: int, in_width: int, width: int) -> Cost:
+    """Linear layer without bias."""
+    weights = in_width * width
+    own = layer(n, weights, width, graph_bytes=LINEAR_BYTES) + grouped(n, in_width, weights)
     return own + matrix(n, in_width, width)
 
 

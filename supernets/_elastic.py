@@ -37,6 +37,13 @@ The name of a module stands for its tensors that have so many axes.
 KERNEL = "kernel"
 
 
+class AbstractElasticPart(nn.Module, ABC):
+    """A part of plain modules that says the roles of its own axes, whatever it is a part of."""
+
+    axes: ClassVar[Axes]
+    """Of its parameters, by their names in it."""
+
+
 class AbstractElastic(nn.Module, ABC):
     """A family of plain modules that share weights.
 
@@ -103,11 +110,15 @@ class AbstractElastic(nn.Module, ABC):
     @cached_property
     def _roles(self) -> Axes:
         """Those of every tensor that is shared, by state name."""
+        axes = dict(self.axes)
+        for place, module in self.full.named_modules():
+            if isinstance(module, AbstractElasticPart):
+                axes |= {f"{place}.{name}": roles for name, roles in module.axes.items()}
         found = {}
         for name, tensor in [*self.full.named_parameters(), *self.full.named_buffers()]:
-            of_module = self.axes.get(name.rpartition(".")[0])
+            of_module = axes.get(name.rpartition(".")[0])
             fits = of_module is not None and len(of_module) == tensor.ndim
-            roles = self.axes.get(name, of_module if fits else None)
+            roles = axes.get(name, of_module if fits else None)
             if roles is not None:
                 found[name] = roles
         return found

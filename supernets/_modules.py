@@ -38,27 +38,6 @@ class Scale(nn.Module):
         return x * gate
 
 
-class ChannelAttention(nn.Module):
-    """Scales each channel by a gate that its neighbouring channels' means decide.
-
-    Source: Wang et al., ECA-Net (2020), section 3.2. The convolution has no bias; its few weights
-    stay in fp32 in every format.
-    """
-
-    def __init__(self, width: int, kernel_size: int) -> None:
-        super().__init__()
-        self.width = width
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
-        self.gate = nn.Sigmoid()
-        self.scale = Scale()
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The shape that came in."""
-        means = self.pool(x_BCHW).reshape(-1, 1, self.width)
-        return self.scale(x_BCHW, self.gate(self.conv(means)).reshape(-1, self.width, 1, 1))
-
-
 class ConvNorm(nn.Module):
     """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
@@ -143,6 +122,9 @@ def seeded(seed: int) -> Iterator[None]:
 RESIDUAL_END = "project"
 """Name that every operator gives to the last layer before a shortcut's addition."""
 
+GATES_END = "decide"
+"""Name of the last layer of a channel attention before gates."""
+
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Fresh weights: He for convolutions, 1 / sqrt(inputs) for matrices, 0 where branches end.
@@ -154,15 +136,17 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
     (Zhang et al., Fixup Initialization, 2019, starts residual branches at zero for depth's sake).
     """
     for name, child in module.named_modules():
-        ends_branch = RESIDUAL_END in name.split(".")
+        parts = name.split(".")
+        makes_gates, ends_branch = parts[-1] == GATES_END, RESIDUAL_END in parts
         if isinstance(child, nn.Conv2d):
             fan = child.weight[0].numel()
-            std = 0.0 if name.split(".")[-1] == RESIDUAL_END else (2.0 / fan) ** 0.5
+            is_zero = makes_gates or parts[-1] == RESIDUAL_END
+            std = 0.0 if is_zero else (2.0 / fan) ** 0.5
             nn.init.normal_(child.weight, std=std, generator=generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
         elif isinstance(child, nn.Linear):
-            std = 0.0 if ends_branch else child.in_features**-0.5
+            std = 0.0 if ends_branch or makes_gates else child.in_features**-0.5
             nn.init.normal_(child.weight, std=std, generator=generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)

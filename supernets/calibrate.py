@@ -46,7 +46,7 @@ def recalibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     measured while the layers before it normalise by batch statistics, as in training.
 
     Args:
-        network: Has no batch norm, or `BatchNorm2d` only.
+        network: Has no batch norm, or `BatchNorm2d` and what derives from it only.
         batches: Normalised images, (B, C, H, W) each.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from supernets._merged import AbstractMerged
 from supernets._modules import ConvNorm
+from supernets.norms._statistics import is_batch_norm
 from supernets.traced.fragment import PlainFragment, foldable
 
 
@@ -45,7 +46,7 @@ def folded(network: nn.Module) -> nn.Module:
 def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
     for name, module in network.named_modules():
         prefix = f"{name}." if name else ""
-        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+        if isinstance(module, ConvNorm) and is_batch_norm(module.norm):
             yield f"{prefix}conv", f"{prefix}norm"
         elif isinstance(module, PlainFragment):
             for conv, norm in foldable(module.fragment):

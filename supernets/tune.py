@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from supernets._merged import AbstractMergedConv, scale_and_shift
 from supernets.fold import conv_norm_pairs
+from supernets.norms._statistics import AbstractBatchStatistics
 
 
 @final
@@ -112,6 +113,8 @@ def tuned(network: nn.Module) -> nn.Module:
     for name, module in list(network.named_modules()):
         if isinstance(module, AbstractMergedConv):
             network.set_submodule(name, TunedConv2d(module, None))
+        elif isinstance(module, AbstractBatchStatistics):
+            module.is_frozen = True
         elif isinstance(module, nn.BatchNorm2d):
             network.set_submodule(name, FrozenNorm(module))
     return network

@@ -24,6 +24,7 @@ from search_spaces import (
     Stage,
     declaration,
 )
+from search_spaces.channel_attentions._base import CHANNEL_ATTENTION, CHANNEL_ATTENTIONS
 from search_spaces.channel_parts._base import CHANNEL_PART, CHANNEL_PARTS
 from search_spaces.operators._base import OPERATORS
 
@@ -52,8 +53,9 @@ def spaces(draw: st.DrawFn, *, max_encodings: int = 20_000) -> SearchSpace:
     for depths in (draw(st.sampled_from(((1,), (1, 2)))), (1,)):
         operators = draw(_subset(tuple(OPERATORS.names()), most=2))
         read = {dim: options_of(name, dim) for name in operators for dim in declaration(name).dims}
-        if CHANNEL_PART in read:
-            read[CHANNEL_PART] = tuple(CHANNEL_PARTS.names())
+        for dim, parts in ((CHANNEL_PART, CHANNEL_PARTS), (CHANNEL_ATTENTION, CHANNEL_ATTENTIONS)):
+            if dim in read:
+                read[dim] = tuple(parts.names())
         options = tuple((dim, draw(_subset(read[dim], most=2))) for dim in sorted(read))
         stages.append(
             Stage(

@@ -17,11 +17,13 @@ import pytest
 
 from compress.quantize._base import QUANTIZATIONS
 from search_spaces import FORMATS, TASKS, task_of
+from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
 from search_spaces.channel_parts._base import CHANNEL_PARTS
 from search_spaces.norms import NORMS
 from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.blocks._base import BLOCKS
+from supernets.channel_attentions import CHANNEL_ATTENTION_LAYERS
 from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS
 from supernets.device import ACCELERATORS
 from supernets.mixers._base import MIXERS
@@ -109,6 +111,7 @@ TESTED_THROUGH = {
     "BLOCKS": "OPERATORS",
     "MIXERS": "OPERATORS",
     "ELASTIC_CHANNEL_PARTS": "CHANNEL_PARTS",
+    "CHANNEL_ATTENTION_LAYERS": "CHANNEL_ATTENTIONS",
     "TRUNK_BLOCKS": "TRUNK",
     "NORM_LAYERS": "NORMS",
     "QUANTIZATIONS": "FORMATS",
@@ -371,6 +374,7 @@ def test_a_plug_in_that_is_one_new_file_is_tested() -> None:
 def test_every_operator_is_declared_and_implemented_under_one_name() -> None:
     assert OPERATORS.names() == sorted(BLOCKS.names() + MIXERS.names())
     assert CHANNEL_PARTS.names() == ELASTIC_CHANNEL_PARTS.names()
+    assert CHANNEL_ATTENTIONS.names() == CHANNEL_ATTENTION_LAYERS.names()
     assert TRUNK.names() == TRUNK_BLOCKS.names()
     assert not set(TRUNK.names()) & set(OPERATORS.names())
 

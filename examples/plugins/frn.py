@@ -22,6 +22,7 @@ class FRN(AbstractNorm):
     """Each channel of each image by itself."""
 
     is_batch_norm: ClassVar = False
+    has_batch_statistics: ClassVar = False
 
     def cost(self, n: int, width: int) -> Cost:
         params = Cost(params=3 * width, vectors=3 * width)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces import DENSE, SearchSpace, Signature, Slot
+from search_spaces.channel_attentions._base import CHANNEL_ATTENTION
 from search_spaces.norms._base import NORM
 
 Group = tuple[str, str, tuple[int, int], tuple[int, int]]
@@ -140,9 +141,9 @@ def _shift(signature: Signature) -> tuple[int, int]:
 
 
 def _named(signature: Signature) -> str:
-    """The operator, and its norm unless that is the default."""
-    norm = signature.pick.get(NORM)
-    return f"{signature.operator} {norm}" if norm else signature.operator
+    """The operator, and its channel attention and norm unless they are the default."""
+    words = (signature.pick.get(dim) for dim in (CHANNEL_ATTENTION, NORM))
+    return " ".join([signature.operator, *(str(word) for word in words if word)])
 
 
 def choose_networks(

@@ -19,6 +19,7 @@ from search_spaces import (
     declaration,
 )
 from search_spaces._sides import Sides
+from search_spaces.channel_attentions._base import CHANNEL_ATTENTION
 from search_spaces.channel_parts._base import CHANNEL_PART
 from search_spaces.norms._base import NORM
 
@@ -66,10 +67,10 @@ def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0)
 def options_of(operator: str, dim: str) -> tuple[Option, ...]:
     """What may be drawn for a dimension that an operator reads.
 
-    Of channel parts the default alone: each has checks of its own.
+    Of channel parts and channel attentions the default alone: each has checks of its own.
     """
     rule = declaration(operator)
-    if dim == CHANNEL_PART:
+    if dim in (CHANNEL_PART, CHANNEL_ATTENTION):
         return (rule.defaults[dim],)
     return tuple(rule.words.get(dim, ())) or DIMENSIONS.get(dim, OTHER_DIMENSION)
 

@@ -15,6 +15,7 @@ from nas.testing import (
     allocations,
     augmentations,
     calibration,
+    channel_attentions,
     channel_parts,
     controllers,
     criteria,
@@ -44,6 +45,7 @@ from search_spaces import (
     public_name,
 )
 from search_spaces._plugins import registrations
+from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
 from search_spaces.channel_parts import CHANNEL_PARTS
 from search_spaces.networks._base import NETWORKS
 from search_spaces.norms import NORMS
@@ -51,6 +53,7 @@ from search_spaces.operators import OPERATORS
 from search_spaces.trunk._base import TRUNK
 from supernets.augmentations import AUGMENTATIONS
 from supernets.blocks import BLOCKS
+from supernets.channel_attentions import CHANNEL_ATTENTION_LAYERS
 from supernets.channel_parts import ELASTIC_CHANNEL_PARTS
 from supernets.criteria._base import CRITERIA
 from supernets.methods._base import METHODS
@@ -94,6 +97,8 @@ KINDS = (
     Kind(NORM_LAYERS),
     Kind(CHANNEL_PARTS, channel_parts.CHECKS),
     Kind(ELASTIC_CHANNEL_PARTS),
+    Kind(CHANNEL_ATTENTIONS, channel_attentions.CHECKS),
+    Kind(CHANNEL_ATTENTION_LAYERS),
     Kind(TRUNK, trunk.CHECKS),
     Kind(TRUNK_BLOCKS),
     Kind(NETWORKS, networks.CHECKS),

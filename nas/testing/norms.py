@@ -29,6 +29,7 @@ from supernets._modules import ConvNorm
 from supernets.calibrate import recalibrated
 from supernets.fold import folded
 from supernets.norms import NORM_LAYERS
+from supernets.norms._statistics import is_batch_norm
 from supernets.supernet import Supernet
 
 OPERATORS = ("basic", "mbconv", "moat")
@@ -49,10 +50,14 @@ def check_it_is_declared_and_implemented(norm: str) -> None:
 
 
 def check_it_is_a_batch_norm_if_it_says_so(norm: str) -> None:
-    """It is a batch norm if it says so, and otherwise treats every image by itself."""
-    says_so, module = NORMS.get(norm).is_batch_norm, _layer(norm)
-    is_one = isinstance(module.norm, nn.BatchNorm2d)
+    """It has a batch norm's statistics if it says so, else treats every image by itself."""
+    declared, module = NORMS.get(norm), _layer(norm)
+    says_so, is_one = declared.is_batch_norm, is_batch_norm(module.norm)
     require(is_one == says_so, f"is_batch_norm is {says_so}, and its module is {module.norm}")
+    says_so, measures = declared.has_batch_statistics, isinstance(module.norm, nn.BatchNorm2d)
+    require(
+        measures == says_so, f"has_batch_statistics is {says_so}, and its module is {module.norm}"
+    )
     x = noise(4, 8, 5, 5, seed=1)
     with torch.no_grad():
         alone, together = module.train()(x[:1]), module(x)[:1]
@@ -63,7 +68,7 @@ def check_it_is_a_batch_norm_if_it_says_so(norm: str) -> None:
 
 @torch.no_grad()
 def check_recalibrated_and_folded_it_computes_the_same(norm: str) -> None:
-    """Recalibrated and folded it computes the same, and only batch norms are gone."""
+    """Recalibrated and folded it computes the same, and batch norms alone are gone."""
     module, images = _layer(norm), [noise(4, 8, 5, 5, seed=seed) for seed in (1, 2)]
     expected = recalibrated(module, images)(images[0])
     found = folded(module)

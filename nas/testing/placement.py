@@ -49,6 +49,7 @@ from search_spaces import (
     Slot,
     loaded_plugins,
 )
+from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
 from search_spaces.channel_parts import CHANNEL_PARTS
 from search_spaces.norms import NORMS
 from search_spaces.operators import OPERATORS
@@ -85,6 +86,11 @@ def check_an_operator(name: str) -> None:
 def check_a_channel_part(name: str) -> None:
     """It is trained behind a mixer."""
     _train_slots(seeded(MIXER, partial(draw_family, channel_part=name), DRAWS))
+
+
+def check_a_channel_attention(name: str) -> None:
+    """It is trained in a block."""
+    _train_slots(seeded("mbconv", partial(draw_family, channel_attention=name), DRAWS))
 
 
 def check_a_norm(name: str) -> None:
@@ -181,6 +187,7 @@ def check_networks_that_are_brought(_: str) -> None:
 CHECKED = (
     (OPERATORS, check_an_operator),
     (CHANNEL_PARTS, check_a_channel_part),
+    (CHANNEL_ATTENTIONS, check_a_channel_attention),
     (NORMS, check_a_norm),
     (TRUNK, check_a_stem_downsampling_or_head),
     (METHODS, check_a_method),

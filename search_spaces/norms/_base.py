@@ -22,9 +22,11 @@ class AbstractNorm(ABC):
     """What a norm costs. Plug-ins have no state."""
 
     is_batch_norm: ClassVar[bool]
-    """Whether it is a batch norm and an activation. If so, every extracted network measures its
-    statistics anew, and it is folded into the convolution; if not, what it makes of an image does
-    not depend on other images."""
+    """Whether it is a batch norm and an activation, and so folds into the convolution."""
+
+    has_batch_statistics: ClassVar[bool]
+    """Whether it divides by statistics of the batch, as batch norm does. If so, every extracted
+    network measures them anew; if not, what it makes of an image does not depend on others."""
 
     @abstractmethod
     def cost(self, n: int, width: int) -> Cost:

@@ -16,6 +16,7 @@ class BatchNormHardSwish(AbstractNorm):
     """The batch norm folds; the activation stays, and computes in fp32 whatever the format."""
 
     is_batch_norm: ClassVar[bool] = True
+    has_batch_statistics: ClassVar[bool] = True
 
     def cost(self, n: int, width: int) -> Cost:
         """Two kernels: the gate and the product."""

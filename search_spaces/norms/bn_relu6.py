@@ -17,6 +17,7 @@ class BatchNormReLU6(AbstractNorm):
     """Runtimes fold all of it into the convolution."""
 
     is_batch_norm: ClassVar[bool] = True
+    has_batch_statistics: ClassVar[bool] = True
 
     def cost(self, n: int, width: int) -> Cost:
         """Parameters, and the clamp's node in a file."""

@@ -31,6 +31,7 @@ class EvoNormS0(AbstractNorm):
     """No statistics of the batch, so nothing to measure anew, and nothing that folds."""
 
     is_batch_norm: ClassVar[bool] = False
+    has_batch_statistics: ClassVar[bool] = False
 
     def cost(self, n: int, width: int) -> Cost:
         """Three vectors, v, gamma and beta; all of it computes in fp32 whatever the format."""

@@ -41,7 +41,7 @@ class AbstractOperator(ABC):
     words: ClassVar[Mapping[str, tuple[str, ...] | Registry]] = {}
     """Those of `dims` whose options are words, and which there are, or the registry that has them
     for names; all others are numbers. Weights have the same shapes whatever the word, except that
-    every channel part and every norm has weights of its own."""
+    every channel part, channel attention and norm has weights of its own."""
 
     @abstractmethod
     def normalise(self, pick: Options, shape: Shape) -> Options:

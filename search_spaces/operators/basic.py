@@ -6,9 +6,10 @@ and Denoising (2025). Departures: norm and activation are a choice, by default b
 instead of ReLU, like all of our convolutions; the second convolution is added without an activation
 after the sum, as in pre-activation networks' identity shortcuts (He et al., Identity Mappings in
 Deep Residual Networks, 2016), so that every operator of a slot hands on the same kind of map; in a
-stage the block keeps its map's size (downsampling is a slot of its own). Departures of the density:
-both convolutions of a block have one, which the search chooses; channels are ranked for pruning by
-kernels without it, because all densities share them.
+stage the block keeps its map's size (downsampling is a slot of its own); channel attention, if a
+stage offers it, scales what is added, as in Hu et al., Squeeze-and-Excitation Networks (2018).
+Departures of the density: both convolutions of a block have one, which the search chooses; channels
+are ranked for pruning by kernels without it, because all densities share them.
 """
 
 from collections.abc import Mapping
@@ -18,9 +19,14 @@ from search_spaces import _layers as layers
 from search_spaces._choice import Option, Options
 from search_spaces._errors import CandidateError
 from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
+from search_spaces.channel_attentions._base import (
+    CHANNEL_ATTENTION,
+    attention_cost,
+    normalised_attention,
+)
 from search_spaces.norms._base import NORM, norm_of, normalised_norm
+from search_spaces.operators._attended import AbstractAttendedBlock
 from search_spaces.operators._base import OPERATORS, Mixing
-from search_spaces.operators._normed import AbstractNormedBlock
 from search_spaces.operators.mbconv import shortcut
 
 KERNEL_SIZE = 3
@@ -34,18 +40,18 @@ PLAIN_DENSITY = 1.0
 
 @final
 @OPERATORS.register
-class Basic(AbstractNormedBlock):
+class Basic(AbstractAttendedBlock):
     """3x3 convolution, norm and activation, 3x3 convolution, batch norm, shortcut."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
-    dims: ClassVar[tuple[str, ...]] = (DENSITY, NORM)
+    dims: ClassVar[tuple[str, ...]] = (DENSITY, CHANNEL_ATTENTION, NORM)
     defaults: ClassVar[Mapping[str, Option]] = {
         DENSITY: PLAIN_DENSITY,
-        **AbstractNormedBlock.defaults,
+        **AbstractAttendedBlock.defaults,
     }
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
-        """The norm and the density, each unless it is the default."""
+        """Density, channel attention and norm, each unless it is the default."""
         density = density_of(pick)
         if density <= 0:
             raise CandidateError(
@@ -53,6 +59,7 @@ class Basic(AbstractNormedBlock):
                 f"{PLAIN_DENSITY:g}, for example."
             )
         named: dict[str, Option] = {} if density == PLAIN_DENSITY else {DENSITY: density}
+        named |= normalised_attention(pick, shape.width)
         return Options({**named, **normalised_norm(pick)})
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
@@ -60,11 +67,12 @@ class Basic(AbstractNormedBlock):
         return {"hidden": Group(shape.width, HIDDEN_MULTIPLE)}
 
     def cost(self, signature: Signature) -> Cost:
-        """pixels * hidden * 9 * (in_width + width) multiply-adds."""
+        """pixels * hidden * 9 * (in_width + width) multiply-adds, and channel attention's."""
         shape, hidden = signature.shape, signature.kept.number("hidden")
         norm = norm_of(signature.pick)
         cost = layers.conv(shape.pixels, shape.in_width, hidden, KERNEL_SIZE, norm=norm)
         cost += layers.conv(shape.pixels, hidden, shape.width, KERNEL_SIZE)
+        cost += attention_cost(signature.pick, shape.pixels, shape.width)
         return cost + shortcut(shape)
 
 

@@ -16,11 +16,12 @@ from supernets._elastic import Axes, Index
 from supernets._modules import Add, ConvNorm, conv_norm_axes
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
 from supernets.blocks.mbconv import hidden_weights
+from supernets.channel_attentions._base import add_attentions, attention_roles
 from supernets.criteria._base import GroupWeights
 
 
 class PlainBasic(nn.Module):
-    """Two convolutions, the second without activation, and a shortcut."""
+    """Two convolutions, the second without activation, channel attention, and a shortcut."""
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
@@ -30,11 +31,14 @@ class PlainBasic(nn.Module):
             shape.in_width, hidden, KERNEL_SIZE, stride=shape.stride, norm=norm, density=density
         )
         self.project = ConvNorm(hidden, shape.width, KERNEL_SIZE, has_act=False, density=density)
+        self.attentions = add_attentions(self, shape.width, signature)
         self.add = Add() if has_shortcut(shape) else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, width, *size)."""
         y_BCHW: Tensor = self.project(self.expand(x_BCHW))
+        for place in self.attentions.values():
+            y_BCHW = self.get_submodule(place)(y_BCHW)
         return y_BCHW if self.add is None else self.add(x_BCHW, y_BCHW)
 
 
@@ -55,11 +59,13 @@ class ElasticBasic(AbstractElasticBlock):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Hidden channels are the first `width`, less the pruned ones."""
+        assert isinstance(self.full, PlainBasic)
         shape = signature.shape
         return {
             "in_width": shape.in_width,
             "width": shape.width,
             "hidden": self.kept("hidden", shape.width, signature),
+            **attention_roles(self.full.attentions, shape.width, signature.pick),
         }
 
     def group_weights(self) -> dict[str, GroupWeights]:

@@ -55,7 +55,7 @@ class ElasticMOAT(AbstractElasticBlock):
         hidden = signature.shape.width * pick.number("expand_ratio")
         heads = self.kept("heads", pick.number("num_heads"), signature)
         return {
-            **conv_sizes(self.kept("hidden", hidden, signature), signature),
+            **conv_sizes(self.kept("hidden", hidden, signature), signature, self.full.conv),
             **window_sizes(heads, self.full.attention),
         }
 

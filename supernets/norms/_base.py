@@ -12,7 +12,10 @@ class AbstractNormLayers(ABC):
 
     @abstractmethod
     def norm(self, width: int) -> nn.Module:
-        """Normalises (B, width, H, W); `nn.BatchNorm2d` if the declaration says so.
+        """Normalises (B, width, H, W).
+
+        If the declaration says so, it is `nn.BatchNorm2d`, or has statistics of the batch and is
+        an `AbstractBatchStatistics`.
 
         Of its state, tensors with one axis have an entry per channel, of which members take theirs;
         others are not shared.

@@ -7,10 +7,12 @@ from operator import attrgetter
 import pytest
 
 from nas.testing._spaces import random_supernet, uniform
+from nas.testing.channel_attentions import space_with as space_attended
 from nas.testing.formats import CHECKS, require_declared_bytes
 from nas.testing.norms import OPERATORS as NORMED
 from nas.testing.norms import space_with
 from search_spaces import FORMATS, format_of, load_space, slot_cost
+from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
 from search_spaces.channel_parts._base import CHANNEL_PARTS
 from search_spaces.norms import NORMS
 from search_spaces.operators._base import OPERATORS
@@ -18,7 +20,7 @@ from supernets.supernet import Supernet
 from tests.strategies import mini_space
 
 by_format = pytest.mark.parametrize("precision", FORMATS.names())
-MINI = "mini"
+MINI, ATTENDED = "mini", "attended"
 
 
 @by_format
@@ -31,6 +33,8 @@ def test_any_format(precision: str, check: Callable[[str], None]) -> None:
 def supernet(name: str) -> Supernet:
     if name == MINI:
         space = mini_space(resolution=32, channel_parts=tuple(CHANNEL_PARTS.names()))
+    elif name == ATTENDED:
+        space = space_attended(tuple(CHANNEL_ATTENTIONS.names()))
     elif name in NORMS:
         space = space_with((name,))
     else:
@@ -65,6 +69,14 @@ def test_declared_bytes_are_those_of_the_channel_part(precision: str, part: str)
 def test_declared_bytes_are_those_of_the_norm(precision: str, norm: str) -> None:
     encoding = uniform(supernet(norm).space, 0, operator=NORMED[0], precision=precision)
     require_declared_bytes(supernet(norm), encoding)
+
+
+@by_format
+@pytest.mark.parametrize("attention", CHANNEL_ATTENTIONS.names())
+def test_declared_bytes_are_those_of_the_channel_attention(precision: str, attention: str) -> None:
+    of_all = supernet(ATTENDED)
+    options = {"operator": "mbconv", "channel_attention": attention, "precision": precision}
+    require_declared_bytes(of_all, uniform(of_all.space, -1, **options))
 
 
 @by_format

@@ -6,8 +6,6 @@ from torch import nn
 
 from search_spaces import Options, Shape, Signature, declaration, signature_cost
 from search_spaces.operators._base import AbstractMixer
-from search_spaces.operators.mbconv import eca_size
-from supernets._modules import ChannelAttention
 from supernets.channel_parts.mlp import PlainMLP
 from supernets.mixers.inception import PlainInception
 from supernets.mixers.sra import PlainSRA
@@ -90,30 +88,6 @@ def test_moat_never_shifts_its_windows() -> None:
     odd = Shape.square(14, 14, 32, 32, 1, 8)
     assert block("window", odd, num_heads=1).pick["shift"] != 0
     assert block("moat", odd, kernel_size=3, num_heads=1).pick["shift"] == 0
-
-
-def test_channel_attention_has_as_many_parameters_as_its_kernel_and_these_kernels() -> None:
-    assert [eca_size(c) for c in (8, 64, 128, 256, 512, 1024, 2048)] == [3, 3, 5, 5, 5, 5, 7]
-    with_, without = (
-        signature_cost(block("mbconv", square(8, 16), kernel_size=3, eca=eca)).params
-        for eca in (1, 0)
-    )
-    assert with_ - without == eca_size(64) == 3
-
-
-def test_the_four_stages_of_resnet_50_with_channel_attention_have_86_more_parameters() -> None:
-    """The paper says 80, with 5 instead of 7 at 2,048 channels: log2 lies half-way."""
-    blocks = ((3, 256), (4, 512), (6, 1024), (3, 2048))
-    assert sum(n * eca_size(channels) for n, channels in blocks) == 86
-
-
-def test_channel_attention_scales_every_channel_by_one_gate() -> None:
-    module = ChannelAttention(16, 3)
-    randomise_(module, seed=2)
-    x_BCHW = noise(2, 16, 5, 5).abs() + 0.1
-    gates = module(x_BCHW) / x_BCHW
-    assert torch.allclose(gates, gates[:, :, :1, :1].expand_as(gates))
-    assert ((gates > 0) & (gates < 1)).all()
 
 
 def test_an_expansion_of_1_has_no_expanding_convolution() -> None:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces import Options, Shape, Signature, signature_cost
-from supernets._modules import ConvNorm
+from search_spaces import FULL_PRECISION, Options, Shape, Signature, signature_cost
+from search_spaces.channel_attentions.se import squeezed_channels
+from supernets._modules import Add, ConvNorm
+from supernets.channel_attentions.se import SELayer
 from supernets.network import plain_module
 from tests.strategies import signature
 
@@ -72,6 +74,34 @@ class Embedding(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The input."""
         return x_BCHW
+
+
+class Bottleneck(nn.Module):
+    """ResNet's block of three convolutions, with ResNet-D's shortcut and squeeze and excitation."""
+
+    def __init__(self, in_width: int, inner: int, side: int, stride: int) -> None:
+        super().__init__()
+        width = 4 * inner
+        self.branch = nn.Sequential(
+            ConvNorm(in_width, inner, 1),
+            ConvNorm(inner, inner, 3, stride=stride),
+            ConvNorm(inner, width, 1, has_act=False),
+            SELayer(width, squeezed_channels(width), (side, side)),
+        )
+        pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        shortcut = nn.Sequential(pool, ConvNorm(in_width, width, 1, has_act=False))
+        self.shortcut = shortcut if in_width != width else nn.Identity()
+        self.add = Add()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, 4 * inner, H / stride, W / stride)."""
+        return self.add(self.shortcut(x_BCHW), self.branch(x_BCHW))
+
+
+def stem(name: str, side: int, width: int, stride: int) -> nn.Module:
+    shape = Shape.square(224, side, 3, width)
+    pick = Options({"stride": stride})
+    return plain_module(Signature(name, shape, pick, Options(), FULL_PRECISION))
 
 
 def head(width: int) -> list[nn.Module]:
@@ -308,3 +338,29 @@ def test_vovnet_27_slim() -> None:
             width = wide
         params, macs = counts([*modules, *head(512)])
     assert (params, macs) == (3_525_736, 2_176_695_296)
+
+
+def test_resnet_rs_50() -> None:
+    with torch.device("meta"):
+        modules, in_width = [stem("resnet-d", 56, 64, 4)], 64
+        for inner, depth, side in ((64, 3, 56), (128, 4, 28), (256, 6, 14), (512, 3, 7)):
+            for block in range(depth):
+                stride = 2 if block == 0 and side < 56 else 1
+                modules.append(Bottleneck(in_width, inner, side, stride))
+                in_width = 4 * inner
+        params, _ = counts([*modules, *head(in_width)])
+    # ResNet-50's 25,557,032, its first convolution by four, and 10,078,656 of the gates.
+    assert params == 25_557_032 - 9536 + 65_760 + 10_078_656
+    assert round(params / 1e6) == 36
+
+
+def test_t2t_vit_14() -> None:
+    """With attention as it is between soft splits; the paper also has one of linear cost."""
+    pick = Options({"num_heads": 6, "expand_ratio": 3, "sr_ratio": 1})
+    block = signature("sra", pick, Shape.square(14, 14, 384, 384, 0, 64))
+    with torch.device("meta"):
+        modules = [stem("t2t", 14, 384, 16), Embedding(1, 384)]
+        modules += [plain_module(block) for _ in range(14)]
+        params, macs = counts([*modules, Norm(384), *head(384)])
+    assert round(params / 1e6, 1) == 21.5
+    assert round(macs / 1e9, 1) == 6.1
