@@ -61,7 +61,8 @@ OPTIONS = {
 }
 OPERATORS = (
     "basic,basic:density=0.5,basic:density=0.75,basic:density=1.5,convnext,spartan:expand_ratio=2,"
-    "unireplk:kernel_size=13,hornet,metamixer,lsconv,dcls:kernel_size=13,tvconv:kernel_size=3,fdconv"
+    "unireplk:kernel_size=13,hornet,metamixer,lsconv,dcls:kernel_size=13,tvconv:kernel_size=3,fdconv,"
+    "sgconv"
 )
 WIDTH, IMAGES, BATCH = 16, 2000, 64
 PROCESSES, SPEED_STEPS = 5, 4
@@ -79,7 +80,7 @@ class Named:
 
     name: str
     operator: str
-    options: Mapping[str, int | float]
+    options: Mapping[str, int | float | str]
 
     @staticmethod
     def of(name: str) -> "Named":

@@ -1,0 +1,120 @@
+"""Depthwise convolutions as long as a map, whose kernels are made of other parameters.
+
+What makes a kernel is a module: called with nothing, it gives the taps of every channel, (C, 2 L -
+1) for a side of L px, from distance -(L - 1) to L - 1. A tap at a negative distance reads positions
+above or left. Deployed is an ordinary convolution (`supernets/_merged.py`).
+
+Shapes: B batch, C channels, H W space, L length of a side, P parameters of all pieces.
+"""
+
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_spaces._sides import Sides
+from search_spaces.operators.sgconv import DECAY, PIECE, piece_lengths
+from supernets._merged import AbstractMergedConv
+
+FIRST_PIECE_STD = 0.4
+
+
+@final
+class LongConvolution(nn.Module, AbstractMergedConv):
+    """A depthwise convolution of columns or of rows, from end to end in both directions.
+
+    Args:
+        width: Channels.
+        side: Of the map, along which it goes.
+        taps: Makes the kernel.
+        is_vertical: Whether it goes along columns.
+    """
+
+    def __init__(self, width: int, side: int, taps: nn.Module, *, is_vertical: bool) -> None:
+        super().__init__()
+        self.is_vertical = is_vertical
+        self.padding = (side - 1, 0) if is_vertical else (0, side - 1)
+        self.stride, self.groups = 1, width
+        self.taps = taps
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def kernel(self) -> tuple[Tensor, Tensor | None]:
+        """(C, 1, 2 L - 1, 1) of columns, (C, 1, 1, 2 L - 1) of rows, and (C,)."""
+        taps = self.taps()
+        return taps[:, None, :, None] if self.is_vertical else taps[:, None, None], self.bias
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The shape that came in."""
+        return F.conv2d(x_BCHW, *self.kernel(), 1, self.padding, 1, self.groups)
+
+
+@final
+class AxialLongConvolution(nn.Module):
+    """Long convolutions of columns, then of rows, on a channels-last map.
+
+    Together they are one kernel as large as the map, the outer product of the two.
+
+    Source: Nguyen et al., S4ND: Modeling Images and Videos as Multidimensional Signals Using State
+    Spaces (2022), for the product.
+
+    Args:
+        width: Channels.
+        size: Of the map.
+        taps_of: What makes the kernel for a side of so many pixels.
+    """
+
+    def __init__(self, width: int, size: Sides, taps_of: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        height, length = size
+        self.vertical = LongConvolution(width, height, taps_of(height), is_vertical=True)
+        self.horizontal = LongConvolution(width, length, taps_of(length), is_vertical=False)
+
+    def forward(self, x_BHWC: Tensor) -> Tensor:
+        """The shape that came in."""
+        return self.horizontal(self.vertical(x_BHWC.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+
+
+@final
+class StretchedPieces(nn.Module):
+    """Taps of pieces that are interpolated to growing lengths and multiplied by a decay.
+
+    Source: Li et al., What Makes Convolutional Models Great on Long Sequence Modeling? (2022);
+    departures in search_spaces/operators/sgconv.py.
+
+    Args:
+        width: Channels.
+        side: Of the map.
+        num_pieces: As many as there are parameters for, which may be more than this side has.
+    """
+
+    stretch_PL: Tensor
+
+    def __init__(self, width: int, side: int, num_pieces: int) -> None:
+        super().__init__()
+        self.pieces = nn.Parameter(FIRST_PIECE_STD * torch.randn(width, 2, num_pieces, PIECE))
+        self.skip = nn.Parameter(torch.ones(width))
+        # Not part of the state: it follows from the side, and stays real on the meta device.
+        self.register_buffer("stretch_PL", stretched(piece_lengths(side)), persistent=False)
+
+    def forward(self) -> Tensor:
+        """(C, 2 L - 1)."""
+        stretch_PL = self.stretch_PL.type_as(self.pieces)
+        behind_CL, ahead_CL = (self.pieces.flatten(2) @ stretch_PL).unbind(1)
+        return torch.cat((behind_CL.flip(1), self.skip[:, None], ahead_CL), 1)
+
+
+def stretched(lengths: list[int]) -> Tensor:
+    """What taps at distances from 1 on are made of: (pieces * PIECE, sum of lengths).
+
+    Pieces are interpolated linearly, and what lies beyond their ends is what is there.
+    """
+    with torch.device("cpu"):
+        parts = []
+        for piece, length in enumerate(lengths):
+            places_L = (torch.arange(length) + 0.5) * PIECE / length - 0.5
+            places_L = places_L.clamp(0, PIECE - 1)
+            shares_PL = (1 - (places_L - torch.arange(PIECE)[:, None]).abs()).clamp_min(0)
+            parts.append(DECAY**piece * shares_PL)
+        return torch.block_diag(*parts)

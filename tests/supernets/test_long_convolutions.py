@@ -1,0 +1,89 @@
+"""Long convolutions are what their papers say, compared with sums written from these."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from search_spaces import CandidateError, Options, Shape, Signature, signature_cost
+from search_spaces.operators.sgconv import DECAY, PIECE, piece_lengths
+from supernets._long_convolution import (
+    AxialLongConvolution,
+    LongConvolution,
+    StretchedPieces,
+    stretched,
+)
+from supernets.fold import folded
+from tests.strategies import noise, randomise_, signature
+
+MAKERS: dict[str, Callable[[int], nn.Module]] = {
+    "sgconv": lambda side: StretchedPieces(3, side, len(piece_lengths(side))),
+}
+
+
+def of(operator: str, size: tuple[int, int], width: int, **pick: int | str) -> Signature:
+    return signature(
+        operator, Options({"expand_ratio": 1, **pick}), Shape(size, size, width, width)
+    )
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("side", [4, 9, 16])
+@torch.no_grad()
+def test_a_long_convolution_is_a_product_of_spectra(maker: str, side: int) -> None:
+    module = LongConvolution(3, side, MAKERS[maker](side), is_vertical=False)
+    randomise_(module, seed=1)
+    x_BCHW = noise(2, 3, 5, side)
+    taps_CL, longest = module.taps(), 3 * side
+    # F.conv2d correlates: a tap at distance d reads what is d pixels further.
+    spectrum = torch.fft.rfft(x_BCHW, longest) * torch.fft.rfft(taps_CL.flip(1), longest)[:, None]
+    whole = torch.fft.irfft(spectrum, longest)[..., side - 1 : 2 * side - 1]
+    assert (module(x_BCHW) - whole - module.bias[:, None, None]).abs().max() <= 1e-4
+
+
+@torch.no_grad()
+def test_columns_and_rows_together_are_one_kernel_of_the_map() -> None:
+    module = AxialLongConvolution(3, (5, 7), MAKERS["sgconv"])
+    randomise_(module, seed=2)
+    module.vertical.bias.zero_()
+    kernel = module.vertical.taps()[:, None, :, None] * module.horizontal.taps()[:, None, None]
+    x_BHWC = noise(2, 5, 7, 3)
+    expected = F.conv2d(x_BHWC.permute(0, 3, 1, 2), kernel, module.horizontal.bias, 1, (4, 6), 1, 3)
+    assert (module(x_BHWC) - expected.permute(0, 2, 3, 1)).abs().max() <= 1e-5
+    found = folded(module.eval())
+    assert [type(m) for m in found.children()] == 2 * [nn.Conv2d]
+    assert (found(x_BHWC) - module(x_BHWC)).abs().max() <= 1e-5
+
+
+def test_parameters_of_pieces_grow_with_the_logarithm_of_the_length() -> None:
+    params = []
+    for side in (8, 16, 32, 64, 128):
+        own = of("sgconv", (side, side), 1)
+        params.append(signature_cost(own).params)
+    assert {b - a for a, b in pairwise(params)} == {2 * 2 * PIECE}
+
+
+@pytest.mark.parametrize("side", range(3, 66, 7))
+def test_pieces_are_interpolated_and_decay(side: int) -> None:
+    lengths = piece_lengths(side)
+    assert sum(lengths) == side - 1
+    assert min(lengths) >= PIECE
+    parts = noise(len(lengths), PIECE)
+    expected = [
+        DECAY**i * F.interpolate(part[None, None], length, mode="linear").flatten()
+        for i, (part, length) in enumerate(zip(parts, lengths, strict=True))
+    ]
+    table_PL = stretched(lengths)
+    assert torch.allclose(parts.flatten() @ table_PL, torch.cat(expected), atol=1e-6)
+    norms = [float(part.norm()) for part in (torch.ones(parts.numel()) @ table_PL).split(lengths)]
+    assert norms == sorted(norms, reverse=True)
+    assert (table_PL != 0).any(1).all()
+
+
+@pytest.mark.parametrize("operator", ["sgconv"])
+def test_a_map_without_room_for_a_long_kernel_is_refused(operator: str) -> None:
+    with pytest.raises(CandidateError, match="Offer maps of 3 px or more"):
+        of(operator, (2, 8), 4, num_modes=2)
