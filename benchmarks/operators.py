@@ -11,7 +11,8 @@ channels on `--side` px is timed as deployed and, where that is another network,
 interleaved rounds of fresh processes.
 
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
-against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`.
+against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`;
+`longconv` with and without its regularisers.
 """
 
 import argparse
@@ -62,7 +63,7 @@ OPTIONS = {
 OPERATORS = (
     "basic,basic:density=0.5,basic:density=0.75,basic:density=1.5,convnext,spartan:expand_ratio=2,"
     "unireplk:kernel_size=13,hornet,metamixer,lsconv,dcls:kernel_size=13,tvconv:kernel_size=3,fdconv,"
-    "sgconv"
+    "sgconv,longconv,longconv:regulariser=smooth,longconv:regulariser=none"
 )
 WIDTH, IMAGES, BATCH = 16, 2000, 64
 PROCESSES, SPEED_STEPS = 5, 4

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces._sides import Sides
+from search_spaces.operators.longconv import SMOOTHED_TAPS, THRESHOLD
 from search_spaces.operators.sgconv import DECAY, PIECE, piece_lengths
 from supernets._merged import AbstractMergedConv
 
-FIRST_PIECE_STD = 0.4
+FIRST_PIECE_STD, FIRST_TAP_STD = 0.4, 0.02
 
 
 @final
@@ -118,3 +119,50 @@ def stretched(lengths: list[int]) -> Tensor:
             shares_PL = (1 - (places_L - torch.arange(PIECE)[:, None]).abs()).clamp_min(0)
             parts.append(DECAY**piece * shares_PL)
         return torch.block_diag(*parts)
+
+
+@final
+class FreeTaps(nn.Module):
+    """Taps that are parameters, squashed or smoothed.
+
+    Source: Fu et al., Simple Hardware-Efficient Long Convolutions for Sequence Modeling (2023);
+    departures in search_spaces/operators/longconv.py.
+
+    Args:
+        width: Channels.
+        num_taps: As many as there are parameters for.
+        regulariser: "squash", "smooth" or "none".
+    """
+
+    mean_LL: Tensor
+
+    def __init__(self, width: int, num_taps: int, regulariser: str) -> None:
+        super().__init__()
+        self.regulariser = regulariser
+        distance_L = (torch.arange(num_taps) - num_taps // 2).abs()
+        rate_C = max(1.0, width / 2) ** (torch.arange(width) / width)
+        fading_CL = torch.exp(-2 * rate_C[:, None] * distance_L / num_taps)
+        first_CL = FIRST_TAP_STD * torch.randn(width, num_taps) * fading_CL
+        self.weight = nn.Parameter(first_CL + (distance_L == 0))
+        # A product, because exporters do not know the shape of what is padded.
+        mean_LL = neighbours(num_taps) if regulariser == "smooth" else None
+        self.register_buffer("mean_LL", mean_LL, persistent=False)
+
+    def forward(self) -> Tensor:
+        """(C, 2 L - 1)."""
+        if self.regulariser == "smooth":
+            return self.weight @ self.mean_LL.type_as(self.weight)
+        return squashed(self.weight) if self.regulariser == "squash" else self.weight
+
+
+def squashed(taps: Tensor) -> Tensor:
+    """Values nearer to 0 by `THRESHOLD`, and 0 where they were no further; gradients as without."""
+    return taps + (F.softshrink(taps, THRESHOLD) - taps).detach()
+
+
+def neighbours(num_taps: int) -> Tensor:
+    """What makes every tap the mean of `SMOOTHED_TAPS`; beyond the ends are zeros: (taps, taps)."""
+    with torch.device("cpu"):
+        places_L = torch.arange(num_taps)
+        are_near_LL = (places_L[:, None] - places_L).abs() <= SMOOTHED_TAPS // 2
+        return are_near_LL / SMOOTHED_TAPS

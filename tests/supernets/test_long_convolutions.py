@@ -9,18 +9,23 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces import CandidateError, Options, Shape, Signature, signature_cost
+from search_spaces.operators.longconv import THRESHOLD
 from search_spaces.operators.sgconv import DECAY, PIECE, piece_lengths
 from supernets._long_convolution import (
     AxialLongConvolution,
+    FreeTaps,
     LongConvolution,
     StretchedPieces,
+    squashed,
     stretched,
 )
 from supernets.fold import folded
+from supernets.mixers.longconv import ElasticLongConv, PlainLongConv
 from tests.strategies import noise, randomise_, signature
 
 MAKERS: dict[str, Callable[[int], nn.Module]] = {
     "sgconv": lambda side: StretchedPieces(3, side, len(piece_lengths(side))),
+    "longconv": lambda side: FreeTaps(3, 2 * side - 1, "squash"),
 }
 
 
@@ -46,7 +51,7 @@ def test_a_long_convolution_is_a_product_of_spectra(maker: str, side: int) -> No
 
 @torch.no_grad()
 def test_columns_and_rows_together_are_one_kernel_of_the_map() -> None:
-    module = AxialLongConvolution(3, (5, 7), MAKERS["sgconv"])
+    module = AxialLongConvolution(3, (5, 7), MAKERS["longconv"])
     randomise_(module, seed=2)
     module.vertical.bias.zero_()
     kernel = module.vertical.taps()[:, None, :, None] * module.horizontal.taps()[:, None, None]
@@ -62,7 +67,10 @@ def test_parameters_of_pieces_grow_with_the_logarithm_of_the_length() -> None:
     params = []
     for side in (8, 16, 32, 64, 128):
         own = of("sgconv", (side, side), 1)
+        without = of("longconv", (side, side), 1)
         params.append(signature_cost(own).params)
+        assert signature_cost(own).macs == signature_cost(without).macs
+        assert signature_cost(without).params > params[-1]
     assert {b - a for a, b in pairwise(params)} == {2 * 2 * PIECE}
 
 
@@ -83,7 +91,38 @@ def test_pieces_are_interpolated_and_decay(side: int) -> None:
     assert (table_PL != 0).any(1).all()
 
 
-@pytest.mark.parametrize("operator", ["sgconv"])
+def test_small_taps_are_0_and_get_gradients() -> None:
+    taps = torch.tensor([-3.0, -0.5, 0.0, 1.0, 2.0]).mul(THRESHOLD).requires_grad_()
+    found = squashed(taps)
+    expected = torch.tensor([-2.0, 0.0, 0.0, 0.0, 1.0]) * THRESHOLD
+    assert torch.allclose(found, expected, atol=1e-9)
+    assert (found[1:4] == 0).all()
+    found.sum().backward()
+    assert taps.grad is not None
+    assert (taps.grad == 1).all()
+
+
+@torch.no_grad()
+def test_a_smoothed_kernel_is_a_mean_of_neighbouring_taps() -> None:
+    module = FreeTaps(2, 9, "smooth")
+    randomise_(module, seed=3)
+    padded = F.pad(module.weight, (1, 1))
+    expected = torch.stack([padded[:, i : i + 3].sum(1) / 3 for i in range(9)], 1)
+    assert torch.allclose(module(), expected, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_smaller_map_has_the_centre_of_a_kernel() -> None:
+    large, small = (of("longconv", size, 4, regulariser="none") for size in ((16, 12), (8, 12)))
+    family = ElasticLongConv(large)
+    plain = PlainLongConv(small)
+    plain.load_state_dict(family.weights(small))
+    assert isinstance(family.full, PlainLongConv)
+    whole = family.full.conv.vertical.taps()
+    assert torch.equal(plain.conv.vertical.taps(), whole[:, 8:23])
+
+
+@pytest.mark.parametrize("operator", ["sgconv", "longconv"])
 def test_a_map_without_room_for_a_long_kernel_is_refused(operator: str) -> None:
     with pytest.raises(CandidateError, match="Offer maps of 3 px or more"):
         of(operator, (2, 8), 4, num_modes=2)
