@@ -12,7 +12,7 @@ interleaved rounds of fresh processes.
 
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
 against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`;
-`longconv` with and without its regularisers.
+`longconv` with and without its regularisers; `sgconv` against `s4d`.
 """
 
 import argparse
@@ -57,13 +57,14 @@ OPTIONS = {
     "order": 3,
     "num_elements": 16,
     "num_bands": 3,
+    "num_modes": 16,
     "num_heads": 2,
     "sr_ratio": 2,
 }
 OPERATORS = (
     "basic,basic:density=0.5,basic:density=0.75,basic:density=1.5,convnext,spartan:expand_ratio=2,"
     "unireplk:kernel_size=13,hornet,metamixer,lsconv,dcls:kernel_size=13,tvconv:kernel_size=3,fdconv,"
-    "sgconv,longconv,longconv:regulariser=smooth,longconv:regulariser=none"
+    "sgconv,longconv,longconv:regulariser=smooth,longconv:regulariser=none,s4d"
 )
 WIDTH, IMAGES, BATCH = 16, 2000, 64
 PROCESSES, SPEED_STEPS = 5, 4

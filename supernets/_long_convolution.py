@@ -4,9 +4,10 @@ What makes a kernel is a module: called with nothing, it gives the taps of every
 1) for a side of L px, from distance -(L - 1) to L - 1. A tap at a negative distance reads positions
 above or left. Deployed is an ordinary convolution (`supernets/_merged.py`).
 
-Shapes: B batch, C channels, H W space, L length of a side, P parameters of all pieces.
+Shapes: B batch, C channels, H W space, L length of a side, P parameters of all pieces, M modes.
 """
 
+import math
 from collections.abc import Callable
 from typing import final
 
@@ -20,6 +21,11 @@ from search_spaces.operators.sgconv import DECAY, PIECE, piece_lengths
 from supernets._merged import AbstractMergedConv
 
 FIRST_PIECE_STD, FIRST_TAP_STD = 0.4, 0.02
+FIRST_STEPS = 0.05, 1.0
+"""Steps of a state space in pixels, the shortest and the longest."""
+
+FIRST_DECAY = 0.5
+"""Of a state space's modes, per unit of time."""
 
 
 @final
@@ -166,3 +172,65 @@ def neighbours(num_taps: int) -> Tensor:
         places_L = torch.arange(num_taps)
         are_near_LL = (places_L[:, None] - places_L).abs() <= SMOOTHED_TAPS // 2
         return are_near_LL / SMOOTHED_TAPS
+
+
+@final
+class StateSpaceTaps(nn.Module):
+    """Taps that are the answer of a diagonal state space to an impulse, in both directions.
+
+    With A = -exp(decay) + i frequency of every mode and a step d, the states follow s' = exp(d A) s
+    + (exp(d A) - 1) / A u, and the answer is 2 Re(C s) plus the skip connection.
+
+    Source: Gu et al., On the Parameterization and Initialization of Diagonal State Space Models
+    (2022); departures in search_spaces/operators/s4d.py.
+
+    Args:
+        width: Channels.
+        side: Of the map.
+        num_modes: Pairs of conjugate states.
+    """
+
+    def __init__(self, width: int, side: int, num_modes: int) -> None:
+        super().__init__()
+        self.side = side
+        shortest, longest = map(math.log, FIRST_STEPS)
+        self.log_step = nn.Parameter(shortest + (longest - shortest) * torch.rand(width))
+        self.log_decay = nn.Parameter(torch.full((width, num_modes), math.log(FIRST_DECAY)))
+        self.frequency = nn.Parameter(math.pi * torch.arange(num_modes).repeat(width, 1))
+        coefficients = torch.randn(width, 2, num_modes, 2) * num_modes**-0.5
+        self.coefficients = nn.Parameter(coefficients)
+        self.skip = nn.Parameter(torch.ones(width))
+
+    def forward(self) -> Tensor:
+        """(C, 2 L - 1)."""
+        decay_CM, frequency_CM = self.log_decay.exp(), self.frequency
+        step_C1 = self.log_step.exp()[:, None]
+        distance_L = torch.arange(self.side, device=step_C1.device, dtype=step_C1.dtype)
+        fading_CML = torch.exp(-(step_C1 * decay_CM)[..., None] * distance_L)
+        angle_CML = (step_C1 * frequency_CM)[..., None] * distance_L
+        real_C2M, imaginary_C2M = self._residues(step_C1, decay_CM)
+        answers_C2L = 2 * (
+            real_C2M @ (fading_CML * angle_CML.cos())
+            - imaginary_C2M @ (fading_CML * angle_CML.sin())
+        )
+        behind_CL, ahead_CL = answers_C2L.unbind(1)
+        here_C1 = behind_CL[:, :1] + self.skip[:, None]
+        return torch.cat((behind_CL[:, 1:].flip(1), here_C1, ahead_CL[:, :-1]), 1)
+
+    def _residues(self, step_C1: Tensor, decay_CM: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary part of C (exp(d A) - 1) / A: (C, 2, M) each.
+
+        In reals, because ONNX has no complex numbers and what is trained can be exported, too.
+        """
+        frequency_CM = self.frequency
+        fading_CM, angle_CM = torch.exp(-step_C1 * decay_CM), step_C1 * frequency_CM
+        x_CM, y_CM = fading_CM * angle_CM.cos() - 1, fading_CM * angle_CM.sin()
+        square_CM = decay_CM.square() + frequency_CM.square()
+        held_real_CM = (y_CM * frequency_CM - x_CM * decay_CM) / square_CM
+        held_imaginary_CM = -(y_CM * decay_CM + x_CM * frequency_CM) / square_CM
+        c_real_C2M, c_imaginary_C2M = self.coefficients.unbind(-1)
+        real_C2M = c_real_C2M * held_real_CM[:, None] - c_imaginary_C2M * held_imaginary_CM[:, None]
+        imaginary_C2M = (
+            c_real_C2M * held_imaginary_CM[:, None] + c_imaginary_C2M * held_real_CM[:, None]
+        )
+        return real_C2M, imaginary_C2M

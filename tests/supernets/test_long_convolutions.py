@@ -15,6 +15,7 @@ from supernets._long_convolution import (
     AxialLongConvolution,
     FreeTaps,
     LongConvolution,
+    StateSpaceTaps,
     StretchedPieces,
     squashed,
     stretched,
@@ -26,6 +27,7 @@ from tests.strategies import noise, randomise_, signature
 MAKERS: dict[str, Callable[[int], nn.Module]] = {
     "sgconv": lambda side: StretchedPieces(3, side, len(piece_lengths(side))),
     "longconv": lambda side: FreeTaps(3, 2 * side - 1, "squash"),
+    "s4d": lambda side: StateSpaceTaps(3, side, 4),
 }
 
 
@@ -122,7 +124,32 @@ def test_a_smaller_map_has_the_centre_of_a_kernel() -> None:
     assert torch.equal(plain.conv.vertical.taps(), whole[:, 8:23])
 
 
-@pytest.mark.parametrize("operator", ["sgconv", "longconv"])
+@torch.no_grad()
+def test_a_state_space_is_the_recurrence_that_it_is_defined_by() -> None:
+    side, modes = 12, 3
+    module = LongConvolution(2, side, StateSpaceTaps(2, side, modes), is_vertical=True).double()
+    randomise_(module, seed=4)
+    module.bias.zero_()
+    taps, x_CL = module.taps, noise(2, side, seed=5).double()
+    assert isinstance(taps, StateSpaceTaps)
+    a_CM = torch.complex(-taps.log_decay.exp(), taps.frequency)
+    step_C1 = taps.log_step.exp()[:, None]
+    kept_CM = torch.exp(step_C1 * a_CM)
+    held_CM = (kept_CM - 1) / a_CM
+    expected = taps.skip[:, None] * x_CL
+    for is_backward, order in enumerate((range(side), reversed(range(side)))):
+        states_CM = torch.zeros_like(a_CM)
+        c_CM = torch.view_as_complex(taps.coefficients[:, is_backward].contiguous())
+        for place in order:
+            before_C = (c_CM * states_CM).sum(1)
+            states_CM = kept_CM * states_CM + held_CM * x_CL[:, place, None]
+            answer_C = before_C if is_backward else (c_CM * states_CM).sum(1)
+            expected[:, place] += 2 * answer_C.real
+    found = module(x_CL[None, :, :, None])[0, :, :, 0]
+    assert (found - expected).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("operator", ["sgconv", "longconv", "s4d"])
 def test_a_map_without_room_for_a_long_kernel_is_refused(operator: str) -> None:
     with pytest.raises(CandidateError, match="Offer maps of 3 px or more"):
         of(operator, (2, 8), 4, num_modes=2)
