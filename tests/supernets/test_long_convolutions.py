@@ -1,5 +1,6 @@
 """Long convolutions are what their papers say, compared with sums written from these."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ from supernets._long_convolution import (
 )
 from supernets.fold import folded
 from supernets.mixers.longconv import ElasticLongConv, PlainLongConv
+from supernets.mixers.orchid import PlainOrchid, waves
 from tests.strategies import noise, randomise_, signature
 
 MAKERS: dict[str, Callable[[int], nn.Module]] = {
@@ -147,6 +149,49 @@ def test_a_state_space_is_the_recurrence_that_it_is_defined_by() -> None:
             expected[:, place] += 2 * answer_C.real
     found = module(x_CL[None, :, :, None])[0, :, :, 0]
     assert (found - expected).abs().max() <= 1e-4
+
+
+def orchid(size: tuple[int, int]) -> PlainOrchid:
+    module = PlainOrchid(of("orchid", size, 6))
+    randomise_(module, seed=6)
+    return module.eval()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 12), (7, 9)])
+@torch.no_grad()
+def test_a_cyclic_shift_of_the_map_is_one_of_the_output(size: tuple[int, int]) -> None:
+    module, x_BHWC = orchid(size), noise(2, *size, 6)
+    moved = module(x_BHWC.roll((3, 2), (1, 2)))
+    assert (moved - module(x_BHWC).roll((3, 2), (1, 2))).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 12)])
+@torch.no_grad()
+def test_spectra_times_gains_are_a_circular_convolution(size: tuple[int, int]) -> None:
+    module, (height, length) = orchid(size), size
+    x_BHWC = noise(2, *size, 6)
+    spectra = module.waves(x_BHWC, 6)
+    gains = module.conditioning(spectra)
+    rows, columns = ([min(f, side - f) for f in range(side)] for side in size)
+    whole_BHWC = gains[:, 0, :, 0][:, rows][:, :, columns]
+    kernel_BHWC = torch.fft.ifft2(whole_BHWC.to(torch.complex64), dim=(1, 2)).real
+    expected = torch.zeros_like(x_BHWC)
+    for y in range(height):
+        for x in range(length):
+            expected += kernel_BHWC[:, y, x, None, None] * x_BHWC.roll((y, x), (1, 2))
+    assert (module.waves.inverse(spectra * gains, 6) - expected).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("side", [4, 5, 8])
+def test_waves_are_orthonormal(side: int) -> None:
+    table = waves(side)
+    assert torch.allclose(table.T @ table, torch.eye(side), atol=1e-6)
+
+
+def test_a_kernel_of_the_map_s_own_costs_less_than_comparing_all_positions() -> None:
+    """Pixels to the power 1.5 instead of 2; a fast transform would have a logarithm."""
+    small, large = (signature_cost(of("orchid", (s, s), 8)).attention for s in (16, 64))
+    assert 1.4 < math.log(large / small, 16) < 1.5
 
 
 @pytest.mark.parametrize("operator", ["sgconv", "longconv", "s4d"])
