@@ -64,7 +64,7 @@ OPTIONS = {
 OPERATORS = (
     "basic,basic:density=0.5,basic:density=0.75,basic:density=1.5,convnext,spartan:expand_ratio=2,"
     "unireplk:kernel_size=13,hornet,metamixer,lsconv,dcls:kernel_size=13,tvconv:kernel_size=3,fdconv,"
-    "sgconv,longconv,longconv:regulariser=smooth,longconv:regulariser=none,s4d,orchid"
+    "sgconv,longconv,longconv:regulariser=smooth,longconv:regulariser=none,s4d,orchid,tcnca"
 )
 WIDTH, IMAGES, BATCH = 16, 2000, 64
 PROCESSES, SPEED_STEPS = 5, 4

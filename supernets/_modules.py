@@ -62,7 +62,7 @@ class ConvNorm(nn.Module):
     """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
     Without activation it is followed by batch norm, whatever the norm. A density other than 1 is
-    that of its kernel, see `WeightedConv2d`; depthwise convolutions have none.
+    that of its kernel, see `WeightedConv2d`; depthwise and dilated convolutions have none.
     """
 
     def __init__(
@@ -73,14 +73,16 @@ class ConvNorm(nn.Module):
         *,
         stride: int | Sides = 1,
         groups: int = 1,
+        dilation: int = 1,
         has_act: bool = True,
         norm: str = DEFAULT_NORM,
         density: float = 1.0,
     ) -> None:
         super().__init__()
         if density == 1.0:
+            reach = dilation * (kernel_size // 2)
             self.conv = nn.Conv2d(
-                in_width, width, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
+                in_width, width, kernel_size, stride, reach, dilation, groups, bias=False
             )
         else:
             self.conv = WeightedConv2d(in_width, width, kernel_size, stride, density=density)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces import CandidateError, Options, Shape, Signature, signature_cost
@@ -24,6 +24,7 @@ from supernets._long_convolution import (
 from supernets.fold import folded
 from supernets.mixers.longconv import ElasticLongConv, PlainLongConv
 from supernets.mixers.orchid import PlainOrchid, waves
+from supernets.mixers.tcnca import PlainTCNCA
 from tests.strategies import noise, randomise_, signature
 
 MAKERS: dict[str, Callable[[int], nn.Module]] = {
@@ -192,6 +193,35 @@ def test_a_kernel_of_the_map_s_own_costs_less_than_comparing_all_positions() -> 
     """Pixels to the power 1.5 instead of 2; a fast transform would have a logarithm."""
     small, large = (signature_cost(of("orchid", (s, s), 8)).attention for s in (16, 64))
     assert 1.4 < math.log(large / small, 16) < 1.5
+
+
+@torch.no_grad()
+def test_dilated_convolutions_see_nearly_the_whole_map_before_attention_does() -> None:
+    module = PlainTCNCA(of("tcnca", (16, 16), 4, num_heads=1)).eval()
+    randomise_(module, seed=7)
+
+    def seen(x_BCHW: Tensor) -> Tensor:
+        output: Tensor = module.dilated(x_BCHW)
+        return output
+
+    for layer in module.dilated:
+        layer.conv.act = nn.Identity()
+    x_BCHW = noise(1, 4, 16, 16)
+    changed = x_BCHW.clone()
+    changed[:, :, 8, 8] += 1
+    moved_HW = (seen(changed) != seen(x_BCHW)).any(dim=(0, 1))
+    assert moved_HW.all()
+
+
+@torch.no_grad()
+def test_without_dilated_convolutions_there_is_window_attention() -> None:
+    module = PlainTCNCA(of("tcnca", (8, 6), 4, num_heads=2)).eval()
+    randomise_(module, seed=8)
+    for layer in module.dilated:
+        nn.init.zeros_(layer.conv.norm.weight)
+        nn.init.zeros_(layer.conv.norm.bias)
+    x_BHWC = noise(2, 8, 6, 4)
+    assert torch.equal(module(x_BHWC), module.attention(x_BHWC))
 
 
 @pytest.mark.parametrize("operator", ["sgconv", "longconv", "s4d"])
