@@ -18,6 +18,7 @@ NUMBERS: Mapping[str, range] = {
     "depthwise": range(2),
     "growth": range(1, 4097),
     "group_size": range(1, 257),
+    "num_modes": range(1, 257),
 }
 """Other dimensions are a plug-in's own: any numbers, or words."""
 

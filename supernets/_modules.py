@@ -42,8 +42,8 @@ class ConvNorm(nn.Module):
     """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
     Without activation it is followed by batch norm, whatever the norm. A density other than 1 is
-    that of its kernel, see `WeightedConv2d`; depthwise convolutions have none. With a size of
-    groups it is a `GroupedConv2d`.
+    that of its kernel, see `WeightedConv2d`; depthwise and dilated convolutions have none. With a
+    size of groups it is a `GroupedConv2d`.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class ConvNorm(nn.Module):
         *,
         stride: int | Sides = 1,
         groups: int = 1,
+        dilation: int = 1,
         has_act: bool = True,
         norm: str = DEFAULT_NORM,
         density: float = 1.0,
@@ -63,8 +64,9 @@ class ConvNorm(nn.Module):
         if group_size:
             self.conv: nn.Conv2d = GroupedConv2d(width, kernel_size, group_size)
         elif density == 1.0:
+            reach = dilation * (kernel_size // 2)
             self.conv = nn.Conv2d(
-                in_width, width, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
+                in_width, width, kernel_size, stride, reach, dilation, groups, bias=False
             )
         else:
             self.conv = WeightedConv2d(in_width, width, kernel_size, stride, density=density)

@@ -36,6 +36,7 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "depthwise": (0, 1),
     "growth": (8, 16),
     "group_size": (4, 8),
+    "num_modes": (1, 2, 4, 8),
 }
 """What our operators read."""
 

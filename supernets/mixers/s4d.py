@@ -1,0 +1,61 @@
+"""S4 with a diagonal state matrix, as a long convolution.
+
+Source: Gu et al., Efficiently Modeling Long Sequences with Structured State Spaces (2022);
+declaration and departures in search_spaces/operators/s4d.py.
+"""
+
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+from search_spaces import Signature
+from supernets._elastic import Axes, Index
+from supernets._long_convolution import AxialLongConvolution, StateSpaceTaps
+from supernets.criteria._base import GroupWeights
+from supernets.mixers._base import MIXERS, AbstractElasticMixer
+
+
+class PlainS4D(nn.Module):
+    """Long convolutions of columns and of rows on a channels-last map."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        shape, modes = signature.shape, signature.pick.number("num_modes")
+        self.conv = AxialLongConvolution(
+            shape.width, shape.size, lambda side: StateSpaceTaps(shape.width, side, modes)
+        )
+
+    def forward(self, x_BHWC: Tensor) -> Tensor:
+        """The shape that came in."""
+        output: Tensor = self.conv(x_BHWC)
+        return output
+
+
+@final
+@MIXERS.register
+class ElasticS4D(AbstractElasticMixer):
+    """Elastic width and number of modes; maps of all sizes share them."""
+
+    has_shortcut: ClassVar[bool] = False
+    plain: ClassVar[type[nn.Module]] = PlainS4D
+    axes: ClassVar[Axes] = {
+        f"conv.{axis}.{tensor}": roles
+        for axis in ("vertical", "horizontal")
+        for tensor, roles in {
+            "taps.log_step": ("width",),
+            "taps.log_decay": ("width", "modes"),
+            "taps.frequency": ("width", "modes"),
+            "taps.coefficients": ("width", None, "modes", None),
+            "taps.skip": ("width",),
+            "bias": ("width",),
+        }.items()
+    }
+
+    def sizes(self, signature: Signature) -> dict[str, Index]:
+        """The first channels and modes, which are those of the lowest frequencies."""
+        modes = signature.pick.number("num_modes")
+        return {"width": signature.shape.width, "modes": modes}
+
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """Nothing can be pruned."""
+        return {}
