@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, H W space.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces._sides import Sides
 from search_spaces.norms._base import DEFAULT_NORM
-from supernets._merged import WeightedConv2d
+from supernets._merged import NOTHING, WeightedConv2d
 from supernets.norms._base import NORM_LAYERS, AbstractNormLayers
 
 NORM_EPS = 1e-6
@@ -61,8 +61,8 @@ class ChannelAttention(nn.Module):
 class ConvNorm(nn.Module):
     """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
-    Without activation it is followed by batch norm, whatever the norm. A density other than 1 is
-    that of its kernel, see `WeightedConv2d`; depthwise convolutions have none.
+    Without activation it is followed by batch norm, whatever the norm. A density other than 1 and
+    differences are those of its kernel, see `WeightedConv2d`; depthwise convolutions have none.
     """
 
     def __init__(
@@ -76,14 +76,17 @@ class ConvNorm(nn.Module):
         has_act: bool = True,
         norm: str = DEFAULT_NORM,
         density: float = 1.0,
+        differences: Mapping[str, int] = NOTHING,
     ) -> None:
         super().__init__()
-        if density == 1.0:
+        if density == 1.0 and not differences:
             self.conv = nn.Conv2d(
                 in_width, width, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
             )
         else:
-            self.conv = WeightedConv2d(in_width, width, kernel_size, stride, density=density)
+            self.conv = WeightedConv2d(
+                *(in_width, width, kernel_size, stride), density=density, differences=differences
+            )
         layers: AbstractNormLayers = NORM_LAYERS.get(norm)()
         self.norm = layers.norm(width) if has_act else nn.BatchNorm2d(width)
         self.act = layers.act() if has_act else nn.Identity()
