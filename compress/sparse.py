@@ -32,6 +32,7 @@ from search_spaces import (
     has_blocks,
     pattern_of,
 )
+from supernets._merged import WeightedConv2d
 from supernets.calibrate import recalibrated
 from supernets.network import PlainNetwork, module_name
 from supernets.saliency import removal_distortions
@@ -71,6 +72,8 @@ def taken_by(pattern: AbstractPattern, module: nn.Module) -> Iterator[Tensor]:
     """Weights of a module that a pattern may take: of layers that it fits."""
     for layer in module.modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        if isinstance(layer, WeightedConv2d) and not layer.keeps_zeros:
             continue
         width, in_width, *kernel = layer.weight.shape
         fits = in_width % PATTERN_GROUP == 0

@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from types import MappingProxyType
 from typing import Any, final
 
 import torch
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces._sides import Sides
+from supernets._differences import KERNELS
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class AbstractMerged(ABC):
@@ -199,12 +203,13 @@ class ScaledConv2d(nn.Conv2d, AbstractMergedConv):
 
 @final
 class WeightedConv2d(nn.Conv2d, AbstractMergedConv):
-    """A convolution whose kernel is multiplied by a fixed density before it is used.
+    """A convolution whose kernel is made before use: differences are added, densities multiplied.
 
-    The density is the outer product of (a, ..., a, 1, a, ..., a) with itself.
+    The density is the outer product of (a, ..., a, 1, a, ..., a) with itself. Differences have
+    weights of their own, which start at 0.
 
-    Source: Cammarasana and Patanè, Optimal Weighted Convolution for Classification and Denoising
-    (2025).
+    Sources: Cammarasana and Patanè, Optimal Weighted Convolution for Classification and Denoising
+    (2025); differences: `supernets/_differences.py`.
 
     Args:
         in_width: Channels that come in.
@@ -212,19 +217,37 @@ class WeightedConv2d(nn.Conv2d, AbstractMergedConv):
         kernel_size: Odd; the padding keeps the map's size.
         stride: Of the convolution.
         density: a.
+        differences: Weights of a pair of channels by the kind of difference, of 3x3 kernels.
     """
 
     def __init__(
-        self, in_width: int, width: int, kernel_size: int, stride: int | Sides, *, density: float
+        self,
+        in_width: int,
+        width: int,
+        kernel_size: int,
+        stride: int | Sides,
+        *,
+        density: float = 1.0,
+        differences: Mapping[str, int] = NOTHING,
     ) -> None:
         super().__init__(in_width, width, kernel_size, stride, kernel_size // 2, bias=False)
-        self.density = density
+        self.density, self.differences = density, tuple(differences)
+        for name, number in differences.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(width, in_width, number)))
+
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether the kernel that is used is 0 where the weight is."""
+        return not self.differences
 
     def kernel(self) -> tuple[Tensor, Tensor | None]:
         """The kernel that is used; no bias."""
         side_K = self.weight.new_full(self.kernel_size[:1], self.density)
         side_K[len(side_K) // 2] = 1.0
-        return self.weight * torch.outer(side_K, side_K), None
+        kernel = self.weight
+        for name in self.differences:
+            kernel = kernel + KERNELS[name](getattr(self, name))
+        return kernel * torch.outer(side_K, side_K), None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, width, H / stride, W / stride)."""

@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, H W space.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from search_spaces._sides import Sides
 from search_spaces.norms._base import DEFAULT_NORM
 from supernets._grouped import GroupedConv2d
-from supernets._merged import WeightedConv2d
+from supernets._merged import NOTHING, WeightedConv2d
 from supernets.norms._base import NORM_LAYERS, AbstractNormLayers
 
 NORM_EPS = 1e-6
@@ -41,9 +41,9 @@ class Scale(nn.Module):
 class ConvNorm(nn.Module):
     """Convolution with "same" padding for odd kernels, and a norm with its activation.
 
-    Without activation it is followed by batch norm, whatever the norm. A density other than 1 is
-    that of its kernel, see `WeightedConv2d`; depthwise and dilated convolutions have none. With a
-    size of groups it is a `GroupedConv2d`.
+    Without activation it is followed by batch norm, whatever the norm. A density other than 1 and
+    differences are those of its kernel, see `WeightedConv2d`; depthwise and dilated convolutions
+    have none. With a size of groups it is a `GroupedConv2d`.
     """
 
     def __init__(
@@ -58,18 +58,21 @@ class ConvNorm(nn.Module):
         has_act: bool = True,
         norm: str = DEFAULT_NORM,
         density: float = 1.0,
+        differences: Mapping[str, int] = NOTHING,
         group_size: int = 0,
     ) -> None:
         super().__init__()
         if group_size:
             self.conv: nn.Conv2d = GroupedConv2d(width, kernel_size, group_size)
-        elif density == 1.0:
+        elif density == 1.0 and not differences:
             reach = dilation * (kernel_size // 2)
             self.conv = nn.Conv2d(
                 in_width, width, kernel_size, stride, reach, dilation, groups, bias=False
             )
         else:
-            self.conv = WeightedConv2d(in_width, width, kernel_size, stride, density=density)
+            self.conv = WeightedConv2d(
+                *(in_width, width, kernel_size, stride), density=density, differences=differences
+            )
         layers: AbstractNormLayers = NORM_LAYERS.get(norm)()
         self.norm = layers.norm(width) if has_act else nn.BatchNorm2d(width)
         self.act = layers.act() if has_act else nn.Identity()

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.norms._base import norm_name
-from search_spaces.operators.basic import KERNEL_SIZE, density_of
+from search_spaces.operators.basic import (
+    DIFFERENCES,
+    KERNEL_SIZE,
+    density_of,
+    differences_of,
+)
 from search_spaces.operators.mbconv import has_shortcut
 from supernets._elastic import Axes, Index
 from supernets._modules import Add, ConvNorm, conv_norm_axes
@@ -27,10 +32,20 @@ class PlainBasic(nn.Module):
         super().__init__()
         shape, hidden = signature.shape, signature.kept.number("hidden")
         norm, density = norm_name(signature.pick), density_of(signature.pick)
+        differences = differences_of(signature.pick)
         self.expand = ConvNorm(
-            shape.in_width, hidden, KERNEL_SIZE, stride=shape.stride, norm=norm, density=density
+            *(shape.in_width, hidden, KERNEL_SIZE),
+            stride=shape.stride,
+            norm=norm,
+            density=density,
+            differences=differences,
         )
-        self.project = ConvNorm(hidden, shape.width, KERNEL_SIZE, has_act=False, density=density)
+        self.project = ConvNorm(
+            *(hidden, shape.width, KERNEL_SIZE),
+            has_act=False,
+            density=density,
+            differences=differences,
+        )
         self.attentions = add_attentions(self, shape.width, signature)
         self.add = Add() if has_shortcut(shape) else None
 
@@ -47,7 +62,7 @@ class PlainBasic(nn.Module):
 class ElasticBasic(AbstractElasticBlock):
     """Elastic width; channels between the convolutions can be pruned.
 
-    All densities share kernels.
+    All densities and details share kernels.
     """
 
     plain: ClassVar[type[nn.Module]] = PlainBasic
@@ -55,17 +70,26 @@ class ElasticBasic(AbstractElasticBlock):
     axes: ClassVar[Axes] = {
         **conv_norm_axes("expand", "hidden", "in_width"),
         **conv_norm_axes("project", "width", "hidden"),
+        **{
+            f"{conv}.conv.{name}": (outputs, inputs, f"kernel_{name}")
+            for conv, outputs, inputs in (
+                ("expand", "hidden", "in_width"),
+                ("project", "width", "hidden"),
+            )
+            for name in DIFFERENCES
+        },
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Hidden channels are the first `width`, less the pruned ones."""
         assert isinstance(self.full, PlainBasic)
-        shape = signature.shape
+        shape, there = signature.shape, differences_of(signature.pick)
         return {
             "in_width": shape.in_width,
             "width": shape.width,
             "hidden": self.kept("hidden", shape.width, signature),
             **attention_roles(self.full.attentions, shape.width, signature.pick),
+            **{f"kernel_{name}": there.get(name, 0) for name in DIFFERENCES},
         }
 
     def group_weights(self) -> dict[str, GroupWeights]:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from search_spaces import Options, Shape
+from search_spaces import Options, Shape, signature_cost
+from search_spaces.operators.basic import DIFFERENCES
 from search_spaces.operators.fdconv import band_of
 from search_spaces.operators.unireplk import BRANCHES
 from supernets._merged import BandedDepthwise, SpacedDepthwise, WeightedConv2d
@@ -80,6 +81,56 @@ def test_density_1_leaves_signatures_as_they_were() -> None:
     assert signature("basic", Options({"density": 1}), shape) == signature(
         "basic", Options({}), shape
     )
+
+
+def shifted(x_BCHW: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """What lies so far below and to the right of every position; 0 beyond the border."""
+    padded = F.pad(x_BCHW, (1, 1, 1, 1))
+    height, width = x_BCHW.shape[2:]
+    return padded[:, :, 1 + down : 1 + down + height, 1 + right : 1 + right + width]
+
+
+CLOCKWISE = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
+
+
+@torch.no_grad()
+def test_branches_of_differences_become_one_kernel() -> None:
+    module = WeightedConv2d(3, 4, 3, 1, differences=DIFFERENCES)
+    randomise_(module, seed=5)
+    x_BCHW = noise(2, 3, 6, 7)
+    expected = F.conv2d(x_BCHW, module.weight, padding=1)
+
+    def add(weights_OI: torch.Tensor, differences: torch.Tensor) -> None:
+        expected.add_(torch.einsum("oi,bihw->bohw", weights_OI, differences))
+
+    for place, at in enumerate(CLOCKWISE):
+        tap = shifted(x_BCHW, *at)
+        add(module.central[..., place], tap - x_BCHW)
+        add(module.angular[..., place], tap - shifted(x_BCHW, *CLOCKWISE[(place + 1) % 8]))
+    for place in (-1, 0, 1):
+        across = shifted(x_BCHW, place, -1) - shifted(x_BCHW, place, 1)
+        add(module.horizontal[..., place + 1], across)
+        down = shifted(x_BCHW, -1, place) - shifted(x_BCHW, 1, place)
+        add(module.vertical[..., place + 1], down)
+    assert (module(x_BCHW) - expected).abs().max() <= 1e-5
+    assert (module.merged()(x_BCHW) - expected).abs().max() <= 1e-5
+
+
+@torch.no_grad()
+def test_details_cost_nothing_where_they_are_deployed_and_change_nothing_before_they_learn() -> (
+    None
+):
+    shape = Shape.square(8, 8, 8, 8)
+    detailed, plain = (signature("basic", Options({"details": n}), shape) for n in (4, 0))
+    cost, plain_cost = signature_cost(detailed), signature_cost(plain)
+    assert (cost.weights, cost.macs) == (plain_cost.weights, plain_cost.macs)
+    assert not cost.grouped
+    assert cost.params == plain_cost.params + 2 * (8 + 8 + 3 + 3) * 8 * 8
+    assert plain == signature("basic", Options({}), shape)
+    module, other = PlainBasic(detailed).eval(), PlainBasic(plain).eval()
+    module.load_state_dict(other.state_dict(), strict=False)
+    x_BCHW = noise(2, 8, 8, 8)
+    assert torch.equal(module(x_BCHW), other(x_BCHW))
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3])

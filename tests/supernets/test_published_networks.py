@@ -104,6 +104,24 @@ def stem(name: str, side: int, width: int, stride: int) -> nn.Module:
     return plain_module(Signature(name, shape, pick, Options(), FULL_PRECISION))
 
 
+class CrossScale(nn.Module):
+    """RaftMLP's downsampling: patches of several sides around one centre, and a linear layer."""
+
+    def __init__(self, in_width: int, width: int, sides: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stride = sides[0]
+        self.patches = nn.ModuleList(
+            nn.Unfold(side, stride=self.stride, padding=(side - self.stride) // 2) for side in sides
+        )
+        self.reduce = nn.Linear(in_width * sum(side**2 for side in sides), width)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, width, H / stride, W / stride)."""
+        size = x_BCHW.shape[2] // self.stride, x_BCHW.shape[3] // self.stride
+        patches = torch.cat([patch(x_BCHW) for patch in self.patches], 1).transpose(1, 2)
+        return self.reduce(patches).transpose(1, 2).unflatten(2, size)
+
+
 def head(width: int) -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, CLASSES)]
 
@@ -364,3 +382,14 @@ def test_t2t_vit_14() -> None:
         params, macs = counts([*modules, Norm(384), *head(384)])
     assert round(params / 1e6, 1) == 21.5
     assert round(macs / 1e9, 1) == 6.1
+
+
+def test_raftmlp_s() -> None:
+    widths, sides = (64, 128, 256, 512), ((4, 8), (2, 4), (2, 4), (2,))
+    modules: list[nn.Module] = []
+    for i, blocks in enumerate(stages("raft", widths, (2, 2, 6, 2), 32, 4 * [{"expand_ratio": 4}])):
+        modules.append(CrossScale(widths[i - 1] if i else 3, widths[i], sides[i]))
+        modules += [plain_module(block) for block in blocks]
+    params, macs = counts([*modules, Norm(512), *head(512)])
+    assert params == 9_868_768  # 9.9 M in the paper
+    assert round(macs / 1e9, 1) == 2.1
