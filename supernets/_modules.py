@@ -21,6 +21,10 @@ Batch norms have 1e-5, torch's default, where TensorFlow's code of MobileNetV2 a
 """
 
 
+MASKED = -100.0
+"""Added to logits of attention that must not count, as in Swin."""
+
+
 class Add(nn.Module):
     """Residual addition inside convolution blocks: a module, so that it can be quantized."""
 
@@ -140,8 +144,9 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
     for name, child in module.named_modules():
         ends_branch = RESIDUAL_END in name.split(".")
         if isinstance(child, nn.Conv2d):
-            fan = child.weight[0].numel()
-            nn.init.normal_(child.weight, std=(2.0 / fan) ** 0.5, generator=generator)
+            # Behind a convolution with a norm it is the norm that is 0.
+            std = 0.0 if name.endswith(RESIDUAL_END) else (2.0 / child.weight[0].numel()) ** 0.5
+            nn.init.normal_(child.weight, std=std, generator=generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
         elif isinstance(child, nn.Linear):
