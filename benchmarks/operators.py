@@ -11,7 +11,8 @@ channels on `--side` px is timed as deployed and, where that is another network,
 interleaved rounds of fresh processes.
 
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
-against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`.
+against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`;
+`dhvt:channel_part=daff` against `sra:sr_ratio=1`; mixers with `channel_part=convglu` and without.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from nas.targets import Timing, measure
 from search_spaces import (
     FULL_PRECISION,
     Candidate,
+    Option,
     Options,
     SearchSpace,
     Shape,
@@ -79,7 +81,7 @@ class Named:
 
     name: str
     operator: str
-    options: Mapping[str, int | float]
+    options: Mapping[str, Option]
 
     @staticmethod
     def of(name: str) -> "Named":
