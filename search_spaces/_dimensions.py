@@ -14,6 +14,7 @@ NUMBERS: Mapping[str, range] = {
     "num_heads": range(1, 257),
     "sr_ratio": range(1, 257),
     "eca": range(2),
+    "dilation": range(1, 257),
 }
 """Other dimensions are a plug-in's own: any numbers, or words."""
 
