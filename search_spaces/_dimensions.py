@@ -15,6 +15,7 @@ NUMBERS: Mapping[str, range] = {
     "sr_ratio": range(1, 257),
     "eca": range(2),
     "dilation": range(1, 257),
+    "num_latents": range(2, 257),
 }
 """Other dimensions are a plug-in's own: any numbers, or words."""
 

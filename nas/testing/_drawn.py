@@ -31,6 +31,7 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "order": (2, 3, 4, 5),
     "num_elements": (2, 4, 8, 12),
     "num_bands": (1, 2, 3, 4),
+    "num_latents": (2, 3, 4, 6),
 }
 """What our operators read."""
 
