@@ -16,6 +16,7 @@ NUMBERS: Mapping[str, range] = {
     "eca": range(2),
     "dilation": range(1, 257),
     "num_latents": range(2, 257),
+    "block_size": range(1, 257),
 }
 """Other dimensions are a plug-in's own: any numbers, or words."""
 
