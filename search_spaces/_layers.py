@@ -8,7 +8,10 @@ Bytes of graphs are measured on files that `compress.export_onnx` writes; those 
 nodes and the headers of its tensors. Tensors that nodes of several slots share are not counted.
 """
 
+import math
+
 from search_spaces._blocks import has_blocks
+from search_spaces._sides import Sides
 from search_spaces._slot import GROUP_SIZE, PATTERN_GROUP, Cost
 from search_spaces.norms._base import AbstractNorm
 
@@ -19,6 +22,9 @@ CLAMP_BYTES = 15
 
 SUM_BYTES, TAP_BYTES = 850, 92
 """Of a sum over neighbours: padding and reshapes; and of each tap: parts, product, addition."""
+
+PRODUCT_BYTES, PRODUCT_TAP_BYTES = 1500, 66
+"""Of products with neighbours: padding, bias and masks; and of each tap."""
 
 FILE_BYTES = 90
 """Whatever the network."""
@@ -128,6 +134,27 @@ def neighbour_sum(n: int, width: int, kernel_size: int) -> Cost:
         elements=2 * taps * n * width,
         calls=2 * taps,
         graph_bytes=SUM_BYTES + taps * TAP_BYTES,
+    )
+
+
+def neighbour_product(size: Sides, width: int, heads: int, kernel_size: int) -> Cost:
+    """Products of every position with its neighbours, with a bias per tap and head.
+
+    Args:
+        size: Of the map.
+        width: Channels of all heads.
+        heads: Each of which sums over its channels.
+        kernel_size: Of the neighbourhood.
+    """
+    n, taps = math.prod(size), kernel_size**2
+    masks = 4 * kernel_size * sum(size)
+    return Cost(
+        attention=n * width * taps,
+        params=taps * heads,
+        vectors=taps * heads,
+        elements=2 * taps * n * width + 2 * taps * n * heads,
+        calls=3 * kernel_size + taps + 2,
+        graph_bytes=PRODUCT_BYTES + taps * PRODUCT_TAP_BYTES + masks,
     )
 
 

@@ -22,6 +22,10 @@ Batch norms have 1e-5, torch's default, where TensorFlow's code of MobileNetV2 a
 """
 
 
+MASKED = -100.0
+"""Added to logits of attention that must not count, as in Swin."""
+
+
 class Add(nn.Module):
     """Residual addition inside convolution blocks: a module, so that it can be quantized."""
 
@@ -144,6 +148,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
         parts = name.split(".")
         makes_gates, ends_branch = parts[-1] == GATES_END, RESIDUAL_END in parts
         if isinstance(child, nn.Conv2d):
+            # Behind a convolution with a norm it is the norm that is 0.
             fan = child.weight[0].numel()
             is_zero = makes_gates or parts[-1] == RESIDUAL_END
             std = 0.0 if is_zero else (2.0 / fan) ** 0.5

@@ -1,8 +1,10 @@
-"""Sums over the neighbours of every position, with weights that differ from position to position.
+"""Products with the neighbours of every position, and sums over them whose weights differ from
+position to position.
 
 Shapes: B batch, C channels, G groups, H W space, K side of a kernel, T taps of all kernels.
 """
 
+from collections.abc import Iterator
 from typing import final
 
 import torch
@@ -11,6 +13,7 @@ from torch.nn import functional as F
 
 from search_spaces._sides import Sides
 from supernets._merged import AbstractMerged
+from supernets._modules import MASKED
 
 
 @final
@@ -24,13 +27,17 @@ class NeighbourSum(nn.Module):
         size: Of the map.
         kernel_size: Odd.
         group_size: Neighbouring channels that share their kernels.
+        dilation: Distance of neighbouring taps, pixels.
     """
 
-    def __init__(self, width: int, size: Sides, kernel_size: int, group_size: int = 1) -> None:
+    def __init__(
+        self, width: int, size: Sides, kernel_size: int, group_size: int = 1, dilation: int = 1
+    ) -> None:
         super().__init__()
         self.width, self.size, self.kernel_size = width, size, kernel_size
         self.groups, self.group_size = num_groups(width, group_size), group_size
-        reach = kernel_size // 2
+        self.dilation, self.products = dilation, kernel_size**2
+        reach = dilation * (kernel_size // 2)
         self.sides = size[0] + 2 * reach, size[1] + 2 * reach
         self.padding = (*4 * [reach], 0, self.groups * group_size - width)
 
@@ -46,18 +53,97 @@ class NeighbourSum(nn.Module):
         x = F.pad(x_BCHW, self.padding).reshape(-1, self.groups, self.group_size, *self.sides)
         kernels = kernels_BTHW.reshape(-1, taps * self.groups, 1, height, width)
         of_taps = kernels.split(self.groups, dim=1)
-        rows = [self._part(x, 3, y, height) for y in range(self.kernel_size)]
-        total = self._part(rows[0], 4, 0, width) * of_taps[0]
-        for tap in range(1, taps):
-            y, left = divmod(tap, self.kernel_size)
-            total = total + self._part(rows[y], 4, left, width) * of_taps[tap]
+        seen = neighbours(x, self.size, self.kernel_size, self.dilation)
+        total = next(seen) * of_taps[0]
+        for tap, x_BGCHW in enumerate(seen, start=1):
+            total = total + x_BGCHW * of_taps[tap]
         total = total.reshape(-1, self.groups * self.group_size, height, width)
         return total[:, : self.width] if self.padding[-1] else total
 
-    def _part(self, x: Tensor, axis: int, start: int, length: int) -> Tensor:
-        """So many rows or columns of a padded map: by a split, which is one node in a file."""
-        sizes = [start, length, self.kernel_size - 1 - start]
-        return x.split([size for size in sizes if size], dim=axis)[bool(start)]
+
+@final
+class NeighbourProduct(nn.Module):
+    """Logits of attention to neighbours: inner products of every position with those around it.
+
+    Behind softmax over taps they are kernels for a `NeighbourSum`; those of neighbours beyond the
+    border are masked.
+
+    Args:
+        width: Channels, whole groups.
+        size: Of the map.
+        kernel_size: Odd.
+        group_size: Neighbouring channels that are summed over: those of a head.
+        dilation: Distance of neighbouring taps, pixels.
+    """
+
+    rows_KH: Tensor
+    columns_KW: Tensor
+
+    def __init__(
+        self, width: int, size: Sides, kernel_size: int, group_size: int, dilation: int = 1
+    ) -> None:
+        super().__init__()
+        self.size, self.kernel_size, self.dilation = size, kernel_size, dilation
+        self.groups, self.group_size = width // group_size, group_size
+        self.products = group_size
+        reach = dilation * (kernel_size // 2)
+        self.sides, self.padding = (size[0] + 2 * reach, size[1] + 2 * reach), 4 * [reach]
+        # Not part of the state, and real on the meta device.
+        for name, side in zip(("rows_KH", "columns_KW"), size, strict=True):
+            mask = ~within(side, kernel_size, dilation)
+            self.register_buffer(name, mask.float() * MASKED, persistent=False)
+
+    def forward(self, x_BCHW: Tensor, y_BCHW: Tensor, bias_KKG: Tensor) -> Tensor:
+        """(B, T, G, H, W): all groups of one tap after the other, from top left.
+
+        Args:
+            x_BCHW: Positions.
+            y_BCHW: Their neighbours.
+            bias_KKG: Of every tap.
+        """
+        (height, width), side = self.size, self.kernel_size
+        x = x_BCHW.reshape(-1, 1, self.groups, self.group_size, height, width)
+        y = F.pad(y_BCHW, self.padding)
+        y = y.reshape(-1, self.groups, self.group_size, *self.sides)
+        seen = list(neighbours(y, self.size, side, self.dilation))
+        products = []
+        for first in range(0, side**2, side):  # a row at once: few kernels, and little memory
+            row = torch.cat(seen[first : first + side], dim=1)
+            row = row.reshape(-1, side, self.groups, self.group_size, height, width)
+            products.append((x * row).sum(3))
+        # Rows and columns each to what is learnt: their sum alone would be stored in a file.
+        bias = bias_KKG.reshape(side, side, -1, 1, 1) + self.rows_KH.reshape(side, 1, 1, height, 1)
+        bias = bias + self.columns_KW.reshape(side, 1, 1, width)
+        return torch.cat(products, dim=1) + bias.reshape(side**2, -1, height, width)
+
+
+def neighbours(x_BGCHW: Tensor, size: Sides, kernel_size: int, dilation: int) -> Iterator[Tensor]:
+    """What every tap of a kernel sees of a map, from top left.
+
+    Args:
+        x_BGCHW: The map, padded by as much as the kernel reaches.
+        size: Of the map without padding.
+        kernel_size: Odd.
+        dilation: Distance of neighbouring taps, pixels.
+    """
+    starts = [dilation * tap for tap in range(kernel_size)]
+    for row in [_part(x_BGCHW, 3, start, size[0], starts[-1]) for start in starts]:
+        for start in starts:
+            yield _part(row, 4, start, size[1], starts[-1])
+
+
+def _part(x: Tensor, axis: int, start: int, length: int, last: int) -> Tensor:
+    """So many rows or columns of a map with `last` more: by a split, one node in a file."""
+    sizes = [start, length, last - start]
+    return x.split([size for size in sizes if size], dim=axis)[bool(start)]
+
+
+def within(side: int, kernel_size: int, dilation: int) -> Tensor:
+    """Along one side of a map, which taps of a kernel are inside at which position: (K, S)."""
+    with torch.device("cpu"):
+        taps_K = dilation * (torch.arange(kernel_size) - kernel_size // 2)
+        seen_KS = taps_K[:, None] + torch.arange(side)
+        return (seen_KS >= 0) & (seen_KS < side)
 
 
 def num_groups(width: int, group_size: int) -> int:

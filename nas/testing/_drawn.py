@@ -37,6 +37,7 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "growth": (8, 16),
     "group_size": (4, 8),
     "num_modes": (1, 2, 4, 8),
+    "num_latents": (2, 3, 4, 6),
 }
 """What our operators read."""
 

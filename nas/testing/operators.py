@@ -32,7 +32,7 @@ from search_spaces import (
 )
 from search_spaces.trunk._base import TRUNK
 from supernets._elastic import AbstractElastic
-from supernets._neighbours import NeighbourSum
+from supernets._neighbours import NeighbourProduct, NeighbourSum
 from supernets.blocks import BLOCKS
 from supernets.criteria.magnitude import Magnitude
 from supernets.fold import folded
@@ -61,14 +61,14 @@ def check_it_is_declared_and_implemented(operator: str) -> None:
 def check_declared_multiply_adds_are_those_that_torch_counts(signature: Signature) -> None:
     """Declared multiply-adds are those that torch counts of the module as deployed.
 
-    Sums over neighbours with weights of each position are products that it does not know.
+    Products with neighbours, and sums over them with weights of each position, it does not know.
     """
     module = folded(plain_module(signature).eval())
     sums: list[int] = []
     for child in module.modules():
-        if isinstance(child, NeighbourSum):
+        if isinstance(child, NeighbourSum | NeighbourProduct):
             child.register_forward_hook(
-                lambda each, _, output: sums.append(output.numel() * each.kernel_size**2)
+                lambda each, _, output: sums.append(output.numel() * each.products)
             )
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(_image(signature, batch=1))

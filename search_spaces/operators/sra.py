@@ -9,6 +9,7 @@ from typing import ClassVar, final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
+from search_spaces._sides import Sides
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
 
@@ -26,12 +27,10 @@ class SRA(AbstractMixer):
 
         So attention has at least 4 keys.
         """
-        wanted = max(1, min(pick.number("sr_ratio"), min(shape.size) // 2))
-        ratio = next(r for r in range(wanted, 0, -1) if not any(side % r for side in shape.size))
         return Options(
             {
                 "num_heads": pick["num_heads"],
-                "sr_ratio": ratio,
+                "sr_ratio": dividing_ratio(pick.number("sr_ratio"), shape.size),
                 "head_dim": shape.head_dim,
             }
         )
@@ -59,3 +58,9 @@ class SRA(AbstractMixer):
             + layers.nodes(18)
             + layers.linear(n, inner, width)
         )
+
+
+def dividing_ratio(wanted: int, size: Sides) -> int:
+    """The largest reduction up to this one that divides both sides, each in 2 or more."""
+    most = max(1, min(wanted, min(size) // 2))
+    return next(r for r in range(most, 0, -1) if not any(side % r for side in size))

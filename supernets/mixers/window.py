@@ -17,12 +17,10 @@ from search_spaces._sides import Sides
 from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
 from supernets._heads import head_weights, inner_channels, stacked
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._modules import MASKED, NORM_EPS, linear_axes, norm_axes
 from supernets._windows import covered, cut, merged, padded, parted
 from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
-
-MASKED = -100.0
 
 
 class PlainWindow(nn.Module):

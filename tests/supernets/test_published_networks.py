@@ -4,13 +4,15 @@ What the papers have and slots do not (patch embeddings, layer scale, position e
 tokens) stands here, so that every other number comes from `supernets` and `search_spaces`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces import FULL_PRECISION, Options, Shape, Signature, signature_cost
+from search_spaces import FULL_PRECISION, Option, Options, Shape, Signature, signature_cost
 from search_spaces.channel_attentions.se import squeezed_channels
 from supernets._modules import Add, ConvNorm
 from supernets.channel_attentions.se import SELayer
@@ -141,7 +143,7 @@ def stages(
     widths: tuple[int, ...],
     depths: tuple[int, ...],
     head_dim: int,
-    options: list[dict[str, int]],
+    options: Sequence[Mapping[str, Option]],
     sizes: tuple[int, ...] = (56, 28, 14, 7),
 ) -> list[list[Signature]]:
     """Signatures of every block of every stage on maps of these sides."""
@@ -200,6 +202,28 @@ def test_swin_t() -> None:
     params, macs = counts([*modules, Norm(768), *head(768)])
     assert params == 28_288_354
     assert round(macs / 1e9, 3) == 4.491
+
+
+def test_transnext_micro() -> None:
+    widths, heads, depths, ratios = (48, 96, 192, 384), (2, 4, 8, 16), (2, 2, 15, 2), (8, 4, 2, 1)
+    picks = [
+        {"num_heads": n, "sr_ratio": r, "expand_ratio": e, "channel_part": "convglu"}
+        for n, r, e in zip(heads, ratios, (8, 8, 4, 4), strict=True)
+    ]
+    blocks = stages("transnext", widths, depths, 24, picks)
+    with torch.device("meta"):
+        modules: list[nn.Module] = [plain_module(block) for stage in blocks for block in stage]
+        for before, width in zip((3, *widths), widths, strict=False):
+            embedding = nn.Conv2d(before, width, 7 if before == 3 else 3)
+            modules += [embedding, Norm(width), Norm(width)]
+        modules += head(widths[-1])
+    params = sum(p.numel() for module in modules for p in module.parameters())
+    assert params == 12_809_304
+    embeddings = 56**2 * 49 * 3 * 48 + 9 * sum(
+        side**2 * a * b for side, (a, b) in zip((28, 14, 7), pairwise(widths), strict=True)
+    )
+    macs = sum(declared(stage)[1] for stage in blocks) + embeddings + 384 * CLASSES
+    assert macs == 2_532_603_648  # 2.7 G in the paper, whose networks of position biases run
 
 
 def test_pvt_small() -> None:
