@@ -26,19 +26,23 @@ class GroupedConv2d(nn.Conv2d, AbstractMergedConv):
         group_size: A power of 2.
     """
 
+    order_CG: Tensor
+
     def __init__(self, width: int, kernel_size: int, group_size: int) -> None:
         groups = width // group_size
         super().__init__(
             width, width, kernel_size, padding=kernel_size // 2, groups=groups, bias=False
         )
+        with torch.device("cpu"):  # stays real on the meta device
+            own_C = torch.arange(width) % group_size
+            order_CG = own_C[:, None] ^ torch.arange(group_size)
+        self.register_buffer("order_CG", order_CG, persistent=False)
 
     def kernel(self) -> tuple[Tensor, Tensor | None]:
         """Kernels in the order of their inputs, (C, G, K, K); no bias."""
-        width, group_size, *sides = self.weight.shape
-        places_G = torch.arange(group_size, device=self.weight.device)
-        own_C = torch.arange(width, device=self.weight.device) % group_size
-        order_CG = own_C[:, None] ^ places_G
-        index = order_CG[..., None, None].expand(width, group_size, *sides)
+        # A `TunedConv2d` is moved with tables of its own, and not this one's.
+        order_CG = self.order_CG.to(self.weight.device)
+        index = order_CG[..., None, None].expand(-1, -1, *self.kernel_size)
         return self.weight.gather(1, index), None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:

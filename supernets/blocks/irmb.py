@@ -30,7 +30,7 @@ of (B, P, Q, N, I, J, D) on the way back."""
 
 
 class SpanningAttention(nn.Module):
-    """Attention inside of windows, plus that between positions as far apart as a window is long."""
+    """Attention inside of windows, plus that of positions as far apart as windows are many."""
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
