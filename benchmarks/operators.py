@@ -10,8 +10,12 @@ stage, widths of 16, 32 and 64, in fp32. All networks get the same number of ste
 channels on `--side` px is timed as deployed and, where that is another network, as trained, in
 interleaved rounds of fresh processes.
 
+Of attention in blocks it says how many times fewer pairs of positions than of global attention are
+computed by a kernel that takes them in tiles of 4x4, at most, of how many times fewer there are.
+
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
-against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`.
+against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`;
+`neighbourhood` with every `window_stride` and `halo` against `window`.
 """
 
 import argparse
@@ -45,6 +49,8 @@ from search_spaces import (
     pyramid,
     signature_cost,
 )
+from search_spaces._blocked import tiled_speedup
+from search_spaces.operators._blocked import AbstractBlockedAttention
 from supernets._merged import AbstractMerged
 from supernets.fold import folded
 from supernets.network import plain_module
@@ -64,6 +70,9 @@ OPERATORS = (
     "unireplk:kernel_size=13,hornet,metamixer,lsconv,dcls:kernel_size=13,tvconv:kernel_size=3,fdconv"
 )
 WIDTH, IMAGES, BATCH = 16, 2000, 64
+TILE = 4, 4
+"""Queries or keys that a kernel takes at once."""
+
 PROCESSES, SPEED_STEPS = 5, 4
 
 
@@ -142,9 +151,19 @@ def main() -> None:
         found = accuracies.get(each.name, [])
         shown = f"{mean(found):.1f} ± {pstdev(found):.1f}" if found else ""
         row = [each.name, shown, f"{cost.macs / 1e6:.2f}", f"{cost.params / 1e3:.1f}"]
-        rows.append([*row, *times[each.name]])
-    header = ["operator", "accuracy %", "MMACs", "1000 parameters", "ms", "as trained"]
+        rows.append([*row, *times[each.name], fewer_pairs(each.block(asked.width, asked.side))])
+    header = ["operator", "accuracy %", "MMACs", "1000 parameters", "ms", "as trained", "tiled, x"]
     print_table(header, rows)
+
+
+def fewer_pairs(block: Signature) -> str:
+    """The bound on what tiles gain, of what there would be to gain."""
+    rule = declaration(block.operator)
+    if not isinstance(rule, AbstractBlockedAttention):
+        return ""
+    rows, columns = rule.blocked(block.pick, block.shape.size)
+    bounds = (tiled_speedup(rows, columns, tile, tile) for tile in (TILE, (1, 1)))
+    return " of ".join(f"{bound:.1f}" for bound in bounds)
 
 
 def learnt(named: Sequence[Named], asked: argparse.Namespace) -> dict[str, list[float]]:

@@ -13,6 +13,9 @@ NUMBERS: Mapping[str, range] = {
     "expand_ratio": range(1, 65),
     "num_heads": range(1, 257),
     "sr_ratio": range(1, 257),
+    "dilation": range(1, 257),
+    "window_stride": range(1, 257),
+    "halo": range(257),
     "eca": range(2),
 }
 """Other dimensions are a plug-in's own: any numbers, or words."""

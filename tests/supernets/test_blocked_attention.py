@@ -1,0 +1,189 @@
+"""Attention in blocks against attention of all positions in which pairs are left out."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_spaces import CandidateError, Options, Shape, Signature, declaration, signature_cost
+from search_spaces._sides import Sides
+from search_spaces.operators._base import AbstractMixer
+from supernets.mixers._blocked import PlainBlockedAttention
+from supernets.mixers.window import PlainWindow
+from tests.strategies import noise, randomise_, signature
+
+WIDTH, HEAD_DIM = 8, 4
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+Seen = Callable[[int], Sequence[int]]
+
+
+def of(operator: str, size: Sides, *, index: int = 0, heads: int = 2, **pick: int) -> Signature:
+    options = Options({"num_heads": heads, "expand_ratio": 2, **pick})
+    return signature(operator, options, Shape(size, size, WIDTH, WIDTH, index, HEAD_DIM))
+
+
+def random(plain: type[nn.Module], spec: Signature) -> nn.Module:
+    module = plain(spec)
+    randomise_(module, seed=1)
+    return module.eval()
+
+
+def macs(spec: Signature) -> int:
+    rule = declaration(spec.operator)
+    assert isinstance(rule, AbstractMixer)
+    return rule.mixer_cost(spec).macs
+
+
+def entries(length: int, seen: Seen, reach: int, step: int = 1) -> Tensor:
+    """Of a table of offsets for every pair of positions of a side; the last one is hidden."""
+    found = torch.full((length, length), 2 * reach + 1)
+    for query in range(length):
+        for key in seen(query):
+            found[query, key] = (query - key) // step + reach
+    return found
+
+
+def biases(table_NYX: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(N, positions, positions), -inf where a pair does not see each other."""
+    padded = F.pad(table_NYX, (0, 1, 0, 1), value=-torch.inf)
+    found = padded[:, rows[:, None, :, None], columns[None, :, None, :]]
+    positions = len(rows) * len(columns)
+    return found.reshape(-1, positions, positions)
+
+
+def whole(module: nn.Module, x_BHWC: Tensor) -> list[Tensor]:
+    """Queries, keys and values of all positions, (B, N, positions, D) each."""
+    batch, height, width, _ = x_BHWC.shape
+    qkv = module.qkv(x_BHWC).reshape(batch, height * width, 3, -1, HEAD_DIM)
+    return list(qkv.permute(2, 0, 3, 1, 4))
+
+
+def side_by_side(mixed_BNTD: Tensor, size: Sides) -> Tensor:
+    return mixed_BNTD.transpose(1, 2).reshape(len(mixed_BNTD), *size, -1)
+
+
+def expected(
+    module: PlainBlockedAttention, x_BHWC: Tensor, rows: Tensor, columns: Tensor
+) -> Tensor:
+    q, k, v = whole(module, module.norm(x_BHWC))
+    bias = biases(module.bias_table, rows, columns)
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    return module.project(side_by_side(mixed, x_BHWC.shape[1:3]))
+
+
+def neighbours(side: int, keys: int, dilation: int, stride: int) -> Seen:
+    """The nearest positions of a residue class, of the middle one of every group of queries."""
+
+    def seen(position: int) -> list[int]:
+        own = list(range(position % dilation, side, dilation))
+        first = own.index(position) // stride * stride
+        middle = own[min(first + stride // 2, len(own) - 1)]
+        return sorted(own, key=lambda key: abs(key - middle))[:keys]
+
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel_size", "dilation", "stride"),
+    [
+        ((7, 9), 3, 1, 1),
+        ((8, 11), 5, 1, 1),
+        ((12, 9), 3, 3, 1),
+        ((9, 7), 7, 1, 3),
+        ((10, 7), 5, 1, 4),
+        ((12, 8), 3, 4, 2),
+    ],
+)
+@torch.no_grad()
+def test_a_neighbourhood_is_global_attention_to_the_nearest_positions(
+    size: Sides, kernel_size: int, dilation: int, stride: int
+) -> None:
+    pick = {"kernel_size": kernel_size, "dilation": dilation, "window_stride": stride}
+    module = random(PlainBlockedAttention, of("neighbourhood", size, **pick))
+    assert isinstance(module, PlainBlockedAttention)
+    sides = []
+    for side in size:
+        own = min(dilation, side // kernel_size)
+        seen = neighbours(side, kernel_size, own, stride)
+        assert {len(seen(position)) for position in range(side)} == {kernel_size}
+        sides.append(entries(side, seen, kernel_size - 1, own))
+    x = noise(2, *size, WIDTH)
+    torch.testing.assert_close(module(x), expected(module, x, *sides), **CLOSE)
+
+
+@pytest.mark.parametrize(("size", "kernel_size"), [((5, 5), 5), ((4, 6), 9)])
+@torch.no_grad()
+def test_a_neighbourhood_that_is_the_map_is_global_attention(size: Sides, kernel_size: int) -> None:
+    module = random(PlainBlockedAttention, of("neighbourhood", size, kernel_size=kernel_size))
+    assert isinstance(module, PlainBlockedAttention)
+    sides = (entries(side, lambda _, side=side: range(side), side - 1) for side in size)
+    x = noise(2, *size, WIDTH)
+    torch.testing.assert_close(module(x), expected(module, x, *sides), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("spec", "size"),
+    [
+        (of("neighbourhood", (14, 14), kernel_size=7, window_stride=7), (14, 14)),
+        (of("halo", (12, 16), halo=0), (12, 16)),
+    ],
+    ids=["stride of a whole kernel", "no halo"],
+)
+@torch.no_grad()
+def test_blocks_that_see_themselves_are_windows_without_shift(spec: Signature, size: Sides) -> None:
+    module = random(PlainBlockedAttention, spec)
+    window = PlainWindow(of("window", size))
+    state = {**module.state_dict(), "bias_table": module.bias_table.flatten(1)}
+    window.load_state_dict(state)
+    x = noise(1, *size, WIDTH)
+    torch.testing.assert_close(module(x), window(x), **CLOSE)
+
+
+def test_neighbourhoods_cost_their_keys_whatever_the_dilation() -> None:
+    inner = 2 * HEAD_DIM
+    for dilation in (1, 2, 4):
+        spec = of("neighbourhood", (12, 16), kernel_size=3, dilation=dilation)
+        assert spec.pick["dilation"] == dilation
+        assert signature_cost(spec).attention == 2 * 12 * 16 * 9 * inner
+        assert macs(spec) == 12 * 16 * inner * (4 * WIDTH + 2 * 9)
+
+
+def test_picks_of_neighbourhoods_that_compute_the_same_are_one() -> None:
+    whole_map = of("neighbourhood", (4, 4), kernel_size=9, dilation=3, window_stride=4).pick
+    assert [whole_map[dim] for dim in ("kernel_size", "dilation", "window_stride")] == [4, 1, 1]
+    strides = [
+        of("neighbourhood", (12, 16), kernel_size=3, window_stride=stride).pick["window_stride"]
+        for stride in (1, 2, 3, 4, 9)
+    ]
+    assert strides == [1, 2, 3, 3, 3]
+    with pytest.raises(CandidateError, match="kernel_size 1, a neighbourhood of one"):
+        of("neighbourhood", (8, 8), kernel_size=1)
+
+
+@pytest.mark.parametrize(
+    ("size", "block", "halo"), [((12, 16), (6, 8), (2, 2)), ((11, 6), (7, 6), (2, 0))]
+)
+@torch.no_grad()
+def test_a_halo_is_global_attention_to_a_block_and_what_is_around_it(
+    size: Sides, block: Sides, halo: Sides
+) -> None:
+    spec = of("halo", size, halo=2)
+    assert spec.pick.sides("window_size") == block
+    module = random(PlainBlockedAttention, spec)
+    assert isinstance(module, PlainBlockedAttention)
+
+    def around(side: int, part: int, halo: int) -> Seen:
+        def seen(position: int) -> Sequence[int]:
+            start = min(position // part * part, side - part)
+            return range(max(start - halo, 0), min(start + part + halo, side))
+
+        return seen
+
+    sides = (
+        entries(side, around(side, part, own), part + own - 1)
+        for side, part, own in zip(size, block, halo, strict=True)
+    )
+    x = noise(2, *size, WIDTH)
+    torch.testing.assert_close(module(x), expected(module, x, *sides), **CLOSE)
