@@ -16,6 +16,7 @@ NUMBERS: Mapping[str, range] = {
     "dilation": range(1, 257),
     "window_stride": range(1, 257),
     "halo": range(257),
+    "stripe_width": range(1, 257),
     "eca": range(2),
 }
 """Other dimensions are a plug-in's own: any numbers, or words."""

@@ -11,6 +11,7 @@ from search_spaces import CandidateError, Options, Shape, Signature, declaration
 from search_spaces._sides import Sides
 from search_spaces.operators._base import AbstractMixer
 from supernets.mixers._blocked import PlainBlockedAttention
+from supernets.mixers.cswin import PlainCSWin
 from supernets.mixers.window import PlainWindow
 from tests.strategies import noise, randomise_, signature
 
@@ -187,3 +188,50 @@ def test_a_halo_is_global_attention_to_a_block_and_what_is_around_it(
     )
     x = noise(2, *size, WIDTH)
     torch.testing.assert_close(module(x), expected(module, x, *sides), **CLOSE)
+
+
+@pytest.mark.parametrize("stripe_width", [1, 2, 3, 6])
+@torch.no_grad()
+def test_stripes_are_global_attention_by_rows_or_by_columns_and_a_convolution(
+    stripe_width: int,
+) -> None:
+    size = (4, 6)
+    spec = of("cswin", size, heads=4, stripe_width=stripe_width)
+    module = random(PlainCSWin, spec)
+    assert isinstance(module, PlainCSWin)
+    height, width = {1: (1, 1), 2: (2, 2), 3: (2, 3), 6: (4, 6)}[stripe_width]
+    y, x = torch.meshgrid(*map(torch.arange, size), indexing="ij")
+    masks = []
+    for stripe in (y.flatten() // height, x.flatten() // width):
+        masks += 2 * [stripe[:, None] == stripe]
+    x_BHWC = noise(2, *size, WIDTH)
+    q, k, v = whole(module, module.norm(x_BHWC))
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.stack(masks))
+    v_BHWC = side_by_side(v, size)
+    weight = module.lepe.weight
+    lepe = F.conv2d(v_BHWC.permute(0, 3, 1, 2), weight, module.lepe.bias, 1, 1, 1, len(weight))
+    wanted = module.project(side_by_side(mixed, size) + lepe.permute(0, 2, 3, 1))
+    torch.testing.assert_close(module(x_BHWC), wanted, **CLOSE)
+
+
+def test_stripes_cost_what_cswin_says_and_their_convolution() -> None:
+    """HWC (4 C + sw H + sw W), section 3.1 of Dong et al. (2022), where heads fill C."""
+    for size, stripe_width in (((14, 14), 7), ((56, 56), 1), ((12, 16), 4)):
+        spec = of("cswin", size, stripe_width=stripe_width)
+        (height, width), c = size, WIDTH
+        attention = height * width * c * (4 * c + stripe_width * (height + width))
+        assert macs(spec) == attention + 9 * height * width * c
+
+
+def test_weights_of_stripes_fit_maps_of_any_size() -> None:
+    state = random(PlainCSWin, of("cswin", (12, 16))).state_dict()
+    for size in ((7, 7), (8, 11)):
+        module = PlainCSWin(of("cswin", size))
+        module.load_state_dict(state)
+        assert module(noise(1, *size, WIDTH)).shape == (1, *size, WIDTH)
+
+
+def test_numbers_of_heads_are_rounded_up_to_pairs_of_both_directions() -> None:
+    for heads, wanted in ((1, 2), (2, 2), (3, 4)):
+        spec = of("cswin", (8, 8), heads=heads)
+        assert (spec.pick["num_heads"], spec.kept["pairs"]) == (wanted, wanted // 2)

@@ -54,3 +54,15 @@ def test_nat_mini() -> None:
     params, macs = counts("neighbourhood", 56, (3, 4, 6, 5), picks, outside)
     assert params == 19_984_174  # 20 M in the paper
     assert round(macs / 1e9, 1) == 2.7
+
+
+def test_cswin_t() -> None:
+    picks = [
+        {"num_heads": n, "expand_ratio": 4, "stripe_width": stripe}
+        for n, stripe in ((2, 1), (4, 2), (8, 7), (16, 7))
+    ]
+    stem = nn.Sequential(nn.Conv2d(3, 64, 7, 4, 2), Norm(64))
+    outside: Outside = [(stem, (3, 224, 224)), *downsamplings(64, 56, bias=True)]
+    params, macs = counts("cswin", 56, (1, 2, 21, 1), picks, outside)
+    assert params == 22_320_552  # 23 M in the paper, whose code has these layers
+    assert round(macs / 1e9, 1) == 4.3

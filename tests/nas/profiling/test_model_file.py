@@ -44,7 +44,7 @@ def read(path: Path, **options: Any) -> model_file.ModelFile:
 
 @pytest.mark.parametrize(
     "operator",
-    [*SUMS_OVER_NEIGHBOURS, "fdconv", "hornet", "mbconv", "neighbourhood", "window"],
+    [*SUMS_OVER_NEIGHBOURS, "cswin", "fdconv", "hornet", "mbconv", "neighbourhood", "window"],
 )
 def test_multiply_adds_are_those_that_the_space_declares(
     mini: SearchSpace, tmp_path: Path, operator: str
