@@ -15,7 +15,7 @@ computed by a kernel that takes them in tiles of 4x4, at most, of how many times
 
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
 against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`;
-`neighbourhood` with every `window_stride`, `halo` and `cswin` against `window`.
+`neighbourhood` with every `window_stride`, `halo`, `cswin` and `swinv2` against `window`.
 """
 
 import argparse

@@ -10,8 +10,11 @@ from torch.nn import functional as F
 from search_spaces import CandidateError, Options, Shape, Signature, declaration, signature_cost
 from search_spaces._sides import Sides
 from search_spaces.operators._base import AbstractMixer
+from supernets._position_bias import ContinuousBias, StoredBias
+from supernets.fold import folded
 from supernets.mixers._blocked import PlainBlockedAttention
 from supernets.mixers.cswin import PlainCSWin
+from supernets.mixers.swinv2 import PlainSwinV2
 from supernets.mixers.window import PlainWindow
 from tests.strategies import noise, randomise_, signature
 
@@ -235,3 +238,75 @@ def test_numbers_of_heads_are_rounded_up_to_pairs_of_both_directions() -> None:
     for heads, wanted in ((1, 2), (2, 2), (3, 4)):
         spec = of("cswin", (8, 8), heads=heads)
         assert (spec.pick["num_heads"], spec.kept["pairs"]) == (wanted, wanted // 2)
+
+
+def cosines(module: PlainSwinV2, x_BHWC: Tensor) -> Tensor:
+    """Logits without position bias, (B, N, positions, positions)."""
+    q, k, _ = whole(module, x_BHWC)
+    scale = module.log_scale.exp().clamp(max=100).reshape(-1, 1, 1)
+    return scale * F.cosine_similarity(q[..., None, :], k[..., None, :, :], dim=-1)
+
+
+@pytest.mark.parametrize(
+    ("size", "shift"), [((6, 8), (0, 0)), ((12, 8), (3, 0)), ((11, 10), (3, 2))]
+)
+@torch.no_grad()
+def test_swin_v2_is_global_attention_by_cosines_inside_of_shifted_windows(
+    size: Sides, shift: Sides
+) -> None:
+    spec = of("swinv2", size, index=1)
+    assert spec.pick.sides("shift") == shift
+    module = random(PlainSwinV2, spec)
+    assert isinstance(module, PlainSwinV2)
+
+    def region(side: int, part: int, shift: int) -> Seen:
+        return lambda position: [
+            key for key in range(side) if (key - shift) // part == (position - shift) // part
+        ]
+
+    sides = (
+        entries(side, region(side, part, by), part - 1)
+        for side, part, by in zip(size, spec.pick.sides("window_size"), shift, strict=True)
+    )
+    x = noise(2, *size, WIDTH)
+    weights = (cosines(module, x) + biases(module.bias(), *sides)).softmax(-1)
+    mixed = module.mix(side_by_side(weights @ whole(module, x)[2], size))
+    wanted = F.layer_norm(mixed, (WIDTH,), module.project.weight, module.project.bias, 1e-6)
+    torch.testing.assert_close(module(x), wanted, **CLOSE)
+
+
+@torch.no_grad()
+def test_logits_of_swin_v2_are_bounded_however_large_its_queries_are() -> None:
+    module = random(PlainSwinV2, of("swinv2", (8, 8)))
+    assert isinstance(module, PlainSwinV2)
+    module.qkv.weight.mul_(1e4)
+    given: list[Tensor] = []
+    module.attention.register_forward_pre_hook(lambda _, args: given.extend(args))
+    for log_scale, most in ((0.5, 1.65), (50.0, 100.0)):
+        given.clear()
+        module.log_scale.fill_(log_scale)
+        module(noise(1, 8, 8, WIDTH))
+        q, k, _, table = given
+        logits = q.flatten(2, 3) @ k.flatten(2, 3).transpose(-2, -1)
+        assert 0.9 * most < logits.abs().max() <= most + 1e-4
+        assert 0 < table.min() < table.max() < 16
+
+
+@torch.no_grad()
+def test_biases_of_a_network_are_stored_when_deployed() -> None:
+    module = random(PlainSwinV2, of("swinv2", (6, 8)))
+    found = folded(module)
+    assert not [m for m in found.modules() if isinstance(m, ContinuousBias)]
+    assert isinstance(found.bias, StoredBias)
+    assert found.bias.table.shape == (2, 11, 15)
+    x = noise(2, 6, 8, WIDTH)
+    assert torch.equal(found(x), module(x))
+
+
+@torch.no_grad()
+def test_offsets_have_the_biases_that_they_have_in_other_windows() -> None:
+    large, small = (random(PlainSwinV2, of("swinv2", (side, side))) for side in (8, 4))
+    assert isinstance(large, PlainSwinV2)
+    assert isinstance(small, PlainSwinV2)
+    small.load_state_dict(large.state_dict())
+    torch.testing.assert_close(small.bias(), large.bias()[:, 4:-4, 4:-4])

@@ -66,3 +66,15 @@ def test_cswin_t() -> None:
     params, macs = counts("cswin", 56, (1, 2, 21, 1), picks, outside)
     assert params == 22_320_552  # 23 M in the paper, whose code has these layers
     assert round(macs / 1e9, 1) == 4.3
+
+
+def test_swin_v2_t() -> None:
+    picks = [{"num_heads": n, "expand_ratio": 4} for n in (3, 6, 12, 24)]
+    outside: Outside = [(nn.Sequential(nn.Conv2d(3, 96, 4, 4), Norm(96)), (3, 256, 256))]
+    for i in range(3):
+        width, side = 96 * 2**i, 32 >> i
+        merging = nn.Sequential(nn.Conv2d(4 * width, 2 * width, 1, bias=False), Norm(2 * width))
+        outside.append((merging, (4 * width, side, side)))
+    params, macs = counts("swinv2", 64, (2, 2, 6, 2), picks, [*outside, *end(768, 8)])
+    assert params == 28_351_570  # torchvision's number, whose keys have biases, too
+    assert round(macs / 1e9, 1) == 5.9  # biases as deployed
