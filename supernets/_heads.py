@@ -1,8 +1,12 @@
-"""Which rows and columns belong to which attention heads."""
+"""Which rows, columns and channels belong to which attention heads.
+
+Shapes: B batch, N heads, H W space, D channels of a head, C channels.
+"""
 
 import torch
 from torch import Tensor
 
+from search_spaces._sides import Sides
 from supernets._elastic import Index
 from supernets.criteria._base import GroupWeights
 
@@ -27,3 +31,11 @@ def head_weights(values: Tensor, project: Tensor, heads: int) -> GroupWeights:
         heads: How many.
     """
     return GroupWeights(values, project.transpose(0, 1), None, heads)
+
+
+def heads_of(
+    x_BHWC: Tensor, size: Sides, heads: int, head_dim: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of a map that has them side by side: (B, N, H, W, D) each."""
+    parts = x_BHWC.reshape(-1, *size, 3, heads, head_dim).permute(3, 0, 4, 1, 2, 5)
+    return parts[0], parts[1], parts[2]

@@ -160,5 +160,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(child.weight, std=std, generator=generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
-        elif isinstance(child, nn.Conv1d) or (isinstance(child, nn.BatchNorm2d) and ends_branch):
+        elif isinstance(child, nn.Conv1d) or (
+            isinstance(child, nn.BatchNorm2d | nn.LayerNorm) and ends_branch
+        ):
             nn.init.zeros_(child.weight)

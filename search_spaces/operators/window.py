@@ -9,7 +9,7 @@ import math
 from typing import ClassVar, final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
+from search_spaces._choice import Option, Options
 from search_spaces._resolution import window_size
 from search_spaces._sides import Sides, written_sides
 from search_spaces._slot import Cost, Group, Shape, Signature
@@ -25,20 +25,9 @@ class Window(AbstractMixer):
     mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
-        """Adds the window's sides and shifts; along a side with one window there is no shift."""
-        window = window_size(shape.size)
-        rows, columns = (
-            part // 2 if shape.index % 2 and part < side else 0
-            for part, side in zip(window, shape.size, strict=True)
-        )
-        return Options(
-            {
-                "num_heads": pick["num_heads"],
-                "head_dim": shape.head_dim,
-                "window_size": written_sides(window),
-                "shift": written_sides((rows, columns)),
-            }
-        )
+        """Adds the window's sides and shifts."""
+        heads = {"num_heads": pick["num_heads"], "head_dim": shape.head_dim}
+        return Options({**heads, **shifted_windows(shape)})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """Whole heads."""
@@ -71,6 +60,16 @@ class Window(AbstractMixer):
             + _graph(tokens, pick)
             + layers.linear(tokens, inner, shape.width)
         )
+
+
+def shifted_windows(shape: Shape) -> dict[str, Option]:
+    """The window's sides and shifts; along a side with one window there is no shift."""
+    window = window_size(shape.size)
+    rows, columns = (
+        part // 2 if shape.index % 2 and part < side else 0
+        for part, side in zip(window, shape.size, strict=True)
+    )
+    return {"window_size": written_sides(window), "shift": written_sides((rows, columns))}
 
 
 def num_windows(size: Sides, window: Sides) -> Sides:

@@ -44,7 +44,10 @@ def read(path: Path, **options: Any) -> model_file.ModelFile:
 
 @pytest.mark.parametrize(
     "operator",
-    [*SUMS_OVER_NEIGHBOURS, "dsm", "fdconv", "hornet", "mbconv", "orchid", "svt", "window"],
+    [
+        *SUMS_OVER_NEIGHBOURS,
+        *("cswin", "dsm", "fdconv", "hornet", "mbconv", "neighbourhood", "orchid", "svt", "window"),
+    ],
 )
 def test_multiply_adds_are_those_that_the_space_declares(
     mini: SearchSpace, tmp_path: Path, operator: str
