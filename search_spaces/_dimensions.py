@@ -23,7 +23,6 @@ NUMBERS: Mapping[str, range] = {
     "growth": range(1, 4097),
     "group_size": range(1, 257),
     "num_modes": range(1, 257),
-    "dilation": range(1, 257),
     "num_latents": range(2, 257),
     "block_size": range(1, 257),
 }
