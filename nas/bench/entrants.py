@@ -1,4 +1,8 @@
-"""Operators of a tournament: each is named with its options, and stands in the same trunk."""
+"""Operators of a tournament: each is named with its options, and stands in the same trunk.
+
+With an operator may be named what else the trunk is made of, as in
+"basic:channel_attention=se:stem=t2t:head=grassmann".
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +29,11 @@ WIDTH, DEPTH, HEAD_DIM = 16, 1, 8
 """Of the trunk's first stage: channels, which double from stage to stage, and blocks of each stage;
 channels of an attention head."""
 
+PLACES = ("stem", "downsample", "head")
+"""Of what else a trunk is made of, and what stands there if nothing is said."""
+
+NO_OPTIONS = Options()
+
 USUAL: Mapping[str, Option] = {
     "kernel_size": 7,
     "expand_ratio": 4,
@@ -33,6 +42,7 @@ USUAL: Mapping[str, Option] = {
     "order": 3,
     "num_elements": 16,
     "num_bands": 3,
+    "num_modes": 16,
     "growth": 16,
     "group_size": 8,
 }
@@ -65,11 +75,13 @@ class Entrant:
         name: As it was asked for, "convnext:kernel_size=7".
         operator: The operator.
         options: Of each number or word that it reads and has no default for, or that was given.
+        trunk: Names of stem, downsampling and head, of those that were given.
     """
 
     name: str
     operator: str
     options: Options
+    trunk: Options = NO_OPTIONS
 
     @property
     def folder(self) -> str:
@@ -97,6 +109,10 @@ def space_of(
     for entrant in entrants:
         for dim, option in entrant.options.items():
             options.setdefault(dim, {})[option] = None
+    trunk = {
+        f"{place}s": tuple(dict.fromkeys(str(e.trunk.get(place, place)) for e in entrants))
+        for place in PLACES
+    }
     stages = tuple(
         Stage(
             widths=(WIDTH * 2**i,),
@@ -112,18 +128,19 @@ def space_of(
         channels=ends.channels,
         num_classes=ends.num_classes,
         stages=stages,
+        **trunk,
     )
     return SearchSpace.of_network("tournament", network).with_policy(precisions, (0.0,))
 
 
 def uniform(space: SearchSpace, entrant: Entrant) -> tuple[int, ...]:
     """The encoding of a shared space's network that has this operator in every block, in fp32."""
-    wanted = {"operator": entrant.operator, **entrant.options}
+    operators = (entrant.operator, *(entrant.trunk.get(place, place) for place in PLACES))
     row = [0] * len(space.choices)
     for column, choice in enumerate(space.choices):
-        option = wanted.get(choice.name.rpartition(".")[2])
-        if option in choice.options:
-            row[column] = choice.options.index(option)
+        dim = choice.name.rpartition(".")[2]
+        wanted = operators if dim == "operator" else (entrant.options.get(dim),)
+        row[column] = next((choice.options.index(o) for o in wanted if o in choice.options), 0)
     return space.canonical(row)
 
 
@@ -162,6 +179,7 @@ def _entrant(name: str) -> Entrant:
         raise UserError(f"unknown operator '{operator}'. {did_you_mean(operator, OPERATORS)}")
     rule = declaration(operator)
     asked = dict(map(setting, given))
+    trunk = {place: asked.pop(place) for place in PLACES if place in asked}
     for dim in asked:
         if dim not in rule.dims:
             raise UserError(
@@ -174,4 +192,4 @@ def _entrant(name: str) -> Entrant:
             f"operator '{operator}' has no usual {' and '.join(lacking)}. Say which, such as "
             f"'{example}'."
         )
-    return Entrant(name, operator, Options(options))
+    return Entrant(name, operator, Options(options), Options(trunk))

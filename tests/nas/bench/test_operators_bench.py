@@ -44,14 +44,14 @@ def test_who_is_worse_and_slower_at_every_size_loses() -> None:
 
 
 def test_networks_differ_in_the_operator_alone_and_are_in_the_shared_space() -> None:
-    names = ("basic:density=0.5", "window:num_heads=4", "convnext")
+    names = ("basic:density=0.5:stem=resnet-d", "window:num_heads=4", "convnext")
     entrants = entrants_of(names, ENDS)
     space = space_of(entrants, ENDS)
     for entrant in entrants:
         alone, shared = entrant.slots(ENDS), space.slots(uniform(space, entrant))
         assert [slot.signature for slot in alone] == [slot.signature for slot in shared]
         operators = {slot.signature.operator for slot in alone} - {"stem", "downsample", "head"}
-        assert operators == {entrant.operator}
+        assert operators == {entrant.operator, *entrant.trunk.values()}
         shipped = entrant.slots(ENDS, "int8")
         assert {slot.signature.precision for slot in shipped} == {"int8"}
         macs = [sum(signature_cost(s.signature).macs for s in slots) for slots in (alone, shipped)]
