@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from search_spaces import SearchSpace
 from supernets._ranking import Gradients
 from supernets.images import Images
 from supernets.methods._lessons import LARGEST
@@ -17,8 +18,14 @@ from supernets.methods._members import Members
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 
-BATCHES = 16
-"""Of the plan's size."""
+LEAST_BATCHES = 16
+"""Of the plan's size; more where a slot offers more operators, each of which has a turn."""
+
+
+def num_batches(space: SearchSpace) -> int:
+    """How many batches see every operator of every slot."""
+    offered = (space.cardinalities[column] for column in space.columns("operator"))
+    return max([LEAST_BATCHES, *offered])
 
 
 def label_gradients(
@@ -27,7 +34,7 @@ def label_gradients(
     batches: SupernetBatches,
     *,
     is_within: Callable[[np.ndarray], np.ndarray] | None = None,
-    count: int = BATCHES,
+    count: int | None = None,
 ) -> Iterator[Gradients]:
     """Those of the loss on labels, batch by batch; the gradients that parameters have stay.
 
@@ -36,11 +43,11 @@ def label_gradients(
         images: To train on.
         batches: Say how the supernet is trained.
         is_within: Which rows of encodings (N, C) the limits allow; None if they allow all.
-        count: Of batches.
+        count: Of batches; `num_batches` if it is None.
     """
     plan = batches.plan
     members = Members(space=supernet.space, seed=plan.seed, is_within=is_within)
-    for card in range(count):
+    for card in range(num_batches(supernet.space) if count is None else count):
         context = batches.context(supernet, images, plan.rank_step * plan.shards + card)
         encoding = members.draw(LARGEST, card, context.rng, is_dense=True)
         with torch.enable_grad():  # whoever asks for it may rank without

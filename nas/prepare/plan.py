@@ -40,7 +40,7 @@ from nas.targets import AbstractDevice, choose
 from search_spaces import UserError
 from supernets.criteria._base import CRITERIA
 from supernets.device import CPU, about, chosen_device, is_cpu
-from supernets.gradients import BATCHES
+from supernets.gradients import num_batches
 from supernets.images import Images
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
@@ -286,7 +286,7 @@ def planned_steps(
         is_fixed="batch_size" in config.set,
         many_steps=SUPERNET_STEPS,
     )
-    passes = BATCHES if CRITERIA.get(plan.criterion).needs_gradients else 0
+    passes = num_batches(supernet.space) if CRITERIA.get(plan.criterion).needs_gradients else 0
     return replace(plan, steps=max(MIN_STEPS, int(train_s() / step_s) - passes))
 
 

@@ -28,6 +28,9 @@ TEMPERATURE = 1 / 0.24
 
 TAPS = KERNEL_SIZE**2
 
+LEAST_SQUARE = 1e-12
+"""Added to the square of a length."""
+
 
 class PlainTransNeXt(nn.Module):
     """Norm, cosines to neighbours and to pooled cells, one softmax, both sums."""
@@ -67,7 +70,7 @@ class PlainTransNeXt(nn.Module):
         (height, width), inner = self.size, self.heads * self.head_dim
         x_BTC = self.norm(x_BHWC).reshape(-1, self.tokens, self.width)
         q = self.q(x_BTC).reshape(-1, self.tokens, self.heads, self.head_dim).transpose(1, 2)
-        q = F.normalize(q, dim=-1)
+        q = unit(q)
         scale = F.softplus(self.temperature) * self.log_keys_T1
         scaled = (q + self.query_embedding) * scale
         seen, num_keys = x_BTC, self.cells
@@ -78,7 +81,7 @@ class PlainTransNeXt(nn.Module):
             )
         kv = self.kv(seen).reshape(-1, num_keys, 2, self.heads, self.head_dim)
         kv = kv.permute(2, 0, 3, 1, 4)
-        k, v = F.normalize(kv[0], dim=-1), kv[1]
+        k, v = unit(kv[0]), kv[1]
         if self.ratio > 1:
             mixed = self._aggregated(q, scaled, k, v)
         else:
@@ -120,6 +123,11 @@ class PlainTransNeXt(nn.Module):
                 return torch.full((1, 1), float(self.cells)).log()
             rows, columns = (within(side, KERNEL_SIZE, 1).sum(0) for side in self.size)
             return (rows[:, None] * columns + self.cells).float().log().reshape(-1, 1)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Of length 1 along the last axis, in kernels that all runtimes have."""
+    return x / (x.square().sum(-1, keepdim=True) + LEAST_SQUARE).sqrt()
 
 
 @final
