@@ -18,6 +18,7 @@ from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
 from supernets._heads import head_weights, inner_channels, stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._windows import covered, cut, merged, padded, parted
 from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
@@ -36,7 +37,7 @@ class PlainWindow(nn.Module):
         self.window, self.shift = pick.sides("window_size"), pick.sides("shift")
         self.heads, self.head_dim = signature.kept.number("heads"), pick.number("head_dim")
         self.grid = num_windows(self.size, self.window)
-        self.padded = (self.grid[0] * self.window[0], self.grid[1] * self.window[1])
+        self.padded = covered(self.grid, self.window)
         inner = self.heads * self.head_dim
         self.norm = nn.LayerNorm(shape.width, eps=NORM_EPS)
         self.qkv = nn.Linear(shape.width, 3 * inner)
@@ -69,26 +70,13 @@ class PlainWindow(nn.Module):
 
     def _partition(self, x_BHWC: Tensor) -> Tensor:
         """(B * G, T, C); the map is padded on the right and below if windows do not fit."""
-        (rows, columns), (height, width) = self.grid, self.window
-        if self.padded != self.size:
-            below, right = self.padded[0] - self.size[0], self.padded[1] - self.size[1]
-            x_BHWC = nn.functional.pad(x_BHWC, (0, 0, 0, right, 0, below))
-        x_BHWC = self._rolled(x_BHWC, -1)
-        if rows * columns > 1:
-            x_BHWC = x_BHWC.reshape(-1, rows, height, columns, width, self.width)
-            x_BHWC = x_BHWC.permute(0, 1, 3, 2, 4, 5)
-        return x_BHWC.reshape(-1, height * width, self.width)
+        x_BHWC = self._rolled(padded(x_BHWC, self.size, self.padded), -1)
+        return parted(x_BHWC, self.grid, self.window, self.width)
 
     def _merge(self, windows: Tensor) -> Tensor:
         """The inverse of `_partition`."""
-        (rows, columns), (height, width) = self.grid, self.window
-        if rows * columns > 1:
-            windows = windows.reshape(-1, rows, columns, height, width, self.width)
-            windows = windows.permute(0, 1, 3, 2, 4, 5)
-        x_BHWC = self._rolled(windows.reshape(-1, *self.padded, self.width), 1)
-        if self.padded != self.size:
-            x_BHWC = x_BHWC[:, : self.size[0], : self.size[1]]
-        return x_BHWC
+        x_BHWC = self._rolled(merged(windows, self.grid, self.window, self.width), 1)
+        return cut(x_BHWC, self.size, self.padded)
 
     def _rolled(self, x_BHWC: Tensor, direction: int) -> Tensor:
         """The map moved by the shift, -1 up and left, 1 down and right."""

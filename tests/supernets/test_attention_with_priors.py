@@ -13,9 +13,11 @@ from search_spaces._slot import Cost
 from search_spaces.operators._base import AbstractMixer
 from supernets.mixers.convit import PlainConViT, first_offsets
 from supernets.mixers.cvt import PlainCvT
+from supernets.mixers.gcvit import PlainGCViT
 from supernets.mixers.l2vit import LEAST, PlainL2ViT
 from supernets.mixers.outlook import PlainOutlook
 from supernets.mixers.rmt import ElasticRMT, PlainRMT, log_decays
+from supernets.mixers.window import PlainWindow
 from tests.strategies import noise, randomise_, signature
 
 WIDTH, HEAD_DIM = 8, 4
@@ -249,3 +251,36 @@ def test_gates_decide_between_content_and_position() -> None:
         module.gates_N.fill_(gate)
         mixed = (weights @ v).transpose(1, 2).reshape(2, 3, 4, -1)
         torch.testing.assert_close(module(x_BHWC), module.project(mixed), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_all_windows_are_asked_by_the_same_queries() -> None:
+    """Windows of equal keys and values answer alike, whatever the rest of the map."""
+    module = PlainGCViT(of("gcvit", (16, 24)))
+    randomised(module)
+    assert (module.window, module.grid) == ((8, 8), (2, 3))
+    x_BHWC = noise(1, 16, 24, WIDTH)
+    x_BHWC[:, 8:, 16:] = x_BHWC[:, :8, :8]
+    y_BHWC = module(x_BHWC)
+    torch.testing.assert_close(y_BHWC[:, 8:, 16:], y_BHWC[:, :8, :8])
+    x_BHWC[:, :8, 8:16] = noise(1, 8, 8, WIDTH, seed=3)
+    assert not torch.allclose(module(x_BHWC)[:, :8, :8], y_BHWC[:, :8, :8])
+
+
+@torch.no_grad()
+def test_one_window_with_global_queries_is_window_attention() -> None:
+    module, window = PlainGCViT(of("gcvit")), PlainWindow(of("window"))
+    randomised(module)
+    module.bias_table.copy_(noise(*module.bias_table.shape))
+    window.qkv.weight.copy_(torch.cat((module.q.weight, module.kv.weight)))
+    window.qkv.bias.copy_(torch.cat((module.q.bias, module.kv.bias)))
+    same = {n: p for n, p in module.state_dict().items() if n in dict(window.named_parameters())}
+    window.load_state_dict(same, strict=False)
+    x_BHWC = noise(2, 3, 5, WIDTH)
+    torch.testing.assert_close(module(x_BHWC), window(x_BHWC), rtol=1e-5, atol=1e-5)
+
+
+def test_global_queries_cost_products_as_many_as_windows_do() -> None:
+    for size in ((16, 16), (9, 10), (28, 14)):
+        found, plain = (mixer_cost(of(operator, size)) for operator in ("gcvit", "window"))
+        assert found.attention == plain.attention
