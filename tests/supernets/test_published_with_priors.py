@@ -1,4 +1,4 @@
-"""RMT-S, VOLO-D1 and CvT-13, put together from our operators: parameters and multiply-adds.
+"""RMT-S, VOLO-D1, CvT-13 and ConViT-S, put together from our operators: parameters and multiply-adds.
 
 As in `test_published_networks.py`, what slots do not have stands here; nothing is computed.
 """
@@ -152,3 +152,19 @@ def test_cvt_13() -> None:
     params, macs = counts(cvt_13())
     assert params == 19_997_480
     assert round(macs / 1e9, 1) == 4.5
+
+
+def convit_s() -> Iterator[Part]:
+    """Two blocks of attention by content alone behind ten that begin as convolutions."""
+    yield from once(nn.Conv2d(3, 432, 16, 16), Embedding(14 * 14 + 1, 432))
+    yield 10, block("convit", 14, 432, 9, expand_ratio=4)
+    yield 2, block("sra", 14, 432, 9, expand_ratio=4, sr_ratio=1)
+    yield from once(Norm(432), *head(432))
+
+
+def test_convit_s() -> None:
+    """27 million in the paper."""
+    params, _ = counts(convit_s())
+    biases = 12 * 3 * 432  # of queries, keys and values, which ConViT's lack
+    of_positions = 10 * 9  # a bias per head, which softmax over positions ignores
+    assert params - biases + of_positions == 27_777_322
