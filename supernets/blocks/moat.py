@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
+from supernets._heads import head_sizes, head_weights
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
 from supernets.blocks.mbconv import ElasticMBConv, PlainMBConv, conv_sizes, hidden_weights
 from supernets.criteria._base import GroupWeights
-from supernets.mixers.window import ElasticWindow, PlainWindow, window_sizes, window_weights
+from supernets.mixers.window import ElasticWindow, PlainWindow
 
 
 class PlainMOAT(nn.Module):
@@ -56,7 +57,7 @@ class ElasticMOAT(AbstractElasticBlock):
         heads = self.kept("heads", pick.number("num_heads"), signature)
         return {
             **conv_sizes(self.kept("hidden", hidden, signature), signature, self.full.conv),
-            **window_sizes(heads, self.full.attention),
+            **head_sizes(heads, self.full.attention),
         }
 
     def group_weights(self) -> dict[str, GroupWeights]:
@@ -64,5 +65,5 @@ class ElasticMOAT(AbstractElasticBlock):
         assert isinstance(self.full, PlainMOAT)
         return {
             "hidden": hidden_weights(self.full.conv, "depthwise"),
-            "heads": window_weights(self.full.attention),
+            "heads": head_weights(self.full.attention),
         }

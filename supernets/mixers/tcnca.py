@@ -13,9 +13,9 @@ from search_spaces import Signature
 from search_spaces.operators.tcnca import KERNEL_SIZE, dilations
 from supernets._elastic import Axes, Index
 from supernets._modules import Add, ConvNorm, conv_norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
-from supernets.mixers.window import ElasticWindow, PlainWindow, window_sizes, window_weights
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
+from supernets.mixers.window import ElasticWindow, PlainWindow
 
 MOST_LEVELS = 14
 """Dilations that the largest map could have."""
@@ -53,13 +53,12 @@ class PlainTCNCA(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticTCNCA(AbstractElasticMixer):
+class ElasticTCNCA(AbstractElasticAttention):
     """Elastic width and heads; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainTCNCA
+    heads_at: ClassVar[str] = "attention"
     is_sized: ClassVar[bool] = True
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **{f"attention.{name}": roles for name, roles in ElasticWindow.axes.items()},
         **{
@@ -74,11 +73,4 @@ class ElasticTCNCA(AbstractElasticMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels; what follows from the heads as in `window`."""
-        assert isinstance(self.full, PlainTCNCA)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        return {"width": signature.shape.width, **window_sizes(heads, self.full.attention)}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """As in `window`."""
-        assert isinstance(self.full, PlainTCNCA)
-        return {"heads": window_weights(self.full.attention)}
+        return self.head_sizes(signature)

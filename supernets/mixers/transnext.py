@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces.operators.transnext import HIDDEN, KERNEL_SIZE
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels, stacked
+from supernets._heads import AbstractHeads
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets._neighbours import NeighbourProduct, NeighbourSum, within
 from supernets._pooled_bias import GeneratedPooledBias
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 TEMPERATURE = 1 / 0.24
 """At first: the paper's."""
@@ -32,8 +32,10 @@ LEAST_SQUARE = 1e-12
 """Added to the square of a length."""
 
 
-class PlainTransNeXt(nn.Module):
+class PlainTransNeXt(AbstractHeads):
     """Norm, cosines to neighbours and to pooled cells, one softmax, both sums."""
+
+    makes_values: ClassVar[str] = "kv"
 
     log_keys_T1: Tensor
 
@@ -69,8 +71,7 @@ class PlainTransNeXt(nn.Module):
         """The shape that came in, without shortcut."""
         (height, width), inner = self.size, self.heads * self.head_dim
         x_BTC = self.norm(x_BHWC).reshape(-1, self.tokens, self.width)
-        q = self.q(x_BTC).reshape(-1, self.tokens, self.heads, self.head_dim).transpose(1, 2)
-        q = unit(q)
+        q = unit(self.split(self.q(x_BTC), self.tokens))
         scale = F.softplus(self.temperature) * self.log_keys_T1
         scaled = (q + self.query_embedding) * scale
         seen, num_keys = x_BTC, self.cells
@@ -79,9 +80,8 @@ class PlainTransNeXt(nn.Module):
                 torch.cat((x_BTC, self._pooled(x_BTC)), dim=1),
                 self.tokens + self.cells,
             )
-        kv = self.kv(seen).reshape(-1, num_keys, 2, self.heads, self.head_dim)
-        kv = kv.permute(2, 0, 3, 1, 4)
-        k, v = unit(kv[0]), kv[1]
+        k, v = self.split_parts(self.kv(seen), [num_keys], 2)
+        k = unit(k)
         if self.ratio > 1:
             mixed = self._aggregated(q, scaled, k, v)
         else:
@@ -132,12 +132,10 @@ def unit(x: Tensor) -> Tensor:
 
 @final
 @MIXERS.register
-class ElasticTransNeXt(AbstractElasticMixer):
+class ElasticTransNeXt(AbstractElasticAttention):
     """Elastic width, heads and reduction; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainTransNeXt
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **linear_axes("q", "inner", "width"),
@@ -160,21 +158,9 @@ class ElasticTransNeXt(AbstractElasticMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
-        assert isinstance(self.full, PlainTransNeXt)
-        width, is_pooled = signature.shape.width, signature.pick.number("sr_ratio") > 1
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.q.weight.device)
+        own, is_pooled = self.head_sizes(signature), signature.pick.number("sr_ratio") > 1
         return {
-            "width": width,
-            "heads": heads,
-            "inner": inner,
-            "kv": stacked(inner, 2, self.full.heads * self.full.head_dim),
-            "reduced": width if is_pooled else 0,
-            "local": heads if is_pooled else 0,
+            **own,
+            "reduced": signature.shape.width if is_pooled else 0,
+            "local": own["heads"] if is_pooled else 0,
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainTransNeXt)
-        values = self.full.kv.weight[self.full.heads * self.full.head_dim :]
-        return {"heads": head_weights(values, self.full.project.weight, self.full.heads)}
