@@ -11,7 +11,8 @@ channels on `--side` px is timed as deployed and, where that is another network,
 interleaved rounds of fresh processes.
 
 What the papers claim, and which rows to compare: `basic` with densities; `spartan:expand_ratio=2`
-against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`.
+against `convnext:expand_ratio=4`; `unireplk` deployed against trained; `lsconv` against `window`;
+`vig` against `sra:sr_ratio=1` at growing `--side`; `efficientvmamba` against `mbconv`.
 """
 
 import argparse

@@ -90,7 +90,7 @@ def stages(
     widths: tuple[int, ...],
     depths: tuple[int, ...],
     head_dim: int,
-    options: list[dict[str, int]],
+    options: list[dict[str, int]] | list[dict[str, int | str]],
 ) -> list[list[Signature]]:
     """Signatures of every block of every stage on maps of 56, 28, 14 and 7 px."""
     found = []
@@ -177,3 +177,14 @@ def test_deit_s() -> None:
     params, macs = counts([*modules, Norm(384), *head(384)])
     assert params == 22_050_664
     assert round(macs / 1e9, 2) == 4.57  # 4.6 in the paper, with the class token's 197th row
+
+
+def test_vig_s() -> None:
+    """27 % of DeiT-B's 86.6 million parameters, of rounded millions, as its abstract says."""
+    pick = Options({"num_heads": 6, "expand_ratio": 4})
+    block = signature("vig", pick, Shape.square(14, 14, 384, 384, 0, 64))
+    stem = [nn.Conv2d(3, 192, 9, 8, 1), Norm(192), nn.Conv2d(192, 384, 3, 2, 1), Norm(384)]
+    outside = nn.Sequential(*stem, Embedding(196, 384), Norm(384), *head(384))
+    params = declared(12 * [block])[0] + sum(p.numel() for p in outside.parameters())
+    assert round(params / 1e6) == 23
+    assert round(100 * 23 / 86.6) == 27

@@ -43,7 +43,11 @@ def read(path: Path, **options: Any) -> model_file.ModelFile:
 
 
 @pytest.mark.parametrize(
-    "operator", [*SUMS_OVER_NEIGHBOURS, "fdconv", "hornet", "mbconv", "window"]
+    "operator",
+    [
+        *SUMS_OVER_NEIGHBOURS,
+        *("fdconv", "hornet", "mbconv", "vig", "window"),
+    ],
 )
 def test_multiply_adds_are_those_that_the_space_declares(
     mini: SearchSpace, tmp_path: Path, operator: str
