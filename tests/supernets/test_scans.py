@@ -13,6 +13,8 @@ from compress import export_onnx
 from search_spaces import Options, Shape, Signature, signature_cost
 from search_spaces._scans import MOST_CHUNK, chunk_lengths
 from supernets._scan import GatedLinearAttention, Recurrence
+from supernets._selective import ORDERS, SelectiveScan, rolled, unrolled
+from supernets.blocks.efficientvmamba import AtrousScan
 from supernets.fold import folded
 from supernets.mixers.vig import PlainViG
 from supernets.network import plain_module
@@ -73,6 +75,26 @@ def test_linear_attention_in_chunks_is_that_of_single_steps(tokens: int) -> None
     assert (found - expected).abs().max() <= 1e-4
 
 
+@pytest.mark.parametrize("states", [1, 3])
+@torch.no_grad()
+def test_a_selective_scan_is_that_of_single_steps(states: int) -> None:
+    module = SelectiveScan(20, 2, 4, states, 2)
+    randomise_(module, seed=0)
+    sequences = [noise(2, 20, 4), noise(2, 20, 4, seed=1)]
+    found = module(sequences)
+    for s, x_BLD in enumerate(sequences):
+        select, step = module.select[str(s)], module.step[str(s)]
+        state_BDN = torch.zeros(2, 4, states)
+        for t in range(20):
+            rank, b, c = select(x_BLD[:, t]).split([2, states, states], -1)
+            step_BD = F.softplus(step(rank) + module.step_bias[s])
+            decay_BDN = (-step_BD[..., None] * module.decay_log[s].exp()).exp()
+            input_BDN = (step_BD * x_BLD[:, t])[..., None] * b[:, None]
+            state_BDN = decay_BDN * state_BDN + input_BDN
+            y_BD = (state_BDN * c[:, None]).sum(-1) + module.skip[s] * x_BLD[:, t]
+            assert (found[:, t, s] - y_BD).abs().max() <= 1e-4
+
+
 def test_tokens_are_cut_into_chunks_of_few_and_hardly_any_are_added() -> None:
     for tokens in range(1, 3200, 7):
         lengths = chunk_lengths(tokens)
@@ -106,7 +128,9 @@ def test_vig_reads_what_both_directions_have_seen_and_mixes_values_in() -> None:
     assert (module(x_BHWC) - expected).abs().max() <= 1e-4
 
 
-@pytest.mark.parametrize(("operator", "pick"), [("vig", {"num_heads": 2})])
+@pytest.mark.parametrize(
+    ("operator", "pick"), [("vig", {"num_heads": 2}), ("efficientvmamba", {"state_size": 4})]
+)
 def test_scans_cost_as_much_per_token_on_large_maps_as_on_small_ones(
     operator: str, pick: dict[str, int]
 ) -> None:
@@ -116,7 +140,47 @@ def test_scans_cost_as_much_per_token_on_large_maps_as_on_small_ones(
     assert large == pytest.approx(small, rel=0.03)
 
 
-@pytest.mark.parametrize("operator", ["vig"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_orders_visit_every_position_once_and_go_back(order: str) -> None:
+    x_BHWD = noise(2, 3, 5, 2)
+    sequence = unrolled(x_BHWD, (3, 5), 2, order)
+    assert torch.equal(rolled(sequence, (3, 5), 2, order), x_BHWD)
+    first = {"rows": (0, 1), "columns": (1, 0)}.get(order)
+    if first:
+        assert torch.equal(sequence[:, 1], x_BHWD[:, first[0], first[1]])
+
+
+@pytest.mark.parametrize("size", [(6, 4), (7, 5), (1, 3)])
+def test_grids_of_every_second_position_are_put_back_together(size: tuple[int, int]) -> None:
+    scan = AtrousScan(size, 3, 1, 1)
+    x_BHWD = noise(2, *size, 3)
+    sequences = scan.sampled(x_BHWD)
+    assert torch.equal(scan.put_back(sequences), x_BHWD)
+    assert torch.equal(sequences[0][:, 0], x_BHWD[:, 0, 0])
+    if size == (6, 4):
+        assert torch.equal(sequences[3][:, 1], x_BHWD[:, 3, 1]), "by columns"
+
+
+@pytest.mark.parametrize(
+    ("operator", "pick", "share"),
+    [
+        ("efficientvmamba", {"state_size": 1}, 1),
+    ],
+)
+@torch.no_grad()
+def test_so_many_tokens_are_scanned(operator: str, pick: dict[str, int], share: float) -> None:
+    module = plain_module(of(operator, (8, 12), 8, **pick)).eval()
+    scanned = []
+    for child in module.modules():
+        if isinstance(child, SelectiveScan):
+            child.register_forward_hook(
+                lambda _, __, output: scanned.append(output.shape[:-1].numel())
+            )
+    module(noise(1, 8, 8, 12))
+    assert sum(scanned) == share * 8 * 12
+
+
+@pytest.mark.parametrize("operator", ["vig", "efficientvmamba"])
 @torch.no_grad()
 def test_files_of_large_maps_have_no_loops_and_answer_as_torch_does(
     operator: str, tmp_path: Path

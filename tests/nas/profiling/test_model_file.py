@@ -46,7 +46,7 @@ def read(path: Path, **options: Any) -> model_file.ModelFile:
     "operator",
     [
         *SUMS_OVER_NEIGHBOURS,
-        *("fdconv", "hornet", "mbconv", "vig", "window"),
+        *("efficientvmamba", "fdconv", "hornet", "mbconv", "vig", "window"),
     ],
 )
 def test_multiply_adds_are_those_that_the_space_declares(
