@@ -188,3 +188,17 @@ def test_vig_s() -> None:
     params = declared(12 * [block])[0] + sum(p.numel() for p in outside.parameters())
     assert round(params / 1e6) == 23
     assert round(100 * 23 / 86.6) == 27
+
+
+def test_msvmamba_t() -> None:
+    widths, depths = (96, 192, 384, 768), (1, 2, 9, 2)
+    pick = {"expand_ratio": 2, "channel_part": "convffn"}
+    blocks = stages("msvmamba", widths, depths, 32, 4 * [pick])
+    outside: list[nn.Module] = [nn.Conv2d(3, 96, 4, 4), Norm(96)]
+    outside += [PatchMerging(width) for width in widths[:-1]]
+    params, macs = declared([block for stage in blocks for block in stage])
+    network = nn.Sequential(*outside, Norm(768), *head(768))
+    params += sum(p.numel() for p in network.parameters())
+    macs += 56**2 * 48 * 96 + sum(28**2 * 8 * 96**2 for _ in range(3)) + 768 * CLASSES
+    assert round(params / 1e6) == 33
+    assert round(macs / 1e9, 1) == 4.6
