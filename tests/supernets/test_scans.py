@@ -167,6 +167,7 @@ def test_grids_of_every_second_position_are_put_back_together(size: tuple[int, i
         ("efficientvmamba", {"state_size": 1}, 1),
         ("msvmamba", {"num_directions": 4}, 1 + 3 / 4),
         ("msvmamba", {"num_directions": 1}, 1),
+        ("dvss", {"num_directions": 4}, 4),
     ],
 )
 @torch.no_grad()

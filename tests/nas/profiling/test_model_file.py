@@ -16,7 +16,7 @@ from nas.profiling.model_file import millions, read_files
 from search_spaces import SearchSpace, UserError
 from tests.strategies import uniform
 
-SUMS_OVER_NEIGHBOURS = ("lsconv", "tvconv")
+SUMS_OVER_NEIGHBOURS = ("dvss", "lsconv", "tvconv")
 """Operators whose files multiply maps with kernels of positions, which no ONNX operator says."""
 
 Input = tuple[str, int, Sequence[Any] | None]
