@@ -46,7 +46,7 @@ def read(path: Path, **options: Any) -> model_file.ModelFile:
     "operator",
     [
         *SUMS_OVER_NEIGHBOURS,
-        *("efficientvmamba", "fdconv", "hornet", "mbconv", "msvmamba", "vig", "window"),
+        *("efficientvmamba", "fdconv", "hornet", "hyperzzw", "mbconv", "msvmamba", "vig", "window"),
     ],
 )
 def test_multiply_adds_are_those_that_the_space_declares(
