@@ -6,6 +6,7 @@ With an operator may be named what else the trunk is made of, as in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nas.system.text import setting
 from search_spaces import (
@@ -109,7 +110,7 @@ def space_of(
     for entrant in entrants:
         for dim, option in entrant.options.items():
             options.setdefault(dim, {})[option] = None
-    trunk = {
+    trunk: dict[str, Any] = {
         f"{place}s": tuple(dict.fromkeys(str(e.trunk.get(place, place)) for e in entrants))
         for place in PLACES
     }

@@ -39,7 +39,11 @@ class Grassmann(AbstractTrunk):
         """A linear layer without bias to the coordinates in all subspaces."""
         shape = signature.shape
         channels, outputs = shape.in_width, DIMENSIONS * shape.width
-        basis = layers.unbiased(1, channels, outputs)
+        # Sparsity patterns leave it alone: without some of its numbers a basis is none.
+        matrix = layers.matrix(1, channels, outputs)
+        matrix = matrix._replace(matrix_grouped=0, blocked=0, blocked_macs=0)
+        weights = channels * outputs
+        basis = layers.layer(1, weights, outputs, graph_bytes=layers.LINEAR_BYTES) + matrix
         average = Cost(elements=channels, calls=1, quantizers=2)
         lengths = Cost(elements=2 * channels + 4 * outputs, calls=LENGTH_NODES + NORM_NODES)
         nodes = layers.nodes(2 + LENGTH_NODES + NORM_NODES, values=layers.FILE_BYTES)

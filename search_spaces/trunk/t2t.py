@@ -31,6 +31,9 @@ SPLITS = {
 SPLIT_CALLS = 2
 """Padding and putting side by side, besides a kernel for each row and each place of a patch."""
 
+SLICE_NODES, SPLIT_NODES = 5, 30
+"""In a file: of each of these kernels, with its bounds, and of all else."""
+
 
 class Split(NamedTuple):
     """A soft split: every position takes the patch around it.
@@ -93,9 +96,10 @@ def splits_of(signature: Signature) -> Iterator[Split]:
 
 
 def _split_cost(split: Split) -> Cost:
-    copies = split.kernel_size**2 + split.kernel_size + SPLIT_CALLS
-    own = Cost(elements=4 * split.tokens * split.width, calls=copies, quantizers=1)
-    return own + layers.nodes(copies + 3)
+    slices = split.kernel_size**2 + split.kernel_size
+    copied = 4 * split.tokens * split.width
+    own = Cost(elements=copied, calls=slices + SPLIT_CALLS, quantizers=1)
+    return own + layers.nodes(SLICE_NODES * slices + SPLIT_NODES)
 
 
 def _attention_cost(n: int, width: int) -> Cost:

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compress.sparse import block_sums, mask_of, sparsify_
+from compress.sparse import block_sums, mask_of, sparsify_, taken_by
 from nas.testing._spaces import mini_space, random_supernet, slots_of
 from search_spaces import BLOCK_SIDE, Slot, pattern_of
+from search_spaces.operators.basic import DIFFERENCES
+from supernets._modules import ConvNorm
 from supernets.network import PlainNetwork
 from supernets.saliency import removal_distortions
 
@@ -97,3 +99,10 @@ def test_on_images_less_is_lost_than_by_magnitude(name: str) -> None:
     (scores_RC,) = removal_distortions(network, [weight], [x], block_sums)
     by_size, by_images = mask_of(weight, pattern), mask_of(weight, pattern, scores_RC)
     assert changed(network, x, by_images) < 0.8 * changed(network, x, by_size)
+
+
+def test_no_pattern_takes_elements_of_a_sum_of_kernels() -> None:
+    plain = ConvNorm(8, 8, 3, density=0.5)
+    detailed = ConvNorm(8, 8, 3, differences=DIFFERENCES)
+    pattern = pattern_of("two-of-four")
+    assert [len(list(taken_by(pattern, module))) for module in (plain, detailed)] == [1, 0]

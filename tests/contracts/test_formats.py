@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 
 import pytest
@@ -11,11 +12,12 @@ from nas.testing.channel_attentions import space_with as space_attended
 from nas.testing.formats import CHECKS, require_declared_bytes
 from nas.testing.norms import OPERATORS as NORMED
 from nas.testing.norms import space_with
-from search_spaces import FORMATS, format_of, load_space, slot_cost
+from search_spaces import FORMATS, SearchSpace, Staged, format_of, load_space, slot_cost
 from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
 from search_spaces.channel_parts._base import CHANNEL_PARTS
 from search_spaces.norms import NORMS
 from search_spaces.operators._base import OPERATORS
+from search_spaces.trunk import TRUNK
 from supernets.supernet import Supernet
 from tests.strategies import mini_space
 
@@ -71,12 +73,27 @@ def test_declared_bytes_are_those_of_the_norm(precision: str, norm: str) -> None
     require_declared_bytes(supernet(norm), encoding)
 
 
+def some_of(names: list[str], precision: str) -> list[str]:
+    """Those that are weighed in this format: all are, over formats."""
+    return names[FORMATS.names().index(precision) :: len(FORMATS.names())]
+
+
 @by_format
-@pytest.mark.parametrize("attention", CHANNEL_ATTENTIONS.names())
-def test_declared_bytes_are_those_of_the_channel_attention(precision: str, attention: str) -> None:
+def test_declared_bytes_are_those_of_channel_attentions(precision: str) -> None:
     of_all = supernet(ATTENDED)
-    options = {"operator": "mbconv", "channel_attention": attention, "precision": precision}
-    require_declared_bytes(of_all, uniform(of_all.space, -1, **options))
+    for name in some_of(CHANNEL_ATTENTIONS.names(), precision):
+        options = {"operator": "mbconv", "channel_attention": name, "precision": precision}
+        require_declared_bytes(of_all, uniform(of_all.space, -1, **options))
+
+
+@by_format
+def test_declared_bytes_are_those_of_stems_downsamplings_and_heads(precision: str) -> None:
+    network = space_attended(("none",)).network
+    assert isinstance(network, Staged)
+    for name in some_of(TRUNK.names(), precision):
+        of_it = replace(network, **{f"{TRUNK.get(name).place}s": (name,)})
+        space = SearchSpace.of_network("trunk", of_it).with_policy((precision,), (0,))
+        require_declared_bytes(random_supernet(space), uniform(space, -1, operator="basic"))
 
 
 @by_format

@@ -417,3 +417,28 @@ def test_raftmlp_s() -> None:
     params, macs = counts([*modules, Norm(512), *head(512)])
     assert params == 9_868_768  # 9.9 M in the paper
     assert round(macs / 1e9, 1) == 2.1
+
+
+def test_vig_s() -> None:
+    """27 % of DeiT-B's 86.6 million parameters, of rounded millions, as its abstract says."""
+    pick = Options({"num_heads": 6, "expand_ratio": 4})
+    block = signature("vig", pick, Shape.square(14, 14, 384, 384, 0, 64))
+    stem = [nn.Conv2d(3, 192, 9, 8, 1), Norm(192), nn.Conv2d(192, 384, 3, 2, 1), Norm(384)]
+    outside = nn.Sequential(*stem, Embedding(196, 384), Norm(384), *head(384))
+    params = declared(12 * [block])[0] + sum(p.numel() for p in outside.parameters())
+    assert round(params / 1e6) == 23
+    assert round(100 * 23 / 86.6) == 27
+
+
+def test_msvmamba_t() -> None:
+    widths, depths = (96, 192, 384, 768), (1, 2, 9, 2)
+    pick = {"expand_ratio": 2, "channel_part": "convffn"}
+    blocks = stages("msvmamba", widths, depths, 32, 4 * [pick])
+    outside: list[nn.Module] = [nn.Conv2d(3, 96, 4, 4), Norm(96)]
+    outside += [PatchMerging(width) for width in widths[:-1]]
+    params, macs = declared([block for stage in blocks for block in stage])
+    network = nn.Sequential(*outside, Norm(768), *head(768))
+    params += sum(p.numel() for p in network.parameters())
+    macs += 56**2 * 48 * 96 + sum(28**2 * 8 * 96**2 for _ in range(3)) + 768 * CLASSES
+    assert round(params / 1e6) == 33
+    assert round(macs / 1e9, 1) == 4.6

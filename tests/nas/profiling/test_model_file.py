@@ -16,7 +16,7 @@ from nas.profiling.model_file import millions, read_files
 from search_spaces import SearchSpace, UserError
 from tests.strategies import uniform
 
-SUMS_OVER_NEIGHBOURS = ("lsconv", "tic", "transnext", "tvconv")
+SUMS_OVER_NEIGHBOURS = ("dvss", "lsconv", "tic", "transnext", "tvconv")
 """Operators whose files multiply maps with kernels of positions, which no ONNX operator says."""
 
 Input = tuple[str, int, Sequence[Any] | None]
@@ -46,7 +46,8 @@ def read(path: Path, **options: Any) -> model_file.ModelFile:
     "operator",
     [
         *SUMS_OVER_NEIGHBOURS,
-        *("cswin", "dsm", "fdconv", "hornet", "mbconv", "neighbourhood", "orchid", "svt", "window"),
+        *("cswin", "dsm", "efficientvmamba", "fdconv", "hornet", "hyperzzw", "mbconv", "msvmamba"),
+        *("neighbourhood", "orchid", "svt", "vig", "window"),
     ],
 )
 def test_multiply_adds_are_those_that_the_space_declares(
