@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces.operators.transnext import HIDDEN, KERNEL_SIZE
 from supernets._elastic import Axes, Index
-from supernets._heads import AbstractHeads
+from supernets._heads import AbstractHeads, attended
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets._neighbours import NeighbourProduct, NeighbourSum, within
-from supernets._pooled_bias import GeneratedPooledBias
+from supernets._pooled_bias import GeneratedPooledBias, spread
 from supernets.mixers._attention import AbstractElasticAttention
 from supernets.mixers._base import MIXERS
 
@@ -45,15 +45,16 @@ class PlainTransNeXt(AbstractHeads):
         self.size, self.width, self.tokens = shape.size, shape.width, shape.pixels
         self.ratio = pick.number("sr_ratio")
         self.heads, self.head_dim = signature.kept.number("heads"), pick.number("head_dim")
-        height, width = (side // self.ratio for side in shape.size)
-        self.cells, inner = height * width, self.heads * self.head_dim
+        rows, columns = (side // self.ratio for side in shape.size)
+        self.pooled, self.cells = (rows, columns), rows * columns
+        inner = self.heads * self.head_dim
         self.norm = nn.LayerNorm(shape.width, eps=NORM_EPS)
         self.q = nn.Linear(shape.width, inner)
         self.kv = nn.Linear(shape.width, 2 * inner)
         self.query_embedding = nn.Parameter(0.02 * torch.randn(self.heads, 1, self.head_dim))
         start = math.log(math.expm1(TEMPERATURE))
         self.temperature = nn.Parameter(torch.full((self.heads, 1, 1), start))
-        self.bias = GeneratedPooledBias((height, width), self.ratio, self.heads, HIDDEN)
+        self.bias = GeneratedPooledBias(self.pooled, self.ratio, self.heads, HIDDEN)
         self.project = nn.Linear(inner, shape.width)
         if self.ratio > 1:
             self.reduce = nn.Linear(shape.width, shape.width)
@@ -85,8 +86,7 @@ class PlainTransNeXt(AbstractHeads):
         if self.ratio > 1:
             mixed = self._aggregated(q, scaled, k, v)
         else:
-            weights = self.bias(scaled @ k.transpose(-2, -1)).softmax(-1)
-            mixed = (weights @ v).transpose(1, 2)
+            mixed = attended(scaled, k, v, self._bias()).transpose(1, 2)
         return self.project(mixed.reshape(-1, height, width, inner))
 
     def _aggregated(self, q: Tensor, scaled: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -95,13 +95,17 @@ class PlainTransNeXt(AbstractHeads):
         (k, pooled_k), (v, pooled_v) = k.split(parts, dim=2), v.split(parts, dim=2)
         local = self.product(self._map(scaled), self._map(k), self.local_bias)
         local = local.reshape(-1, TAPS, self.heads, self.tokens).permute(0, 2, 3, 1)
-        pooled = self.bias(scaled @ pooled_k.transpose(-2, -1))
+        pooled = scaled @ pooled_k.transpose(-2, -1) + self._bias()
         weights = torch.cat((local, pooled), dim=-1).softmax(-1)
         local, pooled = weights.split([TAPS, self.cells], dim=-1)
         kernels = local + (q @ self.learnt_tokens + self.token_bias)
         of_neighbours = self.sum(self._map(v), kernels.permute(0, 3, 1, 2))
         mixed = of_neighbours + self._map(pooled @ pooled_v)
         return mixed.permute(0, 2, 3, 1)
+
+    def _bias(self) -> Tensor:
+        """Of positions and cells, (N, T, P)."""
+        return spread(self.bias(), self.pooled, self.ratio, self.heads)
 
     def _pooled(self, x_BTC: Tensor) -> Tensor:
         """(B, P, C)."""
