@@ -150,6 +150,14 @@ class AbstractElastic(nn.Module, ABC):
             self.order(group, criterion.importance(weights))
 
 
+class AbstractUnpruned(AbstractElastic):
+    """A family of which nothing can be pruned."""
+
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """None."""
+        return {}
+
+
 def _is_nothing(index: Index) -> bool:
     return isinstance(index, int) and index == 0
 

@@ -18,10 +18,9 @@ from search_spaces.operators.osnet import (
     gate_width,
     stream_width,
 )
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._modules import Add, ConvNorm, Scale, conv_norm_axes, linear_axes
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
-from supernets.criteria._base import GroupWeights
 
 
 class LightConv(nn.Module):
@@ -83,7 +82,7 @@ class PlainOSNet(nn.Module):
 
 @final
 @BLOCKS.register
-class ElasticOSNet(AbstractElasticBlock):
+class ElasticOSNet(AbstractUnpruned, AbstractElasticBlock):
     """Elastic width and number of streams, the shallowest first."""
 
     plain: ClassVar[type[nn.Module]] = PlainOSNet
@@ -113,7 +112,3 @@ class ElasticOSNet(AbstractElasticBlock):
             **{f"mid{i}": mid if i < streams else 0 for i in range(MOST_STREAMS)},
             "gate": gate_width(mid),
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

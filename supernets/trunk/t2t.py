@@ -11,10 +11,9 @@ from torch.nn import functional as F
 
 from search_spaces import Signature
 from search_spaces.trunk.t2t import SPLITS, TOKEN_WIDTH, Split, splits_of
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._modules import NORM_EPS, linear_axes
 from supernets.blocks._base import AbstractElasticBlock
-from supernets.criteria._base import GroupWeights
 from supernets.trunk._base import TRUNK_BLOCKS
 
 
@@ -105,7 +104,7 @@ MOST_LAYERS = max(len(splits) for splits in SPLITS.values()) - 1
 
 @final
 @TRUNK_BLOCKS.register
-class ElasticTokensToToken(AbstractElasticBlock):
+class ElasticTokensToToken(AbstractUnpruned, AbstractElasticBlock):
     """Elastic output width, and stride: what it decides about has no weights."""
 
     plain: ClassVar[type[nn.Module]] = PlainTokensToToken
@@ -121,7 +120,3 @@ class ElasticTokensToToken(AbstractElasticBlock):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The output width."""
         return {"width": signature.shape.width}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}
