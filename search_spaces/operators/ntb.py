@@ -18,7 +18,7 @@ from search_spaces._choice import Options
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import OPERATORS, AbstractBlock, Mixing, hidden_group
 from search_spaces.operators.ncb import mix_cost, mlp_cost
-from search_spaces.operators.sra import SRA
+from search_spaces.operators.sra import dividing_ratio
 
 CONVOLVED_SHARE = 4
 """One in so many channels is convolved."""
@@ -37,8 +37,7 @@ class NTB(AbstractBlock):
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
         """The reduction is lowered as in `sra`."""
-        asked = Options({"num_heads": 1, "sr_ratio": pick["sr_ratio"]})
-        ratio = SRA().mixer_normalise(asked, shape)["sr_ratio"]
+        ratio = dividing_ratio(pick.number("sr_ratio"), shape.size)
         return Options({"expand_ratio": pick["expand_ratio"], "sr_ratio": ratio})
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
@@ -80,7 +79,7 @@ def _attention(signature: Signature, attended: int) -> Cost:
         pooled
         + layers.normed_conv(n, attended, inner)
         + layers.normed_conv(keys, attended, 2 * inner)
-        + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
+        + attended(n, keys, heads, inner)
         + layers.pointwise(n, inner, calls=3, quantizers=1)
         + layers.nodes(5)
         + layers.plain_conv(n, inner, attended, 1)
