@@ -13,9 +13,7 @@ from torch.nn import functional as F
 
 from search_spaces._blocked import BlockedSide, different_offsets, is_moving
 from search_spaces._sides import Sides
-
-MASKED = -1000.0
-"""Bias of pairs that do not see each other, far below any logit."""
+from supernets._modules import MASKED
 
 
 @final

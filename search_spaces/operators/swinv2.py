@@ -44,7 +44,7 @@ class SwinV2(AbstractAttention):
         rows, columns = windows(pick, shape.size)
         n, inner = shape.pixels, heads * head_dim
         network = 3 * BIAS_HIDDEN + BIAS_HIDDEN * heads
-        scaled = Cost(params=network + heads, vectors=heads) + layers.nodes(8)
+        scaled = Cost(params=network + heads, vectors=heads) + layers.nodes(12)
         return (
             layers.linear(n, shape.width, 3 * inner)
             + layers.pointwise(n, 2 * inner, calls=3)

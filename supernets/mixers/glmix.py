@@ -15,13 +15,10 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.glmix import num_regions, of_clusters, region_sides
 from supernets._elastic import KERNEL, Axes, Index
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, linear_axes, norm_axes, unit
 from supernets.mixers._attention import AbstractElasticAttention
 from supernets.mixers._base import MIXERS
 from supernets.mixers.sra import ElasticSRA, PlainSRA, reduction_sizes
-
-UNIT_EPS = 1e-6
-"""Added to squared lengths."""
 
 
 class ClusterAttention(nn.Module):
@@ -57,11 +54,6 @@ class ClusterAttention(nn.Module):
     def logits(self, clusters_BMC: Tensor, x_BTC: Tensor) -> Tensor:
         """Scaled cosine similarities, (B, M, T)."""
         return (self.scale * unit(clusters_BMC)) @ unit(x_BTC).transpose(1, 2)
-
-
-def unit(x: Tensor) -> Tensor:
-    """Vectors along the last axis, divided by their lengths."""
-    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + UNIT_EPS)
 
 
 class PlainGLMix(nn.Module):

@@ -14,16 +14,13 @@ from search_spaces.operators.swinv2 import BIAS_HIDDEN, windows
 from supernets._blocked import BlockedAttention
 from supernets._elastic import Axes, Index
 from supernets._heads import AbstractHeads
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, linear_axes, norm_axes, unit
 from supernets._position_bias import ContinuousBias
 from supernets.mixers._attention import AbstractElasticAttention
 from supernets.mixers._base import MIXERS
 
 FIRST_SCALE, LARGEST_SCALE = 10.0, 100.0
 """What cosines are multiplied by: one over the temperature."""
-
-LEAST_LENGTH = 1e-6
-"""What the length of a query or key is, at least, when it is divided by it."""
 
 
 class PlainSwinV2(AbstractHeads):
@@ -53,14 +50,9 @@ class PlainSwinV2(AbstractHeads):
         """The shape that came in, without shortcut."""
         q, k, v = self.split_parts(self.qkv(x_BHWC), self.size, 3)
         scale_N = self.log_scale.minimum(self.largest).exp()
-        q = of_length_one(q) * scale_N.reshape(-1, 1, 1, 1)
-        mixed_BHWC = self.attention(q, of_length_one(k), v, self.bias())
+        q = unit(q) * scale_N.reshape(-1, 1, 1, 1)
+        mixed_BHWC = self.attention(q, unit(k), v, self.bias())
         return self.project(self.mix(mixed_BHWC))
-
-
-def of_length_one(x_BNHWD: Tensor) -> Tensor:
-    """Vectors in the same directions."""
-    return x_BNHWD / (x_BNHWD.norm(dim=-1, keepdim=True) + LEAST_LENGTH)
 
 
 @final

@@ -17,7 +17,7 @@ from search_spaces import Signature
 from search_spaces.operators.transnext import HIDDEN, KERNEL_SIZE
 from supernets._elastic import Axes, Index
 from supernets._heads import AbstractHeads, attended
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, linear_axes, norm_axes, unit
 from supernets._neighbours import NeighbourProduct, NeighbourSum, within
 from supernets._pooled_bias import GeneratedPooledBias, spread
 from supernets.mixers._attention import AbstractElasticAttention
@@ -27,9 +27,6 @@ TEMPERATURE = 1 / 0.24
 """At first: the paper's."""
 
 TAPS = KERNEL_SIZE**2
-
-LEAST_SQUARE = 1e-12
-"""Added to the square of a length."""
 
 
 class PlainTransNeXt(AbstractHeads):
@@ -127,11 +124,6 @@ class PlainTransNeXt(AbstractHeads):
                 return torch.full((1, 1), float(self.cells)).log()
             rows, columns = (within(side, KERNEL_SIZE, 1).sum(0) for side in self.size)
             return (rows[:, None] * columns + self.cells).float().log().reshape(-1, 1)
-
-
-def unit(x: Tensor) -> Tensor:
-    """Of length 1 along the last axis, in kernels that all runtimes have."""
-    return x / (x.square().sum(-1, keepdim=True) + LEAST_SQUARE).sqrt()
 
 
 @final

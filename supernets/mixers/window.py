@@ -96,7 +96,7 @@ def relative_position(window: Sides) -> Tensor:
 
 
 def shift_mask(grid: Sides, window: Sides, shift: Sides) -> Tensor:
-    """0 where two tokens of a shifted window are neighbours, else -100: (G, T, T)."""
+    """0 where two tokens of a shifted window are neighbours, else `MASKED`: (G, T, T)."""
     (rows, columns), (height, width) = grid, window
     with torch.device("cpu"):
         region_H, region_W = (_regions(*side) for side in zip(grid, window, shift, strict=True))
