@@ -8,7 +8,7 @@ import pytest
 
 from search_spaces import declaration
 from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
-from search_spaces.channel_parts._base import CHANNEL_DIMS
+from search_spaces.channel_parts._base import CHANNEL_DIMS, CHANNEL_PARTS
 from search_spaces.norms import NORMS
 from search_spaces.operators._base import OPERATORS, AbstractMixer
 from search_spaces.trunk._base import TRUNK
@@ -36,6 +36,7 @@ def names_under(*headings: str) -> list[str]:
     ("headings", "names"),
     [
         (("operator",), OPERATORS.names()),
+        (("channel part",), CHANNEL_PARTS.names()),
         (("name",), [*NORMS.names(), *CHANNEL_ATTENTIONS.names()]),
         (TRUNK_HEADINGS, TRUNK.names()),
     ],
