@@ -10,7 +10,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes, Index, inside
 from supernets._heads import head_sizes, head_weights
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
 from supernets.blocks.mbconv import ElasticMBConv, PlainMBConv, conv_sizes, hidden_weights
@@ -41,12 +41,12 @@ class ElasticMOAT(AbstractElasticBlock):
     is_sized: ClassVar[bool] = True
     prunable: ClassVar[tuple[str, ...]] = ("hidden", "heads")
     axes: ClassVar[Axes] = {
-        **{f"conv.{n}": roles for n, roles in ElasticMBConv.axes.items()},
-        **{f"attention.{n}": roles for n, roles in ElasticWindow.axes.items()},
+        **inside("conv", ElasticMBConv.axes),
+        **inside("attention", ElasticWindow.axes),
     }
     without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        **{f"conv.{n}": part for n, part in ElasticMBConv.without_gradient.items()},
-        **{f"attention.{n}": part for n, part in ElasticWindow.without_gradient.items()},
+        **inside("conv", ElasticMBConv.without_gradient),
+        **inside("attention", ElasticWindow.without_gradient),
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.crossvit import of_patches
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes, Index, inside
 from supernets._heads import KV_WITHOUT_GRADIENT, AbstractHeads, attended, head_sizes, head_weights
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets.criteria._base import GroupWeights, joined
@@ -107,7 +107,7 @@ class ElasticCrossViT(AbstractElasticMixer):
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **REDUCTION_AXES,
-        **{f"attention.{n}": roles for n, roles in ElasticSRA.axes.items()},
+        **inside("attention", ElasticSRA.axes),
         **{
             name: roles
             for fusion in FUSIONS

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.glmix import num_regions, of_clusters, region_sides
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, Axes, Index, inside
 from supernets._modules import NORM_EPS, linear_axes, norm_axes, unit
 from supernets.mixers._attention import AbstractElasticAttention
 from supernets.mixers._base import MIXERS
@@ -87,15 +87,15 @@ class ElasticGLMix(AbstractElasticAttention):
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         "clusters.scale": (None,),
-        **{f"clusters.attention.{n}": roles for n, roles in ElasticSRA.axes.items()},
+        **inside("clusters.attention", ElasticSRA.axes),
         **linear_axes("expand", "width", "width"),
         "conv.weight": ("width", None, KERNEL, KERNEL),
         "conv.bias": ("width",),
         **linear_axes("project", "width", "width"),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"clusters.attention.{n}": part for n, part in ElasticSRA.without_gradient.items()
-    }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = inside(
+        "clusters.attention", ElasticSRA.without_gradient
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels, the centre of the kernel, and those of clusters' attention."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.tcnca import KERNEL_SIZE, dilations
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes, Index, inside
 from supernets._modules import Add, ConvNorm, conv_norm_axes
 from supernets.mixers._attention import AbstractElasticAttention
 from supernets.mixers._base import MIXERS
@@ -60,16 +60,16 @@ class ElasticTCNCA(AbstractElasticAttention):
     heads_at: ClassVar[str] = "attention"
     is_sized: ClassVar[bool] = True
     axes: ClassVar[Axes] = {
-        **{f"attention.{name}": roles for name, roles in ElasticWindow.axes.items()},
+        **inside("attention", ElasticWindow.axes),
         **{
             name: roles
             for level in range(MOST_LEVELS)
             for name, roles in conv_norm_axes(f"dilated.{level}.conv", "width", None).items()
         },
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"attention.{name}": part for name, part in ElasticWindow.without_gradient.items()
-    }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = inside(
+        "attention", ElasticWindow.without_gradient
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels; what follows from the heads as in `window`."""

@@ -10,7 +10,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes, Index, inside
 from supernets._modules import conv_norm_axes
 from supernets.mixers._attention import AbstractElasticAttention
 from supernets.mixers._base import MIXERS
@@ -42,11 +42,11 @@ class ElasticUniGlobal(AbstractElasticAttention):
     heads_at: ClassVar[str] = "attention"
     axes: ClassVar[Axes] = {
         **conv_norm_axes("position.project", "width", None),
-        **{f"attention.{n}": roles for n, roles in ElasticSRA.axes.items()},
+        **inside("attention", ElasticSRA.axes),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"attention.{n}": part for n, part in ElasticSRA.without_gradient.items()
-    }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = inside(
+        "attention", ElasticSRA.without_gradient
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Those of attention."""
