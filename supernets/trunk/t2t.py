@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces.trunk.t2t import SPLITS, TOKEN_WIDTH, Split, splits_of
 from supernets._elastic import AbstractUnpruned, Axes, Index
+from supernets._heads import attended
 from supernets._modules import NORM_EPS, linear_axes
 from supernets.blocks._base import AbstractElasticBlock
 from supernets.trunk._base import TRUNK_BLOCKS
@@ -62,8 +63,7 @@ class TokenAttention(nn.Module):
         """(B, T, `TOKEN_WIDTH`)."""
         qkv_BTD = self.qkv(self.norm(x_BTD))
         q_BTD, k_BTD, v_BTD = (qkv_BTD.narrow(2, i * TOKEN_WIDTH, TOKEN_WIDTH) for i in range(3))
-        shares_BTT = ((q_BTD * TOKEN_WIDTH**-0.5) @ k_BTD.transpose(1, 2)).softmax(-1)
-        y_BTD = v_BTD + self.mix(shares_BTT @ v_BTD)
+        y_BTD = v_BTD + self.mix(attended(q_BTD * TOKEN_WIDTH**-0.5, k_BTD, v_BTD))
         return y_BTD + self.reduce(self.act(self.expand(self.mlp_norm(y_BTD))))
 
 
