@@ -16,6 +16,7 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._attention import attended
 from search_spaces.operators._base import OPERATORS, AbstractBlock, Mixing, hidden_group
 from search_spaces.operators.ncb import mix_cost, mlp_cost
 from search_spaces.operators.sra import dividing_ratio
@@ -70,18 +71,18 @@ def parts_of(shape: Shape) -> tuple[int, int]:
     return shape.width - convolved, convolved
 
 
-def _attention(signature: Signature, attended: int) -> Cost:
+def _attention(signature: Signature, width: int) -> Cost:
     shape, heads = signature.shape, signature.kept.number("heads")
     ratio, n = signature.pick.number("sr_ratio"), shape.pixels
     inner, keys = heads * shape.head_dim, n // ratio**2
-    pooled = layers.pointwise(keys, attended, quantizers=1) if ratio > 1 else Cost()
+    pooled = layers.pointwise(keys, width, quantizers=1) if ratio > 1 else Cost()
     return (
         pooled
-        + layers.normed_conv(n, attended, inner)
-        + layers.normed_conv(keys, attended, 2 * inner)
+        + layers.normed_conv(n, width, inner)
+        + layers.normed_conv(keys, width, 2 * inner)
         + attended(n, keys, heads, inner)
         + layers.pointwise(n, inner, calls=3, quantizers=1)
         + layers.nodes(5)
-        + layers.plain_conv(n, inner, attended, 1)
-        + layers.pointwise(n, attended, quantizers=1)
+        + layers.plain_conv(n, inner, width, 1)
+        + layers.pointwise(n, width, quantizers=1)
     )
