@@ -26,3 +26,8 @@ def read_sides(text: object) -> Sides:
     height, *others = map(int, str(text).split("x"))
     (width,) = others or (height,)
     return height, width
+
+
+def longest_part(side: int, wanted: int) -> int:
+    """The longest part of a side, up to the one wanted, by which it can be divided."""
+    return next(part for part in range(min(side, wanted), 0, -1) if side % part == 0)

@@ -13,9 +13,8 @@ from torch.nn import functional as F
 
 from search_spaces._blocked import BlockedSide, different_offsets, is_moving
 from search_spaces._sides import Sides
-
-MASKED = -1000.0
-"""Bias of pairs that do not see each other, far below any logit."""
+from supernets._heads import attended
+from supernets._modules import MASKED
 
 
 @final
@@ -61,10 +60,8 @@ class BlockedAttention(nn.Module):
         q_BNGSD = self._blocks(q_BNHWD, "queries", self.asked)
         k_BNGTD = self._blocks(k_BNHWD, "keys", self.seen)
         v_BNGTD = self._blocks(v_BNHWD, "keys", self.seen)
-        logits_BNGST = q_BNGSD @ k_BNGTD.transpose(-2, -1)
-        if table_NYX is not None:
-            logits_BNGST = logits_BNGST + self._bias(table_NYX)
-        return self._map(logits_BNGST.softmax(-1) @ v_BNGTD)
+        bias = None if table_NYX is None else self._bias(table_NYX)
+        return self._map(attended(q_BNGSD, k_BNGTD, v_BNGTD, bias))
 
     def _keep(self, name: str, index: Sequence[int], places: int = 0) -> None:
         """What is looked up, unless that is everything in its order; real on the meta device, too.

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property, lru_cache
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,13 @@ The name of a module stands for its tensors that have so many axes.
 """
 
 KERNEL = "kernel"
+
+_What = TypeVar("_What")
+
+
+def inside(place: str, of_names: Mapping[str, _What]) -> dict[str, _What]:
+    """What is said of the names of a module, of the same one that is a part called `place`."""
+    return {f"{place}.{name}": what for name, what in of_names.items()}
 
 
 class AbstractElasticPart(nn.Module, ABC):
@@ -148,6 +155,14 @@ class AbstractElastic(nn.Module, ABC):
         """Orders the members of every prunable group by their weights as they are."""
         for group, weights in self.group_weights().items():
             self.order(group, criterion.importance(weights))
+
+
+class AbstractUnpruned(AbstractElastic):
+    """A family of which nothing can be pruned."""
+
+    def group_weights(self) -> dict[str, GroupWeights]:
+        """None."""
+        return {}
 
 
 def _is_nothing(index: Index) -> bool:

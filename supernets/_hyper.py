@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces._sides import Sides
-from supernets._merged import AbstractMerged, AbstractMergedConv
+from supernets._generated import AbstractGenerated
+from supernets._merged import AbstractMergedConv
 
 
 @final
@@ -89,21 +90,8 @@ def in_context(x_BCHW: Tensor, values_BCHW: Tensor, kernel_CHW: Tensor) -> Tenso
 
 
 @final
-class StoredContext(nn.Module):
-    """The global branch with a stored kernel: (C, H, W)."""
-
-    def __init__(self, kernel_CHW: Tensor) -> None:
-        super().__init__()
-        self.kernel = nn.Parameter(kernel_CHW)
-
-    def forward(self, x_BCHW: Tensor, values_BCHW: Tensor) -> Tensor:
-        """The shape that came in."""
-        return in_context(x_BCHW, values_BCHW, self.kernel)
-
-
-@final
-class HyperContext(nn.Module, AbstractMerged):
-    """The global branch; when deployed, its kernel is stored.
+class HyperContextKernel(AbstractGenerated):
+    """The kernel of `in_context`.
 
     Args:
         width: C.
@@ -116,15 +104,6 @@ class HyperContext(nn.Module, AbstractMerged):
         self.size = size
         self.slow = SlowNet(width, hidden)
 
-    def _kernel(self) -> Tensor:
+    def forward(self) -> Tensor:
         """(C, H, W), divided by the number of what is added up."""
         return self.slow(self.size) / math.prod(self.size)
-
-    @torch.no_grad()
-    def merged(self) -> StoredContext:
-        """With a copy of the kernel."""
-        return StoredContext(self._kernel().contiguous().clone())
-
-    def forward(self, x_BCHW: Tensor, values_BCHW: Tensor) -> Tensor:
-        """The shape that came in."""
-        return in_context(x_BCHW, values_BCHW, self._kernel())

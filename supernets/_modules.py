@@ -22,8 +22,17 @@ Batch norms have 1e-5, torch's default, where TensorFlow's code of MobileNetV2 a
 """
 
 
-MASKED = -100.0
-"""Added to logits of attention that must not count, as in Swin."""
+MASKED = -1000.0
+"""Added to logits of attention that must not count. Departure from Swin, which has -100: cosines
+are multiplied by up to 100."""
+
+LEAST_SQUARE = 1e-6
+"""Added to the square of a length by which is divided: gradients are bounded where it is 0."""
+
+
+def unit(x: Tensor) -> Tensor:
+    """Vectors along the last axis, of length 1, in kernels that all runtimes have."""
+    return x / (x.square().sum(-1, keepdim=True) + LEAST_SQUARE).sqrt()
 
 
 class Add(nn.Module):

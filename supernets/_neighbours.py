@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces._sides import Sides
-from supernets._merged import AbstractMerged
+from supernets._generated import AbstractGenerated
 from supernets._modules import MASKED
 
 
@@ -152,30 +152,10 @@ def num_groups(width: int, group_size: int) -> int:
 
 
 @final
-class StoredDepthwise(nn.Module):
-    """A depthwise convolution whose kernels of all positions are stored.
+class GeneratedKernels(AbstractGenerated):
+    """Kernels of all positions, as `NeighbourSum` takes them, that a small network makes.
 
-    Args:
-        total: Adds up.
-        kernels_1THW: As `NeighbourSum` takes them.
-    """
-
-    def __init__(self, total: NeighbourSum, kernels_1THW: Tensor) -> None:
-        super().__init__()
-        self.sum = total
-        self.kernels = nn.Parameter(kernels_1THW)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The shape that came in."""
-        output: Tensor = self.sum(x_BCHW, self.kernels)
-        return output
-
-
-@final
-class GeneratedDepthwise(nn.Module, AbstractMerged):
-    """A depthwise convolution whose kernels of all positions a small network makes.
-
-    The network reads an affinity map that is learnt; when deployed, its kernels are stored.
+    The network reads an affinity map that is learnt.
 
     Source: Chen et al., TVConv (2022).
 
@@ -209,21 +189,10 @@ class GeneratedDepthwise(nn.Module, AbstractMerged):
         with torch.no_grad():
             self.hidden_weight.mul_((affinities * generator_kernel_size**2) ** -0.5)
             self.kernel_weight.mul_((2 / hidden) ** 0.5 / kernel_size)
-        self.sum = NeighbourSum(width, size, kernel_size)
 
-    def kernels(self) -> Tensor:
-        """Of all positions, (1, T, H, W), as `NeighbourSum` takes them."""
+    def forward(self) -> Tensor:
+        """(1, T, H, W)."""
         hidden = F.conv2d(self.affinity[None], self.hidden_weight, self.hidden_bias, 1, self.reach)
         weight_KKCD = self.kernel_weight.permute(1, 2, 0, 3)
         weight = weight_KKCD.reshape(-1, weight_KKCD.shape[-1], 1, 1)
         return F.conv2d(F.gelu(hidden), weight, self.kernel_bias.permute(1, 2, 0).flatten())
-
-    @torch.no_grad()
-    def merged(self) -> nn.Module:
-        """The same convolution with stored kernels."""
-        return StoredDepthwise(self.sum, self.kernels().clone())
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The shape that came in."""
-        output: Tensor = self.sum(x_BCHW, self.kernels())
-        return output

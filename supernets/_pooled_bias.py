@@ -8,7 +8,7 @@ Source: Shi, TransNeXt (2023), length-scaled cosine attention's bias, whose log-
 are those of Liu et al., Swin Transformer V2 (2022). Departure: GELU instead of ReLU, so that no
 hidden channel can be without gradient.
 
-Shapes: B batch, N heads, T positions of the map, P cells of the pooled map, S offsets.
+Shapes: N heads, T positions of the map, P cells of the pooled map, S offsets.
 """
 
 from typing import final
@@ -18,35 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces._sides import Sides
-from supernets._merged import AbstractMerged
+from supernets._generated import AbstractGenerated
 
 EXTENT = 8.0
 """What the map's longest offset is in coordinates, before the logarithm."""
 
 
 @final
-class StoredPooledBias(nn.Module):
-    """Adds a stored bias to logits.
-
-    Args:
-        pooled: Sides of the pooled map.
-        ratio: By which the map is larger.
-        table_SN: Biases of all offsets.
-    """
-
-    def __init__(self, pooled: Sides, ratio: int, table_SN: Tensor) -> None:
-        super().__init__()
-        self.pooled, self.ratio, self.heads = pooled, ratio, table_SN.shape[1]
-        self.table = nn.Parameter(table_SN)
-
-    def forward(self, logits_BNTP: Tensor) -> Tensor:
-        """The shape that came in."""
-        return logits_BNTP + spread(self.table, self.pooled, self.ratio, self.heads)
-
-
-@final
-class GeneratedPooledBias(nn.Module, AbstractMerged):
-    """Adds to logits the bias that a network of two layers makes of offsets.
+class GeneratedPooledBias(AbstractGenerated):
+    """Biases of all offsets by a network of two layers; `spread` gives those of pairs.
 
     Args:
         pooled: Sides of the pooled map.
@@ -59,7 +39,6 @@ class GeneratedPooledBias(nn.Module, AbstractMerged):
 
     def __init__(self, pooled: Sides, ratio: int, heads: int, hidden: int) -> None:
         super().__init__()
-        self.pooled, self.ratio, self.heads = pooled, ratio, heads
         self.hidden_weight = nn.Parameter(torch.randn(hidden, 2) * 2**-0.5)
         self.hidden_bias = nn.Parameter(torch.zeros(hidden))
         self.weight = nn.Parameter(torch.randn(heads, hidden) * hidden**-0.5)
@@ -67,20 +46,11 @@ class GeneratedPooledBias(nn.Module, AbstractMerged):
         # Not part of the state: they follow from the map, and stay real on the meta device.
         self.register_buffer("offsets_S2", offsets(pooled, ratio), persistent=False)
 
-    def table(self) -> Tensor:
-        """Biases of all offsets, (S, N)."""
+    def forward(self) -> Tensor:
+        """(S, N)."""
         offsets_S2 = self.offsets_S2.to(self.hidden_weight.dtype)
         hidden = F.gelu(F.linear(offsets_S2, self.hidden_weight, self.hidden_bias))
         return F.linear(hidden, self.weight, self.bias)
-
-    @torch.no_grad()
-    def merged(self) -> nn.Module:
-        """The same bias, stored."""
-        return StoredPooledBias(self.pooled, self.ratio, self.table().clone())
-
-    def forward(self, logits_BNTP: Tensor) -> Tensor:
-        """The shape that came in."""
-        return logits_BNTP + spread(self.table(), self.pooled, self.ratio, self.heads)
 
 
 def spread(table_SN: Tensor, pooled: Sides, ratio: int, heads: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces._sides import Sides
-from supernets._merged import AbstractMerged
+from supernets._generated import AbstractGenerated
 
 LARGEST_BIAS = 16.0
 SPREAD, FARTHEST = 8.0, 7
@@ -19,20 +19,7 @@ SPREAD, FARTHEST = 8.0, 7
 
 
 @final
-class StoredBias(nn.Module):
-    """A bias for every head and offset."""
-
-    def __init__(self, table_NYX: Tensor) -> None:
-        super().__init__()
-        self.table = nn.Parameter(table_NYX)
-
-    def forward(self) -> Tensor:
-        """(N, Y, X)."""
-        return self.table
-
-
-@final
-class ContinuousBias(nn.Module, AbstractMerged):
+class ContinuousBias(AbstractGenerated):
     """Biases of all offsets by a network of one hidden layer; when deployed they are stored.
 
     Source: Liu et al., Swin Transformer V2 (2022), section 3.3; departures in
@@ -60,11 +47,6 @@ class ContinuousBias(nn.Module, AbstractMerged):
         hidden_YXM = F.linear(coordinates_YX2, self.hidden_weight, self.hidden_bias)
         biases_YXN = LARGEST_BIAS * F.linear(F.gelu(hidden_YXM), self.head_weight).sigmoid()
         return biases_YXN.permute(2, 0, 1)
-
-    @torch.no_grad()
-    def merged(self) -> nn.Module:
-        """The biases themselves."""
-        return StoredBias(self().contiguous().clone())
 
 
 def log_spaced(num_offsets: Sides) -> Tensor:

@@ -61,7 +61,7 @@ def factory_on_the_cpu() -> Iterator[None]:
             really(heads, head_dim, device)
         )  # fmt: skip
 
-    with patch("supernets.mixers.window.inner_channels", inner_channels):
+    with patch.object(_heads, "inner_channels", inner_channels):
         yield
 
 

@@ -1,7 +1,7 @@
 """How checks fail: by an AssertionError that says what was expected and what was found."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 
@@ -13,6 +13,25 @@ def require(condition: object, message: str) -> None:
     """
     if not condition:
         raise AssertionError(message)
+
+
+def require_implemented(kind: str, name: str, implemented: Container[str], registry: str) -> None:
+    """Raise if what is declared is not implemented.
+
+    Args:
+        kind: Such as "norm".
+        name: Of the declaration.
+        implemented: Names of implementations.
+        registry: What theirs is called.
+
+    Raises:
+        AssertionError: With what to do.
+    """
+    require(
+        name in implemented,
+        f"{kind} '{name}' is declared and not implemented: the same file must register an "
+        f"implementation in {registry}",
+    )
 
 
 @contextmanager

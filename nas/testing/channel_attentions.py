@@ -8,7 +8,7 @@ from functools import partial
 
 from nas.testing._by_name import by_name
 from nas.testing._drawn import draw_family, draw_signature, seeded
-from nas.testing._expect import require
+from nas.testing._expect import require_implemented
 from nas.testing._exported import require_shipped_as_simulated
 from nas.testing._spaces import random_supernet, small_space
 from nas.testing.operators import OF_FAMILY, OF_SIGNATURE
@@ -25,11 +25,8 @@ LEAST_SAME = 0.95
 
 def check_it_is_declared_and_implemented(attention: str) -> None:
     """Declaration and implementation have one name."""
-    require(
-        attention in CHANNEL_ATTENTION_LAYERS,
-        f"channel attention '{attention}' is declared and not implemented: the same file must "
-        "register an implementation in CHANNEL_ATTENTION_LAYERS",
-    )
+    registry = "CHANNEL_ATTENTION_LAYERS"
+    require_implemented("channel attention", attention, CHANNEL_ATTENTION_LAYERS, registry)
 
 
 def check_networks_with_it_are_shipped_as_simulated(attention: str) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from nas.testing._by_name import by_name
 from nas.testing._drawn import draw_family, draw_signature, seeded
-from nas.testing._expect import require
+from nas.testing._expect import require_implemented
 from nas.testing._exported import require_shipped_as_simulated
 from nas.testing._spaces import mini_space, random_supernet
 from nas.testing.operators import OF_FAMILY, OF_SIGNATURE
@@ -24,11 +24,7 @@ LEAST_SAME = 0.95
 
 def check_it_is_declared_and_implemented(part: str) -> None:
     """It is declared and implemented under one name."""
-    require(
-        part in ELASTIC_CHANNEL_PARTS,
-        f"channel part '{part}' is declared and not implemented: the same file must register an "
-        "implementation in ELASTIC_CHANNEL_PARTS",
-    )
+    require_implemented("channel part", part, ELASTIC_CHANNEL_PARTS, "ELASTIC_CHANNEL_PARTS")
 
 
 def check_it_runs_exported_and_stored_as_simulated(part: str) -> None:

@@ -15,7 +15,7 @@ from compress.artefact import write_artefact
 from compress.aware import aware, grids_of
 from compress.quantize._base import QUANTIZATIONS
 from nas.targets import TARGETS, AbstractTarget
-from nas.testing._expect import require
+from nas.testing._expect import require, require_implemented
 from nas.testing._exported import compress_for_here, export, require_shipped_as_simulated
 from nas.testing._learnt import require_learnt_alike
 from nas.testing._spaces import mini_space, random_supernet, slots_of, uniform
@@ -49,11 +49,7 @@ SMALL_TOLERANCE, BYTES_TOLERANCE = 0.05, 0.02
 
 def check_it_is_declared_and_implemented(precision: str) -> None:
     """It is declared and implemented under one name."""
-    require(
-        precision in QUANTIZATIONS,
-        f"format '{precision}' is declared and not implemented: the same file must register an "
-        "implementation in QUANTIZATIONS",
-    )
+    require_implemented("format", precision, QUANTIZATIONS, "QUANTIZATIONS")
 
 
 def check_some_target_has_the_kernels_that_it_needs(precision: str) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from nas.testing._by_name import by_name
 from nas.testing._drawn import Choose, draw_family, draw_signature, seeded
-from nas.testing._expect import require
+from nas.testing._expect import require, require_implemented
 from nas.testing._exported import require_shipped_as_simulated
 from nas.testing._spaces import random_supernet, small_space
 from nas.testing._tensors import noise, randomise_
@@ -42,11 +42,7 @@ TOLERANCE = 1e-4
 
 def check_it_is_declared_and_implemented(norm: str) -> None:
     """Declaration and implementation have one name."""
-    require(
-        norm in NORM_LAYERS,
-        f"norm '{norm}' is declared and not implemented: the same file must register an "
-        "implementation in NORM_LAYERS",
-    )
+    require_implemented("norm", norm, NORM_LAYERS, "NORM_LAYERS")
 
 
 def check_it_is_a_batch_norm_if_it_says_so(norm: str) -> None:

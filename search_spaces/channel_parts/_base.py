@@ -9,7 +9,7 @@ from functools import cache
 
 from search_spaces._choice import Option, Options
 from search_spaces._registry import Registry
-from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
 
 CHANNEL_PART = "channel_part"
 """The choice between channel parts; its options are their names."""
@@ -34,6 +34,14 @@ class AbstractChannelPart(ABC):
     @abstractmethod
     def cost(self, signature: Signature) -> Cost:
         """Cost of norm and layers, not of the shortcut, for realised sizes `signature.kept`."""
+
+
+class AbstractExpansion(AbstractChannelPart):
+    """A channel part with as many hidden channels as its width times the expansion."""
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """Hidden channels."""
+        return {"hidden": Group(pick.number("expand_ratio") * shape.width, HIDDEN_MULTIPLE)}
 
 
 CHANNEL_PARTS = Registry("search_spaces.channel_parts", "channel part", AbstractChannelPart)

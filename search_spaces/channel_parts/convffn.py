@@ -8,21 +8,16 @@ the expansion, 2 in the paper, is elastic.
 from typing import final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
-from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
-from search_spaces.channel_parts._base import CHANNEL_PARTS, AbstractChannelPart
+from search_spaces._slot import Cost, Signature
+from search_spaces.channel_parts._base import CHANNEL_PARTS, AbstractExpansion
 
 KERNEL_SIZE = 3
 
 
 @final
 @CHANNEL_PARTS.register
-class ConvFFN(AbstractChannelPart):
+class ConvFFN(AbstractExpansion):
     """Layer norm, linear, depthwise convolution with a shortcut, GELU, linear."""
-
-    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Hidden channels: width times expansion."""
-        return {"hidden": Group(pick.number("expand_ratio") * shape.width, HIDDEN_MULTIPLE)}
 
     def cost(self, signature: Signature) -> Cost:
         """pixels * hidden * (2 * width + 9) multiply-adds; two copies of the hidden map."""

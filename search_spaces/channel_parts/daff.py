@@ -11,9 +11,8 @@ outputs of 0 learns; convolutions have no bias before batch norm; hidden channel
 from typing import final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
-from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
-from search_spaces.channel_parts._base import CHANNEL_PARTS, AbstractChannelPart
+from search_spaces._slot import Cost, Signature
+from search_spaces.channel_parts._base import CHANNEL_PARTS, AbstractExpansion
 
 KERNEL_SIZE = 3
 REDUCTION = 4
@@ -22,12 +21,8 @@ REDUCTION = 4
 
 @final
 @CHANNEL_PARTS.register
-class DAFF(AbstractChannelPart):
+class DAFF(AbstractExpansion):
     """Pointwise, depthwise with a shortcut, pointwise; then a gate per channel."""
-
-    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Hidden channels: width times expansion."""
-        return {"hidden": Group(pick.number("expand_ratio") * shape.width, HIDDEN_MULTIPLE)}
 
     def cost(self, signature: Signature) -> Cost:
         """pixels * hidden * (2 * width + 9) multiply-adds, and 2 * width * width / 4."""

@@ -6,19 +6,14 @@ Source: Dosovitskiy et al., An Image is Worth 16x16 Words (2021), equation 3.
 from typing import final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
-from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
-from search_spaces.channel_parts._base import CHANNEL_PARTS, AbstractChannelPart
+from search_spaces._slot import Cost, Signature
+from search_spaces.channel_parts._base import CHANNEL_PARTS, AbstractExpansion
 
 
 @final
 @CHANNEL_PARTS.register
-class MLP(AbstractChannelPart):
+class MLP(AbstractExpansion):
     """Layer norm, linear, GELU, linear."""
-
-    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Hidden channels: width times expansion."""
-        return {"hidden": Group(pick.number("expand_ratio") * shape.width, HIDDEN_MULTIPLE)}
 
     def cost(self, signature: Signature) -> Cost:
         """2 * pixels * width * hidden multiply-adds."""

@@ -4,14 +4,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import chain
-from typing import ClassVar
 
 from search_spaces import _layers as layers
 from search_spaces._blocked import BlockedSide, different_offsets, is_moving
 from search_spaces._choice import Options
 from search_spaces._sides import Sides
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import AbstractMixer, Mixing
+from search_spaces._slot import Cost, Signature
+from search_spaces.operators._attention import AbstractAttention
 
 ATTENTION_BYTES, CUT_BYTES = 800, 110
 """Of a file: attention in one block, and cutting a map into blocks of several rows and columns."""
@@ -23,22 +22,15 @@ BIAS_BYTES, HIDDEN_BYTES = 270, 600
 """Of a bias for every pair, and of an entry for those that do not see each other."""
 
 
-class AbstractBlockedAttention(AbstractMixer):
+class AbstractBlockedAttention(AbstractAttention):
     """Norm, attention in blocks with a bias for every offset of a key, projection.
 
     The number of heads is elastic at a fixed head size, as in `window`.
     """
 
-    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
-    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
-
     @abstractmethod
     def blocked(self, pick: Options, size: Sides) -> tuple[BlockedSide, BlockedSide]:
         """Blocks of a map's rows and of its columns, for a normalised pick."""
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return {"heads": Group(pick.number("num_heads"), 1)}
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """Projections, and 2 * inner multiply-adds for every query and key of a block."""

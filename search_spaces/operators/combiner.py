@@ -14,9 +14,9 @@ from typing import ClassVar, final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Option, Options
-from search_spaces._sides import written_sides
+from search_spaces._sides import longest_part, written_sides
 from search_spaces._slot import Cost, Shape, Signature
-from search_spaces.operators._attention import AbstractAttention, heads_of
+from search_spaces.operators._attention import AbstractAttention, attended, heads_of
 from search_spaces.operators._base import OPERATORS
 
 
@@ -49,7 +49,7 @@ class Combiner(AbstractAttention):
         cost = (
             layers.layer_norm(n, width)
             + layers.linear(n, width, 3 * inner)
-            + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
+            + attended(n, keys, heads, inner)
             + layers.pointwise(n, inner, calls=3, quantizers=2)
             + layers.linear(n, inner, width)
             + layers.nodes(20)
@@ -59,8 +59,3 @@ class Combiner(AbstractAttention):
             cost += layers.pointwise(n, heads * keys, calls=3) + Cost(calls=6)
             cost += layers.nodes(20, values=4 * blocks**2)
         return cost
-
-
-def longest_part(side: int, wanted: int) -> int:
-    """The longest part of a side, up to the one wanted, by which it can be divided."""
-    return next(part for part in range(min(side, wanted), 0, -1) if side % part == 0)

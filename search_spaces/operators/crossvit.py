@@ -15,26 +15,22 @@ from typing import ClassVar, final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention, attended
+from search_spaces.operators._base import OPERATORS
 from search_spaces.operators.sra import SRA
 
 
 @final
 @OPERATORS.register
-class CrossViT(AbstractMixer):
+class CrossViT(AbstractAttention):
     """Attention of coarse patches, and of each granularity's mean to the tokens of the other."""
 
-    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
     mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads", "sr_ratio")
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """The reduction, which is the side of a patch, is lowered as in `sra`."""
         return SRA().mixer_normalise(pick, shape)
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads, the same of all three attentions."""
-        return SRA().mixer_groups(pick, shape)
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """Of the fusion 2 * (pixels + patches) * inner multiply-adds, and its linear layers.
@@ -73,7 +69,7 @@ def _fusion(signature: Signature, tokens: int) -> Cost:
     return (
         layers.linear(1, width, inner)
         + layers.linear(tokens, width, 2 * inner)
-        + Cost(attention=2 * tokens * inner, elements=2 * tokens * heads, calls=3)
+        + attended(1, tokens, heads, inner)
         + layers.pointwise(1, inner, calls=3, quantizers=2)
         + layers.nodes(8)
         + layers.linear(1, inner, width)

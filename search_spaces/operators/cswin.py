@@ -16,7 +16,7 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._blocked import BlockedSide, tiles
 from search_spaces._choice import Option, Options
-from search_spaces._sides import Sides
+from search_spaces._sides import Sides, longest_part
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
 from search_spaces.operators._blocked import attention
@@ -39,7 +39,7 @@ class CSWin(AbstractMixer):
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Heads in pairs; the width of a stripe is the larger one of both sides."""
         heads = pick.number("num_heads")
-        widths = (_divisor(side, pick.number("stripe_width")) for side in shape.size)
+        widths = (longest_part(side, pick.number("stripe_width")) for side in shape.size)
         return Options(
             {
                 "num_heads": heads + heads % 2,
@@ -78,11 +78,6 @@ class CSWin(AbstractMixer):
 def stripes(pick: Options, size: Sides) -> tuple[Stripes, ...]:
     """Horizontal stripes and vertical ones; where both are the map, that alone."""
     (height, width), wanted = size, pick.number("stripe_width")
-    horizontal = tiles(height, _divisor(height, wanted)), tiles(width, width)
-    vertical = tiles(height, height), tiles(width, _divisor(width, wanted))
+    horizontal = tiles(height, longest_part(height, wanted)), tiles(width, width)
+    vertical = tiles(height, height), tiles(width, longest_part(width, wanted))
     return (horizontal, vertical) if horizontal != vertical else (horizontal,)
-
-
-def _divisor(side: int, wanted: int) -> int:
-    """The largest divisor of a side up to this."""
-    return next(part for part in range(min(wanted, side), 0, -1) if side % part == 0)

@@ -13,7 +13,7 @@ from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._sides import Sides
 from search_spaces._slot import Cost, Shape, Signature
-from search_spaces.operators._attention import AbstractAttention, heads_of
+from search_spaces.operators._attention import AbstractAttention, attended, heads_of
 from search_spaces.operators._base import OPERATORS
 
 KERNEL_SIZE = 3
@@ -45,7 +45,7 @@ class CvT(AbstractAttention):
             cost += layers.pointwise(tokens, inner)
         return (
             cost
-            + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
+            + attended(n, keys, heads, inner)
             + layers.pointwise(n, inner, calls=2, quantizers=1)
             + layers.nodes(12)
             + layers.linear(n, inner, width)

@@ -14,7 +14,7 @@ from typing import final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._slot import Cost, Shape, Signature
-from search_spaces.operators._attention import AbstractAttention, heads_of
+from search_spaces.operators._attention import AbstractAttention, attended, heads_of
 from search_spaces.operators._base import OPERATORS
 
 
@@ -42,7 +42,7 @@ class DHVT(AbstractAttention):
             + Cost(params=embedding, vectors=embedding)
             + layers.pointwise(heads, width, calls=2, quantizers=3)
             + layers.linear(tokens, width, 3 * inner)
-            + Cost(attention=2 * tokens**2 * inner, elements=2 * tokens**2 * heads, calls=3)
+            + attended(tokens, tokens, heads, inner)
             + layers.pointwise(tokens, inner, calls=3, quantizers=2)
             + layers.linear(tokens, inner, width)
             + layers.pointwise(n, width, calls=3)

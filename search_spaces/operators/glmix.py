@@ -17,8 +17,9 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._sides import Sides
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing, effective_kernel_size
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention
+from search_spaces.operators._base import OPERATORS, Mixing, effective_kernel_size
 from search_spaces.operators.sra import SRA
 
 MOST_REGIONS = 8
@@ -27,7 +28,7 @@ MOST_REGIONS = 8
 
 @final
 @OPERATORS.register
-class GLMix(AbstractMixer):
+class GLMix(AbstractAttention):
     """Depthwise convolution beside attention of clusters that positions belong to in part."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
@@ -38,10 +39,6 @@ class GLMix(AbstractMixer):
         kernel_size = effective_kernel_size(pick.number("kernel_size"), shape.size)
         own = SRA().mixer_normalise(Options({**pick, "sr_ratio": 1}), shape)
         return Options({"kernel_size": kernel_size, **own})
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return SRA().mixer_groups(pick, shape)
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """pixels * width * (2 * width + kernel_size ** 2 + 3 * clusters) multiply-adds.

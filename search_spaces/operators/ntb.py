@@ -16,9 +16,10 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._attention import attended
 from search_spaces.operators._base import OPERATORS, AbstractBlock, Mixing, hidden_group
 from search_spaces.operators.ncb import mix_cost, mlp_cost
-from search_spaces.operators.sra import SRA
+from search_spaces.operators.sra import dividing_ratio
 
 CONVOLVED_SHARE = 4
 """One in so many channels is convolved."""
@@ -37,8 +38,7 @@ class NTB(AbstractBlock):
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
         """The reduction is lowered as in `sra`."""
-        asked = Options({"num_heads": 1, "sr_ratio": pick["sr_ratio"]})
-        ratio = SRA().mixer_normalise(asked, shape)["sr_ratio"]
+        ratio = dividing_ratio(pick.number("sr_ratio"), shape.size)
         return Options({"expand_ratio": pick["expand_ratio"], "sr_ratio": ratio})
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
@@ -71,18 +71,18 @@ def parts_of(shape: Shape) -> tuple[int, int]:
     return shape.width - convolved, convolved
 
 
-def _attention(signature: Signature, attended: int) -> Cost:
+def _attention(signature: Signature, width: int) -> Cost:
     shape, heads = signature.shape, signature.kept.number("heads")
     ratio, n = signature.pick.number("sr_ratio"), shape.pixels
     inner, keys = heads * shape.head_dim, n // ratio**2
-    pooled = layers.pointwise(keys, attended, quantizers=1) if ratio > 1 else Cost()
+    pooled = layers.pointwise(keys, width, quantizers=1) if ratio > 1 else Cost()
     return (
         pooled
-        + layers.normed_conv(n, attended, inner)
-        + layers.normed_conv(keys, attended, 2 * inner)
-        + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
+        + layers.normed_conv(n, width, inner)
+        + layers.normed_conv(keys, width, 2 * inner)
+        + attended(n, keys, heads, inner)
         + layers.pointwise(n, inner, calls=3, quantizers=1)
         + layers.nodes(5)
-        + layers.plain_conv(n, inner, attended, 1)
-        + layers.pointwise(n, attended, quantizers=1)
+        + layers.plain_conv(n, inner, width, 1)
+        + layers.pointwise(n, width, quantizers=1)
     )

@@ -10,16 +10,16 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._sides import Sides
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention, attended, heads_of
+from search_spaces.operators._base import OPERATORS
 
 
 @final
 @OPERATORS.register
-class SRA(AbstractMixer):
+class SRA(AbstractAttention):
     """Spatial-reduction attention; a reduction of 1 is plain multi-head attention."""
 
-    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
     mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads", "sr_ratio")
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
@@ -27,17 +27,8 @@ class SRA(AbstractMixer):
 
         So attention has at least 4 keys.
         """
-        return Options(
-            {
-                "num_heads": pick["num_heads"],
-                "sr_ratio": dividing_ratio(pick.number("sr_ratio"), shape.size),
-                "head_dim": shape.head_dim,
-            }
-        )
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return {"heads": Group(pick.number("num_heads"), 1)}
+        ratio = dividing_ratio(pick.number("sr_ratio"), shape.size)
+        return Options({**heads_of(pick, shape), "sr_ratio": ratio})
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """Projections and 2 * tokens * keys * inner multiply-adds, keys = tokens / ratio ** 2."""
@@ -53,7 +44,7 @@ class SRA(AbstractMixer):
             cost
             + layers.linear(n, width, inner)
             + layers.linear(keys, width, 2 * inner)
-            + Cost(attention=2 * n * keys * inner, elements=2 * n * keys * heads, calls=3)
+            + attended(n, keys, heads, inner)
             + layers.pointwise(n, inner, calls=4, quantizers=3)
             + layers.nodes(18)
             + layers.linear(n, inner, width)

@@ -12,14 +12,15 @@ offsets; positions beyond the border of a map that windows do not divide are not
 zeros; the slot's channel part has its norm in front, as it has behind other mixers.
 """
 
-from typing import ClassVar, final
+from typing import final
 
 from search_spaces import _layers as layers
 from search_spaces._blocked import BlockedSide, shifted_tiles
 from search_spaces._choice import Options
 from search_spaces._sides import Sides
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention, heads_of
+from search_spaces.operators._base import OPERATORS
 from search_spaces.operators._blocked import attention, bias
 from search_spaces.operators.window import shifted_windows
 
@@ -29,20 +30,12 @@ BIAS_HIDDEN = 512
 
 @final
 @OPERATORS.register
-class SwinV2(AbstractMixer):
+class SwinV2(AbstractAttention):
     """Cosine attention in shifted windows, position bias of a small network, norm behind it."""
-
-    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
-    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the window's sides and shifts, as in `window`."""
-        heads = {"num_heads": pick["num_heads"], "head_dim": shape.head_dim}
-        return Options({**heads, **shifted_windows(shape)})
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return {"heads": Group(pick.number("num_heads"), 1)}
+        return Options({**heads_of(pick, shape), **shifted_windows(shape)})
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """Those of `window`; a network of one hidden layer is trained and its biases are stored."""
@@ -51,7 +44,7 @@ class SwinV2(AbstractMixer):
         rows, columns = windows(pick, shape.size)
         n, inner = shape.pixels, heads * head_dim
         network = 3 * BIAS_HIDDEN + BIAS_HIDDEN * heads
-        scaled = Cost(params=network + heads, vectors=heads) + layers.nodes(8)
+        scaled = Cost(params=network + heads, vectors=heads) + layers.nodes(12)
         return (
             layers.linear(n, shape.width, 3 * inner)
             + layers.pointwise(n, 2 * inner, calls=3)

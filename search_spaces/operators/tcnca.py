@@ -14,8 +14,9 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._sides import Sides
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention
+from search_spaces.operators._base import OPERATORS, Mixing
 from search_spaces.operators.window import Window
 
 KERNEL_SIZE = 3
@@ -23,19 +24,14 @@ KERNEL_SIZE = 3
 
 @final
 @OPERATORS.register
-class TCNCA(AbstractMixer):
+class TCNCA(AbstractAttention):
     """Dilated depthwise convolutions, then window attention."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
-    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """As of `window`."""
         return Window().mixer_normalise(pick, shape)
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return Window().mixer_groups(pick, shape)
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """That of `window`, and pixels * channels * 9 multiply-adds for every dilation."""

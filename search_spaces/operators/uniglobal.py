@@ -7,30 +7,24 @@ batch norm behind the convolution that tells positions, so that a fresh block is
 slot's channel part follows.
 """
 
-from typing import ClassVar, final
+from typing import final
 
 from search_spaces._choice import Options
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention
+from search_spaces.operators._base import OPERATORS
 from search_spaces.operators.sra import SRA
 from search_spaces.operators.unilocal import position_cost
 
 
 @final
 @OPERATORS.register
-class UniGlobal(AbstractMixer):
+class UniGlobal(AbstractAttention):
     """Depthwise convolution for positions, then multi-head attention."""
-
-    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
-    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Attention is that of `sra` without a reduction."""
         return SRA().mixer_normalise(Options({**pick, "sr_ratio": 1}), shape)
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return SRA().mixer_groups(pick, shape)
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """9 * pixels * width multiply-adds and those of attention."""

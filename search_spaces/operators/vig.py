@@ -14,8 +14,9 @@ from typing import ClassVar, final
 from search_spaces import _layers as layers
 from search_spaces._choice import Options
 from search_spaces._scans import gated_linear_attention
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention, heads_of
+from search_spaces.operators._base import OPERATORS, Mixing
 
 KERNEL_SIZE = 3
 
@@ -30,25 +31,14 @@ DIRECTIONS = 2
 
 @final
 @OPERATORS.register
-class ViG(AbstractMixer):
+class ViG(AbstractAttention):
     """Linear attention whose states decay by what tokens say, forward and backward."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
-    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the channels of a head's values and keys."""
-        return Options(
-            {
-                "num_heads": pick["num_heads"],
-                "head_dim": shape.head_dim,
-                "key_dim": -(-shape.head_dim // 2),
-            }
-        )
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return {"heads": Group(pick.number("num_heads"), 1)}
+        return Options({**heads_of(pick, shape), "key_dim": -(-shape.head_dim // 2)})
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """Layers, and two scans of so many heads: linear in pixels."""

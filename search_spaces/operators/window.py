@@ -6,32 +6,25 @@ narrower than the residual stream; the window's sides follow from the map (see _
 """
 
 import math
-from typing import ClassVar, final
+from typing import final
 
 from search_spaces import _layers as layers
 from search_spaces._choice import Option, Options
 from search_spaces._resolution import window_size
 from search_spaces._sides import Sides, written_sides
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces._slot import Cost, Shape, Signature
+from search_spaces.operators._attention import AbstractAttention, heads_of
+from search_spaces.operators._base import OPERATORS
 
 
 @final
 @OPERATORS.register
-class Window(AbstractMixer):
+class Window(AbstractAttention):
     """Window attention with a relative position bias."""
-
-    mixing: ClassVar[tuple[Mixing, ...]] = ("attention",)
-    mixer_dims: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the window's sides and shifts."""
-        heads = {"num_heads": pick["num_heads"], "head_dim": shape.head_dim}
-        return Options({**heads, **shifted_windows(shape)})
-
-    def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """Whole heads."""
-        return {"heads": Group(pick.number("num_heads"), 1)}
+        return Options({**heads_of(pick, shape), **shifted_windows(shape)})
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """Projections and 2 * tokens * keys * inner multiply-adds; keys are a window's pixels.

@@ -16,7 +16,7 @@ from search_spaces import Signature
 from search_spaces.operators.irmb import ATTENTION, num_heads
 from search_spaces.operators.window import num_windows
 from supernets._elastic import KERNEL, Axes, Index
-from supernets._heads import stacked
+from supernets._heads import attended, stacked
 from supernets._merged import NormedConv2d
 from supernets._modules import Add, ConvNorm, conv_norm_axes, normed_conv_axes
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
@@ -63,8 +63,8 @@ class SpanningAttention(nn.Module):
         there, back = NEAR if is_near else FAR
         parts = qkv.reshape(-1, 3, self.heads, head_dim, *sides).permute(there)
         parts = parts.reshape(3, -1, self.heads, height * width, head_dim)
-        weights = ((parts[0] * head_dim**-0.5) @ parts[1].transpose(-2, -1)).softmax(-1)
-        mixed = (weights @ parts[2]).reshape(-1, rows, columns, self.heads, height, width, head_dim)
+        mixed = attended(parts[0] * head_dim**-0.5, parts[1], parts[2])
+        mixed = mixed.reshape(-1, rows, columns, self.heads, height, width, head_dim)
         return mixed.permute(back).reshape(-1, self.width, *self.padded)
 
 

@@ -10,11 +10,12 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes, Index, inside
+from supernets._heads import head_sizes, head_weights
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
 from supernets.blocks.mbconv import ElasticMBConv, PlainMBConv, conv_sizes, hidden_weights
 from supernets.criteria._base import GroupWeights
-from supernets.mixers.window import ElasticWindow, PlainWindow, window_sizes, window_weights
+from supernets.mixers.window import ElasticWindow, PlainWindow
 
 
 class PlainMOAT(nn.Module):
@@ -40,12 +41,12 @@ class ElasticMOAT(AbstractElasticBlock):
     is_sized: ClassVar[bool] = True
     prunable: ClassVar[tuple[str, ...]] = ("hidden", "heads")
     axes: ClassVar[Axes] = {
-        **{f"conv.{n}": roles for n, roles in ElasticMBConv.axes.items()},
-        **{f"attention.{n}": roles for n, roles in ElasticWindow.axes.items()},
+        **inside("conv", ElasticMBConv.axes),
+        **inside("attention", ElasticWindow.axes),
     }
     without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        **{f"conv.{n}": part for n, part in ElasticMBConv.without_gradient.items()},
-        **{f"attention.{n}": part for n, part in ElasticWindow.without_gradient.items()},
+        **inside("conv", ElasticMBConv.without_gradient),
+        **inside("attention", ElasticWindow.without_gradient),
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
@@ -56,7 +57,7 @@ class ElasticMOAT(AbstractElasticBlock):
         heads = self.kept("heads", pick.number("num_heads"), signature)
         return {
             **conv_sizes(self.kept("hidden", hidden, signature), signature, self.full.conv),
-            **window_sizes(heads, self.full.attention),
+            **head_sizes(heads, self.full.attention),
         }
 
     def group_weights(self) -> dict[str, GroupWeights]:
@@ -64,5 +65,5 @@ class ElasticMOAT(AbstractElasticBlock):
         assert isinstance(self.full, PlainMOAT)
         return {
             "hidden": hidden_weights(self.full.conv, "depthwise"),
-            "heads": window_weights(self.full.attention),
+            "heads": head_weights(self.full.attention),
         }

@@ -15,7 +15,7 @@ from search_spaces import Signature
 from search_spaces.operators.ncb import grouped_channels
 from search_spaces.operators.ntb import parts_of
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels, stacked
+from supernets._heads import AbstractHeads, head_sizes, head_weights
 from supernets._merged import NormedConv2d
 from supernets._modules import Add, ConvNorm, conv_norm_axes, normed_conv_axes
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
@@ -23,8 +23,10 @@ from supernets.blocks.ncb import MIX_AXES, MLP_AXES, ConvMLP, GroupedMix, mlp_we
 from supernets.criteria._base import GroupWeights
 
 
-class PooledAttention(nn.Module):
+class PooledAttention(AbstractHeads):
     """Multi-head attention to a pooled map, and its shortcut."""
+
+    makes_values: ClassVar[str] = "kv"
 
     def __init__(self, width: int, signature: Signature) -> None:
         super().__init__()
@@ -96,13 +98,11 @@ class ElasticNTB(AbstractElasticBlock):
         shape, own = signature.shape, self.full.attention
         attended, convolved = parts_of(shape)
         heads = self.kept("heads", max(1, attended // shape.head_dim), signature)
-        inner = inner_channels(heads, own.head_dim, own.q.weight.device)
         hidden = shape.width * signature.pick.number("expand_ratio")
         return {
             "width": shape.width,
             "attended": attended,
-            "inner": inner,
-            "kv": stacked(inner, 2, own.heads * own.head_dim),
+            **head_sizes(heads, own),
             "convolved": convolved,
             "grouped": grouped_channels(convolved, shape.head_dim),
             "hidden": self.kept("hidden", hidden, signature),
@@ -111,7 +111,5 @@ class ElasticNTB(AbstractElasticBlock):
     def group_weights(self) -> dict[str, GroupWeights]:
         """Hidden channels as in `ncb`; each head's rows of values and columns of the projection."""
         assert isinstance(self.full, PlainNTB)
-        own = self.full.attention
-        values = own.kv.weight[own.heads * own.head_dim :]
-        heads = head_weights(values, own.project.weight, own.heads)
+        heads = head_weights(self.full.attention)
         return {"hidden": mlp_weights(self.full.mlp), "heads": heads}

@@ -18,10 +18,9 @@ from search_spaces.operators.osnet import (
     gate_width,
     stream_width,
 )
-from supernets._elastic import Axes, Index
-from supernets._modules import Add, ConvNorm, Scale, conv_norm_axes, linear_axes
+from supernets._elastic import AbstractUnpruned, Axes, Index
+from supernets._modules import GATES_END, Add, ConvNorm, Scale, conv_norm_axes, linear_axes
 from supernets.blocks._base import BLOCKS, AbstractElasticBlock
-from supernets.criteria._base import GroupWeights
 
 
 class LightConv(nn.Module):
@@ -44,16 +43,16 @@ class SharedGate(nn.Module):
         super().__init__()
         self.streams, self.width = streams, width
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.reduce = nn.Linear(width, gate_width(width))
+        self.squeeze = nn.Linear(width, gate_width(width))
         self.act = nn.GELU()
-        self.expand = nn.Linear(gate_width(width), width)
+        self.decide = nn.Linear(gate_width(width), width)
         self.gate = nn.Sigmoid()
         self.scale = Scale()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The shape that came in: channels of all streams side by side."""
         means_BSC = self.pool(x_BCHW).reshape(-1, self.streams, self.width)
-        gates_BSC = self.gate(self.expand(self.act(self.reduce(means_BSC))))
+        gates_BSC = self.gate(self.decide(self.act(self.squeeze(means_BSC))))
         return self.scale(x_BCHW, gates_BSC.reshape(-1, self.streams * self.width, 1, 1))
 
 
@@ -83,7 +82,7 @@ class PlainOSNet(nn.Module):
 
 @final
 @BLOCKS.register
-class ElasticOSNet(AbstractElasticBlock):
+class ElasticOSNet(AbstractUnpruned, AbstractElasticBlock):
     """Elastic width and number of streams, the shallowest first."""
 
     plain: ClassVar[type[nn.Module]] = PlainOSNet
@@ -98,8 +97,8 @@ class ElasticOSNet(AbstractElasticBlock):
                 **conv_norm_axes(f"streams.{stream}.{light}.depthwise", f"mid{stream}", None),
             }.items()
         },
-        **linear_axes("gate.reduce", "gate", "mid"),
-        **linear_axes("gate.expand", "mid", "gate"),
+        **linear_axes("gate.squeeze", "gate", "mid"),
+        **linear_axes(f"gate.{GATES_END}", "mid", "gate"),
         **conv_norm_axes("project", "width", "mid"),
     }
 
@@ -113,7 +112,3 @@ class ElasticOSNet(AbstractElasticBlock):
             **{f"mid{i}": mid if i < streams else 0 for i in range(MOST_STREAMS)},
             "gate": gate_width(mid),
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -22,14 +22,14 @@ class Means(nn.Module):
 
 
 class SqueezedGates(nn.Module):
-    """Means, linear layer, SiLU, linear layer, sigmoid: (B, C, H, W) to (B, C, 1, 1)."""
+    """Means, linear layer, activation, linear layer, sigmoid: (B, C, H, W) to (B, C, 1, 1)."""
 
-    def __init__(self, channels: int, inner: int) -> None:
+    def __init__(self, channels: int, inner: int, act: type[nn.Module] = nn.SiLU) -> None:
         super().__init__()
         self.channels = channels
         self.means = Means()
         self.squeeze = nn.Linear(channels, inner)
-        self.act = nn.SiLU()
+        self.act = act()
         self.decide = nn.Linear(inner, channels)
         self.gate = nn.Sigmoid()
 
@@ -39,10 +39,9 @@ class SqueezedGates(nn.Module):
         return self.gate(self.decide(inner_BI)).reshape(-1, self.channels, 1, 1)
 
 
-def squeezed_axes(place: str, attention: str) -> Axes:
-    """Roles of the axes of `SqueezedGates` called `place`, of the attention of that name."""
-    channels, size = f"channels_{attention}", f"size_{attention}"
+def squeezed_axes(place: str, channels_role: str, inner_role: str) -> Axes:
+    """Roles of the axes of `SqueezedGates` called `place`."""
     return {
-        **linear_axes(f"{place}.squeeze", size, channels),
-        **linear_axes(f"{place}.{GATES_END}", channels, size),
+        **linear_axes(f"{place}.squeeze", inner_role, channels_role),
+        **linear_axes(f"{place}.{GATES_END}", channels_role, inner_role),
     }

@@ -21,7 +21,7 @@ class SCSELayer(AbstractChannelAttentionLayer):
     """Scales a map by the sum of its channels' and its positions' gates, each in (0, 1)."""
 
     axes: ClassVar[Axes] = {
-        **squeezed_axes("gates", "scse"),
+        **squeezed_axes("gates", "channels_scse", "size_scse"),
         "decide.weight": (None, "channels_scse", None, None),
     }
 

@@ -19,7 +19,7 @@ from supernets.channel_attentions._gates import SqueezedGates, squeezed_axes
 class SELayer(AbstractChannelAttentionLayer):
     """Scales each channel by a gate that the means of all decide."""
 
-    axes: ClassVar[Axes] = squeezed_axes("gates", "se")
+    axes: ClassVar[Axes] = squeezed_axes("gates", "channels_se", "size_se")
 
     def __init__(self, channels: int, size: int, sides: Sides) -> None:
         super().__init__(channels, size, sides)

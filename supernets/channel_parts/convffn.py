@@ -6,10 +6,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.channel_parts.convffn import KERNEL_SIZE
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS, AbstractElasticChannelPart
-from supernets.criteria._base import GroupWeights
+from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS, AbstractElasticExpansion
 
 
 class PlainConvFFN(nn.Module):
@@ -32,11 +31,10 @@ class PlainConvFFN(nn.Module):
 
 @final
 @ELASTIC_CHANNEL_PARTS.register
-class ElasticConvFFN(AbstractElasticChannelPart):
+class ElasticConvFFN(AbstractElasticExpansion):
     """Elastic width and expansion; hidden channels can be pruned."""
 
     plain: ClassVar[type[nn.Module]] = PlainConvFFN
-    prunable: ClassVar[tuple[str, ...]] = ("hidden",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **linear_axes("expand", "hidden", "width"),
@@ -44,15 +42,3 @@ class ElasticConvFFN(AbstractElasticChannelPart):
         "conv.bias": ("hidden",),
         **linear_axes("project", "width", "hidden"),
     }
-
-    def sizes(self, signature: Signature) -> dict[str, Index]:
-        """Hidden channels are the first width * expansion, less the pruned ones."""
-        width = signature.shape.width
-        hidden = width * signature.pick.number("expand_ratio")
-        return {"width": width, "hidden": self.kept("hidden", hidden, signature)}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each hidden channel's row of the first matrix and column of the second."""
-        expand = self.full.get_parameter("expand.weight")
-        project = self.full.get_parameter("project.weight")
-        return {"hidden": GroupWeights(expand, project.transpose(0, 1), None, len(expand))}

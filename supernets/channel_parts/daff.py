@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.channel_parts.daff import KERNEL_SIZE, squeezed_channels
 from supernets._elastic import Axes, Index
-from supernets._modules import NORM_EPS, ConvNorm, conv_norm_axes, linear_axes, norm_axes
+from supernets._modules import NORM_EPS, ConvNorm, conv_norm_axes, norm_axes
+from supernets.channel_attentions._gates import SqueezedGates, squeezed_axes
 from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS, AbstractElasticChannelPart
 from supernets.criteria._base import GroupWeights
 
@@ -18,25 +19,19 @@ class PlainDAFF(nn.Module):
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         width, hidden = signature.shape.width, signature.kept.number("hidden")
-        self.width, squeezed = width, squeezed_channels(width)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.expand = ConvNorm(width, hidden, 1, has_act=False)
         self.depthwise = ConvNorm(hidden, hidden, KERNEL_SIZE, groups=hidden, has_act=False)
         self.act = nn.GELU()
         self.project = ConvNorm(hidden, width, 1, has_act=False)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.squeeze = nn.Linear(width, squeezed)
-        self.excite = nn.Linear(squeezed, width)
-        self.gate = nn.Sigmoid()
+        self.gates = SqueezedGates(width, squeezed_channels(width), nn.GELU)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
         x_BCHW = self.act(self.expand(self.norm(x_BHWC).permute(0, 3, 1, 2)))
         x_BCHW = x_BCHW + self.act(self.depthwise(x_BCHW))
         y_BCHW = self.project(x_BCHW)
-        means = self.pool(y_BCHW).reshape(-1, self.width)
-        gates = self.gate(self.excite(self.act(self.squeeze(means))))
-        return (y_BCHW * gates.reshape(-1, self.width, 1, 1)).permute(0, 2, 3, 1)
+        return (y_BCHW * self.gates(y_BCHW)).permute(0, 2, 3, 1)
 
 
 @final
@@ -51,8 +46,7 @@ class ElasticDAFF(AbstractElasticChannelPart):
         **conv_norm_axes("expand", "hidden", "width"),
         **conv_norm_axes("depthwise", "hidden", None),
         **conv_norm_axes("project", "width", "hidden"),
-        **linear_axes("squeeze", "squeezed", "width"),
-        **linear_axes("excite", "width", "squeezed"),
+        **squeezed_axes("gates", "width", "squeezed"),
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:

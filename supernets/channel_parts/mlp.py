@@ -5,10 +5,9 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS, AbstractElasticChannelPart
-from supernets.criteria._base import GroupWeights
+from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS, AbstractElasticExpansion
 
 
 class PlainMLP(nn.Module):
@@ -29,25 +28,12 @@ class PlainMLP(nn.Module):
 
 @final
 @ELASTIC_CHANNEL_PARTS.register
-class ElasticMLP(AbstractElasticChannelPart):
+class ElasticMLP(AbstractElasticExpansion):
     """Elastic width and expansion; hidden channels can be pruned."""
 
     plain: ClassVar[type[nn.Module]] = PlainMLP
-    prunable: ClassVar[tuple[str, ...]] = ("hidden",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **linear_axes("expand", "hidden", "width"),
         **linear_axes("project", "width", "hidden"),
     }
-
-    def sizes(self, signature: Signature) -> dict[str, Index]:
-        """Hidden channels are the first width * expansion, less the pruned ones."""
-        width = signature.shape.width
-        hidden = width * signature.pick.number("expand_ratio")
-        return {"width": width, "hidden": self.kept("hidden", hidden, signature)}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each hidden channel's row of the first matrix and column of the second."""
-        expand = self.full.get_parameter("expand.weight")
-        project = self.full.get_parameter("project.weight")
-        return {"hidden": GroupWeights(expand, project.transpose(0, 1), None, len(expand))}

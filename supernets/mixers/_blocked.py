@@ -13,13 +13,12 @@ from search_spaces import Signature, declaration
 from search_spaces.operators._blocked import AbstractBlockedAttention
 from supernets._blocked import BlockedAttention
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, heads_of, inner_channels, stacked
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import AbstractElasticMixer
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads
+from supernets._modules import NORM_EPS
+from supernets.mixers._attention import AbstractElasticAttention
 
 
-class PlainBlockedAttention(nn.Module):
+class PlainBlockedAttention(AbstractHeads):
     """Norm, attention in the blocks that the operator declares, projection."""
 
     def __init__(self, signature: Signature) -> None:
@@ -40,44 +39,28 @@ class PlainBlockedAttention(nn.Module):
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        q, k, v = heads_of(self.qkv(self.norm(x_BHWC)), self.size, self.heads, self.head_dim)
+        q, k, v = self.split_parts(self.qkv(self.norm(x_BHWC)), self.size, 3)
         return self.project(self.attention(q * self.head_dim**-0.5, k, v, self.bias_table))
 
 
-class AbstractElasticBlockedAttention(AbstractElasticMixer):
+class AbstractElasticBlockedAttention(AbstractElasticAttention):
     """Elastic width, heads and windows; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainBlockedAttention
     is_sized: ClassVar[bool] = True
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
-        **norm_axes("norm", "width"),
-        **linear_axes("qkv", "qkv", "width"),
-        **linear_axes("project", "width", "inner"),
+        **QKV_AXES,
         "bias_table": ("heads", "kernel_rows", "kernel_columns"),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"qkv.bias": (1, 3)}
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = QKV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values follow the heads, the middle of the table the window."""
-        assert isinstance(self.full, PlainBlockedAttention)
         rule = declaration(signature.operator)
         assert isinstance(rule, AbstractBlockedAttention)
         rows, columns = rule.blocked(signature.pick, signature.shape.size)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.qkv.weight.device)
         return {
-            "width": signature.shape.width,
-            "heads": heads,
-            "inner": inner,
-            "qkv": stacked(inner, 3, self.full.heads * self.full.head_dim),
+            **self.head_sizes(signature),
             "kernel_rows": rows.num_offsets,
             "kernel_columns": columns.num_offsets,
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainBlockedAttention)
-        values = self.full.qkv.weight[2 * self.full.heads * self.full.head_dim :]
-        return {"heads": head_weights(values, self.full.project.weight, self.full.heads)}

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads, attended
 from supernets._modules import MASKED, NORM_EPS
 from supernets._windows import merged, parted
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._attention import QKV_AXES, WITHOUT_GRADIENT, qkv_sizes, qkv_weights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainCombiner(nn.Module):
+class PlainCombiner(AbstractHeads):
     """Norm, one softmax over the own block's positions and other blocks, both sums."""
 
     own_G1G: Tensor | None
@@ -47,21 +47,18 @@ class PlainCombiner(nn.Module):
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
         qkv = self.qkv(parted(self.norm(x_BHWC), self.grid, self.part, self.width))
-        qkv = qkv.reshape(-1, self.blocks, self.tokens, 3, self.heads, self.head_dim)
-        qkv = qkv.permute(3, 0, 4, 1, 2, 5)
-        mixed = self.combined(qkv[0] * self.head_dim**-0.5, qkv[1], qkv[2])
+        q, k, v = self.split_parts(qkv, [self.blocks, self.tokens], 3)
+        mixed = self.combined(q * self.head_dim**-0.5, k, v)
         mixed = mixed.permute(0, 2, 3, 1, 4)
         mixed = mixed.reshape(-1, self.tokens, self.heads * self.head_dim)
         return merged(self.project(mixed), self.grid, self.part, self.width)
 
     def combined(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(B, N, G, T, D), from queries that are scaled, keys and values of that shape."""
-        local = q @ k.transpose(-2, -1)
         if self.own_G1G is None:
-            return local.softmax(-1) @ v
-        key_BNGD = k.mean(3)
-        inside = (q.mean(3, keepdim=True) @ k.transpose(-2, -1)).softmax(-1)
-        value_BN1GD = (inside @ v).transpose(2, 3)
+            return attended(q, k, v)
+        local, key_BNGD = q @ k.transpose(-2, -1), k.mean(3)
+        value_BN1GD = attended(q.mean(3, keepdim=True), k, v).transpose(2, 3)
         summaries = q @ key_BNGD.unsqueeze(2).transpose(-2, -1) + self.own_G1G
         weights = torch.cat((local, summaries), dim=-1).softmax(-1)
         local, summaries = weights.split([self.tokens, self.blocks], dim=-1)
@@ -70,23 +67,13 @@ class PlainCombiner(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticCombiner(AbstractElasticMixer):
+class ElasticCombiner(AbstractElasticAttention):
     """Elastic width, heads and blocks; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainCombiner
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = QKV_AXES
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = WITHOUT_GRADIENT
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = QKV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
-        assert isinstance(self.full, PlainCombiner)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        own = qkv_sizes(heads, self.full.head_dim, self.full.qkv)
-        return {"width": signature.shape.width, **own}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainCombiner)
-        return {"heads": qkv_weights(self.full.head_dim, self.full.qkv, self.full.project)}
+        return self.head_sizes(signature)

@@ -16,18 +16,11 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces._sides import Sides
 from supernets._elastic import Axes, Index
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads
 from supernets._modules import NORM_EPS
 from supernets._positions import positions
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._attention import (
-    QKV_AXES,
-    WITHOUT_GRADIENT,
-    join_heads,
-    qkv_sizes,
-    qkv_weights,
-    split_qkv,
-)
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 LOCALITY = 1.0
 """How sharply heads attend to their offsets at first."""
@@ -36,7 +29,7 @@ GATE = 1.0
 """Before the sigmoid, at first."""
 
 
-class PlainConViT(nn.Module):
+class PlainConViT(AbstractHeads):
     """Norm, weights by content and by position, gated; projection.
 
     Attributes:
@@ -64,11 +57,11 @@ class PlainConViT(nn.Module):
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
         tokens = math.prod(self.size)
-        q, k, v = split_qkv(self.qkv(self.norm(x_BHWC)), tokens, self.heads, self.head_dim)
+        q, k, v = self.split_parts(self.qkv(self.norm(x_BHWC)), [tokens], 3)
         by_content = ((q * self.head_dim**-0.5) @ k.transpose(-2, -1)).softmax(-1)
         gates_N11 = self.gates_N.sigmoid().reshape(-1, 1, 1)
         weights_BNTT = (1 - gates_N11) * by_content + gates_N11 * self.by_position()
-        return self.project(join_heads(weights_BNTT @ v, self.size, self.heads, self.head_dim))
+        return self.project(self.join(weights_BNTT @ v, self.size))
 
     def by_position(self) -> Tensor:
         """(N, T, T): a softmax over the map, whose logits are a sum of rows' and columns'."""
@@ -106,23 +99,13 @@ def first_places(heads: int) -> Tensor:
 
 @final
 @MIXERS.register
-class ElasticConViT(AbstractElasticMixer):
+class ElasticConViT(AbstractElasticAttention):
     """Elastic width and heads; whole heads can be pruned, with their places and gates."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainConViT
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {**QKV_AXES, "places_N3": ("heads", None), "gates_N": ("heads",)}
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = WITHOUT_GRADIENT
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = QKV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows and columns of matrices, places and gates follow the heads."""
-        assert isinstance(self.full, PlainConViT)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        of_heads = qkv_sizes(heads, self.full.head_dim, self.full.qkv)
-        return {"width": signature.shape.width, **of_heads}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainConViT)
-        return {"heads": qkv_weights(self.full.head_dim, self.full.qkv, self.full.project)}
+        return self.head_sizes(signature)

@@ -9,8 +9,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import KERNEL, Axes, Index
-from supernets.criteria._base import GroupWeights
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -29,7 +28,7 @@ class PlainConvNeXt(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticConvNeXt(AbstractElasticMixer):
+class ElasticConvNeXt(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and kernel."""
 
     has_shortcut: ClassVar[bool] = False
@@ -42,7 +41,3 @@ class ElasticConvNeXt(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels, the centre of the kernel."""
         return {"width": signature.shape.width, KERNEL: signature.pick.number("kernel_size")}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -13,20 +13,21 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces.operators.convshare import head_features, sheet_size
 from supernets._elastic import KERNEL, Axes, Index
-from supernets._heads import inner_channels, stacked
+from supernets._heads import AbstractHeads, attended
 from supernets._modules import NORM_EPS, norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainConvShare(nn.Module):
+class PlainConvShare(AbstractHeads):
     """Norm, convolutions of every token's sheet, attention, a convolution back to sheets."""
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         shape, kernel_size = signature.shape, signature.pick.number("kernel_size")
         self.size, self.width, self.tokens = shape.size, shape.width, shape.pixels
-        self.heads, self.sheet = signature.kept.number("heads"), sheet_size(shape.width)
+        self.heads, self.head_dim = signature.kept.number("heads"), 1  # a kernel each
+        self.sheet = sheet_size(shape.width)
         self.features = head_features(shape.width, kernel_size)
         self.missing = math.prod(self.sheet) - shape.width
         self.places = [side - kernel_size + 1 for side in self.sheet]
@@ -38,8 +39,8 @@ class PlainConvShare(nn.Module):
         """The shape that came in, without shortcut."""
         qkv = self.qkv(self.sheets(self.norm(x_BHWC)))
         qkv = qkv.reshape(-1, self.tokens, 3, self.heads, self.features).permute(2, 0, 3, 1, 4)
-        weights = ((qkv[0] * self.features**-0.5) @ qkv[1].transpose(-2, -1)).softmax(-1)
-        mixed = (weights @ qkv[2]).transpose(1, 2).reshape(-1, self.heads, *self.places)
+        mixed = attended(qkv[0] * self.features**-0.5, qkv[1], qkv[2]).transpose(1, 2)
+        mixed = mixed.reshape(-1, self.heads, *self.places)
         x_BHWC = self.project(mixed).reshape(-1, *self.size, self.width + self.missing)
         return x_BHWC[..., : self.width] if self.missing else x_BHWC
 
@@ -52,12 +53,10 @@ class PlainConvShare(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticConvShare(AbstractElasticMixer):
+class ElasticConvShare(AbstractElasticAttention):
     """Elastic kernel and heads, the same for all widths; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainConvShare
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         "qkv.weight": ("qkv", None, KERNEL, KERNEL),
@@ -66,19 +65,4 @@ class ElasticConvShare(AbstractElasticMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Kernels of queries, keys and values, and those behind, follow the heads."""
-        assert isinstance(self.full, PlainConvShare)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        chosen = inner_channels(heads, 1, self.full.qkv.weight.device)
-        return {
-            "width": signature.shape.width,
-            "heads": heads,
-            "qkv": stacked(chosen, 3, self.full.heads),
-            KERNEL: signature.pick.number("kernel_size"),
-        }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's kernel of the values and the one behind."""
-        assert isinstance(self.full, PlainConvShare)
-        values = self.full.qkv.weight[2 * self.full.heads :]
-        read_by = self.full.project.weight.transpose(0, 1)
-        return {"heads": GroupWeights(values, read_by, None, self.full.heads)}
+        return {**self.head_sizes(signature), KERNEL: signature.pick.number("kernel_size")}

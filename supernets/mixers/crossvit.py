@@ -9,21 +9,22 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.crossvit import of_patches
-from supernets._elastic import Axes, Index
-from supernets._heads import head_weights
+from supernets._elastic import Axes, Index, inside
+from supernets._heads import KV_WITHOUT_GRADIENT, AbstractHeads, attended, head_sizes, head_weights
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
+from supernets.criteria._base import GroupWeights, joined
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
-from supernets.mixers.sra import ElasticSRA, PlainSRA, sra_sizes
+from supernets.mixers.sra import REDUCTION_AXES, ElasticSRA, PlainSRA, reduced, reduction_sizes
 
 
-class Fusion(nn.Module):
+class Fusion(AbstractHeads):
     """Attention of one query to the tokens of another branch."""
+
+    makes_values: ClassVar[str] = "kv"
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
@@ -44,11 +45,9 @@ class Fusion(nn.Module):
             tokens: How many.
         """
         q_BN1D = self.q(query_B1C).reshape(-1, self.heads, 1, self.head_dim)
-        kv = self.kv(x_BTC).reshape(-1, tokens, 2, self.heads, self.head_dim)
-        kv = kv.permute(2, 0, 3, 1, 4)
-        weights = ((q_BN1D * self.head_dim**-0.5) @ kv[0].transpose(-2, -1)).softmax(-1)
-        mixed_B1I = (weights @ kv[1]).reshape(-1, 1, self.heads * self.head_dim)
-        return self.project(mixed_B1I)
+        k, v = self.split_parts(self.kv(x_BTC), [tokens], 2)
+        mixed_BN1D = attended(q_BN1D * self.head_dim**-0.5, k, v)
+        return self.project(mixed_BN1D.reshape(-1, 1, self.heads * self.head_dim))
 
 
 class PlainCrossViT(nn.Module):
@@ -84,11 +83,7 @@ class PlainCrossViT(nn.Module):
 
     def _reduced(self, x_BHWC: Tensor) -> Tensor:
         """(B, H / R, W / R, C)."""
-        if self.ratio == 1:
-            return x_BHWC
-        x_BCHW = self.reduce(x_BHWC.permute(0, 3, 1, 2))
-        reduced: Tensor = self.reduce_norm(x_BCHW.permute(0, 2, 3, 1))
-        return reduced
+        return x_BHWC if self.ratio == 1 else reduced(x_BHWC, self.reduce, self.reduce_norm)
 
     def _enlarged(self, x_BHWC: Tensor) -> Tensor:
         """(B, H, W, C)."""
@@ -111,10 +106,8 @@ class ElasticCrossViT(AbstractElasticMixer):
     prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
-        "reduce.weight": ("reduced", "reduced", "kernel_reduce", "kernel_reduce"),
-        "reduce.bias": ("reduced",),
-        **norm_axes("reduce_norm", "reduced"),
-        **{f"attention.{n}": roles for n, roles in ElasticSRA.axes.items()},
+        **REDUCTION_AXES,
+        **inside("attention", ElasticSRA.axes),
         **{
             name: roles
             for fusion in FUSIONS
@@ -126,21 +119,21 @@ class ElasticCrossViT(AbstractElasticMixer):
         },
     }
     without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"{part}.kv.bias": (0, 2) for part in ("attention", *FUSIONS)
+        f"{part}.{name}": which
+        for part in ("attention", *FUSIONS)
+        for name, which in KV_WITHOUT_GRADIENT.items()
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows and columns of all three attentions follow the heads."""
         assert isinstance(self.full, PlainCrossViT)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        return sra_sizes(heads, signature, self.full.attention)
+        width, num_heads = signature.shape.width, signature.pick.number("num_heads")
+        heads = self.kept("heads", num_heads, signature)
+        own = head_sizes(heads, self.full.attention)
+        return {"width": width, **own, **reduction_sizes(signature)}
 
     def group_weights(self) -> dict[str, GroupWeights]:
         """Each head's rows of the values and columns of the projections, of all attentions."""
         assert isinstance(self.full, PlainCrossViT)
-        first = self.full.attention
-        parts: list[PlainSRA | Fusion] = [first, self.full.to_coarse, self.full.to_fine]
-        inner = first.heads * first.head_dim
-        values = torch.cat([part.kv.weight[inner:] for part in parts], 1)
-        project = torch.cat([part.project.weight for part in parts])
-        return {"heads": head_weights(values, project, first.heads)}
+        parts = [self.full.attention, self.full.to_coarse, self.full.to_fine]
+        return {"heads": joined([head_weights(part) for part in parts])}

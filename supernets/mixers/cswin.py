@@ -13,13 +13,13 @@ from search_spaces import Signature
 from search_spaces.operators.cswin import LEPE_KERNEL_SIZE, stripes
 from supernets._blocked import BlockedAttention
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, heads_of, inner_channels, stacked
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads, inner_channels, stacked
+from supernets._modules import NORM_EPS
 from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
-class PlainCSWin(nn.Module):
+class PlainCSWin(AbstractHeads):
     """Norm, attention in stripes of both directions, a convolution of the values, projection.
 
     The first half of the heads has horizontal stripes.
@@ -51,7 +51,7 @@ class PlainCSWin(nn.Module):
         """The shape that came in, without shortcut."""
         x_BHWC = self.qkv(self.norm(x_BHWC))
         lepe_BCHW = self.lepe(x_BHWC.split(self.inner, -1)[2].permute(0, 3, 1, 2))
-        q, k, v = heads_of(x_BHWC, self.size, self.heads, self.head_dim)
+        q, k, v = self.split_parts(x_BHWC, self.size, 3)
         q = q * self.head_dim**-0.5
         if len(self.attentions) == 1:
             mixed_BHWC = self.attentions[0](q, k, v)
@@ -72,13 +72,11 @@ class ElasticCSWin(AbstractElasticMixer):
     plain: ClassVar[type[nn.Module]] = PlainCSWin
     prunable: ClassVar[tuple[str, ...]] = ("pairs",)
     axes: ClassVar[Axes] = {
-        **norm_axes("norm", "width"),
-        **linear_axes("qkv", "qkv", "width"),
+        **QKV_AXES,
         "lepe.weight": ("inner", None, None, None),
         "lepe.bias": ("inner",),
-        **linear_axes("project", "width", "inner"),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"qkv.bias": (1, 3)}
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = QKV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The pairs' horizontal heads, then their vertical ones, of queries, keys and values."""
@@ -100,5 +98,5 @@ class ElasticCSWin(AbstractElasticMixer):
         order = torch.arange(full.inner, device=full.qkv.weight.device)
         order = order.reshape(2, full.pairs, full.head_dim).transpose(0, 1).flatten()
         values = full.qkv.weight[2 * full.inner :].index_select(0, order)
-        project = full.project.weight.index_select(1, order)
-        return {"pairs": head_weights(values, project, full.pairs)}
+        read_by = full.project.weight.index_select(1, order).transpose(0, 1)
+        return {"pairs": GroupWeights(values, read_by, None, full.pairs)}

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.cvt import KERNEL_SIZE, reduced
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels
+from supernets._heads import AbstractHeads, attended
 from supernets._modules import NORM_EPS, ConvNorm, conv_norm_axes, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._attention import join_heads, split_heads
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainCvT(nn.Module):
+class PlainCvT(AbstractHeads):
     """Norm, three convolutions, three projections, attention, projection."""
+
+    makes_values: ClassVar[str] = "v"
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
@@ -45,21 +46,17 @@ class PlainCvT(nn.Module):
         q_BHWD = self.q(self.q_conv(x_BCHW).permute(0, 2, 3, 1))
         k_BHWD = self.k(self.k_conv(x_BCHW).permute(0, 2, 3, 1))
         v_BHWD = self.v(self.v_conv(x_BCHW).permute(0, 2, 3, 1))
-        q_BNTD = split_heads(q_BHWD, tokens, self.heads, self.head_dim) * self.head_dim**-0.5
-        k_BNTD = split_heads(k_BHWD, keys, self.heads, self.head_dim)
-        v_BNTD = split_heads(v_BHWD, keys, self.heads, self.head_dim)
-        weights_BNTT = (q_BNTD @ k_BNTD.transpose(-2, -1)).softmax(-1)
-        return self.project(join_heads(weights_BNTT @ v_BNTD, self.size, self.heads, self.head_dim))
+        q_BNTD = self.split(q_BHWD, tokens) * self.head_dim**-0.5
+        mixed_BNTD = attended(q_BNTD, self.split(k_BHWD, keys), self.split(v_BHWD, keys))
+        return self.project(self.join(mixed_BNTD, self.size))
 
 
 @final
 @MIXERS.register
-class ElasticCvT(AbstractElasticMixer):
+class ElasticCvT(AbstractElasticAttention):
     """Elastic width, heads and stride; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainCvT
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **conv_norm_axes("q_conv", "width", None),
@@ -77,14 +74,4 @@ class ElasticCvT(AbstractElasticMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
-        assert isinstance(self.full, PlainCvT)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.q.weight.device)
-        return {"width": signature.shape.width, "inner": inner}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainCvT)
-        return {
-            "heads": head_weights(self.full.v.weight, self.full.project.weight, self.full.heads)
-        }
+        return self.head_sizes(signature)

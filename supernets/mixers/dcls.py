@@ -9,9 +9,8 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._merged import SpacedDepthwise
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -30,7 +29,7 @@ class PlainDCLS(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticDCLS(AbstractElasticMixer):
+class ElasticDCLS(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and number of elements; kernels of all sizes share them, spread further."""
 
     has_shortcut: ClassVar[bool] = False
@@ -45,7 +44,3 @@ class ElasticDCLS(AbstractElasticMixer):
         """The first channels and elements."""
         num_elements = signature.pick.number("num_elements")
         return {"width": signature.shape.width, "elements": num_elements}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -13,19 +13,13 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from supernets._elastic import Axes, Index
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads, attended
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._attention import (
-    QKV_AXES,
-    WITHOUT_GRADIENT,
-    qkv_sizes,
-    qkv_weights,
-    split_qkv,
-)
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainDHVT(nn.Module):
+class PlainDHVT(AbstractHeads):
     """Norm, tokens of heads beside those of the map, attention, the mean of heads added."""
 
     def __init__(self, signature: Signature) -> None:
@@ -45,13 +39,12 @@ class PlainDHVT(nn.Module):
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        all_tokens, inner = self.tokens + self.heads, self.heads * self.head_dim
+        all_tokens = self.tokens + self.heads
         x_BTC = self.norm(x_BHWC).reshape(-1, self.tokens, self.width)
         tokens = torch.cat((x_BTC, self.head_tokens(x_BTC)), dim=1)
-        q, k, v = split_qkv(self.qkv(tokens), all_tokens, self.heads, self.head_dim)
-        weights = ((q * self.head_dim**-0.5) @ k.transpose(-2, -1)).softmax(-1)
-        mixed = self.project((weights @ v).transpose(1, 2).reshape(-1, all_tokens, inner))
-        y_BTC, of_heads = mixed.split([self.tokens, self.heads], dim=1)
+        q, k, v = self.split_parts(self.qkv(tokens), [all_tokens], 3)
+        mixed = self.join(attended(q * self.head_dim**-0.5, k, v), [all_tokens])
+        y_BTC, of_heads = self.project(mixed).split([self.tokens, self.heads], dim=1)
         return (y_BTC + of_heads.mean(1, keepdim=True)).reshape(-1, *self.size, self.width)
 
     def head_tokens(self, x_BTC: Tensor) -> Tensor:
@@ -63,12 +56,10 @@ class PlainDHVT(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticDHVT(AbstractElasticMixer):
+class ElasticDHVT(AbstractElasticAttention):
     """Elastic width and heads; whole heads can be pruned, with their tokens."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainDHVT
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **QKV_AXES,
         **linear_axes("features", "inner", "width"),
@@ -76,16 +67,8 @@ class ElasticDHVT(AbstractElasticMixer):
         **norm_axes("token_norm", "width"),
         "embedding": ("heads", "width"),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = WITHOUT_GRADIENT
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = QKV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of features, queries, keys and values, and columns behind, follow the heads."""
-        assert isinstance(self.full, PlainDHVT)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        own = qkv_sizes(heads, self.full.head_dim, self.full.qkv)
-        return {"width": signature.shape.width, **own}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainDHVT)
-        return {"heads": qkv_weights(self.full.head_dim, self.full.qkv, self.full.project)}
+        return self.head_sizes(signature)

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.dsm import hidden_channels, octaves
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._heads import stacked
 from supernets._modules import linear_axes
 from supernets._spectra import cosine_transform, inverse_cosine_transform
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -50,7 +49,7 @@ class PlainDSM(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticDSM(AbstractElasticMixer):
+class ElasticDSM(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and number of bands; fewer bands have the highest octaves."""
 
     has_shortcut: ClassVar[bool] = False
@@ -70,7 +69,3 @@ class ElasticDSM(AbstractElasticMixer):
             "hidden": hidden_channels(width),
             "gains": stacked(channels_C, signature.pick.number("num_bands"), full.width),
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -28,7 +28,7 @@ from search_spaces.operators.dvss import (
     num_groups,
 )
 from supernets._deformable import DeformableSum
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._heads import stacked
 from supernets._modules import NORM_EPS, norm_axes
 from supernets._selective import (
@@ -41,7 +41,6 @@ from supernets._selective import (
     space_axes,
     unrolled,
 )
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -110,7 +109,7 @@ class PlainDVSS(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticDVSS(AbstractElasticMixer):
+class ElasticDVSS(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width, states and directions; a narrower member has the first channels of each
     kernel and of the scans."""
 
@@ -159,7 +158,3 @@ class ElasticDVSS(AbstractElasticMixer):
             "expanded": stacked(torch.arange(inner, device=device), 2, full.space.inner),
             "places": stacked(groups, 3 * TAPS, scan.sample.groups),
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

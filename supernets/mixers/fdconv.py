@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.fdconv import band_of
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._merged import BandedDepthwise
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -41,7 +40,7 @@ class PlainFDConv(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticFDConv(AbstractElasticMixer):
+class ElasticFDConv(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width, kernel and number of bands; a smaller kernel has the lowest frequencies."""
 
     has_shortcut: ClassVar[bool] = False
@@ -60,7 +59,3 @@ class ElasticFDConv(AbstractElasticMixer):
             "bands": signature.pick.number("num_bands"),
             KERNEL: signature.pick.number("kernel_size"),
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -15,15 +15,14 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
-from supernets._heads import inner_channels, stacked
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads, attended, stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets._windows import merged, parted
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._attention import QKV_AXES, WITHOUT_GRADIENT, qkv_sizes, qkv_weights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainFIT(nn.Module):
+class PlainFIT(AbstractHeads):
     """Norm, attention inside of groups; latents read, attend to each other and are read."""
 
     def __init__(self, signature: Signature) -> None:
@@ -47,12 +46,12 @@ class PlainFIT(nn.Module):
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
         groups = parted(self.norm(x_BHWC), self.grid, self.part, self.width)
-        qkv = self._by_head(self.qkv(groups), self.groups, self.tokens, 3)
-        q, k, v = qkv[0] * self.head_dim**-0.5, qkv[1], qkv[2]
+        q, k, v = self.split_groups(self.qkv(groups), self.groups, self.tokens, 3)
+        q = q * self.head_dim**-0.5
         local = attended(q, k, v)
-        latents = self.interacting(self.read(k, v))
-        kv = self._by_head(self.latent_kv(latents), self.groups, self.latents, 2)
-        mixed = (local + attended(q, kv[0], kv[1])).transpose(2, 3)
+        latents = self.latent_kv(self.interacting(self.read(k, v)))
+        k, v = self.split_groups(latents, self.groups, self.latents, 2)
+        mixed = (local + attended(q, k, v)).transpose(2, 3)
         mixed = mixed.reshape(-1, self.tokens, self.inner)
         return merged(self.project(mixed), self.grid, self.part, self.width)
 
@@ -66,29 +65,17 @@ class PlainFIT(nn.Module):
     def interacting(self, latents: Tensor) -> Tensor:
         """Latents of all groups once they attended to each other, (B, G * M, N * D)."""
         num = self.groups * self.latents
-        qkv = self._by_head(self.latent_qkv(self.latent_norm(latents)), 1, num, 3)
-        mixed = attended(qkv[0] * self.head_dim**-0.5, qkv[1], qkv[2]).transpose(2, 3)
+        q, k, v = self.split_groups(self.latent_qkv(self.latent_norm(latents)), 1, num, 3)
+        mixed = attended(q * self.head_dim**-0.5, k, v).transpose(2, 3)
         return latents + self.latent_out(mixed.reshape(-1, num, self.inner))
-
-    def _by_head(self, x: Tensor, groups: int, tokens: int, parts: int) -> Tensor:
-        """(parts, B, groups, N, tokens, D)."""
-        x = x.reshape(-1, groups, tokens, parts, self.heads, self.head_dim)
-        return x.permute(3, 0, 1, 4, 2, 5)
-
-
-def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Values by the softmax of products: (B, G, N, queries, D)."""
-    return (q @ k.transpose(-2, -1)).softmax(-1) @ v
 
 
 @final
 @MIXERS.register
-class ElasticFIT(AbstractElasticMixer):
+class ElasticFIT(AbstractElasticAttention):
     """Elastic width, heads and number of latents; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainFIT
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **QKV_AXES,
         "first": ("latents", "inner"),
@@ -98,24 +85,15 @@ class ElasticFIT(AbstractElasticMixer):
         **linear_axes("latent_kv", "kv", "inner"),
     }
     without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        **WITHOUT_GRADIENT,
+        **QKV_WITHOUT_GRADIENT,
         "latent_qkv.bias": (1, 3),
         "latent_kv.bias": (0, 2),
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """All that has a part per head follows the heads."""
+        own = self.head_sizes(signature)
+        inner, num_latents = own["inner"], signature.pick.number("num_latents")
         assert isinstance(self.full, PlainFIT)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.qkv.weight.device)
-        return {
-            "width": signature.shape.width,
-            "latents": signature.pick.number("num_latents"),
-            "kv": stacked(inner, 2, self.full.inner),
-            **qkv_sizes(heads, self.full.head_dim, self.full.qkv),
-        }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the tokens' values and columns of the projection."""
-        assert isinstance(self.full, PlainFIT)
-        return {"heads": qkv_weights(self.full.head_dim, self.full.qkv, self.full.project)}
+        assert isinstance(inner, Tensor)
+        return {**own, "latents": num_latents, "kv": stacked(inner, 2, self.full.inner)}

@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels, stacked
+from supernets._heads import KV_WITHOUT_GRADIENT, AbstractHeads, attended
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets._windows import covered, cut, merged, padded, parted
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 from supernets.mixers.window import num_offsets, relative_position
 
 
-class PlainGCViT(nn.Module):
+class PlainGCViT(AbstractHeads):
     """Norm, queries of the pooled map, keys and values of each window, attention, back."""
+
+    makes_values: ClassVar[str] = "kv"
 
     position_TT: Tensor
 
@@ -55,10 +57,9 @@ class PlainGCViT(nn.Module):
         q = self.q(self._pooled(x_BHWC)).reshape(-1, 1, tokens, self.heads, self.head_dim)
         q_B1NTD = q.transpose(2, 3) * self.head_dim**-0.5
         kv = self.kv(parted(x_BHWC, self.grid, self.window, self.width))
-        kv = kv.reshape(-1, number, tokens, 2, self.heads, self.head_dim).permute(3, 0, 1, 4, 2, 5)
+        k, v = self.split_groups(kv, number, tokens, 2)
         bias = self.bias_table[:, self.position_TT].reshape(self.heads, tokens, tokens)
-        weights_BGNTT = (q_B1NTD @ kv[0].transpose(-2, -1) + bias).softmax(-1)
-        mixed = (weights_BGNTT @ kv[1]).transpose(2, 3)
+        mixed = attended(q_B1NTD, k, v, bias).transpose(2, 3)
         mixed = self.project(mixed.reshape(-1, tokens, self.heads * self.head_dim))
         x_BHWC = merged(mixed, self.grid, self.window, self.width)
         return cut(x_BHWC, self.size, self.padded)
@@ -73,13 +74,11 @@ class PlainGCViT(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticGCViT(AbstractElasticMixer):
+class ElasticGCViT(AbstractElasticAttention):
     """Elastic width and heads; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainGCViT
     is_sized: ClassVar[bool] = True
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **linear_axes("q", "inner", "width"),
@@ -87,22 +86,8 @@ class ElasticGCViT(AbstractElasticMixer):
         **linear_axes("project", "width", "inner"),
         "bias_table": ("heads", None),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"kv.bias": (0, 2)}
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = KV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, columns of the projection and tables follow heads."""
-        assert isinstance(self.full, PlainGCViT)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.q.weight.device)
-        return {
-            "width": signature.shape.width,
-            "heads": heads,
-            "inner": inner,
-            "kv": stacked(inner, 2, self.full.heads * self.full.head_dim),
-        }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainGCViT)
-        values = self.full.kv.weight[self.full.heads * self.full.head_dim :]
-        return {"heads": head_weights(values, self.full.project.weight, self.full.heads)}
+        return self.head_sizes(signature)

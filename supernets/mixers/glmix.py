@@ -14,14 +14,11 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.glmix import num_regions, of_clusters, region_sides
-from supernets._elastic import KERNEL, Axes, Index
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
-from supernets.mixers.sra import ElasticSRA, PlainSRA, sra_sizes, sra_weights
-
-UNIT_EPS = 1e-6
-"""Added to squared lengths."""
+from supernets._elastic import KERNEL, Axes, Index, inside
+from supernets._modules import NORM_EPS, linear_axes, norm_axes, unit
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
+from supernets.mixers.sra import ElasticSRA, PlainSRA, reduction_sizes
 
 
 class ClusterAttention(nn.Module):
@@ -59,11 +56,6 @@ class ClusterAttention(nn.Module):
         return (self.scale * unit(clusters_BMC)) @ unit(x_BTC).transpose(1, 2)
 
 
-def unit(x: Tensor) -> Tensor:
-    """Vectors along the last axis, divided by their lengths."""
-    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + UNIT_EPS)
-
-
 class PlainGLMix(nn.Module):
     """Norm, then both parts beside each other."""
 
@@ -87,33 +79,26 @@ class PlainGLMix(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticGLMix(AbstractElasticMixer):
+class ElasticGLMix(AbstractElasticAttention):
     """Elastic width, kernel and heads; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainGLMix
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
+    heads_at: ClassVar[str] = "clusters.attention"
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         "clusters.scale": (None,),
-        **{f"clusters.attention.{n}": roles for n, roles in ElasticSRA.axes.items()},
+        **inside("clusters.attention", ElasticSRA.axes),
         **linear_axes("expand", "width", "width"),
         "conv.weight": ("width", None, KERNEL, KERNEL),
         "conv.bias": ("width",),
         **linear_axes("project", "width", "width"),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"clusters.attention.{n}": part for n, part in ElasticSRA.without_gradient.items()
-    }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = inside(
+        "clusters.attention", ElasticSRA.without_gradient
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels, the centre of the kernel, and those of clusters' attention."""
-        assert isinstance(self.full, PlainGLMix)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        own = sra_sizes(heads, signature, self.full.clusters.attention)
-        return {**own, KERNEL: signature.pick.number("kernel_size")}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainGLMix)
-        return {"heads": sra_weights(self.full.clusters.attention)}
+        kernel_size = signature.pick.number("kernel_size")
+        own = {**self.head_sizes(signature), **reduction_sizes(signature)}
+        return {**own, KERNEL: kernel_size}

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.hornet import MOST_ORDER, level_widths
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -53,7 +52,7 @@ class PlainHorNet(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticHorNet(AbstractElasticMixer):
+class ElasticHorNet(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width, order and kernel."""
 
     has_shortcut: ClassVar[bool] = True
@@ -96,7 +95,3 @@ class ElasticHorNet(AbstractElasticMixer):
             KERNEL: pick.number("kernel_size"),
             **gates,
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

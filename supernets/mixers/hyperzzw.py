@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.hyperzzw import BRANCHES, HIDDEN, local_sizes
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._heads import stacked
-from supernets._hyper import HyperContext, HyperDepthwise
+from supernets._hyper import HyperContextKernel, HyperDepthwise, in_context
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -30,7 +29,7 @@ class PlainHyperZZW(nn.Module):
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.gate = nn.Parameter(torch.ones(width))
         self.values = nn.Linear(width, width)
-        self.context = HyperContext(width, size, HIDDEN)
+        self.context = HyperContextKernel(width, size, HIDDEN)
         self.large = HyperDepthwise(width, large, HIDDEN)
         self.small = HyperDepthwise(width, small, HIDDEN)
         self.act = nn.GELU()
@@ -44,7 +43,7 @@ class PlainHyperZZW(nn.Module):
         score_BC11 = self.gate.reshape(-1, 1, 1) * means_BC11 * means_BC11
         gated_BCHW = x_BCHW * torch.sigmoid(score_BC11)
         branches = (
-            self.context(x_BCHW, values_BCHW),
+            in_context(x_BCHW, values_BCHW, self.context()),
             self.large(gated_BCHW),
             self.small(gated_BCHW),
             gated_BCHW,
@@ -54,7 +53,7 @@ class PlainHyperZZW(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticHyperZZW(AbstractElasticMixer):
+class ElasticHyperZZW(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width; the same slow networks make kernels of all sizes, and for all maps."""
 
     has_shortcut: ClassVar[bool] = True
@@ -85,7 +84,3 @@ class ElasticHyperZZW(AbstractElasticMixer):
         width = signature.shape.width
         channels = torch.arange(width, device=self.full.project.weight.device)
         return {"width": width, "branches": stacked(channels, BRANCHES, self.full.width)}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

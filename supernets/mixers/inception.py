@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.inception import SQUARE
-from supernets._elastic import Axes, Index
-from supernets.criteria._base import GroupWeights
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -38,7 +37,7 @@ class PlainInception(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticInception(AbstractElasticMixer):
+class ElasticInception(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width; a narrower member uses the first channels of every branch."""
 
     has_shortcut: ClassVar[bool] = False
@@ -54,7 +53,3 @@ class ElasticInception(AbstractElasticMixer):
         """The channels of a branch, and how far a band reaches on the map."""
         pick = signature.pick
         return {"branch": pick.number("branch"), "kernel_band": pick.number("band")}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

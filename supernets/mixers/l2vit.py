@@ -14,16 +14,16 @@ from torch.nn import functional as F
 
 from search_spaces import Signature
 from supernets._elastic import KERNEL, Axes, Index
+from supernets._heads import QKV_AXES, AbstractHeads
 from supernets._modules import NORM_EPS, RESIDUAL_END, ConvNorm, conv_norm_axes, norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._attention import QKV_AXES, join_heads, qkv_sizes, qkv_weights, split_qkv
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 LEAST = 1.0
 """What attention is divided by at least."""
 
 
-class PlainL2ViT(nn.Module):
+class PlainL2ViT(AbstractHeads):
     """Norm, linear attention, projection; norm and two convolutions of the sum with the map."""
 
     def __init__(self, signature: Signature) -> None:
@@ -55,12 +55,12 @@ class PlainL2ViT(nn.Module):
     def _attended(self, x_BHWC: Tensor) -> Tensor:
         """Keys meet values first, so nothing has as many numbers as pairs of positions."""
         tokens = math.prod(self.size)
-        q, k, v = split_qkv(self.qkv(x_BHWC), tokens, self.heads, self.head_dim)
+        q, k, v = self.split_parts(self.qkv(x_BHWC), [tokens], 3)
         q, k = positive(q), positive(k)
         divisor_BNT1 = (q * k.sum(-2, keepdim=True)).sum(-1, keepdim=True).clamp(min=LEAST)
         context_BNDD = (k.transpose(-2, -1) @ v) * self.scale_N.reshape(-1, 1, 1)
         mixed_BNTD = (q @ context_BNDD) / divisor_BNT1
-        return self.project(join_heads(mixed_BNTD, self.size, self.heads, self.head_dim))
+        return self.project(self.join(mixed_BNTD, self.size))
 
 
 def positive(x: Tensor) -> Tensor:
@@ -70,12 +70,10 @@ def positive(x: Tensor) -> Tensor:
 
 @final
 @MIXERS.register
-class ElasticL2ViT(AbstractElasticMixer):
+class ElasticL2ViT(AbstractElasticAttention):
     """Elastic width, heads and kernel; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainL2ViT
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **QKV_AXES,
         "scale_N": ("heads",),
@@ -86,16 +84,4 @@ class ElasticL2ViT(AbstractElasticMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows and columns of matrices follow the heads; the centres of the kernels."""
-        assert isinstance(self.full, PlainL2ViT)
-        pick = signature.pick
-        heads = self.kept("heads", pick.number("num_heads"), signature)
-        return {
-            "width": signature.shape.width,
-            KERNEL: pick.number("kernel_size"),
-            **qkv_sizes(heads, self.full.head_dim, self.full.qkv),
-        }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainL2ViT)
-        return {"heads": qkv_weights(self.full.head_dim, self.full.qkv, self.full.project)}
+        return {**self.head_sizes(signature), KERNEL: signature.pick.number("kernel_size")}

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.longconv import SIDES
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._long_convolution import AxialLongConvolution, FreeTaps
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -35,7 +34,7 @@ class PlainLongConv(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticLongConv(AbstractElasticMixer):
+class ElasticLongConv(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width; a smaller map has the centres of a larger one's kernels."""
 
     has_shortcut: ClassVar[bool] = False
@@ -53,7 +52,3 @@ class ElasticLongConv(AbstractElasticMixer):
         """The first channels, the centres of the kernels."""
         taps = {f"{KERNEL}_{name}": signature.pick.number(name) for name in SIDES}
         return {"width": signature.shape.width, **taps}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.lsconv import GROUP_SIZE, SMALL, num_kernels, seen_channels
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._heads import stacked
 from supernets._modules import ConvNorm, conv_norm_axes
 from supernets._neighbours import NeighbourSum
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -40,7 +39,7 @@ class PlainLSConv(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticLSConv(AbstractElasticMixer):
+class ElasticLSConv(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and large kernel; a narrower member has the kernels of the first groups."""
 
     has_shortcut: ClassVar[bool] = False
@@ -63,7 +62,3 @@ class ElasticLSConv(AbstractElasticMixer):
             "taps": stacked(groups, SMALL**2, full.kernels),
             KERNEL: signature.pick.number("kernel_size"),
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -9,8 +9,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import KERNEL, Axes, Index
-from supernets.criteria._base import GroupWeights
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -69,7 +68,7 @@ class PlainMetaMixer(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticMetaMixer(AbstractElasticMixer):
+class ElasticMetaMixer(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and kernel, of keys and values alike."""
 
     has_shortcut: ClassVar[bool] = False
@@ -86,7 +85,3 @@ class ElasticMetaMixer(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels, the centre of the kernels."""
         return {"width": signature.shape.width, KERNEL: signature.pick.number("kernel_size")}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

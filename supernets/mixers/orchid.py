@@ -15,10 +15,9 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces._sides import Sides
 from search_spaces.operators.orchid import SMOOTHING, half_spectrum
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._heads import stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -114,7 +113,7 @@ class PlainOrchid(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticOrchid(AbstractElasticMixer):
+class ElasticOrchid(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width; maps of all sizes share the weights."""
 
     has_shortcut: ClassVar[bool] = True
@@ -134,7 +133,3 @@ class ElasticOrchid(AbstractElasticMixer):
         width, full = signature.shape.width, self.full
         channels_C = torch.arange(width, device=full.project.weight.device)
         return {"width": width, "expanded": stacked(channels_C, 3, full.width)}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

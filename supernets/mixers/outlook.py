@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.outlook import SIDE, TAPS
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels
+from supernets._heads import AbstractHeads, inner_channels
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets._patches import Patches
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainOutlook(nn.Module):
+class PlainOutlook(AbstractHeads):
     """Norm, values in patches, weights by the tokens in their middle, sum, projection."""
+
+    makes_values: ClassVar[str] = "v"
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
@@ -63,12 +65,10 @@ class PlainOutlook(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticOutlook(AbstractElasticMixer):
+class ElasticOutlook(AbstractElasticAttention):
     """Elastic width and heads, either stride; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainOutlook
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **linear_axes("v", "inner", "width"),
@@ -79,17 +79,5 @@ class ElasticOutlook(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of values and weights, and columns of the projection, follow the heads."""
         assert isinstance(self.full, PlainOutlook)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        device = self.full.v.weight.device
-        return {
-            "width": signature.shape.width,
-            "inner": inner_channels(heads, self.full.head_dim, device),
-            "weighed": inner_channels(heads, TAPS**2, device),
-        }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainOutlook)
-        return {
-            "heads": head_weights(self.full.v.weight, self.full.project.weight, self.full.heads)
-        }
+        own, device = self.head_sizes(signature), self.full.v.weight.device
+        return {**own, "weighed": inner_channels(own["heads"], TAPS**2, device)}

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces._sides import Sides
 from search_spaces.operators.raft import TOKEN_EXPANSION
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -61,7 +60,7 @@ class PlainRaft(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticRaft(AbstractElasticMixer):
+class ElasticRaft(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width; token weights belong to the map's sides and are shared by all widths."""
 
     has_shortcut: ClassVar[bool] = True
@@ -80,7 +79,3 @@ class ElasticRaft(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels."""
         return {"width": signature.shape.width}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.rmt import EXTENT, FULL, LOCAL_KERNEL_SIZE
 from supernets._elastic import Axes, Index
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads
 from supernets._modules import NORM_EPS
 from supernets._positions import positions
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._attention import QKV_AXES, WITHOUT_GRADIENT, qkv_sizes, qkv_weights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 FIRST, RANGE = 2.0, 4.0
 """Decays are 1 - 2 ** -e with exponents e from the first on, evenly over the heads."""
 
 
-class PlainRMT(nn.Module):
+class PlainRMT(AbstractHeads):
     """Norm, attention with decays, convolution of the values beside it, projection."""
 
     decay_N: Tensor
@@ -50,9 +50,8 @@ class PlainRMT(nn.Module):
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        qkv = self.qkv(self.norm(x_BHWC))
-        qkv = qkv.reshape(-1, *self.size, 3, self.heads, self.head_dim).permute(3, 0, 4, 1, 2, 5)
-        q, k, v = qkv[0] * self.head_dim**-0.5, qkv[1], qkv[2]
+        q, k, v = self.split_parts(self.qkv(self.norm(x_BHWC)), self.size, 3)
+        q = q * self.head_dim**-0.5
         mixed_BNHWD = self._full(q, k, v) if self.is_full else self._axial(q, k, v)
         values_BCHW = v.permute(0, 1, 4, 2, 3).reshape(-1, self.inner, *self.size)
         local_BHWC = self.local(values_BCHW).permute(0, 2, 3, 1)
@@ -103,28 +102,18 @@ def log_decays(heads: int) -> Tensor:
 
 @final
 @MIXERS.register
-class ElasticRMT(AbstractElasticMixer):
+class ElasticRMT(AbstractElasticAttention):
     """Elastic width and heads, either form; whole heads can be pruned, with their decays."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainRMT
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **QKV_AXES,
         "local.weight": ("inner", None, None, None),
         "local.bias": ("inner",),
         "decay_N": ("heads",),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = WITHOUT_GRADIENT
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = QKV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows and columns of matrices, kernels and decays follow the heads."""
-        assert isinstance(self.full, PlainRMT)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        of_heads = qkv_sizes(heads, self.full.head_dim, self.full.qkv)
-        return {"width": signature.shape.width, **of_heads}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainRMT)
-        return {"heads": qkv_weights(self.full.head_dim, self.full.qkv, self.full.project)}
+        return self.head_sizes(signature)

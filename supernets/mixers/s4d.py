@@ -9,9 +9,8 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._long_convolution import AxialLongConvolution, StateSpaceTaps
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -33,7 +32,7 @@ class PlainS4D(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticS4D(AbstractElasticMixer):
+class ElasticS4D(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and number of modes; maps of all sizes share them."""
 
     has_shortcut: ClassVar[bool] = False
@@ -55,7 +54,3 @@ class ElasticS4D(AbstractElasticMixer):
         """The first channels and modes, which are those of the lowest frequencies."""
         modes = signature.pick.number("num_modes")
         return {"width": signature.shape.width, "modes": modes}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

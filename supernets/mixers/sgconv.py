@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.sgconv import SIDES
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._long_convolution import AxialLongConvolution, StretchedPieces
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -34,7 +33,7 @@ class PlainSGConv(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticSGConv(AbstractElasticMixer):
+class ElasticSGConv(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width; a smaller map has the first pieces of a larger one."""
 
     has_shortcut: ClassVar[bool] = False
@@ -53,7 +52,3 @@ class ElasticSGConv(AbstractElasticMixer):
         """The first channels and pieces."""
         pieces = {name: signature.pick.number(name) for name in SIDES}
         return {"width": signature.shape.width, **pieces}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

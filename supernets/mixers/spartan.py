@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.spartan import DILATIONS, branch_widths, kernel_sizes
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._heads import stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -55,7 +54,7 @@ class PlainSpaRTAN(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticSpaRTAN(AbstractElasticMixer):
+class ElasticSpaRTAN(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and kernels; a narrower member has the first channels of every dilation.
 
     Which channels of the map these are differs from width to width, as in `inception`; phases and
@@ -97,7 +96,3 @@ class ElasticSpaRTAN(AbstractElasticMixer):
         ):
             found |= {f"branch{dilation}": channels, f"{KERNEL}{dilation}": kernel_size}
         return found
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -14,11 +14,10 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces._sides import Sides
 from search_spaces.operators.svt import BANDS, even_sides
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._merged import AbstractMergedConv
 from supernets._modules import NORM_EPS, norm_axes
 from supernets._spectra import wavelet_analysis, wavelet_synthesis
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 REAL_BANDS = BANDS // 2
@@ -152,7 +151,7 @@ class PlainSVT(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticSVT(AbstractElasticMixer):
+class ElasticSVT(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width; weights of what is low belong to the map."""
 
     has_shortcut: ClassVar[bool] = True
@@ -174,7 +173,3 @@ class ElasticSVT(AbstractElasticMixer):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels, and the first of every block."""
         return {"width": signature.shape.width, "block": signature.pick.number("block_channels")}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

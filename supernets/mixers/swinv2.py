@@ -13,21 +13,20 @@ from search_spaces import Signature
 from search_spaces.operators.swinv2 import BIAS_HIDDEN, windows
 from supernets._blocked import BlockedAttention
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, heads_of, inner_channels, stacked
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._heads import AbstractHeads
+from supernets._modules import NORM_EPS, linear_axes, norm_axes, unit
 from supernets._position_bias import ContinuousBias
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 FIRST_SCALE, LARGEST_SCALE = 10.0, 100.0
 """What cosines are multiplied by: one over the temperature."""
 
-LEAST_LENGTH = 1e-6
-"""What the length of a query or key is, at least, when it is divided by it."""
 
-
-class PlainSwinV2(nn.Module):
+class PlainSwinV2(AbstractHeads):
     """Cosine attention in shifted windows, projection, norm."""
+
+    reads_values: ClassVar[str] = "mix"
 
     largest: Tensor
 
@@ -49,26 +48,19 @@ class PlainSwinV2(nn.Module):
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        q, k, v = heads_of(self.qkv(x_BHWC), self.size, self.heads, self.head_dim)
+        q, k, v = self.split_parts(self.qkv(x_BHWC), self.size, 3)
         scale_N = self.log_scale.minimum(self.largest).exp()
-        q = of_length_one(q) * scale_N.reshape(-1, 1, 1, 1)
-        mixed_BHWC = self.attention(q, of_length_one(k), v, self.bias())
+        q = unit(q) * scale_N.reshape(-1, 1, 1, 1)
+        mixed_BHWC = self.attention(q, unit(k), v, self.bias())
         return self.project(self.mix(mixed_BHWC))
-
-
-def of_length_one(x_BNHWD: Tensor) -> Tensor:
-    """Vectors in the same directions."""
-    return x_BNHWD / (x_BNHWD.norm(dim=-1, keepdim=True) + LEAST_LENGTH)
 
 
 @final
 @MIXERS.register
-class ElasticSwinV2(AbstractElasticMixer):
+class ElasticSwinV2(AbstractElasticAttention):
     """Elastic width and heads, whatever the windows; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainSwinV2
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **linear_axes("qkv", "qkv", "width"),
         "log_scale": ("heads",),
@@ -81,19 +73,4 @@ class ElasticSwinV2(AbstractElasticMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
-        assert isinstance(self.full, PlainSwinV2)
-        full = self.full
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, full.head_dim, full.qkv.weight.device)
-        return {
-            "width": signature.shape.width,
-            "heads": heads,
-            "inner": inner,
-            "qkv": stacked(inner, 3, full.heads * full.head_dim),
-        }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainSwinV2)
-        values = self.full.qkv.weight[2 * self.full.heads * self.full.head_dim :]
-        return {"heads": head_weights(values, self.full.mix.weight, self.full.heads)}
+        return self.head_sizes(signature)

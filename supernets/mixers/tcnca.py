@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.tcnca import KERNEL_SIZE, dilations
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes, Index, inside
 from supernets._modules import Add, ConvNorm, conv_norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
-from supernets.mixers.window import ElasticWindow, PlainWindow, window_sizes, window_weights
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
+from supernets.mixers.window import ElasticWindow, PlainWindow
 
 MOST_LEVELS = 14
 """Dilations that the largest map could have."""
@@ -53,32 +53,24 @@ class PlainTCNCA(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticTCNCA(AbstractElasticMixer):
+class ElasticTCNCA(AbstractElasticAttention):
     """Elastic width and heads; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainTCNCA
+    heads_at: ClassVar[str] = "attention"
     is_sized: ClassVar[bool] = True
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
-        **{f"attention.{name}": roles for name, roles in ElasticWindow.axes.items()},
+        **inside("attention", ElasticWindow.axes),
         **{
             name: roles
             for level in range(MOST_LEVELS)
             for name, roles in conv_norm_axes(f"dilated.{level}.conv", "width", None).items()
         },
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"attention.{name}": part for name, part in ElasticWindow.without_gradient.items()
-    }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = inside(
+        "attention", ElasticWindow.without_gradient
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels; what follows from the heads as in `window`."""
-        assert isinstance(self.full, PlainTCNCA)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        return {"width": signature.shape.width, **window_sizes(heads, self.full.attention)}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """As in `window`."""
-        assert isinstance(self.full, PlainTCNCA)
-        return {"heads": window_weights(self.full.attention)}
+        return self.head_sizes(signature)

@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from search_spaces import Signature
 from search_spaces.operators.tic import shifted_widths
 from supernets._elastic import KERNEL, Axes, Index
-from supernets._heads import head_weights, inner_channels, stacked
+from supernets._heads import KV_WITHOUT_GRADIENT, AbstractHeads
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets._neighbours import NeighbourProduct, NeighbourSum
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainTiC(nn.Module):
+class PlainTiC(AbstractHeads):
     """Norm, queries of the map, keys and values of it shifted and pooled, attention to taps."""
+
+    makes_values: ClassVar[str] = "kv"
 
     def __init__(self, signature: Signature) -> None:
         super().__init__()
@@ -66,15 +68,13 @@ class PlainTiC(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticTiC(AbstractElasticMixer):
+class ElasticTiC(AbstractElasticAttention):
     """Elastic width, heads, kernel and dilation; whole heads can be pruned.
 
     Which channels are shifted where differs from width to width, as in `inception`.
     """
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainTiC
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **linear_axes("q", "inner", "width"),
@@ -82,23 +82,8 @@ class ElasticTiC(AbstractElasticMixer):
         "bias": (KERNEL, KERNEL, "heads"),
         **linear_axes("project", "width", "inner"),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"kv.bias": (0, 2)}
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = KV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
-        assert isinstance(self.full, PlainTiC)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.q.weight.device)
-        return {
-            "width": signature.shape.width,
-            "heads": heads,
-            "inner": inner,
-            "kv": stacked(inner, 2, self.full.inner),
-            KERNEL: signature.pick.number("kernel_size"),
-        }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainTiC)
-        values = self.full.kv.weight[self.full.inner :]
-        return {"heads": head_weights(values, self.full.project.weight, self.full.heads)}
+        return {**self.head_sizes(signature), KERNEL: signature.pick.number("kernel_size")}

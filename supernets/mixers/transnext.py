@@ -16,24 +16,23 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces.operators.transnext import HIDDEN, KERNEL_SIZE
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels, stacked
-from supernets._modules import NORM_EPS, linear_axes, norm_axes
+from supernets._heads import AbstractHeads, attended
+from supernets._modules import NORM_EPS, linear_axes, norm_axes, unit
 from supernets._neighbours import NeighbourProduct, NeighbourSum, within
-from supernets._pooled_bias import GeneratedPooledBias
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets._pooled_bias import GeneratedPooledBias, spread
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 TEMPERATURE = 1 / 0.24
 """At first: the paper's."""
 
 TAPS = KERNEL_SIZE**2
 
-LEAST_SQUARE = 1e-12
-"""Added to the square of a length."""
 
-
-class PlainTransNeXt(nn.Module):
+class PlainTransNeXt(AbstractHeads):
     """Norm, cosines to neighbours and to pooled cells, one softmax, both sums."""
+
+    makes_values: ClassVar[str] = "kv"
 
     log_keys_T1: Tensor
 
@@ -43,15 +42,16 @@ class PlainTransNeXt(nn.Module):
         self.size, self.width, self.tokens = shape.size, shape.width, shape.pixels
         self.ratio = pick.number("sr_ratio")
         self.heads, self.head_dim = signature.kept.number("heads"), pick.number("head_dim")
-        height, width = (side // self.ratio for side in shape.size)
-        self.cells, inner = height * width, self.heads * self.head_dim
+        rows, columns = (side // self.ratio for side in shape.size)
+        self.pooled, self.cells = (rows, columns), rows * columns
+        inner = self.heads * self.head_dim
         self.norm = nn.LayerNorm(shape.width, eps=NORM_EPS)
         self.q = nn.Linear(shape.width, inner)
         self.kv = nn.Linear(shape.width, 2 * inner)
         self.query_embedding = nn.Parameter(0.02 * torch.randn(self.heads, 1, self.head_dim))
         start = math.log(math.expm1(TEMPERATURE))
         self.temperature = nn.Parameter(torch.full((self.heads, 1, 1), start))
-        self.bias = GeneratedPooledBias((height, width), self.ratio, self.heads, HIDDEN)
+        self.bias = GeneratedPooledBias(self.pooled, self.ratio, self.heads, HIDDEN)
         self.project = nn.Linear(inner, shape.width)
         if self.ratio > 1:
             self.reduce = nn.Linear(shape.width, shape.width)
@@ -69,8 +69,7 @@ class PlainTransNeXt(nn.Module):
         """The shape that came in, without shortcut."""
         (height, width), inner = self.size, self.heads * self.head_dim
         x_BTC = self.norm(x_BHWC).reshape(-1, self.tokens, self.width)
-        q = self.q(x_BTC).reshape(-1, self.tokens, self.heads, self.head_dim).transpose(1, 2)
-        q = unit(q)
+        q = unit(self.split(self.q(x_BTC), self.tokens))
         scale = F.softplus(self.temperature) * self.log_keys_T1
         scaled = (q + self.query_embedding) * scale
         seen, num_keys = x_BTC, self.cells
@@ -79,14 +78,12 @@ class PlainTransNeXt(nn.Module):
                 torch.cat((x_BTC, self._pooled(x_BTC)), dim=1),
                 self.tokens + self.cells,
             )
-        kv = self.kv(seen).reshape(-1, num_keys, 2, self.heads, self.head_dim)
-        kv = kv.permute(2, 0, 3, 1, 4)
-        k, v = unit(kv[0]), kv[1]
+        k, v = self.split_parts(self.kv(seen), [num_keys], 2)
+        k = unit(k)
         if self.ratio > 1:
             mixed = self._aggregated(q, scaled, k, v)
         else:
-            weights = self.bias(scaled @ k.transpose(-2, -1)).softmax(-1)
-            mixed = (weights @ v).transpose(1, 2)
+            mixed = attended(scaled, k, v, self._bias()).transpose(1, 2)
         return self.project(mixed.reshape(-1, height, width, inner))
 
     def _aggregated(self, q: Tensor, scaled: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -95,13 +92,17 @@ class PlainTransNeXt(nn.Module):
         (k, pooled_k), (v, pooled_v) = k.split(parts, dim=2), v.split(parts, dim=2)
         local = self.product(self._map(scaled), self._map(k), self.local_bias)
         local = local.reshape(-1, TAPS, self.heads, self.tokens).permute(0, 2, 3, 1)
-        pooled = self.bias(scaled @ pooled_k.transpose(-2, -1))
+        pooled = scaled @ pooled_k.transpose(-2, -1) + self._bias()
         weights = torch.cat((local, pooled), dim=-1).softmax(-1)
         local, pooled = weights.split([TAPS, self.cells], dim=-1)
         kernels = local + (q @ self.learnt_tokens + self.token_bias)
         of_neighbours = self.sum(self._map(v), kernels.permute(0, 3, 1, 2))
         mixed = of_neighbours + self._map(pooled @ pooled_v)
         return mixed.permute(0, 2, 3, 1)
+
+    def _bias(self) -> Tensor:
+        """Of positions and cells, (N, T, P)."""
+        return spread(self.bias(), self.pooled, self.ratio, self.heads)
 
     def _pooled(self, x_BTC: Tensor) -> Tensor:
         """(B, P, C)."""
@@ -125,19 +126,12 @@ class PlainTransNeXt(nn.Module):
             return (rows[:, None] * columns + self.cells).float().log().reshape(-1, 1)
 
 
-def unit(x: Tensor) -> Tensor:
-    """Of length 1 along the last axis, in kernels that all runtimes have."""
-    return x / (x.square().sum(-1, keepdim=True) + LEAST_SQUARE).sqrt()
-
-
 @final
 @MIXERS.register
-class ElasticTransNeXt(AbstractElasticMixer):
+class ElasticTransNeXt(AbstractElasticAttention):
     """Elastic width, heads and reduction; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainTransNeXt
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
     axes: ClassVar[Axes] = {
         **norm_axes("norm", "width"),
         **linear_axes("q", "inner", "width"),
@@ -160,21 +154,9 @@ class ElasticTransNeXt(AbstractElasticMixer):
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
-        assert isinstance(self.full, PlainTransNeXt)
-        width, is_pooled = signature.shape.width, signature.pick.number("sr_ratio") > 1
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        inner = inner_channels(heads, self.full.head_dim, self.full.q.weight.device)
+        own, is_pooled = self.head_sizes(signature), signature.pick.number("sr_ratio") > 1
         return {
-            "width": width,
-            "heads": heads,
-            "inner": inner,
-            "kv": stacked(inner, 2, self.full.heads * self.full.head_dim),
-            "reduced": width if is_pooled else 0,
-            "local": heads if is_pooled else 0,
+            **own,
+            "reduced": signature.shape.width if is_pooled else 0,
+            "local": own["heads"] if is_pooled else 0,
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainTransNeXt)
-        values = self.full.kv.weight[self.full.heads * self.full.head_dim :]
-        return {"heads": head_weights(values, self.full.project.weight, self.full.heads)}

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.tvconv import AFFINITIES, GENERATOR_KERNEL_SIZE, HIDDEN
-from supernets._elastic import KERNEL, Axes, Index
-from supernets._neighbours import GeneratedDepthwise
-from supernets.criteria._base import GroupWeights
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
+from supernets._neighbours import GeneratedKernels, NeighbourSum
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -22,7 +21,7 @@ class PlainTVConv(nn.Module):
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         shape, kernel_size = signature.shape, signature.pick.number("kernel_size")
-        self.conv = GeneratedDepthwise(
+        self.kernels = GeneratedKernels(
             shape.width,
             shape.size,
             kernel_size,
@@ -30,32 +29,30 @@ class PlainTVConv(nn.Module):
             hidden=HIDDEN,
             generator_kernel_size=GENERATOR_KERNEL_SIZE,
         )
+        self.sum = NeighbourSum(shape.width, shape.size, kernel_size)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in."""
-        return self.conv(x_BHWC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        summed_BCHW: Tensor = self.sum(x_BHWC.permute(0, 3, 1, 2), self.kernels())
+        return summed_BCHW.permute(0, 2, 3, 1)
 
 
 @final
 @MIXERS.register
-class ElasticTVConv(AbstractElasticMixer):
+class ElasticTVConv(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and kernel, which are outputs of one generator."""
 
     has_shortcut: ClassVar[bool] = False
     plain: ClassVar[type[nn.Module]] = PlainTVConv
     is_sized: ClassVar[bool] = True
     axes: ClassVar[Axes] = {
-        "conv.affinity": (None, None, None),
-        "conv.hidden_weight": (None, None, None, None),
-        "conv.hidden_bias": (None,),
-        "conv.kernel_weight": ("width", KERNEL, KERNEL, None),
-        "conv.kernel_bias": ("width", KERNEL, KERNEL),
+        "kernels.affinity": (None, None, None),
+        "kernels.hidden_weight": (None, None, None, None),
+        "kernels.hidden_bias": (None,),
+        "kernels.kernel_weight": ("width", KERNEL, KERNEL, None),
+        "kernels.kernel_bias": ("width", KERNEL, KERNEL),
     }
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels, the centre of the kernels."""
         return {"width": signature.shape.width, KERNEL: signature.pick.number("kernel_size")}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

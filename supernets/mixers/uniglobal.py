@@ -10,11 +10,11 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from supernets._elastic import Axes, Index
+from supernets._elastic import Axes, Index, inside
 from supernets._modules import conv_norm_axes
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
-from supernets.mixers.sra import ElasticSRA, PlainSRA, sra_sizes, sra_weights
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
+from supernets.mixers.sra import ElasticSRA, PlainSRA, reduction_sizes
 from supernets.mixers.unilocal import PositionConv
 
 
@@ -35,27 +35,19 @@ class PlainUniGlobal(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticUniGlobal(AbstractElasticMixer):
+class ElasticUniGlobal(AbstractElasticAttention):
     """Elastic width and heads; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainUniGlobal
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
+    heads_at: ClassVar[str] = "attention"
     axes: ClassVar[Axes] = {
         **conv_norm_axes("position.project", "width", None),
-        **{f"attention.{n}": roles for n, roles in ElasticSRA.axes.items()},
+        **inside("attention", ElasticSRA.axes),
     }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {
-        f"attention.{n}": part for n, part in ElasticSRA.without_gradient.items()
-    }
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = inside(
+        "attention", ElasticSRA.without_gradient
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Those of attention."""
-        assert isinstance(self.full, PlainUniGlobal)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        return sra_sizes(heads, signature, self.full.attention)
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainUniGlobal)
-        return {"heads": sra_weights(self.full.attention)}
+        return {**self.head_sizes(signature), **reduction_sizes(signature)}

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.unilocal import POSITION
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._merged import NormedConv2d
 from supernets._modules import ConvNorm, conv_norm_axes, linear_axes, normed_conv_axes
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
@@ -62,7 +61,7 @@ class PlainUniLocal(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticUniLocal(AbstractElasticMixer):
+class ElasticUniLocal(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and kernel."""
 
     has_shortcut: ClassVar[bool] = True
@@ -81,7 +80,3 @@ class ElasticUniLocal(AbstractElasticMixer):
             "width": signature.shape.width,
             KERNEL: signature.pick.number("kernel_size"),
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

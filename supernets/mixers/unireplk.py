@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.operators.unireplk import DILATIONS, branch_name, dilated_branches
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._merged import BranchedDepthwise
-from supernets.criteria._base import GroupWeights
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 WHOLE = "whole"
@@ -35,7 +34,7 @@ class PlainUniRepLK(nn.Module):
 
 @final
 @MIXERS.register
-class ElasticUniRepLK(AbstractElasticMixer):
+class ElasticUniRepLK(AbstractUnpruned, AbstractElasticMixer):
     """Elastic width and kernel, whose branches come and go with it."""
 
     has_shortcut: ClassVar[bool] = False
@@ -62,7 +61,3 @@ class ElasticUniRepLK(AbstractElasticMixer):
                 (f"width_{name}", width if kernel_size else 0),
             )
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

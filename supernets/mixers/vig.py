@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from search_spaces import Signature
 from search_spaces.operators.vig import DIRECTIONS, GATE_RANK, GATE_TEMPERATURE, KERNEL_SIZE
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels, stacked
+from supernets._heads import inner_channels, stacked
 from supernets._modules import NORM_EPS, linear_axes, norm_axes
 from supernets._scan import GatedLinearAttention
 from supernets.criteria._base import GroupWeights
@@ -121,4 +121,5 @@ class ElasticViG(AbstractElasticMixer):
         full = self.full
         assert isinstance(full, PlainViG)
         values = full.qkv.weight[2 * full.keys :]
-        return {"heads": head_weights(values, full.project.weight, full.heads)}
+        read_by = full.project.weight.transpose(0, 1)
+        return {"heads": GroupWeights(values, read_by, None, full.heads)}

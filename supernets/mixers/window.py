@@ -16,14 +16,14 @@ from search_spaces import Signature
 from search_spaces._sides import Sides
 from search_spaces.operators.window import num_windows
 from supernets._elastic import Axes, Index
-from supernets._heads import head_weights, inner_channels, stacked
-from supernets._modules import MASKED, NORM_EPS, linear_axes, norm_axes
+from supernets._heads import QKV_AXES, QKV_WITHOUT_GRADIENT, AbstractHeads
+from supernets._modules import MASKED, NORM_EPS
 from supernets._windows import covered, cut, merged, padded, parted
-from supernets.criteria._base import GroupWeights
-from supernets.mixers._base import MIXERS, AbstractElasticMixer
+from supernets.mixers._attention import AbstractElasticAttention
+from supernets.mixers._base import MIXERS
 
 
-class PlainWindow(nn.Module):
+class PlainWindow(AbstractHeads):
     """Norm, partition into (shifted) windows, attention, back."""
 
     position_TT: Tensor
@@ -48,11 +48,9 @@ class PlainWindow(nn.Module):
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
-        tokens, inner = math.prod(self.window), self.heads * self.head_dim
+        tokens = math.prod(self.window)
         windows = self._partition(self.norm(x_BHWC))
-        qkv = self.qkv(windows).reshape(-1, tokens, 3, self.heads, self.head_dim)
-        qkv = qkv.permute(2, 0, 3, 1, 4)
-        q, k, v = qkv[0], qkv[1], qkv[2]
+        q, k, v = self.split_parts(self.qkv(windows), [tokens], 3)
         logits = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)
         bias = self.bias_table[:, self.position_TT].reshape(self.heads, tokens, tokens)
         # Not by its name, which is an operation in a traced network: it is reshaped there once.
@@ -63,8 +61,7 @@ class PlainWindow(nn.Module):
             masked = bias + mask_GTT.unsqueeze(1)
             grouped = logits.reshape(-1, math.prod(self.grid), self.heads, tokens, tokens) + masked
             weights = grouped.softmax(-1).reshape(-1, self.heads, tokens, tokens)
-        mixed = (weights @ v).transpose(1, 2).reshape(-1, tokens, inner)
-        return self._merge(self.project(mixed))
+        return self._merge(self.project(self.join(weights @ v, [tokens])))
 
     def _partition(self, x_BHWC: Tensor) -> Tensor:
         """(B * G, T, C); the map is padded on the right and below if windows do not fit."""
@@ -99,7 +96,7 @@ def relative_position(window: Sides) -> Tensor:
 
 
 def shift_mask(grid: Sides, window: Sides, shift: Sides) -> Tensor:
-    """0 where two tokens of a shifted window are neighbours, else -100: (G, T, T)."""
+    """0 where two tokens of a shifted window are neighbours, else `MASKED`: (G, T, T)."""
     (rows, columns), (height, width) = grid, window
     with torch.device("cpu"):
         region_H, region_W = (_regions(*side) for side in zip(grid, window, shift, strict=True))
@@ -118,44 +115,14 @@ def _regions(num: int, part: int, shift: int) -> Tensor:
 
 @final
 @MIXERS.register
-class ElasticWindow(AbstractElasticMixer):
+class ElasticWindow(AbstractElasticAttention):
     """Elastic width and heads; whole heads can be pruned."""
 
-    has_shortcut: ClassVar[bool] = True
     plain: ClassVar[type[nn.Module]] = PlainWindow
     is_sized: ClassVar[bool] = True
-    prunable: ClassVar[tuple[str, ...]] = ("heads",)
-    axes: ClassVar[Axes] = {
-        **norm_axes("norm", "width"),
-        **linear_axes("qkv", "qkv", "width"),
-        **linear_axes("project", "width", "inner"),
-        "bias_table": ("heads", None),
-    }
-    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = {"qkv.bias": (1, 3)}
+    axes: ClassVar[Axes] = {**QKV_AXES, "bias_table": ("heads", None)}
+    without_gradient: ClassVar[Mapping[str, tuple[int, int]]] = QKV_WITHOUT_GRADIENT
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """Rows of queries, keys and values, and columns of the projection, follow the heads."""
-        assert isinstance(self.full, PlainWindow)
-        heads = self.kept("heads", signature.pick.number("num_heads"), signature)
-        return {"width": signature.shape.width, **window_sizes(heads, self.full)}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Each head's rows of the values and columns of the projection."""
-        assert isinstance(self.full, PlainWindow)
-        return {"heads": window_weights(self.full)}
-
-
-def window_sizes(heads: Index, full: PlainWindow) -> dict[str, Index]:
-    """Roles that follow from the heads: rows of queries, keys and values, inner channels."""
-    inner = inner_channels(heads, full.head_dim, full.qkv.weight.device)
-    return {
-        "heads": heads,
-        "inner": inner,
-        "qkv": stacked(inner, 3, full.heads * full.head_dim),
-    }
-
-
-def window_weights(full: PlainWindow) -> GroupWeights:
-    """What heads are ranked by."""
-    values = full.qkv.weight[2 * full.heads * full.head_dim :]
-    return head_weights(values, full.project.weight, full.heads)
+        return self.head_sizes(signature)

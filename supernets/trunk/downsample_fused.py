@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 from search_spaces import Options, Signature
 from search_spaces.channel_attentions.se import squeezed_channels
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._modules import Add, ConvNorm, conv_norm_axes
 from supernets.blocks._base import AbstractElasticBlock
 from supernets.channel_attentions._base import attention_roles
 from supernets.channel_attentions.se import SELayer
-from supernets.criteria._base import GroupWeights
 from supernets.trunk._base import TRUNK_BLOCKS
 
 
@@ -37,7 +36,7 @@ class PlainDownsampleFused(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class ElasticDownsampleFused(AbstractElasticBlock):
+class ElasticDownsampleFused(AbstractUnpruned, AbstractElasticBlock):
     """Elastic widths, and the channels inside of the gates with them."""
 
     plain: ClassVar[type[nn.Module]] = PlainDownsampleFused
@@ -52,7 +51,3 @@ class ElasticDownsampleFused(AbstractElasticBlock):
         in_width = signature.shape.in_width
         gates = attention_roles(("se",), in_width, Options({"se": squeezed_channels(in_width)}))
         return {"in_width": in_width, "width": signature.shape.width, **gates}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -6,10 +6,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.trunk.resnet_d import FIRST_STRIDE, inner_channels
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
 from supernets._modules import ConvNorm, conv_norm_axes
 from supernets.blocks._base import AbstractElasticBlock
-from supernets.criteria._base import GroupWeights
 from supernets.trunk._base import TRUNK_BLOCKS
 
 
@@ -35,7 +34,7 @@ class PlainResNetD(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class ElasticResNetD(AbstractElasticBlock):
+class ElasticResNetD(AbstractUnpruned, AbstractElasticBlock):
     """Elastic output width and stride; the images' channels are fixed."""
 
     plain: ClassVar[type[nn.Module]] = PlainResNetD
@@ -55,7 +54,3 @@ class ElasticResNetD(AbstractElasticBlock):
             "width": width,
             "reduced": width if is_reduced else 0,
         }
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

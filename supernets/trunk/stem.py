@@ -6,10 +6,9 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.trunk.stem import stem_kernel_size
-from supernets._elastic import KERNEL, Axes, Index
+from supernets._elastic import KERNEL, AbstractUnpruned, Axes, Index
 from supernets._modules import ConvNorm, conv_norm_axes
 from supernets.blocks._base import AbstractElasticBlock
-from supernets.criteria._base import GroupWeights
 from supernets.trunk._base import TRUNK_BLOCKS
 
 
@@ -30,7 +29,7 @@ class PlainStem(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class ElasticStem(AbstractElasticBlock):
+class ElasticStem(AbstractUnpruned, AbstractElasticBlock):
     """Elastic output width and kernel, which follows the stride; the images' channels are fixed."""
 
     plain: ClassVar[type[nn.Module]] = PlainStem
@@ -40,7 +39,3 @@ class ElasticStem(AbstractElasticBlock):
         """Width and kernel."""
         kernel_size = stem_kernel_size(signature.pick.number("stride"))
         return {"width": signature.shape.width, KERNEL: kernel_size}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from search_spaces import Signature
 from search_spaces.trunk.t2t import SPLITS, TOKEN_WIDTH, Split, splits_of
-from supernets._elastic import Axes, Index
+from supernets._elastic import AbstractUnpruned, Axes, Index
+from supernets._heads import attended
 from supernets._modules import NORM_EPS, linear_axes
 from supernets.blocks._base import AbstractElasticBlock
-from supernets.criteria._base import GroupWeights
 from supernets.trunk._base import TRUNK_BLOCKS
 
 
@@ -63,8 +63,7 @@ class TokenAttention(nn.Module):
         """(B, T, `TOKEN_WIDTH`)."""
         qkv_BTD = self.qkv(self.norm(x_BTD))
         q_BTD, k_BTD, v_BTD = (qkv_BTD.narrow(2, i * TOKEN_WIDTH, TOKEN_WIDTH) for i in range(3))
-        shares_BTT = ((q_BTD * TOKEN_WIDTH**-0.5) @ k_BTD.transpose(1, 2)).softmax(-1)
-        y_BTD = v_BTD + self.mix(shares_BTT @ v_BTD)
+        y_BTD = v_BTD + self.mix(attended(q_BTD * TOKEN_WIDTH**-0.5, k_BTD, v_BTD))
         return y_BTD + self.reduce(self.act(self.expand(self.mlp_norm(y_BTD))))
 
 
@@ -105,7 +104,7 @@ MOST_LAYERS = max(len(splits) for splits in SPLITS.values()) - 1
 
 @final
 @TRUNK_BLOCKS.register
-class ElasticTokensToToken(AbstractElasticBlock):
+class ElasticTokensToToken(AbstractUnpruned, AbstractElasticBlock):
     """Elastic output width, and stride: what it decides about has no weights."""
 
     plain: ClassVar[type[nn.Module]] = PlainTokensToToken
@@ -121,7 +120,3 @@ class ElasticTokensToToken(AbstractElasticBlock):
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The output width."""
         return {"width": signature.shape.width}
-
-    def group_weights(self) -> dict[str, GroupWeights]:
-        """Nothing can be pruned."""
-        return {}

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from search_spaces import CandidateError, Options, Shape, Signature, declaration, signature_cost
 from search_spaces._sides import Sides
 from search_spaces.operators._base import AbstractMixer
-from supernets._position_bias import ContinuousBias, StoredBias
+from supernets._generated import Stored
+from supernets._position_bias import ContinuousBias
 from supernets.fold import folded
 from supernets.mixers._blocked import PlainBlockedAttention
 from supernets.mixers.cswin import PlainCSWin
@@ -297,8 +298,8 @@ def test_biases_of_a_network_are_stored_when_deployed() -> None:
     module = random(PlainSwinV2, of("swinv2", (6, 8)))
     found = folded(module)
     assert not [m for m in found.modules() if isinstance(m, ContinuousBias)]
-    assert isinstance(found.bias, StoredBias)
-    assert found.bias.table.shape == (2, 11, 15)
+    assert isinstance(found.bias, Stored)
+    assert found.bias.values.shape == (2, 11, 15)
     x = noise(2, 6, 8, WIDTH)
     assert torch.equal(found(x), module(x))
 
