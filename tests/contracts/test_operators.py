@@ -14,7 +14,8 @@ from search_spaces.operators._base import OPERATORS
 from tests.strategies import families, options_of, signature, signatures
 
 pytestmark = pytest.mark.parametrize("operator", OPERATORS.names())
-few = settings(max_examples=12)
+few = settings(max_examples=6)
+"""A check is wrong for a kind of operators or of places rather than for one: all draw some."""
 by_name = attrgetter("__name__")
 
 SLOW = (
@@ -31,6 +32,7 @@ STRIDES = {"basic": (1, 2, 4), "mbconv": (1, 2, 4)}
 
 
 @pytest.mark.parametrize("check", operators.OF_SIGNATURE, ids=by_name)
+@few
 @given(data=st.data())
 def test_any_signature(
     operator: str, check: Callable[[Signature], None], data: st.DataObject
@@ -39,6 +41,7 @@ def test_any_signature(
 
 
 @pytest.mark.parametrize("check", [c for c in operators.OF_FAMILY if c not in SLOW], ids=by_name)
+@few
 @given(data=st.data())
 def test_any_member_of_any_family(
     operator: str, check: Callable[[Signature, Signature], None], data: st.DataObject
