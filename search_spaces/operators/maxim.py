@@ -91,7 +91,7 @@ def _gated_mlp(signature: Signature, gated: int) -> Cost:
         + layers.linear(n, width, 2 * gated)
         + layers.pointwise(n, 2 * gated, calls=2, quantizers=1)
         + layers.layer_norm(n, gated)
-        + layers.pointwise(n, gated, calls=4 + 2 * is_padded, quantizers=2)
+        + layers.pointwise(n, gated, calls=6 + 2 * is_padded, quantizers=2)
         + layers.linear(math.prod(padded) // tokens * gated, tokens, tokens)
         + layers.nodes(PADDING_NODES if is_padded else 4)
         + layers.linear(n, gated, width)

@@ -6,9 +6,9 @@ channel for what is low, two complex matrices of four blocks of channels with an
 for what is high, and the inverse transform. Departures: filters of 5 and 7 taps instead of 13 and
 19, because maps are small; GELU instead of ReLU, which can leave channels of few positions without
 gradient; a block has every fourth channel, so that a narrower member's are parts of a wider one's;
-complex bands are the square root of 2 times as large, which the matrices can learn to undo; high
-bands mix channels alone, and the transform mixes positions. The map's sides are part of the
-weights.
+complex bands are the square root of 2 times as large, and as much again behind the matrices, which
+can learn to undo it; high bands mix channels alone, and the transform mixes positions. The map's
+sides are part of the weights.
 """
 
 from typing import ClassVar, final
@@ -81,10 +81,10 @@ class SVT(AbstractMixer):
             + layers.nodes(4, values=_constant_bytes(shape))
             + mixing
             + mixing
-            + layers.pointwise(n, channels, calls=3)
+            + layers.pointwise(n, channels, calls=5)
             + layers.pointwise(padded, channels, calls=10)
-            + layers.pointwise(3 * padded, channels, calls=17, quantizers=2)
-            + layers.nodes(32)
+            + layers.pointwise(3 * padded, channels, calls=16, quantizers=2)
+            + layers.nodes(35)
         )
 
 

@@ -42,9 +42,9 @@ class Regions(nn.Module):
         outer, inner = (block, repeats) if is_grid else (repeats, block)
         rows, columns = zip(outer, inner, strict=True)
         self.parts = (*rows, *columns)
-        # Axes (B, rows, rows, columns, columns, C); what is mixed goes last, and back.
-        self.forth = (0, 2, 4, 5, 1, 3) if is_grid else (0, 1, 3, 5, 2, 4)
-        self.back = (0, 4, 1, 5, 2, 3) if is_grid else (0, 1, 4, 2, 5, 3)
+        # Axes (B, rows, rows, columns, columns, C); what is mixed goes before C, and back.
+        self.forth = (0, 2, 4, 1, 3, 5) if is_grid else (0, 1, 3, 2, 4, 5)
+        self.back = (0, 3, 1, 4, 2, 5) if is_grid else (0, 1, 3, 2, 4, 5)
         self.across = nn.Linear(self.tokens, self.tokens)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
@@ -57,12 +57,15 @@ class Regions(nn.Module):
         if below or right:
             x_BHWC = nn.functional.pad(x_BHWC, (0, 0, 0, right, 0, below))
         x = x_BHWC.reshape(-1, *self.parts, self.width).permute(self.forth)
-        return x.reshape(-1, math.prod(self.padded) // self.tokens, self.width, self.tokens)
+        # NOTE: two copies of whole rows of channels are faster than one of single numbers.
+        repeats = math.prod(self.padded) // self.tokens
+        return x.reshape(-1, repeats, self.tokens, self.width).transpose(2, 3)
 
     def joined(self, x_BRCT: Tensor) -> Tensor:
         """The inverse of `divided`."""
-        sizes = [(*self.parts, self.width)[axis - 1] for axis in self.forth[1:]]
-        x = x_BRCT.reshape(-1, *sizes).permute(self.back).reshape(-1, *self.padded, self.width)
+        sizes = [self.parts[axis - 1] for axis in self.forth[1:5]]
+        x = x_BRCT.transpose(2, 3).reshape(-1, *sizes, self.width).permute(self.back)
+        x = x.reshape(-1, *self.padded, self.width)
         return x if self.padded == self.size else x[:, : self.size[0], : self.size[1]]
 
 

@@ -95,7 +95,7 @@ class Scattering(nn.Module):
 
 @final
 class Gathering(nn.Module):
-    """The inverse of `Scattering`, with the same arguments."""
+    """The inverse of `Scattering`, with the same arguments, for bands that are halved."""
 
     def __init__(self, size: Sides, even: Sides, blocks: tuple[int, int]) -> None:
         super().__init__()
@@ -106,8 +106,7 @@ class Gathering(nn.Module):
 
     def forward(self, low: Tensor, bands: Tensor) -> Tensor:
         """(B, G, D, H, W)."""
-        halved = 0.5 * bands.reshape(-1, *self.bands)
-        first, second = halved.split(REAL_BANDS, dim=3)
+        first, second = bands.reshape(-1, *self.bands).split(REAL_BANDS, dim=3)
         real, imaginary = first.split(self.channels, dim=2)
         other_real, other_imaginary = second.split(self.channels, dim=2)
         even = torch.cat((real + other_real, imaginary + other_imaginary), dim=6)
@@ -140,12 +139,15 @@ class PlainSVT(nn.Module):
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """The shape that came in, without shortcut."""
         groups, channels = self.blocks
-        x = self.norm(x_BHWC).reshape(-1, *self.size, channels, groups).permute(0, 4, 3, 1, 2)
+        # NOTE: copies of maps and then of blocks are faster than one of single numbers.
+        x_BCHW = self.norm(x_BHWC).permute(0, 3, 1, 2)
+        x = x_BCHW.reshape(-1, channels, groups, *self.size).transpose(1, 2)
         low, bands = self.scattering(x)
         weights_GDEF = self.low.reshape(channels, groups, *self.even).transpose(0, 1)
         bands = self.project(self.act(self.expand(bands)))
         x = self.gathering(low * weights_GDEF, bands)
-        return x.permute(0, 3, 4, 2, 1).reshape(-1, *self.size, self.width)
+        x_BCHW = x.transpose(1, 2).reshape(-1, self.width, *self.size)
+        return x_BCHW.permute(0, 2, 3, 1)
 
 
 @final

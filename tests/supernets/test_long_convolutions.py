@@ -22,9 +22,11 @@ from supernets._long_convolution import (
     stretched,
 )
 from supernets.fold import folded
+from supernets.mixers._base import MIXERS
 from supernets.mixers.longconv import ElasticLongConv, PlainLongConv
 from supernets.mixers.orchid import PlainOrchid, waves
 from supernets.mixers.tcnca import PlainTCNCA
+from supernets.supernet import elementwise_largest
 from tests.strategies import noise, randomise_, signature
 
 MAKERS: dict[str, Callable[[int], nn.Module]] = {
@@ -125,6 +127,16 @@ def test_a_smaller_map_has_the_centre_of_a_kernel() -> None:
     assert isinstance(family.full, PlainLongConv)
     whole = family.full.conv.vertical.taps()
     assert torch.equal(plain.conv.vertical.taps(), whole[:, 8:23])
+
+
+@pytest.mark.parametrize("operator", ["sgconv", "longconv", "s4d", "orchid"])
+def test_a_smaller_map_uses_weights_of_a_larger_one(operator: str) -> None:
+    large, small = (of(operator, size, 4, num_modes=2) for size in ((16, 12), (8, 12)))
+    family = MIXERS.get(operator)(elementwise_largest([small, large]))
+    plain = family.plain(small)
+    plain.load_state_dict({name: w.detach() for name, w in family.weights(small).items()})
+    assert not type(family).is_sized
+    assert plain(noise(2, 8, 12, 4)).shape == (2, 8, 12, 4)
 
 
 @torch.no_grad()
