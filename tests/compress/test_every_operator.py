@@ -174,7 +174,7 @@ def require_declared_number(network: nn.Module, slots: tuple[Slot, ...], path: P
 
 
 def require_integers(found: Compressed) -> None:
-    """Every layer is on a symmetric grid."""
+    """Every layer is on a symmetric grid, and ReLU6 is a grid's end."""
     layers = [m for m in found.network.modules() if isinstance(m, _QuantizedLayer)]
     most = 63 if int8_products_saturate() else 127
     for layer in layers:
@@ -186,4 +186,4 @@ def require_integers(found: Compressed) -> None:
         assert (layer.weight_scale > 0).all()
     kinds = nn.Conv2d, nn.Linear
     assert len(layers) == sum(num_layers(found.fp32, kind) for kind in kinds)
-    assert not sum(num_layers(found.network, kind) for kind in kinds)
+    assert not sum(num_layers(found.network, kind) for kind in (*kinds, nn.ReLU6))

@@ -65,8 +65,8 @@ def test_any_operator(operator: str, check: Callable[[str], None]) -> None:
 
 def test_the_map_that_is_built_is_the_declared_one_at_any_side(operator: str) -> None:
     pick = Options({dim: options_of(operator, dim)[0] for dim in declaration(operator).dims})
-    for side, stride in itertools.product(range(5, 18), STRIDES.get(operator, (1,))):
-        in_size = (side, 22 - side)
+    for side, stride in itertools.product(range(5, 12), STRIDES.get(operator, (1,))):
+        in_size = (side, 22 - side) if side % 2 else (22 - side, side)
         size = (-(-in_size[0] // stride), -(-in_size[1] // stride))
         built = signature(operator, pick, Shape(in_size, size, 4, 4, 0, 4))
         operators.check_the_output_has_the_declared_shape(built)
