@@ -1,4 +1,4 @@
-"""What every test may ask for: a space, a supernet, once per session a trained one, a finished run."""
+"""What every test may ask for: a space, a supernet, digits, a finished run."""
 
 import os
 import shutil
@@ -18,13 +18,9 @@ from nas.system.reporter import Silent
 from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer, task_of
 from supernets.augmentations import chosen_augmentations
 from supernets.images import Images
-from supernets.methods.sandwich import Sandwich
 from supernets.network import elastic_class
-from supernets.plan import TrainPlan
-from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
-from supernets.train import train, turns_of
 from tests.small_run import SmallRun
 from tests.strategies import mini_space, randomise_
 
@@ -119,29 +115,6 @@ def random_supernet(mini: SearchSpace) -> Supernet:
     randomise_(supernet, seed=1)
     supernet.rank()
     return supernet.eval()
-
-
-@pytest.fixture(scope="session")
-def trained(
-    mini: SearchSpace, digit_images: Images, tmp_path_factory: pytest.TempPathFactory
-) -> Supernet:
-    """A supernet after a few seconds of training on digits. Do not change it."""
-    plan = TrainPlan(steps=30, batch_size=32, shards=1)
-    method = Sandwich(space=mini, sparse_from=turns_of(plan.rank_step, plan)[0])
-    folder: Path = tmp_path_factory.mktemp("trained")
-    supernet = Supernet(mini)
-    train(
-        supernet, digit_images, plan, SupernetBatches(plan, method), directory=folder,
-        before_step=lambda step: supernet.rank() if step == plan.rank_step else None,
-    )  # fmt: skip
-    return supernet
-
-
-@pytest.fixture(scope="session")
-def calibration(digits: DataSet) -> list[torch.Tensor]:
-    """Normalised images in batches, as `compress` takes them."""
-    images = digits.normalised(digits.calibration.take(256).images_NCHW)
-    return list(torch.from_numpy(images).split(64))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
+from torch import nn
 
 from nas.testing._exported import answers as answers
 from nas.testing._exported import compress_for_here as compress_for_here
@@ -59,3 +60,44 @@ def integer_layers(path: Path) -> list[Scales]:
             scales.append(values[source.input[1]])
         layers.append(Scales(*scales))
     return layers
+
+
+def num_layers(network: nn.Module, kind: type[nn.Module]) -> int:
+    """Modules of that kind."""
+    return sum(isinstance(module, kind) for module in network.modules())
+
+
+def require_integer_kernels(fp32: nn.Module, path: Path) -> None:
+    """Every convolution and linear layer of the network before runs an integer kernel.
+
+    What multiplies values by others' values stays in floating point, as in a file of fp32.
+    """
+    ran, convolutions = kernels(path), num_layers(fp32, nn.Conv2d)
+    nodes = [node.op_type for node in onnx.load(path).graph.node]
+    assert ran["QLinearConv"] == convolutions > 0
+    assert ran["Conv"] + ran["FusedConv"] == nodes.count("Conv") - convolutions
+    assert ran["QGemm"] == num_layers(fp32, nn.Linear)
+    assert ran["QLinearGlobalAveragePool"] == num_layers(fp32, nn.AdaptiveAvgPool2d)
+    assert not {"Gemm", "Erf"} & ran.keys()
+
+
+def require_one_node_per_gelu(fp32: nn.Module, path: Path) -> None:
+    """A file has one node for each GELU of the network before."""
+    nodes = [node.op_type for node in onnx.load(path).graph.node]
+    assert nodes.count("Gelu") == num_layers(fp32, nn.GELU)
+    assert "Erf" not in nodes
+
+
+def require_biases_on_grids(path: Path) -> int:
+    """Biases of integer layers are on the product of the scales of input and weight.
+
+    Runtimes add the integer bias to integer products without looking at its scale.
+
+    Returns:
+        The number of layers.
+    """
+    layers = integer_layers(path)
+    for layer in layers:
+        assert layer.input.ndim == 0
+        np.testing.assert_allclose(layer.bias, layer.input * layer.weight, rtol=1e-6)
+    return len(layers)

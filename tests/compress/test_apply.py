@@ -7,27 +7,12 @@ from torch import nn
 from compress import compress
 from compress.apply import check_realised_size
 from search_spaces import SearchSpace
-from search_spaces.operators._base import OPERATORS
-from supernets.calibrate import recalibrated
-from supernets.fold import folded
 from supernets.supernet import Supernet
 from tests.strategies import noise, slots_of
 
 
 def batches() -> list[torch.Tensor]:
     return [noise(16, 1, 16, 16, seed=seed) for seed in range(2)]
-
-
-@pytest.mark.parametrize("operator", OPERATORS.names())
-@torch.no_grad()
-def test_in_fp32_the_deployed_network_is_extracted_recalibrated_and_folded(
-    random_supernet: Supernet, mini: SearchSpace, operator: str
-) -> None:
-    slots = slots_of(mini, operator=operator, precision="fp32", sparsity=0.5)
-    found = compress(random_supernet.extract(slots), slots, batches())
-    expected = folded(recalibrated(random_supernet.extract(slots), batches()))
-    assert found.network is found.fp32
-    assert torch.equal(found.network(noise(8, 1, 16, 16)), expected(noise(8, 1, 16, 16)))
 
 
 def test_the_supernet_is_left_as_it_was(random_supernet: Supernet, mini: SearchSpace) -> None:

@@ -16,22 +16,22 @@ from compress import Compressed, export_onnx
 from compress.export import OPSET
 from nas.latency.measure import export_random
 from search_spaces import CandidateError, SearchSpace, Slot, load_plugins, load_space
-from search_spaces.operators._base import OPERATORS
 from supernets._modules import Add
 from supernets.supernet import Supernet
-from tests.onnx_graphs import answers, compress_for_here, export, integer_layers, kernels
+from tests.onnx_graphs import (
+    answers,
+    compress_for_here,
+    export,
+    kernels,
+    num_layers,
+    require_biases_on_grids,
+)
 from tests.strategies import mini_space, noise, randomise_, slots_of
 
 MIXED = {
     "fp32 then int8": {"stage1.precision": "fp32", "stage2.precision": "int8"},
     "int8 then fp32": {"stage1.precision": "int8", "stage2.precision": "fp32"},
 }
-by_operator = pytest.mark.parametrize("operator", OPERATORS.names())
-
-
-def mixed(operator: str) -> str:
-    """Both policies in turn, over operators."""
-    return tuple(MIXED)[OPERATORS.names().index(operator) % len(MIXED)]
 
 
 class Exported(NamedTuple):
@@ -42,7 +42,7 @@ class Exported(NamedTuple):
 
     def count(self, kind: type[nn.Module]) -> int:
         """Layers of that kind before quantization."""
-        return sum(isinstance(module, kind) for module in self.found.fp32.modules())
+        return num_layers(self.found.fp32, kind)
 
 
 @pytest.fixture(scope="module")
@@ -69,37 +69,12 @@ def compressed(supernet: Supernet, slots: tuple[Slot, ...]) -> Compressed:
     )
 
 
-@by_operator
-def test_fp32_files_give_the_answers_of_the_network_for_any_batch(
-    exported: Callable[..., Exported], operator: str
-) -> None:
-    made = exported(operator, "fp32")
-    for batch in (1, 3):
-        images = noise(batch, 1, 16, 16, seed=batch)
-        expected = made.found.network(images).detach().numpy()
-        np.testing.assert_allclose(answers(made.path, images), expected, atol=1e-4)
-    require_one_node_per_gelu(made)
-
-
-@by_operator
-def test_every_convolution_and_linear_layer_runs_an_integer_kernel(
-    exported: Callable[..., Exported], operator: str
-) -> None:
-    made = exported(operator, "int8")
-    ran = kernels(made.path)
-    assert ran["QLinearConv"] == made.count(nn.Conv2d)
-    assert ran["QGemm"] == made.count(nn.Linear)
-    assert ran["QLinearGlobalAveragePool"] == made.count(nn.AdaptiveAvgPool2d)
-    assert not {"Conv", "FusedConv", "Gemm", "Clip", "Erf"} & ran.keys()
-    assert require_biases_on_grids(made) == made.count(nn.Conv2d) + made.count(nn.Linear)
-    require_one_node_per_gelu(made)
-
-
-@by_operator
+@pytest.mark.parametrize("policy", MIXED)
+@pytest.mark.parametrize("operator", ["basic", "convnext", "raft", "window"])
 def test_mixed_precision_runs_both_kinds_of_kernels_and_agrees_with_its_simulation(
-    exported: Callable[..., Exported], operator: str
+    exported: Callable[..., Exported], operator: str, policy: str
 ) -> None:
-    made = exported(operator, mixed(operator))
+    made = exported(operator, policy)
     assert made.found.plan.precision == "mixed"
     ran = kernels(made.path)
     in_fp32 = ran["Conv"] + ran["FusedConv"]
@@ -108,28 +83,7 @@ def test_mixed_precision_runs_both_kinds_of_kernels_and_agrees_with_its_simulati
     images = noise(16, 1, 16, 16, seed=8)
     difference = made.found.network(images).detach().numpy() - answers(made.path, images)
     assert np.abs(difference).mean() < 0.05
-    require_biases_on_grids(made)
-
-
-def require_one_node_per_gelu(made: Exported) -> None:
-    nodes = [node.op_type for node in onnx.load(made.path).graph.node]
-    assert nodes.count("Gelu") == made.count(nn.GELU)
-    assert "Erf" not in nodes
-
-
-def require_biases_on_grids(made: Exported) -> int:
-    """Biases of integer layers are on the product of the scales of input and weight.
-
-    Runtimes add the integer bias to integer products without looking at its scale.
-
-    Returns:
-        The number of layers.
-    """
-    layers = integer_layers(made.path)
-    for layer in layers:
-        assert layer.input.ndim == 0
-        np.testing.assert_allclose(layer.bias, layer.input * layer.weight, rtol=1e-6)
-    return len(layers)
+    require_biases_on_grids(made.path)
 
 
 def test_shortcuts_of_convolution_blocks_are_integer_and_relu6_is_folded(

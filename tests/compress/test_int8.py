@@ -18,13 +18,9 @@ from compress.quantize.int8 import (
     QuantizedConv2d,
     QuantizedLinear,
     Quantizer,
-    _QuantizedLayer,
 )
 from nas.testing._spaces import random_supernet as supernet_with_random_weights
-from search_spaces import CandidateError, SearchSpace
-from search_spaces.operators._base import OPERATORS
-from supernets.fold import folded
-from supernets.supernet import Supernet
+from search_spaces import CandidateError
 from tests.strategies import mini_space, noise, slots_of
 
 finite = st.floats(-100, 100, allow_nan=False, width=32)
@@ -138,33 +134,6 @@ def test_biases_are_stored_finer_than_weights() -> None:
     layer = gaussian_layer()
     bias = linear(layer).parameters_fp32()[1]
     assert (bias - layer.bias).abs().max() <= 0.5 * 0.02 * layer.weight.abs().max() / 127 * 1.01
-
-
-@pytest.mark.parametrize("operator", OPERATORS.names())
-def test_every_layer_of_a_network_is_on_a_symmetric_grid_with_the_right_bias_scale(
-    random_supernet: Supernet, mini: SearchSpace, operator: str
-) -> None:
-    reduced = OPERATORS.names().index(operator) % 2 == 1
-    slots = slots_of(mini, operator=operator, precision="int8")
-    batches = [noise(8, 1, 16, 16)]
-    network = compress(
-        random_supernet.extract(slots), slots, batches, needs_reduced_range=reduced
-    ).network
-    layers = [m for m in network.modules() if isinstance(m, _QuantizedLayer)]
-    most = 63 if reduced else 127
-    for layer in layers:
-        assert layer.weight.dtype == torch.int8
-        assert layer.bias.dtype == torch.int32
-        per_channel = layer.weight.flatten(1).abs().amax(1)
-        assert per_channel.max() == most
-        assert layer.weight.min() >= -most, "symmetric: no -128"
-        assert not layer.weight_zero_point.any()
-        assert (layer.weight_scale > 0).all()
-    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.modules()) == 0
-    assert len(layers) == sum(
-        isinstance(m, nn.Conv2d | nn.Linear)
-        for m in folded(random_supernet.extract(slots)).modules()
-    )
 
 
 def test_reduced_range_costs_at_most_a_bit() -> None:

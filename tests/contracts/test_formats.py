@@ -50,8 +50,8 @@ def test_declared_bytes_are_those_of_a_small_file(operator: str) -> None:
     number, space = OPERATORS.names().index(operator), supernet(MINI).space
 
     def encoding(precision: str) -> tuple[int, ...]:
-        options = {"operator": operator, "channel_part": "mlp", "precision": precision}
-        return uniform(space, -(number % 2), **options)
+        options = {"operator": operator, "depth": 1, "channel_part": "mlp"}
+        return uniform(space, -(number % 2), **options, precision=precision)
 
     num_matrices = sum(slot_cost(slot).matrices for slot in space.slots(encoding("fp32")))
     # With one matrix, of the head, a format is nearly the one of its convolutions.

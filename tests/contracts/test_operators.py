@@ -14,7 +14,8 @@ from search_spaces.operators._base import OPERATORS
 from tests.strategies import families, options_of, signature, signatures
 
 pytestmark = pytest.mark.parametrize("operator", OPERATORS.names())
-few = settings(max_examples=12)
+few = settings(max_examples=6)
+"""A check is wrong for a kind of operators or of places rather than for one: all draw some."""
 by_name = attrgetter("__name__")
 
 SLOW = (
@@ -31,6 +32,7 @@ STRIDES = {"basic": (1, 2, 4), "mbconv": (1, 2, 4)}
 
 
 @pytest.mark.parametrize("check", operators.OF_SIGNATURE, ids=by_name)
+@few
 @given(data=st.data())
 def test_any_signature(
     operator: str, check: Callable[[Signature], None], data: st.DataObject
@@ -39,6 +41,7 @@ def test_any_signature(
 
 
 @pytest.mark.parametrize("check", [c for c in operators.OF_FAMILY if c not in SLOW], ids=by_name)
+@few
 @given(data=st.data())
 def test_any_member_of_any_family(
     operator: str, check: Callable[[Signature, Signature], None], data: st.DataObject
@@ -62,8 +65,8 @@ def test_any_operator(operator: str, check: Callable[[str], None]) -> None:
 
 def test_the_map_that_is_built_is_the_declared_one_at_any_side(operator: str) -> None:
     pick = Options({dim: options_of(operator, dim)[0] for dim in declaration(operator).dims})
-    for side, stride in itertools.product(range(5, 18), STRIDES.get(operator, (1,))):
-        in_size = (side, 22 - side)
+    for side, stride in itertools.product(range(5, 12), STRIDES.get(operator, (1,))):
+        in_size = (side, 22 - side) if side % 2 else (22 - side, side)
         size = (-(-in_size[0] // stride), -(-in_size[1] // stride))
         built = signature(operator, pick, Shape(in_size, size, 4, 4, 0, 4))
         operators.check_the_output_has_the_declared_shape(built)

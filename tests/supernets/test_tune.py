@@ -19,7 +19,7 @@ Make = Callable[[], PlainNetwork]
 
 
 def of_operator(supernet: Supernet, space: SearchSpace, operator: str) -> Make:
-    return lambda: supernet.extract(slots_of(space, operator=operator))
+    return lambda: supernet.extract(slots_of(space, operator=operator, depth=1))
 
 
 def of_model(model: type[nn.Module]) -> Make:

@@ -54,7 +54,7 @@ def test_multiply_adds_are_those_that_the_space_declares(
     mini: SearchSpace, tmp_path: Path, operator: str
 ) -> None:
     assert mini.costs is not None
-    encoding = uniform(mini, operator=operator)
+    encoding = uniform(mini, operator=operator, depth=1)
     export_random(mini.slots(encoding), tmp_path / "a.onnx")
     found = onnx.load(tmp_path / "a.onnx")
     if operator in SUMS_OVER_NEIGHBOURS:
