@@ -28,6 +28,9 @@ from search_spaces.channel_attentions._base import CHANNEL_ATTENTION, CHANNEL_AT
 from search_spaces.channel_parts._base import CHANNEL_PART, CHANNEL_PARTS
 from search_spaces.operators._base import OPERATORS
 
+EIGHT = ("basic", "convnext", "inception", "mbconv", "moat", "raft", "sra", "window")
+"""Operators of all kinds, for tests that are not about each: another operator changes nothing."""
+
 
 def policies() -> st.SearchStrategy[tuple[tuple[str, ...], tuple[float, ...]]]:
     """Precisions and sparsities that a space may offer."""
