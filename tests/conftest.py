@@ -17,13 +17,14 @@ from nas.search_flow import search
 from nas.system.reporter import Silent
 from nas.testing._spaces import random_supernet as random_supernet_of
 from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer, task_of
+from search_spaces.operators._base import OPERATORS
 from supernets.augmentations import chosen_augmentations
 from supernets.images import Images
 from supernets.network import elastic_class
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
 from tests.small_run import SmallRun
-from tests.strategies import EIGHT, mini_space
+from tests.strategies import mini_space
 
 THREADS = 1
 TOY = Config(
@@ -87,13 +88,15 @@ def seeded_torch() -> None:
 @pytest.fixture(scope="session")
 def mini() -> SearchSpace:
     """Eight operators at 16 px, with a policy."""
-    return mini_space(operators=EIGHT).with_policy(("fp32", "int8"), (0, 0.25, 0.5))
+    return mini_space().with_policy(("fp32", "int8"), (0, 0.25, 0.5))
 
 
 @pytest.fixture(scope="session")
 def mini_of_all() -> SearchSpace:
     """All operators at 16 px, with a policy: for what is asked of each."""
-    return mini_space().with_policy(("fp32", "int8"), (0, 0.25, 0.5))
+    return mini_space(operators=tuple(OPERATORS.names())).with_policy(
+        ("fp32", "int8"), (0, 0.25, 0.5)
+    )
 
 
 @pytest.fixture(scope="session")

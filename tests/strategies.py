@@ -97,13 +97,12 @@ def everything(space: SearchSpace) -> np.ndarray:
 def mini_space(
     *,
     resolution: Resolution = 16,
-    operators: tuple[str, ...] | None = None,
+    operators: tuple[str, ...] = EIGHT,
     classes: int = 10,
     channel_parts: tuple[str, ...] = (),
 ) -> SearchSpace:
-    """All operators, or these, in narrow stages."""
-    names = tuple(OPERATORS.names()) if operators is None else operators
-    return space_of(names, resolution=resolution, classes=classes, channel_parts=channel_parts)
+    """These operators in narrow stages."""
+    return space_of(operators, resolution=resolution, classes=classes, channel_parts=channel_parts)
 
 
 def _subset(options: tuple, *, most: int | None = None) -> st.SearchStrategy[tuple]:

@@ -34,7 +34,8 @@ def test_any_format(precision: str, check: Callable[[str], None]) -> None:
 @functools.cache
 def supernet(name: str) -> Supernet:
     if name == MINI:
-        space = mini_space(resolution=32, channel_parts=tuple(CHANNEL_PARTS.names()))
+        parts = tuple(CHANNEL_PARTS.names())
+        space = mini_space(resolution=32, operators=tuple(OPERATORS.names()), channel_parts=parts)
     elif name == ATTENDED:
         space = space_attended(tuple(CHANNEL_ATTENTIONS.names()))
     elif name in NORMS:

@@ -19,7 +19,7 @@ from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.train import train, turns_of
-from tests.strategies import EIGHT, mini_space
+from tests.strategies import mini_space
 
 FILE = Path(__file__).with_name("training.json")
 STEPS = 20
@@ -39,7 +39,7 @@ def here() -> dict[str, Any]:
 def losses(folder: Path) -> list[dict[str, float]]:
     """Of each step: the mean, the largest member's and the smallest member's."""
     folder.mkdir()
-    space = mini_space(operators=EIGHT).with_policy(("fp32",), (0, 0.5))
+    space = mini_space().with_policy(("fp32",), (0, 0.5))
     generator = torch.Generator().manual_seed(0)
     images = Images(
         images_NCHW=torch.randint(0, 256, (64, 1, 16, 16), generator=generator, dtype=torch.uint8),
