@@ -15,14 +15,16 @@ from nas.data import DataSet, load_data
 from nas.run.config import Config
 from nas.search_flow import search
 from nas.system.reporter import Silent
+from nas.testing._spaces import random_supernet as random_supernet_of
 from search_spaces import SearchSpace, _plugins, declaration, format_of, is_mixer, task_of
+from search_spaces.operators._base import OPERATORS
 from supernets.augmentations import chosen_augmentations
 from supernets.images import Images
 from supernets.network import elastic_class
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
 from tests.small_run import SmallRun
-from tests.strategies import mini_space, randomise_
+from tests.strategies import mini_space
 
 THREADS = 1
 TOY = Config(
@@ -85,8 +87,16 @@ def seeded_torch() -> None:
 
 @pytest.fixture(scope="session")
 def mini() -> SearchSpace:
-    """All operators at 16 px, with a policy."""
+    """Eight operators at 16 px, with a policy."""
     return mini_space().with_policy(("fp32", "int8"), (0, 0.25, 0.5))
+
+
+@pytest.fixture(scope="session")
+def mini_of_all() -> SearchSpace:
+    """All operators at 16 px, with a policy: for what is asked of each."""
+    return mini_space(operators=tuple(OPERATORS.names())).with_policy(
+        ("fp32", "int8"), (0, 0.25, 0.5)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -111,10 +121,13 @@ def digit_images(digits: DataSet) -> Images:
 @pytest.fixture(scope="session")
 def random_supernet(mini: SearchSpace) -> Supernet:
     """Every number random, so that nothing is zero or equal by luck. Do not change it."""
-    supernet = Supernet(mini)
-    randomise_(supernet, seed=1)
-    supernet.rank()
-    return supernet.eval()
+    return random_supernet_of(mini)
+
+
+@pytest.fixture(scope="session")
+def random_supernet_of_all(mini_of_all: SearchSpace) -> Supernet:
+    """Such a one of all operators. Do not change it."""
+    return random_supernet_of(mini_of_all)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ from search_spaces import (
     load_space,
 )
 
-BUSY_MS = 2.0
+BUSY_MS, TRIES = 2.0, 3
 
 
 def check_it_says_what_it_is(name: str) -> None:
@@ -81,7 +81,10 @@ def check_its_own_terms_are_amounts_of_every_network(name: str) -> None:
 
 
 def check_an_added_wait_is_what_the_timing_grows_by(name: str) -> None:
-    """A wait of known duration is what the timing grows by, where calls are timed here."""
+    """A wait of known duration is what the timing grows by, where calls are timed here.
+
+    In one of three tries at least: what else runs on the machine takes caches away from calls.
+    """
     target = _target(name)
     if not isinstance(target, AbstractRuntime):
         return
@@ -100,15 +103,17 @@ def check_an_added_wait_is_what_the_timing_grows_by(name: str) -> None:
 
             return call_and_wait
 
-        # The clock counts what this thread computes, so that a busy machine is no failure.
-        clock = time.thread_time_ns
-        fast, slow = time_calls([plain, slowed], seed=0, budget_s=0.8, clock=clock)
-    if not isinstance(fast, Samples) or not isinstance(slow, Samples):
-        raise AssertionError(f"a network of one convolution is refused: {fast}, {slow}")
-    grown_ms = float(np.median(slow.sample_ms) - np.median(fast.sample_ms))
-    require(
-        abs(grown_ms - BUSY_MS) <= 0.1 * BUSY_MS,
-        f"a call that takes {BUSY_MS} ms more is measured to take {grown_ms:.3g} ms more",
+        for _ in range(TRIES):
+            # The clock counts what this thread computes, so that a busy machine is no failure.
+            clock = time.thread_time_ns
+            fast, slow = time_calls([plain, slowed], seed=0, budget_s=0.8, clock=clock)
+            if not isinstance(fast, Samples) or not isinstance(slow, Samples):
+                raise AssertionError(f"a network of one convolution is refused: {fast}, {slow}")
+            grown_ms = float(np.median(slow.sample_ms) - np.median(fast.sample_ms))
+            if abs(grown_ms - BUSY_MS) <= 0.1 * BUSY_MS:
+                return
+    raise AssertionError(
+        f"a call that takes {BUSY_MS} ms more is measured to take {grown_ms:.3g} ms more"
     )
 
 

@@ -51,10 +51,10 @@ def network_of(supernet: Supernet, space: SearchSpace, **options: object) -> nn.
 
 
 def test_every_layer_of_an_integer_slot_is_integer(
-    random_supernet: Supernet, mini: SearchSpace
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace
 ) -> None:
     for operator in OPERATORS.names():
-        network = network_of(random_supernet, mini, operator=operator)
+        network = network_of(random_supernet_of_all, mini_of_all, operator=operator)
         _, placement = placed(network)
         layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         assert len(placement.layers) == len(layers)
@@ -205,10 +205,12 @@ def test_a_value_from_fp32_is_quantized_once_for_all_that_need_the_grid(
     assert kinds(graph, list(outside[0].readers)) == ["Conv2d", "Add"]
 
 
-def test_no_value_has_two_quantizers(random_supernet: Supernet, mini: SearchSpace) -> None:
+def test_no_value_has_two_quantizers(
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace
+) -> None:
     for operator in OPERATORS.names():
         for integer in ("", "stage1", "stage2", "head"):
-            network = network_of(random_supernet, mini, operator=operator)
+            network = network_of(random_supernet_of_all, mini_of_all, operator=operator)
             _, placement = placed(network, integer)
             values = [point.value for point in placement.points]
             assert len(values) == len(set(values))

@@ -308,8 +308,9 @@ def test_the_end_of_a_search_says_how_to_go_on(
 def test_an_empty_front_is_a_failure_after_its_report(
     own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    front = read_front(own_run) | {"members": [], "failure": "no network is on the front"}
-    write_json(own_run / "front.json", front)
+    # References, too: one that is a member has no folder among references.
+    empty = {"members": [], "references": [], "failure": "no network is on the front"}
+    write_json(own_run / "front.json", read_front(own_run) | empty)
     monkeypatch.setattr("nas.search_flow.search", lambda *_: None)
     command = ["search", "--config", str(own_run / "config.toml"), "--out", str(own_run)]
     with pytest.raises(SystemExit) as exit_:

@@ -14,9 +14,9 @@ from tests.strategies import noise, slots_of
 @pytest.mark.parametrize("operator", OPERATORS.names())
 @torch.no_grad()
 def test_outputs_stay_and_batch_norms_go(
-    random_supernet: Supernet, mini: SearchSpace, operator: str
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace, operator: str
 ) -> None:
-    network = random_supernet.extract(slots_of(mini, operator=operator))
+    network = random_supernet_of_all.extract(slots_of(mini_of_all, operator=operator))
     images = noise(4, 1, 16, 16)
     expected = network(images)
     found = folded(network)
@@ -25,7 +25,9 @@ def test_outputs_stay_and_batch_norms_go(
     assert torch.equal(network(images), expected), "the network itself is left as it was"
 
 
-def test_folding_in_training_mode_is_our_bug(random_supernet: Supernet, mini: SearchSpace) -> None:
-    network = random_supernet.extract(slots_of(mini)).train()
+def test_folding_in_training_mode_is_our_bug(
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace
+) -> None:
+    network = random_supernet_of_all.extract(slots_of(mini_of_all)).train()
     with pytest.raises(AssertionError, match="evaluation mode"):
         folded(network)

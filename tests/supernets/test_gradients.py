@@ -28,7 +28,7 @@ def supernet(mini: SearchSpace) -> Supernet:
     return found.train()
 
 
-def test_members_of_every_operator_are_ranked_and_nothing_else_changes(
+def test_members_of_operators_are_ranked_and_nothing_else_changes(
     supernet: Supernet, digit_images: Images
 ) -> None:
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}

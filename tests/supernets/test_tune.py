@@ -62,9 +62,9 @@ def require_alike(make: Make) -> None:
 
 @pytest.mark.parametrize("operator", OPERATORS.names())
 def test_a_tuned_member_answers_and_learns_as_in_evaluation_mode(
-    random_supernet: Supernet, mini: SearchSpace, operator: str
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace, operator: str
 ) -> None:
-    require_alike(of_operator(random_supernet, mini, operator))
+    require_alike(of_operator(random_supernet_of_all, mini_of_all, operator))
 
 
 @pytest.mark.parametrize("model", [ResNet, MobileNet, DenseNet], ids=lambda m: m.__name__)

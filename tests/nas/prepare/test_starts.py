@@ -154,7 +154,7 @@ def test_a_search_that_began_without_any_goes_on_without(data: DataSet, tmp_path
 
 
 def test_records_of_another_space_are_named(data: DataSet, tmp_path: Path) -> None:
-    run = trained(tmp_path / "run", data, sensitivity_s=0.3)
+    run = trained(tmp_path / "run", data)
     starts_of(run, Silent())
     (run.run.path / STARTS).unlink()
     file = run.run.path / SENSITIVITY

@@ -51,17 +51,17 @@ def read(path: Path, **options: Any) -> model_file.ModelFile:
     ],
 )
 def test_multiply_adds_are_those_that_the_space_declares(
-    mini: SearchSpace, tmp_path: Path, operator: str
+    mini_of_all: SearchSpace, tmp_path: Path, operator: str
 ) -> None:
-    assert mini.costs is not None
-    encoding = uniform(mini, operator=operator, depth=1)
-    export_random(mini.slots(encoding), tmp_path / "a.onnx")
+    assert mini_of_all.costs is not None
+    encoding = uniform(mini_of_all, operator=operator, depth=1)
+    export_random(mini_of_all.slots(encoding), tmp_path / "a.onnx")
     found = onnx.load(tmp_path / "a.onnx")
     if operator in SUMS_OVER_NEIGHBOURS:
         with pytest.raises(UncountableError):
             count_macs(found)
     else:
-        assert count_macs(found) == mini.costs.of("macs", np.array([encoding]))[0]
+        assert count_macs(found) == mini_of_all.costs.of("macs", np.array([encoding]))[0]
 
 
 def test_a_batch_that_the_file_fixes_does_not_count(tmp_path: Path) -> None:
