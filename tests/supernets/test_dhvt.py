@@ -65,7 +65,7 @@ def test_daff_is_the_papers_formula_with_gates_of_the_map() -> None:
 
     hidden = F.gelu(layer("expand", x))
     y = layer("project", hidden + F.gelu(layer("depthwise", hidden, 2 * WIDTH)))
-    squeezed = F.gelu(module.squeeze(y.mean((2, 3))))
+    squeezed = F.gelu(module.gates.squeeze(y.mean((2, 3))))
     assert squeezed.shape == (2, WIDTH // 4)
-    expected = y * module.excite(squeezed).sigmoid()[:, :, None, None]
+    expected = y * module.gates.decide(squeezed).sigmoid()[:, :, None, None]
     torch.testing.assert_close(module(x_BHWC), expected.permute(0, 2, 3, 1), rtol=1e-4, atol=1e-5)
