@@ -57,10 +57,10 @@ def apart(a_BK: Tensor, b_BK: Tensor) -> float:
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_module_file_and_checkpoint_answer_as_what_was_trained(
-    random_supernet: Supernet, mini: SearchSpace, operator: str, tmp_path: Path
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace, operator: str, tmp_path: Path
 ) -> None:
-    slots = int8(mini, operator)
-    network, calibration = calibrated(random_supernet, slots)
+    slots = int8(mini_of_all, operator)
+    network, calibration = calibrated(random_supernet_of_all, slots)
     trained = aware(network, slots, calibration, needs_reduced_range=True)
     before = {name: tensor.clone() for name, tensor in grids_of(trained).items()}
     learn(trained)
@@ -81,7 +81,7 @@ def test_module_file_and_checkpoint_answer_as_what_was_trained(
     with torch.no_grad():
         expected = deployed(images)
         assert apart(elsewhere(images), expected) < 0.15, "of a processor with larger integers"
-    shipped = answers(export(deployed, mini, tmp_path / "a.onnx"), images)
+    shipped = answers(export(deployed, mini_of_all, tmp_path / "a.onnx"), images)
     assert apart(torch.from_numpy(shipped), expected) < 0.15
     save_network(deployed, slots, tmp_path / "a.safetensors")
     loaded = load_network(tmp_path / "a.safetensors")
@@ -91,10 +91,10 @@ def test_module_file_and_checkpoint_answer_as_what_was_trained(
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_all_weights_of_the_network_are_trained_and_statistics_stay(
-    random_supernet: Supernet, mini: SearchSpace, operator: str
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace, operator: str
 ) -> None:
-    slots = int8(mini, operator)
-    network, calibration = calibrated(random_supernet, slots)
+    slots = int8(mini_of_all, operator)
+    network, calibration = calibrated(random_supernet_of_all, slots)
     own = dict(network.named_parameters())
     statistics = {n: b.clone() for n, b in network.named_buffers() if "running" in n}
     found = aware(network, slots, calibration)
@@ -106,20 +106,20 @@ def test_all_weights_of_the_network_are_trained_and_statistics_stay(
 
 
 def test_layers_of_other_formats_are_trained_as_they_are(
-    random_supernet: Supernet, mini: SearchSpace
+    random_supernet_of_all: Supernet, mini_of_all: SearchSpace
 ) -> None:
-    slots = list(int8(mini, "mbconv"))
+    slots = list(int8(mini_of_all, "mbconv"))
     changed = [s for s in slots if s.name.startswith("stage1")]
-    full = {s.name: s for s in slots_of(mini, operator="mbconv", precision="fp32")}
+    full = {s.name: s for s in slots_of(mini_of_all, operator="mbconv", precision="fp32")}
     mixed = [full[s.name] if s in changed else s for s in slots]
-    network, calibration = calibrated(random_supernet, mixed)
+    network, calibration = calibrated(random_supernet_of_all, mixed)
     found = aware(network, mixed, calibration)
     kinds = [type(m) for m in found.modules()]
     assert kinds.count(LearntLayer) > 0
     learnt = {n.partition(".")[0] for n, m in found.named_modules() if isinstance(m, LearntLayer)}
     assert not {s.name.replace(".", "_") for s in changed} & learnt
-    plain = slots_of(mini, operator="mbconv", precision="fp32")
-    assert not grids_of(aware(random_supernet.extract(plain), plain, calibration))
+    plain = slots_of(mini_of_all, operator="mbconv", precision="fp32")
+    assert not grids_of(aware(random_supernet_of_all.extract(plain), plain, calibration))
 
 
 def test_gradients_are_those_of_the_paper() -> None:

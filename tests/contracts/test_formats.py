@@ -67,16 +67,16 @@ def test_declared_bytes_are_those_of_the_channel_part(precision: str, part: str)
     require_declared_bytes(supernet(MINI), uniform(supernet(MINI).space, -1, **options))
 
 
-@by_format
-@pytest.mark.parametrize("norm", NORMS.names())
-def test_declared_bytes_are_those_of_the_norm(precision: str, norm: str) -> None:
-    encoding = uniform(supernet(norm).space, 0, operator=NORMED[0], precision=precision)
-    require_declared_bytes(supernet(norm), encoding)
-
-
 def some_of(names: list[str], precision: str) -> list[str]:
     """Those that are weighed in this format: all are, over formats."""
     return names[FORMATS.names().index(precision) :: len(FORMATS.names())]
+
+
+@by_format
+def test_declared_bytes_are_those_of_norms(precision: str) -> None:
+    for norm in some_of(NORMS.names(), precision):
+        encoding = uniform(supernet(norm).space, 0, operator=NORMED[0], precision=precision)
+        require_declared_bytes(supernet(norm), encoding)
 
 
 @by_format
