@@ -9,7 +9,8 @@ from nas.bench.entrants import PRECISIONS, Entrant
 from nas.targets import Timing
 from search_spaces import AbstractTask, CandidateError, Metric, Slot, signature_cost
 
-Row = tuple[str, ...]
+MOST_NAMED = 3
+"""Of the operators that one loses to, in the printed table; `--json` and results.json have all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,12 @@ class Standing:
         return tuple(dict.fromkeys(timed.side for timed in self.timed))
 
     def beats(self, other: "Standing", metric: Metric) -> bool:
-        """Whether it is better than chance explains, and no slower at any size."""
+        """Whether it is better than chance explains, and no slower at any size.
+
+        Of one training each, what chance explains is not known.
+        """
+        if min(len(self.alone), len(other.alone)) < 2:
+            return False
         ahead = metric.signed(other.mean) - metric.signed(self.mean)
         if ahead <= (self.error**2 + other.error**2) ** 0.5:
             return False
@@ -162,7 +168,7 @@ class Standings:
             metric.text(row.shared),
             f"{by_place[row.sides[0], PRECISIONS[0]].macs / 1e6:.2f}",
             *("-" if ms is None else f"{ms:.3f}" for ms in times),
-            ", ".join(row.beaten_by),
+            _named(row.beaten_by) if len(row.alone) > 1 else "-",
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -187,3 +193,8 @@ def ranked(rows: Sequence[Standing], metric: Metric) -> Standings:
         for row in best_first
     )
     return Standings(metric=metric, rows=judged)
+
+
+def _named(names: Sequence[str]) -> str:
+    rest = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
