@@ -10,7 +10,7 @@ from nas.targets import Timing
 from search_spaces import AbstractTask, CandidateError, Metric, Slot, signature_cost
 
 MOST_NAMED = 3
-"""Of the operators that one loses to, in the printed table; `--json` and results.json have all."""
+"""Of the operators that one loses to, in tables for people; `--json` and results.json have all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +168,14 @@ class Standings:
             metric.text(row.shared),
             f"{by_place[row.sides[0], PRECISIONS[0]].macs / 1e6:.2f}",
             *("-" if ms is None else f"{ms:.3f}" for ms in times),
-            _named(row.beaten_by) if len(row.alone) > 1 else "-",
+            self.losses(row),
         ]
+
+    def losses(self, row: Standing) -> str:
+        """Those that one loses to, for people; "-" if that is not known."""
+        rest = len(row.beaten_by) - MOST_NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        return ", ".join(row.beaten_by[:MOST_NAMED]) + more if len(row.alone) > 1 else "-"
 
     def to_json(self) -> dict[str, Any]:
         """Metric and rows."""
@@ -193,8 +199,3 @@ def ranked(rows: Sequence[Standing], metric: Metric) -> Standings:
         for row in best_first
     )
     return Standings(metric=metric, rows=judged)
-
-
-def _named(names: Sequence[str]) -> str:
-    rest = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
