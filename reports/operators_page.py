@@ -6,6 +6,7 @@ from reports.axes import SHAPES, Json, axis, score_axis
 from reports.document import document
 from reports.markup import Html, element, join, numbers, section
 from reports.scatters import FAMILY_SHAPES
+from reports.summary import plural
 
 
 def render(standings: Standings) -> str:
@@ -15,18 +16,19 @@ def render(standings: Standings) -> str:
     drawn = {name: plot for name, plot in plots.items() if plot is not None}
     losing = [row for row in standings.rows if row.beaten_by]
     num_seeds = len(standings.rows[0].alone)
+    lead = (
+        f"{len(losing)} lose to another: it is better by more than chance explains, and no slower "
+        "at any size of images."
+        if num_seeds > 1
+        else "Which lose to another is not known of one training of each: ask for more seeds."
+    )
     body = join(
         element(
             "header",
             element("p", "Operators in one trunk", class_="eyebrow"),
             element("h1", f"{len(standings.rows)} operators"),
-            element(
-                "p",
-                f"{len(losing)} lose to another: it is better by more than chance explains, and "
-                "no slower at any size of images.",
-                class_="lead",
-            ),
-            element("p", f"Equal steps, {num_seeds} trainings of each.", class_="quiet"),
+            element("p", lead, class_="lead"),
+            element("p", f"Equal steps, {plural(num_seeds, 'training')} of each.", class_="quiet"),
         ),
         *(_figure(side, name) for side, name in zip(sides, plots, strict=True) if name in drawn),
         section(
@@ -76,7 +78,7 @@ def _dot(row: Standing, side: int, standings: Standings) -> Json:
                 for timed in row.timed
                 if timed.side == side
             ),
-            ("Loses to", ", ".join(row.beaten_by) or "none"),
+            ("Loses to", standings.losses(row) or "none"),
         ],
         "network": [],
     }

@@ -25,8 +25,17 @@ NUMBERS: Mapping[str, range] = {
     "num_modes": range(1, 257),
     "num_latents": range(2, 257),
     "block_size": range(1, 257),
+    "num_elements": range(1, 65_026),
+    "num_bands": range(1, 257),
+    "num_convs": range(1, 257),
+    "num_streams": range(1, 257),
+    "order": range(1, 257),
+    "details": range(5),
 }
-"""Other dimensions are a plug-in's own: any numbers, or words."""
+POSITIVE: Mapping[str, float] = {"density": 1e3, "scale": 1e3}
+"""Numbers above 0, whole or not, and the largest.
+
+Other dimensions are a plug-in's own: any numbers, or words."""
 
 
 def check_options(choice: str, options: object) -> None:
@@ -39,8 +48,9 @@ def check_options(choice: str, options: object) -> None:
     Raises:
         UserError: Naming the choice, what it offers and what is allowed.
     """
-    allowed = NUMBERS.get(choice.rpartition(".")[2])
-    what = "finite numbers or words" if allowed is None else _said(allowed)
+    dim = choice.rpartition(".")[2]
+    allowed, largest = NUMBERS.get(dim), POSITIVE.get(dim)
+    what = _said(allowed, largest)
     if not isinstance(options, tuple | list) or not options:
         raise UserError(f"{choice} offers {options!r:.40}. It must be a tuple of {what}.")
     for option in options:
@@ -48,10 +58,16 @@ def check_options(choice: str, options: object) -> None:
         is_right = is_number or isinstance(option, str)
         if allowed is not None:
             is_right = type(option) is int and option in allowed
+        elif largest is not None:
+            is_right = is_number and 0 < option <= largest
         if not is_right:
             raise UserError(f"{choice} offers {option!r:.40}. Allowed: {what}. Offer these.")
 
 
-def _said(allowed: range) -> str:
+def _said(allowed: range | None, largest: float | None) -> str:
+    if largest is not None:
+        return f"numbers above 0 and up to {largest:g}"
+    if allowed is None:
+        return "finite numbers or words"
     odd = "odd " if allowed.step == 2 else ""
     return f"{odd}whole numbers from {allowed[0]} to {allowed[-1]}"

@@ -6,6 +6,7 @@ With an operator may be named what else the trunk is made of, as in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from nas.system.text import setting
@@ -145,18 +146,22 @@ def uniform(space: SearchSpace, entrant: Entrant) -> tuple[int, ...]:
     return space.canonical(row)
 
 
-def entrants_of(names: Sequence[str], ends: Ends) -> list[Entrant]:
+def entrants_of(names: Sequence[str], *everywhere: Ends) -> list[Entrant]:
     """Entrants by their names; all operators if there are none.
 
+    Args:
+        names: Operators with options.
+        everywhere: Where each has to stand.
+
     Raises:
-        UserError: If there is no such operator or option, one is named twice, or its network
+        UserError: If there is no such operator or option, two are the same network, or one
             cannot be made for these images.
     """
+    for ends in everywhere:
+        pyramid(ends.resolution)
     found = [_entrant(name) for name in names or OPERATORS.names()]
-    twice = {one.name for one in found if [other.name for other in found].count(one.name) > 1}
-    if twice:
-        raise UserError(f"operators {', '.join(sorted(twice))} are named twice. Name each once.")
-    for entrant in found:
+    _check_distinct(found)
+    for entrant, ends in product(found, everywhere):
         try:
             entrant.slots(ends)
         except (CandidateError, UserError) as error:
@@ -166,6 +171,20 @@ def entrants_of(names: Sequence[str], ends: Ends) -> list[Entrant]:
                 "out of --operators."
             ) from error
     return found
+
+
+def _check_distinct(entrants: Sequence[Entrant]) -> None:
+    known: dict[tuple[object, ...], Entrant] = {}
+    for entrant in entrants:
+        rule = declaration(entrant.operator)
+        options = {**rule.defaults, **entrant.options}
+        trunk = {place: str(entrant.trunk.get(place, place)) for place in PLACES}
+        what = (entrant.operator, *sorted(options.items()), *sorted(trunk.items()))
+        other = known.setdefault(what, entrant)
+        if other is not entrant:
+            raise UserError(
+                f"operators '{other.name}' and '{entrant.name}' are the same network. Name one."
+            )
 
 
 def usual_options(operator: str) -> dict[str, Option]:
@@ -179,7 +198,7 @@ def _entrant(name: str) -> Entrant:
     if operator not in OPERATORS:
         raise UserError(f"unknown operator '{operator}'. {did_you_mean(operator, OPERATORS)}")
     rule = declaration(operator)
-    asked = dict(map(setting, given))
+    asked = _asked(name, given)
     trunk = {place: asked.pop(place) for place in PLACES if place in asked}
     for dim in asked:
         if dim not in rule.dims:
@@ -194,3 +213,22 @@ def _entrant(name: str) -> Entrant:
             f"'{example}'."
         )
     return Entrant(name, operator, Options(options), Options(trunk))
+
+
+def _asked(name: str, given: Sequence[str]) -> dict[str, Option]:
+    asked: dict[str, Option] = {}
+    for text in given:
+        dim, _, value = text.partition("=")
+        if not dim or not value:
+            raise UserError(
+                f"operator '{name:.60}': option '{text:.40}' has no value. Write an option as "
+                "name=value, such as 'window:num_heads=4'."
+            )
+        option = setting(text)[1]
+        if dim in asked:
+            raise UserError(
+                f"operator '{name:.60}' has two values of '{dim}'. To compare them, name the "
+                "operator twice, with one value each."
+            )
+        asked[dim] = option if type(option) in (int, float) else value
+    return asked

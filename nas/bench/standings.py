@@ -9,7 +9,8 @@ from nas.bench.entrants import PRECISIONS, Entrant
 from nas.targets import Timing
 from search_spaces import AbstractTask, CandidateError, Metric, Slot, signature_cost
 
-Row = tuple[str, ...]
+MOST_NAMED = 3
+"""Of the operators that one loses to, in tables for people; `--json` and results.json have all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,12 @@ class Standing:
         return tuple(dict.fromkeys(timed.side for timed in self.timed))
 
     def beats(self, other: "Standing", metric: Metric) -> bool:
-        """Whether it is better than chance explains, and no slower at any size."""
+        """Whether it is better than chance explains, and no slower at any size.
+
+        Of one training each, what chance explains is not known.
+        """
+        if min(len(self.alone), len(other.alone)) < 2:
+            return False
         ahead = metric.signed(other.mean) - metric.signed(self.mean)
         if ahead <= (self.error**2 + other.error**2) ** 0.5:
             return False
@@ -162,8 +168,14 @@ class Standings:
             metric.text(row.shared),
             f"{by_place[row.sides[0], PRECISIONS[0]].macs / 1e6:.2f}",
             *("-" if ms is None else f"{ms:.3f}" for ms in times),
-            ", ".join(row.beaten_by),
+            self.losses(row),
         ]
+
+    def losses(self, row: Standing) -> str:
+        """Those that one loses to, for people; "-" if that is not known."""
+        rest = len(row.beaten_by) - MOST_NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        return ", ".join(row.beaten_by[:MOST_NAMED]) + more if len(row.alone) > 1 else "-"
 
     def to_json(self) -> dict[str, Any]:
         """Metric and rows."""

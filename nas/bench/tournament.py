@@ -12,6 +12,7 @@ A kill loses nothing that a file is there for; the same call continues.
 """
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,6 +59,7 @@ SIDES = (32, 96, 224)
 """Images of networks that are timed, pixels."""
 
 PROCESSES = 5
+MOST_NAMED = 6
 ASKED, PLAN, RESULT, TIMINGS = "tournament.json", "plan.json", "result.json", "timings.json"
 WEIGHTS = "supernet.safetensors"
 
@@ -117,7 +119,7 @@ class Tournament:
     @cached_property
     def entrants(self) -> list[Entrant]:
         """Who takes part."""
-        return entrants_of(self.operators, self.ends)
+        return entrants_of(self.operators, self.ends, *map(self._ends_at, self.sides))
 
     def _ends_at(self, resolution: Resolution) -> Ends:
         return Ends(
@@ -143,7 +145,8 @@ class Tournament:
                 )
             about = {"environment": environment(), "data": identity(self.data)}
             write_json(file, {"asked": asked, **about})
-        if changed := differences(read_json(file)["asked"], asked):
+        before = read_json(file)["asked"]
+        if changed := [*_changed_names(before, asked), *differences(before, asked)]:
             raise UserError(
                 f"tournament '{self.out}' was begun with other settings: {'; '.join(changed)}. "
                 "Give those, or another folder with --out."
@@ -155,6 +158,7 @@ class Tournament:
         if file.exists():
             return read_json(file)
         self.reporter.phase("plan", "timing a step of each")
+        started = time.perf_counter()
         images = training_images(self.data)
         steps = [TrainPlan(steps=SPEED_STEPS, batch_size=BATCH, shards=n) for n in (1, 2)]
         cores = num_beside(len(entrants))
@@ -162,6 +166,12 @@ class Tournament:
         each_s = [*in_processes(_StepTime(images, steps[0]), jobs, processes=cores)]
         supernet, method = self._supernet(entrants)
         shared_s = time_steps(supernet, images, steps[1], method)
+        taken_s = time.perf_counter() - started
+        if taken_s > (1 - sum(SHARES.values())) * self.config.seconds:
+            self.reporter.note(
+                f"--time {self.config.time} is short for {len(entrants)} operators: timing their "
+                f"steps took {taken_s:.0f} s already, and all of it will take longer than was asked"
+            )
         seconds = {name: share * self.config.seconds for name, share in SHARES.items()}
         plan = {
             "alone_steps": max(1, int(seconds["alone"] * cores / self.seeds / sum(each_s))),
@@ -287,6 +297,18 @@ class Tournament:
         for row in read_json(file)["rows"]:
             found[row["name"]].append(Timed(**row))
         return found
+
+
+def _changed_names(before: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """Which operators there are more and fewer of; both lists are taken out, if there are any."""
+    old, new = before.pop("operators"), asked.pop("operators")
+    more = [f"+{name}" for name in new if name not in old]
+    fewer = [f"-{name}" for name in old if name not in new]
+    if not more and not fewer:
+        return ["operators in another order"] if old != new else []
+    named = [*more, *fewer]
+    rest = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return [f"operators {', '.join(named[:MOST_NAMED])}{rest}"]
 
 
 def _fresh(entrant: Entrant, ends: Ends, seed: int) -> PlainNetwork:

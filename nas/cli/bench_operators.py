@@ -10,8 +10,6 @@ from nas.cli.console import make_reporter, print_table, say
 from nas.cli.options import RUNTIME, AsJson, Data, DataDir, Plugins, Resolution
 from nas.system.text import words
 
-LARGEST_SIDE = 1024
-
 
 def bench_operators(
     operators: Annotated[
@@ -77,11 +75,15 @@ def sides_of(text: str) -> tuple[int, ...]:
     Raises:
         UserError: If one is no size, or there are none.
     """
-    from search_spaces import UserError
+    from search_spaces import UserError, pyramid
 
     found = [int(word) if word.isdecimal() else 0 for word in words(text) or ()]
-    if not found or not all(0 < side <= LARGEST_SIDE for side in found):
+    try:
+        for side in found or [0]:
+            pyramid(side)
+    except UserError as error:
+        why = str(error).partition(". ")[0]
         raise UserError(
-            f"sides '{text:.40}' are not sizes of 1 to {LARGEST_SIDE} pixels. Write 32,96,224."
-        )
+            f"sides '{text:.40}' are not sizes of images: {why}. Write 32,96,224."
+        ) from error
     return tuple(dict.fromkeys(found))

@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from nas.bench import tournament
 from nas.bench.entrants import Ends, entrants_of, space_of, uniform
 from nas.bench.standings import Standing, Timed, ranked
 from nas.cli.app import main
-from search_spaces import FULL_PRECISION, UserError, signature_cost, task_of
+from search_spaces import FULL_PRECISION, UserError, declaration, signature_cost, task_of
+from search_spaces.operators import OPERATORS
 from tests.small_run import stopped
 
 ENDS = Ends(resolution=16, channels=1, num_classes=10)
@@ -43,6 +46,19 @@ def test_who_is_worse_and_slower_at_every_size_loses() -> None:
     }
 
 
+def test_of_one_training_each_nobody_is_said_to_lose() -> None:
+    rows = [standing("slow", (0.8,), at32=2.0), standing("good", (0.9,), at32=1.0)]
+    header, cells = ranked(rows, SHOWN).table()
+    assert [row[header.index("loses to")] for row in cells] == ["-", "-"]
+
+
+def test_of_many_that_an_operator_loses_to_the_best_are_printed() -> None:
+    rows = [standing(f"good{i}", (0.9 - 0.01 * i,) * 2, at32=1.0) for i in range(9)]
+    header, cells = ranked(rows, SHOWN).table()
+    assert cells[0][header.index("loses to")] == ""
+    assert cells[8][header.index("loses to")] == "good0, good1, good2 and 5 more"
+
+
 def test_networks_differ_in_the_operator_alone_and_are_in_the_shared_space() -> None:
     names = ("basic:density=0.5:stem=resnet-d", "window:num_heads=4", "convnext")
     entrants = entrants_of(names, ENDS)
@@ -66,13 +82,31 @@ def test_networks_differ_in_the_operator_alone_and_are_in_the_shared_space() -> 
         (["convnxt"], "Did you mean 'convnext'?"),
         (["convnext:kernel=3"], "Did you mean 'kernel_size'?"),
         (["convnext:kernel_size"], "has no value"),
-        (["convnext", "convnext"], "convnext are named twice"),
+        (["convnext:=3"], "has no value"),
+        (["convnext", "convnext"], "are the same network"),
+        (["convnext:kernel_size=7", "convnext"], "are the same network"),
+        (["halo:halo=3:head=head", "halo"], "are the same network"),
+        (["convnext:kernel_size=3:kernel_size=5"], "has two values of 'kernel_size'"),
+        (["convnext:kernel_size=[3]"], "Allowed: odd whole numbers"),
+        (["basic:density=dense"], "Allowed: numbers above 0"),
         (["window:num_heads=0"], "cannot stand in the tournament's trunk"),
     ],
 )
 def test_who_cannot_take_part_is_said(names: list[str], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         entrants_of(names, ENDS)
+
+
+def test_an_option_of_any_operator_that_is_no_such_thing_is_said() -> None:
+    read = {dim: name for name in OPERATORS.names() for dim in declaration(name).dims}
+    for (dim, name), value in product(read.items(), ("certainly", "-1", "0.5.5", "NaN", "[1]")):
+        with pytest.raises(UserError, match=f"'{name}:{dim}="):
+            entrants_of([f"{name}:{dim}={value}"], ENDS)
+
+
+def test_sizes_that_are_timed_are_refused_before_training() -> None:
+    with pytest.raises(UserError, match="resolution 5 px is outside"):
+        entrants_of(["convnext"], ENDS, replace(ENDS, resolution=5))
 
 
 def command(out: Path, *more: str) -> list[str]:
@@ -112,6 +146,9 @@ def test_a_tournament_that_is_stopped_continues_to_the_same_numbers(
     before = (out / "results.json").read_bytes()
     assert exit_code(command(out)) == 0
     assert (out / "results.json").read_bytes() == before
+    assert exit_code([*command(out), "--operators", "raft,basic", "--seed", "0"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "other settings: operators +basic, -convnext:kernel_size=3." in said
     assert exit_code([*command(out), "--seed", "1"]) == 2
     assert "begun with other settings: seed 0 -> 1" in " ".join(capsys.readouterr().err.split())
 
@@ -126,6 +163,7 @@ def test_a_folder_of_something_else_and_wrong_sizes_are_refused(
     (tmp_path / "letter.txt").write_text("cat")
     assert exit_code(command(tmp_path)) == 2
     assert "no tournament" in capsys.readouterr().err
-    assert exit_code(command(tmp_path / "new", "--sides", "32,cat")) == 2
-    assert "sides '32,cat' are not sizes" in capsys.readouterr().err
+    for sides in ("32,cat", "5,32", "1024", ","):
+        assert exit_code(command(tmp_path / "new", "--sides", sides)) == 2
+        assert f"sides '{sides}' are not sizes" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
