@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FETCHED = ("src", "srcset", "poster", "data", "action")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def needs(*, found: bool, what: str) -> None:
@@ -93,7 +93,6 @@ def test_nothing_that_a_page_loads_is_on_another_server(site: Path) -> None:
     assert not foreign
 
 
-@pytest.mark.long
 def test_a_browser_that_visits_and_searches_asks_this_site_only(site: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     needs(

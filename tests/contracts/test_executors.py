@@ -30,7 +30,10 @@ def trained(own_run: Path) -> Trained:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=attrgetter("__name__"))
-@pytest.mark.parametrize("name", EXECUTORS.names())
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.long) if n == "ray" else n for n in EXECUTORS.names()],
+)
 def test_any_executor(name: str, check: Callable[[str], None]) -> None:
     check(name)
 

@@ -232,6 +232,7 @@ def test_before_the_first_write_the_old_command_still_fits(
     assert results(own_run) == results(finished_run)
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_while_it_goes_on_keeps_its_trials(
     own_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,6 +180,7 @@ def check_task(run: Path) -> None:
         assert word not in report + page.partition("<script")[0].partition("<body")[2]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_timing_processes")
 def test_a_supernet_learns_a_data_set_by_a_method_and_an_optimizer_from_outside(
     plugins: Path, tmp_path: Path
@@ -211,7 +212,10 @@ def test_timing_processes_know_a_target_from_outside(plugins: Path, tmp_path: Pa
     assert timing.runtime == "onnxruntime without arena"
 
 
-@pytest.mark.parametrize(("executor", "processes"), [("inline", 1), ("processes", 2), ("ray", 2)])
+@pytest.mark.parametrize(
+    ("executor", "processes"),
+    [("inline", 1), ("processes", 2), pytest.param("ray", 2, marks=pytest.mark.long)],
+)
 def test_every_process_that_scores_runs_the_plug_ins_once(
     executor: str, processes: int, plugins: Path, own_run: Path, tmp_path: Path
 ) -> None:

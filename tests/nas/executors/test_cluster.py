@@ -55,7 +55,7 @@ def listening() -> set[str]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_local_ray_listens_on_loopback_only_and_ends_with_ctrl_c() -> None:
     before = listening()
     with subprocess.Popen(

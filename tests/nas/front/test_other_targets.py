@@ -24,6 +24,7 @@ from search_spaces import UserError
 OTHER = "onnxruntime:batch=32"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_timing_processes")
 def test_every_file_is_timed_on_every_target_and_a_limit_there_holds(own_run: Path) -> None:
     trained = reopened(own_run, Silent())

@@ -51,6 +51,7 @@ def command(config: Config, run: Path) -> list[str]:
     return ["search", "--config", str(run.parent / "same.toml"), "--out", str(run)]
 
 
+@pytest.mark.long
 def test_the_second_process_is_refused_at_once_and_the_report_is_not(
     small_run: SmallRun, tmp_path: Path
 ) -> None:

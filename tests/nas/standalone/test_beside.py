@@ -196,6 +196,7 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 def test_a_kill_of_whoever_started_them_ends_trainings(tmp_path: Path) -> None:
     code = "import sys, pathlib; from tests.nas.standalone.test_beside import endless; "
