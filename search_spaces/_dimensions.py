@@ -23,6 +23,8 @@ NUMBERS: Mapping[str, range] = {
     "growth": range(1, 4097),
     "group_size": range(1, 257),
     "num_modes": range(1, 257),
+    "state_size": range(1, 257),
+    "num_directions": range(1, 5),
     "num_latents": range(2, 257),
     "block_size": range(1, 257),
     "num_elements": range(1, 65_026),

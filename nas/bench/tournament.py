@@ -35,7 +35,7 @@ from nas.run.directory import locked
 from nas.standalone.beside import Job, num_beside, shown_by, train_beside
 from nas.standalone.train import NETWORK, fresh_network, give_trained, seconds_per_step
 from nas.system.environment import environment
-from nas.system.files import make_folder, read_json, write_json
+from nas.system.files import make_folder, read_json, understood, write_json
 from nas.system.reporter import Reporter
 from nas.targets import Artefact
 from search_spaces import CandidateError, Resolution, Slot, UserError, task_of
@@ -145,18 +145,18 @@ class Tournament:
                 )
             about = {"environment": environment(), "data": identity(self.data)}
             write_json(file, {"asked": asked, **about})
-        before = read_json(file)["asked"]
+        before = _read(file, "asked")
         if changed := [*_changed_names(before, asked), *differences(before, asked)]:
             raise UserError(
                 f"tournament '{self.out}' was begun with other settings: {'; '.join(changed)}. "
                 "Give those, or another folder with --out."
             )
 
-    def _plan(self, entrants: Sequence[Entrant]) -> dict[str, Any]:
-        """Steps of trainings, decided once."""
+    def _plan(self, entrants: Sequence[Entrant]) -> dict[str, int]:
+        """Steps of a training alone and of the supernet's, decided once."""
         file = self.out / PLAN
         if file.exists():
-            return read_json(file)
+            return dict(_read(file, "steps"))
         self.reporter.phase("plan", "timing a step of each")
         started = time.perf_counter()
         images = training_images(self.data)
@@ -174,20 +174,19 @@ class Tournament:
             )
         seconds = {name: share * self.config.seconds for name, share in SHARES.items()}
         plan = {
-            "alone_steps": max(1, int(seconds["alone"] * cores / self.seeds / sum(each_s))),
-            "shared_steps": max(1, int(seconds["shared"] / shared_s)),
-            "step_s": dict(zip([entrant.name for entrant in entrants], each_s, strict=True)),
-            "shared_step_s": shared_s,
+            "alone": max(1, int(seconds["alone"] * cores / self.seeds / sum(each_s))),
+            "shared": max(1, int(seconds["shared"] / shared_s)),
         }
-        write_json(file, plan)
+        step_s = dict(zip([entrant.name for entrant in entrants], each_s, strict=True))
+        write_json(file, {"steps": plan, "step_s": step_s, "shared_step_s": shared_s})
         return plan
 
     def _alone(
-        self, entrants: Sequence[Entrant], plan: Mapping[str, Any]
+        self, entrants: Sequence[Entrant], plan: Mapping[str, int]
     ) -> dict[str, list[dict[str, float]]]:
         """Metrics of every entrant's networks, one per seed, by its name."""
         images, folders = training_images(self.data), self._folders(entrants)
-        steps = int(plan["alone_steps"])
+        steps = int(plan["alone"])
         self.reporter.phase("alone", f"training {len(folders)} networks, {steps:,} steps each")
 
         def jobs() -> Iterator[Job]:
@@ -213,7 +212,7 @@ class Tournament:
             write_json(folders[key] / RESULT, metrics)
         found: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
         for (entrant, _), folder in folders.items():
-            found[entrant.name].append(read_json(folder / RESULT)["metrics"])
+            found[entrant.name].append(_read(folder / RESULT, "metrics"))
         return found
 
     def _folders(self, entrants: Sequence[Entrant]) -> dict[tuple[Entrant, int], Path]:
@@ -231,13 +230,13 @@ class Tournament:
         return Supernet(space, seed=self.config.seed), found
 
     def _shared(
-        self, entrants: Sequence[Entrant], plan: Mapping[str, Any]
+        self, entrants: Sequence[Entrant], plan: Mapping[str, int]
     ) -> dict[str, dict[str, float]]:
         """Metrics of every entrant's network with weights of a supernet that has all, by name."""
         file = self.out / "shared" / RESULT
         if file.exists():
-            return dict(read_json(file)["metrics"])
-        steps, images = int(plan["shared_steps"]), training_images(self.data)
+            return dict(_read(file, "metrics"))
+        steps, images = int(plan["shared"]), training_images(self.data)
         self.reporter.phase("shared", f"training a supernet of all, {steps:,} steps")
         supernet, method = self._supernet(entrants)
         weights = self.out / "shared" / WEIGHTS
@@ -294,9 +293,20 @@ class Tournament:
                 rows.append(Timed.of(entrant.name, side, precision, slots, timing).to_json())
             write_json(file, {"rows": rows})
         found: dict[str, list[Timed]] = {entrant.name: [] for entrant in entrants}
-        for row in read_json(file)["rows"]:
-            found[row["name"]].append(Timed(**row))
+        with understood(f"'{file}'"):
+            for row in _read(file, "rows"):
+                found[row["name"]].append(Timed(**row))
         return found
+
+
+def _read(file: Path, name: str) -> Any:
+    """What a document of ours says under a name.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    with understood(f"'{file}'"):
+        return read_json(file)[name]
 
 
 def _changed_names(before: dict[str, Any], asked: dict[str, Any]) -> list[str]:

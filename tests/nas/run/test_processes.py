@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from nas.run.config import Config
 from nas.run.directory import LOCK_HOLDER
 from reports import build_report
