@@ -14,7 +14,7 @@ from nas.run.directory import read_front
 from tests.nas.test_search import SHORTER, TIMED_TWICE, resume
 
 INTERRUPTED, WRONG_USE = 130, 2
-PATIENCE_S, PATIENCE_OF_USERS_S = 300.0, 4.0
+PATIENCE_S, PATIENCE_OF_USERS_S = 300.0, 2.0
 
 
 class Command:
@@ -70,7 +70,8 @@ def test_one_of_two_is_sent_away_and_what_is_interrupted_continues(
 ) -> None:
     asked = resume.compressing(tmp_path / "model")
     for long, short in SHORTER.items():
-        asked = asked.replace(long, short)
+        if "finetune_s" not in long:  # else it could end before Ctrl-C is given again
+            asked = asked.replace(long, short)
     monkeypatch.setattr(resume, "PROGRAM", TIMED_TWICE + resume.PROGRAM)
     out = tmp_path / "run"
     two = [Command(asked, out) for _ in range(2)]

@@ -430,11 +430,10 @@ SHORTER = {"--trials 16": "--trials 8", "steps=120": "steps=60", "finetune_s=4":
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("command", ["search", "compress"])
 def test_killed_three_times_ends_as_if_never_interrupted(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = resume.SEARCH if command == "search" else resume.compressing(tmp_path / "model")
+    asked = resume.SEARCH
     for long, short in SHORTER.items():
         assert long in asked
         asked = asked.replace(long, short)
