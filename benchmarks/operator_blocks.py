@@ -19,11 +19,11 @@ import torch
 from torch import nn
 
 from compress.export import export_onnx
-from nas.bench.entrants import Ends, Entrant, entrants_of
+from nas.bench.entrants import Ends, block_of, entrants_of
 from nas.cli.console import print_table
 from nas.system.text import words
 from nas.targets import Timing, measure
-from search_spaces import FULL_PRECISION, Options, Shape, Signature, declaration, signature_cost
+from search_spaces import Signature, declaration, signature_cost
 from search_spaces._blocked import tiled_speedup
 from search_spaces.operators._blocked import AbstractBlockedAttention
 from supernets._merged import AbstractMerged
@@ -50,9 +50,13 @@ def main() -> None:
     torch.set_num_threads(1)
     entrants = entrants_of(asked.operators, ENDS)
     files: dict[tuple[str, str], Path] = {}
+    blocks = {
+        entrant: block_of(entrant.operator, entrant.options, width=asked.width, side=asked.side)
+        for entrant in entrants
+    }
     with tempfile.TemporaryDirectory() as folder:
         for number, entrant in enumerate(entrants):
-            trained = plain_module(block(entrant, asked.width, asked.side)).eval()
+            trained = plain_module(blocks[entrant]).eval()
             forms: dict[str, nn.Module] = {"deployed": folded(trained)}
             if any(isinstance(part, AbstractMerged) for part in trained.modules()):
                 forms["trained"] = trained
@@ -69,10 +73,10 @@ def main() -> None:
     }
     rows = []
     for entrant in entrants:
-        cost = signature_cost(block(entrant, asked.width, asked.side))
+        cost = signature_cost(blocks[entrant])
         costs = [f"{cost.macs / 1e6:.2f}", f"{cost.params / 1e3:.1f}"]
         times = [found.get((entrant.name, form), "") for form in ("deployed", "trained")]
-        pairs = fewer_pairs(block(entrant, asked.width, asked.side))
+        pairs = fewer_pairs(blocks[entrant])
         rows.append([entrant.name, *costs, *times, pairs])
     header = ["operator", "MMACs", "1000 parameters", "ms deployed", "ms as trained", "tiled, x"]
     print_table(header, rows)
@@ -86,14 +90,6 @@ def fewer_pairs(signature: Signature) -> str:
     rows, columns = rule.blocked(signature.pick, signature.shape.size)
     bounds = (tiled_speedup(rows, columns, tile, tile) for tile in (TILE, (1, 1)))
     return " of ".join(f"{bound:.1f}" for bound in bounds)
-
-
-def block(entrant: Entrant, width: int, side: int) -> Signature:
-    """One block, in fp32."""
-    rule, shape = declaration(entrant.operator), Shape.square(side, side, width, width)
-    pick = rule.normalise(Options({**rule.defaults, **entrant.options}), shape)
-    kept = Options({name: group.size for name, group in rule.groups(pick, shape).items()})
-    return Signature(entrant.operator, shape, pick, kept, FULL_PRECISION)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from search_spaces import (
     Options,
     Resolution,
     SearchSpace,
+    Shape,
+    Signature,
     Slot,
     Stage,
     Staged,
@@ -185,6 +187,18 @@ def _check_distinct(entrants: Sequence[Entrant]) -> None:
             raise UserError(
                 f"operators '{other.name}' and '{entrant.name}' are the same network. Name one."
             )
+
+
+def block_of(operator: str, options: Mapping[str, Option], *, width: int, side: int) -> Signature:
+    """One unpruned block, in fp32.
+
+    Raises:
+        CandidateError: If the operator cannot stand there.
+    """
+    rule, shape = declaration(operator), Shape.square(side, side, width, width)
+    pick = rule.normalise(Options({**rule.defaults, **options}), shape)
+    kept = Options({name: group.size for name, group in rule.groups(pick, shape).items()})
+    return Signature(operator, shape, pick, kept, FULL_PRECISION)
 
 
 def usual_options(operator: str) -> dict[str, Option]:

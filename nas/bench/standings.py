@@ -1,7 +1,7 @@
 """What a tournament says: accuracy, latency, and which operators lose to another at every size."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import mean, stdev
 from typing import Any
 
@@ -189,13 +189,7 @@ def ranked(rows: Sequence[Standing], metric: Metric) -> Standings:
     """The best first, each with those that it loses to."""
     best_first = sorted(rows, key=lambda row: metric.signed(row.mean))
     judged = tuple(
-        Standing(
-            name=row.name,
-            alone=row.alone,
-            shared=row.shared,
-            timed=row.timed,
-            beaten_by=tuple(o.name for o in best_first if o is not row and o.beats(row, metric)),
-        )
+        replace(row, beaten_by=tuple(o.name for o in best_first if o.beats(row, metric)))
         for row in best_first
     )
     return Standings(metric=metric, rows=judged)

@@ -2,16 +2,8 @@
 
 from dataclasses import dataclass
 
-from nas.bench.entrants import usual_options
-from search_spaces import (
-    FULL_PRECISION,
-    CandidateError,
-    Options,
-    Shape,
-    Signature,
-    declaration,
-    signature_cost,
-)
+from nas.bench.entrants import block_of, usual_options
+from search_spaces import CandidateError, declaration, signature_cost
 from search_spaces.operators import OPERATORS
 
 
@@ -38,19 +30,17 @@ class Described:
 
 def described(*, width: int, side: int) -> list[Described]:
     """All operators, with costs at this width and side of the map."""
-    return [_described(name, Shape.square(side, side, width, width)) for name in OPERATORS.names()]
+    return [_described(name, width, side) for name in OPERATORS.names()]
 
 
-def _described(name: str, shape: Shape) -> Described:
+def _described(name: str, width: int, side: int) -> Described:
     rule = declaration(name)
     doc = (type(rule).__doc__ or "").strip()
     reads = [f"[{dim}]" if dim in rule.defaults else dim for dim in rule.dims]
     macs: int | None = None
     params: int | None = None
     try:
-        pick = rule.normalise(Options({**rule.defaults, **usual_options(name)}), shape)
-        kept = Options({group: of.size for group, of in rule.groups(pick, shape).items()})
-        cost = signature_cost(Signature(name, shape, pick, kept, FULL_PRECISION))
+        cost = signature_cost(block_of(name, usual_options(name), width=width, side=side))
         macs, params = cost.macs, cost.params
     except (CandidateError, LookupError):
         pass  # it cannot stand there, or has no usual options

@@ -6,28 +6,21 @@ declaration and departures in search_spaces/operators/s4d.py.
 
 from typing import ClassVar, final
 
-from torch import Tensor, nn
+from torch import nn
 
 from search_spaces import Signature
 from supernets._elastic import AbstractUnpruned, Axes, Index
-from supernets._long_convolution import AxialLongConvolution, StateSpaceTaps
+from supernets._long_convolution import StateSpaceTaps
+from supernets.mixers._axial import PlainAxial, axial_axes
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
-class PlainS4D(nn.Module):
+class PlainS4D(PlainAxial):
     """Long convolutions of columns and of rows on a channels-last map."""
 
     def __init__(self, signature: Signature) -> None:
-        super().__init__()
-        shape, modes = signature.shape, signature.pick.number("num_modes")
-        self.conv = AxialLongConvolution(
-            shape.width, shape.size, lambda side: StateSpaceTaps(shape.width, side, modes)
-        )
-
-    def forward(self, x_BHWC: Tensor) -> Tensor:
-        """The shape that came in."""
-        output: Tensor = self.conv(x_BHWC)
-        return output
+        width, modes = signature.shape.width, signature.pick.number("num_modes")
+        super().__init__(signature, lambda side: StateSpaceTaps(width, side, modes))
 
 
 @final
@@ -37,18 +30,15 @@ class ElasticS4D(AbstractUnpruned, AbstractElasticMixer):
 
     has_shortcut: ClassVar[bool] = False
     plain: ClassVar[type[nn.Module]] = PlainS4D
-    axes: ClassVar[Axes] = {
-        f"conv.{axis}.{tensor}": roles
-        for axis in ("vertical", "horizontal")
-        for tensor, roles in {
+    axes: ClassVar[Axes] = axial_axes(
+        lambda _: {
             "taps.log_step": ("width",),
             "taps.log_decay": ("width", "modes"),
             "taps.frequency": ("width", "modes"),
             "taps.coefficients": ("width", None, "modes", None),
             "taps.skip": ("width",),
-            "bias": ("width",),
-        }.items()
-    }
+        }
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels and modes, which are those of the lowest frequencies."""

@@ -6,29 +6,22 @@ declaration and departures in search_spaces/operators/sgconv.py.
 
 from typing import ClassVar, final
 
-from torch import Tensor, nn
+from torch import nn
 
 from search_spaces import Signature
 from search_spaces.operators.sgconv import SIDES
 from supernets._elastic import AbstractUnpruned, Axes, Index
-from supernets._long_convolution import AxialLongConvolution, StretchedPieces
+from supernets._long_convolution import StretchedPieces
+from supernets.mixers._axial import PlainAxial, axial_axes
 from supernets.mixers._base import MIXERS, AbstractElasticMixer
 
 
-class PlainSGConv(nn.Module):
+class PlainSGConv(PlainAxial):
     """Long convolutions of columns and of rows on a channels-last map."""
 
     def __init__(self, signature: Signature) -> None:
-        super().__init__()
-        shape, pieces = signature.shape, map(signature.pick.number, SIDES)
-        self.conv = AxialLongConvolution(
-            shape.width, shape.size, lambda side: StretchedPieces(shape.width, side, next(pieces))
-        )
-
-    def forward(self, x_BHWC: Tensor) -> Tensor:
-        """The shape that came in."""
-        output: Tensor = self.conv(x_BHWC)
-        return output
+        width, pieces = signature.shape.width, map(signature.pick.number, SIDES)
+        super().__init__(signature, lambda side: StretchedPieces(width, side, next(pieces)))
 
 
 @final
@@ -38,15 +31,12 @@ class ElasticSGConv(AbstractUnpruned, AbstractElasticMixer):
 
     has_shortcut: ClassVar[bool] = False
     plain: ClassVar[type[nn.Module]] = PlainSGConv
-    axes: ClassVar[Axes] = {
-        f"conv.{axis}.{tensor}": roles
-        for axis in ("vertical", "horizontal")
-        for tensor, roles in {
+    axes: ClassVar[Axes] = axial_axes(
+        lambda axis: {
             "taps.pieces": ("width", None, f"{axis}_pieces", None),
             "taps.skip": ("width",),
-            "bias": ("width",),
-        }.items()
-    }
+        }
+    )
 
     def sizes(self, signature: Signature) -> dict[str, Index]:
         """The first channels and pieces."""
