@@ -11,15 +11,13 @@ channels are not shuffled, which the expansion does; directions are elastic. The
 streams are a kind of network and not here; the block keeps the size of its map.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar, final
+from typing import final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Option, Options
+from search_spaces._choice import Options
 from search_spaces._errors import CandidateError
 from search_spaces._scans import (
     EXPANSION,
-    MOST_DIRECTIONS,
     NUM_DIRECTIONS,
     STATE_SIZE,
     num_directions,
@@ -28,7 +26,8 @@ from search_spaces._scans import (
     step_rank,
 )
 from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing, effective_kernel_size
+from search_spaces.operators._base import OPERATORS, effective_kernel_size
+from search_spaces.operators._directed import AbstractDirectedScans
 
 KERNEL_SIZES = (3, 5, 7, 9)
 
@@ -41,12 +40,8 @@ TAPS, REACH = 9, 5
 
 @final
 @OPERATORS.register
-class DVSS(AbstractMixer):
+class DVSS(AbstractDirectedScans):
     """Kernels of four sizes, deformable sampling, selective scans of up to four directions."""
-
-    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
-    mixer_dims: ClassVar[tuple[str, ...]] = (STATE_SIZE, NUM_DIRECTIONS)
-    defaults: ClassVar[Mapping[str, Option]] = {STATE_SIZE: 1, NUM_DIRECTIONS: MOST_DIRECTIONS}
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the kernels' sizes, as far as the map reaches."""

@@ -10,14 +10,12 @@ map reaches; gates are made with GELU instead of ReLU, which can cut their few c
 paper's channel part is `convffn`.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar, final
+from typing import final
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Option, Options
+from search_spaces._choice import Options
 from search_spaces._scans import (
     EXPANSION,
-    MOST_DIRECTIONS,
     NUM_DIRECTIONS,
     STATE_SIZE,
     num_directions,
@@ -28,7 +26,8 @@ from search_spaces._scans import (
 )
 from search_spaces._sides import Sides
 from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractMixer, Mixing
+from search_spaces.operators._base import OPERATORS
+from search_spaces.operators._directed import AbstractDirectedScans
 
 KERNEL_SIZE, REDUCING_KERNEL_SIZE = 3, 7
 
@@ -41,12 +40,8 @@ SQUEEZE = 8
 
 @final
 @OPERATORS.register
-class MSVMamba(AbstractMixer):
+class MSVMamba(AbstractDirectedScans):
     """A selective scan of the map and up to three of a smaller one."""
-
-    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
-    mixer_dims: ClassVar[tuple[str, ...]] = (STATE_SIZE, NUM_DIRECTIONS)
-    defaults: ClassVar[Mapping[str, Option]] = {STATE_SIZE: 1, NUM_DIRECTIONS: MOST_DIRECTIONS}
 
     def mixer_normalise(self, pick: Options, shape: Shape) -> Options:
         """Adds the size of the kernel of stride 2, 0 where all there is is the whole map."""
