@@ -29,6 +29,8 @@ from supernets.device import CPU, is_cpu, kind_of
 NAME = "fakegpu"
 DEVICE = f"{NAME}:0"
 ROOT = Path(__file__).parents[2]
+LIBRARIES = "site-packages"
+"""Also in an environment that stands in the tree."""
 HELPERS = {"fake_device.py", "device.py"}
 """Files that read for others, who are asked why."""
 
@@ -217,7 +219,7 @@ def _reader() -> str:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = Path(frame.f_code.co_filename)
-        if file.is_relative_to(ROOT) and file.name not in HELPERS:
+        if file.is_relative_to(ROOT) and LIBRARIES not in file.parts and file.name not in HELPERS:
             function, *_ = frame.f_code.co_qualname.split(".<locals>")
             return f"{file.relative_to(ROOT).as_posix()}:{function}"
         frame = frame.f_back
