@@ -19,54 +19,71 @@ FOLDERS = ("operators", "channel_attentions", "norms", "trunk")
 
 
 class Row(NamedTuple):
-    """Of the table."""
+    """Of a table."""
 
     id: str
     paper: str
-    operator: str
+    name: str
     test: str
     departures: str
 
-
-def rows() -> list[Row]:
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in PAGE.read_text(encoding="utf-8").splitlines()
-        if line.startswith("|")
-    ]
-    return [Row(*row) for row in cells[2:]]
-
-
-by_row = pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.id} {row.operator}")
+    @property
+    def words_of_paper(self) -> list[str]:
+        """Title, authors and year, as far as they are given."""
+        *authors, title = words_of(self.paper.partition(" (")[0]).split(", ")
+        return [title, *authors, *re.findall(r"\((\d+)\)", self.paper)]
 
 
 def words_of(text: str) -> str:
     return " ".join(text.split())
 
 
+def rows_below(title: str) -> list[Row]:
+    below = PAGE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in below.splitlines()
+        if line.startswith("|")
+    ]
+    return [Row(*row) for row in cells[2:]]
+
+
+OF_OPERATORS, OF_METHODS = rows_below("Operators and options"), rows_below("Methods")
+
+
+def by_row(rows: list[Row]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("row", rows, ids=lambda row: f"{row.id} {row.name}")
+
+
 def test_every_operator_has_a_row_and_no_id_has_two() -> None:
-    named = {re.findall(r"`(.*?)`", row.operator)[0] for row in rows()}
+    named = {re.findall(r"`(.*?)`", row.name)[0] for row in OF_OPERATORS}
     assert named >= {*OPERATORS.names(), *CHANNEL_ATTENTIONS.names()} - {NO_ATTENTION}
-    ids = [row.id for row in rows() if row.id != "-"]
-    assert ids == sorted(set(ids))
+    for rows in (OF_OPERATORS, OF_METHODS):
+        ids = [row.id for row in rows if row.id != "-"]
+        assert ids == sorted(set(ids))
 
 
-@by_row
+@by_row(OF_OPERATORS)
 def test_the_declaration_names_the_paper_and_reads_the_option(row: Row) -> None:
-    operator, *options = re.findall(r"`(.*?)`", row.operator)
+    operator, *options = re.findall(r"`(.*?)`", row.name)
     files = [ROOT / f"search_spaces/{folder}/{stem_of(operator)}.py" for folder in FOLDERS]
     (file,) = [file for file in files if file.is_file()]
-    text = words_of(file.read_text(encoding="utf-8").split('"""')[1])
-    *authors, title = words_of(row.paper.partition(" (")[0]).split(", ")
-    year = re.findall(r"\((\d+)\)", row.paper)[0]
-    assert title in text
-    assert year in text
-    assert all(author in text for author in authors)
+    assert_names_the_paper(file, row)
     assert not options or set(options) <= set(declaration(operator).dims)
+
+
+@by_row(OF_METHODS)
+def test_the_file_names_the_paper(row: Row) -> None:
+    assert_names_the_paper(ROOT / row.name.strip("`"), row)
+
+
+def assert_names_the_paper(file: Path, row: Row) -> None:
+    text = words_of(file.read_text(encoding="utf-8").split('"""')[1])
+    assert all(word in text for word in row.words_of_paper)
     assert row.departures
 
 
-@by_row
+@by_row(OF_OPERATORS + OF_METHODS)
 def test_what_checks_it_exists(row: Row) -> None:
     file, _, name = row.test.strip("`").partition("::")
     assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
