@@ -1,6 +1,7 @@
 """Processes that work for this one, and look for modules in their packages alone."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import CandidateError
-from supernets._worker import in_processes
+from supernets._worker import _without_interrupts, in_processes
 
 PROGRAM = """
 import sys
@@ -83,3 +84,19 @@ def test_what_work_raises_is_raised_here_in_its_turn(processes: int) -> None:
     assert next(answers)[0] == 1.0
     with pytest.raises(CandidateError, match="3 is odd"):
         list(answers)
+
+
+def test_an_interrupt_while_a_process_is_started_is_heard_afterwards_and_only_here() -> None:
+    says = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    seen = []
+
+    def start() -> None:
+        with _without_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            done = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True)
+            seen.append(done.stdout.strip())
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert seen == ["True"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
