@@ -100,10 +100,8 @@ def train(
         report = build_report(run_dir)
     finally:
         reporter.close()
-    if as_json:
-        say(json.dumps({**found, "report": str(report)}))
-        return
-    say(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
+    text = f"report: {report}\nrun: {found['run']}\nnext: {found['next']}"
+    say(json.dumps({**found, "report": str(report)}) if as_json else text)
 
 
 def _of_supernet(usual: Path) -> Path:
