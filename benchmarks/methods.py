@@ -47,7 +47,10 @@ from supernets.supernet import Supernet
 from supernets.team import AbstractBatches, Losses, State
 from supernets.train import train
 
-METHODS = "sandwich,sandwich:num_random=0,sortednet,delayed,shrinking"
+METHODS = (
+    "sandwich,sandwich:num_random=0,sortednet,delayed,shrinking,shiftnas,multiarch,"
+    "sharpness-aware,adversarial"
+)
 MACS = "benchmark_macs"
 HEADER = ["method", "steps x batch", "seconds", "1e9 MACs", "mean", "best", "remaining"]
 

@@ -5,7 +5,7 @@ Shapes: B batch, C channels, H W space, K outputs; of weights, K classes.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -80,6 +80,15 @@ class Context:
     def distillation_loss(self, logits_BK: Tensor, teacher_BK: Tensor) -> Tensor:
         """Of the task, towards a teacher's logits; a scalar. All images count alike."""
         return losses_of(self.task).distillation_loss(logits_BK, teacher_BK)
+
+    def part(self, which: slice) -> "Context":
+        """The same batch with some of its images alone; its generator and its report are shared."""
+        labels_B = self.labels_B
+        return replace(
+            self,
+            images_BCHW=self.images_BCHW[which],
+            labels_B=labels_B[which] if isinstance(labels_B, Tensor) else labels_B.of(which),
+        )
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...]:

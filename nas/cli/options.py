@@ -97,6 +97,14 @@ ControllerName = Annotated[
         "plug-in's. [predictor]",
     ),
 ]
+MethodName = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        help="How the supernet is trained: sortednet, sandwich, shiftnas, multiarch, shrinking or "
+        "another of supernets/methods, or a plug-in's. [sortednet]",
+    ),
+]
 ExecutorName = Annotated[
     str | None,
     typer.Option(

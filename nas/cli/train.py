@@ -19,6 +19,7 @@ from nas.cli.options import (
     Fixed,
     Further,
     GivenProfile,
+    MethodName,
     Pattern,
     Plugins,
     Precision,
@@ -54,6 +55,7 @@ def train(
     sparsity: Sparsity = None,
     fix: Fixed = None,
     pattern: Pattern = None,
+    method: MethodName = None,
     time: Time = None,
     profile: GivenProfile = None,
     seed: Seed = None,
@@ -78,6 +80,7 @@ def train(
         ),
         "target": target,
         **policy_of(precision, sparsity, pattern, fix=fix),
+        "method": method,
         "time": time,
         "profile": profile,
         "seed": seed,
@@ -97,10 +100,8 @@ def train(
         report = build_report(run_dir)
     finally:
         reporter.close()
-    if as_json:
-        say(json.dumps({**found, "report": str(report)}))
-        return
-    say(f"report: {report}\nrun: {found['run']}\nnext: {found['next']}")
+    text = f"report: {report}\nrun: {found['run']}\nnext: {found['next']}"
+    say(json.dumps({**found, "report": str(report)}) if as_json else text)
 
 
 def _of_supernet(usual: Path) -> Path:

@@ -211,12 +211,20 @@ def trained_supernet(
         **shared_cores(train_plan),
     )
     remaining = remaining_of(method, kept)
+    _record_summary(run, method.summary(kept), reporter)
     (run.path / TRAINED_SPACE).unlink(missing_ok=True)
     if remaining != space:
         supernet = supernet.restricted(remaining)
         _record_remaining(run, space, remaining, reporter)
     write_tensors(own, supernet.state_dict(), {"space": space.name})
     return supernet
+
+
+def _record_summary(run: Run, text: str, reporter: Reporter) -> None:
+    """Writes and says what a method tells of what it has trained, if anything."""
+    if text:
+        run.event("train", "message", text=text)
+        reporter.note(text)
 
 
 def _record_remaining(

@@ -72,6 +72,14 @@ class AbstractMethod(ABC):
         """
         return self.space
 
+    def summary(self, state: "State") -> str:
+        """What is worth telling of what was trained, a line; "" for nothing.
+
+        Args:
+            state: After the last step.
+        """
+        return ""
+
 
 METHODS = Registry("supernets.methods", "training method", AbstractMethod)
 

@@ -52,13 +52,24 @@ class AbstractLessons(AbstractMethod):
         return teach(context, self.plan(context.turn, context.rng))
 
 
-def teach(context: "Context", lessons: Sequence[Lesson]) -> "Losses":
-    """Adds the gradients of a batch's lessons; the losses of the members in their order."""
+def teach(
+    context: "Context", lessons: Sequence[Lesson], *, parts: Sequence[slice] = ()
+) -> "Losses":
+    """Adds the gradients of a batch's lessons; the losses of the members in their order.
+
+    Args:
+        context: The batch.
+        lessons: What its members learn, each in one pass.
+        parts: Of the batch, those that the lessons look at; () if each looks at all of it. Images
+            of the first member are no other's then, so that none has a teacher.
+    """
+    assert not parts or not any(lesson.teacher_share for lesson in lessons)
     teacher_BK: Tensor | None = None
     losses = []
-    for lesson in lessons:
-        logits_BK = context.logits(lesson.encoding, context.images_BCHW)
-        loss = context.label_loss(logits_BK, context.labels_B)
+    for place, lesson in enumerate(lessons):
+        seen = context.part(parts[place]) if parts else context
+        logits_BK = seen.logits(lesson.encoding, seen.images_BCHW)
+        loss = seen.label_loss(logits_BK, seen.labels_B)
         if teacher_BK is None:
             teacher_BK = logits_BK.detach()
         elif lesson.teacher_share:

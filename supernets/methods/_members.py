@@ -11,7 +11,7 @@ largest that the budget allows. The smallest sizes are trained with whatever ope
 dealt. Sparsity is sampled once channels have been ranked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import final
@@ -26,6 +26,9 @@ from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 
 MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
 """Choices of which more leaves less to compute."""
+
+NEAR, TRIES = 0.05, 4
+"""How far multiply-adds may be from those that are wanted, as a share; how often it is tried."""
 
 TURNS = (LARGEST, LARGEST, RANDOM, RANDOM, SMALLEST, SMALLEST, RANDOM, RANDOM)
 """In pairs, so that two processes which share a step have about equally long work."""
@@ -87,6 +90,81 @@ class Members:
         encoding = self._sizes(role, rng)
         if opened < 1.0:
             self._raise(encoding, opened)
+        self._deal(encoding, card, place, is_dense=is_dense)
+        if role != SMALLEST or opened < 1.0:
+            encoding = self._fitted(encoding, rng)
+        return tuple(encoding.tolist())
+
+    def draw_near(
+        self,
+        macs: float,
+        card: int,
+        rng: np.random.Generator,
+        *,
+        place: int = 0,
+        is_dense: bool = False,
+    ) -> tuple[int, ...]:
+        """One member within the limits that has about so many multiply-adds.
+
+        Random sizes are changed until it has; where no sizes do with the operators that are dealt,
+        these are changed, too. The nearest of `TRIES`, or the first that is `NEAR`.
+
+        Args:
+            macs: How many.
+            card: As in `draw`.
+            rng: Draws sizes, and which of them are changed.
+            place: As in `draw`.
+            is_dense: As in `draw`.
+        """
+        sizes = {c: up for c, up in self._sized.items() if c not in self._dealt_options}
+        if is_dense:
+            sizes = {c: up for c, up in sizes.items() if c not in self._sparsity}
+        found: list[tuple[float, tuple[int, ...]]] = []
+        while len(found) < TRIES and not (found and min(found)[0] <= NEAR):
+            encoding = self._sizes(RANDOM, rng)
+            self._deal(encoding, card, place, is_dense=is_dense)
+            is_small = self._macs(encoding[None])[0] < macs
+            chain_NC = _chain(encoding, sizes, rng, by=1 if is_small else -1)
+            encoding = chain_NC[self._errors(chain_NC, macs).argmin()]
+            encoding = self._nearer(encoding, sizes, macs)
+            encoding = self._nearer(encoding, {**sizes, **self._dealt_options}, macs)
+            encoding = self._fitted(encoding, rng)
+            found.append((float(self._errors(encoding[None], macs)[0]), tuple(encoding.tolist())))
+        return min(found)[1]
+
+    def _nearer(
+        self, encoding: np.ndarray, options: Mapping[int, Sequence[int]], macs: float
+    ) -> np.ndarray:
+        """The encoding after changes, one option at a time, each the best one, until it is near.
+
+        Args:
+            encoding: To begin with.
+            options: That may be taken, by column.
+            macs: Multiply-adds that it is to have.
+        """
+        pairs = [(column, option) for column, own in options.items() for option in own]
+        columns_N, options_N = np.array(pairs, dtype=int).reshape(-1, 2).T
+        error = self._errors(encoding[None], macs)[0]
+        while error > NEAR and len(pairs):
+            rows_NC = np.repeat(encoding[None], len(pairs), axis=0)
+            rows_NC[np.arange(len(pairs)), columns_N] = options_N
+            errors_N = self._errors(rows_NC, macs)
+            best = errors_N.argmin()
+            if errors_N[best] >= error:
+                break
+            encoding, error = rows_NC[best], errors_N[best]
+        return encoding
+
+    def _errors(self, encodings_NC: np.ndarray, macs: float) -> np.ndarray:
+        """How far multiply-adds are from what is wanted, as a share of that: (N,)."""
+        return np.abs(self._macs(encodings_NC) / macs - 1.0)
+
+    def _macs(self, encodings_NC: np.ndarray) -> np.ndarray:
+        assert self.space.costs is not None
+        return self.space.costs.of("macs", encodings_NC)
+
+    def _deal(self, encoding: np.ndarray, card: int, place: int, *, is_dense: bool) -> None:
+        """Gives every slot its operator and what else is dealt, in place."""
         if is_dense:
             encoding[self._sparsity] = 0
         for column in self._dealt:
@@ -94,14 +172,15 @@ class Members:
             deck = len(offered)
             order = _shuffled(self.seed, column, deck, card // deck)
             encoding[column] = offered[order[(card + place) % deck]]
-        if role != SMALLEST or opened < 1.0:
-            encoding = self._fitted(encoding, rng)
-        return tuple(encoding.tolist())
 
     @cached_property
     def _dealt(self) -> list[int]:
         dims = ("operator", "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM)
         return [column for dim in dims for column in self.space.columns(dim)]
+
+    @cached_property
+    def _dealt_options(self) -> dict[int, tuple[int, ...]]:
+        return {column: self._offered(column) for column in self._dealt}
 
     def _offered(self, column: int) -> tuple[int, ...]:
         """Options of a column that members have."""
@@ -134,12 +213,7 @@ class Members:
         """The encoding, with random sizes reduced one by one until it is within the limits."""
         if self.is_within is None:
             return encoding
-        rank = {c: order.index(encoding[c]) for c, order in self._sizes_upwards.items()}
-        reductions = rng.permutation([c for c, larger in rank.items() for _ in range(larger)])
-        chain_NC = np.repeat(encoding[None], len(reductions) + 1, axis=0)
-        for n, column in enumerate(reductions, start=1):
-            rank[column] -= 1
-            chain_NC[n:, column] = self._sizes_upwards[column][rank[column]]
+        chain_NC = _chain(encoding, self._sizes_upwards, rng, by=-1)
         within_N = self.is_within(chain_NC)
         return chain_NC[int(within_N.argmax()) if within_N.any() else -1]
 
@@ -157,6 +231,27 @@ class Members:
             for column, choice in enumerate(self.space.choices)
             if not _is_named(choice)
         }
+
+
+def _chain(
+    encoding: np.ndarray, upwards: Mapping[int, list[int]], rng: np.random.Generator, *, by: int
+) -> np.ndarray:
+    """What an encoding becomes as random sizes change one by one: rows (N, C), the first is itself.
+
+    Args:
+        encoding: To begin with.
+        upwards: Options of the sizes that change, from the smallest on, by column.
+        rng: Draws the order.
+        by: 1 until all are the largest, -1 until all are the smallest.
+    """
+    rank = {column: order.index(encoding[column]) for column, order in upwards.items()}
+    left = {c: r if by < 0 else len(upwards[c]) - 1 - r for c, r in rank.items()}
+    changes = rng.permutation([column for column, number in left.items() for _ in range(number)])
+    chain_NC = np.repeat(encoding[None], len(changes) + 1, axis=0)
+    for n, column in enumerate(changes, start=1):
+        rank[column] += by
+        chain_NC[n:, column] = upwards[column][rank[column]]
+    return chain_NC
 
 
 @lru_cache(maxsize=4096)

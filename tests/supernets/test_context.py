@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.testing.methods import small_images
 from search_spaces import SearchSpace
+from supernets.augmentations import MixedLabels
 from supernets.context import Context
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
@@ -222,3 +223,16 @@ def test_a_batch_knows_how_far_training_is(space: SearchSpace, images: Images) -
     assert found == [0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75]
     timed = SupernetBatches(PLAN, Watching(space), share_done=0.3)
     assert timed(supernet, images, 7, {})[1]["share_done"] == 0.3
+
+
+def test_a_part_of_a_batch_has_its_images_and_labels_and_shares_the_rest(context: Context) -> None:
+    labels_B, which = context.labels_B, slice(2, 5)
+    assert isinstance(labels_B, Tensor)
+    mixed = MixedLabels(labels_B, labels_B.flip(0), torch.linspace(0, 1, len(labels_B)))
+    for labels, expected in ((labels_B, labels_B[which]), (mixed, mixed.of(which))):
+        part = replace(context, labels_B=labels).part(which)
+        assert torch.equal(part.images_BCHW, context.images_BCHW[which])
+        assert len(part.labels_B) == len(expected)
+        assert all(map(torch.equal, part.labels_B, expected))
+        assert part.rng is context.rng
+        assert part.report is context.report
