@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.testing.methods import small_images
 from search_spaces import SearchSpace
+from supernets.augmentations import MixedLabels
 from supernets.context import Context
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
@@ -79,6 +80,27 @@ def test_features_are_those_of_every_slot_and_end_with_the_logits(context: Conte
     assert torch.equal(features["head"], context.logits(encoding, context.images_BCHW))
     widths = [slot.signature.shape.width for slot in slots[:-1]]
     assert [features[slot.name].shape[1] for slot in slots[:-1]] == widths
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_losses_of_images_are_those_of_each_alone_and_weights_are_their_factors(
+    context: Context, is_mixed: bool
+) -> None:
+    [encoding] = drawn(context)
+    context = replace(context, weights_K=torch.linspace(0.5, 1.5, 10))
+    labels: torch.Tensor | MixedLabels = context.labels_B
+    if is_mixed:
+        labels = MixedLabels(context.labels_B, context.labels_B.flip(0), torch.linspace(0, 0.9, 8))
+    logits_BK = context.logits(encoding, context.images_BCHW)
+    found_B = context.image_losses(logits_BK, labels)
+    for i in range(8):
+        one = slice(i, i + 1)
+        own = labels.of(one) if isinstance(labels, MixedLabels) else labels[one]
+        assert found_B[i].item() == pytest.approx(context.label_loss(logits_BK[one], own).item())
+    weights_B = torch.linspace(0, 2, 8)
+    weighted = context.label_loss(logits_BK, labels, weights_B)
+    torch.testing.assert_close(weighted.detach(), (found_B * weights_B).mean())
+    assert not found_B.requires_grad
 
 
 def test_gradients_taken_apart_are_those_of_backward(context: Context) -> None:
