@@ -11,7 +11,7 @@ largest that the budget allows. The smallest sizes are trained with whatever ope
 dealt. Sparsity is sampled once channels have been ranked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import final
@@ -97,6 +97,18 @@ class Members:
         if role != SMALLEST or opened < 1.0:
             encoding = self._fitted(encoding, rng)
         return tuple(encoding.tolist())
+
+    def part_of(self, whole: Sequence[int], drawn: Sequence[int]) -> tuple[int, ...]:
+        """A member whose weights are slices of another one's, as far as sizes decide about that.
+
+        Args:
+            whole: The other one.
+            drawn: The same, but for sizes: those that are larger than the other one's become its.
+        """
+        found = list(drawn)
+        for column, upwards in self._sized.items():
+            found[column] = min(whole[column], drawn[column], key=upwards.index)
+        return tuple(found)
 
     @cached_property
     def _dealt(self) -> list[int]:
