@@ -16,10 +16,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, Self, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -58,17 +58,6 @@ class Counted(AbstractBatches):
     """Batches whose members' multiply-adds are summed up in what they keep."""
 
     batches: SupernetBatches
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        return self.batches.networks
-
-    @property
-    def average(self) -> nn.Module | None:
-        return self.batches.average
-
-    def averaging(self, network: nn.Module) -> Self:
-        return replace(self, batches=self.batches.averaging(network))
 
     def initial_state(self) -> State:
         return {**self.batches.initial_state(), MACS: np.zeros(1)}

@@ -10,7 +10,8 @@ Departures: two sizes a batch instead of three. No position embedding: operators
 where a position is have tables of their own. Weights of such tables, and of all operators that
 belong to a map's sides (`AbstractElastic.is_sized`: windows, MLPs over positions), are of the
 space's own maps, so members that have one learn at the space's own size alone, as in `sortednet`.
-Resolution is no choice of the space: a search at another one is another space.
+Resolution is no choice of the space: a search at another one is another space. What it is worth is
+measured by `benchmarks/resolutions.py`.
 """
 
 from collections.abc import Callable, Sequence

@@ -112,8 +112,9 @@ def taught(own_BK: "Tensor", other_BK: "Tensor", learns_B: "Tensor") -> tuple["T
         other_BK: Outputs of the teacher.
         learns_B: Which images teach, booleans.
     """
-    learns_B1, fixed_BK = learns_B[:, None], own_BK.detach()
-    return own_BK.where(learns_B1, fixed_BK), other_BK.detach().where(learns_B1, fixed_BK)
+    learns = learns_B.reshape(-1, *(1 for _ in own_BK.shape[1:]))
+    fixed_BK = own_BK.detach()
+    return own_BK.where(learns, fixed_BK), other_BK.detach().where(learns, fixed_BK)
 
 
 def mimicked(
