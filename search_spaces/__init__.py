@@ -49,6 +49,7 @@ from search_spaces._registry import Registry as Registry
 from search_spaces._registry import import_all_installed as import_all_installed
 from search_spaces._registry import public_name as public_name
 from search_spaces._registry import stem_of as stem_of
+from search_spaces._resized import resized as resized
 from search_spaces._resolution import pyramid as pyramid
 from search_spaces._resolution import resolution_of as resolution_of
 from search_spaces._sides import Resolution as Resolution

@@ -43,6 +43,8 @@ class Context:
         report: To be filled by the step: arrays or numbers for `fold`.
         task: What is learnt of the images.
         weights_K: Of classes in the loss on labels; None for 1 each.
+        average: The supernet with averaged weights, in training mode; None if the method does not
+            need it.
     """
 
     supernet: Supernet
@@ -56,6 +58,7 @@ class Context:
     report: dict[str, Any] = field(default_factory=dict)
     task: str = DEFAULT_TASK
     weights_K: Tensor | None = None
+    average: Supernet | None = None
 
     def logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
         """What a member answers, (B, K)."""
@@ -67,15 +70,49 @@ class Context:
         with autocast(self.plan.device, self.plan.precision):
             return self.supernet.features(images_BCHW, self.supernet.space.slots(encoding))
 
-    def label_loss(self, logits_BK: Tensor, labels_B: Tensor | MixedLabels) -> Tensor:
-        """Of the task, a scalar; classes are weighted as the plan says."""
+    def averaged_logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
+        """What a member with averaged weights answers, (B, K), without gradients.
+
+        The average is of the steps before, as `TrainPlan.ema_decay` says, and what training ends
+        with.
+        """
+        assert self.average is not None, "a method that asks the average says so by `needs_average`"
+        with torch.no_grad(), autocast(self.plan.device, self.plan.precision):
+            logits_BK: Tensor = self.average(images_BCHW, self.average.space.slots(encoding))
+        return logits_BK
+
+    def label_loss(
+        self,
+        logits_BK: Tensor,
+        labels_B: Tensor | MixedLabels,
+        weights_B: Tensor | None = None,
+    ) -> Tensor:
+        """Of the task, a scalar; classes are weighted as the plan says.
+
+        Args:
+            logits_BK: Of the images.
+            labels_B: Of the images.
+            weights_B: Factors of the images' losses; None for 1 each.
+        """
         return loss_on(
             self.task,
             logits_BK,
             labels_B,
             smoothing=self.plan.label_smoothing,
             weights_K=self.weights_K,
+            weights_B=weights_B,
         )
+
+    def image_losses(self, logits_BK: Tensor, labels_B: Tensor | MixedLabels) -> Tensor:
+        """The loss on labels of every image, (B,), without gradients.
+
+        The mean of losses times weights has them as its derivatives, whatever the task.
+        """
+        weights_B = logits_BK.new_ones(len(logits_BK), dtype=torch.float32, requires_grad=True)
+        with torch.enable_grad():
+            loss = self.label_loss(logits_BK.detach(), labels_B, weights_B)
+            (found_B,) = torch.autograd.grad(loss, [weights_B])
+        return found_B * len(logits_BK)
 
     def distillation_loss(self, logits_BK: Tensor, teacher_BK: Tensor) -> Tensor:
         """Of the task, towards a teacher's logits; a scalar. All images count alike."""

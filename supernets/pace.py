@@ -71,7 +71,8 @@ def paces(
         stack.enter_context(at_work(device, network, *others))
         for plan, batches in ways:
             lay_out(network, plan)
-            state = fresh_state(network, plan, batches.initial_state())
+            batches = batches.averaging(network)
+            state = fresh_state(network, plan, batches.initial_state(), batches.average)
             number = min(processes, plan.shards)
             way = Training(network, images, batches, plan.device, plan.precision, threads)
             team = team_of(way, processes=number)

@@ -30,9 +30,10 @@ from supernets.device import (
     kind_of,
     num_ranks,
     own_device,
+    take,
 )
 from supernets.images import Images
-from supernets.team import AbstractBatches, Losses, State, Team, tensors_of
+from supernets.team import AbstractBatches, Losses, State, Team, moving, tensors_of
 
 WAITS = timedelta(days=30)
 """Between two trainings rank 0 searches for as long as it likes."""
@@ -187,7 +188,7 @@ def _step(
         Exception: In rank 0, what has gone wrong in any of them.
     """
     network = training.network
-    _share_weights(network, group)
+    _share_weights(moving(network, training.batches), group)
     everybody: list[Found] = [{} for _ in range(dist.get_world_size())]
     with _others():
         dist.all_gather_object(everybody, _computed(training, turns, state))
@@ -214,9 +215,9 @@ def _computed(training: Training, turns: Sequence[int], state: State) -> Found:
         return error
 
 
-def _share_weights(network: nn.Module, group: Any) -> None:
+def _share_weights(networks: Sequence[nn.Module], group: Any) -> None:
     """Gives all ranks the weights of rank 0."""
-    tensors = [tensor.data for tensor in tensors_of(network)]
+    tensors = [tensor.data for tensor in tensors_of(*networks)]
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     with _others():
         dist.broadcast(flat, 0, group=group)
@@ -254,8 +255,7 @@ def _at_home(training: Training) -> Training:
     if is_cpu(training.device):
         return training
     network, batches = deepcopy((training.network, training.batches))
-    for module in (network, *batches.networks):
-        module.to(CPU)
+    take(CPU, network, *batches.networks)
     return replace(training, network=network, batches=batches)
 
 

@@ -34,6 +34,8 @@ class TrainState:
         weight_decay: Of matrices and kernels only.
         ema_decay: Of the averaged weights.
         kept: By batches, before the first step.
+        averaged: A copy of the network whose parameters become the averaged weights; None if nobody
+            computes with them.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class TrainState:
         weight_decay: float,
         ema_decay: float,
         kept: State = NOTHING,
+        averaged: nn.Module | None = None,
     ) -> None:
         self.network = network
         self.names, self.parameters = zip(*network.named_parameters(), strict=True)
-        self.average = [parameter.detach().clone() for parameter in self.parameters]
+        own = (parameter.detach().clone() for parameter in self.parameters)
+        self.average: list[Tensor] = [*(own if averaged is None else averaged.parameters())]
         self.optimizers = OPTIMIZERS.get(optimizer)().build(network, weight_decay=weight_decay)
         self.step = 0
         self.kept = _arrays(kept)

@@ -1,9 +1,10 @@
 """What one batch teaches: the members of a supernet, or one network alone.
 
-Both go to other processes by pickle, so they hold no network. Shapes: B batch, C channels, H W
-space, K outputs.
+Both go to other processes by pickle: they hold no network but those that are asked besides the
+trained one. Shapes: B batch, C channels, H W space, K outputs.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self, final
@@ -37,11 +38,27 @@ class SupernetBatches(AbstractBatches):
         plan: Precision, memory format, smoothing, weights of classes, seed.
         method: Trains members on a batch.
         share_done: Of the training, before any batch; None for what the batch's number says.
+        average: Has the averaged weights, and the buffers, of the supernet that is trained, if the
+            method asks it.
     """
 
     plan: TrainPlan
     method: AbstractMethod
     share_done: float | None = None
+    average: Supernet | None = None
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The average, if there is one."""
+        return () if self.average is None else (self.average,)
+
+    def averaging(self, network: nn.Module) -> Self:
+        """With a copy of the network for its average, if the method asks one."""
+        if not self.method.needs_average:
+            return self
+        assert isinstance(network, Supernet)
+        shared = {id(part): part for part in (network.space, *network.buffers())}
+        return replace(self, average=copy.deepcopy(network, shared).requires_grad_(False))
 
     def on(self, device: str) -> Self:
         """With the plan there."""
@@ -80,6 +97,7 @@ class SupernetBatches(AbstractBatches):
             state={name: _read_only(array) for name, array in state.items()},
             task=images.task,
             weights_K=_class_weights(images, plan),
+            average=self.average,
         )
 
     def fold(self, state: State, reports: Sequence[State]) -> State:

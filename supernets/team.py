@@ -42,6 +42,15 @@ class AbstractBatches(ABC):
         """Those besides the trained one that batches compute with; they go to its device, too."""
         return ()
 
+    @property
+    def average(self) -> nn.Module | None:
+        """The network whose weights are the average of the trained one's; None if none is asked."""
+        return None
+
+    def averaging(self, network: nn.Module) -> Self:
+        """The same, with an average that begins as this network, if batches ask one."""
+        return self
+
     def on(self, device: str) -> Self:
         """The same on another device."""
         return self
@@ -102,6 +111,7 @@ class Team:
         is_shared = all(is_cpu(parameter.device.type) for parameter in network.parameters())
         assert processes == 1 or is_shared, "processes share the memory of the CPU alone"
         self._network, self._images, self._batches = network, images, batches
+        self._moving = moving(network, batches)
         self._processes, self._threads = processes, threads or torch.get_num_threads()
         self._threads_before = torch.get_num_threads()
         self._workers: list[Worker] = []
@@ -110,7 +120,7 @@ class Team:
     def __enter__(self) -> Self:
         torch.set_num_threads(self._threads)
         if self._processes > 1:
-            share(self._network)
+            share(*self._moving)
         parameters = list(self._network.parameters())
         for _ in range(self._processes - 1):
             flat = torch.zeros(sum(p.numel() for p in parameters)).share_memory_()
@@ -123,7 +133,7 @@ class Team:
         for worker in self._workers:
             worker.close()
         if self._processes > 1:
-            unshare(self._network)
+            unshare(*self._moving)
         torch.set_num_threads(self._threads_before)
 
     def add_gradients(self, turns: Sequence[int], state: State) -> tuple[Losses, State]:
@@ -185,18 +195,23 @@ class _Member:
         return losses, report, [parameter.grad is not None for parameter in parameters]
 
 
-def share(network: nn.Module) -> None:
+def moving(network: nn.Module, batches: AbstractBatches) -> tuple[nn.Module, ...]:
+    """What a step changes: the trained network, and its average if batches ask it."""
+    return (network,) if batches.average is None else (network, batches.average)
+
+
+def share(*networks: nn.Module) -> None:
     """Moves parameters and floating-point buffers into one piece of shared memory, in place."""
-    tensors = tensors_of(network)
+    tensors = tensors_of(*networks)
     flat = torch.empty(sum(t.numel() for t in tensors)).share_memory_()
     for tensor, view in zip(tensors, views(flat, tensors), strict=True):
         view.copy_(tensor.data)
         tensor.data = view
 
 
-def unshare(network: nn.Module) -> None:
+def unshare(*networks: nn.Module) -> None:
     """Gives every tensor memory of its own again."""
-    for tensor in tensors_of(network):
+    for tensor in tensors_of(*networks):
         tensor.data = tensor.data.clone(memory_format=torch.preserve_format)
 
 
@@ -220,11 +235,17 @@ def views(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
-def tensors_of(network: nn.Module) -> list[Tensor]:
-    """Parameters, and floating-point buffers that are stored: all that changes in training."""
-    stored = network.state_dict(keep_vars=True)  # other buffers never change
-    floating = (b for n, b in network.named_buffers() if n in stored and b.is_floating_point())
-    return [*network.parameters(), *floating]
+def tensors_of(*networks: nn.Module) -> list[Tensor]:
+    """Parameters, and floating-point buffers that are stored: all that changes in training.
+
+    What several networks share is there once.
+    """
+    found: list[Tensor] = []
+    for network in networks:
+        stored = network.state_dict(keep_vars=True)  # other buffers never change
+        floating = (b for n, b in network.named_buffers() if n in stored and b.is_floating_point())
+        found += [*network.parameters(), *floating]
+    return list(dict.fromkeys(found))
 
 
 def _add(totals: list[Tensor | None], gradients: Sequence[Tensor | None]) -> None:

@@ -98,7 +98,8 @@ def _train(
 ) -> State:
     """`train` where it computes, with its checkpoint in a file."""
     lay_out(network, plan)
-    state = fresh_state(network, plan, batches.initial_state())
+    batches = batches.averaging(network)
+    state = fresh_state(network, plan, batches.initial_state(), batches.average)
     if path.exists():
         state.load(path)
     saved_at, write_s = time.monotonic(), 0.0
@@ -140,13 +141,19 @@ def turns_of(step: int, plan: TrainPlan) -> range:
     return range(step * plan.shards, (step + 1) * plan.shards)
 
 
-def fresh_state(network: nn.Module, plan: TrainPlan, kept: State = NOTHING) -> TrainState:
+def fresh_state(
+    network: nn.Module,
+    plan: TrainPlan,
+    kept: State = NOTHING,
+    averaged: nn.Module | None = None,
+) -> TrainState:
     """The state before the first step.
 
     Args:
         network: To be trained.
         plan: How.
         kept: What batches keep.
+        averaged: The network that batches ask for its average, if they do.
     """
     return TrainState(
         network,
@@ -154,6 +161,7 @@ def fresh_state(network: nn.Module, plan: TrainPlan, kept: State = NOTHING) -> T
         weight_decay=plan.weight_decay,
         ema_decay=plan.ema_decay,
         kept=kept,
+        averaged=averaged,
     )
 
 

@@ -185,3 +185,41 @@ def attention(features_BCHW: Tensor) -> Tensor:
     """Where features are large, (B, H, W), of unit length."""
     means_BHW = features_BCHW.float().square().mean(1)
     return means_BHW / means_BHW.flatten(1).norm(dim=1)[:, None, None]
+
+
+@final
+@dataclass(frozen=True)
+class Watched(AbstractMethod):
+    """A random member a batch; keeps a weight, and its average, as batches of every step saw them.
+
+    Attributes:
+        steps: Of the training.
+    """
+
+    space: SearchSpace
+    steps: int = 6
+
+    @property
+    def needs_average(self) -> bool:
+        return True
+
+    def initial_state(self) -> State:
+        return {"seen": np.zeros((self.steps, 2)), "step": np.zeros(1, dtype=np.int64)}
+
+    def step(self, context: Context) -> Losses:
+        encoding = self.space.sample(context.rng, 1)[0].tolist()
+        logits_BK = context.logits(encoding, context.images_BCHW)
+        loss = context.label_loss(logits_BK, context.labels_B)
+        loss.backward()
+        assert context.average is not None
+        networks = (context.supernet, context.average)
+        context.report["seen"] = [
+            float(next(n.parameters()).detach().flatten()[0]) for n in networks
+        ]
+        return [("random", float(loss.detach()))]
+
+    def fold(self, state: State, reports: Sequence[State]) -> State:
+        seen, step = state["seen"].copy(), state["step"]
+        assert all(np.array_equal(report["seen"], reports[0]["seen"]) for report in reports)
+        seen[step[0]] = reports[0]["seen"]
+        return {"seen": seen, "step": step + 1}

@@ -66,6 +66,9 @@ AMPLE = 2.0
 MOST_PER_CORE = 8
 """Threads, or processes that score."""
 
+AMPLE_CLASSES = 1000
+"""Of a space that settings are tried on before images are known: enough for any method."""
+
 SHOWN_SPLITS = ("train", "search", "test")
 
 
@@ -102,6 +105,8 @@ def prepare(
         limits = resolve(budgets, space.costs)
         refuse_impossible(limits, space.costs)
         refuse_jointly_impossible(limits, space.costs)
+        if not is_trained and not config.supernet:
+            _check_method(config, space)
         return space, limits
 
     config = with_models_rule(config)
@@ -206,16 +211,28 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
     check_kernels(config)
     if not config.model:
         space = load_space(
-            config.space, resolution=config.resolution or 32, channels=1, num_classes=2
+            config.space,
+            resolution=config.resolution or 32,
+            channels=1,
+            num_classes=AMPLE_CLASSES,
         )
-        method = METHODS.get(config.method)
-        method(**config.settings_of(method), space=space)
+        _check_method(config, space)
     weights = Path(config.supernet) / WEIGHTS
     if config.supernet and not is_trained and not weights.is_file():
         raise UserError(
             f"supernet '{config.supernet}' has no {WEIGHTS}. Name the directory of a run whose "
             "training is finished, or leave out --supernet to train one."
         )
+
+
+def _check_method(config: Config, space: SearchSpace) -> None:
+    """See that the training method can have these settings, and be of this space.
+
+    Raises:
+        UserError: As the method says.
+    """
+    method = METHODS.get(config.method)
+    method(**config.settings_of(method), space=space)
 
 
 def _check_patterns_are_offered(budgets: Sequence[Budget], costs: Additive) -> None:

@@ -35,7 +35,10 @@ HELPERS = {"fake_device.py", "device.py"}
 """Files that read for others, who are asked why."""
 
 READ_BY_THE_HOST = {
-    "supernets/methods/_lessons.py:teach": "losses, for logs and to see a divergence: once a batch",
+    "supernets/methods/_lessons.py:read_losses": "losses, for logs and to see a divergence: once a "
+    "batch",
+    "supernets/methods/elastic_student.py:ElasticStudent.step": "the mean of answers, which its "
+    "state keeps: once a batch",
     "supernets/steps.py:AloneBatches.__call__": "likewise",
     "supernets/train.py:advance": "whether the gradient is finite: once a step",
     "supernets/optimizers/muon.py:_extents": "which blocks of shared matrices were trained: once a "

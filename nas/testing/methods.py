@@ -252,7 +252,8 @@ def _batch(
     """Losses, report and gradients of one batch of a fresh supernet."""
     supernet = supernet or Supernet(method.space).train()
     state = method.initial_state() if state is None else state
-    losses, report = SupernetBatches(PLAN, method)(supernet, small_images(), turn, state)
+    batches = SupernetBatches(PLAN, method).averaging(supernet)
+    losses, report = batches(supernet, small_images(), turn, state)
     gradients = {n: p.grad for n, p in supernet.named_parameters() if p.grad is not None}
     return losses, {name: np.asarray(array).tolist() for name, array in report.items()}, gradients
 

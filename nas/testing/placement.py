@@ -291,7 +291,8 @@ def _steps(
 ) -> Iterator[None]:
     """Steps of a training as `supernets.train` takes them, whose reads are watched."""
     lay_out(network, plan)
-    state = fresh_state(network, plan, batches.initial_state())
+    batches = batches.averaging(network)
+    state = fresh_state(network, plan, batches.initial_state(), batches.average)
     with Team(network, images, batches) as team:
         for step in steps:
             with device.training():

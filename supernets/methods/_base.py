@@ -37,6 +37,11 @@ class AbstractMethod(ABC):
         """
         return (0.0,)
 
+    @property
+    def needs_average(self) -> bool:
+        """Whether batches ask the averaged weights (`Context.average`), which training returns."""
+        return False
+
     def initial_state(self) -> "State":
         """Named arrays before the first step. They are part of the checkpoint."""
         return {}

@@ -77,4 +77,9 @@ def teach(
             loss = loss.lerp(distilled, lesson.teacher_share)
         (loss * lesson.weight).backward()
         losses.append((lesson.role, loss.detach()))
-    return [(role, float(loss)) for role, loss in losses]  # read at last: it waits for the device
+    return read_losses(losses)
+
+
+def read_losses(losses: Sequence[tuple[str, "Tensor"]]) -> "Losses":
+    """Who was trained, and its loss as a number: last in a batch, as it waits for the device."""
+    return [(role, float(loss)) for role, loss in losses]

@@ -173,6 +173,18 @@ class Members:
             order = _shuffled(self.seed, column, deck, card // deck)
             encoding[column] = offered[order[(card + place) % deck]]
 
+    def part_of(self, whole: Sequence[int], drawn: Sequence[int]) -> tuple[int, ...]:
+        """A member whose weights are slices of another one's, as far as sizes decide about that.
+
+        Args:
+            whole: The other one.
+            drawn: The same, but for sizes: those that are larger than the other one's become its.
+        """
+        found = list(drawn)
+        for column, upwards in self._sized.items():
+            found[column] = min(whole[column], drawn[column], key=upwards.index)
+        return tuple(found)
+
     @cached_property
     def _dealt(self) -> list[int]:
         dims = ("operator", "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM)

@@ -1,7 +1,8 @@
 """The contract of a task's losses. Shapes: B batch, K outputs."""
 
 from abc import ABC, abstractmethod
-from functools import cache
+from functools import cache, reduce
+from operator import mul
 
 from torch import Tensor
 
@@ -57,6 +58,7 @@ def loss_on(
     *,
     smoothing: float,
     weights_K: Tensor | None = None,
+    weights_B: Tensor | None = None,
 ) -> Tensor:
     """A task's loss on labels, or on the two labels of mixed images by their shares.
 
@@ -66,24 +68,21 @@ def loss_on(
         labels: Of the images.
         smoothing: As `AbstractLosses.label_loss` takes it.
         weights_K: Of classes; None for 1 each.
+        weights_B: Of images; None for 1 each.
     """
     losses = losses_of(task)
 
-    def weights_of(labels_B: Tensor) -> Tensor | None:
-        return None if weights_K is None else weights_K[labels_B]
+    def loss(labels_B: Tensor, share_B: Tensor | None = None) -> Tensor:
+        of_classes_B = None if weights_K is None else weights_K[labels_B]
+        factors_B = _product(share_B, of_classes_B, weights_B)
+        return losses.label_loss(outputs_BK, labels_B, smoothing=smoothing, weights_B=factors_B)
 
     if isinstance(labels, Tensor):
-        return losses.label_loss(
-            outputs_BK, labels, smoothing=smoothing, weights_B=weights_of(labels)
-        )
-    parts = []
-    for labels_B, share_B in (
-        (labels.first_B, 1 - labels.share_B),
-        (labels.second_B, labels.share_B),
-    ):
-        of_classes_B = weights_of(labels_B)
-        weights_B = share_B if of_classes_B is None else share_B * of_classes_B
-        parts.append(
-            losses.label_loss(outputs_BK, labels_B, smoothing=smoothing, weights_B=weights_B)
-        )
-    return parts[0] + parts[1]
+        return loss(labels)
+    return loss(labels.first_B, 1 - labels.share_B) + loss(labels.second_B, labels.share_B)
+
+
+def _product(*factors_B: Tensor | None) -> Tensor | None:
+    """Of those that there are; None of none."""
+    known = [factor_B for factor_B in factors_B if factor_B is not None]
+    return reduce(mul, known) if known else None

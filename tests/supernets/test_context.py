@@ -82,6 +82,27 @@ def test_features_are_those_of_every_slot_and_end_with_the_logits(context: Conte
     assert [features[slot.name].shape[1] for slot in slots[:-1]] == widths
 
 
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_losses_of_images_are_those_of_each_alone_and_weights_are_their_factors(
+    context: Context, is_mixed: bool
+) -> None:
+    [encoding] = drawn(context)
+    context = replace(context, weights_K=torch.linspace(0.5, 1.5, 10))
+    labels: torch.Tensor | MixedLabels = context.labels_B
+    if is_mixed:
+        labels = MixedLabels(context.labels_B, context.labels_B.flip(0), torch.linspace(0, 0.9, 8))
+    logits_BK = context.logits(encoding, context.images_BCHW)
+    found_B = context.image_losses(logits_BK, labels)
+    for i in range(8):
+        one = slice(i, i + 1)
+        own = labels.of(one) if isinstance(labels, MixedLabels) else labels[one]
+        assert found_B[i].item() == pytest.approx(context.label_loss(logits_BK[one], own).item())
+    weights_B = torch.linspace(0, 2, 8)
+    weighted = context.label_loss(logits_BK, labels, weights_B)
+    torch.testing.assert_close(weighted.detach(), (found_B * weights_B).mean())
+    assert not found_B.requires_grad
+
+
 def test_gradients_taken_apart_are_those_of_backward(context: Context) -> None:
     [encoding] = drawn(context)
     apart = context.gradients(loss_of(context, encoding))

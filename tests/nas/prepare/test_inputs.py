@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from nas.prepare.inputs import check_kernels
+from nas.prepare.inputs import check_kernels, prepare
 from nas.prepare.plan import check_criterion, train_plan_of
 from nas.run.config import Config
 from nas.system.files import write_json
+from nas.system.reporter import Silent
 from nas.targets.onnxruntime import OnnxRuntime
 from search_spaces import FORMATS, UserError
 from supernets.plan import TrainPlan
@@ -47,3 +48,12 @@ def test_a_supernet_of_a_version_without_criteria_was_ranked_by_magnitude(tmp_pa
     check_criterion(Config(supernet=str(tmp_path), set={"criterion": "magnitude"}))
     with pytest.raises(UserError, match="trained with 'magnitude'"):
         check_criterion(Config(supernet=str(tmp_path), set={"criterion": "l1"}))
+
+
+def test_a_training_method_that_cannot_be_of_this_space_is_refused_before_images_are_read() -> None:
+    config = Config(
+        space="toy", data="digits", resolution=16, method="multi-resolution",
+        fix=("stage*.block*.operator=window",),
+    )  # fmt: skip
+    with pytest.raises(UserError, match="all operators of space 'toy' .window. belong to maps of"):
+        prepare(config, Silent())

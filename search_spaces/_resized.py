@@ -1,0 +1,56 @@
+"""A network on images of another size: what fills every slot there.
+
+Maps follow the size of the images as in any network of ours: each slot divides the sides of what it
+reads by its stride, and rounds up. Options that mean less on a smaller map are reduced, as they are
+in a space for such images; on larger maps they stay. Weights are the same ones where they do not
+belong to a map's sides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from search_spaces._choice import Options
+from search_spaces._declarations import declaration
+from search_spaces._sides import Sides
+from search_spaces._slot import Shape, Signature, Slot
+
+POOLED = (1, 1)
+"""Size of what a head gives, whatever it reads."""
+
+
+def resized(slots: Sequence[Slot], sides: Sides) -> tuple[Slot, ...]:
+    """The same network for images of these sides.
+
+    Args:
+        slots: Of operators, not of a network that was traced.
+        sides: Height and width of the images, pixels.
+
+    Raises:
+        CandidateError: If an operator cannot stand on one of the maps.
+    """
+    sizes: dict[str, Sides] = {"": sides}
+    found: list[Slot] = []
+    before = ""
+    for slot in slots:
+        read = before if slot.inputs is None else slot.inputs[0]
+        signature = _on(slot.signature, sizes[read])
+        sizes[slot.name] = signature.shape.size
+        found.append(replace(slot, signature=signature))
+        before = slot.name
+    return tuple(found)
+
+
+def _on(signature: Signature, in_size: Sides) -> Signature:
+    """What a signature becomes on a map of this size."""
+    operator = declaration(signature.operator)
+    shape = replace(signature.shape, in_size=in_size, size=_out_size(signature.shape, in_size))
+    known = {**operator.defaults, **signature.pick}
+    pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
+    return replace(signature, shape=shape, pick=pick)
+
+
+def _out_size(shape: Shape, in_size: Sides) -> Sides:
+    if shape.size == POOLED:
+        return POOLED
+    height, width = (-(-side // by) for side, by in zip(in_size, shape.stride, strict=True))
+    return height, width
