@@ -1,5 +1,6 @@
 """What a network that is trained further learns from: recipes, teachers, answers, folders."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from nas import finetune as finetuning
+from nas.cli import app as cli
 from nas.finalists.answers import FOLDER, OF
 from nas.finalists.finetuning import make_finetuning
 from nas.finalists.lessons import further_settings
@@ -16,6 +18,7 @@ from nas.finalists.recipe import Recipe
 from nas.finalists.teacher import AND
 from nas.finalists.train import recipe_of
 from nas.finetune import with_teacher
+from nas.front.card import read_card
 from nas.prepare.reopen import Trained, reopened
 from nas.prepare.settings import check_settings
 from nas.run.directory import read_front
@@ -204,3 +207,31 @@ def test_a_teacher_that_finalists_cannot_have_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         check_settings(replace(TOY, set={**TOY.set, **settings}))
+
+
+@pytest.mark.usefixtures("two_timing_processes")
+def test_the_command_trains_by_what_several_teachers_have_said(
+    own_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = next(iter(read_front(own_run)["members"])).partition("-")[0]
+    teachers = ["--teacher", "largest", "--teacher", str(own_run / "front" / key)]
+    if not (own_run / "front" / key).exists():
+        teachers[-1] = str(next(own_run.glob("front/*/model.onnx")))
+    arguments = ["finetune", str(own_run), "--key", key, "--epochs", "0.3", *teachers]
+    assert cli_code(*arguments, "--set", "store=variants") == 2
+    assert "Did you mean 'stored'" in capsys.readouterr().err
+    settings = ("labels_share=0", "weight_decay=0", "stored=variants", "variants=1", "top=3")
+    found = [part for setting in settings for part in ("--set", setting)]
+    assert cli_code(*arguments, *found, "--json") == 0
+    told = capsys.readouterr()
+    tuned = json.loads(told.out.splitlines()[-1])["key"]
+    card = read_card(next(own_run.glob(f"*/{tuned}/card.json")))
+    assert card["finetuned"]["stored"] == "variants"
+    assert "bytes in" in told.err
+
+
+def cli_code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
