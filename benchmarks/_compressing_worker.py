@@ -20,9 +20,10 @@ from compress.export import INPUT, export_onnx
 from nas.prepare.plan import TUNING_RATE, training_images
 from nas.prepare.speed import with_batch
 from nas.scoring.scorer import CALIBRATION_IMAGES
-from nas.standalone.train import Teacher, alone_plan, fastest_plan, trained_alone
+from nas.standalone.train import alone_plan, fastest_plan, trained_alone
 from supernets.calibrate import recalibrated
 from supernets.plan import TrainPlan
+from supernets.teachers import LABELS_ONLY, LiveTeacher, Teaching
 
 MIN_STEPS = 20
 CALIBRATED_AT_ONCE = 32
@@ -76,21 +77,21 @@ def trained(
     plan: TrainPlan,
     seconds: float,
     folder: Path,
-    teacher: Teacher | None = None,
+    teaching: Teaching = LABELS_ONLY,
 ) -> TrainPlan:
     """Trains a network in place for so long, in batches as a search takes them."""
     started, images = time.monotonic(), training_images(handmade._data)
     plan, step_s = with_batch(
         alone_plan(plan, steps=1),
         seconds,
-        lambda plan: fastest_plan(network, images, [plan], teacher)[1],
+        lambda plan: fastest_plan(network, images, [plan], teaching)[1],
         num_images=len(images.labels_N),
         is_fixed=False,
     )
     left_s = seconds - (time.monotonic() - started)
     plan = replace(plan, steps=max(MIN_STEPS, int(left_s / step_s)))
     folder.mkdir(parents=True, exist_ok=True)
-    return trained_alone(network, images, folder, lambda: plan, teacher=teacher)
+    return trained_alone(network, images, folder, lambda: plan, teaching=teaching)
 
 
 def brought_rows(network: str, reference: str, folder: Path) -> list[dict[str, Any]]:
@@ -114,7 +115,8 @@ def prune_and_tune(level: Level) -> list[dict[str, Any]]:
     plan = TrainPlan(steps=1, seed=level.seed)
     plan = replace(plan, learning_rate=TUNING_RATE * plan.peak_rate)
     started = time.monotonic()
-    plan = trained(pruned, plan, level.seconds, folder / "training", teacher=whole)
+    teaching = Teaching(LiveTeacher(whole))
+    plan = trained(pruned, plan, level.seconds, folder / "training", teaching)
     facts = {"steps": plan.steps, "train_s": round(time.monotonic() - started, 1)}
     facts |= {"network": level.network, "side": PRUNED, "share": level.share}
     return rows_of(pruned, folder, facts)

@@ -18,7 +18,7 @@ import argparse
 import copy
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
@@ -32,7 +32,7 @@ from compress.bring.bring import bring, give_weights, space_of
 from compress.sparse import Making
 from nas.cli.console import print_table
 from nas.data import DataSet, load_data
-from nas.finalists.recipe import AWARE_RATE
+from nas.finalists.finetuning import AWARE_RATE
 from nas.prepare.inputs import prepare
 from nas.prepare.plan import training_images
 from nas.run.config import make_config
@@ -49,6 +49,7 @@ from supernets.network import PlainNetwork
 from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
 from supernets.supernet import Supernet
+from supernets.teachers import LABELS_ONLY, LiveTeacher, Teaching
 from supernets.train import fresh_state, lay_out, train
 from supernets.tune import tuned
 from tests.compress.bring import models
@@ -97,7 +98,7 @@ class Case:
     network: PlainNetwork
     data: DataSet
     images: Images
-    teacher: Callable[[Tensor], Tensor] | None
+    teaching: Teaching
 
     @property
     def calibration(self) -> Sequence[Tensor]:
@@ -127,7 +128,7 @@ def plan_of(steps: int, seed: int, rate: float = 1.0) -> TrainPlan:
 def step_costs(case: Case, kinds: Mapping[str, Making], rounds: int) -> dict[str, float]:
     """Seconds of a step of every kind on this processor, taken in turn; the case stays as it is."""
     plan = plan_of(1, 0)
-    taught, untaught = AloneBatches(plan, case.teacher), AloneBatches(plan)
+    taught, untaught = AloneBatches(plan, case.teaching), AloneBatches(plan)
     networks = {kind: make(copy.deepcopy(case.network)) for kind, make in kinds.items()}
     states = {}
     for kind, network in networks.items():
@@ -149,7 +150,7 @@ def teach(case: Case, make: Making, plan: TrainPlan) -> nn.Module:
     """What is made of the case's network, whose weights are trained."""
     network = make(case.network)
     with tempfile.TemporaryDirectory() as folder:
-        train(network, case.images, plan, AloneBatches(plan, case.teacher), directory=Path(folder))
+        train(network, case.images, plan, AloneBatches(plan, case.teaching), directory=Path(folder))
     return network
 
 
@@ -163,8 +164,8 @@ def recovered(
     case: Case, way: Way, seconds: float, costs_s: Mapping[str, float], seed: int, num_images: int
 ) -> list[float]:
     """Accuracy and log-loss in fp32 and in int8, and the steps of both phases."""
-    teacher = case.teacher if way.is_taught else None
-    case = replace(case, network=copy.deepcopy(case.network), teacher=teacher)
+    teaching = case.teaching if way.is_taught else LABELS_ONLY
+    case = replace(case, network=copy.deepcopy(case.network), teaching=teaching)
     learnt = Learnt() if way.is_tuned or way.aware_share else None
     first_s, last_s = (1 - way.aware_share) * seconds, way.aware_share * seconds
     steps = [
@@ -207,7 +208,7 @@ def brought_case(name: str, data: DataSet, seed: int, seconds: float, kept: Path
     plain = made(name, data.channels, data.resolution)
     path = kept / f"{name}-{seed}.safetensors"
     if not path.exists():
-        start = Case((), plain, data, images, None)
+        start = Case((), plain, data, images, LABELS_ONLY)
         teach_for(start, seconds, seed)
         write_tensors(path, plain.state_dict(), {})
     plain.load_state_dict(read_tensors(path)[0])
@@ -220,7 +221,8 @@ def brought_case(name: str, data: DataSet, seed: int, seconds: float, kept: Path
     pruned = [(len(c.options) - 1) * is_policy(c.name) for c in space.choices]  # no block goes
     arch, whole = (space.slots(space.canonical(encoding)) for encoding in (pruned, unpruned))
     teacher = folded(supernet.extract(whole)).to(memory_format=torch.channels_last)
-    case = Case(arch, supernet.extract(arch), data, images, teacher)
+    teaching = Teaching(LiveTeacher(teacher))
+    case = Case(arch, supernet.extract(arch), data, images, teaching)
     shared = kept / f"{name}-{seed}-shared-{s:g}.safetensors"
     if not shared.exists():
         teach_for(case, SHARED * seconds, seed + 7)
@@ -247,7 +249,7 @@ def member_case(operator: str, data: DataSet, seed: int, seconds: float, kept: P
     taken |= {space.choices[column].name: "int8" for column in space.columns("precision")}
     candidate = space.candidate(space.encode(taken))
     network = fresh_network(space, candidate, seed)
-    case = Case(space.slots(candidate.encoding), network, data, training_images(data), None)
+    case = Case(space.slots(candidate.encoding), network, data, training_images(data), LABELS_ONLY)
     path = kept / f"{operator}-{seed}.safetensors"
     if not path.exists():
         teach_for(case, seconds, seed)

@@ -39,6 +39,7 @@ from supernets.network import PlainNetwork
 from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
 from supernets.supernet import Supernet
+from supernets.teachers import LiveTeacher, Teaching
 from supernets.traced._factors import TwoLayers
 from supernets.train import train
 from tests.compress.bring.models import Mixer, ViT
@@ -160,7 +161,7 @@ def measured(
         for name, (encoding, network) in networks.items():
             before = task.accuracy(network)
             with tempfile.TemporaryDirectory() as state:
-                batches = AloneBatches(plan, teacher)
+                batches = AloneBatches(plan, Teaching(LiveTeacher(teacher)))
                 module = kept_sparse(lambda network: network, space.slots(encoding))(network)
                 train(module, training_images(task.data), plan, batches, directory=Path(state))
             network.state_dict()  # with zeros where the pattern has them

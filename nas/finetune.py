@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.finalists.entry import TWIN
-from nas.finalists.recipe import Recipe, make_finetuning
-from nas.finalists.teacher import BROUGHT, NAMED
+from nas.finalists.finetuning import make_finetuning
+from nas.finalists.recipe import Recipe
+from nas.finalists.teacher import AND, MODEL, NAMED
 from nas.front.finish import finish
 from nas.front.members import TUNED, entry_of
+from nas.prepare.phases import BROUGHT
 from nas.prepare.reopen import Trained, reopened
 from nas.run.directory import read_front
 from nas.system.reporter import Reporter
@@ -63,12 +65,16 @@ def finetune(
 
 
 def with_teacher(recipe: Recipe) -> Recipe:
-    """The recipe with the absolute path and the digest of its teacher's file, if that is one."""
-    file = Path(recipe.teacher)
-    if recipe.teacher in NAMED or not file.is_file():
-        return recipe
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return replace(recipe, teacher=str(file.resolve()), teacher_sha256=digest)
+    """The recipe with absolute paths and digests of its teachers, where these are files."""
+    names, digests = [], []
+    for name in recipe.teacher.split(AND):
+        file = Path(name) / MODEL if Path(name).is_dir() else Path(name)
+        if name in NAMED or not file.is_file():
+            names.append(name)
+            continue
+        names.append(str(file.resolve()))
+        digests.append(hashlib.sha256(file.read_bytes()).hexdigest())
+    return replace(recipe, teacher=AND.join(names), teacher_sha256=AND.join(digests))
 
 
 def refuse_nothing_to_learn(candidate: Candidate, recipe: Recipe) -> None:

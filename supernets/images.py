@@ -8,7 +8,7 @@ K classes.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -90,18 +90,45 @@ class Images:
             Images (B, C, H, W) and labels (B,), which are mixed if images are.
         """
         places_of = partial(self._places, batch_size=batch_size, seed=seed, repeats=repeats)
-        chosen = torch.from_numpy(places_of(step))
+        views = self.views(step, batch_size, seed, is_shift_halved=is_shift_halved, repeats=repeats)
+        chosen = torch.from_numpy(views.places_B)
         if isinstance(self.images_NCHW, Tensor):
             images_BCHW = self.images_NCHW[chosen]
         else:  # a share of the cores is this process's, and it says how many threads it has
             decoders = torch.get_num_threads()
             decoded = self.images_NCHW.batch(step, places_of, decoders=decoders)
             images_BCHW = torch.from_numpy(decoded)
-        rng = np.random.default_rng([seed, 2, step])
-        shift = (self.crop_padding + 1) // 2 if is_shift_halved else self.crop_padding
-        batch = Varied(self._shifted(images_BCHW, shift, rng), self.labels_N[chosen])
+        batch = Varied(_shown(images_BCHW, views), self.labels_N[chosen])
         batch = varied(augment, batch, seed=seed, step=step)
         return self._standardised(batch.images_BCHW), batch.labels
+
+    def views(
+        self,
+        step: int,
+        batch_size: int,
+        seed: int,
+        *,
+        is_shift_halved: bool = False,
+        repeats: int = 1,
+    ) -> "Views":
+        """Which part of which image each one of a step is, before `augment`.
+
+        Args:
+            step: From 0.
+            batch_size: As `batch` takes it, like all that follows.
+            seed: Likewise.
+            is_shift_halved: Likewise.
+            repeats: Likewise.
+        """
+        places_B = self._places(step, batch_size=batch_size, seed=seed, repeats=repeats)
+        shift = (self.crop_padding + 1) // 2 if is_shift_halved else self.crop_padding
+        rng = np.random.default_rng([seed, 2, step])
+        nothing_B = np.zeros(len(places_B), np.int64)
+        rows_B, columns_B = (
+            rng.integers(-shift, shift + 1, len(places_B)) if shift else nothing_B for _ in range(2)
+        )
+        is_flipped_B = rng.random(len(places_B)) < 0.5 if self.can_flip else nothing_B > 0
+        return Views(places_B, rows_B, columns_B, is_flipped_B)
 
     def normalised(self, images_NCHW: Tensor) -> Tensor:
         """(x / 255 - mean) / std, float32."""
@@ -118,37 +145,94 @@ class Images:
         Source: Hoffer et al., Augment Your Batch (2020), section 3.
         """
         different = -(-batch_size // repeats)
-        per_epoch = max(1, len(self.labels_N) // different)
-        epoch, position = divmod(step, per_epoch)
-        order_N = _order(len(self.labels_N), seed, epoch)
+        epoch, position = divmod(step, steps_per_epoch(len(self.labels_N), batch_size, repeats))
+        order_N = order_of(len(self.labels_N), seed, epoch)
         return np.repeat(order_N[position * different : (position + 1) * different], repeats)[
             :batch_size
         ]
 
-    def _shifted(self, images_BCHW: Tensor, shift: int, rng: np.random.Generator) -> Tensor:
-        """Shifted and flipped at random, float32 between 0 and 1."""
-        batch, _, height, width = images_BCHW.shape
-        if shift:
-            rows_BH = _mirrored(rng.integers(-shift, shift + 1, batch), height)
-            columns_BW = _mirrored(rng.integers(-shift, shift + 1, batch), width)
-            which = torch.arange(batch)[:, None, None]
-            cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
-            images_BCHW = cropped.permute(0, 3, 1, 2)
-        images_BCHW = images_BCHW.float() / 255
-        if self.can_flip:
-            flipped = torch.from_numpy(rng.random(batch) < 0.5)
-            images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
-        return images_BCHW
+
+class Views(NamedTuple):
+    """What the images of a batch show.
+
+    Attributes:
+        places_B: Of the images among all of them.
+        rows_B: The row of the image that the first row shows; below 0 and beyond the last one it is
+            mirrored.
+        columns_B: Likewise, of columns.
+        is_flipped_B: Whether what is shown is a mirror image of that.
+    """
+
+    places_B: np.ndarray
+    rows_B: np.ndarray
+    columns_B: np.ndarray
+    is_flipped_B: np.ndarray
 
 
-def _mirrored(shifts_B: np.ndarray, size: int) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """All that decides what a step sees; the fields are what `Images.batch` takes."""
+
+    batch_size: int
+    seed: int
+    is_shift_halved: bool = False
+    augment: str = ""
+    repeats: int = 1
+
+    def batch(self, images: Images, step: int) -> tuple[Tensor, Tensor | MixedLabels]:
+        """As `Images.batch`."""
+        return images.batch(
+            step,
+            self.batch_size,
+            self.seed,
+            is_shift_halved=self.is_shift_halved,
+            augment=self.augment,
+            repeats=self.repeats,
+        )
+
+    def views(self, images: Images, step: int) -> Views:
+        """As `Images.views`."""
+        return images.views(
+            step,
+            self.batch_size,
+            self.seed,
+            is_shift_halved=self.is_shift_halved,
+            repeats=self.repeats,
+        )
+
+    def steps_per_epoch(self, images: Images) -> int:
+        """Batches in which no image is seen twice, but for `repeats`."""
+        return steps_per_epoch(len(images.labels_N), self.batch_size, self.repeats)
+
+
+def steps_per_epoch(num_images: int, batch_size: int, repeats: int) -> int:
+    """Batches in an epoch; what is left of the images is passed over in it."""
+    return max(1, num_images // -(-batch_size // repeats))
+
+
+def mirrored(shifts_B: np.ndarray, size: int) -> Tensor:
     """Places of pixels in a row that is shifted, (B, size); beyond its ends it is mirrored."""
     places_BS = torch.from_numpy(shifts_B)[:, None] + torch.arange(size)
     last = size - 1
     return last - (last - places_BS.abs()).abs()
 
 
+def _shown(images_BCHW: Tensor, views: Views) -> Tensor:
+    """Shifted and flipped, float32 between 0 and 1."""
+    batch, _, height, width = images_BCHW.shape
+    if views.rows_B.any() or views.columns_B.any():
+        rows_BH, columns_BW = mirrored(views.rows_B, height), mirrored(views.columns_B, width)
+        which = torch.arange(batch)[:, None, None]
+        cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
+        images_BCHW = cropped.permute(0, 3, 1, 2)
+    images_BCHW = images_BCHW.float() / 255
+    if views.is_flipped_B.any():
+        flipped = torch.from_numpy(views.is_flipped_B)
+        images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
+    return images_BCHW
+
+
 @lru_cache(maxsize=4)
-def _order(num_images: int, seed: int, epoch: int) -> np.ndarray:
+def order_of(num_images: int, seed: int, epoch: int) -> np.ndarray:
     """The images' places in an epoch. Kept, because a permutation of a million takes 0.1 s."""
     return np.random.default_rng([seed, 1, epoch]).permutation(num_images)

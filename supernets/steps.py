@@ -5,7 +5,8 @@ trained one. Shapes: B batch, C channels, H W space, K outputs.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Self, final
 
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 from supernets.augmentations import MixedLabels
 from supernets.context import Context
 from supernets.device import autocast, moved
-from supernets.images import Images
+from supernets.images import Drawing, Images
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
 from supernets.state import NOTHING
 from supernets.supernet import Supernet
 from supernets.tasks._base import loss_on, losses_of
+from supernets.teachers import LABELS_ONLY, AbstractTeacher, Asked, Teaching
 from supernets.team import AbstractBatches, Losses, State
 
 MANY_PASSES, SHARED_BY = 20, 4
@@ -85,7 +87,8 @@ class SupernetBatches(AbstractBatches):
         plan, share_done = self.plan, self.share_done
         if share_done is None:
             share_done = turn // plan.shards / plan.steps
-        images_BCHW, labels_B = _batch(images, plan, turn, shared_by=SHARED_BY)
+        drawn = drawing_of(images, plan, shared_by=SHARED_BY).batch(images, turn)
+        images_BCHW, labels_B = placed(*drawn, plan)
         return Context(
             supernet=network,
             plan=plan,
@@ -108,17 +111,15 @@ class SupernetBatches(AbstractBatches):
 @final
 @dataclass(frozen=True)
 class AloneBatches(AbstractBatches):
-    """One network on the labels, and on a teacher's answers if there is one.
+    """One network on the labels, and on whatever else it learns from.
 
     Attributes:
         plan: Precision, memory format, smoothing, weights of classes.
-        teacher: From normalised images to logits, without gradients; None for labels only.
-        teacher_share: Of the loss; the rest is the labels'.
+        teaching: What else.
     """
 
     plan: TrainPlan
-    teacher: Callable[[Tensor], Tensor] | None = None
-    teacher_share: float = 0.5
+    teaching: Teaching = LABELS_ONLY
 
     def on(self, device: str) -> Self:
         """With the plan there."""
@@ -126,56 +127,102 @@ class AloneBatches(AbstractBatches):
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """The teacher, if it is one."""
-        return (self.teacher,) if isinstance(self.teacher, nn.Module) else ()
+        """Those that answer."""
+        return self.teaching.networks
+
+    def initial_state(self) -> State:
+        """The discriminator's weights, if there is one."""
+        discriminator = self.teaching.discriminator
+        return discriminator.initial_state() if discriminator else {}
 
     def __call__(
         self, network: nn.Module, images: Images, turn: int, state: State
     ) -> tuple[Losses, State]:
         """Adds gradients; the one loss."""
-        plan = self.plan
-        images_BCHW, labels_B = _batch(images, plan, turn)
-        with autocast(plan.device, plan.precision):
+        plan, drawing = self.plan, drawing_of(images, self.plan)
+        after: dict[str, Tensor] = {}
+        teacher, share = self.teaching.teacher, self.teaching.share
+        likenesses = self.teaching.likenesses
+        drawn = teacher.batch(images, drawing, turn) if teacher else drawing.batch(images, turn)
+        images_BCHW, labels = placed(*drawn, plan)
+        with autocast(plan.device, plan.precision), ExitStack() as stack:
+            recorded = [stack.enter_context(like.recording(network)) for like in likenesses]
             logits_BK = network(images_BCHW)
-        loss = loss_on(
-            images.task,
-            logits_BK,
-            labels_B,
-            smoothing=plan.label_smoothing,
-            weights_K=_class_weights(images, plan),
-        )
-        if self.teacher is not None:
-            with torch.no_grad(), autocast(plan.device, plan.precision):
-                teacher_BK = self.teacher(images_BCHW)
+        loss = logits_BK.new_zeros((), dtype=torch.float32)
+        if teacher is None or share < 1:
+            loss = loss_on(
+                images.task,
+                logits_BK,
+                labels,
+                smoothing=plan.label_smoothing,
+                weights_K=_class_weights(images, plan),
+            )
+        if teacher is not None:
+            teacher_BK = answers_of(teacher, Asked(images_BCHW, images, drawing, turn), plan)
             distilled = losses_of(images.task).distillation_loss(logits_BK, teacher_BK)
-            loss = torch.lerp(loss, distilled, self.teacher_share)
+            loss = torch.lerp(loss, distilled, share)
+            if self.teaching.discriminator is not None:
+                misled, after = self.teaching.discriminator(logits_BK, teacher_BK, state)
+                loss = loss + misled
+        with autocast(plan.device, plan.precision):
+            for likeness, found in zip(likenesses, recorded, strict=True):
+                loss = loss + likeness(network, found, images_BCHW)
         loss.backward()
-        return [("network", float(loss.detach()))], {}
+        report = {name: weight.cpu().numpy() for name, weight in after.items()}
+        return [("network", float(loss.detach()))], report
+
+    def fold(self, state: State, reports: Sequence[State]) -> State:
+        """The mean of what batches have made of the discriminator."""
+        return {
+            name: np.stack([report[name] for report in reports]).mean(0, dtype=np.float32)
+            for name in state
+        }
 
 
-def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
-    return moved(images.balancing_K, plan.device) if plan.class_weights == BALANCED else None
+@torch.no_grad()
+def answers_of(teacher: AbstractTeacher, asked: Asked, plan: TrainPlan) -> Tensor:
+    """What a teacher says to a batch, (B, K), in the plan's precision."""
+    with autocast(plan.device, plan.precision):
+        return teacher(asked)
 
 
-def _batch(
-    images: Images, plan: TrainPlan, turn: int, *, shared_by: int = 1
-) -> tuple[Tensor, Tensor | MixedLabels]:
-    """Made by the processor, and on its way to the plan's device."""
+def drawing_of(images: Images, plan: TrainPlan, *, shared_by: int = 1) -> Drawing:
+    """How a training draws its batches.
+
+    Args:
+        images: To train on.
+        plan: Says how many batches, of what size.
+        shared_by: So many networks share the passes over the images.
+    """
     passes = plan.steps * plan.images_per_step / len(images.labels_N) / shared_by
-    images_BCHW, labels_B = images.batch(
-        turn,
-        plan.batch_size,
-        plan.seed,
+    return Drawing(
+        batch_size=plan.batch_size,
+        seed=plan.seed,
         is_shift_halved=passes < MANY_PASSES,
         augment=plan.augment,
         repeats=plan.repeats,
     )
+
+
+def placed(
+    images_BCHW: Tensor, labels: Tensor | MixedLabels, plan: TrainPlan
+) -> tuple[Tensor, Tensor | MixedLabels]:
+    """A batch made by the processor, on its way to the plan's device."""
+    on_device = laid_out(images_BCHW, plan)
+    if isinstance(labels, MixedLabels):
+        return on_device, labels.on(plan.device)
+    return on_device, moved(labels, plan.device)
+
+
+def laid_out(images_BCHW: Tensor, plan: TrainPlan) -> Tensor:
+    """Images in the plan's memory format, on their way to its device."""
     if plan.channels_last:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
-    on_device = moved(images_BCHW, plan.device)
-    if isinstance(labels_B, MixedLabels):
-        return on_device, labels_B.on(plan.device)
-    return on_device, moved(labels_B, plan.device)
+    return moved(images_BCHW, plan.device)
+
+
+def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
+    return moved(images.balancing_K, plan.device) if plan.class_weights == BALANCED else None
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

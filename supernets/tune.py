@@ -50,6 +50,11 @@ class TunedConv2d(nn.Conv2d):
         """What is folded; no module of this one."""
         return self._others[1]
 
+    @property
+    def is_merged(self) -> bool:
+        """Whether the kernel is made of several."""
+        return isinstance(self._others[0], AbstractMergedConv)
+
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the one convolution, with gradients to all that they are made of."""
         conv, norm = self._others

@@ -22,6 +22,34 @@ AwareShare = Annotated[
     ),
 ]
 
+Teachers = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What it learns from besides labels: none, largest (member of the supernet), "
+        "brought (what nas compress was given), or the path of an ONNX file or of a folder "
+        "with model.onnx; repeat it to learn from the mean of several. [none]"
+    ),
+]
+Unlabelled = Annotated[
+    str,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of further images without labels: the teacher says what they are. Needs "
+        "--set labels_share=0.",
+    ),
+]
+RecipeSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="labels_share 0.5 (of the loss beside a teacher); weight_decay; stored=variants or "
+        "stored=regions (the teacher is asked once, and its answers are kept), variants 4, top 0 "
+        "(probabilities kept; 0: all); low_rank 0 (of updates); and weights, 0 at first: "
+        "discriminator, affinity, image_level, region_level, pixel_level. Repeatable.",
+    ),
+]
+
 
 def finetune(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
@@ -32,40 +60,41 @@ def finetune(
         float,
         typer.Option(min=0.01, max=100_000, help="Passes over the training images."),
     ] = 10.0,
-    teacher: Annotated[
-        str,
-        typer.Option(
-            help="What it learns from besides labels: none, largest (member of the supernet), "
-            "brought (what nas compress was given), or the path of an ONNX file."
-        ),
-    ] = "none",
+    teacher: Teachers = None,
     data: Annotated[
         str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
     ] = "",
+    unlabelled: Unlabelled = "",
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
     ] = None,
     batch_norm: BatchNorm = "batch",
     aware: AwareShare = 0.0,
+    further: RecipeSettings = None,
     device: Device = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
     from nas.data._load import absolute_if_path
+    from nas.finalists.lessons import further_settings
     from nas.finalists.recipe import Recipe
+    from nas.finalists.teacher import AND
     from nas.finetune import finetune as run_finetune
+    from nas.prepare.phases import NO_TEACHER
     from reports import build_report
     from search_spaces import load_plugins
 
     load_plugins(plugin or ())
     recipe = Recipe(
         epochs=epochs,
-        teacher=teacher,
+        teacher=AND.join(teacher or [NO_TEACHER]),
         data=absolute_if_path(data) if data else "",
         learning_rate=learning_rate or 0.0,
         batch_norm=batch_norm,
         aware_share=aware,
+        unlabelled=str(Path(unlabelled).resolve()) if unlabelled else "",
+        **further_settings(further or ()),
     )
     reporter = make_reporter(as_json)
     try:

@@ -14,8 +14,8 @@ import numpy as np
 
 from nas.finalists.baseline import as_brought, baseline_of
 from nas.finalists.field import Field
+from nas.finalists.finetuning import FOLDER
 from nas.finalists.judge import JUDGED, judged_drop
-from nas.finalists.recipe import FOLDER
 from nas.finalists.recovery import Recovery, chance_within
 from nas.finalists.round_folders import round_folder
 from nas.finalists.train import recipe_of

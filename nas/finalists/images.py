@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from nas.data import DataSet, Split
 from nas.data._ranges import in_words
+from nas.data._unlabelled import read_unlabelled
 from nas.prepare.inputs import read_data
 from nas.prepare.plan import training_images
 from nas.prepare.reopen import Trained
@@ -51,6 +53,46 @@ def images_of(data: str, trained: Trained, reporter: Reporter) -> Images:
         labels_N=images.labels_N[torch.from_numpy(is_new_N)],
         mean=own.mean,
         std=own.std,
+    )
+
+
+def with_unlabelled(images: Images, folder: Path, trained: Trained, reporter: Reporter) -> Images:
+    """Images, and those below a folder, of which nobody says what they are: their labels are 0.
+
+    Args:
+        images: In memory.
+        folder: Of further ones.
+        trained: The run, on whose search and test split no network is trained.
+        reporter: Told of those that are left out.
+
+    Raises:
+        UserError: If there are none, they cannot be read, or the others are not in memory.
+    """
+    own = images.images_NCHW
+    if not isinstance(own, torch.Tensor):
+        raise UserError(
+            f"unlabelled '{folder}': the run's own images are decoded while training runs, and "
+            "others cannot be added to them. Leave out --unlabelled."
+        )
+    config, data = trained.config, trained.data
+    pixels_NCHW = read_unlabelled(
+        folder,
+        data,
+        held_gb=config.held_gb,
+        skip_corrupt=config.skip_corrupt,
+        progress=reporter.advance,
+    )
+    found = Split(pixels_NCHW, np.zeros(len(pixels_NCHW), np.int64))
+    is_new_N = unseen(found, (data.search, data.test))
+    reporter.note(
+        f"{is_new_N.sum():,} images without labels from '{folder}', beside "
+        f"{len(images.labels_N):,} others; {(~is_new_N).sum():,} more are in the run's search or "
+        "test split, and left out"
+    )
+    return dataclasses.replace(
+        images,
+        images_NCHW=torch.cat([own, torch.from_numpy(pixels_NCHW[is_new_N])]),
+        labels_N=torch.cat([images.labels_N, torch.from_numpy(found.labels_N[is_new_N])]),
     )
 
 

@@ -1,58 +1,33 @@
-"""Training finalists further, each alone, before they are compressed and exported.
+"""How a network is trained further, alone: all that decides what comes of it.
 
-Shared weights are a compromise between all members; a finalist's own ones need not be. A recipe
-says how, and names the result: folder `finetunes/<key>-ft<digest>` of the run, with `recipe.json`
-beside the files of the training (`nas/standalone/train.py`). Distillation is that of Hinton et al.
-(2015) at temperature 1, half of the loss; the teacher answers for the same augmented images (Beyer
-et al., Knowledge distillation: a good teacher is patient and consistent, 2022).
+Distillation is that of Hinton et al. (2015) at temperature 1, half of the loss unless the recipe
+says otherwise; the teacher answers for the same augmented images (Beyer et al., Knowledge
+distillation: a good teacher is patient and consistent, 2022).
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, final
 
-from compress.aware import Aware
-from compress.sparse import Making, kept_sparse
-from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
-from nas.finalists.images import images_of
-from nas.finalists.round_folders import finished_rounds, round_folder, steps_of_rounds
-from nas.finalists.teacher import NO_TEACHER, make_teacher
-from nas.prepare.reopen import Trained
-from nas.problem.trial import Trial
-from nas.run.directory import Run
-from nas.scoring.scorer import Scorer
-from nas.standalone.beside import Job
-from nas.standalone.train import (
-    FROZEN,
-    NETWORK,
-    PLAN,
-    Teacher,
-    alone_plan,
-    as_it_is,
-    fastest_plan,
-)
-from nas.system.files import make_folder, read_json, understood, write_json
-from nas.system.reporter import Reporter
-from search_spaces import Candidate, SearchSpace, UserError, check_ranges
-from supernets.calibrate import recalibrated
-from supernets.images import Images
-from supernets.network import PlainNetwork
-from supernets.plan import TrainPlan
-from supernets.train import DivergedError, Progress
-from supernets.tune import tuned
+from nas.finalists.answers import REGIONS, VARIANTS
+from nas.prepare.phases import NO_TEACHER
+from nas.standalone.train import FROZEN
+from search_spaces import Candidate, UserError, check_ranges
 
 MOST_EPOCHS = 100_000.0
-FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
-BEFORE = "before"
-"""Folder of what is trained before the quantization-aware share."""
+MOST_VARIANTS = 10_000
+MOST_RANK = 4096
+MOST_WEIGHT = 1e6
+
+LEVELS = ("image_level", "region_level", "pixel_level")
+LIKENESSES = ("affinity", *LEVELS)
+"""Weights of losses between maps."""
 
 BY_BATCH = "batch"
-AWARE_COST, AWARE_RATE = 1.4, 0.2
-"""Of a quantization-aware step, in the time of one that is not; and its peak rate, likewise."""
+NOT_STORED = ""
+HALF = 0.5
+NUM_VARIANTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +36,34 @@ class Recipe:
 
     Attributes:
         epochs: Passes over the training images; 0 for as many as a search has time for.
-        teacher: "none", the "largest" member of the supernet, the network as it was "brought", or
-            the path of an ONNX file.
-        teacher_sha256: Of that file.
+        teacher: "none", the "largest" member of the supernet, the network as it was "brought", the
+            path of an ONNX file or of a folder with model.onnx; or several of these with " + "
+            between them, of which the mean teaches.
+        teacher_sha256: Of those that are files, likewise.
         data: Images to train on; "" for those of the run.
         learning_rate: Peak; 0 for the supernet's.
         batch_norm: "batch" normalises by each batch, and statistics are measured afterwards;
             "frozen" measures them before and keeps them (`supernets/tune.py`).
         aware_share: Of the time, at the end, that is quantization-aware (`compress/aware.py`),
             of a network that has grids to learn; it freezes statistics, too.
+        labels_share: Of the loss beside a teacher; the rest is the teacher's.
+        weight_decay: Of matrices and kernels; None for the supernet's.
+        unlabelled: Folder of further images, of which the teacher alone says what they are.
+        stored: "" asks the teacher about every batch; "variants" asks once about so many variants
+            of each image and stores the answers; "regions" stores a map of scores of each image,
+            of which a view's region is pooled.
+        variants: Of each image.
+        top: Probabilities that are stored of each variant; 0 for outputs as they are.
+        low_rank: Rank of updates that are trained in place of the weights; 0 for the weights
+            (`supernets/low_rank.py`).
+        discriminator: Weight of being told from the teacher by a small network that learns to
+            (`supernets/teachers/discriminator.py`); 0 for none.
+        affinity: Weight of a loss between the affinities of maps and those of the teacher's
+            (`supernets/likenesses/affinity.py`); 0 for none.
+        image_level: Weight of a loss between what maps of scores say of whole images
+            (`supernets/likenesses/granularity.py`); 0 for none.
+        region_level: Likewise, of regions.
+        pixel_level: Likewise, of places.
     """
 
     epochs: float = 0.0
@@ -79,6 +73,18 @@ class Recipe:
     learning_rate: float = 0.0
     batch_norm: str = BY_BATCH
     aware_share: float = 0.0
+    labels_share: float = HALF
+    weight_decay: float | None = None
+    unlabelled: str = ""
+    stored: str = NOT_STORED
+    variants: int = NUM_VARIANTS
+    top: int = 0
+    low_rank: int = 0
+    discriminator: float = 0.0
+    affinity: float = 0.0
+    image_level: float = 0.0
+    region_level: float = 0.0
+    pixel_level: float = 0.0
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -87,221 +93,63 @@ class Recipe:
             epochs=(0.0, MOST_EPOCHS),
             learning_rate=(0.0, 10.0),
             aware_share=(0.0, 1.0),
+            labels_share=(0.0, 1.0),
+            variants=(1, MOST_VARIANTS),
+            top=(0, 1 << 30),
+            low_rank=(0, MOST_RANK),
+            **dict.fromkeys(("discriminator", *LIKENESSES), (0.0, MOST_WEIGHT)),
+            **({} if self.weight_decay is None else {"weight_decay": (0.0, 10.0)}),
         )
         if self.batch_norm not in (BY_BATCH, FROZEN):
             raise UserError(
                 f"batch_norm is '{self.batch_norm}'. It can be '{BY_BATCH}' or '{FROZEN}'."
+            )
+        if self.stored not in (NOT_STORED, VARIANTS, REGIONS):
+            raise UserError(
+                f"stored is '{self.stored}'. It can be '{VARIANTS}' or '{REGIONS}'; leave it out "
+                "to ask the teacher about every batch."
+            )
+        if self.stored != VARIANTS and (self.top or self.variants != NUM_VARIANTS):
+            raise UserError(
+                "variants and top are of answers that are stored. Add --set stored=variants, or "
+                "leave them out."
+            )
+        self._check_teacher()
+        if self.low_rank and self.batch_norm != FROZEN:
+            raise UserError(
+                f"low_rank is {self.low_rank}, and what it updates is frozen with its statistics. "
+                f"Add --batch-norm {FROZEN}."
+            )
+        frozen = [name for name in ("low_rank", "aware_share") if getattr(self, name)]
+        if frozen and any(getattr(self, name) for name in LEVELS):
+            raise UserError(
+                f"{frozen[0]} is {getattr(self, frozen[0])}, and {', '.join(LEVELS)} read the "
+                f"weights of a head as they are. Take affinity in their place, or leave out "
+                f"{frozen[0]}."
+            )
+
+    def _check_teacher(self) -> None:
+        """See that what a teacher is needed for has one."""
+        needing = {
+            "labels_share": self.labels_share != HALF,
+            "unlabelled": self.unlabelled,
+            "stored": self.stored,
+            "discriminator": self.discriminator,
+            **{name: getattr(self, name) for name in LIKENESSES},
+        }
+        asked = [name for name, is_asked in needing.items() if is_asked]
+        if asked and self.teacher == NO_TEACHER:
+            raise UserError(
+                f"{asked[0]} is '{getattr(self, asked[0])}', and there is no teacher. Name one "
+                "with --teacher, or leave it out."
+            )
+        if self.unlabelled and self.labels_share:
+            raise UserError(
+                f"images of '{self.unlabelled}' have no labels, and labels_share is "
+                f"{self.labels_share:g}. Add --set labels_share=0: the teacher says what they are."
             )
 
     def key(self, candidate: Candidate) -> str:
         """Name of the candidate so trained."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return f"{candidate.key}-ft{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Finetuning:
-    """Trains candidates of one run further.
-
-    Attributes:
-        run: Where the folders are.
-        scorer: Has the supernet, and judges.
-        images: To train on.
-        plan: The supernet's training, whose precision and memory format are kept, and whose batch
-            is unless the steps are planned for a time.
-        recipe: How.
-        teacher: From normalised images to logits; None for labels only.
-        reporter: Told how far it is.
-        steps: Of a recipe without epochs.
-        round: Number of the round that it is the training of, 0 for the last one. It goes on from
-            the round before in which a candidate was trained.
-    """
-
-    run: Run
-    scorer: Scorer
-    images: Images
-    plan: TrainPlan
-    recipe: Recipe
-    teacher: Teacher | None
-    reporter: Reporter
-    steps: int = 0
-    round: int = 0
-
-    def __call__(self, candidate: Candidate) -> Entry:
-        """The candidate trained further; continues, or reads back what is finished."""
-        job = self.job(candidate)
-        job.carry_out(lambda numbers, steps: self._tell(job.name, numbers, steps))
-        return read_finetuned(job.folder, self.scorer.supernet.space)
-
-    def key(self, candidate: Candidate) -> str:
-        """Name of the candidate so trained."""
-        return self.recipe.key(candidate)
-
-    def job(self, candidate: Candidate) -> Job:
-        """The candidate's training, begun or not."""
-        key = self.key(candidate)
-        folder = self.run.folder(f"{FOLDER}/{key}")
-        document = {
-            "schema": 1,
-            "candidate": candidate.key,
-            "encoding": list(candidate.encoding),
-            **dataclasses.asdict(self.recipe),
-        }
-        if not (folder / RECIPE).exists():
-            write_json(folder / RECIPE, document)
-        if read_json(folder / RECIPE) != document:
-            raise UserError(
-                f"'{folder / RECIPE}' is another recipe than the one asked for. Delete the folder "
-                "to train again."
-            )
-        network, make = self._begun(candidate)
-        plan = self._planned()
-        job = Job(key, network, self.images, folder, plan, teacher=self.teacher, make=make)
-        if rounds := finished_rounds(folder, before=self.round):
-            job = dataclasses.replace(job, before=dataclasses.replace(job, folder=rounds[-1]))
-        if self.round:
-            return dataclasses.replace(job, folder=make_folder(round_folder(folder, self.round)))
-        return self._quantization_aware(job, candidate) if self.recipe.aware_share else job
-
-    def _begun(self, candidate: Candidate) -> tuple[PlainNetwork, Making]:
-        """The candidate's network before its training, and what is trained of it."""
-        slots = self.scorer.supernet.space.slots(candidate.encoding)
-        network = self.scorer.extracted(slots)
-        if self.recipe.batch_norm == BY_BATCH:
-            return network, kept_sparse(as_it_is, slots)
-        recalibrated(network, self.scorer.calibration)
-        return network, kept_sparse(tuned, slots)
-
-    def _quantization_aware(self, job: Job, candidate: Candidate) -> Job:
-        """The job with its last share quantization-aware, of a candidate that has grids.
-
-        Its steps take longer, so that there are fewer of them in their share of the time.
-        """
-        share, plan = self.recipe.aware_share, self._planned()
-        first_steps = round((1 - share) * plan.steps)
-        last = dataclasses.replace(
-            plan,
-            steps=max(1, round(share * plan.steps / AWARE_COST)),
-            learning_rate=AWARE_RATE * plan.peak_rate,
-            precision="fp32",
-            seed=plan.seed + 1,
-        )
-        slots = self.scorer.supernet.space.slots(candidate.encoding)
-        make = Aware(
-            arch=slots,
-            calibration=self.scorer.calibration,
-            calibrated_by=self.scorer.calibrated_by,
-            needs_reduced_range=self.scorer.needs_reduced_range,
-            recalibrates=self.recipe.batch_norm == BY_BATCH,
-        )
-        before = dataclasses.replace(
-            job,
-            folder=self.run.folder(f"{FOLDER}/{job.name}/{BEFORE}"),
-            plan=dataclasses.replace(plan, steps=first_steps),
-        )
-        return dataclasses.replace(
-            job, plan=last, make=kept_sparse(make, slots), before=before if first_steps else None
-        )
-
-    def finalist(self, trial: Trial) -> Entry:
-        """The trial's candidate trained further, or with shared weights if these score better.
-
-        Both are judged as scored: compressed, on the same images of the search split. If training
-        diverges, shared weights stay.
-        """
-        name, loss = f"{FOLDER}/{self.key(trial.candidate)}/{SCORE}", self.scorer.task.loss.name
-        score = self.run.decided(name, lambda: self._score(trial.candidate))
-        with understood(f"'{self.run.path}/{name}'"):
-            is_better = not score["failure"] and score[loss] < trial.metrics[loss]
-        return self(trial.candidate) if is_better else inherited(trial)
-
-    def is_over(self, candidate: Candidate) -> bool:
-        """Whether the candidate's training is finished, or has failed."""
-        folder = self.run.path / FOLDER / self.key(candidate)
-        if self.round and (round_folder(folder, self.round) / NETWORK).exists():
-            return True
-        return (folder / NETWORK).exists() or (folder / SCORE).exists()
-
-    def _score(self, candidate: Candidate) -> dict[str, Any]:
-        try:
-            entry = self(candidate)
-        except DivergedError as error:
-            return {"schema": 1, "failure": str(error)}
-        own = trained_network(self.scorer.supernet.space, entry)
-        found = self.scorer.quality(self.scorer.compressed(candidate, *own).network)
-        return {"schema": 1, "failure": "", **found}
-
-    def fastest_plan(
-        self, candidate: Candidate, plans: Sequence[TrainPlan]
-    ) -> tuple[TrainPlan, float]:
-        """The plan with which steps of this candidate's training cost least here, by a short test.
-
-        Returns:
-            One of the plans, and seconds per step with it.
-        """
-        network, make = self._begun(candidate)
-        own = {alone_plan(plan, steps=1): plan for plan in plans}
-        plan, step_s = fastest_plan(make(network), self.images, list(own), self.teacher)
-        return own[plan], step_s
-
-    def _planned(self) -> TrainPlan:
-        recipe = self.recipe
-        per_epoch = len(self.images.labels_N) / self.plan.batch_size
-        steps = round(recipe.epochs * per_epoch) if recipe.epochs else self.steps
-        rate = recipe.learning_rate or self.plan.learning_rate
-        return alone_plan(self.plan, steps=max(1, steps), learning_rate=rate)
-
-    def _tell(self, key: str, numbers: Progress, steps: int) -> None:
-        text = f"{key}, loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s"
-        self.reporter.advance(int(numbers["step"]), steps, text)
-
-
-def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
-    """The network in a folder whose training is finished."""
-    recipe, plan = read_json(folder / RECIPE), read_json(folder / PLAN)
-    with understood(f"'{folder / PLAN}'"):
-        facts = {"steps": plan["steps"], "images_per_step": plan["batch_size"]}
-        if (folder / BEFORE / PLAN).exists():
-            facts["aware_steps"] = facts["steps"]
-            facts["steps"] += read_json(folder / BEFORE / PLAN)["steps"]
-        facts["steps"] += steps_of_rounds(folder)
-    with understood(f"'{folder / RECIPE}'"):
-        candidate = space.candidate(recipe["encoding"])
-        facts |= {
-            "from": recipe["candidate"],
-            "epochs": recipe["epochs"] or None,
-            "teacher": recipe["teacher"],
-            "data": recipe["data"],
-            "batch_norm": recipe.get("batch_norm", BY_BATCH),
-        }
-    return Entry(
-        candidate, "front member", finetuned=Finetuned(folder.name, folder / NETWORK, facts)
-    )
-
-
-def asked_for(run: Run, space: SearchSpace) -> list[Entry]:
-    """What `nas finetune` has made of a run: finished trainings that were given in epochs."""
-    folders = sorted((run.path / FOLDER).glob(f"*/{NETWORK}"))
-    return [
-        read_finetuned(path.parent, space)
-        for path in folders
-        if read_json(path.parent / RECIPE).get("epochs")
-    ]
-
-
-def make_finetuning(trained: Trained, recipe: Recipe, reporter: Reporter) -> Finetuning:
-    """What trains candidates of this run further.
-
-    Raises:
-        UserError: If the recipe's teacher or data cannot be had, or do not fit the run's.
-    """
-    return Finetuning(
-        run=trained.run,
-        scorer=trained.scorer,
-        images=images_of(recipe.data, trained, reporter),
-        plan=trained.train_plan,
-        recipe=recipe,
-        teacher=make_teacher(recipe.teacher, trained),
-        reporter=reporter,
-    )

@@ -27,8 +27,8 @@ from nas.finalists.baseline import Baseline, baseline_of
 from nas.finalists.entry import Entry
 from nas.finalists.evidence import SHARES, Evidence
 from nas.finalists.field import Field, field_of
+from nas.finalists.finetuning import FOLDER, read_finetuned
 from nas.finalists.judge import Judge, judging_scorer
-from nas.finalists.recipe import FOLDER, read_finetuned
 from nas.finalists.recovery import Recovery, promising, straddling
 from nas.finalists.round_folders import settle
 from nas.finalists.shares import MOST_SLOWNESS

@@ -1,5 +1,6 @@
-"""What a network that is trained further may learn from besides labels."""
+"""Which teachers a recipe names: networks that a network that is trained further may learn from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -9,26 +10,48 @@ import torch
 from torch import Tensor
 
 from nas.finalists.entry import Entry, trained_network
+from nas.prepare.phases import BROUGHT, LARGEST, NO_TEACHER
 from nas.prepare.reopen import Trained
 from nas.problem.feasible import largest_member
 from nas.run.own_files import kept_model
-from nas.standalone.train import Teacher
-from search_spaces import SearchSpace, UserError
+from search_spaces import DEFAULT_TASK, SearchSpace, UserError
+from supernets.teachers import AbstractTeacher, EnsembleTeacher, LiveTeacher
 
-BROUGHT, LARGEST, NO_TEACHER = "brought", "largest", "none"
 NAMED = (BROUGHT, LARGEST, NO_TEACHER)
 """Teachers that are no files."""
 
+AND = " + "
+"""Between the names of several."""
 
-def make_teacher(name: str, trained: Trained) -> Teacher | None:
-    """The teacher that a recipe names.
+MODEL = "model.onnx"
+"""The file of a folder, such as one of a run's members, that can teach."""
+
+
+def make_teacher(names: str, trained: Trained) -> AbstractTeacher | None:
+    """The teacher that a recipe names, or the mean of several.
 
     Raises:
-        UserError: If its file is missing or does not fit the data, or nothing was brought.
+        UserError: If a file is missing or does not fit the data, nothing was brought, or several
+            are named whose mean means nothing.
     """
+    if names == NO_TEACHER:
+        return None
+    teachers = tuple(LiveTeacher(_network(name, trained)) for name in names.split(AND))
+    if len(teachers) == 1:
+        return teachers[0]
+    if trained.data.task != DEFAULT_TASK:
+        raise UserError(
+            f"teachers '{names}' are {len(teachers)}, and their mean is one of probabilities of "
+            f"classes; run '{trained.run.path}' is of task '{trained.data.task}'. Name one."
+        )
+    return EnsembleTeacher(teachers)
+
+
+def _network(name: str, trained: Trained) -> Callable[[Tensor], Tensor]:
+    """One teacher, in evaluation mode."""
     problem, scorer = trained.problem, trained.scorer
     if name == NO_TEACHER:
-        return None
+        raise UserError(f"teacher '{NO_TEACHER}' is named beside others. Leave it out.")
     if name not in NAMED:
         return OnnxTeacher.load(Path(name), problem.space)
     entry = Entry(largest_member(problem), name)
@@ -63,10 +86,11 @@ class OnnxTeacher:
 
         network = space.network
         assert network is not None
+        path = path / MODEL if path.is_dir() else path
         if not path.is_file():
             raise UserError(
-                f"teacher '{path}' is not there. Give the path of an ONNX file, or "
-                f"{', '.join(NAMED)}."
+                f"teacher '{path}' is not there. Give the path of an ONNX file, of a folder with "
+                f"{MODEL}, or {', '.join(NAMED)}."
             )
         outputs = network.num_classes
         images = np.zeros((2, network.channels, *network.sides), np.float32)

@@ -1,7 +1,7 @@
 """Training the finalists of a search further, beside each other: which, with what batch, how long.
 
     finetune_plan.json     seconds for all, who is trained, the batch, and seconds per step
-    finetunes/<key>/       a training (`nas/finalists/recipe.py`); it decides its steps as it begins
+    finetunes/<key>/       a training (see `finetuning.py`); it decides its steps as it begins
 
 The first is written before any training begins; a run that continues follows both.
 """
@@ -15,8 +15,9 @@ from typing import Any
 
 from nas.executors import make_timer
 from nas.finalists.entry import Entry, inherited
+from nas.finalists.finetuning import Finetuning, make_finetuning
 from nas.finalists.order import finalist_order
-from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
+from nas.finalists.recipe import Recipe
 from nas.finalists.shares import (
     MIN_STEPS,
     MOST_PACE,
@@ -25,10 +26,9 @@ from nas.finalists.shares import (
     pace_within,
     soonest_order,
 )
-from nas.finalists.teacher import BROUGHT
 from nas.latency.measure import time_networks
-from nas.prepare.phases import PhasePlan
-from nas.prepare.plan import SPARE_SHARE, formats_of
+from nas.prepare.phases import BROUGHT, NO_TEACHER, PhasePlan
+from nas.prepare.plan import SPARE_SHARE, formats_of, search_settings
 from nas.prepare.reopen import Trained
 from nas.prepare.speed import with_batch
 from nas.problem.trial import Trial
@@ -225,7 +225,11 @@ def seconds_left(trained: Trained, planned_s: float, later_s: float, *, most_s: 
 
 def recipe_of(config: Config) -> Recipe:
     """How finalists are trained further."""
-    return Recipe(teacher=BROUGHT) if config.model else Recipe()
+    settings = search_settings(config)
+    teacher = settings.finalist_teacher or (BROUGHT if config.model else NO_TEACHER)
+    if teacher == NO_TEACHER:
+        return Recipe()
+    return Recipe(teacher=teacher, labels_share=settings.finalist_labels_share)
 
 
 def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from nas.executors import make_timers
 from nas.finalists.entry import Entry, inherited
+from nas.finalists.finetuning import asked_for
 from nas.finalists.order import finalist_order
-from nas.finalists.recipe import asked_for
 from nas.finalists.rounds import finalists_within_drop
 from nas.finalists.train import final_training
 from nas.front.card import read_card

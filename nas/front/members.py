@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nas.finalists.entry import AS_BROUGHT, TWIN, Entry
-from nas.finalists.recipe import FOLDER, asked_for, read_finetuned
+from nas.finalists.finetuning import FOLDER, asked_for, read_finetuned
 from nas.front.references import references
 from nas.front.twins import twin_of
 from nas.prepare.reopen import Trained

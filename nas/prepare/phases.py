@@ -14,6 +14,9 @@ FEW_STEPS = 150
 DEFAULT_ALLOCATION, UNINFORMED = "distortion", "uniform"
 """Of a network that was brought; and where there is no time to measure every sparsity once."""
 
+BROUGHT, LARGEST, NO_TEACHER = "brought", "largest", "none"
+"""Teachers of networks that are trained further; others are files."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhasePlan:
@@ -27,6 +30,9 @@ class PhasePlan:
         random_references: Random networks exported beside them.
         finetune_share: Of the time for training, scoring and this: training finalists further.
         finetune_s: Seconds of it for all finalists together; as the share says if not set.
+        finalist_teacher: What finalists learn from besides labels: "none", the "largest" member, or
+            the network as it was "brought"; "" for that where there is one, and for none elsewhere.
+        finalist_labels_share: Of their loss beside a teacher; the rest is the teacher's.
         least_steps: Finalists that would get fewer in an equal share of that time are passed over.
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
         portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
@@ -46,6 +52,8 @@ class PhasePlan:
     random_references: int = 3
     finetune_share: float = 0.6
     finetune_s: float = 0.0
+    finalist_teacher: str = ""
+    finalist_labels_share: float = 0.5
     least_steps: int = FEW_STEPS
     max_macs: float = 0.0
     portable_int8: bool = False

@@ -13,7 +13,7 @@ from nas.allocations import ALLOCATIONS
 from nas.allocations._base import NO_ALLOCATION
 from nas.controllers import CONTROLLERS
 from nas.executors import EXECUTORS, make_executor
-from nas.prepare.phases import PhasePlan
+from nas.prepare.phases import BROUGHT, LARGEST, NO_TEACHER, PhasePlan
 from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean
@@ -43,13 +43,18 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "random_references": (0, 100),
     "finetune_share": (0.0, 0.95),
     "finetune_s": (0.0, math.inf),
+    "finalist_labels_share": (0.0, 1.0),
     "least_steps": (1, 1e9),
     "sensitivity_share": (0.0, 0.95),
     "sensitivity_s": (0.0, math.inf),
 }
 """Lowest and highest value; a plug-in checks its own."""
 
-WORDS = {"precision": ("fp32", "bf16", TF32), "class_weights": (UNWEIGHTED, BALANCED)}
+WORDS = {
+    "precision": ("fp32", "bf16", TF32),
+    "class_weights": (UNWEIGHTED, BALANCED),
+    "finalist_teacher": (NO_TEACHER, LARGEST, BROUGHT),
+}
 BY_NAME = {kind.__name__: kind for kind in TYPE_NAMES}
 FLAGS = {"seed", "threads", "trials", "workers", "lag", "ray_address", "device"}
 """Fields of the same dataclasses that have a flag of their own and are no settings."""
@@ -94,6 +99,7 @@ def check_settings(config: Config) -> None:
             f"setting 'precision' is '{TF32}', which is of accelerators, and device is "
             f"'{config.device}'. Name another with --device, or take fp32 or bf16."
         )
+    _check_finalists(config)
     for name, registry in (("optimizer", OPTIMIZERS), ("criterion", CRITERIA)):
         if name in settings:
             registry.get(settings[name])
@@ -106,6 +112,25 @@ def check_settings(config: Config) -> None:
         CALIBRATIONS.get(settings["calibration"])
     controller(**config.settings_of(controller))
     make_executor(config)
+
+
+def _check_finalists(config: Config) -> None:
+    """See that the teacher of finalists is there.
+
+    Raises:
+        UserError: If nothing was brought, or a share is given and nobody teaches.
+    """
+    teacher = config.set.get("finalist_teacher", BROUGHT if config.model else NO_TEACHER)
+    if teacher == BROUGHT and not config.model:
+        raise UserError(
+            f"setting 'finalist_teacher' is '{BROUGHT}', and a search of a space is given no "
+            "network. Take largest, or leave it out."
+        )
+    if teacher == NO_TEACHER and "finalist_labels_share" in config.set:
+        raise UserError(
+            "setting 'finalist_labels_share' is of the loss beside a teacher, and finalists have "
+            "none. Add --set finalist_teacher=largest, or leave it out."
+        )
 
 
 def _kinds(owners: Mapping[str, type]) -> dict[str, Any]:

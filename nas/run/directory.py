@@ -27,7 +27,8 @@
     beliefs.jsonl         how well the controller predicted the trials so far
     finetune_plan.json    who is trained further, with what batch: decided once, after the search
     recovery.json         with --max-drop: what rounds of them showed, see `nas/finalists/rounds.py`
-    finetunes/<key>/      finalists trained further: see `nas/finalists/recipe.py`
+    finetunes/<key>/      finalists trained further: see `nas/finalists/finetuning.py`
+    teachers/<digest>/    answers of a teacher that are stored: see `nas/finalists/answers.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     efficiency/, portability/   what files take at least, and elsewhere: see `nas/profiling/run.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity

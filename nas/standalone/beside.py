@@ -14,13 +14,14 @@ import torch
 from torch import nn
 
 from compress.sparse import Making
-from nas.standalone.train import LOG, NETWORK, PLAN, Teacher, as_it_is, trained_alone
+from nas.standalone.train import LOG, NETWORK, PLAN, as_it_is, trained_alone
 from nas.system.files import read_json, read_lines
 from nas.system.reporter import Reporter
 from search_spaces import UserError
 from supernets._worker import Worker, answered, is_orphan
 from supernets.images import Images
 from supernets.plan import TrainPlan
+from supernets.teachers import LABELS_ONLY, Teaching
 from supernets.train import DivergedError, Progress
 
 LOOK_S = 1.0
@@ -39,7 +40,7 @@ class Job:
         images: To train on.
         folder: Of its files; must exist. What is finished there is not repeated.
         plan: How, unless the folder has one; or what decides it, in the job's own process.
-        teacher: From normalised images to logits; None trains on labels only.
+        teaching: What it learns from.
         make: Of the network what is trained.
         before: Trained first: the same network, in another folder.
         after: Given the trained network, in the process that trained it.
@@ -50,7 +51,7 @@ class Job:
     images: Images
     folder: Path
     plan: Planning
-    teacher: Teacher | None = None
+    teaching: Teaching = LABELS_ONLY
     make: Making = as_it_is
     before: "Job | None" = None
     after: Callable[[nn.Module], None] | None = None
@@ -85,7 +86,7 @@ class Job:
             self.images,
             self.folder,
             self.planned,
-            teacher=self.teacher,
+            teaching=self.teaching,
             make=self.make,
             on_step=on_step,
         )

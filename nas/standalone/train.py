@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from compress.apply import Learnt
 from compress.aware import grids_of
@@ -30,18 +30,18 @@ from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
 from supernets.device import chosen_device
 from supernets.images import Images
+from supernets.low_rank import LowRank
 from supernets.network import PlainNetwork
 from supernets.pace import fastest, paces
 from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
+from supernets.teachers import LABELS_ONLY, Teaching
 from supernets.train import Progress, train
 
 NETWORK, PLAN, LOG = "network.safetensors", "plan.json", "train_log.jsonl"
 SPEED_STEPS = 3
 
 GRIDS, STATISTICS, FROZEN = "grids.", "statistics", "frozen"
-
-Teacher = Callable[[Tensor], Tensor]
 
 
 def as_it_is(network: nn.Module) -> nn.Module:
@@ -55,7 +55,7 @@ def trained_alone(
     folder: Path,
     decide: Callable[[], TrainPlan],
     *,
-    teacher: Teacher | None = None,
+    teaching: Teaching = LABELS_ONLY,
     make: Making = as_it_is,
     on_step: Callable[[Progress, int], None] = lambda numbers, steps: None,
 ) -> TrainPlan:
@@ -66,7 +66,7 @@ def trained_alone(
         images: To train on.
         folder: Where its files are; must exist.
         decide: Makes the plan; called once, and its answer is kept.
-        teacher: From normalised images to logits; None trains on labels only.
+        teaching: What it learns from.
         make: Of the network what is trained; another module than itself has its statistics.
         on_step: Told the numbers of every step, and of how many steps it is one.
 
@@ -98,7 +98,9 @@ def trained_alone(
         on_step(numbers, plan.steps)
 
     module = make(network)
-    train(module, images, plan, AloneBatches(plan, teacher), directory=state, on_step=logged)
+    train(module, images, plan, AloneBatches(plan, teaching), directory=state, on_step=logged)
+    if isinstance(module, LowRank):
+        module.merge_()
     network.eval()
     grids = {f"{GRIDS}{name}": tensor for name, tensor in grids_of(module).items()}
     document = {} if module is network else {STATISTICS: FROZEN}
@@ -136,21 +138,24 @@ def fresh_network(space: SearchSpace, candidate: Candidate, seed: int) -> PlainN
 
 
 def seconds_per_step(
-    network: nn.Module, images: Images, plan: TrainPlan, teacher: Teacher | None = None
+    network: nn.Module, images: Images, plan: TrainPlan, teaching: Teaching = LABELS_ONLY
 ) -> float:
     """Seconds per step of a network's own training on one thread; the network ends as it was."""
-    return fastest_plan(network, images, [plan], teacher)[1]
+    return fastest_plan(network, images, [plan], teaching)[1]
 
 
 def fastest_plan(
-    network: nn.Module, images: Images, plans: Sequence[TrainPlan], teacher: Teacher | None = None
+    network: nn.Module,
+    images: Images,
+    plans: Sequence[TrainPlan],
+    teaching: Teaching = LABELS_ONLY,
 ) -> tuple[TrainPlan, float]:
     """The plan whose steps of a network's own training cost least, and seconds per step with it.
 
     On one thread; the network ends as it was.
     """
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    ways = [(plan, AloneBatches(plan, teacher)) for plan in plans]
+    ways = [(plan, AloneBatches(plan, teaching)) for plan in plans]
     found = paces(network, images, ways, steps=SPEED_STEPS, threads=1)
     network.load_state_dict(before)
     number = fastest([[pace.cost_s for pace in of_plan] for of_plan in found])

@@ -59,6 +59,7 @@ from supernets.criteria._base import CRITERIA
 from supernets.device import at_work, moved
 from supernets.gradients import label_gradients
 from supernets.images import Images
+from supernets.likenesses import Affinity, Granularity
 from supernets.methods._base import METHODS, AbstractMethod
 from supernets.methods.sandwich import Sandwich
 from supernets.optimizers import OPTIMIZERS
@@ -66,6 +67,7 @@ from supernets.plan import BALANCED, TrainPlan
 from supernets.steps import AloneBatches, SupernetBatches
 from supernets.supernet import ElasticSlot, Supernet, largest_of
 from supernets.tasks._base import losses_of
+from supernets.teachers import LiveTeacher, Teaching
 from supernets.team import AbstractBatches, Team
 from supernets.train import advance, fresh_state, lay_out, turns_of
 
@@ -158,7 +160,9 @@ def check_a_pattern(name: str) -> None:
     supernet = random_supernet(space)
     slots = slots_of(space, operator="window", pattern=name)
     network, teacher = supernet.extract(slots), supernet.extract(slots)
-    _train_alone(kept_sparse(lambda module: module, slots)(network), AloneBatches(PLACED, teacher))
+    compared = (Affinity(teacher), Granularity(guide=teacher, image=1, region=1, pixel=1))
+    batches = AloneBatches(PLACED, Teaching(LiveTeacher(teacher), likenesses=compared))
+    _train_alone(kept_sparse(lambda module: module, slots)(network), batches)
 
 
 def check_scores(_: str) -> None:

@@ -17,9 +17,10 @@ from compress.quantize._weights import largest_weight
 from nas import finetune as finetuning
 from nas.data import Split
 from nas.finalists.entry import TWIN, trained_network
+from nas.finalists.finetuning import Finetuning, make_finetuning
 from nas.finalists.images import unseen
 from nas.finalists.order import finalist_order
-from nas.finalists.recipe import Finetuning, Recipe, make_finetuning
+from nas.finalists.recipe import Recipe
 from nas.finalists.shares import MIN_STEPS, MOST_ORDERED, divided, pace_within, soonest_order
 from nas.finalists.teacher import OnnxTeacher
 from nas.finalists.train import (

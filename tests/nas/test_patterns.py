@@ -15,7 +15,8 @@ import torch
 
 import nas
 from nas.export import export
-from nas.finalists.recipe import FOLDER, Recipe
+from nas.finalists.finetuning import FOLDER
+from nas.finalists.recipe import Recipe
 from nas.finetune import finetune
 from nas.front.card import read_card
 from nas.prepare.brought import _brought

@@ -22,6 +22,7 @@ from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches, SupernetBatches
 from supernets.supernet import Supernet
 from supernets.tasks._base import losses_of
+from supernets.teachers import LiveTeacher, Teaching
 from supernets.train import CHECKPOINT_FILE, Progress, learning_rate, train, turns_of
 from tests.small_methods import Balanced
 from tests.strategies import mini_space, noise
@@ -262,7 +263,8 @@ def test_a_network_alone_learns_from_labels_and_from_its_teacher(
     found = {}
     for share in (0.0, 0.5, 1.0):
         network = supernet.extract(space.slots(encoding)).train()
-        lessons = AloneBatches(PLAN, lambda _: logits, teacher_share=share)
+        teaching = Teaching(LiveTeacher(lambda _: logits), share)
+        lessons = AloneBatches(PLAN, teaching)
         [(_, found[share])], _ = lessons(network, images, 0, {})
     network = supernet.extract(space.slots(encoding)).train()
     answers = network(batch[0])

@@ -22,6 +22,7 @@ from search_spaces import SearchSpace, UserError
 from supernets._worker import Worker
 from supernets.images import Images
 from supernets.plan import TrainPlan
+from supernets.teachers import LiveTeacher, Teaching
 from supernets.tune import tuned
 from tests.strategies import mini_space, uniform
 
@@ -71,7 +72,7 @@ def two_trainings(job: Job, folder: Path) -> Job:
     folder.mkdir()
     (folder / "before").mkdir()
     teacher = copy.deepcopy(job.network).eval()
-    job = replace(job, teacher=teacher, plan=replace(PLAN, steps=FEW_STEPS))
+    job = replace(job, teaching=Teaching(LiveTeacher(teacher)), plan=replace(PLAN, steps=FEW_STEPS))
     before = replace(job, folder=folder / "before")
     return replace(job, folder=folder, make=tuned, before=before)
 
