@@ -40,12 +40,13 @@ class Images:
 
     Attributes:
         images_NCHW: uint8; or what decodes them while training runs.
-        labels_N: int64.
+        labels_N: int64; or images, uint8 of four axes, which are mirrored with their own.
         mean: Per channel, of pixels divided by 255.
         std: Per channel.
-        can_flip: Whether a mirrored image keeps its label.
+        can_flip: Whether a mirrored image keeps its label, or has the mirrored one where labels are
+            images.
         crop_padding: Pixels by which images are shifted at most, in each direction; what comes in
-            from beyond the border is the image's mirror image.
+            from beyond the border is the image's mirror image. 0 where labels are images.
         task: What is learnt of them.
     """
 
@@ -87,7 +88,8 @@ class Images:
             repeats: How often an image is in the batch, each time varied in another way.
 
         Returns:
-            Images (B, C, H, W) and labels (B,), which are mixed if images are.
+            Images (B, C, H, W) and labels (B,), which are mixed if images are; or labels that are
+            images (B, C, I, J), uint8.
         """
         places_of = partial(self._places, batch_size=batch_size, seed=seed, repeats=repeats)
         chosen = torch.from_numpy(places_of(step))
@@ -99,7 +101,7 @@ class Images:
             images_BCHW = torch.from_numpy(decoded)
         rng = np.random.default_rng([seed, 2, step])
         shift = (self.crop_padding + 1) // 2 if is_shift_halved else self.crop_padding
-        batch = Varied(self._shifted(images_BCHW, shift, rng), self.labels_N[chosen])
+        batch = self._moved(Varied(images_BCHW, self.labels_N[chosen]), shift, rng)
         batch = varied(augment, batch, seed=seed, step=step)
         return self._standardised(batch.images_BCHW), batch.labels
 
@@ -125,20 +127,23 @@ class Images:
             :batch_size
         ]
 
-    def _shifted(self, images_BCHW: Tensor, shift: int, rng: np.random.Generator) -> Tensor:
-        """Shifted and flipped at random, float32 between 0 and 1."""
-        batch, _, height, width = images_BCHW.shape
+    def _moved(self, batch: Varied, shift: int, rng: np.random.Generator) -> Varied:
+        """Shifted and flipped at random, float32 between 0 and 1, with labels that are images."""
+        images_BCHW, labels = batch
+        number, _, height, width = images_BCHW.shape
         if shift:
-            rows_BH = _mirrored(rng.integers(-shift, shift + 1, batch), height)
-            columns_BW = _mirrored(rng.integers(-shift, shift + 1, batch), width)
-            which = torch.arange(batch)[:, None, None]
+            rows_BH = _mirrored(rng.integers(-shift, shift + 1, number), height)
+            columns_BW = _mirrored(rng.integers(-shift, shift + 1, number), width)
+            which = torch.arange(number)[:, None, None]
             cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
             images_BCHW = cropped.permute(0, 3, 1, 2)
         images_BCHW = images_BCHW.float() / 255
         if self.can_flip:
-            flipped = torch.from_numpy(rng.random(batch) < 0.5)
+            flipped = torch.from_numpy(rng.random(number) < 0.5)
             images_BCHW[flipped] = images_BCHW[flipped].flip(-1)
-        return images_BCHW
+            if isinstance(labels, Tensor) and labels.ndim > 1:
+                labels[flipped] = labels[flipped].flip(-1)
+        return Varied(images_BCHW, labels)
 
 
 def _mirrored(shifts_B: np.ndarray, size: int) -> Tensor:

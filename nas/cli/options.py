@@ -35,6 +35,14 @@ Data = Annotated[
         ".npz file. [digit-pairs]"
     ),
 ]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="What is asked of the images: super-resolution, or super-resolution:scale=3, with "
+        "--space sr. [what the labels say]",
+    ),
+]
 DataDir = Annotated[
     str | None, typer.Option(help="Where the files of fashion-mnist or cifar10 are.")
 ]
@@ -43,7 +51,7 @@ Resolution = Annotated[
     str | None,
     typer.Option(
         metavar="PX|HxW",
-        help="Size of the images in pixels: 96 for squares, 96x128 for height x width. "
+        help="Size of what networks see in pixels: 96 for squares, 96x128 for height x width. "
         "[the data's own]",
     ),
 ]

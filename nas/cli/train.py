@@ -28,6 +28,7 @@ from nas.cli.options import (
     SpaceName,
     Sparsity,
     TargetName,
+    TaskName,
     Threads,
     Time,
     images_of,
@@ -45,6 +46,7 @@ def train(
     plugin: Plugins = None,
     budget: Budgets = None,
     data: Data = None,
+    task: TaskName = None,
     data_dir: DataDir = None,
     cache: Cache = None,
     resolution: Resolution = None,
@@ -73,6 +75,7 @@ def train(
         "space": space,
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
+        "task": task,
         **images_of(
             *(data, _absolute(data_dir), _absolute(cache), resolution), skip_corrupt=skip_corrupt
         ),

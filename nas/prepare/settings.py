@@ -16,7 +16,7 @@ from nas.executors import EXECUTORS, make_executor
 from nas.prepare.phases import PhasePlan
 from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
-from search_spaces import UserError, did_you_mean
+from search_spaces import UserError, asked_task, did_you_mean
 from supernets.augmentations import chosen_augmentations
 from supernets.criteria._base import CRITERIA
 from supernets.device import TF32, is_cpu
@@ -98,6 +98,8 @@ def check_settings(config: Config) -> None:
         if name in settings:
             registry.get(settings[name])
     chosen_augmentations(settings.get("augment", ""))
+    if config.task:
+        asked_task(config.task)
     if settings.get("allocation", NO_ALLOCATION) != NO_ALLOCATION:
         ALLOCATIONS.get(settings["allocation"])
     if "calibration" in settings:
@@ -106,6 +108,21 @@ def check_settings(config: Config) -> None:
         CALIBRATIONS.get(settings["calibration"])
     controller(**config.settings_of(controller))
     make_executor(config)
+
+
+def refuse_what_needs_classes(config: Config, task: str) -> None:
+    """Refuse settings that say what becomes of classes, where labels are images.
+
+    Raises:
+        UserError: Naming the first one.
+    """
+    for name, without in (("augment", ""), ("class_weights", UNWEIGHTED)):
+        value = config.set.get(name, without)
+        if value != without:
+            raise UserError(
+                f"setting '{name}' is '{value}', which is about images of classes, and the labels "
+                f"of task '{task}' are images, which are mirrored alone. Leave it out."
+            )
 
 
 def _kinds(owners: Mapping[str, type]) -> dict[str, Any]:
