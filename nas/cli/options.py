@@ -144,6 +144,7 @@ AsJson = Annotated[
 
 def images_of(
     data: str | None,
+    task: str | None,
     data_dir: str | None,
     cache: str | None,
     resolution: str | None,
@@ -153,6 +154,7 @@ def images_of(
     """The flags that say which images there are, as settings."""
     return {
         "data": data,
+        "task": task,
         "data_dir": data_dir,
         "cache": cache,
         "resolution": resolution,

@@ -75,9 +75,8 @@ def train(
         "space": space,
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
-        "task": task,
         **images_of(
-            *(data, _absolute(data_dir), _absolute(cache), resolution), skip_corrupt=skip_corrupt
+            *(data, task, *map(_absolute, (data_dir, cache)), resolution), skip_corrupt=skip_corrupt
         ),
         "target": target,
         **policy_of(precision, sparsity, pattern, fix=fix),
@@ -87,8 +86,7 @@ def train(
         "threads": threads,
         "device": device,
     }
-    resolved = make_config(settings_of(config, set_, flags))
-    refuse_unknown(resolved)
+    refuse_unknown(resolved := make_config(settings_of(config, set_, flags)))
     run_dir = out or _of_supernet(resolved.default_out())
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:
