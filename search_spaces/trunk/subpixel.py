@@ -31,8 +31,11 @@ class Subpixel(AbstractTrunk):
     def cost(self, signature: Signature) -> Cost:
         """A convolution with a bias, and one copy."""
         shape = signature.shape
+        own = layers.plain_conv(shape.in_pixels, shape.in_width, shape.width, KERNEL_SIZE)
+        # Patterns are of layers that are trained as they are deployed.
+        own = own._replace(grouped=0, grouped_macs=0)
         return (
-            layers.plain_conv(shape.in_pixels, shape.in_width, shape.width, KERNEL_SIZE)
+            own
             + layers.pointwise(shape.in_pixels, shape.width, quantizers=1)
             + layers.nodes(0, values=layers.FILE_BYTES)
         )
