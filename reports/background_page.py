@@ -46,7 +46,7 @@ def _space_and_data(run: RunTables) -> list[tuple[str, str]]:
     shape = " x ".join(map(str, sides)) if isinstance(sides, list) else text.MISSING
     return [
         *pairs,
-        ("classes", f"{len(first.classes)}: {names}"),
+        *([("classes", f"{len(first.classes)}: {names}")] if names else []),
         ("input", f"{shape} {first.input.get('channels', '')}".strip()),
         ("images, search", text.shown(first.deployed.search.total)),
         ("images, test", text.shown(first.deployed.test.total)),

@@ -22,7 +22,7 @@ from reports.records import (
     Parity,
     SplitQuality,
 )
-from search_spaces import AbstractTask, Confusion, UserError, labels_in
+from search_spaces import AbstractImageTask, AbstractTask, Confusion, UserError, labels_in
 
 
 def read_member(
@@ -146,6 +146,7 @@ def _finetuned(row: Json) -> FinetuneFacts | None:
 
 def _quality(row: Json, task: AbstractTask) -> SplitQuality:
     found = task.metrics_of(row)
+    is_of_images = isinstance(task, AbstractImageTask)
     return SplitQuality(
         shown=as_number(found[task.shown.name]),
         loss=as_number(found[task.loss.name]),
@@ -155,6 +156,7 @@ def _quality(row: Json, task: AbstractTask) -> SplitQuality:
         labels=labels_in(row),
         confusion=Confusion.of_record(row),
         is_balanced=row.get("balanced") is True,
+        untaught=task.untaught_in(row, num_classes=0) if is_of_images else None,
     )
 
 

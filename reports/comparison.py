@@ -99,13 +99,14 @@ def identity(run: RunTables) -> Mapping[str, str]:
     deployed, latency, image = member.deployed, member.deployed.latency, member.input
     shape = image.get("shape")
     alike = " of classes that count alike" if deployed.search.is_balanced else ""
+    asked = f", {run.config['task']}" if run.config.get("task") else ""
     sides = tuple(shape[-2:]) if isinstance(shape, list) else ()
     size = written_sides(sides) if len(sides) == 2 else run.config.get("resolution")
     return {
         "data": member.data or str(run.config.get("data", "")),
         "resolution": f"{size} px",
         "classes": f"{len(member.classes)}: {', '.join(member.classes)}",
-        "task": f"{run.task.loss.title}{alike} and {run.task.shown.title}",
+        "task": f"{run.task.loss.title}{alike} and {run.task.shown.title}{asked}",
         "images of the search split": str(deployed.search.total),
         "images of the test split": str(deployed.test.total),
         "normalisation of the images": f"mean {image.get('mean')}, std {image.get('std')}",

@@ -56,6 +56,7 @@ def plots(comparison: Comparison) -> Json:
             "stairs": stairs,
             "ties": [],
             "limits": [],
+            "floors": [],
         }
     }
 

@@ -11,10 +11,10 @@ TAU = "Tau, with its 95 % interval, compares {} on the search split; the plot {}
 
 def search_progress(run: RunTables, plots: Json) -> Html:
     """Hypervolume over trials, and quality against cost by operators."""
-    return element("div", _growth(plots), _operator_mix(run, plots), class_="pair")
+    return element("div", _growth(run, plots), _operator_mix(run, plots), class_="pair")
 
 
-def _growth(plots: Json) -> Html:
+def _growth(run: RunTables, plots: Json) -> Html:
     plot = plots["growth"]
     note = None
     if plot is not None:
@@ -22,8 +22,8 @@ def _growth(plots: Json) -> Html:
             "p",
             f"{hypervolumes.MEANING} A curve that still climbs asks for more trials. Drawn: the "
             "share of the box between zero and the reference point that the trials so far "
-            f"dominate, with predicted costs. Reference point: {plot['reference']} (guessing; the "
-            "latency limit, or the slowest trial; the largest trial).",
+            f"dominate, with predicted costs. Reference point: {plot['reference']} "
+            f"({run.task.untaught}; the latency limit, or the slowest trial; the largest trial).",
             class_="note",
         )
     return section("Hypervolume", _curves(plots, "growth", "No trial has a prediction yet."), note)

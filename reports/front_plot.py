@@ -5,12 +5,12 @@ measured latency; trials stand at the predicted one, because only exported files
 puts bit cost in the place of latency.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from reports import filters, summary
+from reports import filters, hypervolumes, summary
 from reports.axes import SHAPES, Json, axis, score_axis
 from reports.records import Member, RunTables, TrialRow
-from search_spaces import Metric, is_quantized
+from search_spaces import AbstractImageTask, Metric, is_quantized
 
 LARGEST_RADIUS, SMALLEST_RADIUS = 13.0, 4.0  # pixels
 BITS_UNIT = 1e6
@@ -30,16 +30,30 @@ def front_plot(run: RunTables) -> Json | None:
         for limit in run.limits
         if limit.metric == "latency_ms" and limit.max is not None
     ]
-    shown = run.task.shown
+    shown, floors = run.task.shown, _floors(run)
     return {
-        **axes(points, dots, shown, limits=limits, per_batch=summary.per_batch(run)),
+        **axes(
+            *(points, dots, shown),
+            limits=limits,
+            floors=floors,
+            per_batch=summary.per_batch(run),
+        ),
         "points": points,
         "trials": dots,
         "stairs": [_front_line(points, "x", shown)],
         "ties": _ties(members),
         "limits": limits,
+        "floors": floors,
         "bits": _on_bits(run, points, dots),
     }
+
+
+def _floors(run: RunTables) -> list[Json]:
+    """What networks that answer with images must beat; guessing of classes is far below them."""
+    if not isinstance(run.task, AbstractImageTask):
+        return []
+    untaught = hypervolumes.guessing(run.task, run.members)
+    return [] if untaught is None else [{"value": untaught[1], "text": run.task.untaught}]
 
 
 def _on_bits(run: RunTables, points: list[Json], dots: list[Json]) -> Json | None:
@@ -66,11 +80,18 @@ def _front_line(points: list[Json], x: str, shown: Metric) -> Json:
 
 
 def axes(
-    points: list[Json], dots: list[Json], shown: Metric, *, limits: list[Json], per_batch: str = ""
+    points: list[Json],
+    dots: list[Json],
+    shown: Metric,
+    *,
+    limits: list[Json],
+    floors: Sequence[Json] = (),
+    per_batch: str = "",
 ) -> Json:
-    """Both axes, wide enough for every marker and interval, and for limits that lie near."""
+    """Both axes, wide enough for every marker and interval, for floors, and for limits near by."""
     xs = [value for p in points for value in (p["x"], *p["xRange"])] + [dot["x"] for dot in dots]
     ys = [value for p in points for value in (p["y"], *p["yRange"])] + [dot["y"] for dot in dots]
+    ys += [floor["value"] for floor in floors]
     near = [limit["value"] for limit in limits if limit["value"] <= 1.5 * max(xs)]
     return {
         "x": axis(f"Measured latency, ms{per_batch}", [*xs, *near], may_be_log=True),

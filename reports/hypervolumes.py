@@ -12,7 +12,7 @@ import numpy as np
 from nas.problem.pareto import hypervolume, non_dominated
 from reports import text
 from reports.records import Member, RunTables, TrialRow
-from search_spaces import DEFAULT_TASK, AbstractTask, task_of
+from search_spaces import DEFAULT_TASK, AbstractClassTask, AbstractTask, task_of
 
 MAX_POINTS = 60
 MEANING = (
@@ -49,14 +49,17 @@ class Growth:
 
 
 def guessing(task: AbstractTask, members: Sequence[Member]) -> tuple[float, float] | None:
-    """Both metrics of one answer for all images of the search split; None if classes are not known.
+    """Both metrics, on the search split, of what networks must beat; None if they are not known.
 
-    Classes are taken to be equally frequent where no card counts their images, or one has all.
+    Where labels are classes that is one answer for all images; classes are taken to be equally
+    frequent where no card counts their images, or one has all.
     """
+    splits = [member.deployed.search for member in members]
+    if not isinstance(task, AbstractClassTask):
+        return next((split.untaught for split in splits if split.untaught), None)
     num_classes = next((len(m.classes) for m in members if m.classes), 0)
     if not num_classes:
         return None
-    splits = [member.deployed.search for member in members]
     labels = next((split.labels for split in splits if split.labels), ())
     equal = (1,) * max(num_classes, 2)
     is_balanced = any(split.is_balanced for split in splits)

@@ -15,6 +15,7 @@ function drawFront(host, plot) {
   const taken = points.map((p) => ({ left: p.px - p.r, right: p.px + p.r, top: p.py - p.r, bottom: p.py + p.r }));
   for (const [a, b] of plot.ties) if (all[a].shown && all[b].shown) drawTie(svg, all[a], all[b], taken);
   for (const limit of plot.limits) drawLimit(area, limit, taken);
+  for (const floor of plot.floors) drawFloor(area, floor, taken);
   for (const point of points) if (point.label) drawLabel(area, point, taken);
   listen(area, [...points, ...trials]);
 }
@@ -75,6 +76,15 @@ function drawLimit({ svg, x, left, right, top, bottom }, limit, taken) {
   const text = isInside ? limit.text : `${limit.text} ${at > right ? "→" : "←"}`;
   const label = draw(svg, "text", { class: "label limit-text", ...place, "text-anchor": anchor }, text);
   taken.push(boxOf(label));
+}
+
+// What needs no learning.
+function drawFloor({ svg, y, left, right, top, bottom }, floor, taken) {
+  const at = y.at(floor.value);
+  if (at < top || at > bottom) return;
+  draw(svg, "line", { class: "limit", x1: left, x2: right, y1: at, y2: at });
+  const place = { x: right - 6, y: at - 5, "text-anchor": "end" };
+  taken.push(boxOf(draw(svg, "text", { class: "label limit-text", ...place }, floor.text)));
 }
 
 function boxOf(node) {

@@ -32,6 +32,7 @@ class SplitQuality:
     labels: tuple[int, ...] = ()  # images of each class
     confusion: Confusion | None = None  # where answers are classes
     is_balanced: bool = False  # whether classes count alike in the loss
+    untaught: tuple[float, float] | None = None  # both metrics of what needs no learning
 
     @property
     def interval(self) -> Interval | None:

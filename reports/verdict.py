@@ -242,7 +242,7 @@ def _words(member: Member) -> str:
 
 def _shared_words(run: RunTables, shared: Scored, guessed: float | None) -> str:
     shown = run.task.shown
-    against = "" if guessed is None else f", where guessing has {score(shown, guessed)}"
+    against = "" if guessed is None else f", where {run.task.untaught} has {score(shown, guessed)}"
     best = score(shown, shared.value, shared.interval)
     return f"with shared weights the best trial has {best}{against}"
 

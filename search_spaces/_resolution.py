@@ -23,6 +23,9 @@ MOST_PX = 10_000
 WRITTEN = re.compile(r"[1-9]\d{0,4}(x[1-9]\d{0,4})?", re.ASCII)
 
 SMALLEST, LARGEST = 16, 256
+SMALLEST_SINGLE = 8
+"""Of images whose maps all have their size."""
+
 MAX_STAGES = 4
 SMALLEST_MAP = 4
 PREFERRED_WINDOWS = (7, 8, 6, 5, 4)
@@ -86,6 +89,22 @@ def pyramid(resolution: Resolution, stem_stride: int = 0) -> Pyramid:
     height, width = (halved(side, times=stride.bit_length() - 1) for side in sides)
     sizes = ((halved(height, times=i), halved(width, times=i)) for i in range(num_stages))
     return Pyramid(stride, tuple(sizes))
+
+
+@cache
+def single_map(resolution: Resolution) -> Pyramid:
+    """The one map of networks that keep the size of the image.
+
+    Raises:
+        UserError: If a side is outside 8-256 px.
+    """
+    sides = read_sides(resolution)
+    if not SMALLEST_SINGLE <= min(sides) <= max(sides) <= LARGEST:
+        raise UserError(
+            f"resolution {resolution} px is outside {SMALLEST_SINGLE}-{LARGEST} px, which networks "
+            "that answer with images may see. Give another --resolution."
+        )
+    return Pyramid(1, (sides,))
 
 
 def _num_stages(side: int) -> int:

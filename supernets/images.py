@@ -40,12 +40,13 @@ class Images:
 
     Attributes:
         images_NCHW: uint8; or what decodes them while training runs.
-        labels_N: int64.
+        labels_N: int64; or images, uint8 of four axes, which are mirrored with their own.
         mean: Per channel, of pixels divided by 255.
         std: Per channel.
-        can_flip: Whether a mirrored image keeps its label.
+        can_flip: Whether a mirrored image keeps its label, or has the mirrored one where labels are
+            images.
         crop_padding: Pixels by which images are shifted at most, in each direction; what comes in
-            from beyond the border is the image's mirror image.
+            from beyond the border is the image's mirror image. 0 where labels are images.
         task: What is learnt of them.
     """
 
@@ -87,7 +88,8 @@ class Images:
             repeats: How often an image is in the batch, each time varied in another way.
 
         Returns:
-            Images (B, C, H, W) and labels (B,), which are mixed if images are.
+            Images (B, C, H, W) and labels (B,), which are mixed if images are; or labels that are
+            images (B, C, I, J), uint8.
         """
         places_of = partial(self._places, batch_size=batch_size, seed=seed, repeats=repeats)
         views = self.views(step, batch_size, seed, is_shift_halved=is_shift_halved, repeats=repeats)
@@ -98,7 +100,10 @@ class Images:
             decoders = torch.get_num_threads()
             decoded = self.images_NCHW.batch(step, places_of, decoders=decoders)
             images_BCHW = torch.from_numpy(decoded)
-        batch = Varied(_shown(images_BCHW, views), self.labels_N[chosen])
+        labels = self.labels_N[chosen]
+        if labels.ndim > 1:
+            labels = _flipped(labels, views)
+        batch = Varied(_shown(images_BCHW, views), labels)
         batch = varied(augment, batch, seed=seed, step=step)
         return self._standardised(batch.images_BCHW), batch.labels
 
@@ -225,7 +230,11 @@ def _shown(images_BCHW: Tensor, views: Views) -> Tensor:
         which = torch.arange(batch)[:, None, None]
         cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
         images_BCHW = cropped.permute(0, 3, 1, 2)
-    images_BCHW = images_BCHW.float() / 255
+    return _flipped(images_BCHW.float() / 255, views)
+
+
+def _flipped(images_BCHW: Tensor, views: Views) -> Tensor:
+    """With those mirrored, in place, that are to be."""
     if views.is_flipped_B.any():
         flipped = torch.from_numpy(views.is_flipped_B)
         images_BCHW[flipped] = images_BCHW[flipped].flip(-1)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from compress.quantize._base import QUANTIZATIONS
-from search_spaces import FORMATS, TASKS, task_of
+from search_spaces import FORMATS, TASKS, stem_of, task_of
 from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
 from search_spaces.channel_parts._base import CHANNEL_PARTS
 from search_spaces.norms import NORMS
@@ -393,7 +393,7 @@ def test_every_task_is_declared_and_implemented_under_one_name() -> None:
 
 def test_metrics_of_a_task_are_named_in_its_own_file_alone() -> None:
     """The rest asks the task; a plug-in's metrics are shown as ours are."""
-    own = {f"{stem}.py" for stem in TASKS.names()}
+    own = {f"{stem_of(name)}.py" for name in TASKS.names()}
     names = {task_of(name).loss.name for name in TASKS.names()}
     named = [
         f"{file}:{node.lineno}"

@@ -14,13 +14,13 @@ from torch import Tensor, arange
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nas.data import DATA, AbstractData, DataSet, Request, load_data
-from search_spaces import TASKS, AbstractTask, Metric
+from search_spaces import TASKS, AbstractClassTask, Metric
 from supernets.tasks._base import LOSSES, AbstractLosses
 
 
 @final
 @TASKS.register
-class Ordinal(AbstractTask):
+class Ordinal(AbstractClassTask):
     """One of several levels in order; the error is how many levels an answer is off."""
 
     loss: ClassVar[Metric] = Metric(name="threshold_loss", title="threshold loss", unit="nats")

@@ -134,7 +134,7 @@ def compress(
         "max_drop": max_drop,
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
-        **images_of(data, data_dir, cache, resolution, skip_corrupt=skip_corrupt),
+        **images_of(data, None, data_dir, cache, resolution, skip_corrupt=skip_corrupt),
         **targets_of(target),
         **policy_of(precision, sparsity, pattern, rank, fix),
         "controller": controller,

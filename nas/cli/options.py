@@ -35,6 +35,14 @@ Data = Annotated[
         ".npz file. [digit-pairs]"
     ),
 ]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="What is asked of the images: super-resolution, or super-resolution:scale=3, with "
+        "--space sr. [what the labels say]",
+    ),
+]
 DataDir = Annotated[
     str | None, typer.Option(help="Where the files of fashion-mnist or cifar10 are.")
 ]
@@ -43,7 +51,7 @@ Resolution = Annotated[
     str | None,
     typer.Option(
         metavar="PX|HxW",
-        help="Size of the images in pixels: 96 for squares, 96x128 for height x width. "
+        help="Size of what networks see in pixels: 96 for squares, 96x128 for height x width. "
         "[the data's own]",
     ),
 ]
@@ -144,6 +152,7 @@ AsJson = Annotated[
 
 def images_of(
     data: str | None,
+    task: str | None,
     data_dir: str | None,
     cache: str | None,
     resolution: str | None,
@@ -153,6 +162,7 @@ def images_of(
     """The flags that say which images there are, as settings."""
     return {
         "data": data,
+        "task": task,
         "data_dir": data_dir,
         "cache": cache,
         "resolution": resolution,

@@ -29,6 +29,7 @@ from nas.cli.options import (
     SpaceName,
     Sparsity,
     TargetName,
+    TaskName,
     Threads,
     Time,
     images_of,
@@ -46,6 +47,7 @@ def train(
     plugin: Plugins = None,
     budget: Budgets = None,
     data: Data = None,
+    task: TaskName = None,
     data_dir: DataDir = None,
     cache: Cache = None,
     resolution: Resolution = None,
@@ -76,7 +78,7 @@ def train(
         "plugins": tuple(plugin) if plugin else None,
         "budget": tuple(budget) if budget else None,
         **images_of(
-            *(data, _absolute(data_dir), _absolute(cache), resolution), skip_corrupt=skip_corrupt
+            *(data, task, *map(_absolute, (data_dir, cache)), resolution), skip_corrupt=skip_corrupt
         ),
         "target": target,
         **policy_of(precision, sparsity, pattern, fix=fix),
@@ -87,8 +89,7 @@ def train(
         "threads": threads,
         "device": device,
     }
-    resolved = make_config(settings_of(config, set_, flags))
-    refuse_unknown(resolved)
+    refuse_unknown(resolved := make_config(settings_of(config, set_, flags)))
     run_dir = out or _of_supernet(resolved.default_out())
     reporter = make_reporter(as_json, events_of=run_dir if tensorboard else None)
     try:

@@ -16,9 +16,11 @@ Shape suffixes: N images, C channels, H W pixels.
 """
 
 import abc
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ import numpy.typing as npt
 
 from search_spaces import (
     DEFAULT_TASK,
+    AbstractClassTask,
+    AbstractImageTask,
     Registry,
     Resolution,
     Sides,
@@ -62,16 +66,20 @@ class MissingDataError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (N, C, H, W) as uint8 and their labels (N,), indices of classes as int64."""
+    """Images (N, C, H, W) as uint8 with their labels.
+
+    Labels are indices of classes, int64 (N,); or images, uint8 of four axes.
+    """
 
     images_NCHW: UInt8Array
-    labels_N: Int64Array
+    labels_N: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
         assert self.images_NCHW.dtype == np.uint8, self.images_NCHW.dtype
         assert self.images_NCHW.ndim == 4, self.images_NCHW.shape
-        assert self.labels_N.dtype == np.int64, self.labels_N.dtype
-        assert self.labels_N.shape == self.images_NCHW.shape[:1], self.labels_N.shape
+        axes = {np.dtype(np.int64): 1, np.dtype(np.uint8): 4}
+        assert self.labels_N.ndim == axes.get(self.labels_N.dtype), self.labels_N.dtype
+        assert len(self.labels_N) == len(self.images_NCHW), self.labels_N.shape
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -100,7 +108,7 @@ class DataSet:
 
     Attributes:
         name: As in `--data`.
-        classes: What each label means.
+        classes: What each label means; none where labels are images.
         mean: Per channel, of pixels / 255 over train.
         std: Per channel, of pixels / 255 over train; 1.0 for a channel that is constant.
         can_flip: A mirrored image still belongs to its class.
@@ -194,14 +202,39 @@ class DataSet:
 
     @property
     def guessing(self) -> tuple[float, float]:
-        """Both metrics of the best outputs that are the same for all images of search."""
+        """Both metrics, on search, of what any network must beat that has learnt something.
+
+        Where labels are classes, those of the best outputs that are the same for all images.
+        """
+        task = task_of(self.task)
+        if isinstance(task, AbstractImageTask):
+            losses_N, shown_N = self.untaught["search"]
+            return float(losses_N.mean()), float(shown_N.mean())
+        assert isinstance(task, AbstractClassTask)
         counts_K = np.bincount(self.search.labels_N, minlength=self.num_classes)
-        return task_of(self.task).guessing(counts_K.tolist())
+        return task.guessing(counts_K.tolist())
+
+    @cached_property
+    def untaught(self) -> Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """Both metrics of every image that networks are judged on, by split, of what needs no
+        learning; only where labels are images.
+        """
+        task = task_of(self.task)
+        if not isinstance(task, AbstractImageTask):
+            return {}
+        return {
+            name: task.untaught_metrics(split.images_NCHW, split.labels_N)
+            for name, split in (("search", self.search), ("test", self.test))
+        }
 
     @property
     def num_outputs(self) -> int:
-        """Of the networks that learn it."""
-        return task_of(self.task).num_outputs(self.num_classes)
+        """Of the networks that learn it; at each position where they answer with images."""
+        task, labels = task_of(self.task), self.train.labels_N
+        if isinstance(task, AbstractImageTask):
+            return math.prod(labels.shape[1:]) // math.prod(self.sides)
+        assert isinstance(task, AbstractClassTask)
+        return task.num_outputs(self.num_classes)
 
     def normalised(self, images_NCHW: UInt8Array) -> FloatArray:
         """What the network sees."""
@@ -244,7 +277,10 @@ def identity(data: DataSet, kept: Mapping[str, Any] | None = None) -> dict[str, 
         "sizes": {name: len(split) for name, split in splits.items()},
         "mean": list(data.mean),
         "std": list(data.std),
-        "labels": {name: zlib.crc32(split.labels_N.tobytes()) for name, split in splits.items()},
+        "labels": {
+            name: zlib.crc32(np.ascontiguousarray(split.labels_N).data)
+            for name, split in splits.items()
+        },
         **({"corrupt": data.num_corrupt} if data.num_corrupt else {}),
         **({"ranges": ranges_in_json(data.ranges)} if has_ranges else {}),
     }

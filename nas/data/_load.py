@@ -14,9 +14,17 @@ import re
 from pathlib import Path
 from typing import cast
 
+from nas.data._asked import accepting, asked, larger
 from nas.data._base import DATA, HELD_GB, AbstractData, Accept, DataSet, Progress, Request
 from nas.data._files import LAYOUTS, contents, find_parquet, readable
-from search_spaces import Resolution, Sides, UserError, did_you_mean, resolution_of
+from search_spaces import (
+    Resolution,
+    Sides,
+    UserError,
+    asked_task,
+    did_you_mean,
+    resolution_of,
+)
 
 DEFAULT_CACHE = Path("runs") / ".cache"
 KIND_OF_SUFFIX = {".parquet": "parquet", ".npz": "npz"}
@@ -26,6 +34,7 @@ LONGEST_LABEL = 40
 def load_data(
     data: str,
     *,
+    task: str = "",
     resolution: Resolution | Sides | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
@@ -39,7 +48,10 @@ def load_data(
 
     Args:
         data: A data set's name, or the path of files in one of the layouts above.
-        resolution: Height and width in pixels: 96, "96x128" or (96, 128); None for the data's own.
+        task: What is asked of the images, such as "super-resolution:scale=3"; "" for what the
+            labels say.
+        resolution: Height and width in pixels of what networks see: 96, "96x128" or (96, 128); None
+            for the data's own.
         data_dir: Where the files of a named data set are; None to search the usual places.
         seed: Decides what is held out, the order of images and all that is generated.
         cache: Folder for decoded images; None for `DEFAULT_CACHE`.
@@ -54,7 +66,11 @@ def load_data(
         UserError: If there is no such data set, its files are missing or damaged, or the
             resolution or seed cannot be used.
     """
-    asked = None if resolution is None else resolution_of(resolution)
+    size = None if resolution is None else resolution_of(resolution)
+    question = asked_task(task) if task else None
+    if question is not None:
+        size = None if size is None else larger(size, question)
+        accept = accepting(accept, question)
     if seed < 0:
         raise UserError(f"data '{data}': seed {seed} is negative. Use 0 or more.")
     cache = cache or DEFAULT_CACHE
@@ -76,9 +92,9 @@ def load_data(
             "Give --data-dir the folder that holds the files."
         )
     plugin = cast(type[AbstractData], DATA.get(name))
-    return plugin().load(
+    found = plugin().load(
         Request(
-            resolution=asked,
+            resolution=size,
             data_dir=folder,
             seed=seed,
             cache=cache,
@@ -88,6 +104,7 @@ def load_data(
             held_gb=held_gb,
         )
     )
+    return found if question is None else asked(found, question, task.partition(":")[0])
 
 
 def is_name(data: str) -> bool:

@@ -92,7 +92,6 @@ class OnnxTeacher:
                 f"teacher '{path}' is not there. Give the path of an ONNX file, of a folder with "
                 f"{MODEL}, or {', '.join(NAMED)}."
             )
-        outputs = network.num_classes
         images = np.zeros((2, network.channels, *network.sides), np.float32)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -108,15 +107,16 @@ class OnnxTeacher:
                 f"teacher '{path}' does not run on two images of shape {images.shape[1:]}: "
                 f"{error}. Give an ONNX file made for this data, for batches of any size."
             ) from error
-        if shape != (2, outputs):
+        wanted = (2, *network.output_shape)
+        if shape != wanted:
             raise UserError(
-                f"teacher '{path}' answers in shape {shape}, not (2, {outputs}), one number for "
-                "each output. Give an ONNX file made for this data."
+                f"teacher '{path}' answers in shape {shape}, not {wanted}. Give an ONNX file made "
+                "for this data."
             )
         return OnnxTeacher(session)
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
-        """Outputs, (B, outputs)."""
+        """Outputs, (B, outputs), or images."""
         images = images_BCHW.float().cpu().contiguous().numpy()
         outputs_BK = torch.from_numpy(self._session.run(None, {self._input: images})[0])
         return outputs_BK.to(images_BCHW.device)

@@ -9,7 +9,8 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `ranges`, only where the training images decided it: by kind of values, "16-bit" or "float", black
   and white.
 - `corrupt`: images of the data set that could not be read and were left out; only where there are.
-- `classes`: names, in the order of the output "logits" (batch, outputs) in classification.
+- `classes`: names, in the order of the output "logits" (batch, outputs) in classification; none
+  where the answers are images, (batch, channels, height, width) in shares of white.
 - `task`: what is learnt, and so what the outputs are; only where it is not classification.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
@@ -50,6 +51,8 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `labels` of a split: images of each class. In classification also `confusion`: `answers`, images
   that are called each class; `right`, images of each class that are called so; `confused`, [label,
   answer, images] of wrong answers, the 100 most frequent ones. Cards of earlier versions have none.
+- `untaught` of a split, where answers are images: both metrics of what needs no learning, and the
+  `deviation`, over images, of what this file has more in the shown metric.
 """
 
 import dataclasses

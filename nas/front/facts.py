@@ -23,6 +23,8 @@ from nas.system.files import digest_of, read_json, understood, write_json
 from nas.targets import BY_ONNXRUNTIME, TORCH_CHECKPOINT, AbstractTarget, Artefact, Timing, choose
 from search_spaces import (
     FULL_PRECISION,
+    AbstractClassTask,
+    AbstractImageTask,
     Candidate,
     CandidateError,
     has_grids,
@@ -91,9 +93,7 @@ class CardMaker:
             threads=self.threads,
             answered_by=self.target.answered_by,
         )
-        judged = {
-            file: facts["accuracy"]["search"].pop("shown") for file, facts in verified.items()
-        }
+        judged = {file: facts["accuracy"]["search"]["shown"] for file, facts in verified.items()}
         if space.is_brought:
             write_json(judgements(answers), {"schema": 1, "shown": judged})
         files: dict[str, Any] = {}
@@ -155,16 +155,19 @@ class CardMaker:
         }
 
     def _counted(self, records: Mapping[str, dict[str, Any]]) -> dict[str, Sequence[int]]:
-        """What a file answered, by split; in the records, counts by class take its place."""
-        data = self.data
+        """What a file answered, by split; in the records, what the task says of it instead: counts
+        by class, or what needs no learning.
+        """
+        data, task = self.data, task_of(self.data.task)
         answered = {split: record.pop("answers") for split, record in records.items()}
-        for record in records.values():
-            record.pop("shown", None)
         for split, answers in answered.items():
+            shown_N = np.array(records[split].pop("shown"))
+            if isinstance(task, AbstractImageTask):
+                records[split] |= task.beside(shown_N, data.untaught[split])
+                continue
+            assert isinstance(task, AbstractClassTask)
             labels_N = getattr(data, split).labels_N
-            records[split] |= task_of(data.task).counts(
-                labels_N, np.array(answers), data.num_classes
-            )
+            records[split] |= task.counts(labels_N, np.array(answers), data.num_classes)
         return answered
 
     def _predicted(self, candidate: Candidate, *, is_deployed: bool) -> float | None:

@@ -1,7 +1,8 @@
 """Networks that may be guessing are no results.
 
 One that guesses gives the best same answer for all images of this split: what that gets follows
-from how many images there are of each class.
+from how many images there are of each class. Where labels are images, networks must beat what the
+task says that needs no learning.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ import numpy as np
 
 from nas.data import DataSet
 from nas.front.folders import DEPLOYED
-from search_spaces import Confusion, Metric, labels_in, task_in
+from search_spaces import AbstractImageTask, Confusion, Metric, task_in
 from supernets.plan import BALANCED
 
 LUCK, LUCK_OF_CLASSES = 1e-3, 1e-2
@@ -26,6 +27,9 @@ LEAST_DEVIATION = 1e-9
 GUESSES = "may be guessing"
 """How the reason begins for which such a network is replaced."""
 
+NO_BETTER = "may be no better than"
+"""The same where labels are images."""
+
 RARE = 0.5
 """A class with less than this of an equal share of the training images is rare."""
 
@@ -39,10 +43,15 @@ def guesses(card: Mapping[str, Any]) -> str:
     """
     found, task = card["files"][DEPLOYED]["accuracy"]["search"], task_in(card)
     # Cards of earlier versions do not count labels.
-    _, guessing = task.guessing(labels_in(found) or [1] * len(card["classes"]))
-    shown, confusion = task.shown, Confusion.of_record(found)
+    known = task.untaught_in(found, num_classes=len(card["classes"]))
+    if known is None:
+        return ""
+    guessing, shown, confusion = known[1], task.shown, Confusion.of_record(found)
     if luck(found, shown, guessing) < LUCK:
         return ""
+    if isinstance(task, AbstractImageTask):
+        fact = f"{shown.title} {shown.text(found[shown.name])}"
+        return f"{NO_BETTER} {task.untaught}: {fact}, that has {shown.text(guessing)}"
     if confusion is not None and luck_of_classes(confusion) < LUCK_OF_CLASSES:
         return ""
     if shown.is_share:
@@ -53,13 +62,17 @@ def guesses(card: Mapping[str, Any]) -> str:
 
 
 def luck(found: Mapping[str, Any], shown: Metric, guessing: float) -> float:
-    """How probable it is that guessing is as good as this record of a split; one-sided."""
+    """How probable it is that guessing is as good as this record of a split; one-sided.
+
+    Where the record has the deviation of what the network gains on each image, that is looked at.
+    """
     from scipy.stats import binom, norm  # takes longer to import than to use
 
     if shown.is_share:
         return float(binom.sf(found["correct"] - 1, found["total"], guessing))
     gain = shown.signed(guessing) - shown.signed(found[shown.name])
-    return float(norm.sf(gain * found["total"] ** 0.5 / (found["deviation"] or LEAST_DEVIATION)))
+    deviation = found.get("untaught", found)["deviation"] or LEAST_DEVIATION
+    return float(norm.sf(gain * found["total"] ** 0.5 / deviation))
 
 
 def luck_of_classes(confusion: Confusion) -> float:
@@ -85,8 +98,10 @@ def remedy(reasons: Iterable[str], data: DataSet) -> str:
         reasons: Why networks are no members.
         data: Classes of its training images are counted.
     """
-    if not any(reason.startswith(GUESSES) for reason in reasons):
+    if not any(reason.startswith((GUESSES, NO_BETTER)) for reason in reasons):
         return "Raise --time, or the budget"
+    if not data.classes:
+        return "Raise --time, or add images"
     labels = np.bincount(data.train.labels_N, minlength=data.num_classes)
     rarest = int(labels.argmin())
     if labels[rarest] >= RARE * labels.mean():

@@ -37,7 +37,7 @@ class Tally:
 
     Attributes:
         task: Judges.
-        num_outputs: That each image must have.
+        num_outputs: That each image must have, at each position where answers are images.
     """
 
     task: AbstractTask
@@ -52,7 +52,7 @@ class Tally:
         Raises:
             ValueError: If the outputs are not as many finite numbers per image as they should be.
         """
-        shape = (len(labels_N), self.num_outputs)
+        shape = self.task.output_shape(labels_N, self.num_outputs)
         if outputs.shape != shape:
             raise ValueError(f"its output has shape {outputs.shape}, not {shape}")
         if not np.isfinite(outputs).all():
@@ -82,7 +82,7 @@ def verify(
         folder: Where the files are.
         card_input: The card's `input`: how images become the network's input.
         files: Names of ONNX files in `folder`.
-        splits: Name -> (images, uint8, NCHW; labels, integers, N).
+        splits: Name -> (images, uint8, NCHW; labels, integers, N, or images).
         task: Judges the answers.
         num_outputs: That each image must have.
         is_balanced: Whether classes count alike in the loss.

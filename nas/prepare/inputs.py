@@ -18,7 +18,7 @@ from nas.executors import EXECUTORS
 from nas.latency import LatencyModel
 from nas.latency.measure import time_networks
 from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
-from nas.prepare.settings import check_settings
+from nas.prepare.settings import check_settings, refuse_what_needs_classes
 from nas.problem.budget import (
     LATENCY,
     Budget,
@@ -43,6 +43,7 @@ from search_spaces import (
     FORMATS,
     MODELLED_MACS,
     PATTERNS,
+    AbstractImageTask,
     Additive,
     Resolution,
     SearchSpace,
@@ -53,6 +54,7 @@ from search_spaces import (
     format_of,
     load_space,
     task_of,
+    written_sides,
 )
 from supernets.methods._base import METHODS
 from supernets.tasks._base import losses_of
@@ -66,8 +68,9 @@ AMPLE = 2.0
 MOST_PER_CORE = 8
 """Threads, or processes that score."""
 
-AMPLE_CLASSES = 1000
-"""Of a space that settings are tried on before images are known: enough for any method."""
+AMPLE_CLASSES = 1024
+"""Of a space that settings are tried on before images are known: enough for any method, and the
+square of a scale."""
 
 SHOWN_SPLITS = ("train", "search", "test")
 
@@ -112,8 +115,11 @@ def prepare(
     config = with_models_rule(config)
     data = with_input_rule(config, read_data(config, reporter, accept=possible))
     losses_of(data.task)
+    if isinstance(task_of(data.task), AbstractImageTask):
+        refuse_what_needs_classes(config, data.task)
     drops = [drop_limit(config.max_drop, task_of(data.task).shown)] if config.max_drop else []
     space, limits = possible(data.resolution, data.channels, data.num_outputs)
+    _check_answers(space, data)
     return data, space, [*limits, *drops]
 
 
@@ -167,6 +173,7 @@ def read_data(
 
     return load_data(
         config.data,
+        task=config.task,
         resolution=config.resolution or None,
         data_dir=Path(config.data_dir) if config.data_dir else None,
         seed=config.split_seed,
@@ -182,11 +189,35 @@ def describe_data(data: DataSet) -> str:
     """What was read, in a sentence."""
     colours = "grey" if data.channels == 1 else "RGB"
     sizes = ", ".join(f"{len(getattr(data, split)):,} {split}" for split in SHOWN_SPLITS)
+    what = f"{data.num_classes} classes"
+    if isinstance(task_of(data.task), AbstractImageTask):
+        height, width = data.train.labels_N.shape[2:]
+        what = f"{data.task} to {written_sides((height, width))} px"
     return (
-        f"data '{data.name}': {data.num_classes} classes, {colours} at {data.resolution} px"
+        f"data '{data.name}': {what}, {colours} at {data.resolution} px"
         f"{'' if data.sides[0] == data.sides[1] else ' (height x width)'}, "
         f"{sizes} images{'; ' + data.note if data.note else ''}"
     )
+
+
+def _check_answers(space: SearchSpace, data: DataSet) -> None:
+    """See that networks of the space answer with what the data has as labels.
+
+    Raises:
+        UserError: If one has images and the other classes.
+    """
+    assert space.network is not None
+    wants_images = isinstance(task_of(data.task), AbstractImageTask)
+    if wants_images and not space.network.gives_images:
+        raise UserError(
+            f"space '{space.name}' has networks that answer with classes, and task '{data.task}' "
+            "asks for images. Give --space sr, or leave out --task."
+        )
+    if space.network.gives_images and not wants_images:
+        raise UserError(
+            f"space '{space.name}' has networks that answer with images, and labels of data "
+            f"'{data.name}' are no images. Give --task super-resolution, or another --space."
+        )
 
 
 def check_names(config: Config, *, is_trained: bool = False) -> None:

@@ -21,7 +21,7 @@ from nas.system.files import read_json
 from search_spaces import SearchSpace, UserError, is_policy, plugin_name
 
 INHERITED = (
-    *("space", "data", "data_dir", "cache", "resolution", "skip_corrupt", "held_gb"),
+    *("space", "data", "task", "data_dir", "cache", "resolution", "skip_corrupt", "held_gb"),
     *("precision", "sparsity", "pattern", "rank"),
 )
 

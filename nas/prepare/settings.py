@@ -16,7 +16,7 @@ from nas.executors import EXECUTORS, make_executor
 from nas.prepare.phases import BROUGHT, LARGEST, NO_TEACHER, PhasePlan
 from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
-from search_spaces import UserError, did_you_mean
+from search_spaces import UserError, asked_task, did_you_mean
 from supernets.augmentations import chosen_augmentations
 from supernets.criteria._base import CRITERIA
 from supernets.device import TF32, is_cpu
@@ -104,6 +104,8 @@ def check_settings(config: Config) -> None:
         if name in settings:
             registry.get(settings[name])
     chosen_augmentations(settings.get("augment", ""))
+    if config.task:
+        asked_task(config.task)
     if settings.get("allocation", NO_ALLOCATION) != NO_ALLOCATION:
         ALLOCATIONS.get(settings["allocation"])
     if "calibration" in settings:
@@ -131,6 +133,21 @@ def _check_finalists(config: Config) -> None:
             "setting 'finalist_labels_share' is of the loss beside a teacher, and finalists have "
             "none. Add --set finalist_teacher=largest, or leave it out."
         )
+
+
+def refuse_what_needs_classes(config: Config, task: str) -> None:
+    """Refuse settings that say what becomes of classes, where labels are images.
+
+    Raises:
+        UserError: Naming the first one.
+    """
+    for name, without in (("augment", ""), ("class_weights", UNWEIGHTED)):
+        value = config.set.get(name, without)
+        if value != without:
+            raise UserError(
+                f"setting '{name}' is '{value}', which is about images of classes, and the labels "
+                f"of task '{task}' are images, which are mirrored alone. Leave it out."
+            )
 
 
 def _kinds(owners: Mapping[str, type]) -> dict[str, Any]:

@@ -326,14 +326,14 @@ def expected_metric(
         guessing: Both metrics of it.
 
     Returns:
-        None if the pilot is not three times as good as guessing.
+        None if the pilot is not three times as good as guessing, or errors have no end.
     """
     if not pilot["images"]:
         return None
     value, best = float(pilot[task.shown.name]), task.shown.best
     guessed = guessing[1]
     better, worse = (value, guessed) if task.shown.goal == "maximize" else (guessed, value)
-    if round(better, 9) < round(3 * worse, 9):
+    if round(better, 9) < round(3 * worse, 9) or not math.isfinite(best):
         return None
     fall = (max(1.0, images / pilot["images"])) ** -learning_exponent(pilot, task, guessing)
     return round(best - (best - value) * fall, 4)

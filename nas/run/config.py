@@ -48,6 +48,7 @@ MODEL_FILES = (".onnx", ".pt2", ".safetensors")
 STANDS_FOR: Mapping[str, tuple[Any, str]] = {
     "plugins": ([], "none"),
     "fix": ([], "nothing"),
+    "task": ("", "what the labels say"),
     "data_dir": ("", "the usual places"),
     "cache": ("", "runs/.cache"),
     "resolution": (0, "the data's own"),
@@ -79,9 +80,12 @@ class Config:
         space: A search space's name, or the path of a Python file with one.
         plugins: Paths of Python files that register operators, controllers and the like.
         data: A data set's name, or the path of the user's own images.
+        task: What is asked of the images, such as "super-resolution:scale=3"; "" for what the
+            labels of the data say.
         data_dir: Where a named data set's files are; "" for the usual places.
         cache: Folder for decoded images; "" for runs/.cache.
-        resolution: Height and width of the images in pixels, 96 or "96x128"; 0 for the data's own.
+        resolution: Height and width in pixels of what networks see, 96 or "96x128"; 0 for the
+            data's own.
         skip_corrupt: Whether images of the user's own that cannot be read are left out.
         held_gb: Size of all decoded images, 10^9 bytes, above which those of train are decoded
             while training runs, not before; 0 for always.
@@ -129,6 +133,7 @@ class Config:
     space: str = "hybrid"
     plugins: tuple[str, ...] = ()
     data: str = "digit-pairs"
+    task: str = ""
     data_dir: str = ""
     cache: str = ""
     resolution: Resolution = 0

@@ -54,8 +54,8 @@ NOT_HERE = {
     "supernet": "a sweep trains its own",
 }
 OF_SUPERNET = (
-    *("space", "plugins", "data", "data_dir", "cache", "resolution", "skip_corrupt", "held_gb"),
-    *("method", "threads", "device"),
+    *("space", "plugins", "data", "task", "data_dir", "cache", "resolution"),
+    *("skip_corrupt", "held_gb", "method", "threads", "device"),
 )
 """Settings that searches of one supernet have in common."""
 

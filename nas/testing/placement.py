@@ -45,9 +45,11 @@ from search_spaces import (
     FORMATS,
     PATTERNS,
     TASKS,
+    AbstractImageTask,
     Signature,
     Slot,
     loaded_plugins,
+    task_of,
 )
 from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
 from search_spaces.channel_parts import CHANNEL_PARTS
@@ -129,8 +131,10 @@ def check_a_criterion(name: str) -> None:
 def check_a_task(name: str) -> None:
     """Its losses are of outputs, labels and weights of images on the device."""
     with fake_device() as device, device.training():
-        outputs_BK, teacher_BK = (torch.zeros(6, 5, device=DEVICE) for _ in range(2))
-        labels_B = torch.zeros(6, dtype=torch.int64, device=DEVICE)
+        of_images = isinstance(task_of(name), AbstractImageTask)
+        shape, kind = ((6, 1, 4, 4), torch.uint8) if of_images else ((6, 5), torch.int64)
+        outputs_BK, teacher_BK = (torch.zeros(shape, device=DEVICE) for _ in range(2))
+        labels_B = torch.zeros(shape if of_images else 6, dtype=kind, device=DEVICE)
         outputs_BK.requires_grad_()
         losses = losses_of(name)
         for weights_B in (None, torch.ones(6, device=DEVICE)):

@@ -1,9 +1,11 @@
 """What every task keeps to: its losses teach what its judge measures, and its metrics add up.
 
-Networks are tables of free outputs here, which gradient descent fits. Shapes: N images, K outputs.
+Networks are tables of free outputs here, which gradient descent fits. Shapes: N images, K outputs;
+an output may be an image.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,12 +13,18 @@ from torch import Tensor
 
 from nas.testing._expect import require
 from nas.testing._tensors import noise
-from search_spaces import task_of
-from search_spaces.tasks._base import AbstractTask
+from search_spaces import AbstractClassTask, AbstractImageTask, AbstractTask, asked_task, task_of
+from search_spaces.tasks._images import WHITE
 from supernets.tasks._base import LOSSES, AbstractLosses, losses_of
 
 CLASSES, IMAGES = 5, 40
-STEPS, RATE = 60, 0.5
+STEPS = 60
+RATE, RATE_OF_IMAGES = 0.5, 0.05
+"""Of gradient descent, at its beginning."""
+
+SIDES = 8
+"""Of images that are answers."""
+
 SMOOTHING = 0.1
 FREQUENCIES = (16, 9, 7, 5, 3)
 """Images of each class where some are rare."""
@@ -26,11 +34,13 @@ NEAR = 0.05
 
 
 def check_it_is_declared_and_has_losses(name: str) -> None:
-    """It has losses of its name, and at least one output."""
+    """It has losses of its name, and at least one output where labels are classes."""
     require(name in LOSSES, f"no losses are registered as '{name}'")
     require(isinstance(task_of(name), AbstractTask), "it is no AbstractTask")
     require(isinstance(losses_of(name), AbstractLosses), "its losses are no AbstractLosses")
-    require(task_of(name).num_outputs(CLASSES) >= 1, "it has no output")
+    task = task_of(name)
+    has_none = isinstance(task, AbstractClassTask) and task.num_outputs(CLASSES) < 1
+    require(not has_none, "it has no output")
 
 
 def check_metrics_have_names_and_directions(name: str) -> None:
@@ -43,12 +53,13 @@ def check_metrics_have_names_and_directions(name: str) -> None:
     require(task.loss.goal == "minimize", "its loss is to be maximised")
     require(not task.loss.is_share, "its loss is in percent")
     is_maximised = task.shown.goal == "maximize"
-    require(task.shown.is_share == is_maximised, "a share is maximised, another metric is an error")
+    require(is_maximised or not task.shown.is_share, "a share is minimised")
 
 
 def check_every_image_is_judged_by_itself(name: str) -> None:
     """Images have finite metrics, the same ones alone, and a loss above 0; a share is 0 or 1."""
-    task, (outputs_NK, labels_N) = task_of(name), _drawn(name)
+    task, drawn = task_of(name), _drawn(name)
+    outputs_NK, labels_N = drawn.outputs_NK, drawn.labels_N
     losses_N, shown_N = task.judge(outputs_NK, labels_N)
     for metric, values_N in ((task.loss, losses_N), (task.shown, shown_N)):
         what = f"{metric.name} is {values_N.dtype} of shape {values_N.shape}"
@@ -68,39 +79,46 @@ def check_every_image_is_judged_by_itself(name: str) -> None:
 
 def check_huge_outputs_are_judged(name: str) -> None:
     """Outputs of 10,000 have a finite loss."""
-    outputs_NK, labels_N = _drawn(name)
-    losses_N, _ = task_of(name).judge(np.float32(1e4) * outputs_NK, labels_N)
+    drawn = _drawn(name)
+    losses_N, _ = task_of(name).judge(np.float32(1e4) * drawn.outputs_NK, drawn.labels_N)
     require(np.isfinite(losses_N).all(), "the loss of an image is not finite")
 
 
 def check_its_loss_teaches_what_is_judged(name: str) -> None:
-    """Gradient descent on its loss leads from guessing to good metrics, smoothed or not."""
-    task, (outputs_NK, labels_N) = task_of(name), _drawn(name)
-    labels = torch.from_numpy(labels_N)
-    guessing = task.guessing(np.bincount(labels_N).tolist())
+    """Gradient descent on its loss leads to better metrics than must be beaten, smoothed or not."""
+    task, drawn = task_of(name), _drawn(name)
+    labels = torch.from_numpy(drawn.labels_N)
     for smoothing in (0.0, SMOOTHING):
 
         def loss(outputs: Tensor, smoothing: float = smoothing) -> Tensor:
             return losses_of(name).label_loss(outputs, labels, smoothing=smoothing)
 
-        fitted_NK = _fitted(torch.from_numpy(outputs_NK), loss)
-        found = task.metrics(fitted_NK, labels_N)
-        for metric, guessed in zip((task.loss, task.shown), guessing, strict=True):
+        fitted_NK = _fitted(torch.from_numpy(drawn.outputs_NK), loss, drawn.rate)
+        found = task.metrics(fitted_NK, drawn.labels_N)
+        for metric, guessed in zip((task.loss, task.shown), drawn.untaught, strict=True):
             value = found[metric.name]
             is_better = metric.signed(value) < metric.signed(guessed)
-            require(is_better, f"{metric.name} is {value:.4g} after training, {guessed:.4g} before")
+            require(
+                is_better,
+                f"{metric.name} is {value:.4g} after training, {task.untaught} has {guessed:.4g}",
+            )
 
 
 def check_guessing_is_the_best_single_answer(name: str) -> None:
-    """Its metrics are those that gradient descent finds for the same outputs for all images."""
+    """Its metrics are those that gradient descent finds for the same outputs for all images.
+
+    Where labels are classes.
+    """
     task, labels_N = task_of(name), np.repeat(np.arange(CLASSES), FREQUENCIES)
+    if not isinstance(task, AbstractClassTask):
+        return
     labels, losses = torch.from_numpy(labels_N), losses_of(name)
     outputs = torch.zeros(1, task.num_outputs(CLASSES))
 
     def loss(outputs: Tensor) -> Tensor:
         return losses.label_loss(outputs.expand(len(labels), -1), labels, smoothing=0.0)
 
-    fitted_NK = np.repeat(_fitted(outputs, loss), len(labels_N), axis=0)
+    fitted_NK = np.repeat(_fitted(outputs, loss, RATE), len(labels_N), axis=0)
     found = task.metrics(fitted_NK, labels_N)
     for metric, guessed in zip(
         (task.loss, task.shown), task.guessing(list(FREQUENCIES)), strict=True
@@ -112,7 +130,8 @@ def check_guessing_is_the_best_single_answer(name: str) -> None:
 
 def check_weights_are_factors_of_losses(name: str) -> None:
     """Images of weight 2 beside as many of weight 0 have the loss of the former alone."""
-    outputs_NK, labels_N = map(torch.from_numpy, _drawn(name))
+    drawn = _drawn(name)
+    outputs_NK, labels_N = map(torch.from_numpy, (drawn.outputs_NK, drawn.labels_N))
     weights_N = torch.tensor([2.0, 0.0]).repeat(IMAGES // 2)
     losses = losses_of(name)
     found = losses.label_loss(outputs_NK, labels_N, smoothing=SMOOTHING, weights_B=weights_N)
@@ -123,25 +142,44 @@ def check_weights_are_factors_of_losses(name: str) -> None:
 
 def check_a_student_becomes_like_its_teacher(name: str) -> None:
     """Gradient descent on its distillation loss leads to the teacher's answers."""
-    task, (outputs_NK, _) = task_of(name), _drawn(name)
-    teacher = 3 * noise(*outputs_NK.shape, seed=1)
-    student = _fitted(
-        torch.from_numpy(outputs_NK), lambda x: losses_of(name).distillation_loss(x, teacher)
-    )
-    same = (task.answers(student) == task.answers(teacher.numpy())).mean()
+    task, drawn, losses = task_of(name), _drawn(name), losses_of(name)
+    teacher = torch.from_numpy(drawn.teacher_NK)
+    outputs = torch.from_numpy(drawn.outputs_NK)
+    student = _fitted(outputs, lambda x: losses.distillation_loss(x, teacher), drawn.rate)
+    same = (task.answers(student) == task.answers(drawn.teacher_NK)).mean()
     require(same >= 0.9, f"{same:.0%} of the answers are the teacher's")
 
 
 def check_losses_of_half_precision_are_fp32(name: str) -> None:
     """Losses of bf16 outputs are fp32 scalars."""
-    outputs_NK, labels_N = _drawn(name)
-    outputs = torch.from_numpy(outputs_NK).bfloat16()
+    drawn = _drawn(name)
+    outputs = torch.from_numpy(drawn.outputs_NK).bfloat16()
     own = losses_of(name)
     for loss in (
-        own.label_loss(outputs, torch.from_numpy(labels_N), smoothing=SMOOTHING),
+        own.label_loss(outputs, torch.from_numpy(drawn.labels_N), smoothing=SMOOTHING),
         own.distillation_loss(outputs, outputs),
     ):
         require(loss.dtype == torch.float32 and loss.ndim == 0, f"it is {loss.dtype}, {loss.shape}")
+
+
+def check_what_is_seen_of_images_can_be_answered(name: str) -> None:
+    """Where labels are images: both are images of the declared sizes, and images of one colour need
+    no learning.
+    """
+    if not isinstance(task_of(name), AbstractImageTask):
+        return
+    task = asked_task(name)
+    images = np.arange(2 * 3 * 13 * 18).reshape(2, 3, 13, 18).astype(np.uint8)
+    for channels in (1, 3):
+        seen, answers = task.question(images[:, :channels])
+        require(seen.dtype == answers.dtype == np.uint8, "what is seen or answered is no uint8")
+        wanted = (2, channels, *(task.scale * side for side in seen.shape[2:]))
+        require(answers.shape == wanted, f"answers are {answers.shape}, not {wanted}")
+        require(task.output_shape(answers, 1) == wanted, "outputs have another shape than answers")
+    for level in (0, 100, WHITE):
+        seen, answers = task.question(np.full((1, 1, 16, 16), level, np.uint8))
+        losses_N, _ = task.untaught_metrics(seen, answers)
+        require(losses_N[0] < 1e-5, f"of one colour the error is {losses_N[0]:.3g}")
 
 
 CHECKS: tuple[Callable[[str], None], ...] = (
@@ -154,21 +192,47 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_weights_are_factors_of_losses,
     check_a_student_becomes_like_its_teacher,
     check_losses_of_half_precision_are_fp32,
+    check_what_is_seen_of_images_can_be_answered,
 )
 
 
-def _drawn(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs (N, K) and labels (N,)."""
-    outputs = noise(IMAGES, task_of(name).num_outputs(CLASSES))
-    return outputs.numpy(), np.arange(IMAGES) % CLASSES
+@dataclass(frozen=True)
+class _Drawn:
+    """Outputs and labels of some images, outputs of a teacher, what must be beaten; and a rate."""
+
+    outputs_NK: np.ndarray
+    labels_N: np.ndarray
+    teacher_NK: np.ndarray
+    untaught: tuple[float, float]
+    rate: float
 
 
-def _fitted(outputs: Tensor, loss: Callable[[Tensor], Tensor]) -> np.ndarray:
-    """The outputs after gradient descent."""
+def _drawn(name: str) -> _Drawn:
+    task = task_of(name)
+    if isinstance(task, AbstractImageTask):
+        levels = 127.5 + 80 * noise(IMAGES, 1, SIDES, SIDES)
+        images = levels.clamp(0, WHITE).numpy().astype(np.uint8)
+        seen, labels = asked_task(name).question(images)
+        losses_N, shown_N = task.untaught_metrics(seen, labels)
+        outputs, teacher = (0.5 + 0.2 * noise(*labels.shape, seed=n).numpy() for n in (1, 2))
+        untaught = float(losses_N.mean()), float(shown_N.mean())
+        return _Drawn(outputs, labels, teacher, untaught, RATE_OF_IMAGES)
+    assert isinstance(task, AbstractClassTask)
+    outputs = noise(IMAGES, task.num_outputs(CLASSES)).numpy()
+    teacher = 3 * noise(*outputs.shape, seed=1).numpy()
+    labels = np.arange(IMAGES) % CLASSES
+    untaught = task.guessing(np.bincount(labels).tolist())
+    return _Drawn(outputs, labels, teacher, untaught, RATE)
+
+
+def _fitted(outputs: Tensor, loss: Callable[[Tensor], Tensor], rate: float) -> np.ndarray:
+    """The outputs after gradient descent, in smaller and smaller steps."""
     outputs = outputs.clone().requires_grad_()
-    optimizer = torch.optim.Adam([outputs], lr=RATE)
+    optimizer = torch.optim.Adam([outputs], lr=rate)
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / STEPS, total_iters=STEPS)
     for _ in range(STEPS):
         optimizer.zero_grad()
         loss(outputs).backward()
         optimizer.step()
+        decay.step()
     return outputs.detach().numpy()

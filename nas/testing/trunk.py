@@ -19,10 +19,14 @@ from search_spaces import (
 )
 from search_spaces._sides import Sides
 from search_spaces.trunk._base import AbstractTrunk
+from search_spaces.trunk.subpixel import scale_of
 from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, largest_of, weights_name
 
 CHANNELS, WIDTHS, CLASSES = 3, (4, 6, 12), 7
+PIXELS = 12
+"""Outputs at each position of what gives images: 2 x 2 pixels of RGB."""
+
 STRIDES, SIZES = (1, 2, 4), ((8, 8), (9, 9), (16, 16), (9, 14))
 ANY_SIZES = tuple((side, side) for side in range(5, 18))
 TOLERANCE = 1e-5
@@ -44,10 +48,13 @@ def check_declared_costs_are_those_that_torch_counts(name: str) -> None:
 
 
 def check_the_output_has_the_declared_shape(name: str) -> None:
-    """The output has the declared shape: a map's sides are divided and rounded up."""
+    """The output has the declared shape: sides are divided and rounded up, or multiplied."""
     for signature in (*signatures_of(name), *signatures_of(name, ANY_SIZES, WIDTHS[:1])):
         shape = signature.shape
         wanted = (2, shape.width, *(() if _declared(name).place == "head" else shape.size))
+        if _declared(name).gives_images:
+            scale, channels = scale_of(shape.width)
+            wanted = (2, channels, *(scale * side for side in shape.size))
         found = tuple(plain_module(signature)(_image_of(signature)).shape)
         require(found == wanted, f"at {shape} its output is {found} instead of {wanted}")
 
@@ -106,11 +113,14 @@ def signatures_of(
     operator = _declared(name)
     strides = {"stem": STRIDES, "downsample": (2,), "head": (1,)}[operator.place]
     in_widths = (CHANNELS,) if operator.place == "stem" else widths
-    out_widths = (CLASSES,) if operator.place == "head" else widths
+    out_widths = widths
+    if operator.place == "head":
+        out_widths = (PIXELS if operator.gives_images else CLASSES,)
     found = []
     for in_size, stride in itertools.product(sizes, strides):
         rows, columns = (-(-side // stride) for side in in_size)
-        size = (1, 1) if operator.place == "head" else (rows, columns)
+        is_one = operator.place == "head" and not operator.gives_images
+        size = (1, 1) if is_one else (rows, columns)
         for in_width, width in itertools.product(in_widths, out_widths):
             shape = Shape(in_size, size, in_width, width)
             pick = operator.normalise(Options(dict.fromkeys(operator.dims, stride)), shape)

@@ -13,6 +13,7 @@ from search_spaces._choice import Choice, Option
 from search_spaces._registry import Registry
 from search_spaces._sides import Resolution, Sides, read_sides
 from search_spaces._slot import Join, Signature
+from search_spaces.trunk.subpixel import scale_of
 
 
 class SlotRule(NamedTuple):
@@ -45,7 +46,10 @@ class AbstractNetwork(ABC):
     """Of the images."""
 
     num_classes: int
-    """Outputs."""
+    """Outputs; at each position of an image where networks answer with images."""
+
+    gives_images: bool = False
+    """Whether networks answer with images instead of a number per output."""
 
     is_brought: ClassVar[bool] = False
     """Whether the largest member is a network that has learnt already. It has option 0 of every
@@ -55,6 +59,15 @@ class AbstractNetwork(ABC):
     def sides(self) -> Sides:
         """Height and width of the images, pixels."""
         return read_sides(self.resolution)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the answer to one image."""
+        if not self.gives_images:
+            return (self.num_classes,)
+        scale, channels = scale_of(self.num_classes)
+        height, width = self.sides
+        return channels, scale * height, scale * width
 
     @abstractmethod
     def arch_choices(self) -> tuple[Choice, ...]:

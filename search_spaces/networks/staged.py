@@ -2,6 +2,10 @@
 
     stem - block* - downsample - block* - downsample - block* ... - head
 
+Networks that answer with images have one stage, whose maps have the size of the image. Their head
+reads the image beside the last map, and so need not carry it through the blocks. It is in fp32 in
+every format: on one grid with a map, whose values are larger, an image would lose its levels.
+
 Slots are called "stem", "stage2.downsample", "stage2.block1" and "head".
 """
 
@@ -16,7 +20,7 @@ from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
 from search_spaces._precision import FULL_PRECISION
 from search_spaces._registry import Registry
-from search_spaces._resolution import Pyramid, pyramid
+from search_spaces._resolution import Pyramid, pyramid, single_map
 from search_spaces._sides import Resolution, Sides
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
@@ -96,6 +100,7 @@ class Staged(AbstractNetwork):
         stems: Names of stems; several are a choice, "stem.operator".
         downsamples: Names of downsamplings; likewise, for each stage.
         heads: Names of heads; likewise.
+        gives_images: Whether networks answer with images.
     """
 
     resolution: Resolution
@@ -106,6 +111,7 @@ class Staged(AbstractNetwork):
     stems: tuple[str, ...] = (STEM,)
     downsamples: tuple[str, ...] = (DOWNSAMPLE,)
     heads: tuple[str, ...] = (HEAD,)
+    gives_images: bool = False
 
     def __post_init__(self) -> None:
         wrong = [stride for stride in self.stem_strides if stride not in STEM_STRIDES]
@@ -125,14 +131,24 @@ class Staged(AbstractNetwork):
                 self._check_dims(f"stage{number}", name, stage)
         for place, names in self._trunk.items():
             _check_trunk(place, names)
+        plain = [name for name in self.heads if not TRUNK.get(name).gives_images]
+        if self.gives_images and plain:
+            raise UserError(
+                f"a network that answers with images offers head '{plain[0]}', which gives none. "
+                "Offer subpixel."
+            )
 
     @cached_property
     def pyramid(self) -> Pyramid:
         """The sizes of the maps behind the usual stem."""
+        if self.gives_images:
+            return single_map(self.resolution)
         return pyramid(self.resolution)
 
     def maps(self, options: Mapping[str, Option]) -> Pyramid:
         """The sizes of the maps behind the stem that the options choose."""
+        if self.gives_images:
+            return self.pyramid
         return pyramid(self.resolution, _integer(options.get(STEM_STRIDE, 0)))
 
     def arch_choices(self) -> tuple[Choice, ...]:
@@ -178,6 +194,10 @@ class Staged(AbstractNetwork):
                 slot = f"{prefix}.block{block}"
                 own = ("operator", *stage.dims)
                 rules.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
+        if self.gives_images:
+            feeds = ("", rules[-1].name)
+            head = self._trunk_rule(HEAD, (f"{prefix}.width",))
+            return (*rules, head._replace(inputs=feeds, join="concatenation"))
         rules.append(self._trunk_rule(HEAD, (*stem, f"{prefix}.width", f"{prefix}.precision")))
         return tuple(rules)
 
@@ -226,6 +246,7 @@ class Staged(AbstractNetwork):
             "num_classes": self.num_classes,
             "stages": stages,
             "stem_strides": self.stem_strides,
+            **({"gives_images": True} if self.gives_images else {}),
             **several,
         }
 
@@ -246,7 +267,8 @@ class Staged(AbstractNetwork):
         strides = tuple(map(int, document.get("stem_strides", ())))
         places = (f"{place}s" for place in (STEM, DOWNSAMPLE, HEAD))
         trunk: dict[str, Any] = {n: tuple(document[n]) for n in places if n in document}
-        return cls(stages=stages, stem_strides=strides, **trunk, **sizes)
+        gives_images = bool(document.get("gives_images", False))
+        return cls(stages=stages, stem_strides=strides, gives_images=gives_images, **trunk, **sizes)
 
     @property
     def _trunk(self) -> dict[str, tuple[str, ...]]:
@@ -288,18 +310,22 @@ class Staged(AbstractNetwork):
         maps = self.maps(options)
         width = _integer(options[f"stage{number}.width"])
         size = maps.sizes[number - 1]
+        name = str(options.get(f"{slot}.operator", self._trunk[place][0]))
         if place == STEM:
             shape = Shape(self.sides, size, self.channels, width)
         elif place == HEAD:
-            shape = Shape(size, (1, 1), width, self.num_classes)
+            in_width = width + (self.channels if self.gives_images else 0)
+            out_size = size if TRUNK.get(name).gives_images else (1, 1)
+            shape = Shape(size, out_size, in_width, self.num_classes)
         else:
             in_width = _integer(options[f"stage{number - 1}.width"])
             shape = Shape(maps.sizes[number - 2], size, in_width, width)
-        name = str(options.get(f"{slot}.operator", self._trunk[place][0]))
         operator = declaration(name)
         known = {**operator.defaults, **({"stride": maps.stem_stride} if place == STEM else {})}
         pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
         precision = str(options.get(f"stage{number}.precision", FULL_PRECISION))
+        if place == HEAD and self.gives_images:
+            precision = FULL_PRECISION
         return Signature(name, shape, pick, Options(), precision)
 
 

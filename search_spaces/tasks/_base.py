@@ -2,10 +2,11 @@
 
 `supernets/tasks/` has the losses for training, under the same names. Two numbers judge a network,
 both means over images: a loss, by which candidates are ranked, and a metric that people are shown.
-Labels are whole numbers, one per image, that index a data set's `classes`; what they mean to each
-other is the task's. Shapes: N images, K outputs.
+There are two kinds: labels are numbers of classes (`_classes.py`), or images (`_images.py`).
+Shapes: N images, K outputs; an output may be an image.
 """
 
+import math
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,6 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 
 from search_spaces._registry import Registry
-from search_spaces.tasks._confusion import Confusion, counts_of
 
 DEFAULT_TASK = "classification"
 """Of data sets and records that name none."""
@@ -35,12 +35,14 @@ class Metric:
         goal: Which direction is better.
         unit: Of what people read; "" for a plain number. "%" is for the share of images that are
             answered right: stored as a fraction, and to be maximised.
+        decimals: That people read of what is no share; -1 for three digits, wherever they lie.
     """
 
     name: str
     title: str
     goal: Goal = "minimize"
     unit: str = ""
+    decimals: int = -1
 
     @property
     def is_share(self) -> bool:
@@ -54,8 +56,10 @@ class Metric:
 
     @property
     def best(self) -> float:
-        """Of a network that answers all right."""
-        return 1.0 if self.is_share else 0.0
+        """Of a network that answers all right; infinite where there is no end to getting better."""
+        if self.is_share:
+            return 1.0
+        return math.inf if self.goal == "maximize" else 0.0
 
     @property
     def head(self) -> str:
@@ -68,8 +72,10 @@ class Metric:
         return self.title[:1].upper() + self.title[1:]
 
     def number(self, value: float, digits: int = 1) -> str:
-        """Without its unit: percent with so many decimals, others in three digits."""
-        return f"{100 * value:.{digits}f}" if self.is_share else f"{value:.3g}"
+        """Without its unit: percent with so many decimals, others with their own."""
+        if self.is_share:
+            return f"{100 * value:.{digits}f}"
+        return f"{value:.3g}" if self.decimals < 0 else f"{value:.{self.decimals}f}"
 
     def text(self, value: float, digits: int = 1) -> str:
         """With its unit: "93.1%", "0.42 levels"."""
@@ -86,7 +92,10 @@ class Metric:
 
 
 class AbstractTask(ABC):
-    """What networks learn, without torch. Plug-ins have no state."""
+    """What networks learn, without torch. Plug-ins have no state.
+
+    They derive from `AbstractClassTask` or `AbstractImageTask`.
+    """
 
     loss: ClassVar[Metric]
     """Ranks candidates; positive, lower is better."""
@@ -94,12 +103,8 @@ class AbstractTask(ABC):
     shown: ClassVar[Metric]
     """What people are shown beside it."""
 
-    answers_are_classes: ClassVar[bool] = False
-    """Whether an answer is the number of a class, as a label is: what is confused is then kept."""
-
-    @abstractmethod
-    def num_outputs(self, num_classes: int) -> int:
-        """Outputs of the head for data of so many classes."""
+    untaught: ClassVar[str]
+    """What any network must beat that has learnt something, in words."""
 
     @abstractmethod
     def judge(self, outputs_NK: np.ndarray, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +112,7 @@ class AbstractTask(ABC):
 
         Args:
             outputs_NK: Floats as the network gives them.
-            labels_N: Integers.
+            labels_N: Integers; or images.
         """
 
     @abstractmethod
@@ -115,20 +120,25 @@ class AbstractTask(ABC):
         """What the outputs say, integers (N,): networks agree where these are equal."""
 
     @abstractmethod
-    def guessing(self, labels: Sequence[int]) -> tuple[float, float]:
-        """Both metrics of the best outputs that are the same for all images.
+    def output_shape(self, labels: np.ndarray, num_outputs: int) -> tuple[int, ...]:
+        """Of outputs for images with these labels.
 
         Args:
-            labels: Images of each class; at least one image.
+            labels: Of the images.
+            num_outputs: Of the head, at each position where it answers at several.
         """
 
-    @final
-    def guessed(self, labels: Sequence[int], *, is_balanced: bool) -> tuple[float, float]:
-        """As `guessing`, the loss as `metrics` has it."""
-        loss, shown = self.guessing(labels)
-        if is_balanced:
-            loss, _ = self.guessing([int(images > 0) for images in labels])
-        return loss, shown
+    @abstractmethod
+    def untaught_in(
+        self, record: Mapping[str, Any], *, num_classes: int, is_balanced: bool = False
+    ) -> tuple[float, float] | None:
+        """Both metrics of what must be beaten, from the record of a split; None if it is not known.
+
+        Args:
+            record: As cards have it.
+            num_classes: Of the data.
+            is_balanced: Whether classes count alike in the loss.
+        """
 
     @final
     def metrics(
@@ -138,7 +148,7 @@ class AbstractTask(ABC):
 
         Args:
             outputs_NK: Floats as the network gives them.
-            labels_N: Integers.
+            labels_N: Integers; or images.
             is_balanced: Whether the loss is the mean of those of classes, which count alike,
                 instead of that of images.
         """
@@ -176,18 +186,6 @@ class AbstractTask(ABC):
             return {**said, "total": total, self.loss.name: sum(losses) / total}
         loss = balanced_mean(np.array(losses), np.array(balanced_by))
         return {**said, "total": total, self.loss.name: loss, "balanced": True}
-
-    @final
-    def counts(
-        self, labels_N: np.ndarray, answers_N: np.ndarray, num_classes: int
-    ) -> dict[str, Any]:
-        """What a card says of a split besides its metrics: images of each class, and what is taken
-        for what if answers are classes.
-        """
-        said: dict[str, Any] = {"labels": list(counts_of(labels_N, num_classes))}
-        if self.answers_are_classes:
-            said["confusion"] = Confusion.of(labels_N, answers_N, num_classes).to_json()
-        return said
 
     @final
     def metrics_of(self, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from search_spaces.tasks._base import TASKS, AbstractTask, Metric
+from search_spaces.tasks._base import TASKS, Metric
+from search_spaces.tasks._classes import AbstractClassTask
 
 
 @final
 @TASKS.register
-class Classification(AbstractTask):
+class Classification(AbstractClassTask):
     """One class per image; outputs are logits, one per class."""
 
     loss: ClassVar[Metric] = Metric(name="log_loss", title="log-loss", unit="nats")

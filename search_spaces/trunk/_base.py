@@ -17,6 +17,11 @@ class AbstractTrunk(AbstractOperator):
     """Where it may stand. A stem may read "stride" and leaves the map that it says, a downsampling
     halves the map, a head makes logits of it."""
 
+    gives_images: ClassVar[bool] = False
+    """Whether a head gives as many maps as images have channels, of the last map's size or larger,
+    instead of logits. `shape.size` is then that of the last map, and `shape.width` the outputs at
+    each of its positions."""
+
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
     dims: ClassVar[tuple[str, ...]] = ()
 

@@ -55,7 +55,7 @@ class Varied(NamedTuple):
 
     Attributes:
         images_BCHW: float32 between 0 and 1; not to be changed in place.
-        labels: int64 (B,); or mixed ones.
+        labels: int64 (B,); or mixed ones; or images, which no augmentation is given.
     """
 
     images_BCHW: "Tensor"

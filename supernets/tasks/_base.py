@@ -26,7 +26,7 @@ class AbstractLosses(ABC):
 
         Args:
             outputs_BK: As the network gives them, in any precision.
-            labels_B: int64.
+            labels_B: int64; or images, uint8.
             smoothing: How much of every label is spread over all of them, in [0, 1).
             weights_B: Factors of the images' losses; None for 1 each.
         """

@@ -27,7 +27,7 @@ from reports.verdict import (
     sentence,
     slowest_share,
 )
-from search_spaces import AbstractTask, Metric, task_of
+from search_spaces import AbstractClassTask, Metric, task_of
 
 NewRun = Callable[..., Path]
 ACCURACY = task_of("classification").shown
@@ -175,7 +175,7 @@ def test_what_is_not_known_is_not_claimed(new_run: NewRun) -> None:
     assert sentence(replace(without_random(run), front=())).startswith(CLAIMS[""])
 
 
-class Levels(AbstractTask):
+class Levels(AbstractClassTask):
     """Of a plug-in: a metric that is no share, and less of it is better."""
 
     loss = Metric(name="squares", title="squared error")

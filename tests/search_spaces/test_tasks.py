@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import (
-    AbstractTask,
+    AbstractClassTask,
     Confusion,
     Metric,
     labels_in,
@@ -25,7 +25,7 @@ ERROR = Metric(name="error", title="error", unit="steps")
 
 
 @final
-class Steps(AbstractTask):
+class Steps(AbstractClassTask):
     """Outputs are answers; the error is how far they are from the label."""
 
     loss: ClassVar[Metric] = Metric(name="square", title="squared error")

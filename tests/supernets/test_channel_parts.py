@@ -113,6 +113,6 @@ def test_extreme_members_are_dealt_every_channel_part_equally_often() -> None:
 def test_an_unknown_channel_part_is_told_the_known_ones_and_the_place() -> None:
     options = (("kernel_size", (3,)), ("expand_ratio", (2,)), ("channel_part", ("mlp", "convgul")))
     stage = Stage(widths=(8,), depths=(1,), operators=("mbconv", "convnext"), options=options)
-    message = r"stage1 .*'convnext' with channel_part 'convgul', .* It has (\w+, )*convglu, daff, mlp. Offer these"
+    message = r"stage1 .*'convnext' with channel_part 'convgul', .* It has (\w+, )*convglu, daff, edge, mlp. Offer these"
     with pytest.raises(UserError, match=message):
         Staged(resolution=16, channels=1, num_classes=2, stages=(stage, stage))
