@@ -9,6 +9,7 @@ from nas.cli.bench import bench_app
 from nas.cli.compress import compress
 from nas.cli.console import say
 from nas.cli.doctor import doctor
+from nas.cli.expand import expand
 from nas.cli.export import export
 from nas.cli.fidelity import fidelity
 from nas.cli.finetune import finetune
@@ -45,6 +46,10 @@ app.command(
     "--budget 50%MACs\n\nThe same command continues an interrupted run."
 )(compress)
 app.command(epilog="Example: nas finetune runs/my-run --key 0a1b2c --epochs 20")(finetune)
+app.command(
+    epilog="Example: nas expand runs/my-run --key 0a1b2c --sizes 4 --epochs 10\n\n"
+    "The same command continues an interrupted one."
+)(expand)
 app.command(
     epilog="Example: nas export runs/my-run --key 0a1b2c\n\n"
     "Example: nas export runs/my-run --arch network.json --out deployed"

@@ -22,6 +22,15 @@ AwareShare = Annotated[
     ),
 ]
 
+GrowTo = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY|FILE.json|JSON",
+        help="Train a larger network that begins with what this one computes: another network of "
+        "the run, or the options that change, by names of choices.",
+    ),
+]
+
 
 def finetune(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
@@ -47,11 +56,13 @@ def finetune(
     ] = None,
     batch_norm: BatchNorm = "batch",
     aware: AwareShare = 0.0,
+    grow_to: GrowTo = "",
     device: Device = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
+    from nas.cli.export import is_document, read_options
     from nas.data._load import absolute_if_path
     from nas.finalists.recipe import Recipe
     from nas.finetune import finetune as run_finetune
@@ -59,6 +70,7 @@ def finetune(
     from search_spaces import load_plugins
 
     load_plugins(plugin or ())
+    larger = read_options(grow_to, "--grow-to") if is_document(grow_to) else grow_to
     recipe = Recipe(
         epochs=epochs,
         teacher=teacher,
@@ -69,7 +81,12 @@ def finetune(
     )
     reporter = make_reporter(as_json)
     try:
-        found = run_finetune(run, key, recipe, reporter, plugins=plugin or (), device=device or "")
+        found = run_finetune(
+            *(run, key, recipe, reporter),
+            plugins=plugin or (),
+            device=device or "",
+            grow_to=larger,
+        )
     finally:
         reporter.close()
     report = build_report(run)

@@ -7,6 +7,7 @@ beside the files of the training (`nas/standalone/train.py`). Distillation is th
 et al., Knowledge distillation: a good teacher is patient and consistent, 2022).
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -70,6 +71,8 @@ class Recipe:
             "frozen" measures them before and keeps them (`supernets/tune.py`).
         aware_share: Of the time, at the end, that is quantization-aware (`compress/aware.py`),
             of a network that has grids to learn; it freezes statistics, too.
+        grown_from: Key of the smaller network whose function it begins with; "" for the supernet's
+            weights.
     """
 
     epochs: float = 0.0
@@ -79,6 +82,7 @@ class Recipe:
     learning_rate: float = 0.0
     batch_norm: str = BY_BATCH
     aware_share: float = 0.0
+    grown_from: str = ""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -116,6 +120,7 @@ class Finetuning:
         steps: Of a recipe without epochs.
         round: Number of the round that it is the training of, 0 for the last one. It goes on from
             the round before in which a candidate was trained.
+        start: What the one candidate that it trains begins with; None for shared weights.
     """
 
     run: Run
@@ -127,6 +132,7 @@ class Finetuning:
     reporter: Reporter
     steps: int = 0
     round: int = 0
+    start: PlainNetwork | None = None
 
     def __call__(self, candidate: Candidate) -> Entry:
         """The candidate trained further; continues, or reads back what is finished."""
@@ -167,7 +173,7 @@ class Finetuning:
     def _begun(self, candidate: Candidate) -> tuple[PlainNetwork, Making]:
         """The candidate's network before its training, and what is trained of it."""
         slots = self.scorer.supernet.space.slots(candidate.encoding)
-        network = self.scorer.extracted(slots)
+        network = copy.deepcopy(self.start) if self.start else self.scorer.extracted(slots)
         if self.recipe.batch_norm == BY_BATCH:
             return network, kept_sparse(as_it_is, slots)
         recalibrated(network, self.scorer.calibration)
@@ -275,6 +281,8 @@ def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
             "data": recipe["data"],
             "batch_norm": recipe.get("batch_norm", BY_BATCH),
         }
+        if recipe.get("grown_from"):
+            facts["grown_from"] = recipe["grown_from"]
     return Entry(
         candidate, "front member", finetuned=Finetuned(folder.name, folder / NETWORK, facts)
     )
