@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from search_spaces import FULL_RANK, Signature, Slot, UserError
+from search_spaces import FULL_RANK, Option, Signature, Slot, UserError
 from search_spaces.traced.operator import FRAGMENT
 from supernets._elastic import KERNEL, AbstractElastic, Index
 from supernets._modules import initialise, seeded
@@ -273,7 +273,9 @@ def _kind(signature: Signature) -> str:
 
 def _changes(before: Signature, after: Signature) -> str:
     """What differs, for people."""
-    pairs = [("width", before.shape.width, after.shape.width)]
+    pairs: list[tuple[str, Option | None, Option | None]] = [
+        ("width", before.shape.width, after.shape.width)
+    ]
     for old, new in ((before.pick, after.pick), (before.kept, after.kept)):
         pairs += [(name, old.get(name), new.get(name)) for name in {**old, **new}]
     return ", ".join(f"{name} {old} to {new}" for name, old, new in pairs if old != new)

@@ -51,9 +51,10 @@ def export(
     say(f"files of {card['key']}: {folder}")
 
 
-def is_document(text: str) -> bool:
-    """Whether a text is a JSON object, or names a file with one, rather than a key."""
-    return text.lstrip().startswith("{") or text.endswith(".json")
+def key_or_options(text: str, option: str) -> str | dict[str, Any]:
+    """A key as it is, or what `read_options` makes of a text that is a JSON object or its file."""
+    is_document = text.lstrip().startswith("{") or text.endswith(".json")
+    return read_options(text, option) if is_document else text
 
 
 def read_options(text: str, option: str = "--arch") -> dict[str, Any]:

@@ -9,6 +9,16 @@ import typer
 from nas.cli.console import end_if_empty, make_reporter, print_front, say
 from nas.cli.options import AsJson, Device, Plugins
 
+Teacher = Annotated[
+    str,
+    typer.Option(
+        help="What it learns from besides labels: none, largest (member of the supernet), "
+        "brought (what nas compress was given), or the path of an ONNX file."
+    ),
+]
+LearningRate = Annotated[
+    float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
+]
 BatchNorm = Annotated[
     str, typer.Option(help="Normalise by each batch (batch), or by statistics that stay (frozen).")
 ]
@@ -41,19 +51,11 @@ def finetune(
         float,
         typer.Option(min=0.01, max=100_000, help="Passes over the training images."),
     ] = 10.0,
-    teacher: Annotated[
-        str,
-        typer.Option(
-            help="What it learns from besides labels: none, largest (member of the supernet), "
-            "brought (what nas compress was given), or the path of an ONNX file."
-        ),
-    ] = "none",
+    teacher: Teacher = "none",
     data: Annotated[
         str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
     ] = "",
-    learning_rate: Annotated[
-        float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
-    ] = None,
+    learning_rate: LearningRate = None,
     batch_norm: BatchNorm = "batch",
     aware: AwareShare = 0.0,
     grow_to: GrowTo = "",
@@ -62,7 +64,7 @@ def finetune(
     as_json: AsJson = False,
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
-    from nas.cli.export import is_document, read_options
+    from nas.cli.export import key_or_options
     from nas.data._load import absolute_if_path
     from nas.finalists.recipe import Recipe
     from nas.finetune import finetune as run_finetune
@@ -70,7 +72,6 @@ def finetune(
     from search_spaces import load_plugins
 
     load_plugins(plugin or ())
-    larger = read_options(grow_to, "--grow-to") if is_document(grow_to) else grow_to
     recipe = Recipe(
         epochs=epochs,
         teacher=teacher,
@@ -85,7 +86,7 @@ def finetune(
             *(run, key, recipe, reporter),
             plugins=plugin or (),
             device=device or "",
-            grow_to=larger,
+            grow_to=key_or_options(grow_to, "--grow-to"),
         )
     finally:
         reporter.close()
