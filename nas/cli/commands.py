@@ -18,6 +18,7 @@ from nas.cli.profile import profile
 from nas.cli.report import report
 from nas.cli.search import search
 from nas.cli.space import space_app
+from nas.cli.stitch import stitch
 from nas.cli.sweep import sweep
 from nas.cli.train import train
 from nas.system.environment import version_of
@@ -45,6 +46,9 @@ app.command(
     epilog="Example: nas compress my_models.py:resnet --weights resnet.safetensors --data photos "
     "--budget 50%MACs\n\nThe same command continues an interrupted run."
 )(compress)
+app.command(
+    epilog="Example: nas stitch small.onnx large.onnx --data photos --out family.safetensors"
+)(stitch)
 app.command(epilog="Example: nas finetune runs/my-run --key 0a1b2c --epochs 20")(finetune)
 app.command(
     epilog="Example: nas expand runs/my-run --key 0a1b2c --sizes 4 --epochs 10\n\n"

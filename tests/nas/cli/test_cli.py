@@ -113,6 +113,16 @@ FLAGS = {
         "--tensorboard",
         "--json",
     ],
+    "stitch": [
+        "--out",
+        "--data",
+        "--data-dir",
+        "--cache",
+        "--resolution",
+        "--mean",
+        "--std",
+        "--json",
+    ],
     "export": ["--key", "--arch", "--out", "--json"],
     "report": ["--out", "--json"],
     "finetune": [
