@@ -1,19 +1,21 @@
 """`nas finetune`: one network of a finished run, trained further and added to its front."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas.finalists.entry import TWIN
 from nas.finalists.finetuning import make_finetuning
+from nas.finalists.growing import growing
 from nas.finalists.recipe import Recipe
 from nas.finalists.teacher import AND, MODEL, NAMED
 from nas.front.finish import finish
-from nas.front.members import TUNED, entry_of
+from nas.front.members import TUNED, candidate_of, entry_of
 from nas.prepare.phases import BROUGHT
 from nas.prepare.reopen import Trained, reopened
+from nas.problem.larger import with_options
 from nas.run.directory import read_front
 from nas.system.reporter import Reporter
 from search_spaces import Candidate, UserError, has_grids, precision_of
@@ -27,6 +29,7 @@ def finetune(
     *,
     plugins: Sequence[str | Path] = (),
     device: str = "",
+    grow_to: str | Mapping[str, Any] = "",
 ) -> dict[str, Any]:
     """Train a network further, export, measure and verify it, and choose the front anew.
 
@@ -34,34 +37,73 @@ def finetune(
 
     Args:
         path: A finished run.
-        key: Of a trial, a reference or a twin; its first characters are enough.
+        key: Of a trial, a reference or a twin; its first characters are enough. Where it grows,
+            also of one that was trained further.
         recipe: How.
         reporter: Told how far it is.
         plugins: Files that register what the recipe names; the run keeps them.
         device: Where; "" for the run's own if it is here, or else the CPU. A training that has
             begun stays where it began.
+        grow_to: A larger network, which is trained from the function of that one: the key of
+            another network, or its options by the names of choices, of which those that stay may be
+            left out. "" for the network itself, from shared weights.
 
     Returns:
         `key` of the new network, `on_front`, and `reason` if it is not on it.
 
     Raises:
-        UserError: If the run, the key, the data or the teacher is not what it should be.
+        UserError: If the run, the key, the data or the teacher is not what it should be, or the
+            larger network is none.
     """
     recipe = with_teacher(recipe)
     trained = reopened(path, reporter, plugins=plugins, device=device)
-    candidate = named(trained, key)
+    smaller = entry_of(trained, key) if grow_to else None
+    candidate = larger_than(trained, smaller.candidate, grow_to) if smaller else named(trained, key)
     refuse_nothing_to_learn(candidate, recipe)
     finetuning = make_finetuning(trained, recipe, reporter)
-    new = recipe.key(candidate)
+    if smaller:
+        finetuning = growing(trained, finetuning, smaller, candidate)
+    new = finetuning.key(candidate)
     reporter.phase("finetune", f"training {candidate.key} further")
     with trained.run.phase("finetune"):
         finetuning(candidate)
+    measure_again(trained, reporter)
+    return place_of(new, read_front(path))
+
+
+def measure_again(trained: Trained, reporter: Reporter) -> None:
+    """Choose the front of a run anew, with what has been trained further; all are timed again."""
     trials = trained.run.trials(trained.problem.space)
     with trained.run.phase("finalists"):
         finish(trained, trials, reporter, times_again=True)
-    front = read_front(path)
+
+
+def place_of(key: str, front: Mapping[str, Any]) -> dict[str, Any]:
+    """What front.json says of a network: `key`, `on_front`, and `reason` if it is not on it."""
     reasons = {row["key"]: row["reason"] for row in front["replaced"]}
-    return {"key": new, "on_front": new in front["members"], "reason": reasons.get(new, "")}
+    return {"key": key, "on_front": key in front["members"], "reason": reasons.get(key, "")}
+
+
+def larger_than(
+    trained: Trained, candidate: Candidate, grow_to: str | Mapping[str, Any]
+) -> Candidate:
+    """The candidate that another one is to grow to.
+
+    Args:
+        trained: The run.
+        candidate: The smaller one.
+        grow_to: Key of a network, or options; those that stay may be left out.
+
+    Raises:
+        UserError: If there is no such network, or a choice or an option is unknown.
+    """
+    if isinstance(grow_to, str):
+        return entry_of(trained, grow_to).candidate
+    options = dict(grow_to)
+    if isinstance(options.get("arch"), Mapping):
+        options = {**options["arch"], **(options.get("policy") or {})}
+    space = trained.problem.space
+    return candidate_of(space, with_options(space, candidate, options))
 
 
 def with_teacher(recipe: Recipe) -> Recipe:

@@ -141,6 +141,7 @@ def _finetuned(row: Json) -> FinetuneFacts | None:
         epochs=as_number(row.get("epochs")),
         teacher=as_text(row.get("teacher")),
         data=as_text(row.get("data")),
+        grown_from=as_text(row.get("grown_from")),
     )
 
 

@@ -244,4 +244,6 @@ def finetuning(member: Member) -> str:
     epochs = "" if tuned.epochs is None else f" ({tuned.epochs:g} epochs)"
     data = f" on {tuned.data}" if tuned.data else ""
     teacher = TAUGHT.get(tuned.teacher, f", taught by {tuned.teacher}")
-    return f"Fine-tuned from {tuned.source}{steps}{epochs}{data}{teacher}"
+    begun = f"Grown from {tuned.grown_from} and trained" if tuned.grown_from else ""
+    begun = begun or f"Fine-tuned from {tuned.source}"
+    return f"{begun}{steps}{epochs}{data}{teacher}"

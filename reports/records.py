@@ -100,6 +100,7 @@ class FinetuneFacts:
     epochs: float | None = None
     teacher: str = ""
     data: str = ""
+    grown_from: str = ""  # key of the smaller network whose function it began with instead
 
 
 @dataclass(frozen=True, kw_only=True)

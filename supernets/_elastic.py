@@ -110,12 +110,12 @@ class AbstractElastic(nn.Module, ABC):
         tensors = dict(self.full.named_parameters()) | dict(self.full.named_buffers())
         return {
             name: cut(tensors[name], roles, sizes)
-            for name, roles in self._roles.items()
+            for name, roles in self.roles.items()
             if all(role is None or not _is_nothing(sizes[role]) for role in roles)
         }
 
     @cached_property
-    def _roles(self) -> Axes:
+    def roles(self) -> Axes:
         """Those of every tensor that is shared, by state name."""
         axes = dict(self.axes)
         for place, module in self.full.named_modules():

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from search_spaces import SearchSpace
+from search_spaces.networks.stitched import PATH
 from supernets._ranking import Gradients
 from supernets.images import Images
 from supernets.methods._lessons import LARGEST
@@ -23,8 +24,9 @@ LEAST_BATCHES = 16
 
 
 def num_batches(space: SearchSpace) -> int:
-    """How many batches see every operator of every slot."""
-    offered = (space.cardinalities[column] for column in space.columns("operator"))
+    """How many batches see every operator of every slot, and every path."""
+    columns = [*space.columns("operator"), *space.columns(PATH)]
+    offered = (space.cardinalities[column] for column in columns)
     return max([LEAST_BATCHES, *offered])
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -16,6 +17,8 @@ from compress.bring._scores import own_path, prepared
 from compress.bring._trace import graph_of, tensors_of
 from compress.bring.rules import apply_rule
 from search_spaces import Resolution, SearchSpace, Slot, UserError, read_sides
+from search_spaces.networks._base import network_from_json, network_to_json
+from search_spaces.networks.stitched import Stitched
 from search_spaces.networks.traced import Traced
 from search_spaces.traced.operator import FRAGMENT
 from supernets.checkpoint import UNREADABLE, read_tensors, write_tensors
@@ -46,7 +49,7 @@ class Brought:
     """
 
     name: str
-    network: Traced
+    network: Traced | Stitched
     weights: Mapping[str, Tensor]
     left_alone: tuple[tuple[str, str], ...] = ()
     input: InputRule = field(default_factory=InputRule)
@@ -136,7 +139,8 @@ def network_as_brought(slots: Sequence[Slot], weights: Mapping[str, Tensor]) -> 
     """
     network = PlainNetwork(slots)
     # NOTE: what is brought has no counters of batch norm; torch sets those that are missing to 0.
-    network.load_state_dict(weights)
+    used = {module_name(slot.name) for slot in slots}  # of a family, not all
+    network.load_state_dict({n: w for n, w in weights.items() if n.partition(".")[0] in used})
     return network.eval()
 
 
@@ -164,7 +168,7 @@ def save_brought(brought: Brought, path: Path) -> None:
     document = {
         "schema": SCHEMA,
         "name": brought.name,
-        "network": brought.network.to_json(),
+        "network": network_to_json(brought.network),
         "left_alone": brought.left_alone,
         "input": brought.input.to_json(),
     }
@@ -183,7 +187,7 @@ def read_brought(path: Path) -> Brought:
             raise ValueError(f"its schema is {document['schema']!r:.40}, not {SCHEMA}")
         return Brought(
             str(document["name"]),
-            Traced.from_json(document["network"]),
+            _network_in(document["network"]),
             weights,
             tuple((str(op), str(place)) for op, place in document["left_alone"]),
             InputRule.from_json(document.get("input", {})),
@@ -193,3 +197,10 @@ def read_brought(path: Path) -> Brought:
             f"'{path}' is no model that was brought ({error!s:.200}). Restore it, or bring the "
             "model again in a new run."
         ) from error
+
+
+def _network_in(document: Mapping[str, Any]) -> Traced | Stitched:
+    network = network_from_json(document)
+    if not isinstance(network, Traced | Stitched):
+        raise ValueError(f"its network is {type(network).__name__}")
+    return network

@@ -9,6 +9,7 @@ from nas.cli.bench import bench_app
 from nas.cli.compress import compress
 from nas.cli.console import say
 from nas.cli.doctor import doctor
+from nas.cli.expand import expand
 from nas.cli.export import export
 from nas.cli.fidelity import fidelity
 from nas.cli.finetune import finetune
@@ -17,6 +18,7 @@ from nas.cli.profile import profile
 from nas.cli.report import report
 from nas.cli.search import search
 from nas.cli.space import space_app
+from nas.cli.stitch import stitch
 from nas.cli.sweep import sweep
 from nas.cli.train import train
 from nas.system.environment import version_of
@@ -44,7 +46,14 @@ app.command(
     epilog="Example: nas compress my_models.py:resnet --weights resnet.safetensors --data photos "
     "--budget 50%MACs\n\nThe same command continues an interrupted run."
 )(compress)
+app.command(
+    epilog="Example: nas stitch small.onnx large.onnx --data photos --out family.safetensors"
+)(stitch)
 app.command(epilog="Example: nas finetune runs/my-run --key 0a1b2c --epochs 20")(finetune)
+app.command(
+    epilog="Example: nas expand runs/my-run --key 0a1b2c --sizes 4 --epochs 10\n\n"
+    "The same command continues an interrupted one."
+)(expand)
 app.command(
     epilog="Example: nas export runs/my-run --key 0a1b2c\n\n"
     "Example: nas export runs/my-run --arch network.json --out deployed"

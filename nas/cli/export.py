@@ -51,8 +51,18 @@ def export(
     say(f"files of {card['key']}: {folder}")
 
 
-def read_options(text: str) -> dict[str, Any]:
+def key_or_options(text: str, option: str) -> str | dict[str, Any]:
+    """A key as it is, or what `read_options` makes of a text that is a JSON object or its file."""
+    is_document = text.lstrip().startswith("{") or text.endswith(".json")
+    return read_options(text, option) if is_document else text
+
+
+def read_options(text: str, option: str = "--arch") -> dict[str, Any]:
     """The JSON object in a text that is one, or in the file that it names.
+
+    Args:
+        text: Either.
+        option: Which gave it.
 
     Raises:
         UserError: If there is no such file, or no object in it.
@@ -60,7 +70,7 @@ def read_options(text: str) -> dict[str, Any]:
     from search_spaces import UserError
 
     is_json = text.lstrip().startswith("{")
-    place = "--arch" if is_json else f"--arch '{text}'"
+    place = option if is_json else f"{option} '{text}'"
     try:
         document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -9,6 +9,9 @@ import typer
 from nas.cli.console import end_if_empty, make_reporter, print_front, say
 from nas.cli.options import AsJson, Device, Plugins
 
+LearningRate = Annotated[
+    float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
+]
 BatchNorm = Annotated[
     str, typer.Option(help="Normalise by each batch (batch), or by statistics that stay (frozen).")
 ]
@@ -50,6 +53,15 @@ RecipeSettings = Annotated[
     ),
 ]
 
+GrowTo = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY|FILE.json|JSON",
+        help="Train a larger network that begins with what this one computes: another network of "
+        "the run, or the options that change, by names of choices.",
+    ),
+]
+
 
 def finetune(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
@@ -65,17 +77,17 @@ def finetune(
         str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
     ] = "",
     unlabelled: Unlabelled = "",
-    learning_rate: Annotated[
-        float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
-    ] = None,
+    learning_rate: LearningRate = None,
     batch_norm: BatchNorm = "batch",
     aware: AwareShare = 0.0,
     further: RecipeSettings = None,
+    grow_to: GrowTo = "",
     device: Device = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
+    from nas.cli.export import key_or_options
     from nas.data._load import absolute_if_path
     from nas.finalists.lessons import further_settings
     from nas.finalists.recipe import Recipe
@@ -98,7 +110,12 @@ def finetune(
     )
     reporter = make_reporter(as_json)
     try:
-        found = run_finetune(run, key, recipe, reporter, plugins=plugin or (), device=device or "")
+        found = run_finetune(
+            *(run, key, recipe, reporter),
+            plugins=plugin or (),
+            device=device or "",
+            grow_to=key_or_options(grow_to, "--grow-to"),
+        )
     finally:
         reporter.close()
     report = build_report(run)

@@ -5,6 +5,7 @@ Shared weights are a compromise between all members; a finalist's own ones need 
 the run, with `recipe.json` beside the files of the training (`nas/standalone/train.py`).
 """
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
 BEFORE = "before"
 """Folder of what is trained before the quantization-aware share."""
 
-TOLD = ("unlabelled", "stored", "low_rank")
+TOLD = ("unlabelled", "stored", "low_rank", "grown_from")
 """What a card says of a recipe only where it was asked for."""
 
 AWARE_COST, AWARE_RATE = 1.4, 0.2
@@ -70,6 +71,7 @@ class Finetuning:
         steps: Of a recipe without epochs.
         round: Number of the round that it is the training of, 0 for the last one. It goes on from
             the round before in which a candidate was trained.
+        start: What the one candidate that it trains begins with; None for shared weights.
     """
 
     run: Run
@@ -81,6 +83,7 @@ class Finetuning:
     reporter: Reporter
     steps: int = 0
     round: int = 0
+    start: PlainNetwork | None = None
 
     def __call__(self, candidate: Candidate) -> Entry:
         """The candidate trained further; continues, or reads back what is finished."""
@@ -100,7 +103,7 @@ class Finetuning:
             "schema": 1,
             "candidate": candidate.key,
             "encoding": list(candidate.encoding),
-            **dataclasses.asdict(self.recipe),
+            **self.recipe.document(),
         }
         if not (folder / RECIPE).exists():
             write_json(folder / RECIPE, document)
@@ -121,7 +124,7 @@ class Finetuning:
     def _begun(self, candidate: Candidate) -> tuple[PlainNetwork, Making]:
         """The candidate's network before its training, and what is trained of it."""
         slots = self.scorer.supernet.space.slots(candidate.encoding)
-        network = self.scorer.extracted(slots)
+        network = copy.deepcopy(self.start) if self.start else self.scorer.extracted(slots)
         if self.recipe.batch_norm == BY_BATCH:
             return network, kept_sparse(as_it_is, slots)
         recalibrated(network, self.scorer.calibration)

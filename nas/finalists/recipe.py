@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from nas.finalists.answers import REGIONS, VARIANTS
 from nas.prepare.phases import NO_TEACHER
@@ -28,6 +29,11 @@ BY_BATCH = "batch"
 NOT_STORED = ""
 HALF = 0.5
 NUM_VARIANTS = 4
+
+OF_ALL_VERSIONS = frozenset(
+    ("epochs", "teacher", "teacher_sha256", "data", "learning_rate", "batch_norm", "aware_share")
+)
+"""Fields that files have always had."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,8 @@ class Recipe:
             (`supernets/likenesses/granularity.py`); 0 for none.
         region_level: Likewise, of regions.
         pixel_level: Likewise, of places.
+        grown_from: Key of the smaller network whose function it begins with; "" for the supernet's
+            weights.
     """
 
     epochs: float = 0.0
@@ -85,6 +93,7 @@ class Recipe:
     image_level: float = 0.0
     region_level: float = 0.0
     pixel_level: float = 0.0
+    grown_from: str = ""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -149,7 +158,17 @@ class Recipe:
                 f"{self.labels_share:g}. Add --set labels_share=0: the teacher says what they are."
             )
 
+    def document(self) -> dict[str, Any]:
+        """Its fields by name, as files have them.
+
+        Those that are not of the first version only where they are not the default: what was
+        trained before keeps its name.
+        """
+        values = dataclasses.asdict(self)
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {n: v for n, v in values.items() if n in OF_ALL_VERSIONS or v != defaults[n]}
+
     def key(self, candidate: Candidate) -> str:
         """Name of the candidate so trained."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        text = json.dumps(self.document(), sort_keys=True)
         return f"{candidate.key}-ft{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -13,6 +13,7 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   where the answers are images, (batch, channels, height, width) in shares of white.
 - `task`: what is learnt, and so what the outputs are; only where it is not classification.
 - `finetuned`: only where the network was trained further, alone: `from` (the key it had before),
+  `grown_from` (only where it began with the function of a smaller network: that one's key),
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own), `batch_norm` ("batch" or "frozen" statistics) and, of quantization-aware
   training, `aware_steps`, the last of the steps; `unlabelled`, `stored` and `low_rank` as the

@@ -35,6 +35,30 @@ class Part:
     fragment: str
     groups: tuple[str, ...]
 
+    def signature(
+        self, chosen: Mapping[str, str], options: Mapping[str, Option], precision: str
+    ) -> Signature:
+        """The fragment with what remains of its groups.
+
+        Args:
+            chosen: By group of the network the choice that decides about it, without ".sparsity".
+            options: Of these choices; what is missing leaves all.
+            precision: Of its numbers.
+        """
+        fragment = Fragment.of_text(self.fragment)
+        kept: dict[str, int] = {}
+        for (own, group), name in zip(fragment.prunable.items(), self.groups, strict=True):
+            sparsity = options.get(f"{chosen[name]}.sparsity", 0.0)
+            assert isinstance(sparsity, int | float)
+            kept[own] = group.kept(sparsity)
+        return Signature(
+            FRAGMENT,
+            shape_of(fragment, kept),
+            Options({FRAGMENT: self.fragment}),
+            Options(kept),
+            precision,
+        )
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -114,20 +138,8 @@ class Traced(AbstractNetwork):
         part = self._by_name[slot]
         if any(options[name] not in deep_enough for name, deep_enough in self._exists_if(part)):
             return None
-        fragment = Fragment.of_text(part.fragment)
-        chosen = dict(self.choices)
-        kept: dict[str, int] = {}
-        for (own, group), name in zip(fragment.prunable.items(), part.groups, strict=True):
-            sparsity = options.get(f"{chosen[name]}.sparsity", 0.0)
-            assert isinstance(sparsity, int | float)
-            kept[own] = group.kept(sparsity)
-        return Signature(
-            FRAGMENT,
-            shape_of(fragment, kept),
-            Options({FRAGMENT: part.fragment}),
-            Options(kept),
-            str(options.get(f"{slot}.precision", FULL_PRECISION)),
-        )
+        precision = str(options.get(f"{slot}.precision", FULL_PRECISION))
+        return part.signature(dict(self.choices), options, precision)
 
     def shared_groups(self) -> dict[tuple[str, str], str]:
         """By slot and its own name of a group, the network's."""

@@ -2,7 +2,8 @@
 
 "Largest" and "smallest" are extremes of the elastic dimensions only. Operators have no order, so
 every slot deals its operators from a shuffled deck, which gives each operator each role equally
-often; so it does its channel parts, channel attentions and norms, which have weights of their own.
+often; so it does its channel parts, channel attentions and norms, which have weights of their own,
+and a stitched network its paths.
 The stem deals its strides: networks that keep the resolution are few within a budget, and would
 hardly be trained.
 Where a budget leaves out the largest members, nobody trains them: a member beyond it is reduced,
@@ -21,6 +22,7 @@ import numpy as np
 from search_spaces import Choice, SearchSpace
 from search_spaces.channel_attentions._base import CHANNEL_ATTENTION
 from search_spaces.channel_parts._base import CHANNEL_PART
+from search_spaces.networks.stitched import PATH
 from search_spaces.norms._base import NORM
 from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 
@@ -187,7 +189,7 @@ class Members:
 
     @cached_property
     def _dealt(self) -> list[int]:
-        dims = ("operator", "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM)
+        dims = ("operator", "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM, PATH)
         return [column for dim in dims for column in self.space.columns(dim)]
 
     @cached_property

@@ -5,13 +5,15 @@ from dataclasses import replace
 from operator import attrgetter
 
 import pytest
+from torch import nn
 
 from compress.bring.bring import bring
+from compress.bring.stitch import stitched
 from nas.testing.networks import OF_NETWORK
 from search_spaces import AbstractNetwork, Staged
 from search_spaces.networks._base import NETWORKS
 from tests.compress.bring.models import ResNet
-from tests.strategies import mini_space
+from tests.strategies import mini_space, noise
 
 
 def examples() -> dict[str, AbstractNetwork]:
@@ -25,7 +27,19 @@ def examples() -> dict[str, AbstractNetwork]:
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
     traced = bring("resnet", resnet, channels=1, resolution="16x20").network
-    return {"staged": staged, "staged with stems and channel parts": stems, "traced": traced}
+    models = [bring("row", row(width).eval(), channels=1, resolution="16x20") for width in (4, 8)]
+    return {
+        "staged": staged,
+        "staged with stems and channel parts": stems,
+        "traced": traced,
+        "stitched": stitched(models, [noise(4, 1, 16, 20)]).network,
+    }
+
+
+def row(width: int) -> nn.Module:
+    first = nn.Sequential(nn.Conv2d(1, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU())
+    second = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    return nn.Sequential(first, second, nn.Flatten(), nn.Linear(width, 10))
 
 
 def test_every_kind_has_an_example_here() -> None:
