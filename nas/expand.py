@@ -130,7 +130,7 @@ def scored(trained: Trained, finetuning: Finetuning, entry: Entry) -> dict[str, 
 
     def measure() -> dict[str, Any]:
         plan = finetuning.job(entry.candidate).planned()
-        batches = AloneBatches(plan, finetuning.teacher)
+        batches = AloneBatches(plan, finetuning.teaching)
 
         def facts(network: PlainNetwork) -> dict[str, Any]:
             return {

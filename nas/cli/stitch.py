@@ -46,7 +46,7 @@ def stitch(
         "model": models[0],
         "mean": fractions(mean, "mean"),
         "std": fractions(std, "std"),
-        **images_of(data, data_dir, cache, resolution, skip_corrupt=False),
+        **images_of(data, None, data_dir, cache, resolution, skip_corrupt=False),
     }
     config = make_config({name: value for name, value in flags.items() if value is not None})
     reporter = make_reporter(as_json)
