@@ -24,7 +24,8 @@ LEAST_BATCHES = 16
 
 def num_batches(space: SearchSpace) -> int:
     """How many batches see every operator of every slot."""
-    offered = (space.cardinalities[column] for column in space.columns("operator"))
+    named = (*space.columns("operator"), *space.columns("operation"))
+    offered = (space.cardinalities[column] for column in named)
     return max([LEAST_BATCHES, *offered])
 
 

@@ -2,7 +2,8 @@
 
 "Largest" and "smallest" are extremes of the elastic dimensions only. Operators have no order, so
 every slot deals its operators from a shuffled deck, which gives each operator each role equally
-often; so it does its channel parts, channel attentions and norms, which have weights of their own.
+often; so it does its channel parts, channel attentions and norms, which have weights of their own,
+and cells deal their operations and what feeds them.
 The stem deals its strides: networks that keep the resolution are few within a budget, and would
 hardly be trained.
 Where a budget leaves out the largest members, nobody trains them: a member beyond it is reduced,
@@ -26,6 +27,9 @@ from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 
 MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
 """Choices of which more leaves less to compute."""
+
+NAMED = ("operator", "operation", "inputs", "edges")
+"""Choices of what fills slots, and of what feeds what in a cell."""
 
 TURNS = (LARGEST, LARGEST, RANDOM, RANDOM, SMALLEST, SMALLEST, RANDOM, RANDOM)
 """In pairs, so that two processes which share a step have about equally long work."""
@@ -100,7 +104,7 @@ class Members:
 
     @cached_property
     def _dealt(self) -> list[int]:
-        dims = ("operator", "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM)
+        dims = (*NAMED, "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM)
         return [column for dim in dims for column in self.space.columns(dim)]
 
     def _offered(self, column: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from compress.bring.bring import bring
 from nas.testing.networks import OF_NETWORK
-from search_spaces import AbstractNetwork, Staged
+from search_spaces import AbstractNetwork, Cells, Staged
 from search_spaces.networks._base import NETWORKS
 from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space
@@ -25,7 +25,26 @@ def examples() -> dict[str, AbstractNetwork]:
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
     traced = bring("resnet", resnet, channels=1, resolution="16x20").network
-    return {"staged": staged, "staged with stems and channel parts": stems, "traced": traced}
+    cells = Cells(
+        resolution="16x20",
+        channels=1,
+        num_classes=10,
+        topology="nasnet",
+        nodes=2,
+        operations=("identity", "sepconv-3"),
+        widths=(4, 8),
+        depths=(1, 2),
+    )
+    graphs = replace(
+        cells, topology="nasbench201", operations=("conv-1", "maxpool"), widths=(4,), depths=(1,)
+    )
+    return {
+        "staged": staged,
+        "staged with stems and channel parts": stems,
+        "traced": traced,
+        "cells": cells,
+        "cells of any edges": graphs,
+    }
 
 
 def test_every_kind_has_an_example_here() -> None:
