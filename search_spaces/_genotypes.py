@@ -160,12 +160,17 @@ def _states(node: int) -> list[str]:
 def _edges(document: Mapping[str, Any], word: str) -> list[tuple[str, int]]:
     """Operations of a cell with their states."""
     rows = document.get(word)
-    if isinstance(rows, list) and rows and not len(rows) % 2 and all(
-        isinstance(row, Sequence)
-        and len(row) == 2
-        and isinstance(row[0], str)
-        and type(row[1]) is int
-        for row in rows
+    if (
+        isinstance(rows, list)
+        and rows
+        and not len(rows) % 2
+        and all(
+            isinstance(row, Sequence)
+            and len(row) == 2
+            and isinstance(row[0], str)
+            and type(row[1]) is int
+            for row in rows
+        )
     ):
         return [(row[0], row[1]) for row in rows]
     raise UserError(

@@ -33,10 +33,10 @@ def examples() -> dict[str, AbstractNetwork]:
         nodes=2,
         operations=("identity", "sepconv-3"),
         widths=(4, 8),
-        depths=(1, 2),
+        depths=(1,),
     )
     graphs = replace(
-        cells, topology="nasbench201", operations=("conv-1", "maxpool"), widths=(4,), depths=(1,)
+        cells, topology="nasbench201", operations=("conv-1", "maxpool"), widths=(4,), depths=(1, 2)
     )
     return {
         "staged": staged,
