@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reports import text
 from reports.records import RunTables
-from search_spaces import UserError, declaration
+from search_spaces import UserError, declaration, operator_of
+from search_spaces.operators._base import AbstractOperator
 
 FAMILIES = ("convolution", "attention", "mixer")
 MIXED = "mixed"
@@ -20,7 +21,7 @@ def used(run: RunTables) -> list[str]:
 def families(operator: str) -> tuple[str, ...]:
     """How the operator mixes positions; empty for one that is not declared."""
     try:
-        return declaration(operator).mixing
+        return _declared(operator).mixing
     except UserError:
         return ()
 
@@ -28,10 +29,15 @@ def families(operator: str) -> tuple[str, ...]:
 def meaning(operator: str) -> str:
     """What its declaration says of it in one line; empty for one that is not declared."""
     try:
-        said = type(declaration(operator)).__doc__ or ""
+        said = type(_declared(operator)).__doc__ or ""
     except UserError:
         return ""
     return said.strip().partition("\n")[0]
+
+
+def _declared(operator: str) -> AbstractOperator:
+    """Of an operator, or of an operation of cells, whose kernel size is a part of its name."""
+    return declaration(operator_of(operator)[0])
 
 
 def family(names: Sequence[str]) -> str:

@@ -103,7 +103,9 @@ def is_large(member: Member) -> bool:
 def picture(member: Member, ink: Ink) -> Html:
     """The drawing of one network, at its natural size."""
     stages = _drawn_stages(member)
-    sizes = map_sizes(member, len(stages))
+    sizes: list[Resolution | None] = [None] * len(stages)
+    if all(stage.name.startswith("stage") for stage in stages):
+        sizes = map_sizes(member, len(stages))  # a cell stands on several maps
     x = END + ARROW
     parts = [_end("stem", 0.0)]
     for stage, size in zip(stages, sizes, strict=True):

@@ -35,7 +35,10 @@ SENTINELS: Mapping[str, tuple[Any, str]] = {
 }
 """Of configurations and plans: what stands for something else, and what for."""
 
-OPERATOR_NAMES = ("operator", "mixer", "block")
+OPERATION = "operation"
+"""Of an edge of a cell."""
+
+OPERATOR_NAMES = ("operator", "mixer", "block", OPERATION)
 
 
 def percent(fraction: float | None) -> str:
@@ -154,8 +157,9 @@ def stages(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[StageTex
     """A network stage by stage, in the order in which its choices name the stages.
 
     Choices are dotted names: `stage.setting`, `stage.block.option`; a name without a dot belongs to
-    the "network". Of a network that was brought nothing but depths may be chosen: its stages are
-    the parts that are left of it, behind those of which blocks may be left out.
+    the "network". Cells are shown like stages, the operations on their edges like blocks. Of a
+    network that was brought nothing but depths may be chosen: its stages are the parts that are
+    left of it, behind those of which blocks may be left out.
     """
     if any(n.endswith(PRECISION) for n in policy) and all(n.endswith(DEPTH) for n in arch):
         depths = [_stage(n.removesuffix(DEPTH), {"depth": d}, {}) for n, d in arch.items()]
@@ -169,6 +173,9 @@ def stages(arch: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[StageTex
         blocks.setdefault(stage, {})
         if len(parts) > 2 and parts[1].startswith("block"):
             blocks[stage].setdefault(parts[1], {})[".".join(parts[2:])] = value
+        elif parts[-1] == OPERATION:
+            edge = ".".join(parts[1:-1])
+            blocks[stage][edge] = {OPERATION: value, "on": edge}
         else:
             own[stage][".".join(parts[1:]) or name] = value
     return tuple(_stage(name, own[name], blocks[name]) for name in own)

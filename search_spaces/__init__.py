@@ -26,6 +26,10 @@ from search_spaces._errors import UserError as UserError
 from search_spaces._errors import check_ranges as check_ranges
 from search_spaces._errors import did_you_mean as did_you_mean
 from search_spaces._errors import some_of as some_of
+from search_spaces._genotypes import from_darts as from_darts
+from search_spaces._genotypes import from_nasbench201 as from_nasbench201
+from search_spaces._genotypes import to_darts as to_darts
+from search_spaces._genotypes import to_nasbench201 as to_nasbench201
 from search_spaces._metrics import MODELLED_MACS as MODELLED_MACS
 from search_spaces._modelled import modelled_cost as modelled_cost
 from search_spaces._modelled import modelled_costs as modelled_costs
@@ -77,6 +81,8 @@ from search_spaces.formats._base import AbstractFormat as AbstractFormat
 from search_spaces.formats._base import format_of as format_of
 from search_spaces.networks._base import AbstractNetwork as AbstractNetwork
 from search_spaces.networks._base import SlotRule as SlotRule
+from search_spaces.networks._operations import operator_of as operator_of
+from search_spaces.networks.cells import Cells as Cells
 from search_spaces.networks.staged import Stage as Stage
 from search_spaces.networks.staged import Staged as Staged
 from search_spaces.patterns._base import PATTERNS as PATTERNS

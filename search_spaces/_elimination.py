@@ -16,12 +16,22 @@ Factor = tuple[tuple[int, ...], np.ndarray]
 
 
 def elimination_order(factors: Sequence[Factor]) -> list[int]:
-    """Choices in an order that keeps intermediate tables small: fewest neighbours first."""
+    """Choices in an order that keeps intermediate tables small: the smallest one first."""
+    sizes = {
+        choice: number
+        for columns, table in factors
+        for choice, number in zip(columns, table.shape, strict=True)
+    }
     scopes = [set(columns) for columns, _ in factors]
     remaining = set().union(*scopes)
     order: list[int] = []
+
+    def cost(choice: int) -> tuple[int, int]:
+        joined = set().union(*(scope for scope in scopes if choice in scope))
+        return math.prod(sizes[other] for other in joined), choice
+
     while remaining:
-        choice = min(remaining, key=lambda c: (len(set().union(*(s for s in scopes if c in s))), c))
+        choice = min(remaining, key=cost)
         joined = set().union(*(s for s in scopes if choice in s)) - {choice}
         scopes = [s for s in scopes if choice not in s] + [joined]
         order.append(choice)

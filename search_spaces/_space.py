@@ -10,7 +10,6 @@ Two encodings that describe the same computation have the same canonical form:
    a format that differs from another one in linear layers alone, where there are none).
 """
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,14 +19,20 @@ from typing import Any
 import numpy as np
 
 from search_spaces._candidate import Candidate
+from search_spaces._canonical import canonicalise_own, shared_that_may_change_nothing
 from search_spaces._choice import Choice, Option, Options
 from search_spaces._elimination import Factor, count
 from search_spaces._errors import UserError, did_you_mean
 from search_spaces._metrics import COST_METRICS, MODELLED_MACS, costs_of, modelled_costs_of
 from search_spaces._slot import DENSE, FULL_RANK, Slot
-from search_spaces._tables import Additive, SlotTable, SlotTables, check_all_are_read, is_policy
+from search_spaces._tables import Additive, SlotTables, check_all_are_read, is_policy
 from search_spaces._treatment import PATTERN, PRECISION, RANK, with_treatments
-from search_spaces.networks._base import AbstractNetwork, network_from_json, network_to_json
+from search_spaces.networks._base import (
+    AbstractNetwork,
+    SlotRule,
+    network_from_json,
+    network_to_json,
+)
 from search_spaces.trunk._base import TRUNK
 
 SCHEMA = 1
@@ -212,7 +217,7 @@ class SearchSpace:
         self._zero_inactive(encodings_NC)
         if self.tables:
             for slot in self.tables.slots:
-                _canonicalise_own(slot, encodings_NC)
+                canonicalise_own(slot, encodings_NC)
             for choice in self._shared_that_may_change_nothing:
                 self._lower_shared(choice, encodings_NC)
         return encodings_NC
@@ -264,11 +269,13 @@ class SearchSpace:
         handed_on: dict[str, tuple[str, ...]] = {}
         previous: tuple[str, ...] = ("",)
         for rule, table in self.tables.rules:
-            inputs = previous
-            if rule.inputs is not None:
-                inputs = tuple(x for name in rule.inputs for x in handed_on.get(name, (name,)))
             number = 0 if table is None else self.tables.ids(table, row)[0]
             signature = self.tables.signatures[number]
+            inputs, named = previous, rule.inputs
+            if callable(named):
+                named = () if signature is None else named(self._taken(rule, encoding))
+            if named is not None:
+                inputs = tuple(x for name in named for x in handed_on.get(name, (name,)))
             if signature is None:
                 handed_on[rule.name] = previous = inputs
             else:
@@ -277,6 +284,12 @@ class SearchSpace:
                 filled.append(Slot(rule.name, signature, own, rule.join))
                 previous = (rule.name,)
         return tuple(filled)
+
+    def _taken(self, rule: SlotRule, encoding: Sequence[int]) -> dict[str, Option]:
+        """What a rule's choices say, of those that are left."""
+        names = (n for n in (*rule.shared, *rule.own, *rule.routes) if n in self._positions)
+        columns = {name: self._positions[name] for name in names}
+        return {name: self.choices[i].options[encoding[i]] for name, i in columns.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs: choices, and the network's numbers."""
@@ -333,15 +346,7 @@ class SearchSpace:
 
     @cached_property
     def _shared_that_may_change_nothing(self) -> tuple[int, ...]:
-        """Policy choices with two options between which, somewhere, no slot can tell."""
-        if self.tables is None:
-            return ()
-        found = []
-        for index, choice in enumerate(self.choices):
-            slots = [slot for slot in self.tables.slots if index in slot.columns]
-            if is_policy(choice.name) and all(_may_collide(slot, index) for slot in slots):
-                found.append(index)
-        return tuple(found)
+        return shared_that_may_change_nothing(self.choices, self.tables) if self.tables else ()
 
     def _zero_inactive(self, encodings_NC: np.ndarray) -> None:
         encodings_NC[~self.is_active(encodings_NC)] = 0
@@ -376,21 +381,3 @@ class SearchSpace:
             first[0] = 1
             factors.append(((*others, column), np.maximum(active[..., None], first)))
         return factors
-
-
-def _canonicalise_own(slot: SlotTable, encodings_NC: np.ndarray) -> None:
-    """Applies rule 2 to one slot, in place."""
-    if slot.own:
-        places_N = slot.canonical[slot.places(encodings_NC)]
-        encodings_NC[:, slot.own] = slot.options_KO[places_N]
-
-
-def _may_collide(slot: SlotTable, choice: int) -> bool:
-    """Whether two options of a shared `choice` can leave the slot's signature as it is."""
-    axis = slot.shared.index(choice)
-    for rows in slot.rows():
-        options = np.moveaxis(slot.ids[rows].reshape(*slot.shared_shape, -1), axis, 0)
-        pairs = itertools.combinations(options, 2)
-        if any(bool((one == other).any()) for one, other in pairs):
-            return True
-    return False

@@ -147,6 +147,7 @@ class SlotTables:
         own = [name for name in rule.own if name in self._positions]
         ids: list[int] = []
         starts, strides, options = [], [], []
+        routed = {n: self._options(n)[0] for n in rule.routes if n in self._positions}
         for place, operator in enumerate(self._options(own[0]) if own else (None,)):
             dims = {f"{rule.name}.{dim}" for dim in network.reads(str(operator))} if own else set()
             read = [*shared, *(name for name in own[1:] if name in dims)]
@@ -158,7 +159,8 @@ class SlotTables:
                 for values in itertools.product(*map(self._options, read)):
                     taken = filled | dict(zip(read, values, strict=True))
                     found = network.signature(rule.name, taken)
-                    ids.append(self._number(rule, found and _as_computed(treated(found, taken))))
+                    signature = found and _as_computed(treated(found, taken))
+                    ids.append(self._number(rule, signature, {**routed, **taken}))
             except CandidateError as error:
                 raise UserError(f"{rule.name} cannot be made: {error}") from error
         return SlotTable(
@@ -205,9 +207,14 @@ class SlotTables:
             stride *= len(self._options(name))
         return [found[name] for name in columns]
 
-    def _number(self, rule: SlotRule, signature: Signature | None) -> int:
+    def _number(
+        self, rule: SlotRule, signature: Signature | None, options: Mapping[str, Option]
+    ) -> int:
         """The number of what fills a slot; what is left out upstream leaves it as many inputs."""
-        num_inputs = max(1, len(rule.inputs or ()))
+        inputs = rule.inputs
+        if callable(inputs):
+            inputs = inputs(options) if signature is not None else None
+        num_inputs = max(1, len(inputs or ()))
         if signature is None:
             if num_inputs > 1:
                 raise UserError(
@@ -219,8 +226,8 @@ class SlotTables:
         key = signature if num_inputs == 1 else (signature, num_inputs, rule.join)
         number = self._numbers.setdefault(key, len(self.filled))
         if number == len(self.filled):
-            inputs = ("",) * num_inputs if num_inputs > 1 else None
-            self.filled.append(Slot("", signature, inputs, rule.join))
+            nameless = ("",) * num_inputs if num_inputs > 1 else None
+            self.filled.append(Slot("", signature, nameless, rule.join))
         return number
 
 
@@ -368,7 +375,11 @@ def check_all_are_read(choices: Sequence[Choice], network: AbstractNetwork) -> N
         ValueError: If there is one.
     """
     rules = network.slot_rules()
-    read = {name for rule in rules for name in (*treatments_beside(rule.shared), *rule.own)}
+    read = {
+        name
+        for rule in rules
+        for name in (*treatments_beside(rule.shared), *rule.own, *rule.routes)
+    }
     read.update(name for choice in choices for name, _ in choice.active_if)
     unread = [choice.name for choice in choices if choice.name not in read]
     if unread:

@@ -25,7 +25,7 @@ LEAST_BATCHES = 16
 
 def num_batches(space: SearchSpace) -> int:
     """How many batches see every operator of every slot, and every path."""
-    columns = [*space.columns("operator"), *space.columns(PATH)]
+    columns = [c for dim in ("operator", "operation", PATH) for c in space.columns(dim)]
     offered = (space.cardinalities[column] for column in columns)
     return max([LEAST_BATCHES, *offered])
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.console import print_table, say
-from nas.cli.options import Budgets, Plugins
+from nas.cli.options import Budgets, Fixed, Plugins
 from nas.system.text import fractions, words
 
 space_app = typer.Typer(help="List, describe and check search spaces.", no_args_is_help=True)
@@ -23,7 +23,13 @@ Size = Annotated[
     ),
 ]
 Channels = Annotated[int, typer.Option(min=1, max=1024, help="Channels of the images.")]
-Format = Annotated[str, typer.Option("--format", help="Of the other tool: nni.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="nni for a search space; nasbench201, darts or cells (options by choices) for a cell.",
+    ),
+]
 
 
 @space_app.command("list", epilog="Example: nas space list")
@@ -136,20 +142,46 @@ def space_check(
     "import", epilog="Example: nas space import search_space.json --format nni --out space.json"
 )
 def space_import(
-    file: Annotated[Path, typer.Argument(help="A search space of another tool.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A search space of another tool; of a cell the text of NAS-Bench-201, a JSON file "
+            "with DARTS's genotype, or the card of a network."
+        ),
+    ],
     form: Format = "nni",
     out: Annotated[
-        Path | None, typer.Option(help="File to write, for `nas bench controllers --space`. [none]")
+        Path | None,
+        typer.Option(
+            help="File to write, for `nas bench controllers --space`; of a cell for `nas search "
+            "--config`. [none]"
+        ),
     ] = None,
+    fix: Fixed = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read a search space of another tool: its choices, for `nas bench controllers` on a table.
+    """Read a search space or a cell of another tool.
 
-    It has no networks that could be trained.
+    A space becomes choices, for `nas bench controllers` on a table; it has no networks that could
+    be trained. A cell becomes a configuration of a search: of the networks that are made of it.
     """
+    from nas.inspect.genotypes import GENOTYPES, configuration
     from nas.inspect.interchange import described, interchange, write_space
+    from nas.system.files import write_text
+    from search_spaces import UserError
 
-    space = interchange(form).read(file)
+    if form in GENOTYPES:
+        text = configuration(form, file, fix or ())
+        if out is not None:
+            write_text(out, text)
+        say(json.dumps({"configuration": text}) if as_json else text.rstrip())
+        return
+    if fix:
+        raise UserError(
+            f"--fix is of the networks of a cell, and format '{form}' is one of spaces. "
+            "Leave it out."
+        )
+    space = interchange(form).read(Path(file))
     if out is not None:
         write_space(space, out)
     say(json.dumps(space.to_json()) if as_json else described(space))
@@ -159,7 +191,12 @@ def space_import(
     "export", epilog="Example: nas space export hybrid --format nni --out search_space.json"
 )
 def space_export(
-    name: Annotated[str, typer.Argument(help="A search space, or a Python file with one.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A search space, or a Python file with one; of a cell the card of a network."
+        ),
+    ],
     form: Format = "nni",
     plugin: Plugins = None,
     resolution: Size = "32",
@@ -169,17 +206,24 @@ def space_export(
     sparsity: Annotated[str, typer.Option(help="Fractions pruning may remove.")] = "0,0.25,0.5",
     out: Annotated[Path | None, typer.Option(help="File to write. [print it]")] = None,
 ) -> None:
-    """Write a search space as another tool reads it: every choice with its options, as JSON."""
+    """Write a search space as another tool reads it: every choice with its options, as JSON.
+
+    Or the cell of a network: `nas space export RUN/front/KEY/card.json --format darts`.
+    """
+    from nas.inspect.genotypes import GENOTYPES, options_in
     from nas.inspect.interchange import interchange
     from nas.system.files import write_text
     from search_spaces import check_precisions, load_plugins, load_space
 
-    write = interchange(form).write
     load_plugins(plugin or ())
-    formats, shares = words(precision) or (), fractions(sparsity) or ()
-    check_precisions(formats)
-    space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
-    text = json.dumps(write(space.with_policy(formats, shares)), indent=1)
+    if form in GENOTYPES:
+        text = GENOTYPES[form].write(options_in(name))
+    else:
+        write = interchange(form).write
+        formats, shares = words(precision) or (), fractions(sparsity) or ()
+        check_precisions(formats)
+        space = load_space(name, resolution=resolution, channels=channels, num_classes=classes)
+        text = json.dumps(write(space.with_policy(formats, shares)), indent=1)
     if out is None:
         say(text)
     else:

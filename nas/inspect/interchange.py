@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nas.inspect.genotypes import GENOTYPES
 from nas.system.files import read_json, understood, write_json
 from search_spaces import SearchSpace, UserError, did_you_mean, from_nni, to_nni
 
@@ -35,7 +36,8 @@ def interchange(name: str) -> Interchange:
     """
     if name not in INTERCHANGES:
         raise UserError(
-            f"format '{name}' is not one of search spaces. {did_you_mean(name, INTERCHANGES)}"
+            f"format '{name}' is neither one of search spaces nor one of cells. "
+            f"{did_you_mean(name, (*INTERCHANGES, *GENOTYPES))}"
         )
     return INTERCHANGES[name]
 

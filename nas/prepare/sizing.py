@@ -293,7 +293,11 @@ def chosen_operators(
 
 
 def offered_operators(space: SearchSpace, limits: Sequence[Limit]) -> list[str]:
-    """Operators of which some network throughout is within the limits that are known exactly."""
+    """Operators of which some network throughout is within the limits that are known exactly.
+
+    Of a space whose choices are no operators of blocks, such as one of cells, all of it takes part
+    as one, by its name.
+    """
     assert space.costs is not None
     exact = [limit for limit in limits if limit.metric in space.costs.metrics]
     fitting = []
@@ -301,7 +305,7 @@ def offered_operators(space: SearchSpace, limits: Sequence[Limit]) -> list[str]:
         row = np.array([smallest_of(space, name).encoding])
         if all(space.costs.of(x.metric, row)[0] <= x.max for x in exact):
             fitting.append(name)
-    return fitting or list(space.operators)
+    return fitting or list(space.operators) or [space.name]
 
 
 def smallest_of(space: SearchSpace, operator: str) -> Candidate:

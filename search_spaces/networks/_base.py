@@ -7,13 +7,19 @@ sent to another process; everything after it knows slots and signatures alone.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from search_spaces._choice import Choice, Option
 from search_spaces._registry import Registry
 from search_spaces._sides import Resolution, Sides, read_sides
 from search_spaces._slot import Join, Signature
 from search_spaces.trunk.subpixel import scale_of
+
+
+class Inputs(Protocol):
+    """Names the slots that feed one, for the options taken of the choices of its rule."""
+
+    def __call__(self, options: Mapping[str, Option]) -> tuple[str, ...]: ...
 
 
 class SlotRule(NamedTuple):
@@ -25,15 +31,18 @@ class SlotRule(NamedTuple):
         own: Its own choices, the operator's first; () if nothing is its own.
         inputs: Slots whose outputs it reads, all of them before it; "" is the image, and None the
             slot before. In place of one that is left out stands what feeds it, so a slot with
-            several inputs is never left out.
+            several inputs is never left out. If choices decide, what names them for the options
+            taken; then it names no slot that is left out, and may itself be left out.
         join: How several inputs become one.
+        routes: Choices that decide about `inputs` alone, and not about how many there are.
     """
 
     name: str
     shared: tuple[str, ...]
     own: tuple[str, ...]
-    inputs: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] | Inputs | None = None
     join: Join = "sum"
+    routes: tuple[str, ...] = ()
 
 
 class AbstractNetwork(ABC):

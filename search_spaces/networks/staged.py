@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple, final
 
-from search_spaces._choice import Choice, Option, Options, OptionTable
+from search_spaces._choice import Choice, Option, OptionTable
 from search_spaces._declarations import declaration
 from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
@@ -24,6 +24,7 @@ from search_spaces._resolution import Pyramid, pyramid, single_map
 from search_spaces._sides import Resolution, Sides
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
+from search_spaces.networks._filled import filled
 from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 
@@ -320,13 +321,11 @@ class Staged(AbstractNetwork):
         else:
             in_width = _integer(options[f"stage{number - 1}.width"])
             shape = Shape(maps.sizes[number - 2], size, in_width, width)
-        operator = declaration(name)
-        known = {**operator.defaults, **({"stride": maps.stem_stride} if place == STEM else {})}
-        pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
+        known = {"stride": maps.stem_stride} if place == STEM else {}
         precision = str(options.get(f"stage{number}.precision", FULL_PRECISION))
         if place == HEAD and self.gives_images:
             precision = FULL_PRECISION
-        return Signature(name, shape, pick, Options(), precision)
+        return filled(name, shape, known, precision=precision)
 
 
 def _check_numbers(place: str, stage: Stage) -> None:
@@ -382,12 +381,8 @@ def _block_signature(
 ) -> Signature:
     shape = Shape(size, size, width, width, parity, stage.head_dim)
     name = str(values[0])
-    operator = declaration(name)
-    dims = {**operator.defaults, **dict(zip(stage.dims, values[1:], strict=True))}
-    pick = operator.normalise(Options({dim: dims[dim] for dim in operator.dims}), shape)
-    groups = operator.groups(pick, shape)
-    kept = Options({group: groups[group].kept(sparsity) for group in groups})
-    return Signature(name, shape, pick, kept, precision)
+    dims = dict(zip(stage.dims, values[1:], strict=True))
+    return filled(name, shape, dims, sparsity=sparsity, precision=precision)
 
 
 def _integer(option: Option) -> int:

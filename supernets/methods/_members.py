@@ -3,7 +3,7 @@
 "Largest" and "smallest" are extremes of the elastic dimensions only. Operators have no order, so
 every slot deals its operators from a shuffled deck, which gives each operator each role equally
 often; so it does its channel parts, channel attentions and norms, which have weights of their own,
-and a stitched network its paths.
+cells deal their operations and what feeds them, and a stitched network its paths.
 The stem deals its strides: networks that keep the resolution are few within a budget, and would
 hardly be trained.
 Where a budget leaves out the largest members, nobody trains them: a member beyond it is reduced,
@@ -31,6 +31,9 @@ MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
 
 NEAR, TRIES = 0.05, 4
 """How far multiply-adds may be from those that are wanted, as a share; how often it is tried."""
+
+NAMED = ("operator", "operation", "inputs", "edges")
+"""Choices of what fills slots, and of what feeds what in a cell."""
 
 TURNS = (LARGEST, LARGEST, RANDOM, RANDOM, SMALLEST, SMALLEST, RANDOM, RANDOM)
 """In pairs, so that two processes which share a step have about equally long work."""
@@ -189,7 +192,7 @@ class Members:
 
     @cached_property
     def _dealt(self) -> list[int]:
-        dims = ("operator", "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM, PATH)
+        dims = (*NAMED, "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM, PATH)
         return [column for dim in dims for column in self.space.columns(dim)]
 
     @cached_property

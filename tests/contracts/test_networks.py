@@ -10,7 +10,7 @@ from torch import nn
 from compress.bring.bring import bring
 from compress.bring.stitch import stitched
 from nas.testing.networks import OF_NETWORK
-from search_spaces import AbstractNetwork, Staged
+from search_spaces import AbstractNetwork, Cells, Staged
 from search_spaces.networks._base import NETWORKS
 from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space, noise
@@ -28,11 +28,26 @@ def examples() -> dict[str, AbstractNetwork]:
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
     traced = bring("resnet", resnet, channels=1, resolution="16x20").network
     models = [bring("row", row(width).eval(), channels=1, resolution="16x20") for width in (4, 8)]
+    cells = Cells(
+        resolution="16x20",
+        channels=1,
+        num_classes=10,
+        topology="nasnet",
+        nodes=2,
+        operations=("identity", "sepconv-3"),
+        widths=(4, 8),
+        depths=(1,),
+    )
+    graphs = replace(
+        cells, topology="nasbench201", operations=("conv-1", "maxpool"), widths=(4,), depths=(1, 2)
+    )
     return {
         "staged": staged,
         "staged with stems and channel parts": stems,
         "traced": traced,
         "stitched": stitched(models, [noise(4, 1, 16, 20)]).network,
+        "cells": cells,
+        "cells of any edges": graphs,
     }
 
 

@@ -27,7 +27,7 @@ OF_OPERATOR = (
     operators.check_an_odd_width_runs_or_is_refused,
     operators.check_files_of_maps_that_are_not_square_compute_what_torch_does,
 )
-STRIDES = {"basic": (1, 2, 4), "mbconv": (1, 2, 4)}
+STRIDES = {"basic": (1, 2, 4), "conv": (1, 2, 4), "mbconv": (1, 2, 4)}
 """Of operators that may change the map's size."""
 
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -60,6 +61,18 @@ def test_keys_are_equal_exactly_where_networks_are(name: str, data: st.DataObjec
     assert (keys[0] == keys[1]) == (space.slots(first) == space.slots(second))
 
 
+def require_fit(slots: Sequence[Slot]) -> None:
+    """Maps that are joined have one size, and as many channels as their reader takes."""
+    by_name = {slot.name: slot.signature.shape for slot in slots}
+    for before, slot in itertools.pairwise(slots):
+        shape, feeding = slot.signature.shape, slot.inputs or (before.name,)
+        assert {by_name[name].size for name in feeding} == {shape.in_size}, slot.name
+        widths = [by_name[name].width for name in feeding]
+        joined = sum(widths) if slot.join == "concatenation" else max(widths)
+        assert shape.in_width == joined, slot.name
+        assert slot.join == "concatenation" or len(set(widths)) == 1, slot.name
+
+
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
     name: str, resolution: Resolution
@@ -70,9 +83,7 @@ def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
         assert (slots[0].name, slots[-1].name) == ("stem", "head")
         assert slots[0].signature.shape.in_size == read_sides(resolution)
         assert slots[-1].signature.shape.width == 10
-        for before, after in itertools.pairwise(slots):
-            assert before.signature.shape.size == after.signature.shape.in_size
-            assert before.signature.shape.width == after.signature.shape.in_width
+        require_fit(slots)
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from nas.run.config import Config
-from reports import text
+from reports import operators, text
 from search_spaces import task_of
 
 
@@ -108,3 +108,19 @@ def test_every_default_of_a_configuration_that_is_no_value_has_words() -> None:
         if text.setting(field.name, getattr(Config(), field.name)) in ("-", "-1", "0", "")
     }
     assert silent == {"seed"}
+
+
+def test_cells_read_like_stages_with_the_edges_of_their_operations() -> None:
+    arch = {
+        "width": 8,
+        "normal.node2.inputs": "before+node1",
+        "normal.node1.left.operation": "sepconv-5",
+        "normal.node2.right.operation": "maxpool",
+    }
+    assert text.network(arch, {"stage1.precision": "int8"}) == (
+        "network: width 8",
+        "normal: node2.inputs before+node1: sepconv-5 on node1.left | maxpool on node2.right",
+        "stage1: int8",
+    )
+    assert text.operators(arch) == ["sepconv-5", "maxpool"]
+    assert operators.family(text.operators(arch)) == "convolution"

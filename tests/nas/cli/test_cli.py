@@ -217,7 +217,7 @@ FLAGS = {
     "plugin check": ["--plugin", "--json"],
     "space operators": ["--plugin", "--width", "--side", "--json"],
     "space check": ["--plugin", "--resolution", "--classes", "--channels", "--json"],
-    "space import": ["--format", "--out", "--json"],
+    "space import": ["--format", "--out", "--fix", "--json"],
     "space export": [
         "--format",
         "--plugin",

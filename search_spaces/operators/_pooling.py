@@ -1,0 +1,30 @@
+"""What pools of 3x3 positions have in common: they have no weights, and keep their map."""
+
+from typing import ClassVar
+
+from search_spaces import _layers as layers
+from search_spaces._choice import Options
+from search_spaces._slot import Cost, Group, Shape, Signature
+from search_spaces.operators._base import AbstractBlock, Mixing
+
+POOL_SIDE = 3
+
+
+class AbstractPooling(AbstractBlock):
+    """Of 3x3 positions, at every position; nothing can be decided or pruned."""
+
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
+    dims: ClassVar[tuple[str, ...]] = ()
+
+    def normalise(self, pick: Options, shape: Shape) -> Options:
+        """There is nothing to be decided."""
+        return Options()
+
+    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
+        """None."""
+        return {}
+
+    def cost(self, signature: Signature) -> Cost:
+        """One kernel without multiply-adds, in fp32 whatever the format."""
+        shape = signature.shape
+        return layers.pointwise(shape.pixels, shape.width, quantizers=1)
