@@ -114,6 +114,10 @@ class AbstractTask(ABC):
     def answers(self, outputs_NK: np.ndarray) -> np.ndarray:
         """What the outputs say, integers (N,): networks agree where these are equal."""
 
+    def confidences(self, outputs_NK: np.ndarray) -> np.ndarray | None:
+        """How probable each answer is, float64, (N,); None where outputs do not say it."""
+        return None
+
     @abstractmethod
     def guessing(self, labels: Sequence[int]) -> tuple[float, float]:
         """Both metrics of the best outputs that are the same for all images.
