@@ -27,6 +27,8 @@ from nas.system.files import understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import Candidate, UserError
 from supernets.images import Images
+from supernets.network import PlainNetwork
+from supernets.plan import TrainPlan
 
 FOLDER, RESULT = "fidelity", "fidelity.json"
 SAMPLES, RESAMPLES = 10_000, 2000
@@ -96,12 +98,12 @@ def agreement(rows: Sequence[dict[str, Any]], loss: str) -> dict[str, Any]:
     losses_N2 = np.array([[r[kind][loss] for kind in KINDS] for r in rows])
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(rows), (RESAMPLES, len(rows)))
-    taus = np.array([_tau(losses_N2[draw]) for draw in draws])
+    taus = np.array([kendall_tau(losses_N2[draw]) for draw in draws])
     low, high = np.nanpercentile(taus, [2.5, 97.5])
-    return {"kendall_tau": _tau(losses_N2), "interval": [float(low), float(high)]}
+    return {"kendall_tau": kendall_tau(losses_N2), "interval": [float(low), float(high)]}
 
 
-def _tau(losses_N2: np.ndarray) -> float:
+def kendall_tau(losses_N2: np.ndarray) -> float:
     """Kendall's tau-b of two columns; NaN if one of them is constant."""
     return float(kendalltau(losses_N2[:, 0], losses_N2[:, 1]).statistic)
 
@@ -136,15 +138,42 @@ def _fitting_now(
     """By a short speed test."""
     space, seed = trained.problem.space, trained.config.seed
     networks = [fresh_network(space, candidate, seed) for candidate in candidates]
-    available_s = TRAINING_SHARE * asked["seconds"] * num_beside(len(candidates))
-    plan, step_s = with_batch(
+    plan = equal_steps(
+        networks,
+        images,
         alone_plan(trained.train_plan, steps=1),
-        available_s,
-        lambda plan: sum(seconds_per_step(network, images, plan) for network in networks),
-        num_images=len(images.labels_N),
-        is_fixed="batch_size" in trained.config.set,
+        asked["seconds"],
+        is_batch_fixed="batch_size" in trained.config.set,
     )
-    return {"steps": max(MIN_STEPS, int(available_s / step_s)), "batch_size": plan.batch_size}
+    return {"steps": plan.steps, "batch_size": plan.batch_size}
+
+
+def equal_steps(
+    networks: Sequence[PlainNetwork],
+    images: Images,
+    plan: TrainPlan,
+    seconds: float,
+    *,
+    is_batch_fixed: bool,
+) -> TrainPlan:
+    """The plan with the steps, and the batch, in which all networks are trained in this time.
+
+    Args:
+        networks: To be trained beside each other, each for as many steps; not changed.
+        images: To train on.
+        plan: For one step.
+        seconds: For all.
+        is_batch_fixed: Whether the batch is that of the plan.
+    """
+    available_s = TRAINING_SHARE * seconds * num_beside(len(networks))
+    plan, step_s = with_batch(
+        plan,
+        available_s,
+        lambda one: sum(seconds_per_step(network, images, one) for network in networks),
+        num_images=len(images.labels_N),
+        is_fixed=is_batch_fixed,
+    )
+    return replace(plan, steps=max(MIN_STEPS, int(available_s / step_s)))
 
 
 def _trained(

@@ -8,6 +8,7 @@ offline file), `pareto.csv` and `report.md`; `compare` puts finished runs side b
 from reports.build import (
     build_bench,
     build_comparison,
+    build_methods,
     build_operators,
     build_report,
     build_sweep_report,
@@ -31,6 +32,7 @@ __all__ = [
     "AGAINST",
     "build_bench",
     "build_comparison",
+    "build_methods",
     "build_operators",
     "build_report",
     "build_sweep_report",

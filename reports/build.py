@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nas.bench.benchmark import Benchmark, Record
+from nas.bench.method_standings import MethodStandings
 from nas.bench.standings import Standings
 from nas.system.files import make_folder
-from reports import bench_page, comparison_page, operators_page, sweep_page
+from reports import bench_page, comparison_page, methods_page, operators_page, sweep_page
 from reports.comparison import Comparison
 from reports.load import load_run, warn_of_altered
 from reports.markdown import markdown
@@ -84,6 +85,15 @@ def build_operators(standings: Standings, out: Path) -> Path:
         UserError: If it cannot be written.
     """
     return _write_where_asked("page", out, operators_page.render(standings))
+
+
+def build_methods(standings: MethodStandings, out: Path) -> Path:
+    """Writes the page that shows training methods side by side.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    return _write_where_asked("page", out, methods_page.render(standings))
 
 
 def build_sweep_report(folder: Path) -> Path:

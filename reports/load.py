@@ -11,6 +11,7 @@ import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nas.run.directory import SPACE, TRAINED_SPACE, check_is_run, read_space
 from nas.run.own_files import load_named
@@ -28,6 +29,7 @@ from reports.documents import (
     tables_at,
 )
 from reports.efficiency import read_efficiency
+from reports.filter_page import read_filters
 from reports.gains import brought, with_gains
 from reports.limits import computed_limits, over_limits
 from reports.logs import (
@@ -41,6 +43,7 @@ from reports.logs import (
 )
 from reports.portability import timed_elsewhere
 from reports.records import LimitRow, Member, RunTables, TrialRow
+from reports.robustness_page import read_robustness
 from search_spaces import AbstractTask, SearchSpace, UserError, task_in
 
 _log = logging.getLogger(__name__)
@@ -115,7 +118,7 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         profile=read_profile(documents.json("profile/profile.json")),
         fidelity=read_fidelity(documents.json("fidelity/fidelity.json"), task.shown.name),
         beliefs=read_beliefs(documents.lines("beliefs.jsonl")),
-        efficiency=read_efficiency(documents.json("efficiency/efficiency.json")),
+        **_measured_afterwards(documents),
         sizes=documents.json("sizes.json"),
         pays=read_pays(documents.json("pays.json")),
         task=task,
@@ -123,6 +126,15 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         failure=as_text(front.get("failure")),
         altered=tuple(documents.altered),
     )
+
+
+def _measured_afterwards(documents: Documents) -> dict[str, Any]:
+    """Fields of what commands have measured on request."""
+    return {
+        "efficiency": read_efficiency(documents.json("efficiency/efficiency.json")),
+        "filters": read_filters(documents.json("filters.json")),
+        "robustness": read_robustness(documents.json("robustness.json")),
+    }
 
 
 def warn_of_altered(run: RunTables) -> None:

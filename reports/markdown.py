@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 
 from nas.system.text import printable
-from reports import bit_cost, confusions, efficiency, gains, portability, summary, text, verdict
+from reports import (
+    bit_cost,
+    confusions,
+    efficiency,
+    filter_page,
+    gains,
+    portability,
+    robustness_page,
+    summary,
+    text,
+    verdict,
+)
 from reports.records import AGAINST, ALTERED, RunTables
 from reports.tables import table_texts
 
@@ -26,6 +37,7 @@ def markdown(run: RunTables) -> str:
         *filter(None, [summary.loss_that_ranks(run), _plain(bit_cost.sentence(run))]),
         *_efficiency(run),
         *_elsewhere(run),
+        *_diagnoses(run),
         *_classes(run),
         "## What was run",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in summary.facts(run)),
@@ -58,6 +70,22 @@ def _elsewhere(run: RunTables) -> list[str]:
         "\n".join(_table_line(row) for row in table),
         portability.NOTE,
     ]
+
+
+def _diagnoses(run: RunTables) -> list[str]:
+    """Trained kernels, and moved images, where they were looked at."""
+    found = []
+    if lines := filter_page.sentences(run):
+        found += ["## Filters", "\n".join(f"- {_plain(line)}" for line in lines)]
+    header, rows = robustness_page.table(run)
+    if rows:
+        table = [header, ["---"] * len(header), *rows]
+        found += [
+            f"## Moved images ({robustness_page.LABEL})",
+            "\n".join(_table_line(row) for row in table),
+            robustness_page.note(run),
+        ]
+    return found
 
 
 def _classes(run: RunTables) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reports.diagnoses import Filters, Robustness
 from reports.intervals import normal, wilson
 from search_spaces import DEFAULT_TASK, AbstractTask, Confusion, Option, is_quantized, task_of
 
@@ -347,6 +348,8 @@ class RunTables:
     fidelity: Fidelity | None
     beliefs: tuple[Belief, ...]
     efficiency: Efficiency | None = None
+    filters: Filters | None = None
+    robustness: Robustness | None = None
     images_per_score: int | None = None  # of the search split
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
     pays: tuple[tuple[str, str], ...] = ()  # (option, what it gains here)

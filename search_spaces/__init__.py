@@ -97,6 +97,10 @@ from search_spaces.tasks._base import naming_task as naming_task
 from search_spaces.tasks._base import task_in as task_in
 from search_spaces.tasks._base import task_of as task_of
 from search_spaces.tasks._classes import AbstractClassTask as AbstractClassTask
+from search_spaces.tasks._confidence import CALIBRATION_ERROR as CALIBRATION_ERROR
+from search_spaces.tasks._confidence import (
+    expected_calibration_error as expected_calibration_error,
+)
 from search_spaces.tasks._confusion import Confusion as Confusion
 from search_spaces.tasks._confusion import labels_in as labels_in
 from search_spaces.tasks._images import AbstractImageTask as AbstractImageTask

@@ -34,7 +34,14 @@ class _MultiplyCodes(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, in_features: int
     ) -> Tensor:
+        ctx.save_for_backward(weight, scale)
+        ctx.in_features = in_features
         return F.linear(x, unpacked(weight, scale)[:, :in_features], bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (gradient,), (weight, scale) = gradients, ctx.saved_tensors
+        return gradient @ unpacked(weight, scale)[:, : ctx.in_features], None, None, None, None
 
     @staticmethod
     def symbolic(g: Any, x: Any, weight: Any, scale: Any, bias: Any, in_features: int) -> Any:

@@ -35,13 +35,24 @@ BIAS_MAX = 2**30
 
 
 class _QuantizeDequantize(torch.autograd.Function):
-    """Round to the grid of `scale` and `zero_point`, clip to uint8."""
+    """Round to the grid of `scale` and `zero_point`, clip to uint8.
+
+    Gradients pass rounding unchanged and stop where values are clipped.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         # Divides as runtimes do, and takes a ninth of the time of torch's fused kernel.
         low = -int(zero_point)
+        ctx.save_for_backward(x, scale)
+        ctx.low = low
         return (x / scale).round_().clamp_(low, low + ACTIVATION_MAX).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,), (x, scale) = gradients, ctx.saved_tensors
+        steps = x / scale
+        return gradient * ((steps >= ctx.low) & (steps <= ctx.low + ACTIVATION_MAX)), None, None
 
     @staticmethod
     def symbolic(g: Any, x: Any, scale: Any, zero_point: Any) -> Any:

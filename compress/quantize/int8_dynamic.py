@@ -29,10 +29,14 @@ ACTIVATION_MAX = 255
 
 
 class _MultiplyIntegers(torch.autograd.Function):
-    """What is read, as integers, times integer weights (in, out); in fp32, with a bias."""
+    """What is read, as integers, times integer weights (in, out); in fp32, with a bias.
+
+    Gradients of what is read are those of the product without rounding.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, scale)
         low, high = (float(end) for end in x.aminmax())
         low, high = min(low, 0.0), max(high, 0.0)
         number = (high - low) / ACTIVATION_MAX or 1.0
@@ -40,6 +44,11 @@ class _MultiplyIntegers(torch.autograd.Function):
         zero_point = torch.round(-low / step)
         rounded = (x / step).round_().clamp_(-zero_point, ACTIVATION_MAX - zero_point)
         return (rounded @ weight.to(x.dtype)) * (step * scale) + bias
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,), (weight, scale) = gradients, ctx.saved_tensors
+        return (gradient * scale) @ weight.to(gradient.dtype).T, None, None, None
 
     @staticmethod
     def symbolic(g: Any, x: Any, weight: Any, scale: Any, bias: Any) -> Any:

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from nas.bench._asked import keep_asked, recorded
 from nas.bench.entrants import PRECISIONS, Ends, Entrant, entrants_of, space_of, uniform
 from nas.bench.standings import Standings, Timed
 from nas.data import DataSet, identity
@@ -30,12 +31,12 @@ from nas.prepare.inputs import read_data
 from nas.prepare.pilot import judged
 from nas.prepare.plan import training_images
 from nas.prepare.speed import shared_cores, time_steps
-from nas.run.config import Config, differences
+from nas.run.config import Config
 from nas.run.directory import locked
 from nas.standalone.beside import Job, num_beside, shown_by, train_beside
 from nas.standalone.train import NETWORK, fresh_network, give_trained, seconds_per_step
 from nas.system.environment import environment
-from nas.system.files import make_folder, read_json, understood, write_json
+from nas.system.files import make_folder, understood, write_json
 from nas.system.reporter import Reporter
 from nas.targets import Artefact
 from search_spaces import CandidateError, Resolution, Slot, UserError, task_of
@@ -59,7 +60,6 @@ SIDES = (32, 96, 224)
 """Images of networks that are timed, pixels."""
 
 PROCESSES = 5
-MOST_NAMED = 6
 ASKED, PLAN, RESULT, TIMINGS = "tournament.json", "plan.json", "result.json", "timings.json"
 WEIGHTS = "supernet.safetensors"
 
@@ -136,27 +136,19 @@ class Tournament:
             "seeds": self.seeds,
             "sides": [*self.sides],
         }
-        file = self.out / ASKED
-        if not file.exists():
-            if any(path for path in self.out.iterdir() if not path.name.startswith(".")):
-                raise UserError(
-                    f"folder '{self.out}' is not empty and has no {ASKED}: no tournament. Name "
-                    "another folder with --out."
-                )
-            about = {"environment": environment(), "data": identity(self.data)}
-            write_json(file, {"asked": asked, **about})
-        before = _read(file, "asked")
-        if changed := [*_changed_names(before, asked), *differences(before, asked)]:
-            raise UserError(
-                f"tournament '{self.out}' was begun with other settings: {'; '.join(changed)}. "
-                "Give those, or another folder with --out."
-            )
+        keep_asked(
+            self.out / ASKED,
+            asked,
+            what="tournament",
+            names="operators",
+            about=lambda: {"environment": environment(), "data": identity(self.data)},
+        )
 
     def _plan(self, entrants: Sequence[Entrant]) -> dict[str, int]:
         """Steps of a training alone and of the supernet's, decided once."""
         file = self.out / PLAN
         if file.exists():
-            return dict(_read(file, "steps"))
+            return dict(recorded(file, "steps"))
         self.reporter.phase("plan", "timing a step of each")
         started = time.perf_counter()
         images = training_images(self.data)
@@ -212,7 +204,7 @@ class Tournament:
             write_json(folders[key] / RESULT, metrics)
         found: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
         for (entrant, _), folder in folders.items():
-            found[entrant.name].append(_read(folder / RESULT, "metrics"))
+            found[entrant.name].append(recorded(folder / RESULT, "metrics"))
         return found
 
     def _folders(self, entrants: Sequence[Entrant]) -> dict[tuple[Entrant, int], Path]:
@@ -235,7 +227,7 @@ class Tournament:
         """Metrics of every entrant's network with weights of a supernet that has all, by name."""
         file = self.out / "shared" / RESULT
         if file.exists():
-            return dict(_read(file, "metrics"))
+            return dict(recorded(file, "metrics"))
         steps, images = int(plan["shared"]), training_images(self.data)
         self.reporter.phase("shared", f"training a supernet of all, {steps:,} steps")
         supernet, method = self._supernet(entrants)
@@ -294,31 +286,9 @@ class Tournament:
             write_json(file, {"rows": rows})
         found: dict[str, list[Timed]] = {entrant.name: [] for entrant in entrants}
         with understood(f"'{file}'"):
-            for row in _read(file, "rows"):
+            for row in recorded(file, "rows"):
                 found[row["name"]].append(Timed(**row))
         return found
-
-
-def _read(file: Path, name: str) -> Any:
-    """What a document of ours says under a name.
-
-    Raises:
-        UserError: If it is damaged.
-    """
-    with understood(f"'{file}'"):
-        return read_json(file)[name]
-
-
-def _changed_names(before: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """Which operators there are more and fewer of; both lists are taken out, if there are any."""
-    old, new = before.pop("operators"), asked.pop("operators")
-    more = [f"+{name}" for name in new if name not in old]
-    fewer = [f"-{name}" for name in old if name not in new]
-    if not more and not fewer:
-        return ["operators in another order"] if old != new else []
-    named = [*more, *fewer]
-    rest = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    return [f"operators {', '.join(named[:MOST_NAMED])}{rest}"]
 
 
 def _fresh(entrant: Entrant, ends: Ends, seed: int) -> PlainNetwork:

@@ -3,10 +3,12 @@
 import typer
 
 from nas.cli.bench_controllers import bench_controllers
+from nas.cli.bench_methods import bench_methods
 from nas.cli.bench_operators import bench_operators
 
 bench_app = typer.Typer(
-    help="Compare controllers, or operators, with each other.", no_args_is_help=True
+    help="Compare controllers, operators or training methods with each other.",
+    no_args_is_help=True,
 )
 bench_app.command(
     "controllers",
@@ -18,3 +20,9 @@ bench_app.command(
     epilog="Example: nas bench operators --data cifar10 --resolution 32 --time 2h\n\n"
     "The same command continues an interrupted comparison.",
 )(bench_operators)
+bench_app.command(
+    "methods",
+    epilog="Example: nas bench methods --data cifar10 --methods sandwich,delayed:largest_share=0.3 "
+    "--budget 20MMACs --time 2h\n\n"
+    "The same command continues an interrupted comparison.",
+)(bench_methods)

@@ -7,13 +7,29 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.console import print_front, print_table, say
+from nas.cli.console import make_reporter, print_front, print_table, say
 
 
 def report(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Run directories; several are compared.")
     ],
+    filters: Annotated[
+        bool,
+        typer.Option(
+            "--filters", help="First look for kernels that do nothing or repeat one another."
+        ),
+    ] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="First ask networks about images moved against them; no security claim.",
+        ),
+    ] = False,
+    epsilons: Annotated[
+        str, typer.Option(help="How far images are moved, in 1/255 of a pixel's range.")
+    ] = "1,2,4",
     out: Annotated[
         Path | None, typer.Option(help="Page of a comparison. [comparison.html]")
     ] = None,
@@ -24,6 +40,11 @@ def report(
     from search_spaces import UserError
 
     if len(runs) > 1:
+        if filters or robustness:
+            raise UserError(
+                "--filters and --robustness are of one run, and several were given. Give one "
+                "after the other, and compare them then."
+            )
         _compare(runs, out or Path("comparison.html"), as_json)
         return
     if out is not None:
@@ -31,6 +52,8 @@ def report(
             f"--out '{out}' names the page of a comparison, and one run was given: its report is "
             "written into the run. Give several runs, or leave --out away."
         )
+    if filters or robustness:
+        _measure(runs[0], filters, _distances(epsilons) if robustness else (), as_json)
     path = build_report(runs[0])
     if as_json:
         document = {"run": str(runs[0]), "report": str(path), "rows": front_rows(runs[0])}
@@ -38,6 +61,35 @@ def report(
         return
     print_front(runs[0])
     say(f"report: {path}")
+
+
+def _distances(text: str) -> tuple[float, ...]:
+    """Numbers of a list with commas.
+
+    Raises:
+        UserError: If one is none, or there are none.
+    """
+    from nas.robustness import check_distances
+    from nas.system.text import fractions
+
+    return check_distances(fractions(text, "epsilons") or ())
+
+
+def _measure(run: Path, filters: bool, distances: Sequence[float], as_json: bool) -> None:
+    """Measures what the report then shows."""
+    from nas.filter_diagnosis import diagnose_filters
+    from nas.prepare.reopen import reopened
+    from nas.robustness import measure_robustness
+
+    reporter = make_reporter(as_json)
+    try:
+        trained = reopened(run, reporter)
+        if filters:
+            diagnose_filters(trained, reporter)
+        if distances:
+            measure_robustness(trained, distances, reporter)
+    finally:
+        reporter.close()
 
 
 def _compare(runs: Sequence[Path], out: Path, as_json: bool) -> None:

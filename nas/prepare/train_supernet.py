@@ -3,6 +3,7 @@
 config -> data, space, limits -> profile -> trim, plan -> train
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
 from supernets.device import chosen_device
 from supernets.gradients import label_gradients
+from supernets.images import Images
 from supernets.methods._base import remaining_of
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
@@ -194,12 +196,6 @@ def trained_supernet(
     method = make_method(config, problem, train_plan)
     remaining_of(method, method.initial_state())  # what cannot be kept is refused now
     images, batches = training_images(data), SupernetBatches(train_plan, method)
-
-    def before_step(step: int) -> None:
-        if step == train_plan.rank_step:
-            found = label_gradients(supernet, images, batches, is_within=trained_within(problem))
-            supernet.rank(train_plan.criterion, seed=train_plan.seed, gradients=found)
-
     kept = train(
         supernet,
         images,
@@ -207,7 +203,7 @@ def trained_supernet(
         batches,
         directory=run.folder("train_state"),
         on_step=on_step,
-        before_step=before_step,
+        before_step=ranking(supernet, images, batches, problem),
         **shared_cores(train_plan),
     )
     remaining = remaining_of(method, kept)
@@ -225,6 +221,20 @@ def _record_summary(run: Run, text: str, reporter: Reporter) -> None:
     if text:
         run.event("train", "message", text=text)
         reporter.note(text)
+
+
+def ranking(
+    supernet: Supernet, images: Images, batches: SupernetBatches, problem: Problem
+) -> Callable[[int], None]:
+    """What is done before every step of training: before one of them, channels are ranked."""
+    plan = batches.plan
+
+    def before_step(step: int) -> None:
+        if step == plan.rank_step:
+            found = label_gradients(supernet, images, batches, is_within=trained_within(problem))
+            supernet.rank(plan.criterion, seed=plan.seed, gradients=found)
+
+    return before_step
 
 
 def _record_remaining(

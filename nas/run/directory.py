@@ -31,6 +31,8 @@
     teachers/<digest>/    answers of a teacher that are stored: see `nas/finalists/answers.py`
     fidelity/             networks trained alone: see `nas/fidelity.py`
     efficiency/, portability/   what files take at least, and elsewhere: see `nas/profiling/run.py`
+    filters.json          statistics of trained kernels: see `nas/filter_diagnosis.py`
+    robustness.json       answers on images moved against each network: see `nas/robustness.py`
     answers/<key>.json    what the scored module of an exported network answers, for parity
     answers/<key>.judged.json   what answers of the files of a brought network are worth, image by
                           image; before that in brought_judged.json

@@ -18,7 +18,15 @@ from compress.sparse import sparsify_
 from nas.data._base import DataSet
 from nas.problem.trial import Score
 from nas.system.environment import int8_products_saturate
-from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, Slot, task_of
+from search_spaces import (
+    CALIBRATION_ERROR,
+    DEFAULT_CALIBRATION,
+    Candidate,
+    CandidateError,
+    Slot,
+    expected_calibration_error,
+    task_of,
+)
 from supernets.device import CPU, at_work, computing, is_cpu, moved, take
 from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
@@ -128,6 +136,16 @@ class Scorer:
         return self.task.metrics(
             self._outputs(network), self._labels_N, is_balanced=self._is_balanced
         )
+
+    def quality_and_confidence(self, network: nn.Module) -> dict[str, float]:
+        """As `quality`, and the calibration error where answers say how probable they are."""
+        outputs_NK, labels_N = self._outputs(network), self._labels_N
+        found = self.task.metrics(outputs_NK, labels_N, is_balanced=self._is_balanced)
+        confidences_N = self.task.confidences(outputs_NK)
+        if confidences_N is not None:
+            is_right_N = self.task.answers(outputs_NK) == labels_N
+            found[CALIBRATION_ERROR] = expected_calibration_error(confidences_N, is_right_N)
+        return found
 
     def shown(self, network: nn.Module) -> np.ndarray:
         """The metric that people are shown of each of the images, (N,)."""

@@ -51,7 +51,9 @@ class OnnxRuntime(AbstractRuntime):
 
     provider: str = "cpu"
 
-    kernels: ClassVar[frozenset[str]] = frozenset({"float32", "int8", "int8-dynamic", "int4"})
+    kernels: ClassVar[frozenset[str]] = frozenset(
+        {"float32", "float8", "int8", "int8-dynamic", "int4"}
+    )
     variants: ClassVar[tuple[str, ...]] = ("provider=cuda", "provider=tensorrt")
     waits: ClassVar[str] = "spinning in a call, asleep between calls"
 

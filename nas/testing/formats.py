@@ -36,8 +36,12 @@ from supernets.supernet import Supernet
 SIDE = 32
 OPERATORS = ("convnext", "mbconv")
 LEAST_SAME = 0.98
-MOST_ERROR = 0.05
-"""Of the logits' variance, in a network with random weights."""
+MOST_ERROR, MOST_ERROR_FLOATING = 0.05, 0.5
+"""Of the logits' variance, in a network with random weights. Floating-point numbers of eight bits
+have two or three for the digits, and nothing averages out what 23 such layers round off."""
+
+LEAST_ALIKE = 0.1
+"""Cosine of gradients before and after quantization: that of others is within 0.02 of 0."""
 
 GRAPH_SHARE = 0.25
 """Of a file in full precision: what scales and nodes add to a file of fewer bits at most."""
@@ -91,7 +95,8 @@ def check_the_identity_changes_no_bit_and_every_other_little(precision: str) -> 
         require(torch.equal(before, after), "it is not quantized, and answers otherwise")
         return
     error = float((before - after).square().mean() / before.var())
-    require(0 < error < MOST_ERROR, f"the error is {error:.2g} of the logits' variance")
+    most = MOST_ERROR_FLOATING if format_of(precision).is_floating else MOST_ERROR
+    require(0 < error < most, f"the error is {error:.2g} of the logits' variance")
 
 
 def check_it_errs_less_than_formats_of_fewer_bits(precision: str) -> None:
@@ -103,6 +108,14 @@ def check_it_errs_less_than_formats_of_fewer_bits(precision: str) -> None:
             errors = _mean_error(precision), _mean_error(name)
             what = f"with {many} bits it errs by {errors[0]:.2g}"
             require(errors[0] < errors[1], f"{what}, '{name}' with {few} by {errors[1]:.2g}")
+
+
+def check_gradients_reach_the_images(precision: str) -> None:
+    """Gradients of what a network answers reach its images, somewhat as before quantization."""
+    found = _compressed(precision)
+    one, other = (_gradient(network) for network in (found.fp32, found.network))
+    alike = float(torch.cosine_similarity(one, other, dim=0))
+    require(alike >= LEAST_ALIKE, f"the cosine with gradients before quantization is {alike:.2f}")
 
 
 def check_integer_kernels_run_where_it_multiplies_integers(precision: str) -> None:
@@ -194,6 +207,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_runs_beside_other_formats,
     check_the_identity_changes_no_bit_and_every_other_little,
     check_it_errs_less_than_formats_of_fewer_bits,
+    check_gradients_reach_the_images,
     check_integer_kernels_run_where_it_multiplies_integers,
     check_what_is_trained_in_its_place_rounds_as_it_does,
     check_declared_bytes_are_those_of_the_file,
@@ -225,6 +239,13 @@ def _share_of_bits(precision: str, cost: Cost) -> float:
     of_matrices, _, of_convolutions, _ = format_of(precision).bits
     bits = of_matrices * cost.matrix_weights + of_convolutions * cost.but_matrices.weights
     return bits / (format_of(FULL_PRECISION).weight_bits * cost.weights)
+
+
+def _gradient(network: torch.nn.Module) -> torch.Tensor:
+    images = _images().requires_grad_()
+    network(images).square().sum().backward()
+    assert images.grad is not None
+    return images.grad.flatten()
 
 
 def _compressed(precision: str) -> Compressed:

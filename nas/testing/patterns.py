@@ -198,7 +198,7 @@ def _weights(module: nn.Module, pattern: AbstractPattern) -> Iterator[tuple[str,
         if pattern.is_blocked:
             fits = weight.ndim == 2 and has_blocks(in_width, width)
         if fits:
-            yield name, weight
+            yield name, weight.float()  # numbers of eight bits cannot be compared
 
 
 def _supernet() -> Supernet:

@@ -75,6 +75,12 @@ def check_every_image_is_judged_by_itself(name: str) -> None:
     answers_N = task.answers(outputs_NK)
     require(answers_N.shape == (IMAGES,), f"answers have shape {answers_N.shape}")
     require(np.issubdtype(answers_N.dtype, np.integer), f"answers are {answers_N.dtype}")
+    confidences_N = task.confidences(outputs_NK)
+    if confidences_N is not None:
+        require(confidences_N.shape == (IMAGES,), f"confidences have shape {confidences_N.shape}")
+        require(
+            bool(((confidences_N >= 0) & (confidences_N <= 1)).all()), "a confidence is no share"
+        )
 
 
 def check_huge_outputs_are_judged(name: str) -> None:

@@ -35,6 +35,10 @@ class AbstractFormat(ABC):
     is_integer: ClassVar[bool]
     """Whether values between layers are integers: layers take them on a grid and give such."""
 
+    is_floating: ClassVar[bool] = False
+    """Whether numbers of few bits are floating-point numbers, which layers round to and multiply in
+    fp32: there are no kernels for them."""
+
     convolutions: ClassVar[str | None] = None
     """Name of the format that convolutions have instead; None if they have this one."""
 
@@ -50,7 +54,7 @@ class AbstractFormat(ABC):
     @property
     def multiplies_integers(self) -> bool:
         """Whether layers multiply integers, whatever values between them are."""
-        return self.activation_bits <= MOST_INTEGER_BITS
+        return self.activation_bits <= MOST_INTEGER_BITS and not self.is_floating
 
     @property
     def is_quantized(self) -> bool:

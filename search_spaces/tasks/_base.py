@@ -119,6 +119,10 @@ class AbstractTask(ABC):
     def answers(self, outputs_NK: np.ndarray) -> np.ndarray:
         """What the outputs say, integers (N,): networks agree where these are equal."""
 
+    def confidences(self, outputs_NK: np.ndarray) -> np.ndarray | None:
+        """How probable each answer is, float64, (N,); None where outputs do not say it."""
+        return None
+
     @abstractmethod
     def output_shape(self, labels: np.ndarray, num_outputs: int) -> tuple[int, ...]:
         """Of outputs for images with these labels.

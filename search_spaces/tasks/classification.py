@@ -35,6 +35,13 @@ class Classification(AbstractClassTask):
         answers_N: np.ndarray = outputs_NK.argmax(axis=1)
         return answers_N
 
+    def confidences(self, outputs_NK: np.ndarray) -> np.ndarray:
+        """The softmax of the largest logit."""
+        outputs_NK = outputs_NK.astype(np.float64)
+        apart_NK = outputs_NK - outputs_NK.max(axis=1, keepdims=True)
+        found_N: np.ndarray = 1.0 / np.exp(apart_NK).sum(axis=1)
+        return found_N
+
     def guessing(self, labels: Sequence[int]) -> tuple[float, float]:
         """Every class is as likely as it is frequent; the most frequent one is the answer."""
         shares = np.array(labels) / sum(labels)

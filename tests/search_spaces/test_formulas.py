@@ -127,6 +127,7 @@ def test_bit_cost_is_linear_in_bits_and_products_of_activations_stay_in_fp32() -
         ("int8w", 1.25, 1.25),
         ("int8-dynamic", 0.5, 1.25),
         ("int4w", 1.125, 1.25),
+        ("fp8-e4m3", 0.5, 0.5),
     ):
         bit_ops = format_of(precision).bit_ops
         assert bit_ops(linear) == of_linear * linear.macs

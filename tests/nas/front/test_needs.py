@@ -28,6 +28,7 @@ def supernet() -> Supernet:
         ("fp32", False, None),
         ("int8w", False, None),
         ("int4w", False, None),
+        ("fp8-e4m3", False, None),
         ("int8", False, 8),
         ("int8", True, 7),
         ("int8-dynamic", False, 8),

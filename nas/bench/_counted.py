@@ -1,0 +1,78 @@
+"""Multiply-adds of a supernet's training: those of forward passes of members.
+
+Backward passes take twice as many for all, and are not counted; neither is what else is computed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Self, final
+
+import numpy as np
+from torch import nn
+
+from search_spaces import signature_cost
+from supernets.images import Images
+from supernets.team import AbstractBatches, Losses, State
+
+MACS = "benchmark_macs"
+
+
+@final
+@dataclass(frozen=True)
+class Counted(AbstractBatches):
+    """Batches whose members' multiply-adds are summed up in what they keep.
+
+    Attributes:
+        batches: What is counted.
+    """
+
+    batches: AbstractBatches
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Theirs."""
+        return self.batches.networks
+
+    def on(self, device: str) -> Self:
+        """With the batches there."""
+        return replace(self, batches=self.batches.on(device))
+
+    def initial_state(self) -> State:
+        """Theirs, and no multiply-adds."""
+        return {**self.batches.initial_state(), MACS: np.zeros(1)}
+
+    def __call__(
+        self, network: nn.Module, images: Images, turn: int, state: State
+    ) -> tuple[Losses, State]:
+        """As they do, and how many multiply-adds that took."""
+        with counting(network) as macs:
+            losses, report = self.batches(network, images, turn, without_macs(state))
+        return losses, {**report, MACS: np.array([sum(macs)])}
+
+    def fold(self, state: State, reports: Sequence[State]) -> State:
+        """As they do, and the sum."""
+        kept = self.batches.fold(without_macs(state), [without_macs(report) for report in reports])
+        return {**kept, MACS: state[MACS] + sum(report[MACS] for report in reports)}
+
+
+def without_macs(state: State) -> State:
+    """What the batches themselves keep or report."""
+    return {name: array for name, array in state.items() if name != MACS}
+
+
+@contextmanager
+def counting(network: nn.Module) -> Iterator[list[float]]:
+    """Multiply-adds of each forward pass of a supernet in this context."""
+    found: list[float] = []
+
+    def count(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+        images_BCHW, slots = arguments
+        per_image = sum(signature_cost(slot.signature).macs for slot in slots)
+        found.append(float(len(images_BCHW) * per_image))
+
+    handle = network.register_forward_pre_hook(count)
+    try:
+        yield found
+    finally:
+        handle.remove()
