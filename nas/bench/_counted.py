@@ -13,6 +13,7 @@ from torch import nn
 
 from search_spaces import signature_cost
 from supernets.images import Images
+from supernets.supernet import ElasticSlot
 from supernets.team import AbstractBatches, Losses, State
 
 MACS = "benchmark_macs"
@@ -34,6 +35,15 @@ class Counted(AbstractBatches):
         """Theirs."""
         return self.batches.networks
 
+    @property
+    def average(self) -> nn.Module | None:
+        """Theirs."""
+        return self.batches.average
+
+    def averaging(self, network: nn.Module) -> Self:
+        """With batches that have it."""
+        return replace(self, batches=self.batches.averaging(network))
+
     def on(self, device: str) -> Self:
         """With the batches there."""
         return replace(self, batches=self.batches.on(device))
@@ -46,7 +56,7 @@ class Counted(AbstractBatches):
         self, network: nn.Module, images: Images, turn: int, state: State
     ) -> tuple[Losses, State]:
         """As they do, and how many multiply-adds that took."""
-        with counting(network) as macs:
+        with counting(network, *self.networks) as macs:
             losses, report = self.batches(network, images, turn, without_macs(state))
         return losses, {**report, MACS: np.array([sum(macs)])}
 
@@ -62,17 +72,18 @@ def without_macs(state: State) -> State:
 
 
 @contextmanager
-def counting(network: nn.Module) -> Iterator[list[float]]:
-    """Multiply-adds of each forward pass of a supernet in this context."""
+def counting(*networks: nn.Module) -> Iterator[list[float]]:
+    """Multiply-adds of each slot that supernets compute in this context."""
     found: list[float] = []
 
     def count(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-        images_BCHW, slots = arguments
-        per_image = sum(signature_cost(slot.signature).macs for slot in slots)
-        found.append(float(len(images_BCHW) * per_image))
+        x_BCHW, signature = arguments
+        found.append(float(len(x_BCHW) * signature_cost(signature).macs))
 
-    handle = network.register_forward_pre_hook(count)
+    slots = [m for network in networks for m in network.modules() if isinstance(m, ElasticSlot)]
+    handles = [slot.register_forward_pre_hook(count) for slot in slots]
     try:
         yield found
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()

@@ -56,7 +56,7 @@ from search_spaces import (
     task_of,
     written_sides,
 )
-from supernets.methods._base import METHODS
+from supernets.methods._base import METHODS, AbstractMethod
 from supernets.tasks._base import losses_of
 
 COSTS = ("latency_ms", "size_bytes")
@@ -109,16 +109,16 @@ def prepare(
         refuse_impossible(limits, space.costs)
         refuse_jointly_impossible(limits, space.costs)
         if not is_trained and not config.supernet:
-            _check_method(config, space)
+            _method_of(config, space)
         return space, limits
 
     config = with_models_rule(config)
     data = with_input_rule(config, read_data(config, reporter, accept=possible))
     losses_of(data.task)
-    if isinstance(task_of(data.task), AbstractImageTask):
-        refuse_what_needs_classes(config, data.task)
     drops = [drop_limit(config.max_drop, task_of(data.task).shown)] if config.max_drop else []
     space, limits = possible(data.resolution, data.channels, data.num_outputs)
+    if isinstance(task_of(data.task), AbstractImageTask):
+        refuse_what_needs_classes(config, _method_of(config, space), data.task)
     _check_answers(space, data)
     return data, space, [*limits, *drops]
 
@@ -247,7 +247,7 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
             channels=1,
             num_classes=AMPLE_CLASSES,
         )
-        _check_method(config, space)
+        _method_of(config, space)
     weights = Path(config.supernet) / WEIGHTS
     if config.supernet and not is_trained and not weights.is_file():
         raise UserError(
@@ -256,14 +256,16 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
         )
 
 
-def _check_method(config: Config, space: SearchSpace) -> None:
-    """See that the training method can have these settings, and be of this space.
+def _method_of(config: Config, space: SearchSpace) -> AbstractMethod:
+    """The training method with its settings.
 
     Raises:
-        UserError: As the method says.
+        UserError: If it cannot have them, or be of this space.
     """
     method = METHODS.get(config.method)
-    method(**config.settings_of(method), space=space)
+    found = method(**config.settings_of(method), space=space)
+    assert isinstance(found, AbstractMethod)
+    return found
 
 
 def _check_patterns_are_offered(budgets: Sequence[Budget], costs: Additive) -> None:

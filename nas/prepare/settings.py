@@ -20,7 +20,7 @@ from search_spaces import UserError, asked_task, did_you_mean
 from supernets.augmentations import chosen_augmentations
 from supernets.criteria._base import CRITERIA
 from supernets.device import TF32, is_cpu
-from supernets.methods._base import GIVEN, METHODS
+from supernets.methods._base import GIVEN, METHODS, AbstractMethod
 from supernets.optimizers._base import OPTIMIZERS
 from supernets.plan import BALANCED, UNWEIGHTED, TrainPlan
 
@@ -135,8 +135,8 @@ def _check_finalists(config: Config) -> None:
         )
 
 
-def refuse_what_needs_classes(config: Config, task: str) -> None:
-    """Refuse settings that say what becomes of classes, where labels are images.
+def refuse_what_needs_classes(config: Config, method: AbstractMethod, task: str) -> None:
+    """Refuse what is about classes, where labels are images.
 
     Raises:
         UserError: Naming the first one.
@@ -148,6 +148,11 @@ def refuse_what_needs_classes(config: Config, task: str) -> None:
                 f"setting '{name}' is '{value}', which is about images of classes, and the labels "
                 f"of task '{task}' are images, which are mirrored alone. Leave it out."
             )
+    if method.needs_classes:
+        raise UserError(
+            f"training method '{config.method}' needs labels that are classes, and those of task "
+            f"'{task}' are images. Take another one, such as --method sortednet."
+        )
 
 
 def _kinds(owners: Mapping[str, type]) -> dict[str, Any]:

@@ -42,6 +42,11 @@ class AbstractMethod(ABC):
         """Whether batches ask the averaged weights (`Context.average`), which training returns."""
         return False
 
+    @property
+    def needs_classes(self) -> bool:
+        """Whether labels must be classes, and not images."""
+        return False
+
     def initial_state(self) -> "State":
         """Named arrays before the first step. They are part of the checkpoint."""
         return {}

@@ -93,6 +93,16 @@ class AbstractTwice(AbstractMethod):
         """The other method's."""
         return self.base.phases
 
+    @property
+    def needs_average(self) -> bool:
+        """The other method's."""
+        return self.base.needs_average
+
+    @property
+    def needs_classes(self) -> bool:
+        """The other method's."""
+        return self.base.needs_classes
+
     def initial_state(self) -> "State":
         """The other method's."""
         return self.base.initial_state()

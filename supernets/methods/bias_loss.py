@@ -58,6 +58,11 @@ class BiasLoss(AbstractMethod):
         where = "training method 'bias-loss'"
         check_ranges(self, where, bias_alpha=(0.0, MOST_ALPHA), bias_beta=(0.0, 1.0))
 
+    @property
+    def needs_classes(self) -> bool:
+        """Its answers stand for classes."""
+        return True
+
     def step(self, context: "Context") -> "Losses":
         """One member, on weighted labels."""
         is_dense = context.turn < self.sparse_from

@@ -70,6 +70,11 @@ class ElasticStudent(AbstractMethod):
         check_ranges(self, where, **ranges)
 
     @property
+    def needs_classes(self) -> bool:
+        """Its answers stand for classes."""
+        return True
+
+    @property
     def needs_average(self) -> bool:
         """For the teacher."""
         return True

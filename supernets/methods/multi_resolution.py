@@ -85,6 +85,11 @@ class MultiResolution(AbstractMethod):
                 "operator that takes any map, such as mbconv or convnext."
             )
 
+    @property
+    def needs_classes(self) -> bool:
+        """Its answers stand for classes."""
+        return True
+
     def step(self, context: "Context") -> "Losses":
         """One member; its losses on labels, at the space's size and, if it can, at another."""
         from torch.nn.functional import interpolate  # which takes seconds

@@ -72,6 +72,11 @@ class Rotations(AbstractMethod):
                 "a square --resolution, or another method."
             )
 
+    @property
+    def needs_classes(self) -> bool:
+        """Its answers stand for classes."""
+        return True
+
     def step(self, context: "Context") -> "Losses":
         """One member, on turned images or on labels."""
         is_dense = context.turn < self.sparse_from
