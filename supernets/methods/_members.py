@@ -29,8 +29,9 @@ from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
 """Choices of which more leaves less to compute."""
 
-NEAR, TRIES = 0.05, 4
-"""How far multiply-adds may be from those that are wanted, as a share; how often it is tried."""
+NEAR, TRIES, PAIRS = 0.05, 4, 64
+"""How far multiply-adds may be from those that are wanted, as a share; how often it is tried, and
+with how many pairs of changes at a time."""
 
 NAMED = ("operator", "operation", "inputs", "edges")
 """Choices of what fills slots, and of what feeds what in a cell."""
@@ -140,24 +141,32 @@ class Members:
     def _nearer(
         self, encoding: np.ndarray, options: Mapping[int, Sequence[int]], macs: float
     ) -> np.ndarray:
-        """The encoding after changes, one option at a time, each the best one, until it is near.
+        """The encoding after changes, two options at a time, the best ones, until it is near.
+
+        What two changes do together is looked up for the `PAIRS` whose sum is nearest.
 
         Args:
             encoding: To begin with.
             options: That may be taken, by column.
             macs: Multiply-adds that it is to have.
         """
-        pairs = [(column, option) for column, own in options.items() for option in own]
-        columns_N, options_N = np.array(pairs, dtype=int).reshape(-1, 2).T
-        error = self._errors(encoding[None], macs)[0]
-        while error > NEAR and len(pairs):
-            rows_NC = np.repeat(encoding[None], len(pairs), axis=0)
-            rows_NC[np.arange(len(pairs)), columns_N] = options_N
-            errors_N = self._errors(rows_NC, macs)
-            best = errors_N.argmin()
-            if errors_N[best] >= error:
+        changes = [(column, option) for column, own in options.items() for option in own]
+        columns_N, options_N = np.array(changes, dtype=int).reshape(-1, 2).T
+        now = self._macs(encoding[None])[0]
+        while changes and abs(now / macs - 1.0) > NEAR:
+            rows_NC = np.repeat(encoding[None], len(changes), axis=0)
+            rows_NC[np.arange(len(changes)), columns_N] = options_N
+            gains_N = self._macs(rows_NC) - now
+            far_P = np.abs(now + gains_N[:, None] + gains_N - macs).ravel()  # with no change, too
+            nearest_P = far_P.argpartition(min(PAIRS, len(far_P) - 1))[:PAIRS]
+            first_P, second_P = np.divmod(nearest_P, len(changes))
+            rows_PC = rows_NC[first_P]
+            rows_PC[np.arange(len(rows_PC)), columns_N[second_P]] = options_N[second_P]
+            found_P = self._macs(rows_PC)
+            best = np.abs(found_P - macs).argmin()
+            if abs(found_P[best] - macs) >= abs(now - macs):
                 break
-            encoding, error = rows_NC[best], errors_N[best]
+            encoding, now = rows_PC[best], found_P[best]
         return encoding
 
     def _errors(self, encodings_NC: np.ndarray, macs: float) -> np.ndarray:
