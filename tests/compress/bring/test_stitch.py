@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from tests.strategies import noise
 IMAGES = [noise(8, 1, 16, 16, seed=seed) for seed in range(4)]
 
 
+@cache
 def brought(width: int, depth: int = 1, *, classes: int = 10, seed: int = 1) -> Brought:
     network = ResNet(depth=depth, width=width, channels=1, classes=classes)
     randomise_(network, seed=seed)
