@@ -200,7 +200,7 @@ def read_brought(path: Path) -> Brought:
 
 
 def _network_in(document: Mapping[str, Any]) -> Traced | Stitched:
-    network = network_from_json(document)
+    network = network_from_json({"kind": "traced", **document})  # runs of before have none
     if not isinstance(network, Traced | Stitched):
         raise ValueError(f"its network is {type(network).__name__}")
     return network

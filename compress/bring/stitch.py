@@ -105,10 +105,16 @@ def positions(small: Traced, large: Traced) -> list[tuple[int, int]]:
 
 @torch.no_grad()
 def least_squares(before_NI: Tensor, after_NO: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight, (O, I), and bias, (O,), that make most nearly the second map of the first one."""
+    """Weight, (O, I), and bias, (O,), that make most nearly the second map of the first one.
+
+    The smallest such ones, because channels may be 0 everywhere or follow from others.
+    """
     rows = before_NI.double()
     rows = torch.cat((rows, rows.new_ones(len(rows), 1)), 1)
-    solution = torch.linalg.lstsq(rows, after_NO.double(), driver="gelsy").solution
+    # NOTE: not `lstsq`, whose driver for such channels was off by a third of a map that it could
+    # have made exactly.
+    q, r = torch.linalg.qr(rows)
+    solution = torch.linalg.pinv(r) @ (q.T @ after_NO.double())
     return solution[:-1].T.float().contiguous(), solution[-1].float()
 
 
