@@ -6,7 +6,8 @@
 In the first, nodes follow each other behind "+", and an edge is an operation and the state that it
 comes from. In the second, two operations with their states make a node; state 0 is the cell before
 the previous one, 1 the previous one, 2 the first node. What DARTS's programs write as a Python
-tuple is written as JSON; "normal_concat" and "reduce_concat" name the nodes that are handed on.
+tuple is written as JSON; "normal_concat" and "reduce_concat", the nodes that are handed on, may be
+left out, and are not written: all are in space "darts", in "cells" those that no other one reads.
 
 Sources: Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture
 Search (2020), its published strings; Liu et al., DARTS: Differentiable Architecture Search (2019),
@@ -127,7 +128,7 @@ def from_darts(document: Mapping[str, Any]) -> dict[str, Option]:
 
 
 def to_darts(arch: Mapping[str, Option]) -> dict[str, Any]:
-    """The inverse of `from_darts`.
+    """The inverse of `from_darts`, without what a cell hands on.
 
     Raises:
         UserError: If an architecture has no such cells.
@@ -146,7 +147,7 @@ def to_darts(arch: Mapping[str, Option]) -> dict[str, Any]:
                 _check_known(f"the {cell} cell", ours, theirs)
                 edges.append([theirs[ours], _states(node).index(state)])
         if edges:
-            document |= {word: edges, f"{word}_concat": list(range(2, 2 + nodes))}
+            document[word] = edges
     if not document:
         raise UserError("the architecture has no choice 'normal.node1.left.operation': no cells.")
     return document

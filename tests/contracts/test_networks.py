@@ -39,7 +39,11 @@ def examples() -> dict[str, AbstractNetwork]:
         depths=(1,),
     )
     graphs = replace(
-        cells, topology="nasbench201", operations=("conv-1", "maxpool"), widths=(4,), depths=(1, 2)
+        cells,
+        topology="nasbench201",
+        operations=("conv-1", "maxpool"),
+        widths=(4,),
+        depths=(1, 2),
     )
     return {
         "staged": staged,
