@@ -65,6 +65,7 @@ def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
     name: str, resolution: Resolution
 ) -> None:
     space = space_of(name, resolution)
+    assert space.network is not None
     for row in space.sample(np.random.default_rng(0), 5).tolist():
         slots = space.slots(row)
         assert (slots[0].name, slots[-1].name) == ("stem", "head")
@@ -72,7 +73,8 @@ def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
         assert slots[-1].signature.shape.width == 10
         for before, after in itertools.pairwise(slots):
             assert before.signature.shape.size == after.signature.shape.in_size
-            assert before.signature.shape.width == after.signature.shape.in_width
+            beside = space.network.channels if "" in (after.inputs or ()) else 0
+            assert before.signature.shape.width + beside == after.signature.shape.in_width
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
