@@ -15,17 +15,17 @@ from search_spaces.networks.staged import Stage, Staged
 @final
 @SPACES.register
 class SuperResolution(AbstractSpace):
-    """One stage of up to six blocks, `basic`, `mbconv`, `convnext` or `convformer`."""
+    """One stage of up to four blocks, `basic`, `mbconv`, `convnext` or `convformer`."""
 
     def build(self, *, resolution: Resolution, channels: int, num_classes: int) -> SearchSpace:
         """Widths 8-32; kernels up to 9 x 9, as the paper of `convformer` has them."""
         stage = Stage(
             widths=(8, 16, 24, 32),
-            depths=(1, 2, 3, 4, 6),
+            depths=(1, 2, 3, 4),
             operators=("basic", "mbconv", "convnext", "convformer"),
             options=(
                 ("kernel_size", (3, 5, 7, 9)),
-                ("expand_ratio", (1, 2, 3)),
+                ("expand_ratio", (2, 3)),
                 ("channel_part", ("mlp", "edge")),
             ),
         )

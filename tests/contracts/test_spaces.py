@@ -63,14 +63,17 @@ def test_keys_are_equal_exactly_where_networks_are(name: str, data: st.DataObjec
 
 def require_fit(slots: Sequence[Slot]) -> None:
     """Maps that are joined have one size, and as many channels as their reader takes."""
-    by_name = {slot.name: slot.signature.shape for slot in slots}
+    sizes = {slot.name: slot.signature.shape.size for slot in slots}
+    widths = {slot.name: slot.signature.shape.width for slot in slots}
+    image = slots[0].signature.shape
+    sizes[""], widths[""] = image.in_size, image.in_width
     for before, slot in itertools.pairwise(slots):
         shape, feeding = slot.signature.shape, slot.inputs or (before.name,)
-        assert {by_name[name].size for name in feeding} == {shape.in_size}, slot.name
-        widths = [by_name[name].width for name in feeding]
-        joined = sum(widths) if slot.join == "concatenation" else max(widths)
+        assert {sizes[name] for name in feeding} == {shape.in_size}, slot.name
+        found = [widths[name] for name in feeding]
+        joined = sum(found) if slot.join == "concatenation" else max(found)
         assert shape.in_width == joined, slot.name
-        assert slot.join == "concatenation" or len(set(widths)) == 1, slot.name
+        assert slot.join == "concatenation" or len(set(found)) == 1, slot.name
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
@@ -78,6 +81,7 @@ def test_every_resolution_has_networks_whose_slots_fit_onto_each_other(
     name: str, resolution: Resolution
 ) -> None:
     space = space_of(name, resolution)
+    assert space.network is not None
     for row in space.sample(np.random.default_rng(0), 5).tolist():
         slots = space.slots(row)
         assert (slots[0].name, slots[-1].name) == ("stem", "head")

@@ -101,7 +101,10 @@ def test_gradients_of_shared_weights_are_those_of_the_extraction_put_in_place(
             if parameter.grad is None:
                 assert name not in shared
             else:
-                torch.testing.assert_close(shared[name], parameter.grad, rtol=1e-4, atol=1e-5)
+                largest = max(1.0, float(parameter.grad.abs().max()))
+                torch.testing.assert_close(
+                    shared[name], parameter.grad, rtol=1e-4, atol=1e-5 * largest
+                )
 
 
 def put_in_place(supernet: Supernet, network: PlainNetwork, slots: tuple[Slot, ...]) -> None:
