@@ -110,7 +110,7 @@ def test_counting_changes_nothing_and_counts_what_members_multiply(
 def command(out: Path, *more: str) -> list[str]:
     names = "sortednet,sandwich:num_random=0"
     line = ["bench", "methods", "--methods", names, "--space", "toy", "--data", "digits"]
-    line += ["--resolution", "16", "--time", "3s", "--seeds", "2", "--members", "3"]
+    line += ["--resolution", "16", "--time", "1s", "--seeds", "2", "--members", "3"]
     line += ["--images", "100", "--alone", "3", "--out", str(out)]
     for setting in ("steps=4", "batch_size=8", "precision=fp32", "checkpoint_s=0"):
         line += ["--set", setting]
