@@ -217,8 +217,8 @@ def decisions_of(problem: Problem, columns_T: np.ndarray) -> Decisions:
 
     Of a choice: its dimension, its place in the order, whether it comes before those that shrink,
     how many options it has, whether they are numbers, and which share of the size it decides about.
-    Of an option: its place among them and the square of it, whether it is the unchanged network's, and what it
-    changes the size by, alone.
+    Of an option: its place among them and the square of it, whether it is the unchanged network's,
+    and what it changes the size by, alone.
     """
     space = problem.space
     num_choices, num_options = len(columns_T), max(space.cardinalities)
