@@ -96,9 +96,9 @@ class N2N(AbstractFolding[Compressing]):
     """
 
     seed: int = 0
-    step_size: float = 0.3
+    step_size: float = 0.5
     forget: float = 0.1
-    explore: float = 0.2
+    explore: float = 0.1
 
     def __post_init__(self) -> None:
         check_ranges(self, "controller 'n2n'", step_size=(0, np.inf), forget=(0, 1), explore=(0, 1))
