@@ -87,7 +87,8 @@ def _of_pruning(found: Filters) -> list[str]:
     said = [f"{text.significant(tau, 2)} {what}" for what, tau in taus.items() if tau is not None]
     return [
         f"Kendall tau, over {found.parts} parts, with what pruning them does to outputs: "
-        f"{', '.join(said) or 'not known, because all are alike'}. Below 0, degenerate parts lose less."
+        f"{', '.join(said) or 'not known, because all are alike'}. Below 0, degenerate parts "
+        "lose less."
     ]
 
 
