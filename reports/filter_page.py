@@ -85,10 +85,10 @@ def _of_pruning(found: Filters) -> list[str]:
         "of repetition (1 less the entropy)": found.repetition_tau,
     }
     said = [f"{text.significant(tau, 2)} {what}" for what, tau in taus.items() if tau is not None]
+    numbers_said = ", ".join(said) or "not known, because all are alike"
     return [
         f"Kendall tau, over {found.parts} parts, with what pruning them does to outputs: "
-        f"{', '.join(said) or 'not known, because all are alike'}. Below 0, degenerate parts "
-        "lose less."
+        f"{numbers_said}. Below 0, degenerate parts lose less."
     ]
 
 

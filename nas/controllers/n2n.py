@@ -22,7 +22,7 @@ decide about any network; a search begins with fresh ones.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 
@@ -94,6 +94,8 @@ class N2N(AbstractFolding[Compressing]):
         forget: Weight of a new reward in the baseline.
         explore: Probability that a choice is drawn uniformly.
     """
+
+    wants_front: ClassVar[bool] = False
 
     seed: int = 0
     step_size: float = 0.5

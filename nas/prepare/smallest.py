@@ -1,4 +1,4 @@
-"""What the smallest networks of a space take: a latency that none of them reaches is refused."""
+"""Whether the smallest networks are fast enough: what no search needs to begin without."""
 
 import math
 from collections.abc import Mapping, Sequence
