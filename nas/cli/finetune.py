@@ -1,12 +1,11 @@
 """The command `nas finetune`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nas.cli.console import end_if_empty, make_reporter, print_front, say
+from nas.cli.console import make_reporter, say, tell_front
 from nas.cli.options import AsJson, Device, Plugins
 
 Key = Annotated[str, typer.Option(help="Which network: its key in the report, or how that begins.")]
@@ -119,11 +118,6 @@ def finetune(
     finally:
         reporter.close()
     report = build_report(run)
-    if as_json:
-        say(json.dumps({**found, "report": str(report)}))
-        end_if_empty(run)
-        return
-    print_front(run)
     place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
-    say(f"{found['key']} {place}\nreport: {report}")
-    end_if_empty(run)
+    told = f"{found['key']} {place}\nreport: {report}"
+    tell_front(run, {**found, "report": str(report)}, lambda: say(told), as_json=as_json)

@@ -15,12 +15,7 @@ from nas.executors import make_executor, make_timer, make_timers
 from nas.latency import LatencyModel
 from nas.prepare.brought import in_words, keep_brought
 from nas.prepare.given_profile import given_profile
-from nas.prepare.inputs import (
-    describe_data,
-    keep_data_facts,
-    make_problem,
-    prepare,
-)
+from nas.prepare.inputs import describe_data, keep_data_facts, make_problem, prepare
 from nas.prepare.plan import (
     check_criterion,
     make_method,

@@ -36,9 +36,9 @@ from search_spaces._likelihoods import (
     towards,
 )
 from search_spaces._treatment import UNTREATED
-from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods._base import METHODS
+from supernets.methods._in_turn import AbstractInTurn
 from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson, teach
-from supernets.methods._members import Members
 
 if TYPE_CHECKING:
     from supernets.context import Context
@@ -64,7 +64,7 @@ RARE = 0.1
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class FLIQS(AbstractMethod):
+class FLIQS(AbstractInTurn):
     """Members in formats that a policy draws, which is decided in the end.
 
     Attributes:
@@ -178,14 +178,13 @@ class FLIQS(AbstractMethod):
 
     def _lesson(self, context: "Context") -> Lesson:
         """A member in formats that the policy draws; with `joint`, one that it draws altogether."""
-        is_dense = context.turn < self.sparse_from
-        lesson = self._members.in_turn(context.turn, context.rng, is_dense=is_dense)
+        lesson = self._in_turn(context)
         rows_NC = np.repeat([lesson.encoding], BROOD if self.joint else 1, axis=0)
         drawn_NC = drawn(context.state["logits"], len(rows_NC), context.rng)
         rows_NC = np.where(self._is_decided, drawn_NC, rows_NC)
         if not self.joint:
             return lesson._replace(encoding=tuple(rows_NC[0].tolist()))
-        if is_dense:
+        if context.turn < self.sparse_from:
             rows_NC[:, self.space.columns("sparsity")] = 0
         if self.is_within is not None:
             rows_NC = rows_NC[self.is_within(rows_NC)]
@@ -237,7 +236,3 @@ class FLIQS(AbstractMethod):
         if self.joint:
             return np.array([dimension not in UNTREATED for dimension in dimensions])
         return np.array([dimension == "precision" for dimension in dimensions])
-
-    @cached_property
-    def _members(self) -> Members:
-        return Members(space=self.space, seed=self.seed, is_within=self.is_within)

@@ -14,15 +14,15 @@ with an entropy that is punished.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from search_spaces import SearchSpace, UserError, check_ranges
-from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods._base import METHODS
+from supernets.methods._in_turn import AbstractInTurn
 from supernets.methods._lessons import teach
-from supernets.methods._members import Members
 
 if TYPE_CHECKING:
     from supernets.context import Context
@@ -35,7 +35,7 @@ FEWEST, MOST = 2, 16
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class QuantizationNoise(AbstractMethod):
+class QuantizationNoise(AbstractInTurn):
     """Largest, random, smallest members in turn, with noise on their weights.
 
     Attributes:
@@ -75,15 +75,10 @@ class QuantizationNoise(AbstractMethod):
         """One member, on labels, with the weights of this batch."""
         from supernets.methods._rounding import offsets, uniform_noise
 
-        is_dense = context.turn < self.sparse_from
-        lesson = self._members.in_turn(context.turn, context.rng, is_dense=is_dense)
+        lesson = self._in_turn(context)
         if context.share_done < self.noisy_from:
             return teach(context, [lesson])
         bits = int(context.rng.integers(self.least_bits, self.most_bits + 1))
         noise = partial(uniform_noise, rng=context.rng)
         with context.moved(offsets(context, lesson.encoding, lambda slot, layer: bits, noise)):
             return teach(context, [lesson])
-
-    @cached_property
-    def _members(self) -> Members:
-        return Members(space=self.space, seed=self.seed, is_within=self.is_within)
