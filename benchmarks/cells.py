@@ -48,6 +48,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--resolution", type=int, help="pixels; the data's own by default")
     parser.add_argument("--space", default="cells")
     parser.add_argument("--cells", type=int, default=16)
     parser.add_argument("--steps", type=int, default=800)
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/cells-benchmark"))
     asked = parser.parse_args()
-    data = load_data(asked.data)
+    data = load_data(asked.data, resolution=asked.resolution)
     images, loss = training_images(data), task_of(data.task).loss.name
     space = load_space(
         asked.space,

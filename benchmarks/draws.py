@@ -4,11 +4,11 @@
     python benchmarks/draws.py --space mobile --share 0.3
 
 Members are drawn as in training, without training: `--draws` of `shiftnas` with even chances, of
-`sortednet`, and with all options drawn uniformly. `near` is the share of those of `shiftnas` whose
-multiply-adds are within 5 % of what was drawn; the divergence (Kullback-Leibler, nats) is that of
-the histogram of multiply-adds over `shiftnas`' bins from an even one. Members beyond the limit
-of `--share` of the largest network's multiply-adds are left out of uniform draws. Milliseconds are
-those of a draw.
+`sortednet`, and with all options drawn uniformly. `near` are shares of those of `shiftnas` whose
+multiply-adds are within 5 % of what was drawn first, and at last; the divergence (Kullback-Leibler,
+nats) is that of the histogram of multiply-adds over `shiftnas`' bins from an even one. Members
+beyond the limit of `--share` of the largest network's multiply-adds are left out of uniform draws.
+Milliseconds are those of a draw.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def is_below(space: SearchSpace, limit: float, rows_NC: np.ndarray) -> np.ndarra
     return np.asarray(space.costs.of("macs", rows_NC) <= limit)
 
 
-def shares_near(method: ShiftNas, draws: int) -> float:
-    """The share of draws that are as near as they should be to what was drawn."""
+def shares_near(method: ShiftNas, draws: int) -> tuple[float, float]:
+    """Shares of draws that are near what was drawn first, and near what was drawn at last."""
     assert method.space.costs is not None
     wanted: list[float] = []
     draw_near = Members.draw_near
@@ -49,13 +49,19 @@ def shares_near(method: ShiftNas, draws: int) -> float:
         wanted.append(macs)
         return draw_near(members, macs, *given, **named)  # type: ignore[arg-type]
 
+    at_once = at_last = 0
     Members.draw_near = noting  # type: ignore[assignment, method-assign]
     try:
-        rows_NC = drawn(partial(method.draw, method.initial_state()), draws)[0]
+        for turn in range(draws):
+            wanted.clear()
+            rng = np.random.default_rng([0, 3, turn])
+            row = method.draw(method.initial_state(), turn, rng)
+            errors = np.abs(method.space.costs.of("macs", np.array([row])) / wanted - 1.0)
+            at_last += bool(errors.min() <= NEAR)
+            at_once += bool(errors[0] <= NEAR and len(wanted) == 1)
     finally:
         Members.draw_near = draw_near  # type: ignore[method-assign]
-    found = method.space.costs.of("macs", rows_NC)
-    return float((np.abs(found / np.array(wanted) - 1.0) <= NEAR).mean())
+    return at_once / draws, at_last / draws
 
 
 def drawn(
@@ -85,7 +91,9 @@ def rows_of(space: SearchSpace, share: float, draws: int) -> list[list[str]]:
     found = []
     for name, (rows_NC, taken_ms) in ways.items():
         counts_K = np.bincount(shiftnas.bins_of(rows_NC), minlength=shiftnas.num_bins)
-        near = f"{shares_near(shiftnas, draws):.1%}" if name == "shiftnas" else "-"
+        near = "-"
+        if name == "shiftnas":
+            near = ", ".join(f"{share:.1%}" for share in shares_near(shiftnas, draws))
         taken = f"{taken_ms:.2f}" if taken_ms else "-"
         found.append([space.name, f"{share:.0%}", name, near, f"{divergence(counts_K):.3f}", taken])
     return found

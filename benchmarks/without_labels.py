@@ -105,7 +105,7 @@ def neighbours(
 ) -> dict[str, list[float]]:
     """By size, of fresh and of trained weights."""
     fresh = Supernet(space, seed=plan.seed)
-    supernets = (fresh, trained(space, data, plan, "elastic-student", label_share=0.0))
+    supernets = (fresh, trained(space, data, plan, "elastic-student", labels_share=0.0))
     calibration = images_of(data, data.calibration)
     found: dict[str, list[float]] = {}
     for size, share in SIZES.items():

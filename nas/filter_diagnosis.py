@@ -5,7 +5,7 @@ each part does to outputs (`sensitivity.jsonl`), it also says how far parts with
 are those that lose least: Kendall's tau over parts, of the network that was measured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from statistics import mean
 from typing import Any
@@ -89,12 +89,7 @@ def agreement(
     """
     rows = []
     for part, distortion in _by_part(changes).items():
-        layers = [
-            one
-            for slot, found in statistics.items()
-            if slot == part or slot.startswith(f"{part}.")
-            for one in found
-        ]
+        layers = [one for slot in _slots_of(part, statistics) for one in statistics[slot]]
         if layers and np.isfinite(distortion):
             degenerate = (mean(x.near_zero for x in layers), mean(1 - x.entropy for x in layers))
             rows.append((*degenerate, distortion))
@@ -104,6 +99,13 @@ def agreement(
     taus = {name: kendall_tau(table[:, [i, 2]]) for i, name in enumerate(DEGENERATE)}
     known = {name: tau if np.isfinite(tau) else None for name, tau in taus.items()}
     return {**known, "parts": len(rows)}
+
+
+def _slots_of(part: str, slots: Iterable[str]) -> list[str]:
+    """The slots of a part; of one that is only a piece of a slot, as of a block, that slot."""
+    own = [slot for slot in slots if f"{slot}.".startswith(f"{part}.")]
+    around = [slot for slot in slots if part.startswith(f"{slot}.")]
+    return own or sorted(around, key=len)[-1:]
 
 
 def _by_part(changes: Sequence[Change]) -> dict[str, float]:

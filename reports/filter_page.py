@@ -80,11 +80,15 @@ def _sentence(key: str, layers: tuple[LayerFilters, ...]) -> str:
 def _of_pruning(found: Filters) -> list[str]:
     if found.parts is None:
         return []
-    taus = [text.significant(tau, 2) for tau in (found.near_zero_tau, found.repetition_tau)]
+    taus = {
+        "of the share near zero": found.near_zero_tau,
+        "of repetition (1 less the entropy)": found.repetition_tau,
+    }
+    said = [f"{text.significant(tau, 2)} {what}" for what, tau in taus.items() if tau is not None]
+    numbers_said = ", ".join(said) or "not known, because all are alike"
     return [
-        f"Kendall tau, over {found.parts} parts, with what pruning them does to outputs: {taus[0]} "
-        f"of the share near zero, {taus[1]} of repetition (1 less the entropy). Below 0, such "
-        "parts lose less."
+        f"Kendall tau, over {found.parts} parts, with what pruning them does to outputs: "
+        f"{numbers_said}. Below 0, degenerate parts lose less."
     ]
 
 

@@ -9,10 +9,9 @@ belong to a map's sides.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from search_spaces._choice import Options
-from search_spaces._declarations import declaration
 from search_spaces._sides import Sides
 from search_spaces._slot import Shape, Signature, Slot
+from search_spaces.networks._filled import filled
 
 POOLED = (1, 1)
 """Size of what a head gives, whatever it reads."""
@@ -42,10 +41,8 @@ def resized(slots: Sequence[Slot], sides: Sides) -> tuple[Slot, ...]:
 
 def _on(signature: Signature, in_size: Sides) -> Signature:
     """What a signature becomes on a map of this size."""
-    operator = declaration(signature.operator)
     shape = replace(signature.shape, in_size=in_size, size=_out_size(signature.shape, in_size))
-    known = {**operator.defaults, **signature.pick}
-    pick = operator.normalise(Options({dim: known[dim] for dim in operator.dims}), shape)
+    pick = filled(signature.operator, shape, signature.pick).pick
     return replace(signature, shape=shape, pick=pick)
 
 

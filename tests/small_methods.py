@@ -84,33 +84,6 @@ class Halves(AbstractMethod):
 
 @final
 @dataclass(frozen=True)
-class Sharp(AbstractMethod):
-    """The gradient where the loss of a random member is about largest nearby (SAM).
-
-    Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, 2021.
-
-    Attributes:
-        radius: Of the ball around the weights.
-    """
-
-    space: SearchSpace
-    radius: float = 0.05
-
-    def step(self, context: Context) -> Losses:
-        encoding = self.space.sample(context.rng, 1)[0].tolist()
-        uphill = context.gradients(self._loss(context, encoding))
-        scale = self.radius / inner(uphill, uphill) ** 0.5
-        with context.moved([None if g is None else scale * g for g in uphill]):
-            loss = self._loss(context, encoding)
-            loss.backward()
-        return [("random", float(loss.detach()))]
-
-    def _loss(self, context: Context, encoding: Sequence[int]) -> Tensor:
-        return context.label_loss(context.logits(encoding, context.images_BCHW), context.labels_B)
-
-
-@final
-@dataclass(frozen=True)
 class Balanced(AbstractMethod):
     """A member of one operator a batch: mostly of that whose loss has lately been the largest.
 

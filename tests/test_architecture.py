@@ -87,6 +87,7 @@ USES_POSIX = {
     ("nas/system/environment.py", "sched_getaffinity"),
     ("nas/system/environment.py", "sysconf"),
     ("nas/sweep/tune.py", "getuid"),
+    ("supernets/_worker.py", "pthread_sigmask"),
 }
 """Where it is asked for first whether there is one, or which runs on clusters alone."""
 

@@ -27,6 +27,7 @@ from search_spaces import (
     did_you_mean,
     pyramid,
 )
+from search_spaces.networks._filled import filled
 from search_spaces.operators import OPERATORS
 
 WIDTH, DEPTH, HEAD_DIM = 16, 1, 8
@@ -195,10 +196,7 @@ def block_of(operator: str, options: Mapping[str, Option], *, width: int, side: 
     Raises:
         CandidateError: If the operator cannot stand there.
     """
-    rule, shape = declaration(operator), Shape.square(side, side, width, width)
-    pick = rule.normalise(Options({**rule.defaults, **options}), shape)
-    kept = Options({name: group.size for name, group in rule.groups(pick, shape).items()})
-    return Signature(operator, shape, pick, kept, FULL_PRECISION)
+    return filled(operator, Shape.square(side, side, width, width), options)
 
 
 def usual_options(operator: str) -> dict[str, Option]:

@@ -3,7 +3,8 @@
 Names come from files and data of any origin: nothing that is printed steers the terminal.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,26 @@ def print_gains(run_dir: Path) -> None:
         say("\n  ".join([AGAINST.lower(), *lines]))
 
 
-def end_if_empty(run_dir: Path) -> None:
-    """End with code 1 and the reason, if no network is on the front of a finished run."""
+def tell_front(
+    run_dir: Path, document: Mapping[str, Any], further: Callable[[], None], *, as_json: bool
+) -> None:
+    """Say what a command has made of a run: the front, and what else there is; or a document.
+
+    Ends with code 1 and the reason, if no network is on the front.
+
+    Args:
+        run_dir: Of a finished run.
+        document: What is said as JSON.
+        further: Says what else there is for people.
+        as_json: Which of both is said.
+    """
     from nas.run.directory import read_front
 
+    if as_json:
+        say(json.dumps(document))
+    else:
+        print_front(run_dir)
+        further()
     failure = read_front(run_dir).get("failure")
     if failure:
         say(f"nas: run '{run_dir}': {failure}", err=True)

@@ -1,12 +1,11 @@
 """The command `nas expand`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nas.cli.console import end_if_empty, make_reporter, print_front, print_table, say
+from nas.cli.console import make_reporter, print_table, say, tell_front
 from nas.cli.options import AsJson, Device, Plugins
 
 
@@ -54,11 +53,6 @@ def expand(
     finally:
         reporter.close()
     report = build_report(run)
-    if as_json:
-        say(json.dumps({**found, "report": str(report)}))
-        end_if_empty(run)
-        return
-    print_front(run)
     rows = [
         [
             row["key"],
@@ -68,6 +62,9 @@ def expand(
         ]
         for row in found["sizes"]
     ]
-    print_table(["size", "more", "parameters", "on the front"], rows)
-    say(f"report: {report}")
-    end_if_empty(run)
+
+    def further() -> None:
+        print_table(["size", "more", "parameters", "on the front"], rows)
+        say(f"report: {report}")
+
+    tell_front(run, {**found, "report": str(report)}, further, as_json=as_json)

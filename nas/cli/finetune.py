@@ -1,14 +1,20 @@
 """The command `nas finetune`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nas.cli.console import end_if_empty, make_reporter, print_front, say
+from nas.cli.console import make_reporter, say, tell_front
 from nas.cli.options import AsJson, Device, Plugins
 
+Key = Annotated[str, typer.Option(help="Which network: its key in the report, or how that begins.")]
+Epochs = Annotated[
+    float, typer.Option(min=0.01, max=100_000, help="Passes over the training images.")
+]
+TrainData = Annotated[
+    str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
+]
 LearningRate = Annotated[
     float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
 ]
@@ -65,17 +71,10 @@ GrowTo = Annotated[
 
 def finetune(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    key: Annotated[
-        str, typer.Option(help="Which network: its key in the report, or how that begins.")
-    ],
-    epochs: Annotated[
-        float,
-        typer.Option(min=0.01, max=100_000, help="Passes over the training images."),
-    ] = 10.0,
+    key: Key,
+    epochs: Epochs = 10.0,
     teacher: Teachers = None,
-    data: Annotated[
-        str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
-    ] = "",
+    data: TrainData = "",
     unlabelled: Unlabelled = "",
     learning_rate: LearningRate = None,
     batch_norm: BatchNorm = "batch",
@@ -119,11 +118,6 @@ def finetune(
     finally:
         reporter.close()
     report = build_report(run)
-    if as_json:
-        say(json.dumps({**found, "report": str(report)}))
-        end_if_empty(run)
-        return
-    print_front(run)
     place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
-    say(f"{found['key']} {place}\nreport: {report}")
-    end_if_empty(run)
+    told = f"{found['key']} {place}\nreport: {report}"
+    tell_front(run, {**found, "report": str(report)}, lambda: say(told), as_json=as_json)

@@ -1,9 +1,8 @@
 """What the commands that search do once they know what: the search, the report, the front."""
 
-import json
 from pathlib import Path
 
-from nas.cli.console import end_if_empty, make_reporter, print_front, print_gains, say
+from nas.cli.console import make_reporter, print_gains, say, tell_front
 from nas.prepare.names import refuse_unknown
 from nas.run.config import Config
 from nas.run.directory import read_front
@@ -36,13 +35,11 @@ def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: boo
         report = build_report(run_dir)
     finally:
         reporter.close()
-    if as_json:
-        say(json.dumps({"run": str(run_dir), "report": str(report), **read_front(run_dir)}))
-        end_if_empty(run_dir)
-        return
     from nas.front.continuing import more_command
 
-    print_front(run_dir)
-    print_gains(run_dir)
-    say(f"report: {report}\nmore trials: {more_command(run_dir)}")
-    end_if_empty(run_dir)
+    def further() -> None:
+        print_gains(run_dir)
+        say(f"report: {report}\nmore trials: {more_command(run_dir)}")
+
+    document = {"run": str(run_dir), "report": str(report), **read_front(run_dir)}
+    tell_front(run_dir, document, further, as_json=as_json)

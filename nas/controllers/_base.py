@@ -26,6 +26,8 @@ class AbstractController(ABC):
     """What it imports of packages that are no requirement of ours."""
     install: ClassVar[str] = ""
     """The command that installs them."""
+    wants_front: ClassVar[bool] = True
+    """Whether it looks for all trade-offs between the objectives, and not for one of them."""
 
     @abstractmethod
     def ask(self, problem: Problem, trials: Sequence[Trial], n: int) -> list[Candidate]:

@@ -152,14 +152,14 @@ def spread(problem: Problem, num: int, rng: np.random.Generator) -> Iterator[np.
         if problem.model.metrics:
             is_known = "macs" in problem.model.metrics
             metric = "macs" if is_known else problem.model.metrics[0]
-            ends_2C = _cheap_and_costly(problem, metric, random_NC[0])
+            ends_2C = cheap_and_costly(problem, metric, random_NC[0])
             end_NC = ends_2C[rng.integers(0, 2, size=num)]
             is_from_end_NC = rng.random(random_NC.shape) < rng.random((num, 1))
             random_NC = np.where(is_from_end_NC, end_NC, random_NC)
         yield repair(problem, random_NC, rng)
 
 
-def _cheap_and_costly(problem: Problem, metric: str, base_C: np.ndarray) -> np.ndarray:
+def cheap_and_costly(problem: Problem, metric: str, base_C: np.ndarray) -> np.ndarray:
     """Two encodings, shape (2, C), near the ends of the metric's range.
 
     Every choice takes the option that is cheapest, or costliest, while the others stay as in

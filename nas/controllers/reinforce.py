@@ -5,8 +5,7 @@ Williams, Simple Statistical Gradient-Following Algorithms for Connectionist Rei
 Architecture Search? (TuNAS, CVPR 2020), and for formats in Dotzel et al., FLIQS (2024). Where we
 depart:
 
-- A front has no single reward: a trial's is the share of earlier ones that it dominates less the
-  share that dominates it: better than many is what counts, whatever it costs.
+- A front has no single reward: `nas/controllers/_reward.py` says what a trial's is.
 - Proposals over a modelled limit are repaired, and the gradient is that of what was measured.
 """
 
@@ -18,10 +17,12 @@ import numpy as np
 
 from nas.controllers._base import CONTROLLERS
 from nas.controllers._folding import AbstractFolding
+from nas.controllers._reward import reward
 from nas.problem.feasible import repair
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from search_spaces import check_ranges
+from search_spaces._likelihoods import drawn, even_logits, likelihoods, towards
 
 BROOD, ROUNDS = 8, 16
 """Encodings drawn at a time, and how often before `propose` has to help itself."""
@@ -43,8 +44,7 @@ class Learnt(NamedTuple):
     @property
     def likelihood_CO(self) -> np.ndarray:
         """Of every option; each choice's add up to 1."""
-        weight_CO = np.exp(self.logits_CO - self.logits_CO.max(axis=1, keepdims=True))
-        return np.asarray(weight_CO / weight_CO.sum(axis=1, keepdims=True))
+        return likelihoods(self.logits_CO)
 
 
 @final
@@ -72,23 +72,19 @@ class Reinforce(AbstractFolding[Learnt]):
 
     def begin(self, problem: Problem) -> Learnt:
         """Every option is equally likely."""
-        cardinality_C = np.array(problem.space.cardinalities)
-        is_option_CO = np.arange(cardinality_C.max()) < cardinality_C[:, None]
-        logits_CO = np.where(is_option_CO, 0.0, -np.inf)
-        return Learnt(logits_CO, 0.0, np.zeros((0, len(problem.objectives))))
+        return Learnt(even_logits(problem.space), 0.0, np.zeros((0, len(problem.objectives))))
 
     def fold(self, problem: Problem, state: Learnt, trial: Trial) -> Learnt:
         """One step along the gradient of the expected reward."""
         losses_1M = problem.within_limits(problem.losses([trial]), [trial])
-        reward = _reward(losses_1M[0], state.losses_NM)
+        found = reward(losses_1M[0], state.losses_NM)
         encoding_1C = np.array([trial.candidate.encoding])
-        is_active_C = problem.space.is_active(encoding_1C)[0]
-        is_chosen_CO = np.arange(state.logits_CO.shape[1]) == encoding_1C.T
-        gradient_CO = np.where(is_active_C[:, None], is_chosen_CO - state.likelihood_CO, 0.0)
-        step = self.step_size * (reward - state.baseline)
+        is_active_1C = problem.space.is_active(encoding_1C)
+        (gradient_CO,) = towards(state.logits_CO, encoding_1C, is_active_1C)
+        step = self.step_size * (found - state.baseline)
         return Learnt(
             state.logits_CO + step * gradient_CO,
-            state.baseline + self.forget * (reward - state.baseline),
+            state.baseline + self.forget * (found - state.baseline),
             np.concatenate([state.losses_NM, losses_1M]),
         )
 
@@ -96,23 +92,8 @@ class Reinforce(AbstractFolding[Learnt]):
         self, problem: Problem, state: Learnt, rng: np.random.Generator
     ) -> Iterator[np.ndarray]:
         """Encodings as likely as was learnt, repaired."""
-        threshold_CO = state.likelihood_CO.cumsum(axis=1)
         for _ in range(ROUNDS):
             uniform_NC = problem.space.sample(rng, BROOD)
-            drawn_NC1 = rng.random((*uniform_NC.shape, 1))
-            learnt_NC = (drawn_NC1 > threshold_CO).sum(axis=2)
-            learnt_NC = np.minimum(learnt_NC, np.array(problem.space.cardinalities) - 1)
+            learnt_NC = drawn(state.logits_CO, BROOD, rng)
             is_uniform_NC = rng.random(uniform_NC.shape) < self.explore
             yield repair(problem, np.where(is_uniform_NC, uniform_NC, learnt_NC), rng)
-
-
-def _reward(losses_M: np.ndarray, earlier_NM: np.ndarray) -> float:
-    """From -1, if all earlier trials are better, to 1; beyond a limit it is the least."""
-    if not np.isfinite(losses_M).all():
-        return -1.0
-    known_NM = earlier_NM[np.isfinite(earlier_NM).all(axis=1)]
-    if len(known_NM) == 0:
-        return 0.0
-    is_better = (losses_M <= known_NM).all(axis=1) & (losses_M < known_NM).any(axis=1)
-    is_worse = (known_NM <= losses_M).all(axis=1) & (known_NM < losses_M).any(axis=1)
-    return float(is_better.mean() - is_worse.mean())

@@ -4,26 +4,21 @@ Every mistake that can be seen without measuring is refused before anything is w
 """
 
 import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from nas.data import DataSet, identity, load_data
 from nas.data._base import Accept
 from nas.executors import EXECUTORS
 from nas.latency import LatencyModel
-from nas.latency.measure import time_networks
 from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
 from nas.prepare.settings import check_settings, refuse_what_needs_classes
 from nas.problem.budget import (
     LATENCY,
     Budget,
     metric_on,
-    nearest_budget,
     parse_budget,
     refuse_impossible,
     resolve,
@@ -36,7 +31,7 @@ from nas.run.config import Config, differences
 from nas.run.directory import WEIGHTS, Run
 from nas.system.environment import num_cores
 from nas.system.reporter import Reporter
-from nas.targets import AbstractDevice, Timer, choose
+from nas.targets import AbstractDevice, choose
 from search_spaces import (
     DEFAULT_TASK,
     DENSE,
@@ -61,9 +56,6 @@ from supernets.tasks._base import losses_of
 
 COSTS = ("latency_ms", "size_bytes")
 """To be minimised, beside the loss of the task."""
-
-AMPLE = 2.0
-"""Times what the smallest networks take: files are measured again, and not each time as fast."""
 
 MOST_PER_CORE = 8
 """Threads, or processes that score."""
@@ -333,62 +325,6 @@ def check_kernels(config: Config) -> None:
                 f"{lacking}. Formats that run there: {', '.join(offered)}. "
                 f"Give --precision {','.join(offered)} or another --target."
             )
-
-
-def check_smallest_latency(
-    config: Config, space: SearchSpace, limits: list[Limit], timers: Mapping[str, Timer]
-) -> None:
-    """Refuse latency limits that the smallest networks miss, by timing them now.
-
-    First the smallest of all; if that is too slow, those of every operator: the one of the fewest
-    multiply-adds need not be the fastest.
-
-    Args:
-        config: Names the target.
-        space: Its smallest networks are timed.
-        limits: Those on latency count.
-        timers: Of all targets, by name; that of the configuration comes first.
-
-    Raises:
-        UserError: Naming the latency that was measured.
-    """
-    for target, timer in timers.items():
-        metric = metric_on(LATENCY, "" if target == config.target else target)
-        limit = next((limit for limit in limits if limit.metric == metric), None)
-        if limit is not None:
-            _check_smallest(target, space, limit, timer)
-
-
-def _check_smallest(target: str, space: SearchSpace, limit: Limit, timer: Timer) -> None:
-    fastest = surely = math.inf
-    of_all: list[dict[int, int]] = [{}]
-    for given in (of_all, [space.with_operator(name) for name in space.operators]):
-        timings = time_networks(space, smallest_networks(space, given), timer)
-        fastest = min([fastest, *(timing.interval_ms[0] for timing in timings)])
-        surely = min([surely, *(timing.interval_ms[1] for timing in timings)])
-        if fastest <= limit.max:
-            return
-    ample = AMPLE * surely
-    raise UserError(
-        f"budget '{limit.text}': the smallest networks of space '{space.name}' take at least "
-        f"{fastest:.3g} ms on '{target}' here, measured just now. Ask for more, such as "
-        f"{nearest_budget(limit, minimum=ample, maximum=ample)}, or for a lower --resolution."
-    )
-
-
-def smallest_networks(
-    space: SearchSpace, given: Sequence[Mapping[int, int]]
-) -> list[tuple[int, ...]]:
-    """The networks of the fewest multiply-adds, uniformly in every offered precision.
-
-    Args:
-        space: Its costs are known exactly.
-        given: Option indices that a network has, by index of the choice; one network each.
-    """
-    assert space.costs is not None
-    smallest = np.array([space.costs.minimum("macs", fixed)[1] for fixed in given])
-    rows = np.concatenate([space.in_precision(smallest, name) for name in space.precisions])
-    return list(dict.fromkeys(space.canonical(encoding) for encoding in rows.tolist()))
 
 
 def keep_data_facts(run: Run, data: DataSet) -> None:

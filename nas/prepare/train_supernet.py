@@ -15,13 +15,7 @@ from nas.executors import make_executor, make_timer, make_timers
 from nas.latency import LatencyModel
 from nas.prepare.brought import in_words, keep_brought
 from nas.prepare.given_profile import given_profile
-from nas.prepare.inputs import (
-    check_smallest_latency,
-    describe_data,
-    keep_data_facts,
-    make_problem,
-    prepare,
-)
+from nas.prepare.inputs import describe_data, keep_data_facts, make_problem, prepare
 from nas.prepare.plan import (
     check_criterion,
     make_method,
@@ -33,6 +27,7 @@ from nas.prepare.profile import profile
 from nas.prepare.reopen import read_supernet
 from nas.prepare.reuse import check_donor
 from nas.prepare.sizing import decide_sizes
+from nas.prepare.smallest import check_smallest_latency
 from nas.prepare.speed import shared_cores
 from nas.prepare.trim import announce, limit_rows, run_space
 from nas.problem.feasible import trained_within

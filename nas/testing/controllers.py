@@ -227,11 +227,11 @@ def check_seeds_differ(name: str) -> None:
 def check_it_is_better_than_random(name: str) -> None:
     """It is better than random search, whether costs are known or not.
 
-    Seeds are fixed. Of ours `nsga2` is the weakest: it gains 1.0 % of hypervolume with a standard
-    deviation of 1.0 %; `evolution` gains 3.1 % and 0.6 % (1.9 % and 1.6 % with unknown cost): 60
-    trials, 10 seeds.
+    Seeds are fixed. Of those that want a front `nsga2` is the weakest: it gains 1.0 % of
+    hypervolume with a standard deviation of 1.0 %; `evolution` gains 3.1 % and 0.6 % (1.9 % and
+    1.6 % with unknown cost): 60 trials, 10 seeds. Those that do not want a front are let off.
     """
-    if name == YARDSTICK:
+    if name == YARDSTICK or not CONTROLLERS.get(name).wants_front:
         return
     for model in (None, NOTHING_KNOWN):
         trials = _num_trials(name, 60)

@@ -8,7 +8,7 @@ cells. At a border the average is of the positions that there are.
 from typing import final
 
 from search_spaces.operators._base import OPERATORS
-from search_spaces.operators._pooling import AbstractPooling
+from search_spaces.operators._unweighted import AbstractPooling
 
 
 @final

@@ -7,26 +7,17 @@ is added up comes in, and no node of a file is left of it.
 
 from typing import ClassVar, final
 
-from search_spaces._choice import Options
-from search_spaces._slot import Cost, Group, Shape, Signature
-from search_spaces.operators._base import OPERATORS, AbstractBlock, Mixing
+from search_spaces._slot import Cost, Signature
+from search_spaces.operators._base import OPERATORS, Mixing
+from search_spaces.operators._unweighted import AbstractUnweighted
 
 
 @final
 @OPERATORS.register
-class Identity(AbstractBlock):
+class Identity(AbstractUnweighted):
     """Nothing: what comes in goes out."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ()
-    dims: ClassVar[tuple[str, ...]] = ()
-
-    def normalise(self, pick: Options, shape: Shape) -> Options:
-        """There is nothing to be decided."""
-        return Options()
-
-    def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
-        """None."""
-        return {}
 
     def cost(self, signature: Signature) -> Cost:
         """None."""

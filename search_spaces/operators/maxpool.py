@@ -7,7 +7,7 @@ section 3, the operation "3x3 max pooling". Departure: it keeps its map, also in
 from typing import final
 
 from search_spaces.operators._base import OPERATORS
-from search_spaces.operators._pooling import AbstractPooling
+from search_spaces.operators._unweighted import AbstractPooling
 
 
 @final

@@ -5,7 +5,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from search_spaces import Signature
-from search_spaces.operators._pooling import POOL_SIDE
+from search_spaces.operators._unweighted import POOL_SIDE
 from supernets.blocks._base import BLOCKS
 from supernets.blocks._unweighted import AbstractUnweighted
 

@@ -29,9 +29,9 @@ from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 MORE_IS_SMALLER = (".sparsity", ".sr_ratio")
 """Choices of which more leaves less to compute."""
 
-NEAR, TRIES, PAIRS = 0.05, 4, 64
-"""How far multiply-adds may be from those that are wanted, as a share; how often it is tried, and
-with how many pairs of changes at a time."""
+NEAR, PAIRS = 0.05, 64
+"""How far multiply-adds may be from those that are wanted, as a share; of how many pairs of changes
+they are looked up at a time."""
 
 NAMED = ("operator", "operation", "inputs", "edges")
 """Choices of what fills slots, and of what feeds what in a cell."""
@@ -113,7 +113,7 @@ class Members:
         """One member within the limits that has about so many multiply-adds.
 
         Random sizes are changed until it has; where no sizes do with the operators that are dealt,
-        these are changed, too. The nearest of `TRIES`, or the first that is `NEAR`.
+        these are changed, too. It ends where it is `NEAR`, or where two changes bring it no nearer.
 
         Args:
             macs: How many.
@@ -125,18 +125,14 @@ class Members:
         sizes = {c: up for c, up in self._sized.items() if c not in self._dealt_options}
         if is_dense:
             sizes = {c: up for c, up in sizes.items() if c not in self._sparsity}
-        found: list[tuple[float, tuple[int, ...]]] = []
-        while len(found) < TRIES and not (found and min(found)[0] <= NEAR):
-            encoding = self._sizes(RANDOM, rng)
-            self._deal(encoding, card, place, is_dense=is_dense)
-            is_small = self._macs(encoding[None])[0] < macs
-            chain_NC = _chain(encoding, sizes, rng, by=1 if is_small else -1)
-            encoding = chain_NC[self._errors(chain_NC, macs).argmin()]
-            encoding = self._nearer(encoding, sizes, macs)
-            encoding = self._nearer(encoding, {**sizes, **self._dealt_options}, macs)
-            encoding = self._fitted(encoding, rng)
-            found.append((float(self._errors(encoding[None], macs)[0]), tuple(encoding.tolist())))
-        return min(found)[1]
+        encoding = self._sizes(RANDOM, rng)
+        self._deal(encoding, card, place, is_dense=is_dense)
+        is_small = self._macs(encoding[None])[0] < macs
+        chain_NC = _chain(encoding, sizes, rng, by=1 if is_small else -1)
+        encoding = chain_NC[np.abs(self._macs(chain_NC) - macs).argmin()]
+        encoding = self._nearer(encoding, sizes, macs)
+        encoding = self._nearer(encoding, {**sizes, **self._dealt_options}, macs)
+        return tuple(self._fitted(encoding, rng).tolist())
 
     def _nearer(
         self, encoding: np.ndarray, options: Mapping[int, Sequence[int]], macs: float
@@ -168,10 +164,6 @@ class Members:
                 break
             encoding, now = rows_PC[best], found_P[best]
         return encoding
-
-    def _errors(self, encodings_NC: np.ndarray, macs: float) -> np.ndarray:
-        """How far multiply-adds are from what is wanted, as a share of that: (N,)."""
-        return np.abs(self._macs(encodings_NC) / macs - 1.0)
 
     def _macs(self, encodings_NC: np.ndarray) -> np.ndarray:
         assert self.space.costs is not None

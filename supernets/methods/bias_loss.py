@@ -11,15 +11,14 @@ turns as in `sortednet`. The paper's network, SkipNet, is a matter of spaces and
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from search_spaces import SearchSpace, check_ranges
-from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods._base import METHODS
+from supernets.methods._in_turn import AbstractInTurn
 from supernets.methods._lessons import read_losses
-from supernets.methods._members import Members
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +34,7 @@ LEAST_RANGE = 1e-12
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class BiasLoss(AbstractMethod):
+class BiasLoss(AbstractInTurn):
     """One member a batch, on labels, whose images have weights.
 
     Attributes:
@@ -65,8 +64,7 @@ class BiasLoss(AbstractMethod):
 
     def step(self, context: "Context") -> "Losses":
         """One member, on weighted labels."""
-        is_dense = context.turn < self.sparse_from
-        role, encoding, *_ = self._members.in_turn(context.turn, context.rng, is_dense=is_dense)
+        role, encoding, *_ = self._in_turn(context)
         features = context.features(encoding, context.images_BCHW)
         # In a network of one slot the head reads the image.
         *_, map_BCHW, logits_BK = (context.images_BCHW, *features.values())
@@ -80,7 +78,3 @@ class BiasLoss(AbstractMethod):
         least, most = variances_B.aminmax()
         scaled_B = (variances_B - least) / (most - least).clamp_min(LEAST_RANGE)
         return (self.bias_alpha * scaled_B).exp() - self.bias_beta
-
-    @cached_property
-    def _members(self) -> Members:
-        return Members(space=self.space, seed=self.seed, is_within=self.is_within)

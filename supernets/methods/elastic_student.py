@@ -50,7 +50,7 @@ class ElasticStudent(AbstractMethod):
         space: What members there are.
         seed: Of the operators' decks.
         sparse_from: First batch in which members other than the largest are pruned.
-        label_share: Of the loss; at 0 nothing is learnt from labels.
+        labels_share: Of the loss; at 0 nothing is learnt from labels.
         sharpness: By what the teacher's answers are multiplied before they become probabilities.
         least_area: Of the part of an image that a view shows, as a share of it.
         is_within: Which rows of encodings (N, C) the limits allow; None if they allow all.
@@ -59,14 +59,14 @@ class ElasticStudent(AbstractMethod):
     space: SearchSpace
     seed: int = 0
     sparse_from: int = 0
-    label_share: float = 0.5
+    labels_share: float = 0.5
     sharpness: float = 2.0
     least_area: float = 0.4
     is_within: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         where = "training method 'elastic-student'"
-        ranges = {"label_share": (0.0, 1.0), "sharpness": (1.0, 100.0), "least_area": (0.05, 1.0)}
+        ranges = {"labels_share": (0.0, 1.0), "sharpness": (1.0, 100.0), "least_area": (0.05, 1.0)}
         check_ranges(self, where, **ranges)
 
     @property
@@ -133,9 +133,9 @@ class ElasticStudent(AbstractMethod):
 
         apart = [cross_entropy(logits_BK.float(), target_BK) for target_BK in targets]
         loss = sum(apart[1:], apart[0]) / len(apart)
-        if not self.label_share:
+        if not self.labels_share:
             return loss
-        return loss.lerp(context.label_loss(logits_BK, context.labels_B), self.label_share)
+        return loss.lerp(context.label_loss(logits_BK, context.labels_B), self.labels_share)
 
     @cached_property
     def _members(self) -> Members:

@@ -20,10 +20,10 @@ import numpy as np
 
 from search_spaces import SearchSpace, UserError, check_ranges
 from supernets.device import autocast
-from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods._base import METHODS
+from supernets.methods._in_turn import AbstractInTurn
 from supernets.methods._kinds import Kinds
 from supernets.methods._lessons import LARGEST, read_losses
-from supernets.methods._members import Members
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ UNTRAINED, SHARED = "untrained", "shared"
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class Guided(AbstractMethod):
+class Guided(AbstractInTurn):
     """One member a batch, on labels and on a guide's features.
 
     Attributes:
@@ -68,8 +68,7 @@ class Guided(AbstractMethod):
 
     def step(self, context: "Context") -> "Losses":
         """One member; its loss on labels."""
-        is_dense = context.turn < self.sparse_from
-        role, encoding, *_ = self._members.in_turn(context.turn, context.rng, is_dense=is_dense)
+        role, encoding, *_ = self._in_turn(context)
         features = context.features(encoding, context.images_BCHW)
         *_, logits_BK = features.values()
         loss = context.label_loss(logits_BK, context.labels_B)
@@ -97,10 +96,6 @@ class Guided(AbstractMethod):
         kinds = Kinds(space=self.space, seed=self.seed, is_within=self.is_within)
         rng = np.random.default_rng(self.seed)
         return kinds.draw(0, LARGEST, 0, rng, place=0, is_dense=True)
-
-    @cached_property
-    def _members(self) -> Members:
-        return Members(space=self.space, seed=self.seed, is_within=self.is_within)
 
 
 def alignment(features: Mapping[str, "Tensor"], guide: Mapping[str, "Tensor"]) -> "Tensor":

@@ -31,9 +31,9 @@ from search_spaces import (
     resized,
 )
 from supernets.device import autocast
-from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods._base import METHODS
+from supernets.methods._in_turn import AbstractInTurn
 from supernets.methods._lessons import read_losses
-from supernets.methods._members import Members
 
 if TYPE_CHECKING:
     from supernets.context import Context
@@ -49,7 +49,7 @@ LEAST_SIDE = 8
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class MultiResolution(AbstractMethod):
+class MultiResolution(AbstractInTurn):
     """One member a batch, on labels at two sizes of the images.
 
     Attributes:
@@ -94,8 +94,7 @@ class MultiResolution(AbstractMethod):
         """One member; its losses on labels, at the space's size and, if it can, at another."""
         from torch.nn.functional import interpolate  # which takes seconds
 
-        is_dense = context.turn < self.sparse_from
-        role, encoding, *_ = self._members.in_turn(context.turn, context.rng, is_dense=is_dense)
+        role, encoding, *_ = self._in_turn(context)
         sides = self._sides[int(context.rng.integers(len(self._sides)))]
         logits_BK = context.logits(encoding, context.images_BCHW)
         loss = context.label_loss(logits_BK, context.labels_B)
@@ -123,10 +122,6 @@ class MultiResolution(AbstractMethod):
             for share in shares
         ]
         return tuple(dict.fromkeys(found))
-
-    @cached_property
-    def _members(self) -> Members:
-        return Members(space=self.space, seed=self.seed, is_within=self.is_within)
 
 
 def slots_at(slots: Sequence[Slot], sides: Sides) -> tuple[Slot, ...] | None:

@@ -14,15 +14,14 @@ is one run, since shared weights that are given are searched, not trained. Membe
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from search_spaces import DEFAULT_TASK, SearchSpace, UserError, check_ranges
-from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods._base import METHODS
+from supernets.methods._in_turn import AbstractInTurn
 from supernets.methods._lessons import read_losses, teach
-from supernets.methods._members import Members
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +36,7 @@ TURNED = 4
 @final
 @METHODS.register
 @dataclass(frozen=True, kw_only=True)
-class Rotations(AbstractMethod):
+class Rotations(AbstractInTurn):
     """One member a batch, on how images were turned, later on labels.
 
     Attributes:
@@ -79,8 +78,7 @@ class Rotations(AbstractMethod):
 
     def step(self, context: "Context") -> "Losses":
         """One member, on turned images or on labels."""
-        is_dense = context.turn < self.sparse_from
-        lesson = self._members.in_turn(context.turn, context.rng, is_dense=is_dense)
+        lesson = self._in_turn(context)
         if context.share_done >= self.pretext_share:
             return teach(context, [lesson])
         from supernets.tasks._base import loss_on  # which imports torch
@@ -95,10 +93,6 @@ class Rotations(AbstractMethod):
         )
         loss.backward()
         return read_losses([(f"{lesson.role}_turned", loss.detach())])
-
-    @cached_property
-    def _members(self) -> Members:
-        return Members(space=self.space, seed=self.seed, is_within=self.is_within)
 
 
 def turned(images_BCHW: "Tensor") -> tuple["Tensor", "Tensor"]:

@@ -8,10 +8,11 @@ them.
 
 Departures: the paper's generator of members is an LSTM that is trained with the supernet and then
 gives the network for a budget. Methods keep small arrays only, so random members are changed until
-they have the multiply-adds (`Members.draw_near`), and networks are found by a search. How much a
-bin still learns is the difference between two moving averages of its losses, over few and over
-many of them, as a share of the latter. Every bin keeps `EVEN_SHARE` of an equal part. Bins take
-turns by multiples of the golden ratio, which are even in any number of turns.
+they have the multiply-adds (`Members.draw_near`), which are drawn anew where none comes near them,
+and networks are found by a search. How much a bin still learns is the difference between two moving
+averages of its losses, over few and over many of them, as a share of the latter. Every bin keeps
+`EVEN_SHARE` of an equal part. Bins take turns by multiples of the golden ratio, which are even in
+any number of turns.
 
 Costs of a step are planned for even bins: where large members still learn, training takes longer.
 """
@@ -38,6 +39,9 @@ EVEN_SHARE = 0.25
 
 FORGETS = {"recent": 0.1, "earlier": 0.02}
 """Shares of the moving averages that a new loss replaces."""
+
+TARGETS = 8
+"""Multiply-adds that are drawn within a bin until a member comes near; near few there is none."""
 
 EXTREMES = 16
 """Cards whose largest and smallest members say where bins begin and end."""
@@ -122,8 +126,13 @@ class ShiftNas(AbstractMethod):
         place = int((chances / chances[-1] <= position).sum())
         low, high = self.edges[place : place + 2]
         low = min(max(low, lowest), high)
-        macs = 2.0 ** float(rng.uniform(low, high))
-        return self._members.draw_near(macs, turn, rng, is_dense=is_dense)
+        found: list[tuple[float, tuple[int, ...]]] = []
+        while len(found) < TARGETS and not (found and found[-1][0] <= NEAR):
+            macs = 2.0 ** float(rng.uniform(low, high))
+            encoding = self._members.draw_near(macs, turn, rng, is_dense=is_dense)
+            error = abs(2.0 ** float(self._log_macs([encoding])[0]) / macs - 1.0)
+            found.append((error, encoding))
+        return min(found)[1]
 
     def chances(self, state: "State") -> np.ndarray:
         """Probabilities of the bins, (num_bins,)."""
@@ -137,8 +146,7 @@ class ShiftNas(AbstractMethod):
 
     def bins_of(self, encodings_NC: np.ndarray) -> np.ndarray:
         """In which bins members are, the first or the last beyond their ends: (N,)."""
-        assert self.space.costs is not None
-        sizes_N = np.log2(self.space.costs.of("macs", encodings_NC))
+        sizes_N = self._log_macs(encodings_NC)
         return np.searchsorted(self.edges[1:-1], sizes_N, side="right")
 
     @cached_property
@@ -159,10 +167,13 @@ class ShiftNas(AbstractMethod):
 
     def _sizes(self, role: str, *, is_dense: bool = False) -> np.ndarray:
         """Binary logarithms of multiply-adds of members that decks deal."""
-        assert self.space.costs is not None
         rng, draw = np.random.default_rng(self.seed), self._members.draw
         rows = [draw(role, card, rng, is_dense=is_dense) for card in range(EXTREMES)]
-        return np.log2(self.space.costs.of("macs", np.array(rows)))
+        return self._log_macs(rows)
+
+    def _log_macs(self, encodings: "np.ndarray | Sequence[Sequence[int]]") -> np.ndarray:
+        assert self.space.costs is not None
+        return np.log2(self.space.costs.of("macs", np.asarray(encodings)))
 
     @cached_property
     def _known(self) -> dict[bool, float]:

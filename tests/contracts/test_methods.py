@@ -9,9 +9,9 @@ import pytest
 
 from nas.testing.methods import OF_BATCHES, OF_FIELDS, example, small_space
 from supernets.methods._base import METHODS, AbstractMethod
-from tests.small_methods import Attentive, Balanced, Halves, Projected, Sharp
+from tests.small_methods import Attentive, Balanced, Halves, Projected
 
-SMALL = {cls.__name__: cls for cls in (Attentive, Balanced, Halves, Projected, Sharp)}
+SMALL = {cls.__name__: cls for cls in (Attentive, Balanced, Halves, Projected)}
 by_name = attrgetter("__name__")
 
 

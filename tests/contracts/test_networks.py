@@ -43,7 +43,6 @@ def examples() -> dict[str, AbstractNetwork]:
         topology="nasbench201",
         operations=("conv-1", "maxpool"),
         widths=(4,),
-        depths=(1, 2),
     )
     return {
         "staged": staged,

@@ -124,6 +124,17 @@ def test_degenerate_parts_that_lose_less_have_a_negative_tau() -> None:
     assert agreement(changes[:3], statistics) is None
 
 
+def test_a_piece_of_a_block_has_the_kernels_of_the_block() -> None:
+    statistics = {f"layer1.{i}": [layer(i / 4, 0.5 + i / 8)] for i in range(4)}
+    changes = [change(f"layer1.{i}.conv1", 0.75, 4.0 - i) for i in range(4)]
+    found = agreement(changes, statistics)
+    assert found == {
+        "near_zero": pytest.approx(-1.0),
+        "repetition": pytest.approx(1.0),
+        "parts": 4,
+    }
+
+
 def test_layers_of_zeros_and_of_copies_are_named(own_run: Path) -> None:
     assert report(str(own_run), "--filters") == 0
     found = load_run(own_run).filters

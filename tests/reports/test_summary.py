@@ -1,6 +1,7 @@
 """What a run was, and what was checked, in sentences."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from reports import load_run, summary
@@ -59,3 +60,8 @@ def test_a_fine_tuned_network_says_where_it_comes_from(new_run: NewRun) -> None:
     (tuned,) = [finetuning(member) for member in members if member.finetuned]
     assert tuned.endswith("for 600 steps (4 epochs) on digit-pairs, taught by the largest network")
     assert finetuning(next(member for member in members if not member.finetuned)) == ""
+    member = next(member for member in members if member.finetuned)
+    assert member.finetuned is not None
+    facts = replace(member.finetuned, grown_from="0123456789ab")
+    grown = finetuning(replace(member, finetuned=facts))
+    assert grown.startswith("Grown from 0123456789ab and trained for 600 steps")

@@ -19,7 +19,7 @@ from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import Losses, State
-from tests.small_methods import Balanced, Halves, Sharp, inner, plus, without_conflict
+from tests.small_methods import Balanced, Halves, inner, plus, without_conflict
 from tests.strategies import mini_space, noise
 
 PLAN = TrainPlan(steps=4, batch_size=8)
@@ -152,24 +152,6 @@ def test_conflicting_gradients_lose_what_points_against_each_other(context: Cont
     assert inner(both, first) > 0
     assert inner(both, opposed) > 0
     assert_close(without_conflict(first, first), plus(first, first, 1.0))
-
-
-def test_a_ball_of_no_radius_is_plain_training(context: Context) -> None:
-    method = Sharp(context.supernet.space, radius=0.0)
-    [(_, loss)] = method.step(context)
-    found = [parameter.grad for parameter in context.parameters]
-    [encoding] = drawn(context)
-    plain = loss_of(context, encoding)
-    assert loss == pytest.approx(plain.item())
-    assert_close(found, context.gradients(plain))
-
-
-def test_a_sharper_place_has_a_larger_loss(space: SearchSpace, images: Images) -> None:
-    losses = []
-    for radius in (0.0, 0.05):
-        context = context_of(Supernet(space).train(), images)
-        losses += [loss for _, loss in Sharp(space, radius=radius).step(context)]
-    assert losses[0] < losses[1]
 
 
 def test_halves_of_a_batch_are_two_small_batches(context: Context) -> None:

@@ -41,8 +41,8 @@ def test_the_elastic_students_weights_are_slices_of_the_intact_ones(
 
 
 def test_without_a_share_of_labels_they_do_not_matter() -> None:
-    for label_share, is_blind in ((0.0, True), (0.5, False)):
-        method = ElasticStudent(space=small_space(), label_share=label_share)
+    for labels_share, is_blind in ((0.0, True), (0.5, False)):
+        method = ElasticStudent(space=small_space(), labels_share=labels_share)
         first, second = context_for(method), context_for(method)
         assert isinstance(second.labels_B, torch.Tensor)
         second = replace(second, labels_B=(second.labels_B + 1) % 10)
@@ -51,7 +51,7 @@ def test_without_a_share_of_labels_they_do_not_matter() -> None:
 
 
 def test_no_gradient_goes_to_the_teacher() -> None:
-    method = ElasticStudent(space=small_space(), label_share=0.0)
+    method = ElasticStudent(space=small_space(), labels_share=0.0)
     context = context_for(method)
     method.step(context)
     assert context.average is not None

@@ -1,17 +1,19 @@
 """Methods that take another's step twice: at weights uphill, and on images that are changed."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from nas.testing.methods import PLAN, example, small_images, small_space
+from nas.testing.methods import PLAN, small_images, small_space
 from search_spaces import UserError
 from supernets.context import Context
-from supernets.methods._base import METHODS, AbstractMethod
+from supernets.methods._base import GIVEN, METHODS, AbstractMethod
 from supernets.methods._twice import AbstractTwice
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
@@ -20,6 +22,7 @@ from tests.small_methods import Projected, inner
 NAMES = ("sharpness-aware", "adversarial")
 NOTHING = {"sharpness-aware": {"radius": 0.0}, "adversarial": {"share": 0.0}}
 BASES = ("sandwich", "shrinking", "multiarch")
+ALL_ELSE = sorted(name for name in vars(AbstractMethod) if name[0] != "_" and name != "step")
 
 
 def new(name: str, **fields: Any) -> AbstractTwice:
@@ -131,19 +134,23 @@ def test_so_many_images_are_changed(share: float, number: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_else_is_the_other_methods(name: str) -> None:
+def test_the_other_method_is_given_what_all_methods_are(name: str) -> None:
     method = new(name, method="shrinking", sparse_from=3, seed=5)
-    assert (method.base.sparse_from, method.base.seed) == (3, 5)  # type: ignore[attr-defined]
-    state = method.initial_state()
-    assert state.keys() == example("shrinking").initial_state().keys()
-    trained = state["trained"].copy()
-    trained[0] = False
-    assert method.remaining({**state, "trained": trained}) != method.space
-    folded = method.fold(state, [{"share_done": np.array(0.9)}])
-    assert folded["looks"][0] == 1
-    assert new(name, method="delayed").phases == example("delayed").phases
-    shiftnas = new(name, method="shiftnas")
-    assert "multiply-adds" in shiftnas.summary(shiftnas.initial_state())
+    assert all(getattr(method.base, field) == getattr(method, field) for field in GIVEN)
+
+
+@pytest.mark.parametrize("attribute", ALL_ELSE)
+@pytest.mark.parametrize("name", NAMES)
+def test_all_else_is_the_other_methods(name: str, attribute: str) -> None:
+    method, base = new(name), Mock(spec=AbstractMethod)
+    vars(method)["base"] = base
+    found, expected = getattr(method, attribute), getattr(base, attribute)
+    if isinstance(vars(AbstractMethod)[attribute], property):
+        assert found is expected
+        return
+    arguments = [object() for _ in signature(found).parameters]
+    assert found(*arguments) is expected.return_value
+    expected.assert_called_once_with(*arguments)
 
 
 @pytest.mark.parametrize("name", NAMES)

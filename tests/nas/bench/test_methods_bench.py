@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from supernets.methods import METHODS
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
+from supernets.team import AbstractBatches
 from tests.small_run import Stopped, train_one_by_one
 
 TASK = task_of("classification")
@@ -106,6 +109,19 @@ def test_counting_changes_nothing_and_counts_what_members_multiply(
     kept = batches.fold(batches.initial_state(), [report, report])
     assert kept[MACS].tolist() == [2 * 8 * sum(macs)]
     assert MACS not in without_macs(kept)
+
+
+@pytest.mark.parametrize("attribute", sorted(n for n in vars(AbstractBatches) if n[0] != "_"))
+def test_all_that_batches_have_is_asked_of_those_that_are_counted(attribute: str) -> None:
+    batches = Mock(spec=AbstractBatches)
+    found, asked = getattr(Counted(batches), attribute), getattr(batches, attribute)
+    if isinstance(vars(AbstractBatches)[attribute], property):
+        assert found is asked
+        return
+    asked.return_value = {}
+    given = {"state": {MACS: np.zeros(1)}, "reports": []}
+    found(*(given.get(name, name) for name in signature(found).parameters))
+    asked.assert_called_once()
 
 
 def command(out: Path, *more: str) -> list[str]:

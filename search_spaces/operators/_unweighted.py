@@ -1,4 +1,4 @@
-"""What pools of 3x3 positions have in common: they have no weights, and keep their map."""
+"""What operators without weights have in common: nothing can be decided or pruned."""
 
 from typing import ClassVar
 
@@ -10,10 +10,9 @@ from search_spaces.operators._base import AbstractBlock, Mixing
 POOL_SIDE = 3
 
 
-class AbstractPooling(AbstractBlock):
-    """Of 3x3 positions, at every position; nothing can be decided or pruned."""
+class AbstractUnweighted(AbstractBlock):
+    """A block that keeps its map, and reads no option."""
 
-    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
     dims: ClassVar[tuple[str, ...]] = ()
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
@@ -23,6 +22,12 @@ class AbstractPooling(AbstractBlock):
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """None."""
         return {}
+
+
+class AbstractPooling(AbstractUnweighted):
+    """Of 3x3 positions, at every position."""
+
+    mixing: ClassVar[tuple[Mixing, ...]] = ("convolution",)
 
     def cost(self, signature: Signature) -> Cost:
         """One kernel without multiply-adds, in fp32 whatever the format."""
