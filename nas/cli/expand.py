@@ -14,14 +14,18 @@ def expand(
     key: Annotated[
         str, typer.Option(help="Which network is the first: its key in the report, or a beginning.")
     ],
-    sizes: Annotated[int, typer.Option(help="Networks in all, with the first one.")] = 3,
+    sizes: Annotated[
+        int, typer.Option(min=2, max=32, help="Networks in all, with the first one.")
+    ] = 3,
     epochs: Annotated[
         float,
         typer.Option(min=0.01, max=100_000, help="Passes over the training images, of each size."),
     ] = 5.0,
     threshold: Annotated[
         float,
-        typer.Option(help="It expands where its score rises to more than this many times."),
+        typer.Option(
+            min=0, max=1e9, help="It expands where its score rises to more than this many times."
+        ),
     ] = 1.0,
     device: Device = None,
     plugin: Plugins = None,
