@@ -8,6 +8,13 @@ import typer
 from nas.cli.console import make_reporter, say, tell_front
 from nas.cli.options import AsJson, Device, Plugins
 
+Key = Annotated[str, typer.Option(help="Which network: its key in the report, or how that begins.")]
+Epochs = Annotated[
+    float, typer.Option(min=0.01, max=100_000, help="Passes over the training images.")
+]
+TrainData = Annotated[
+    str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
+]
 LearningRate = Annotated[
     float | None, typer.Option(min=1e-9, max=10.0, help="Peak. [the supernet's]")
 ]
@@ -64,17 +71,10 @@ GrowTo = Annotated[
 
 def finetune(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    key: Annotated[
-        str, typer.Option(help="Which network: its key in the report, or how that begins.")
-    ],
-    epochs: Annotated[
-        float,
-        typer.Option(min=0.01, max=100_000, help="Passes over the training images."),
-    ] = 10.0,
+    key: Key,
+    epochs: Epochs = 10.0,
     teacher: Teachers = None,
-    data: Annotated[
-        str, typer.Option(help="Other training images, as in `nas search`. [the run's own]")
-    ] = "",
+    data: TrainData = "",
     unlabelled: Unlabelled = "",
     learning_rate: LearningRate = None,
     batch_norm: BatchNorm = "batch",
