@@ -24,9 +24,7 @@ def expand(
     threshold: Annotated[
         float,
         typer.Option(
-            min=0.0,
-            max=1e6,
-            help="It expands where its score rises to more than this many times.",
+            min=0, max=1e9, help="It expands where its score rises to more than this many times."
         ),
     ] = 1.0,
     device: Device = None,
