@@ -130,6 +130,14 @@ def test_without_labels_images_that_a_network_is_judged_on_are_left_out(
     assert any("1 images without labels" in note and "3 more" in note for note in told.notes)
 
 
+def test_images_that_are_labels_themselves_are_not_unlabelled(
+    trained: Trained, tmp_path: Path
+) -> None:
+    larger = replace(trained, data=replace(trained.data, task="super-resolution"))
+    with pytest.raises(UserError, match="are made of images themselves"):
+        make_finetuning(larger, replace(TAUGHT, unlabelled=str(tmp_path)), Silent())
+
+
 def test_low_rank_updates_end_as_weights_of_the_network(
     trained: Trained, candidate: Candidate
 ) -> None:
@@ -216,8 +224,10 @@ def test_a_teacher_that_finalists_cannot_have_is_refused(
 
 @pytest.mark.usefixtures("two_timing_processes")
 def test_the_command_trains_by_what_several_teachers_have_said(
-    own_run: Path, capsys: pytest.CaptureFixture[str]
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Image.new("L", (8, 8), 99).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
     key = next(iter(read_front(own_run)["members"])).partition("-")[0]
     teachers = ["--teacher", "largest", "--teacher", str(own_run / "front" / key)]
     if not (own_run / "front" / key).exists():
@@ -227,7 +237,8 @@ def test_the_command_trains_by_what_several_teachers_have_said(
     assert "Did you mean 'stored'" in capsys.readouterr().err
     settings = ("labels_share=0", "weight_decay=0", "stored=variants", "variants=1", "top=3")
     found = [part for setting in settings for part in ("--set", setting)]
-    assert cli_code(*arguments, *found, "--json") == 0
+    found += ["--unlabelled", str(tmp_path)]
+    assert cli_code(*arguments, *found, "--skip-corrupt", "--json") == 0
     told = capsys.readouterr()
     tuned = json.loads(told.out.splitlines()[-1])["key"]
     card = read_card(next(own_run.glob(f"*/{tuned}/card.json")))
