@@ -90,6 +90,7 @@ def expand(
     trained = reopened(path, reporter, plugins=plugins, device=device)
     candidate, recipe = named(trained, key), with_teacher(recipe)
     refuse_nothing_to_learn(candidate, recipe)
+    reporter.phase("finetune", f"training {candidate.key} further, to {expanding.sizes} sizes")
     first = make_finetuning(trained, recipe, reporter)
     finetuning, entries, choices = first, list[Entry](), [""]
     with trained.run.phase("finetune"):

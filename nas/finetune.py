@@ -60,11 +60,11 @@ def finetune(
     smaller = entry_of(trained, key) if grow_to else None
     candidate = larger_than(trained, smaller.candidate, grow_to) if smaller else named(trained, key)
     refuse_nothing_to_learn(candidate, recipe)
+    reporter.phase("finetune", f"training {candidate.key} further")
     finetuning = make_finetuning(trained, recipe, reporter)
     if smaller:
         finetuning = growing(trained, finetuning, smaller, candidate)
     new = finetuning.key(candidate)
-    reporter.phase("finetune", f"training {candidate.key} further")
     with trained.run.phase("finetune"):
         finetuning(candidate)
     measure_again(trained, reporter)

@@ -1,5 +1,6 @@
 """`nas stitch`: several models in one file, which `nas compress` searches like one model."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,8 @@ def stitch(models: Sequence[str], config: Config, out: Path, reporter: Reporter)
     if out.suffix != KEPT or out.exists():
         found = "is there already" if out.exists() else f"does not end in {KEPT}"
         raise UserError(f"--out '{out}' {found}. Name a new file that ends in {KEPT}.")
+    if again := [model for model, count in Counter(models).items() if count > 1]:
+        raise UserError(f"model '{again[0]}' is named more than once. Name each model once.")
     configs = [replace(config, model=model) for model in models]
     first = with_models_rule(configs[0])
     data = with_input_rule(first, read_data(first, reporter))

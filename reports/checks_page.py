@@ -4,6 +4,7 @@ from reports import members_page, summary, text
 from reports.axes import Json
 from reports.markup import Html, element, section
 from reports.records import Member, RunTables
+from search_spaces import AbstractClassTask
 
 HEAD = ("Network", "Same answers", "Test fp32", "Deployed", "Change", "Integer kernels", "Latency")
 FRESH = (
@@ -24,6 +25,11 @@ def checks(run: RunTables, plots: Json) -> Html | None:
     rows, shown = [_row(member) for member in run.members], run.task.shown
     runtime = run.members[0].deployed.answered_by
     difference = "in percentage points" if shown.is_share else f"in {shown.unit}"
+    answer = (
+        "class"
+        if isinstance(run.task, AbstractClassTask)
+        else "answer, as far as the task tells answers apart"
+    )
     head = element("tr", *(element("th", name, scope="col") for name in HEAD))
     table = element("table", element("thead", head), element("tbody", *rows), class_="checks")
     return section(
@@ -41,7 +47,7 @@ def checks(run: RunTables, plots: Json) -> Html | None:
         element(
             "p",
             "Same answers: images to which the network that was scored and its exported file give "
-            f"the same class. Change: {shown.title} on test, deployed minus fp32 before "
+            f"the same {answer}. Change: {shown.title} on test, deployed minus fp32 before "
             f"quantization, {difference}.",
             class_="note",
         ),

@@ -29,7 +29,7 @@ def render(standings: MethodStandings) -> str:
         element(
             "header",
             element("p", "Training methods", class_="eyebrow"),
-            element("h1", plural(len(standings.rows), "method")),
+            element("h1", f"{plural(len(standings.rows), 'method')}, {standings.of}"),
             element("p", f"The lowest mean {loss}: {best}.", class_="lead"),
             element(
                 "p",
@@ -46,7 +46,7 @@ def render(standings: MethodStandings) -> str:
         ),
     )
     return document(
-        title=plural(len(standings.rows), "training method"),
+        title=f"{plural(len(standings.rows), 'training method')}, {standings.of}",
         body=body,
         data={"tips": [], "plots": {"sizes": plot}},
     )

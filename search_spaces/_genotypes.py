@@ -47,6 +47,9 @@ EDGE = re.compile(r"([a-z0-9_]+)~(\d)")
 CELLS: Mapping[str, str] = {"normal": "normal", "reduction": "reduce"}
 """DARTS's word for a type of cell, by ours."""
 
+SHOWN = 160
+"""Characters of a cell in a message; one of NAS-Bench-201 has up to 95."""
+
 OF_LEFT = f".{LEFT}.operation"
 
 
@@ -56,6 +59,7 @@ def from_nasbench201(text: str) -> dict[str, Option]:
     Raises:
         UserError: If it is no such text, or no way leads through the cell.
     """
+    cell = f"cell '{text:.{SHOWN}}'"
     operations: dict[tuple[int, int], str] = {}
     nodes = text.strip().split("+")
     for node, edges in enumerate(nodes, start=1):
@@ -64,18 +68,18 @@ def from_nasbench201(text: str) -> dict[str, Option]:
         if states != list(range(node)):
             right = "|".join(f"OPERATION~{state}" for state in range(node))
             raise UserError(
-                f"cell '{text:.80}' has the node '{edges:.40}'. Node {node} is an operation of "
+                f"{cell} has the node '{edges:.40}'. Node {node} is an operation of "
                 f"every state before it: |{right}|. Write it so."
             )
         operations |= {(i, node): edge[1] for i, edge in enumerate(found) if edge}
     known = {**OF_NASBENCH201, NONE: NONE}
     for operation in operations.values():
-        _check_known(f"cell '{text:.80}'", operation, known)
+        _check_known(cell, operation, known)
     last = len(nodes)
     graph = live(tuple(e for e, name in operations.items() if name != NONE), last)
     if not graph:
         raise UserError(
-            f"cell '{text:.80}' hands nothing on: no way without '{NONE}' leads from state 0 to "
+            f"{cell} hands nothing on: no way without '{NONE}' leads from state 0 to "
             f"state {last}. Give it one."
         )
     options: dict[str, Option] = {"normal.edges": graph_word(graph)}

@@ -65,6 +65,7 @@ class MethodStandings:
     """Of all methods, the one with the lowest mean loss first.
 
     Attributes:
+        of: Space and data, as in "hybrid on cifar10".
         task: What is learnt.
         macs: Multiply-adds of each judged network, by key.
         sample: Keys of those that were drawn.
@@ -73,6 +74,7 @@ class MethodStandings:
         rows: A row per method.
     """
 
+    of: str
     task: AbstractTask
     macs: Mapping[str, int]
     sample: tuple[str, ...]
@@ -120,6 +122,7 @@ class MethodStandings:
             means = {metric: mean(found) for metric, found in each.items() if found}
             rows.append({**asdict(row), "means": means})
         return {
+            "of": self.of,
             "metric": self.task.shown.name,
             "loss": self.task.loss.name,
             "macs": dict(self.macs),

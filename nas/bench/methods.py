@@ -120,6 +120,7 @@ class MethodsBenchmark:
         assert costs is not None
         rows = np.array([one.encoding for one in judged.values()])
         standings = MethodStandings(
+            of=f"{self.config.space} on {self.config.data}",
             task=task_of(self.data.task),
             macs=dict(zip(judged, map(int, costs.of("macs", rows)), strict=True)),
             sample=tuple(one.key for one in sample),

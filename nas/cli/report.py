@@ -9,6 +9,8 @@ import typer
 
 from nas.cli.console import make_reporter, print_front, print_table, say
 
+EPSILONS = "1,2,4"
+
 
 def report(
     runs: Annotated[
@@ -28,8 +30,11 @@ def report(
         ),
     ] = False,
     epsilons: Annotated[
-        str, typer.Option(help="How far images are moved, in 1/255 of a pixel's range.")
-    ] = "1,2,4",
+        str | None,
+        typer.Option(
+            help="How far --robustness moves images, in 1/255 of a pixel's range. [1,2,4]"
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Page of a comparison. [comparison.html]")
     ] = None,
@@ -52,8 +57,14 @@ def report(
             f"--out '{out}' names the page of a comparison, and one run was given: its report is "
             "written into the run. Give several runs, or leave --out away."
         )
+    if epsilons is not None and not robustness:
+        raise UserError(
+            f"--epsilons '{epsilons}' says how far --robustness moves images. Add --robustness, or "
+            "leave it out."
+        )
     if filters or robustness:
-        _measure(runs[0], filters, _distances(epsilons) if robustness else (), as_json)
+        distances = _distances(epsilons or EPSILONS) if robustness else ()
+        _measure(runs[0], filters, distances, as_json)
     path = build_report(runs[0])
     if as_json:
         document = {"run": str(runs[0]), "report": str(path), "rows": front_rows(runs[0])}

@@ -6,7 +6,7 @@ from compress.sparse import sparsify_
 from nas.finalists.entry import Entry, trained_network
 from nas.finalists.finetuning import Finetuning
 from nas.prepare.reopen import Trained
-from search_spaces import Candidate
+from search_spaces import Candidate, UserError
 from supernets.calibrate import recalibrated
 from supernets.growth import grown
 from supernets.network import PlainNetwork
@@ -44,6 +44,11 @@ def growing(
     Raises:
         UserError: If it is not larger, or cannot compute the same.
     """
+    if larger.key == entry.candidate.key:
+        raise UserError(
+            f"--grow-to names network '{larger.key}', which is the one that is to grow. Name a "
+            "larger one, or options of which it has more, or leave it out."
+        )
     slots = trained.problem.space.slots(larger.encoding)
     start = grown(network_of(trained, entry), slots, seed=finetuning.plan.seed)
     sparsify_(start, slots, trained.scorer.calibration)

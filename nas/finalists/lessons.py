@@ -13,7 +13,7 @@ from nas.prepare.reopen import Trained
 from nas.system.reporter import Reporter
 from nas.system.text import setting
 from nas.system.typed import TYPE_NAMES, is_a
-from search_spaces import DEFAULT_TASK, UserError, did_you_mean
+from search_spaces import DEFAULT_TASK, UserError, check_ranges, did_you_mean
 from supernets.images import Images
 from supernets.likenesses import AbstractLikeness, Affinity, Granularity
 from supernets.plan import TrainPlan
@@ -90,6 +90,7 @@ def teaching_of(
     if recipe.stored:
         if recipe.top:
             _check_softmax("top", trained)
+            check_ranges(recipe, "nas finetune", top=(1, network.num_classes))
         store = AnswerStore(
             run=trained.run,
             teacher=teacher,

@@ -29,6 +29,9 @@ from search_spaces import CandidateError
 MAX_ROUNDS = 4
 """How often finalists over a measured limit are replaced by the next candidates."""
 
+MOST_REASONS = 2
+"""Why networks are no members, in a message; numbers differ between many that are alike."""
+
 
 Card = Mapping[str, Any]
 
@@ -204,7 +207,10 @@ def why_empty(problem: Problem, found: Measured, data: DataSet) -> str:
     if facts:
         return f"{text}. {' '.join(facts)}"
     reasons = list(dict.fromkeys(row["reason"] for row in found.replaced))
-    why = f": {'; '.join(reasons):.300}" if reasons else ""
+    shown = reasons[:MOST_REASONS]
+    if more := len(reasons) - len(shown):
+        shown.append(f"and {more} more such reasons")
+    why = f": {'; '.join(shown)}" if shown else ""
     return f"{text}{why}. {remedy(reasons, data)}."
 
 

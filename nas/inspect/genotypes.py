@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas.problem.fix import fixed, parse_fix
+from nas.problem.fix import PRECISION, SPARSITY, fixed, parse_fix
 from search_spaces import (
     Option,
     UserError,
@@ -103,13 +103,17 @@ def configuration(name: str, text: str, fix: Sequence[str] = ()) -> str:
         fix: What else is to be decided beforehand, as `--fix` takes it.
 
     Raises:
-        UserError: If there is no cell in the text, or the space has none such.
+        UserError: If there is no cell in the text, or the space has none such, or no such choices.
     """
     genotype = GENOTYPES[name]
     texts = [f"{choice}={option}" for choice, option in genotype.read(text).items()]
     space = load_space(genotype.space, resolution=RESOLUTION, channels=3, num_classes=10)
-    fixed(space, texts)
-    for further in fix:
-        parse_fix(further)
+    fixed(space, [*texts, *(further for further in fix if not _is_of_policy(further))])
     lines = "".join(f"    {json.dumps(line)},\n" for line in (*texts, *fix))
     return f'space = "{genotype.space}"\nfix = [\n{lines}]\n'
+
+
+def _is_of_policy(fix: str) -> bool:
+    """Whether a text is about compression, whose options the search says that it is for."""
+    pattern, _ = parse_fix(fix)
+    return pattern.rpartition(".")[2] in (PRECISION, SPARSITY)

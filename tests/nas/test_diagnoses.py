@@ -71,6 +71,7 @@ def test_what_was_not_asked_for_is_not_in_the_report(own_run: Path) -> None:
         (["--robustness", "--epsilons", "0"], "epsilons '0' are not all above 0 and at most 255"),
         (["--robustness", "--epsilons", "1,300"], "epsilons '1,300' are not all above 0"),
         (["--robustness", "--epsilons", "one"], "epsilons 'one' is not a list of numbers"),
+        (["--epsilons", "1"], "--epsilons '1' says how far --robustness moves images"),
     ],
 )
 def test_distances_that_are_none_are_refused(

@@ -12,8 +12,9 @@ import torch
 from nas.cli import app as cli
 from nas.cli import codes
 from nas.expand import Expanding, chosen, expand
+from nas.finalists.finetuning import make_finetuning
 from nas.finalists.growing import growing, network_of
-from nas.finalists.recipe import Recipe, make_finetuning
+from nas.finalists.recipe import Recipe
 from nas.finetune import finetune
 from nas.front.card import read_card
 from nas.front.members import entry_of
@@ -79,6 +80,7 @@ def test_a_network_begins_with_the_function_of_the_smaller_one(own_run: Path) ->
         ("zzz", "no network is called so"),
         ({"stage1.depht": 2}, "has no choice 'stage1.depht'"),
         ({"stage1.width": 7}, "choice 'stage1.width' is 7, which space 'toy' of this run does not"),
+        ({}, "is the one that is to grow"),
     ],
 )
 def test_what_it_cannot_grow_to_is_refused_before_anything_is_written(

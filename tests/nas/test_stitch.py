@@ -99,12 +99,22 @@ def test_a_file_that_is_there_or_of_another_kind_is_not_written(
         stitch(models(folder), config(folder / "8.onnx"), tmp_path / out, Silent())
 
 
+@pytest.mark.parametrize(
+    ("times", "message"), [(1, "a family has at least two models"), (2, "named more than once")]
+)
 def test_the_command_says_what_is_wrong_with_the_models(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, times: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["stitch", str(folder / "8.onnx"), "--data", "digits", "--resolution", "16"]
+    arguments = [
+        "stitch",
+        *times * [str(folder / "8.onnx")],
+        "--data",
+        "digits",
+        "--resolution",
+        "16",
+    ]
     with pytest.raises(SystemExit) as ended:
         cli.main([*arguments, "--out", str(tmp_path / "family.safetensors")])
     assert ended.value.code == codes.WRONG_USE
-    assert "a family has at least two models" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -77,6 +77,7 @@ def test_the_report_has_decibels_and_no_classes(run: Path) -> None:
     assert "where bicubic upsampling has" in text
     assert "psnr" in (run / "report/pareto.csv").read_text(encoding="utf-8")
     assert "onfusion" not in page
+    assert "the same class" not in page
     best = nas.open(run).best()
     assert best.accuracy is None
     assert best.metrics["psnr"] is not None

@@ -46,6 +46,7 @@ def training(seed: int, **losses: float) -> Training:
 
 def standings(*rows: MethodStanding) -> MethodStandings:
     return MethodStandings(
+        of="toy on digits",
         task=TASK,
         macs={"a": 1, "b": 2, "c": 3},
         sample=("b", "c"),

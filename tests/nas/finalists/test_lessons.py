@@ -98,6 +98,11 @@ def test_other_images_get_other_answers(trained: Trained) -> None:
     assert len(list((trained.run.path / FOLDER).iterdir())) == 2
 
 
+def test_no_more_probabilities_are_stored_than_there_are(trained: Trained) -> None:
+    with pytest.raises(UserError, match="top is 11. It must be at least 1 and at most 10"):
+        make_finetuning(trained, replace(TAUGHT, stored="variants", top=11), Silent())
+
+
 def test_regions_are_of_one_network_and_of_shifted_images(trained: Trained) -> None:
     recipe = replace(TAUGHT, stored="regions")
     teacher = make_finetuning(trained, recipe, Silent()).teaching.teacher

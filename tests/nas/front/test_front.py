@@ -279,6 +279,10 @@ def test_an_empty_front_says_which_budget_would_do_beside_the_others() -> None:
     assert why_empty(of, found, NO_DATA).endswith(
         "measured: too slow. Raise --time, or the budget."
     )
+    found.replaced = [{"key": "a", "reason": f"no better: {number} dB"} for number in range(5)]
+    assert ": no better: 0 dB; no better: 1 dB; and 3 more such reasons. Raise" in why_empty(
+        of, found, NO_DATA
+    )
 
 
 def brought_in(bench: Bench, number: int) -> Entry:

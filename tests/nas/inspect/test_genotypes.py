@@ -61,6 +61,9 @@ def test_what_a_space_does_not_offer_is_refused(tmp_path: Path) -> None:
     genotype.write_text(json.dumps({"normal": edges, "reduce": edges}))
     with pytest.raises(UserError, match="does not offer 'sepconv-7'"):
         configuration("darts", str(genotype))
+    with pytest.raises(UserError, match="no choice of space 'nasbench201' is called 'dept'"):
+        configuration("nasbench201", CELL, ["dept=4"])
+    assert "precision=int8w" in configuration("nasbench201", CELL, ["stage*.precision=int8w"])
 
 
 @pytest.mark.parametrize(
