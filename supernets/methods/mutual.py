@@ -133,6 +133,6 @@ def mimicked(
     low = equal[: -(-len(equal) // 2)]
     apart_B = learns_B.float() * 0.0
     for name in low:
-        pair = (one.float().flatten(1) for one in (own[name], other[name].detach()))
-        apart_B = apart_B + (1.0 - cosine_similarity(*pair)) / len(low)
+        own_BF, other_BF = (x.float().flatten(1) for x in (own[name], other[name].detach()))
+        apart_B = apart_B + (1.0 - cosine_similarity(own_BF, other_BF)) / len(low)
     return (apart_B * learns_B).mean()
