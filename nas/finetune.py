@@ -57,7 +57,7 @@ def finetune(
     """
     recipe = with_teacher(recipe)
     trained = reopened(path, reporter, plugins=plugins, device=device)
-    smaller = entry_of(trained, key) if grow_to else None
+    smaller = None if grow_to == "" else entry_of(trained, key)
     candidate = larger_than(trained, smaller.candidate, grow_to) if smaller else named(trained, key)
     refuse_nothing_to_learn(candidate, recipe)
     reporter.phase("finetune", f"training {candidate.key} further")

@@ -30,7 +30,7 @@ from nas.bench.method_entries import MethodEntry
 from nas.bench.method_standings import MethodStanding, MethodStandings, Metrics, Training
 from nas.data import DataSet, identity
 from nas.fidelity import chosen, kendall_tau
-from nas.prepare.inputs import make_problem, prepare
+from nas.prepare.inputs import check_task, make_problem, prepare
 from nas.prepare.placed import first_plan
 from nas.prepare.plan import make_method, planned_steps, train_plan_of, training_images
 from nas.prepare.speed import shared_cores
@@ -138,6 +138,8 @@ class MethodsBenchmark:
     def _prepared(self) -> tuple[DataSet, Problem]:
         data, space, limits = prepare(self.entries[0].config, self.reporter)
         assert space.costs is not None
+        for entry in self.entries:
+            check_task(entry.config, space, data.task)
         for limit in limits:
             if limit.metric not in space.costs.metrics:
                 raise UserError(
@@ -175,7 +177,7 @@ class MethodsBenchmark:
         return space.candidate(space.canonical_many(row)[0].tolist())
 
     def _keep_asked(self) -> None:
-        names = ("data", "resolution", "space", "budget", "time", "seed")
+        names = ("data", "task", "resolution", "space", "budget", "time", "seed")
         asked: dict[str, Any] = {name: getattr(self.config, name) for name in names}
         asked |= {name: getattr(self, name) for name in ("seeds", "members", "images", "alone")}
         asked |= {

@@ -18,6 +18,8 @@ from nas.cli.options import (
     Plugins,
     Resolution,
     SpaceName,
+    TaskName,
+    images_of,
     settings_of,
 )
 from nas.system.text import words
@@ -47,6 +49,7 @@ def bench_methods(
     plugin: Plugins = None,
     budget: Budgets = None,
     data: Data = None,
+    task: TaskName = None,
     data_dir: DataDir = None,
     resolution: Resolution = None,
     time: Annotated[str, typer.Option(help="For all of it: 20m, 2h.")] = "30m",
@@ -72,9 +75,7 @@ def bench_methods(
         "space": space,
         "plugins": tuple(plugin or ()),
         "budget": tuple(budget or ()),
-        "data": data,
-        "data_dir": data_dir,
-        "resolution": resolution,
+        **images_of(data, task, data_dir, None, resolution, skip_corrupt=False),
         "time": time,
         "seed": seed,
         "device": device,

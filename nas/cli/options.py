@@ -110,7 +110,7 @@ MethodName = Annotated[
     typer.Option(
         "--method",
         help="How the supernet is trained: sortednet, sandwich, shiftnas, multiarch, shrinking or "
-        "another of supernets/methods, or a plug-in's. [sortednet]",
+        "another of docs/train-once.md, or a plug-in's. [sortednet]",
     ),
 ]
 ExecutorName = Annotated[

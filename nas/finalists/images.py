@@ -14,7 +14,7 @@ from nas.prepare.inputs import read_data
 from nas.prepare.plan import training_images
 from nas.prepare.reopen import Trained
 from nas.system.reporter import Reporter
-from search_spaces import DEFAULT_TASK, UserError
+from search_spaces import DEFAULT_TASK, AbstractImageTask, UserError, task_of
 from supernets.images import Images
 
 
@@ -66,9 +66,15 @@ def with_unlabelled(images: Images, folder: Path, trained: Trained, reporter: Re
         reporter: Told of those that are left out.
 
     Raises:
-        UserError: If there are none, they cannot be read, or the others are not in memory.
+        UserError: If there are none, they cannot be read, the others are not in memory, or labels
+            are images.
     """
     own = images.images_NCHW
+    if isinstance(task_of(trained.data.task), AbstractImageTask):
+        raise UserError(
+            f"unlabelled '{folder}': labels of task '{trained.data.task}' are made of images "
+            "themselves. Leave it out; --data takes other images."
+        )
     if not isinstance(own, torch.Tensor):
         raise UserError(
             f"unlabelled '{folder}': the run's own images are decoded while training runs, and "

@@ -51,7 +51,7 @@ def guesses(card: Mapping[str, Any]) -> str:
         return ""
     if isinstance(task, AbstractImageTask):
         fact = f"{shown.title} {shown.text(found[shown.name])}"
-        return f"{NO_BETTER} {task.untaught}: {fact}, that has {shown.text(guessing)}"
+        return f"{NO_BETTER} {task.untaught}: {fact} against {shown.text(guessing)}"
     if confusion is not None and luck_of_classes(confusion) < LUCK_OF_CLASSES:
         return ""
     if shown.is_share:

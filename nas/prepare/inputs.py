@@ -109,10 +109,19 @@ def prepare(
     losses_of(data.task)
     drops = [drop_limit(config.max_drop, task_of(data.task).shown)] if config.max_drop else []
     space, limits = possible(data.resolution, data.channels, data.num_outputs)
-    if isinstance(task_of(data.task), AbstractImageTask):
-        refuse_what_needs_classes(config, _method_of(config, space), data.task)
+    check_task(config, space, data.task)
     _check_answers(space, data)
     return data, space, [*limits, *drops]
+
+
+def check_task(config: Config, space: SearchSpace, task: str) -> None:
+    """See that settings and the training method are for the labels that there are.
+
+    Raises:
+        UserError: If they need classes, and labels are images.
+    """
+    if isinstance(task_of(task), AbstractImageTask):
+        refuse_what_needs_classes(config, _method_of(config, space), task)
 
 
 def make_problem(

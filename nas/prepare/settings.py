@@ -151,7 +151,7 @@ def refuse_what_needs_classes(config: Config, method: AbstractMethod, task: str)
     if method.needs_classes:
         raise UserError(
             f"training method '{config.method}' needs labels that are classes, and those of task "
-            f"'{task}' are images. Take another one, such as --method sortednet."
+            f"'{task}' are images. Take another one, such as sortednet."
         )
 
 

@@ -194,6 +194,10 @@ def test_a_comparison_that_is_stopped_continues_to_the_same_numbers(
         (["--methods", "sandwich:num_random"], "has no value. Write a setting as name=value"),
         (["--methods", "sandwich,sandwich"], "methods 'sandwich' and 'sandwich' are the same"),
         (["--budget", "12ms"], "is of what only measuring tells"),
+        (
+            ["--space", "sr", "--task", "super-resolution", "--methods", "sortednet,rotations"],
+            "training method 'rotations' needs labels that are classes",
+        ),
         (["--alone", "2"], "alone is 2. A rank correlation needs 3 networks at least"),
         (["--alone", "4"], "and of --members there are 3"),
         (["--members", "9999"], "different networks within the limits, not 9999"),

@@ -176,6 +176,7 @@ FLAGS = {
         "--plugin",
         "--budget",
         "--data",
+        "--task",
         "--data-dir",
         "--resolution",
         "--time",

@@ -130,6 +130,14 @@ def test_without_labels_images_that_a_network_is_judged_on_are_left_out(
     assert any("1 images without labels" in note and "3 more" in note for note in told.notes)
 
 
+def test_images_that_are_labels_themselves_are_not_unlabelled(
+    trained: Trained, tmp_path: Path
+) -> None:
+    larger = replace(trained, data=replace(trained.data, task="super-resolution"))
+    with pytest.raises(UserError, match="are made of images themselves"):
+        make_finetuning(larger, replace(TAUGHT, unlabelled=str(tmp_path)), Silent())
+
+
 def test_low_rank_updates_end_as_weights_of_the_network(
     trained: Trained, candidate: Candidate
 ) -> None:
