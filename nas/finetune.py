@@ -30,6 +30,7 @@ def finetune(
     plugins: Sequence[str | Path] = (),
     device: str = "",
     grow_to: str | Mapping[str, Any] = "",
+    skip_corrupt: bool = False,
 ) -> dict[str, Any]:
     """Train a network further, export, measure and verify it, and choose the front anew.
 
@@ -47,6 +48,8 @@ def finetune(
         grow_to: A larger network, which is trained from the function of that one: the key of
             another network, or its options by the names of choices, of which those that stay may be
             left out. "" for the network itself, from shared weights.
+        skip_corrupt: Leave out images that cannot be read of those that the recipe adds, whatever
+            the run does with its own.
 
     Returns:
         `key` of the new network, `on_front`, and `reason` if it is not on it.
@@ -57,6 +60,8 @@ def finetune(
     """
     recipe = with_teacher(recipe)
     trained = reopened(path, reporter, plugins=plugins, device=device)
+    if skip_corrupt:
+        trained = replace(trained, config=replace(trained.config, skip_corrupt=True))
     smaller = None if grow_to == "" else entry_of(trained, key)
     candidate = larger_than(trained, smaller.candidate, grow_to) if smaller else named(trained, key)
     refuse_nothing_to_learn(candidate, recipe)

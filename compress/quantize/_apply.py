@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 
 from torch import Tensor, fx, nn
@@ -46,7 +47,8 @@ def quantized(
     }
     values = {point.value for point in placement.points} | {n.name for n in sources.values()}
     seen = observe(graph, values, batches, calibration) if values else {}
-    names, device = _quantizer_names(graph, placement), next(graph.parameters()).device
+    names = _quantizer_names(graph, placement)
+    device = next(chain(graph.parameters(), batches)).device  # pooling alone has no parameters
     learnt = {name: tensor.to(device) for name, tensor in learnt.items()}
     quantizers = {
         point.value: _quantizer(point, seen, _under(names[point.value], learnt)).to(device)

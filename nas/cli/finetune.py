@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.console import make_reporter, say, tell_front
-from nas.cli.options import AsJson, Device, Plugins
+from nas.cli.options import AsJson, Device, Plugins, SkipCorrupt
 
 Key = Annotated[str, typer.Option(help="Which network: its key in the report, or how that begins.")]
 Epochs = Annotated[
@@ -76,6 +76,7 @@ def finetune(
     teacher: Teachers = None,
     data: TrainData = "",
     unlabelled: Unlabelled = "",
+    skip_corrupt: SkipCorrupt = False,
     learning_rate: LearningRate = None,
     batch_norm: BatchNorm = "batch",
     aware: AwareShare = 0.0,
@@ -113,6 +114,7 @@ def finetune(
             plugins=plugin or (),
             device=device or "",
             grow_to=_key_or_options(grow_to),
+            skip_corrupt=skip_corrupt,
         )
     finally:
         reporter.close()

@@ -105,7 +105,8 @@ class OnnxTeacher:
         except Exception as error:  # onnxruntime raises a dozen unrelated classes
             raise UserError(
                 f"teacher '{path}' does not run on two images of shape {images.shape[1:]}: "
-                f"{error}. Give an ONNX file made for this data, for batches of any size."
+                f"{' '.join(str(error).split())} Give an ONNX file made for this data, for "
+                "batches of any size."
             ) from error
         wanted = (2, *network.output_shape)
         if shape != wanted:

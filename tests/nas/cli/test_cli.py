@@ -135,6 +135,7 @@ FLAGS = {
         "--teacher",
         "--data",
         "--unlabelled",
+        "--skip-corrupt",
         "--learning-rate",
         "--batch-norm",
         "--aware",

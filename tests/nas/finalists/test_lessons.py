@@ -224,8 +224,10 @@ def test_a_teacher_that_finalists_cannot_have_is_refused(
 
 @pytest.mark.usefixtures("two_timing_processes")
 def test_the_command_trains_by_what_several_teachers_have_said(
-    own_run: Path, capsys: pytest.CaptureFixture[str]
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Image.new("L", (8, 8), 99).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
     key = next(iter(read_front(own_run)["members"])).partition("-")[0]
     teachers = ["--teacher", "largest", "--teacher", str(own_run / "front" / key)]
     if not (own_run / "front" / key).exists():
@@ -235,7 +237,8 @@ def test_the_command_trains_by_what_several_teachers_have_said(
     assert "Did you mean 'stored'" in capsys.readouterr().err
     settings = ("labels_share=0", "weight_decay=0", "stored=variants", "variants=1", "top=3")
     found = [part for setting in settings for part in ("--set", setting)]
-    assert cli_code(*arguments, *found, "--json") == 0
+    found += ["--unlabelled", str(tmp_path)]
+    assert cli_code(*arguments, *found, "--skip-corrupt", "--json") == 0
     told = capsys.readouterr()
     tuned = json.loads(told.out.splitlines()[-1])["key"]
     card = read_card(next(own_run.glob(f"*/{tuned}/card.json")))

@@ -203,6 +203,23 @@ def test_a_network_that_cannot_be_exported_has_no_latency(
     assert len(found) == 1
 
 
+def test_slots_without_weights_are_timed_in_every_format(tmp_path: Path) -> None:
+    names, formats = ("avgpool", "maxpool"), ("fp32", "int8")
+    space = load_space("cells", resolution=16, channels=1, num_classes=10)
+    space = space.with_policy(formats, (0.0,))
+    rng = np.random.default_rng(0)
+    slots = {
+        (slot.signature.operator, slot.signature.precision): slot
+        for slot in choose_signatures(space, space.sample(rng, 200), 60, rng)
+        if slot.signature.operator in names
+    }
+    assert slots.keys() == set(itertools.product(names, formats))
+    for slot in slots.values():
+        file = tmp_path / f"{slot.signature.operator}-{slot.signature.precision}.onnx"
+        measure.export_random((slot,), file)
+        assert file.is_file()
+
+
 def test_predictions_are_those_of_the_canonical_form(mini: SearchSpace, rows: list[Row]) -> None:
     model, _ = fit(mini, rows, TARGET)
     raw_NC = mini.sample(np.random.default_rng(3), 100)
