@@ -27,13 +27,12 @@ from nas.prepare.inputs import make_problem, prepare
 from nas.prepare.plan import make_method, training_images
 from nas.prepare.settings import check_settings
 from nas.prepare.speed import shared_cores
+from nas.prepare.train_supernet import ranking
 from nas.prepare.trim import trim
-from nas.problem.feasible import trained_within
 from nas.problem.problem import Problem
 from nas.run.config import Config, make_config
 from nas.scoring.scorer import Scorer
 from nas.system.text import setting, words
-from supernets.gradients import label_gradients
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
@@ -48,12 +47,6 @@ def trained(config: Config, problem: Problem, data: DataSet) -> tuple[Supernet, 
     supernet = Supernet(problem.space, seed=config.seed)
     images = training_images(data)
     batches = SupernetBatches(plan, make_method(config, problem, plan))
-
-    def before_step(step: int) -> None:
-        if step == plan.rank_step:
-            found = label_gradients(supernet, images, batches, is_within=trained_within(problem))
-            supernet.rank(plan.criterion, seed=plan.seed, gradients=found)
-
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         train(
@@ -62,7 +55,7 @@ def trained(config: Config, problem: Problem, data: DataSet) -> tuple[Supernet, 
             plan,
             batches,
             directory=Path(folder),
-            before_step=before_step,
+            before_step=ranking(supernet, images, batches, problem),
             **shared_cores(plan),
         )
     return supernet, (time.perf_counter() - started) / plan.steps

@@ -29,8 +29,8 @@ from reports.documents import (
     tables_at,
 )
 from reports.efficiency import read_efficiency
-from reports.filter_page import read_filters
 from reports.gains import brought, with_gains
+from reports.kernels_page import read_filters
 from reports.limits import computed_limits, over_limits
 from reports.logs import (
     read_beliefs,

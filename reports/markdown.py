@@ -7,8 +7,8 @@ from reports import (
     bit_cost,
     confusions,
     efficiency,
-    filter_page,
     gains,
+    kernels_page,
     portability,
     robustness_page,
     summary,
@@ -75,7 +75,7 @@ def _elsewhere(run: RunTables) -> list[str]:
 def _diagnoses(run: RunTables) -> list[str]:
     """Trained kernels, and moved images, where they were looked at."""
     found = []
-    if lines := filter_page.sentences(run):
+    if lines := kernels_page.sentences(run):
         found += ["## Filters", "\n".join(f"- {_plain(line)}" for line in lines)]
     header, rows = robustness_page.table(run)
     if rows:

@@ -1,7 +1,9 @@
 """Single batches of a supernet whose weights are random, for tests of training methods."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from nas.testing._tensors import randomise_
@@ -28,6 +30,21 @@ def gradients_of(method: AbstractMethod, context: Context) -> list[Tensor | None
     context.set_gradients([None] * len(context.parameters))
     method.step(context)
     return [None if p.grad is None else p.grad.clone() for p in context.parameters]
+
+
+def assert_even_steps(*methods: AbstractMethod) -> None:
+    """See that gradients of a batch change by the same, and by something, from each to the next."""
+    flat = []
+    for method in methods:
+        context = context_for(method)
+        found = zip(context.parameters, gradients_of(method, context), strict=True)
+        flat.append(
+            torch.cat([(torch.zeros_like(p) if g is None else g).ravel() for p, g in found])
+        )
+    first, *others = (after - before for before, after in pairwise(flat))
+    assert first.abs().max() > 1e-4
+    for other in others:
+        torch.testing.assert_close(other, first, rtol=1e-3, atol=1e-5)
 
 
 def largest_difference(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> float:

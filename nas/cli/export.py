@@ -30,6 +30,7 @@ def export(
     """Write the files of any network of a trained supernet: exported, timed and verified."""
     from nas.export import export as run_export
     from nas.front.card import read_card
+    from nas.system.files import given_object
     from search_spaces import UserError
 
     if bool(key) == bool(arch):
@@ -37,7 +38,7 @@ def export(
             "say which network to export: give either --key, of a trial or a member of the front, "
             "or --arch, a JSON file of options by the names of choices."
         )
-    document = read_options(arch) if arch else None
+    document = given_object(arch, "--arch") if arch else None
     reporter = make_reporter(as_json)
     try:
         folder = run_export(run, reporter, key=key, arch=document, out=out)
@@ -49,37 +50,6 @@ def export(
         return
     print_table(*_table(card))
     say(f"files of {card['key']}: {folder}")
-
-
-def key_or_options(text: str, option: str) -> str | dict[str, Any]:
-    """A key as it is, or what `read_options` makes of a text that is a JSON object or its file."""
-    is_document = text.lstrip().startswith("{") or text.endswith(".json")
-    return read_options(text, option) if is_document else text
-
-
-def read_options(text: str, option: str = "--arch") -> dict[str, Any]:
-    """The JSON object in a text that is one, or in the file that it names.
-
-    Args:
-        text: Either.
-        option: Which gave it.
-
-    Raises:
-        UserError: If there is no such file, or no object in it.
-    """
-    from search_spaces import UserError
-
-    is_json = text.lstrip().startswith("{")
-    place = option if is_json else f"{option} '{text}'"
-    try:
-        document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{place} cannot be read: {error.strerror}. Give a JSON file.") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{place} is not JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise UserError(f"{place} is {document!r:.40}. Give an object: options by choices' names.")
-    return document
 
 
 def _table(card: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -1,7 +1,7 @@
 """The command `nas finetune`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -87,7 +87,6 @@ def finetune(
     as_json: AsJson = False,
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
-    from nas.cli.export import key_or_options
     from nas.data._load import absolute_if_path
     from nas.finalists.lessons import further_settings
     from nas.finalists.recipe import Recipe
@@ -114,7 +113,7 @@ def finetune(
             *(run, key, recipe, reporter),
             plugins=plugin or (),
             device=device or "",
-            grow_to=key_or_options(grow_to, "--grow-to"),
+            grow_to=_key_or_options(grow_to),
             skip_corrupt=skip_corrupt,
         )
     finally:
@@ -123,3 +122,11 @@ def finetune(
     place = "is on the front" if found["on_front"] else f"is not on the front: {found['reason']}"
     told = f"{found['key']} {place}\nreport: {report}"
     tell_front(run, {**found, "report": str(report)}, lambda: say(told), as_json=as_json)
+
+
+def _key_or_options(text: str) -> str | dict[str, Any]:
+    """What `--grow-to` says: a key, or the options of a JSON object or of its file."""
+    from nas.system.files import given_object
+
+    is_document = text.lstrip().startswith("{") or text.endswith(".json")
+    return given_object(text, "--grow-to") if is_document else text

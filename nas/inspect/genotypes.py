@@ -6,10 +6,10 @@ often it stands, and what compression does to it remain to be decided, on any im
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nas.problem.fix import PRECISION, SPARSITY, fixed, parse_fix
+from nas.system.files import given_object
 from search_spaces import (
     Option,
     UserError,
@@ -46,7 +46,7 @@ def options_in(text: str) -> dict[str, Option]:
     Raises:
         UserError: If there is no such file, or no architecture in it.
     """
-    document = _json(text)
+    document = given_object(text, "network")
     arch = document.get("arch", document)
     if not isinstance(arch, dict) or not all(
         isinstance(v, int | float | str) for v in arch.values()
@@ -68,18 +68,6 @@ def _cell_in(text: str) -> dict[str, Option]:
     return found
 
 
-def _json(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(Path(text).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"'{text}' cannot be read: {error.strerror}. Give a JSON file.") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"'{text}' is not JSON: {error}. Give a JSON file.") from error
-    if not isinstance(document, dict):
-        raise UserError(f"'{text}' has {document!r:.40}. It must be a JSON object.")
-    return document
-
-
 def _listed(arch: Mapping[str, Option]) -> str:
     return json.dumps({n: o for n, o in arch.items() if n.startswith(OF_CELLS)}, indent=1)
 
@@ -87,7 +75,9 @@ def _listed(arch: Mapping[str, Option]) -> str:
 GENOTYPES: Mapping[str, Genotype] = {
     "nasbench201": Genotype("nasbench201", from_nasbench201, to_nasbench201),
     "darts": Genotype(
-        "darts", lambda text: from_darts(_json(text)), lambda arch: json.dumps(to_darts(arch))
+        "darts",
+        lambda text: from_darts(given_object(text, "genotype")),
+        lambda arch: json.dumps(to_darts(arch)),
     ),
     "cells": Genotype("cells", _cell_in, _listed),
 }

@@ -76,6 +76,29 @@ def read_json(path: Path) -> Json:
         return unsealed(json.loads(path.read_text(encoding="utf-8")))
 
 
+def given_object(text: str, what: str) -> Json:
+    """The JSON object in a text of the user that is one, or in the file that it names.
+
+    Args:
+        text: Either.
+        what: How messages call it.
+
+    Raises:
+        UserError: If there is no such file, or no object in it.
+    """
+    is_json = text.lstrip().startswith("{")
+    place = what if is_json else f"{what} '{text}'"
+    try:
+        document = json.loads(text if is_json else Path(text).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{place} cannot be read: {error.strerror}. Give a JSON file.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place} is not JSON: {error}. Give a JSON object.") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{place} is {document!r:.40}. It must be a JSON object.")
+    return document
+
+
 def sealed(document: Mapping[str, Any]) -> Json:
     """A document with its checksum."""
     return {**document, CHECKSUM: _checksum(document)}

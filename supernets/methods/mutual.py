@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from supernets.context import Context
     from supernets.team import Losses
 
-LEAST_LENGTH = 1e-6
-"""Of features, by which they are divided."""
-
 SEEDS = 2**32
 
 
@@ -129,17 +126,13 @@ def mimicked(
         other: Likewise; no gradient goes there.
         learns_B: Which images teach, booleans.
     """
+    from torch.nn.functional import cosine_similarity  # which takes seconds
+
     *places, _ = own
     equal = [name for name in places if name in other and own[name].shape == other[name].shape]
     low = equal[: -(-len(equal) // 2)]
     apart_B = learns_B.float() * 0.0
     for name in low:
-        cosine_B = (_unit(own[name]) * _unit(other[name].detach())).sum(1)
-        apart_B = apart_B + (1.0 - cosine_B) / len(low)
+        own_BF, other_BF = (x.float().flatten(1) for x in (own[name], other[name].detach()))
+        apart_B = apart_B + (1.0 - cosine_similarity(own_BF, other_BF)) / len(low)
     return (apart_B * learns_B).mean()
-
-
-def _unit(map_BCHW: "Tensor") -> "Tensor":
-    """Features of every image as a vector of length 1, (B, F)."""
-    flat_BF = map_BCHW.float().flatten(1)
-    return flat_BF / flat_BF.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)

@@ -14,7 +14,7 @@ from nas.front.card import read_card
 from nas.run.directory import read_front
 from nas.system.files import read_json
 from reports import load_run
-from reports.filter_page import is_degenerate, sentences
+from reports.kernels_page import is_degenerate, sentences
 
 
 def report(*arguments: str) -> int:

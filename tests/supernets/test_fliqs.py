@@ -87,6 +87,16 @@ def test_a_format_that_costs_quality_is_given_up(space: SearchSpace) -> None:
     assert all(kept[choice.name] == choice.options for choice in others)
 
 
+def test_the_entropy_is_punished_by_its_weight(space: SearchSpace) -> None:
+    columns, found = space.columns("precision"), []
+    for weight in (0.0, 0.03, 0.1):
+        method = FLIQS(space=space, cost_weight=0.0, entropy_weight=weight)
+        state = after(method, lambda row_C: 1.0)
+        found.append(entropies(state["logits"])[columns].sum())
+    assert found == sorted(found, reverse=True)
+    assert found[2] < 0.1 * found[0]
+
+
 def test_at_first_weights_alone_learn(space: SearchSpace) -> None:
     method = FLIQS(space=space, policy_from=0.5)
     early = after(method, lambda row_C: 1.0, until=0.5)

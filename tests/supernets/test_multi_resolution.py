@@ -7,7 +7,7 @@ from nas.testing._spaces import random_supernet
 from nas.testing.methods import small_space
 from search_spaces import UserError, load_space
 from supernets.methods.multi_resolution import MultiResolution, slots_at
-from tests.contexts import context_for
+from tests.contexts import assert_even_steps, context_for
 from tests.strategies import mini_space, noise, slots_of
 
 UNSIZED = ("basic", "mbconv", "convnext", "inception", "sra", "lsconv")
@@ -38,6 +38,11 @@ def test_a_batch_trains_at_two_sizes_where_it_can() -> None:
     assert {len(method.step(context_for(method, turn=turn))) for turn in range(4)} == {2}
     mixed = MultiResolution(space=small_space())
     assert {len(mixed.step(context_for(mixed, turn=turn))) for turn in range(8)} == {1, 2}
+
+
+def test_consistency_is_a_share_of_the_loss_of_the_copy() -> None:
+    space = mini_space(operators=("mbconv",))
+    assert_even_steps(*(MultiResolution(space=space, consistency=c) for c in (0.0, 0.5, 1.0)))
 
 
 def test_copies_are_evenly_spaced_down_to_the_smallest() -> None:

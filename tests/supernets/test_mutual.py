@@ -10,7 +10,7 @@ from supernets.methods._kinds import Kinds
 from supernets.methods._members import TURNS
 from supernets.methods.mutual import Mutual, mimicked, taught
 from supernets.tasks._base import losses_of
-from tests.contexts import context_for
+from tests.contexts import assert_even_steps, context_for
 from tests.strategies import mini_space, noise
 
 LEARNS = torch.tensor([True, False, True, False])
@@ -84,6 +84,10 @@ def test_both_members_are_trained_on_labels_and_logged_by_their_kind() -> None:
         for member in pair
     ]
     assert list(losses.values()) == pytest.approx(expected)
+
+
+def test_mimicry_is_the_factor_of_its_loss() -> None:
+    assert_even_steps(*(Mutual(space=small_space(), mimicry=m) for m in (0.0, 1.0, 2.0)))
 
 
 def test_no_member_is_beyond_the_limits() -> None:
