@@ -379,6 +379,7 @@ def test_a_drop_is_of_a_network_that_was_brought_in_the_unit_of_its_metric(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_it_is_said_what_finalists_were_expected_to_lose(run: Path) -> None:
     recovery, front = read_json(run / "recovery.json"), read_front(run)
     assert {row["key"] for row in recovery["trained"]} <= {

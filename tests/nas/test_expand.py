@@ -41,6 +41,7 @@ def cards(run: Path) -> dict[str, dict[str, Any]]:
     return {p.parent.name: read_card(p) for p in run.glob("[fr]*/*/card.json")}
 
 
+@pytest.mark.long
 def test_one_training_leaves_networks_of_growing_size(own_run: Path) -> None:
     first = by_size(own_run)[0]
     expanding = Expanding(sizes=3, threshold=0.0)

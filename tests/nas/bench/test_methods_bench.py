@@ -141,6 +141,7 @@ def exit_code(arguments: list[str]) -> int:
     return ended.value.code
 
 
+@pytest.mark.long
 def test_a_comparison_that_is_stopped_continues_to_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
