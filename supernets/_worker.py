@@ -157,7 +157,8 @@ def in_processes(
     """
     processes = min(processes, len(messages))
     if processes < 2:
-        yield from map(work, messages)
+        for message in messages:  # a map would end where the work raises StopIteration
+            yield work(message)
         return
     idle = [Worker(_OneThread(work)) for _ in range(processes)]
     busy: dict[Worker, int] = {}

@@ -86,6 +86,11 @@ def test_what_work_raises_is_raised_here_in_its_turn(processes: int) -> None:
         list(answers)
 
 
+def test_work_that_finds_nothing_more_is_no_end_of_the_results() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(in_processes(next, [iter(())], processes=1))
+
+
 def test_an_interrupt_while_a_process_is_started_is_heard_afterwards_and_only_here() -> None:
     says = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
     seen = []
