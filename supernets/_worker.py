@@ -275,11 +275,11 @@ def _without_interrupts() -> Iterator[None]:
     resource_tracker.ensure_running()  # where it starts, it lets interrupts in
     came: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which processes inherit
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which processes inherit
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
     if came:
         signal.raise_signal(signal.SIGINT)

@@ -79,11 +79,10 @@ def index_read_back() -> Iterator[None]:
 
 @contextmanager
 def labels_left_behind() -> Iterator[None]:
-    def batch(images: Any, plan: Any, turn: int, **_: Any) -> tuple[Tensor, Tensor]:
-        images_BCHW, labels_B = images.batch(turn, plan.batch_size, plan.seed)
+    def placed(images_BCHW: Tensor, labels_B: Tensor, plan: Any) -> tuple[Tensor, Tensor]:
         return moved(images_BCHW, plan.device), labels_B
 
-    with patch.object(steps, "_batch", batch):
+    with patch.object(steps, "placed", placed):
         yield
 
 

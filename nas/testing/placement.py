@@ -262,6 +262,7 @@ def _train_slots(families: Iterable[tuple[Signature, Signature]]) -> None:
         with fake_device() as device, at_work(DEVICE, slot):
             shape = small.shape
             x_BCHW = torch.zeros(4, shape.in_width, *shape.in_size, device=DEVICE)
+            x_BCHW.requires_grad_()  # pooling has no weights
             with device.training():
                 slot.train()(x_BCHW, small).sum().backward()
             with torch.no_grad():
