@@ -22,7 +22,7 @@ import torch
 
 from nas.cli.console import print_table
 from nas.data import DataSet
-from nas.expand import chosen
+from nas.expand import chosen, compared
 from nas.prepare.inputs import prepare
 from nas.prepare.pilot import judged
 from nas.prepare.plan import training_images
@@ -30,7 +30,7 @@ from nas.problem.larger import expansions
 from nas.problem.problem import Objective, Problem
 from nas.run.config import make_config
 from nas.standalone.train import alone_plan, fresh_network, trained_alone
-from search_spaces import Candidate, SearchSpace, UserError
+from search_spaces import Candidate, SearchSpace
 from supernets.expansion import expansion_score
 from supernets.growth import grown
 from supernets.images import Images
@@ -98,7 +98,7 @@ class Bench:
         steps, fresh = self.steps, partial(fresh_network, self.space, large, self.seed)
         origin = self.trained(fresh_network(self.space, small, self.seed), steps)
         rows = [self.row("small", origin, steps)]
-        start = grown(origin, self.space.slots(large.encoding), seed=self.seed)
+        start = self._grown(origin, large)
         rows.append(self.row("grown, at first", start, 0))
         rows.append(self.row("grown", self.trained(start, steps), steps))
         rows.append(self.row("fresh", self.trained(fresh(), steps), steps))
@@ -108,40 +108,26 @@ class Bench:
         """A network that expands, at every size."""
         widths = [self.space.choices[column].options for column in self.space.columns("width")]
         candidate = self.candidate(1, [int(options[0]) for options in widths])
-        network, name, rows = fresh_network(self.space, candidate, self.seed), "first", []
+        network, name, rows = fresh_network(self.space, candidate, self.seed), "first", list[Row]()
+        batches = AloneBatches(self.plan(self.steps))
+        problem = Problem(space=self.space, objectives=(Objective("accuracy", "maximize"),))
         while len(rows) < sizes:
             rows.append(self.row(name, self.trained(network, self.steps), self.steps))
-            rows_of_next, networks = self._scored(candidate, network)
-            found = chosen(rows_of_next, 1.0)
+            scores = compared(
+                network,
+                expansions(problem, candidate),
+                grow=partial(self._grown, network),
+                score=lambda network: expansion_score(network, self.images, batches),
+            )
+            found = chosen(scores, 1.0)
             if found is None:
                 break
             name, candidate = found["choice"], self.space.candidate(found["encoding"])
-            network = networks[name]
+            network = self._grown(network, candidate)
         return rows
 
-    def _scored(
-        self, candidate: Candidate, network: PlainNetwork
-    ) -> tuple[dict[str, object], dict[str, PlainNetwork]]:
-        """Scores as in expansions.json, and networks by the choice of which they have more."""
-        batches = AloneBatches(self.plan(self.steps))
-
-        def facts(network: PlainNetwork) -> dict[str, object]:
-            parameters = sum(parameter.numel() for parameter in network.parameters())
-            score = expansion_score(network, self.images, batches)
-            return {"score": score, "parameters": parameters}
-
-        problem = Problem(space=self.space, objectives=(Objective("accuracy", "maximize"),))
-        rows, networks = [], {}
-        for choice, candidates in expansions(problem, candidate):
-            for larger in candidates:
-                try:
-                    found = grown(network, self.space.slots(larger.encoding), seed=self.seed)
-                except UserError:
-                    continue
-                networks[choice] = found
-                rows.append({"choice": choice, "encoding": list(larger.encoding), **facts(found)})
-                break
-        return {**facts(network), "expansions": rows}, networks
+    def _grown(self, network: PlainNetwork, larger: Candidate) -> PlainNetwork:
+        return grown(network, self.space.slots(larger.encoding), seed=self.seed)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ size is trained for the same number of epochs, with a warm-up and a decay of its
 those that the search space offers within the known limits, so blocks of any operator.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,22 +133,53 @@ def scored(trained: Trained, finetuning: Finetuning, entry: Entry) -> dict[str, 
         plan = finetuning.job(entry.candidate).planned()
         batches = AloneBatches(plan, finetuning.teaching)
 
-        def facts(network: PlainNetwork) -> dict[str, Any]:
-            return {
-                "score": expansion_score(network, finetuning.images, batches),
-                "parameters": _num_parameters(network),
-            }
+        def grow(candidate: Candidate) -> PlainNetwork:
+            start = growing(trained, finetuning, entry, candidate).start
+            assert start is not None
+            return start
 
-        rows = []
-        for choice, candidates in expansions(trained.problem, entry.candidate):
-            if found := _first_grown(trained, finetuning, entry, candidates):
-                candidate, network = found
-                encoding = list(candidate.encoding)
-                rows.append({"choice": choice, "encoding": encoding, **facts(network)})
-        return {"schema": 1, **facts(network_of(trained, entry)), "expansions": rows}
+        scores = compared(
+            network_of(trained, entry),
+            expansions(trained.problem, entry.candidate),
+            grow=grow,
+            score=lambda network: expansion_score(network, finetuning.images, batches),
+        )
+        return {"schema": 1, **scores}
 
     document: dict[str, Any] = trained.run.decided(f"{FOLDER}/{entry.key}/{SCORES}", measure)
     return document
+
+
+def compared(
+    network: PlainNetwork,
+    offered: Iterable[tuple[str, Sequence[Candidate]]],
+    *,
+    grow: Callable[[Candidate], PlainNetwork],
+    score: Callable[[PlainNetwork], float],
+) -> dict[str, Any]:
+    """Scores and sizes as in expansions.json.
+
+    Args:
+        network: As it is.
+        offered: Choices, and candidates that have more of each; the first one that can grow counts.
+        grow: Makes a candidate's network of that one; raises UserError where it cannot.
+        score: Of a network.
+    """
+
+    def facts(network: PlainNetwork) -> dict[str, Any]:
+        return {"score": score(network), "parameters": _num_parameters(network)}
+
+    rows = []
+    for choice, candidates in offered:
+        for candidate in candidates:
+            try:
+                larger = grow(candidate)
+            except UserError:
+                continue
+            encoding = list(candidate.encoding)
+            rows.append({"choice": choice, "encoding": encoding, **facts(larger)})
+            break
+    return {**facts(network), "expansions": rows}
 
 
 def chosen(scores: Mapping[str, Any], threshold: float) -> Mapping[str, Any] | None:
@@ -167,20 +198,6 @@ def chosen(scores: Mapping[str, Any], threshold: float) -> Mapping[str, Any] | N
             key=lambda row: (row["score"] - now) / max(1, row["parameters"] - parameters),
             default=None,
         )
-
-
-def _first_grown(
-    trained: Trained, finetuning: Finetuning, entry: Entry, candidates: Sequence[Candidate]
-) -> tuple[Candidate, PlainNetwork] | None:
-    """The first candidate that an entry's network can grow to, and that network."""
-    for candidate in candidates:
-        try:
-            network = growing(trained, finetuning, entry, candidate).start
-        except UserError:
-            continue
-        assert network is not None
-        return candidate, network
-    return None
 
 
 def _num_parameters(network: PlainNetwork) -> int:
