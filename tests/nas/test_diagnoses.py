@@ -8,20 +8,17 @@ import pytest
 
 from compress.filters import FilterStatistics
 from nas.allocations._sensitivity import Change
-from nas.cli.app import main
 from nas.filter_diagnosis import agreement
 from nas.front.card import read_card
 from nas.run.directory import read_front
 from nas.system.files import read_json
 from reports import load_run
 from reports.kernels_page import is_degenerate, sentences
+from tests.commands import exit_code
 
 
 def report(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(["report", *arguments])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
+    return exit_code("report", *arguments)
 
 
 def test_networks_of_a_run_are_attacked_and_looked_into_and_the_report_says_so(

@@ -20,6 +20,7 @@ from nas.run.directory import read_front, read_space
 from nas.system.files import write_json
 from nas.system.reporter import Silent
 from search_spaces import CandidateError, UserError
+from tests.commands import exit_code as code
 
 pytestmark = pytest.mark.usefixtures("two_timing_processes")
 MEASURING = ("nas.executors._base.measure", "nas.front.facts.verify")
@@ -238,13 +239,6 @@ def test_a_run_whose_training_is_not_finished_is_refused(own_run: Path) -> None:
     (own_run / "supernet.safetensors").unlink()
     with pytest.raises(UserError, match="has no supernet.safetensors: its training is not"):
         export(own_run, Silent(), key="a")
-
-
-def code(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(arguments)
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 @pytest.mark.usefixtures("nothing_is_measured")

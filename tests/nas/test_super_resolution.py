@@ -8,25 +8,17 @@ import pytest
 import torch
 
 import nas
-from nas.cli.app import main
 from nas.data import DataSet, load_data
 from nas.front.card import read_card
 from nas.run.directory import read_front
 from search_spaces import task_of
+from tests.commands import exit_code as command
 
 TASK = "super-resolution"
 SETTINGS = (
     *("max_macs=0", "steps=150", "batch_size=32", "learning_rate=0.003", "shards=1"),
     *("finalists=2", "finetune_s=4", "random_references=1", "images_per_score=100"),
 )
-
-
-def command(*arguments: object) -> int:
-    """The exit code of `nas`."""
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    assert isinstance(end.value.code, int)
-    return end.value.code
 
 
 @pytest.fixture(scope="module")

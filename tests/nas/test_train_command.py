@@ -19,6 +19,7 @@ from nas.system.files import make_folder, read_json, write_json
 from nas.system.reporter import Silent
 from nas.train import search_command, train_supernet
 from search_spaces import SearchSpace, UserError, load_space
+from tests.commands import exit_code as code
 from tests.conftest import TOY
 from tests.small_run import NOT_OF_A_SUPERNET, SmallRun, Stopped, stopped
 
@@ -32,13 +33,6 @@ def supernet_run(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) 
     with small_run.remembering():
         train_supernet(ALONE, path, Silent())
     return path
-
-
-def code(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(arguments)
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def asked_of_search(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[Config, Path]:

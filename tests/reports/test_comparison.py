@@ -10,6 +10,7 @@ from nas.cli import app as cli
 from reports import build_comparison, compare, comparison_json, comparison_table
 from reports.comparison import best_score
 from search_spaces import UserError
+from tests.commands import exit_code as nas
 
 NewRun = Callable[..., Path]
 
@@ -125,13 +126,6 @@ def test_runs_of_one_name_are_called_by_their_paths(pair: list[Path], tmp_path: 
 def test_a_page_that_cannot_be_written_is_said(pair: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be written: No such file or directory"):
         build_comparison(compare(pair), tmp_path / "absent" / "c.html")
-
-
-def nas(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        cli.main(list(arguments))
-    assert isinstance(end.value.code, int)
-    return end.value.code
 
 
 def test_the_command_writes_a_page_and_prints_the_table(

@@ -19,7 +19,6 @@ import pytest
 
 from nas.agent.__main__ import main as alone
 from nas.cli import codes
-from nas.cli.app import main
 from nas.front.card import read_card
 from nas.profiling.compare import compare
 from nas.run.directory import read_front
@@ -31,6 +30,7 @@ from nas.targets import _agent_client as client
 from nas.targets._agent import TOKEN, TOKEN_FILE
 from nas.testing.targets import CHECKS, fp32_file
 from search_spaces import CandidateError, UserError
+from tests.commands import exit_code as nas
 from tests.conftest import TOY, time_in_two_processes
 from tests.nas.latency.test_peaks import PEAKS
 from tests.small_agent import (
@@ -60,14 +60,6 @@ def own(tmp_path: Path) -> Iterator[SmallAgent]:
     """An agent that a test may kill."""
     with running_agent(tmp_path / "agent") as started:
         yield started
-
-
-def nas(*words: object) -> int:
-    """The exit code of the command."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(word) for word in words])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=attrgetter("__name__"))

@@ -23,6 +23,7 @@ from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 from supernets.team import AbstractBatches
+from tests.commands import exit_code
 from tests.small_run import Stopped, train_one_by_one
 
 TASK = task_of("classification")
@@ -134,20 +135,13 @@ def command(out: Path, *more: str) -> list[str]:
     return [*line, *more]
 
 
-def exit_code(arguments: list[str]) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
 @pytest.mark.long
 def test_a_comparison_that_is_stopped_continues_to_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("nas.bench._alone.train_beside", train_one_by_one)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert exit_code(command(whole, "--json")) == 0
+    assert exit_code(*command(whole, "--json")) == 0
     expected = json.loads(capsys.readouterr().out)
 
     def stop(log: Path, numbers: Any, steps: int) -> None:
@@ -161,7 +155,7 @@ def test_a_comparison_that_is_stopped_continues_to_the_same_numbers(
             main(command(stopped))
     capsys.readouterr()
     assert (stopped / "sortednet/0/result.json").exists()
-    assert exit_code(command(stopped, "--json")) == 0
+    assert exit_code(*command(stopped, "--json")) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in found["rows"]] == [row["name"] for row in expected["rows"]]
     for row, other in zip(found["rows"], expected["rows"], strict=True):
@@ -179,10 +173,10 @@ def test_a_comparison_that_is_stopped_continues_to_the_same_numbers(
     assert "Members by their size" in Path(found["page"]).read_text()
     before = (stopped / "results.json").read_bytes()
     monkeypatch.setattr(methods, "train", None)
-    assert exit_code(command(stopped)) == 0
+    assert exit_code(*command(stopped)) == 0
     assert (stopped / "results.json").read_bytes() == before
     capsys.readouterr()
-    assert exit_code(command(stopped, "--methods", "sandwich,sortednet")) == 2
+    assert exit_code(*command(stopped, "--methods", "sandwich,sortednet")) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "other settings: methods +sandwich, -sandwich:num_random=0." in said
 
@@ -207,6 +201,6 @@ def test_a_comparison_that_is_stopped_continues_to_the_same_numbers(
 def test_what_cannot_be_compared_is_refused_before_anything_is_written(
     flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code(command(tmp_path / "new", *flags)) == 2
+    assert exit_code(*command(tmp_path / "new", *flags)) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "new").exists()

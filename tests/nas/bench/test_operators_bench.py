@@ -14,6 +14,7 @@ from nas.bench.standings import Standing, Timed, ranked
 from nas.cli.app import main
 from search_spaces import FULL_PRECISION, UserError, declaration, signature_cost, task_of
 from search_spaces.operators import OPERATORS
+from tests.commands import exit_code
 from tests.small_run import stopped
 
 ENDS = Ends(resolution=16, channels=1, num_classes=10)
@@ -114,13 +115,6 @@ def command(out: Path, *more: str) -> list[str]:
     return [*line, "--time", "4s", "--seeds", "2", "--sides", "16", "--out", str(out), *more]
 
 
-def exit_code(arguments: list[str]) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
 @pytest.mark.long
 def test_a_tournament_that_is_stopped_continues_to_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -132,7 +126,7 @@ def test_a_tournament_that_is_stopped_continues_to_the_same_numbers(
     kept = {path: path.read_bytes() for path in out.glob("alone/*/*/result.json")}
     assert len(kept) == 4
     capsys.readouterr()
-    assert exit_code(command(out, "--json")) == 0
+    assert exit_code(*command(out, "--json")) == 0
     found = json.loads(capsys.readouterr().out)
     assert {path: path.read_bytes() for path in kept} == kept
     assert [row["name"] for row in found["rows"]] == sorted(
@@ -144,12 +138,12 @@ def test_a_tournament_that_is_stopped_continues_to_the_same_numbers(
         assert all(timed["latency_ms"] > 0 for timed in row["timed"])
     assert "Images of 16 px" in Path(found["page"]).read_text()
     before = (out / "results.json").read_bytes()
-    assert exit_code(command(out)) == 0
+    assert exit_code(*command(out)) == 0
     assert (out / "results.json").read_bytes() == before
-    assert exit_code([*command(out), "--operators", "raft,basic", "--seed", "0"]) == 2
+    assert exit_code(*command(out), "--operators", "raft,basic", "--seed", "0") == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "other settings: operators +basic, -convnext:kernel_size=3." in said
-    assert exit_code([*command(out), "--seed", "1"]) == 2
+    assert exit_code(*command(out), "--seed", "1") == 2
     assert "begun with other settings: seed 0 -> 1" in " ".join(capsys.readouterr().err.split())
 
 
@@ -161,9 +155,9 @@ def test_a_folder_of_something_else_and_wrong_sizes_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "letter.txt").write_text("cat")
-    assert exit_code(command(tmp_path)) == 2
+    assert exit_code(*command(tmp_path)) == 2
     assert "no tournament" in capsys.readouterr().err
     for sides in ("32,cat", "5,32", "1024", ","):
-        assert exit_code(command(tmp_path / "new", "--sides", sides)) == 2
+        assert exit_code(*command(tmp_path / "new", "--sides", sides)) == 2
         assert f"sides '{sides}' are not sizes" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

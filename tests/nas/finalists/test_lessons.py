@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from nas import finetune as finetuning
-from nas.cli import app as cli
 from nas.finalists.answers import FOLDER, OF
 from nas.finalists.finetuning import make_finetuning
 from nas.finalists.lessons import further_settings
@@ -29,6 +28,7 @@ from supernets.checkpoint import read_tensors
 from supernets.teachers import EnsembleTeacher
 from supernets.teachers.regions import RegionTeacher
 from supernets.teachers.stored import StoredTeacher
+from tests.commands import exit_code as cli_code
 from tests.conftest import TOY
 
 TAUGHT = Recipe(epochs=0.3, teacher="largest", labels_share=0.0, weight_decay=0.0)
@@ -244,10 +244,3 @@ def test_the_command_trains_by_what_several_teachers_have_said(
     card = read_card(next(own_run.glob(f"*/{tuned}/card.json")))
     assert card["finetuned"]["stored"] == "variants"
     assert "bytes in" in told.err
-
-
-def cli_code(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(arguments)
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code

@@ -6,22 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli.app import main
 from nas.cli.codes import OK, WRONG_USE
 from nas.inspect.genotypes import configuration
 from nas.problem.fix import fixed
 from nas.run.config_file import read_config
 from search_spaces import UserError, load_space
+from tests.commands import exit_code as nas
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
-
-
-def nas(*arguments: str | Path) -> int:
-    """The exit code."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def test_a_cell_of_nas_bench_201_is_all_that_is_left_of_its_space(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli.app import main
 from nas.cli.codes import OK, WRONG_USE
 from nas.inspect.interchange import read_space, write_space
 from search_spaces import Choice, SearchSpace, UserError
+from tests.commands import exit_code as nas
 
 NNI = {
     "op": {
@@ -21,14 +21,6 @@ NNI = {
     },
     "width": {"_type": "choice", "_value": [32, 16, 64]},
 }
-
-
-def nas(*arguments: str | Path) -> int:
-    """The exit code."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 @pytest.fixture
