@@ -244,8 +244,8 @@ def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:
     def misses(trial: Trial) -> bool:
         if limit is None or trial.predicted["latency_ms"] <= SURELY_WITHIN * limit.max:
             return False
-        timings = time_networks(problem.space, [trial.candidate.encoding], timer)
-        return not timings or timings[0].median_ms > limit.max
+        [timing] = time_networks([problem.space.slots(trial.candidate.encoding)], timer)
+        return timing is None or timing.median_ms > limit.max
 
     return misses
 

@@ -128,19 +128,15 @@ def middle_network(space: SearchSpace, networks: Sequence[tuple[int, ...]]) -> t
     return networks[int(np.argsort(macs_N, kind="stable")[len(networks) // 2])]
 
 
-def time_networks(
-    space: SearchSpace,
-    encodings: Sequence[tuple[int, ...]],
-    timer: Timer,
-) -> list[Timing]:
-    """The latency of whole networks with random weights; those that cannot run are left out."""
+def time_networks(networks: Sequence[Sequence[Slot]], timer: Timer) -> list[Timing | None]:
+    """The latency of whole networks with random weights, in their order; None if one cannot run."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / f"{i}{timer.artefact}" for i in range(len(encodings))]
-        for encoding, file in zip(encodings, files, strict=True):
+        files = [Path(folder) / f"{i}{timer.artefact}" for i in range(len(networks))]
+        for slots, file in zip(networks, files, strict=True):
             with suppress(CandidateError):
-                export_random(space.slots(encoding), file, timer.artefact)
+                export_random(slots, file, timer.artefact)
         timings = _timed(timer, files, 2.0)
-    return [timing for timing in timings if isinstance(timing, Timing)]
+    return [timing if isinstance(timing, Timing) else None for timing in timings]
 
 
 def export_random(slots: Sequence[Slot], file: Path, artefact: Artefact = ONNX) -> None:

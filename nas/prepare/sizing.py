@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from nas.data import DataSet
+from nas.executors import make_timer
 from nas.prepare.inputs import make_problem
 from nas.prepare.pilot import Pilots
 from nas.prepare.placed import first_plan
@@ -170,9 +171,8 @@ class _Decision:
         return task_of(self.data.task)
 
     def _pilots(self, operators: Sequence[str], remaining_s: float) -> list[dict[str, Any]]:
-        pilots = Pilots(
-            self.run, self.config, self.problem_space, self.limits, self.data, self.reporter
-        )
+        timer, given = make_timer(self.config), (self.run, self.config, self.problem_space)
+        pilots = Pilots(*given, self.limits, self.data, timer, self.reporter)
         return pilots.ranked(operators, remaining_s)
 
     def _with_operators(

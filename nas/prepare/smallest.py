@@ -44,7 +44,8 @@ def _check_smallest(target: str, space: SearchSpace, limit: Limit, timer: Timer)
     fastest = surely = math.inf
     of_all: list[dict[int, int]] = [{}]
     for given in (of_all, [space.with_operator(name) for name in space.operators]):
-        timings = time_networks(space, smallest_networks(space, given), timer)
+        networks = [space.slots(encoding) for encoding in smallest_networks(space, given)]
+        timings = [timing for timing in time_networks(networks, timer) if timing]
         fastest = min([fastest, *(timing.interval_ms[0] for timing in timings)])
         surely = min([surely, *(timing.interval_ms[1] for timing in timings)])
         if fastest <= limit.max:

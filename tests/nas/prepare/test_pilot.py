@@ -1,15 +1,16 @@
 """Pilots: a network of every operator for some seconds, and the best of them again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 from torch import nn
 
+from nas.executors import make_timer
 from nas.prepare import pilot
 from nas.prepare.inputs import prepare
 from nas.prepare.pilot import (
@@ -26,7 +27,8 @@ from nas.run.directory import Run
 from nas.standalone.train import PLAN
 from nas.system.files import write_json
 from nas.system.reporter import Silent
-from search_spaces import SearchSpace
+from nas.targets import Timer, Timing
+from search_spaces import SearchSpace, Slot
 from supernets.images import Images
 from supernets.plan import TrainPlan
 from tests.conftest import TOY
@@ -40,7 +42,11 @@ def ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
     """Ranks operators whose log-losses are given for the first and the second round."""
     data, space, limits = prepare(CONFIG)
 
-    def found(first: dict[str, float], second: dict[str, float]) -> list[dict[str, Any]]:
+    def found(
+        first: dict[str, float],
+        second: dict[str, float],
+        latencies: Mapping[str, float | None] = MappingProxyType({}),
+    ) -> list[dict[str, Any]]:
         def played(
             self: Pilots, number: int, seconds: float, plans: Mapping[str, Any]
         ) -> list[dict[str, Any]]:
@@ -56,8 +62,12 @@ def ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
             return sorted(rows, key=lambda row: row["log_loss"])
 
         monkeypatch.setattr(Pilots, "_round", played)
+        monkeypatch.setattr(
+            Pilots, "_latencies", lambda self, names: {x: latencies.get(x, 0.1) for x in names}
+        )
         run = Run.open(tmp_path / "run", CONFIG)
-        return Pilots(run, CONFIG, space, limits, data, Silent()).ranked(list(first), 100.0)
+        pilots = Pilots(run, CONFIG, space, limits, data, make_timer(CONFIG), Silent())
+        return pilots.ranked(list(first), 100.0)
 
     return found
 
@@ -84,6 +94,44 @@ def test_where_nothing_has_learnt_the_first_ones_have_longer(
     first = {"a": 2.31, "b": 2.32, "c": 2.33, "d": 2.34}
     rows = ranked(first, {"a": 2.3, "b": 2.2, "c": 1.9})
     assert [row["operator"] for row in rows] == ["c", "b", "a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("latencies", "expected"),
+    [
+        ({"a": 0.2, "b": 0.1}, "bac"),  # half of the latency outweighs 4 % of the loss
+        ({"a": 0.11, "b": 0.1}, "abc"),  # a tenth of it does not
+        ({"a": None}, "bca"),  # no use on this target
+        (dict.fromkeys("abc"), "abc"),
+    ],
+)
+def test_of_operators_that_learn_alike_the_faster_one_leads(
+    ranked: Callable[..., list[dict[str, Any]]],
+    latencies: Mapping[str, float | None],
+    expected: str,
+) -> None:
+    losses = {"a": 0.50, "b": 0.52, "c": 0.70}
+    rows = ranked(losses, losses, latencies)
+    assert "".join(row["operator"] for row in rows) == expected
+    assert [row["latency_ms"] for row in rows] == [latencies.get(x, 0.1) for x in expected]
+
+
+def test_a_pilots_latency_is_that_of_its_fastest_format(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data, space, limits = prepare(CONFIG)
+    timed = []
+
+    def time(networks: Sequence[Sequence[Slot]], timer: Timer) -> list[Timing | None]:
+        timed.extend(slots[1].signature.precision for slots in networks)
+        timings = [SimpleNamespace(median_ms=ms) for ms in (0.3, 0.2)]
+        return cast("list[Timing | None]", [*timings, None, None])
+
+    monkeypatch.setattr(pilot, "time_networks", time)
+    run = Run.open(tmp_path / "run", CONFIG)
+    pilots = Pilots(run, CONFIG, space, limits, data, make_timer(CONFIG), Silent())
+    assert pilots._latencies(["mbconv", "window"]) == {"mbconv": 0.2, "window": None}
+    assert timed == ["fp32", "int8"] * 2
 
 
 @pytest.mark.parametrize("operator", ["mbconv", "window"])
