@@ -209,8 +209,8 @@ def test_no_value_has_two_quantizers(
     random_supernet_of_all: Supernet, mini_of_all: SearchSpace
 ) -> None:
     for operator in OPERATORS.names():
+        network = network_of(random_supernet_of_all, mini_of_all, operator=operator)
         for integer in ("", "stage1", "stage2", "head"):
-            network = network_of(random_supernet_of_all, mini_of_all, operator=operator)
             _, placement = placed(network, integer)
             values = [point.value for point in placement.points]
             assert len(values) == len(set(values))
