@@ -307,7 +307,7 @@ def said_of_fitting(number: int, each_s: float, asked: str) -> str:
         each_s: Seconds that timing the steps of one takes.
         asked: The time for all of it, as it was given.
     """
-    share = 1 - sum(SHARES.values())
+    share = round(1 - sum(SHARES.values()), 6)
     fitting = int(share * parse_time(asked) / each_s)
     if fitting >= number:
         return ""
