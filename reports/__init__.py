@@ -20,11 +20,13 @@ from reports.page import embedded
 from reports.records import AGAINST
 from reports.sweep_numbers import sweep_json, sweep_tables
 from reports.tables import (
+    filter_lines,
     front_rows,
     front_table,
     gain_lines,
     pareto_frame,
     portability_table,
+    robustness_table,
     trials_frame,
 )
 
@@ -40,12 +42,14 @@ __all__ = [
     "comparison_json",
     "comparison_table",
     "embedded",
+    "filter_lines",
     "front_rows",
     "front_table",
     "gain_lines",
     "load_run",
     "pareto_frame",
     "portability_table",
+    "robustness_table",
     "sweep_json",
     "sweep_tables",
     "trials_frame",

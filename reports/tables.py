@@ -11,7 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from reports import bit_cost, efficiency, gains, portability, summary, text
+from reports import (
+    bit_cost,
+    efficiency,
+    gains,
+    kernels_page,
+    portability,
+    robustness_page,
+    summary,
+    text,
+)
 from reports.load import load_run
 from reports.records import UNTUNED, Gain, Member, ModelledCosts, RunTables
 from search_spaces import treatments_said
@@ -192,6 +201,24 @@ def portability_table(run_dir: Path) -> tuple[list[str], list[list[str]], list[s
     """
     run = load_run(run_dir)
     return (*portability.table(run), portability.sentences(run))
+
+
+def filter_lines(run_dir: Path) -> list[str]:
+    """What trained kernels look like, by network, for a terminal; nothing if it was not measured.
+
+    Raises:
+        UserError: If the run directory cannot be read.
+    """
+    return kernels_page.sentences(load_run(run_dir))
+
+
+def robustness_table(run_dir: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and a row per file of what networks answer on moved images, for a terminal.
+
+    Raises:
+        UserError: If the run directory cannot be read.
+    """
+    return robustness_page.table(load_run(run_dir))
 
 
 def front_rows(run_dir: Path) -> list[dict[str, Any]]:

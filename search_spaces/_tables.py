@@ -112,12 +112,13 @@ class SlotTables:
     def __init__(self, choices: Sequence[Choice], network: AbstractNetwork) -> None:
         self.filled: list[Slot | None] = [None]
         self._numbers: dict[object, int] = {}
+        self._kept: dict[object, tuple[Signature, int]] = {}  # by id, as comparing fields is slow
         self._positions = {choice.name: i for i, choice in enumerate(choices)}
         self._choices = choices
-        self.rules = tuple(
-            (rule, self._table(rule, network) if self._exists(rule) else None)
-            for rule in network.slot_rules()
-        )
+        self._is_treated = any(c.name.rpartition(".")[2] in UNTREATED for c in choices)
+        rules = network.slot_rules()
+        self.rules = tuple((r, self._table(r, network) if self._exists(r) else None) for r in rules)
+        self._kept.clear()
         self.slots = tuple(table for _, table in self.rules if table is not None)
 
     @cached_property
@@ -159,8 +160,9 @@ class SlotTables:
                 for values in itertools.product(*map(self._options, read)):
                     taken = filled | dict(zip(read, values, strict=True))
                     found = network.signature(rule.name, taken)
-                    signature = found and _as_computed(treated(found, taken))
-                    ids.append(self._number(rule, signature, {**routed, **taken}))
+                    if found is not None and self._is_treated:
+                        found = treated(found, taken)
+                    ids.append(self._number(rule, found, routed | taken if routed else taken))
             except CandidateError as error:
                 raise UserError(f"{rule.name} cannot be made: {error}") from error
         return SlotTable(
@@ -223,11 +225,17 @@ class SlotTables:
                     "slot. Give it one input, or always fill it."
                 )
             return 0
-        key = signature if num_inputs == 1 else (signature, num_inputs, rule.join)
+        seen = id(signature), num_inputs, rule.join
+        if seen in self._kept:
+            return self._kept[seen][1]
+        computed = _as_computed(signature)
+        key = computed if num_inputs == 1 else (computed, num_inputs, rule.join)
         number = self._numbers.setdefault(key, len(self.filled))
         if number == len(self.filled):
             nameless = ("",) * num_inputs if num_inputs > 1 else None
-            self.filled.append(Slot("", signature, nameless, rule.join))
+            self.filled.append(Slot("", computed, nameless, rule.join))
+        if not self._is_treated:
+            self._kept[seen] = signature, number
         return number
 
 

@@ -39,7 +39,8 @@ TOY = Config(
     set={
         "max_macs": 0,
         "steps": 30,
-        "finetune_s": 2.0,
+        "precision": "fp32",
+        "finetune_s": 1.0,
         "least_steps": 1,
         "finalists": 2,
         "random_references": 1,

@@ -13,6 +13,7 @@ from torch import nn
 from nas.testing._exported import answers as answers
 from nas.testing._exported import compress_for_here as compress_for_here
 from nas.testing._exported import export as export
+from nas.testing._exported import loaded as loaded
 from nas.testing._exported import one_thread
 
 INTEGER_KERNELS = (

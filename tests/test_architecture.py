@@ -135,6 +135,11 @@ def tree(file: str) -> ast.Module:
     return ast.parse(text(file))
 
 
+@cache
+def nodes(file: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(file)))
+
+
 def package_of(file: str) -> str:
     return file.partition("/")[0]
 
@@ -152,7 +157,7 @@ def imported(file: str) -> Iterator[tuple[int, str]]:
 
 def imported_names(file: str) -> Iterator[tuple[int, list[str]]]:
     """Line of every import: its module, and what it takes from it, which may be modules, too."""
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, [alias.name]
@@ -170,6 +175,7 @@ def imported_files(file: str) -> Iterator[tuple[int, str]]:
         yield from ((line, found) for found in files if found)
 
 
+@cache
 def file_of(module: str) -> str:
     """The file of a module of ours; "" for any other name."""
     stem = module.replace(".", "/")
@@ -178,7 +184,7 @@ def file_of(module: str) -> str:
 
 def calls(file: str) -> Iterator[tuple[int, str]]:
     """Line and dotted name of everything a file calls by name."""
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         if isinstance(node, ast.Call):
             yield node.lineno, dotted(node.func)
 
@@ -257,7 +263,7 @@ def test_nothing_that_windows_lacks_is_used_but_where_it_is_said() -> None:
     used = {
         (file, node.attr)
         for file in FILES
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.Attribute)
         and dotted(node.value) in ("os", "signal")
         and node.attr in POSIX_ONLY
@@ -280,7 +286,7 @@ def test_functions_are_short() -> None:
     assert not [
         f"{file}:{node.lineno} {node.name}"
         for file in FILES
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and num_lines(node) - num_lines_of_docstring(node) > LONGEST_FUNCTION
     ]
@@ -320,7 +326,7 @@ def test_one_module_knows_devices_by_their_names() -> None:
         f"{file}:{node.lineno}"
         for file in FILES
         if file not in KNOWS_DEVICES | KNOWS_PROVIDERS
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if (isinstance(node, ast.Constant) and node.value in ACCELERATORS)
         or (isinstance(node, ast.Attribute) and dotted(node).startswith(OF_ACCELERATORS))
         or (isinstance(node, ast.Attribute) and node.attr in ("cuda", "is_cuda"))
@@ -356,7 +362,7 @@ def test_a_plug_in_that_is_one_new_file_is_tested() -> None:
     registries = {
         target.id
         for file in FILES
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.Assign)
         and isinstance(node.value, ast.Call)
         and dotted(node.value.func) == "Registry"
@@ -400,7 +406,7 @@ def test_metrics_of_a_task_are_named_in_its_own_file_alone() -> None:
         f"{file}:{node.lineno}"
         for file in FILES
         if Path(file).name not in own and room_of(file) != "testing"
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.Constant) and node.value in names
     ]
     assert not named
@@ -413,7 +419,7 @@ def test_no_format_is_known_by_its_name_outside_of_its_own_files() -> None:
         f"{file}:{node.lineno}"
         for file in FILES
         if Path(file).name not in own
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.Compare)
         for part in ast.walk(node)
         if isinstance(part, ast.Constant) and part.value in FORMATS.names()

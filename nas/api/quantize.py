@@ -27,6 +27,7 @@ from search_spaces import (
     CandidateError,
     Resolution,
     Sides,
+    Slot,
     UserError,
     read_sides,
     resolution_of,
@@ -104,17 +105,9 @@ def quantize(
     seen = distilled(plain, shape=shape, seed=seed).images_BCHW if given is None else given
     full = folded(plain)
     files = [make_folder(Path(out)) / f"{STEM}{kind}" for kind in (".onnx", ".safetensors")]
+    is_reduced = portable_int8 or int8_products_saturate()
     try:
-        deployed = quantized(
-            full,
-            slots,
-            seen.split(BATCH),
-            calibrated_by=calibration,
-            needs_reduced_range=portable_int8 or int8_products_saturate(),
-        ).network
-        for file in files:
-            with replacing(file) as temporary:
-                write_artefact(file.suffix, deployed, slots, temporary)
+        _write(files, full, slots, seen, calibrated_by=calibration, needs_reduced_range=is_reduced)
     except CandidateError as error:
         raise UserError(f"model '{name}' cannot be quantized: {error}") from error
     return Quantized(
@@ -125,6 +118,28 @@ def quantize(
         is_distilled=given is None,
         left_alone=brought.left_alone,
     )
+
+
+def _write(
+    files: Sequence[Path],
+    full: nn.Module,
+    slots: Sequence[Slot],
+    images: Tensor,
+    *,
+    calibrated_by: str,
+    needs_reduced_range: bool,
+) -> None:
+    """The network, quantized, in files of the kinds that their names end with."""
+    deployed = quantized(
+        full,
+        slots,
+        images.split(BATCH),
+        calibrated_by=calibrated_by,
+        needs_reduced_range=needs_reduced_range,
+    ).network
+    for file in files:
+        with replacing(file) as temporary:
+            write_artefact(file.suffix, deployed, slots, temporary)
 
 
 def _checked(images: npt.NDArray[np.float32], shape: tuple[int, int, int]) -> Tensor:

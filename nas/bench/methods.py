@@ -13,6 +13,7 @@ beforehand, the smallest and the largest. Trainings of one seed follow each othe
 that is slower for a while is so for all methods. The same call continues what was interrupted.
 """
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+import torch
 
 from nas.bench._alone import metrics_alone
 from nas.bench._asked import keep_asked
@@ -32,8 +34,8 @@ from nas.data import DataSet, identity
 from nas.fidelity import chosen, kendall_tau
 from nas.prepare.inputs import check_task, make_problem, prepare
 from nas.prepare.placed import first_plan
-from nas.prepare.plan import make_method, planned_steps, train_plan_of, training_images
-from nas.prepare.speed import shared_cores
+from nas.prepare.plan import MIN_STEPS, make_method, planned_steps, train_plan_of, training_images
+from nas.prepare.speed import shared_cores, time_steps
 from nas.prepare.train_supernet import ranking
 from nas.prepare.trim import trim
 from nas.problem.feasible import largest_member
@@ -44,6 +46,7 @@ from nas.scoring.scorer import Scorer
 from nas.system.environment import environment
 from nas.system.files import make_folder, read_json, read_lines, understood, write_json
 from nas.system.reporter import Reporter
+from nas.system.text import parse_time
 from nas.system.typed import from_document
 from search_spaces import Candidate, UserError, task_of
 from supernets.methods._base import remaining_of
@@ -103,6 +106,7 @@ class MethodsBenchmark:
                 process is at work in it, or a training diverges.
             OSError: If a disk is full or read-only; the same call continues.
         """
+        torch.set_num_threads(self.config.threads or torch.get_num_threads())
         sample, smallest, largest = self._sample, self._smallest, largest_member(self.problem)
         judged = {one.key: one for one in (*sample, smallest, largest)}
         lock = locked(make_folder(self.out))
@@ -208,9 +212,25 @@ class MethodsBenchmark:
                 config,
                 lambda: seconds,
             )
+            if plan.steps == MIN_STEPS or "steps" in config.set:
+                self._say_if_long(entry, plan, seconds)
             write_json(make_folder(file.parent) / PLAN, asdict(plan))
         with understood(f"'{file}'"):
             return train_plan_of(read_json(file))
+
+    def _say_if_long(self, entry: MethodEntry, plan: TrainPlan, seconds: float) -> None:
+        """Say what a training takes whose steps are not those that fit, if that is too long.
+
+        Args:
+            entry: Whose.
+            plan: Of so many steps as the user asked for, or as there are at least.
+            seconds: That a training may take.
+        """
+        supernet = Supernet(self.problem.space, seed=self.config.seed)
+        method = make_method(entry.config, self.problem, plan)
+        step_s = time_steps(supernet, training_images(self.data), plan, method)
+        if text := said_if_long(entry.name, plan.steps, step_s, seconds, self.config.time):
+            self.reporter.note(text)
 
     def _training(self, entry: MethodEntry, seed: int, judged: Sequence[Candidate]) -> Training:
         plan, folder = replace(self._plan(entry), seed=seed), self.out / entry.folder / str(seed)
@@ -296,6 +316,27 @@ class MethodsBenchmark:
             if alone
         )
         return tuple(map(kendall_tau, pairs))
+
+
+def said_if_long(name: str, steps: int, step_s: float, seconds: float, asked: str) -> str:
+    """That a method's trainings take longer than their share of the time; "" if they do not.
+
+    Args:
+        name: Of the method.
+        steps: Of a training.
+        step_s: Seconds per step.
+        seconds: That a training may take.
+        asked: The time for all, as it was given.
+    """
+    if steps * step_s <= seconds:
+        return ""
+    needed_s = steps * step_s
+    wanted_m = math.ceil(parse_time(asked) * needed_s / seconds / 60)
+    return (
+        f"--time {asked} is short, and will not be kept: a training of '{name}' may take "
+        f"{seconds:.1f} s, and {steps:,} steps take about {needed_s:.0f} s. Give "
+        f"--time {wanted_m}m or more, or fewer --methods, --seeds or --set steps"
+    )
 
 
 def _seconds_of(log: Path, plan: TrainPlan) -> float:

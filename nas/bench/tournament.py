@@ -11,6 +11,7 @@
 A kill loses nothing that a file is there for; the same call continues.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ from nas.standalone.train import NETWORK, fresh_network, give_trained, seconds_p
 from nas.system.environment import environment
 from nas.system.files import make_folder, understood, write_json
 from nas.system.reporter import Reporter
+from nas.system.text import parse_time
 from nas.targets import Artefact
 from search_spaces import CandidateError, Resolution, Slot, UserError, task_of
 from supernets._worker import in_processes
@@ -60,6 +62,9 @@ SIDES = (32, 96, 224)
 """Images of networks that are timed, pixels."""
 
 PROCESSES = 5
+FIRST = 2
+"""Operators of each core whose steps are timed before it is said how many fit the time."""
+
 ASKED, PLAN, RESULT, TIMINGS = "tournament.json", "plan.json", "result.json", "timings.json"
 WEIGHTS = "supernet.safetensors"
 
@@ -155,23 +160,26 @@ class Tournament:
         steps = [TrainPlan(steps=SPEED_STEPS, batch_size=BATCH, shards=n) for n in (1, 2)]
         cores = num_beside(len(entrants))
         jobs = [(entrant, self.ends) for entrant in entrants]
-        each_s = [*in_processes(_StepTime(images, steps[0]), jobs, processes=cores)]
+        each_s: list[float] = []
+        for step_s in in_processes(_StepTime(images, steps[0]), jobs, processes=cores):
+            each_s.append(step_s)
+            if len(each_s) == min(FIRST * cores, len(jobs)):
+                spent_s = time.perf_counter() - started
+                self._say_what_fits(len(entrants), spent_s / len(each_s))
         supernet, method = self._supernet(entrants)
         shared_s = time_steps(supernet, images, steps[1], method)
-        taken_s = time.perf_counter() - started
-        if taken_s > (1 - sum(SHARES.values())) * self.config.seconds:
-            self.reporter.note(
-                f"--time {self.config.time} is short for {len(entrants)} operators: timing their "
-                f"steps took {taken_s:.0f} s already, and all of it will take longer than was asked"
-            )
         seconds = {name: share * self.config.seconds for name, share in SHARES.items()}
         plan = {
             "alone": max(1, int(seconds["alone"] * cores / self.seeds / sum(each_s))),
             "shared": max(1, int(seconds["shared"] / shared_s)),
         }
-        step_s = dict(zip([entrant.name for entrant in entrants], each_s, strict=True))
-        write_json(file, {"steps": plan, "step_s": step_s, "shared_step_s": shared_s})
+        by_name = dict(zip([entrant.name for entrant in entrants], each_s, strict=True))
+        write_json(file, {"steps": plan, "step_s": by_name, "shared_step_s": shared_s})
         return plan
+
+    def _say_what_fits(self, number: int, each_s: float) -> None:
+        if text := said_of_fitting(number, each_s, self.config.time):
+            self.reporter.note(text)
 
     def _alone(
         self, entrants: Sequence[Entrant], plan: Mapping[str, int]
@@ -289,6 +297,26 @@ class Tournament:
             for row in recorded(file, "rows"):
                 found[row["name"]].append(Timed(**row))
         return found
+
+
+def said_of_fitting(number: int, each_s: float, asked: str) -> str:
+    """How many operators fit the time, and which time all would fit; "" if they do.
+
+    Args:
+        number: Of operators.
+        each_s: Seconds that timing the steps of one takes.
+        asked: The time for all of it, as it was given.
+    """
+    share = round(1 - sum(SHARES.values()), 6)
+    fitting = int(share * parse_time(asked) / each_s)
+    if fitting >= number:
+        return ""
+    wanted_m = math.ceil(number * each_s / share / 60)
+    name = f"Name at most {fitting} with --operators, or give" if fitting else "Give"
+    return (
+        f"--time {asked} is short for {number} operators, and will not be kept: timing their steps "
+        f"alone takes about {number * each_s:.0f} s. {name} --time {wanted_m}m"
+    )
 
 
 def _fresh(entrant: Entrant, ends: Ends, seed: int) -> PlainNetwork:

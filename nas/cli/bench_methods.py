@@ -19,6 +19,7 @@ from nas.cli.options import (
     Resolution,
     SpaceName,
     TaskName,
+    Threads,
     images_of,
     settings_of,
 )
@@ -28,7 +29,7 @@ Methods = Annotated[
     str,
     typer.Option(
         help="Training methods with settings, with commas: "
-        "'sandwich,delayed:largest_share=0.3'. [all]"
+        "'sandwich,delayed:largest_share=0.3'. [all that the task can have]"
     ),
 ]
 Members = Annotated[
@@ -58,6 +59,7 @@ def bench_methods(
     members: Members = 20,
     images: Images = 1000,
     alone: Alone = 0,
+    threads: Threads = None,
     device: Device = None,
     further: Further = None,
     out: Annotated[Path, typer.Option(help="Folder of trainings, numbers and page.")] = Path(
@@ -78,6 +80,7 @@ def bench_methods(
         **images_of(data, task, data_dir, None, resolution, skip_corrupt=False),
         "time": time,
         "seed": seed,
+        "threads": threads,
         "device": device,
     }
     config = make_config(settings_of(None, further, flags))

@@ -71,6 +71,7 @@ def report(
         say(json.dumps(document))
         return
     print_front(runs[0])
+    _print_measured(runs[0], filters, robustness)
     say(f"report: {path}")
 
 
@@ -101,6 +102,18 @@ def _measure(run: Path, filters: bool, distances: Sequence[float], as_json: bool
             measure_robustness(trained, distances, reporter)
     finally:
         reporter.close()
+
+
+def _print_measured(run: Path, filters: bool, robustness: bool) -> None:
+    """What was measured for this report, in short."""
+    from reports import filter_lines, robustness_table
+    from reports.robustness_page import LABEL
+
+    for line in filter_lines(run) if filters else ():
+        say(line)
+    if robustness:
+        say(f"on images that were moved against each network ({LABEL}):")
+        print_table(*robustness_table(run))
 
 
 def _compare(runs: Sequence[Path], out: Path, as_json: bool) -> None:

@@ -215,7 +215,7 @@ def _kept_peaks(target: str, cache: Path) -> str:
 def _formats(target: str, has: AbstractTarget, *, is_needed: bool) -> Iterator[Fact]:
     offered = [name for name in FORMATS.names() if has.offers(name)]
     tried = offered
-    if isinstance(has, AbstractRuntime) and has.compiled_in:  # which takes half a minute each
+    if isinstance(has, AbstractRuntime) and has.compiled_in:  # which takes many seconds each
         tried = [FULL_PRECISION]
     timed = cache(partial(_time_tiny_networks, target, has, tried))
     for precision in FORMATS.names():
@@ -246,12 +246,14 @@ def _time_tiny_networks(
     from nas.latency.measure import export_random
 
     timer = make_timer(Config(), name)
+    is_compiled = isinstance(target, AbstractRuntime) and bool(target.compiled_in)
     found: dict[str, str | Exception] = {}
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         files = {precision: Path(folder, f"{precision}{timer.artefact}") for precision in formats}
         for precision, file in list(files.items()):
             try:
-                export_random(_tiny_network(precision), file, timer.artefact)
+                slots = _tiny_network(precision, is_compiled=is_compiled)
+                export_random(slots, file, timer.artefact)
             except Exception as error:  # what is broken may raise anything
                 found[precision] = error
                 del files[precision]
@@ -266,11 +268,13 @@ def _time_tiny_networks(
     return found
 
 
-def _tiny_network(precision: str) -> Sequence[Slot]:
+def _tiny_network(precision: str, *, is_compiled: bool) -> Sequence[Slot]:
+    """The smallest network of a space; its stem alone where compiling a kernel takes seconds."""
     space = load_space("toy", resolution=16, channels=1, num_classes=10)
     space = space.with_policy((precision,), (0.0,))
     assert space.costs is not None
-    return space.slots(space.canonical(space.costs.minimum("macs")[1]))
+    slots = space.slots(space.canonical(space.costs.minimum("macs")[1]))
+    return slots[:1] if is_compiled else slots
 
 
 def _executors() -> Iterator[Fact]:

@@ -101,7 +101,7 @@ def prepare(
         refuse_impossible(limits, space.costs)
         refuse_jointly_impossible(limits, space.costs)
         if not is_trained and not config.supernet:
-            _method_of(config, space)
+            method_of(config, space)
         return space, limits
 
     config = with_models_rule(config)
@@ -121,7 +121,7 @@ def check_task(config: Config, space: SearchSpace, task: str) -> None:
         UserError: If they need classes, and labels are images.
     """
     if isinstance(task_of(task), AbstractImageTask):
-        refuse_what_needs_classes(config, _method_of(config, space), task)
+        refuse_what_needs_classes(config, method_of(config, space), task)
 
 
 def make_problem(
@@ -248,7 +248,7 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
             channels=1,
             num_classes=AMPLE_CLASSES,
         )
-        _method_of(config, space)
+        method_of(config, space)
     weights = Path(config.supernet) / WEIGHTS
     if config.supernet and not is_trained and not weights.is_file():
         raise UserError(
@@ -257,7 +257,7 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
         )
 
 
-def _method_of(config: Config, space: SearchSpace) -> AbstractMethod:
+def method_of(config: Config, space: SearchSpace) -> AbstractMethod:
     """The training method with its settings.
 
     Raises:

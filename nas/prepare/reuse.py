@@ -1,8 +1,9 @@
 """The run whose trained supernet another search uses (`--supernet`), and whether it can be used.
 
-What the user does not give is what the donor's run was given: images, space, plug-ins, and the
-formats and sparsities that were trained for. Budgets are not inherited; what the donor was never
-taught because of its own ones is left out (`nas/prepare/sizes.py`). What `--fix` left out of the
+What the user does not give is what the donor's run was given: images, space, plug-ins, how it was
+trained, and the formats and sparsities that were trained for. What training has given up of these
+stays out, unless the user gives others. Budgets are not inherited; what the donor was never taught
+because of its own ones is left out (`nas/prepare/sizes.py`). What `--fix` left out of the
 training of a supernet stays out; what it left out of a search of a given one does not.
 """
 
@@ -15,14 +16,16 @@ from nas.problem.budget import refuse_impossible
 from nas.problem.fix import fixed
 from nas.problem.problem import Limit
 from nas.run.config import Config, differences
-from nas.run.directory import read_config_of, read_trained_space
+from nas.run.directory import read_begun_space, read_config_of, read_trained_space
 from nas.run.own_files import CONFIG, with_unchanged_files
 from nas.system.files import read_json
-from search_spaces import SearchSpace, UserError, is_policy, plugin_name
+from search_spaces import Option, SearchSpace, UserError, is_policy, plugin_name
 
+POLICY = ("precision", "sparsity", "pattern", "rank")
 INHERITED = (
     *("space", "data", "task", "data_dir", "cache", "resolution", "skip_corrupt", "held_gb"),
-    *("precision", "sparsity", "pattern", "rank"),
+    *POLICY,
+    "method",
 )
 
 
@@ -35,7 +38,8 @@ def with_inherited(settings: Mapping[str, Any], out: Path | None = None) -> dict
             donor may have gone.
 
     Raises:
-        UserError: If the configuration of one of the two cannot be read.
+        UserError: If the configuration of one of the two cannot be read, or another training method
+            is given than the supernet was trained by.
     """
     supernet = settings.get("supernet", "")
     begun = read_config_of(out) if supernet and out and (out / CONFIG).is_file() else None
@@ -58,6 +62,13 @@ def _inherited(
 
     Of one that is given as where the run had it, and has gone, the run's copy.
     """
+    asked = settings.get("method", config.method)
+    if asked != config.method:
+        raise UserError(
+            f"training method '{asked}' is asked for, and supernet '{settings['supernet']}' was "
+            f"trained by '{config.method}', and is not trained again. Leave out --method, or leave "
+            "out --supernet to train one."
+        )
     found = with_unchanged_files(run, config)
     places = {plugin_name(Path(file)): file for file in found.plugins}
     gone = {file for file in config.plugins if not Path(file).is_file()}
@@ -74,7 +85,8 @@ def _inherited(
 def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
     """The space with the donor's architectures, whose weights there are, and its own policies.
 
-    Of both there is what the donor was trained for by its `fix`.
+    Of both there is what the donor was trained for by its `fix`, and of its own policies what its
+    training has left.
 
     Args:
         config: Names the donor.
@@ -101,6 +113,28 @@ def donor_space(config: Config, space: SearchSpace) -> SearchSpace:
             f"than those of {_said(space)}. Leave out --supernet to train one, or use the space "
             "and resolution of that run."
         )
+    return found.restricted(_policy_left(config, found, trained))
+
+
+def _policy_left(
+    config: Config, space: SearchSpace, trained: SearchSpace
+) -> dict[str, list[Option]]:
+    """What the donor's training left of each choice about compression that it took options from.
+
+    Nothing if the configuration names other formats, sparsities or the like than the donor's: those
+    are to be searched.
+    """
+    run = Path(config.supernet)
+    donor = read_config_of(run)
+    if any(getattr(config, name) != getattr(donor, name) for name in POLICY):
+        return {}
+    left = {choice.name: choice.options for choice in trained.choices}
+    begun = {choice.name: choice.options for choice in read_begun_space(run).choices}
+    found = {}
+    for choice in space.choices:
+        if is_policy(choice.name) and left.get(choice.name) != begun.get(choice.name):
+            lost = {*begun[choice.name]} - {*left.get(choice.name, begun[choice.name])}
+            found[choice.name] = [option for option in choice.options if option not in lost]
     return found
 
 

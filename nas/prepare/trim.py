@@ -17,11 +17,13 @@ from nas.run.config import Config
 from nas.run.directory import SPACE, Run, read_begun_space, read_trained_space
 from nas.system.files import read_json, understood, write_json
 from nas.system.reporter import Reporter
-from search_spaces import Choice, SearchSpace, UserError
+from search_spaces import Choice, SearchSpace, UserError, is_policy
 
 SHARE_SAMPLES = 10_000
 TRIM_SLACK = 1.15
 """Latency predictions err, so options are trimmed only beyond this multiple of the limit."""
+
+GIVEN_UP = "the supernet's training gave it up or was without it"
 
 
 def run_space(
@@ -42,7 +44,10 @@ def run_space(
         trimmed, dropped = _trimmed(config, space, limits, model)
         if dropped:
             text = "; ".join(f"{name} {options}" for name, options in dropped.items())
-            run.event("plan", "message", text=f"trimmed, because no network within budget: {text}")
+            why = GIVEN_UP if config.supernet else "no network within budget"
+            run.event("plan", "message", text=f"trimmed, because {why}: {text}")
+            if config.supernet:
+                reporter.note(f"left out, because {why}: {text}")
         document = run.decided(pays.FILE, lambda: what_pays(run, config, space, limits, model))
         with understood(f"'{path}'"):
             trimmed = pays.paying(trimmed, document)
@@ -91,10 +96,21 @@ def _trimmed(
 ) -> tuple[SearchSpace, dict[str, list[Any]]]:
     """The space of a run, and what was dropped from it."""
     if config.supernet:
-        return donor_space(config, space), {}
+        found = donor_space(config, space)
+        return found, _policy_lost(space, found)
     if config.model:
         return space, {}  # its largest member is the teacher of all others
     return trim(space, limits, model)
+
+
+def _policy_lost(space: SearchSpace, part: SearchSpace) -> dict[str, list[Any]]:
+    """Options about compression that a part of a space has not, by the choice's name."""
+    lost = {}
+    for choice in (choice for choice in part.choices if is_policy(choice.name)):
+        options = [o for o in space.choice(choice.name).options if o not in choice.options]
+        if options:
+            lost[choice.name] = options
+    return lost
 
 
 def trim(

@@ -121,19 +121,7 @@ def compare(
         UserError: If the target is no runtime of this machine, or cannot run one of the files.
         RuntimeError: If a process hangs, or dies for a reason that no file explains.
     """
-    if not isinstance(chosen.target, AbstractRuntime | TimesProcesses):
-        raise UserError(
-            f"target '{chosen.name}' is a device that times files itself, so files cannot be timed "
-            "beside each other process by process. Give a --target that is a runtime, or remote."
-        )
-    about: dict[str, Any] = {
-        "threads": chosen.threads,
-        "batch": chosen.batch,
-        "options": chosen.options,
-        **chosen.target.describe(),
-        "machine": chosen.target.machine(),
-        "measured_at": now(),
-    }
+    about = _about(chosen)
     rows: dict[int, list[Mapping[str, Any]]] = {number: [] for number in range(len(files))}
     errors: dict[int, CandidateError] = {}
     blocks: list[Block] = []
@@ -164,6 +152,27 @@ def compare(
         kept=tuple(kept),
         seconds=spent_s,
     )
+
+
+def _about(chosen: ChosenTarget) -> dict[str, Any]:
+    """What all latencies have in common.
+
+    Raises:
+        UserError: If the target is no runtime of this machine.
+    """
+    if not isinstance(chosen.target, AbstractRuntime | TimesProcesses):
+        raise UserError(
+            f"target '{chosen.name}' is a device that times files itself, so files cannot be timed "
+            "beside each other process by process. Give a --target that is a runtime, or remote."
+        )
+    return {
+        "threads": chosen.threads,
+        "batch": chosen.batch,
+        "options": chosen.options,
+        **chosen.target.describe(),
+        "machine": chosen.target.machine(),
+        "measured_at": now(),
+    }
 
 
 def _timing(

@@ -175,23 +175,7 @@ def profile_files(
     kernels_s = min(KERNELS_S, KERNELS_SHARE * seconds / len(paths))
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         files = read_files(paths, batch=chosen.batch, resolution=resolution, folder=Path(folder))
-        what = "1 file" if len(files) == 1 else f"{len(files)} files"
-        reporter.phase("profile", f"timing {what} for up to {seconds:.0f} s")
-        compare_s = seconds - kernels_s * len(files)
-
-        def progress(processes: int, width: float) -> None:
-            text = f"{processes} processes, widest interval {width:.1%}"
-            reporter.advance(min(99, round(100 * NARROW / max(width, NARROW))), 100, text)
-
-        try:
-            comparison = compare(
-                [file.timed for file in files],
-                chosen=chosen,
-                seconds=compare_s,
-                progress=progress,
-            )
-        except UserError as error:
-            raise UserError(_as_given(str(error), files)) from error
+        comparison = _compared(files, chosen, seconds - kernels_s * len(files), reporter)
         reporter.phase("kernels", "timing operators, apart")
         found = {
             file.path: kernels_of(file.timed, chosen, budget_s=kernels_s)
@@ -212,6 +196,24 @@ def profile_files(
         peaks=peaks,
         waterlines=tuple(lines[file.path] for file in files),
     )
+
+
+def _compared(
+    files: Sequence[ModelFile], chosen: ChosenTarget, seconds: float, reporter: Reporter
+) -> Comparison:
+    """Files timed against each other, for so many seconds at most."""
+    what = "1 file" if len(files) == 1 else f"{len(files)} files"
+    reporter.phase("profile", f"timing {what} for up to {seconds:.0f} s")
+
+    def progress(processes: int, width: float) -> None:
+        text = f"{processes} processes, widest interval {width:.1%}"
+        reporter.advance(min(99, round(100 * NARROW / max(width, NARROW))), 100, text)
+
+    timed = [file.timed for file in files]
+    try:
+        return compare(timed, chosen=chosen, seconds=seconds, progress=progress)
+    except UserError as error:
+        raise UserError(_as_given(str(error), files)) from error
 
 
 def _as_given(text: str, files: Sequence[ModelFile]) -> str:

@@ -46,11 +46,16 @@ def export(network: nn.Module, space: SearchSpace, path: Path) -> Path:
     return path
 
 
-def answers(path: Path, images: torch.Tensor) -> np.ndarray:
-    """Logits of a file on one thread."""
-    session = onnxruntime.InferenceSession(path, one_thread())
+def answers(path: Path | onnxruntime.InferenceSession, images: torch.Tensor) -> np.ndarray:
+    """Logits of a file, or of one that is loaded, on one thread."""
+    session = loaded(path) if isinstance(path, Path) else path
     logits: np.ndarray = session.run(["logits"], {"images": images.numpy()})[0]
     return logits
+
+
+def loaded(path: Path) -> onnxruntime.InferenceSession:
+    """A file, to be asked several times."""
+    return onnxruntime.InferenceSession(path, one_thread())
 
 
 def one_thread() -> onnxruntime.SessionOptions:

@@ -80,17 +80,17 @@ def covering(space: SearchSpace, *, seed: int = 0, samples: int = 500) -> list[C
     """
     if not space.choices:
         return [space.candidate(())]
-    rng = np.random.default_rng(seed)
-    found = [space.candidate(row) for row in space.sample(rng, samples).tolist()]
-    options = {
-        candidate: {*candidate.arch.items(), *candidate.policy.items()} for candidate in found
-    }
-    missing = set().union(*options.values())
+    rows_NC = space.canonical_many(space.sample(np.random.default_rng(seed), samples))
+    rows, columns = np.nonzero(space.is_active(rows_NC))
+    firsts = np.cumsum((0, *space.cardinalities[:-1]))
+    has_NO = np.zeros((len(rows_NC), sum(space.cardinalities)), bool)
+    has_NO[rows, firsts[columns] + rows_NC[rows, columns]] = True
+    missing_O = has_NO.any(axis=0)
     chosen = []
-    while missing:
-        best = max(found, key=lambda candidate: len(options[candidate] & missing))
-        chosen.append(best)
-        missing -= options[best]
+    while missing_O.any():
+        best = int((has_NO & missing_O).sum(axis=1).argmax())
+        chosen.append(space.candidate(rows_NC[best].tolist()))
+        missing_O &= ~has_NO[best]
     return chosen
 
 

@@ -249,8 +249,14 @@ def _gradient(network: torch.nn.Module) -> torch.Tensor:
 
 
 def _compressed(precision: str) -> Compressed:
-    slots = slots_of(_supernet().space, operator="mbconv", precision=precision, sparsity=0)
-    return compress(_supernet().extract(slots), slots, [noise(32, 1, SIDE, SIDE)])
+    return _compressed_among(tuple(FORMATS.names()), precision)
+
+
+@functools.lru_cache(maxsize=16)
+def _compressed_among(formats: tuple[str, ...], precision: str) -> Compressed:
+    supernet = _of_formats(formats)
+    slots = slots_of(supernet.space, operator="mbconv", precision=precision, sparsity=0)
+    return compress(supernet.extract(slots), slots, [noise(32, 1, SIDE, SIDE)])
 
 
 @torch.no_grad()

@@ -129,32 +129,21 @@ def check_the_state_stays_while_a_batch_is_trained(method: AbstractMethod) -> No
     require(same, "a batch changes the state; `fold` is to make the next one")
 
 
-def check_a_stopped_training_continues(method: AbstractMethod) -> None:
-    """A training that is stopped continues to the very same numbers."""
+def check_a_stopped_training_continues_with_any_number_of_processes(method: AbstractMethod) -> None:
+    """Two processes, one and two again end with the numbers of one that is not stopped."""
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        for step in (2, 5):
-            with suppress(StoppedError):
-                _trained(method, Path(folder), stop_after=step)
-        wrong = _unequal(_trained(method, Path(folder)), _whole(method))
-    require(not wrong, f"stopped twice and continued it ends elsewhere: {wrong}")
-
-
-def check_two_processes_learn_what_one_learns(method: AbstractMethod) -> None:
-    """Two processes learn what one learns, and continue what it has begun."""
-    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        for processes, step in ((2, 4), (1, 5)):
+        for processes, step in ((2, 2), (1, 5)):
             with suppress(StoppedError):
                 _trained(method, Path(folder), processes=processes, stop_after=step)
         wrong = _unequal(_trained(method, Path(folder), processes=2), _whole(method))
-    require(not wrong, f"with two processes it ends elsewhere: {wrong}")
+    require(not wrong, f"stopped twice and continued by other processes it ends elsewhere: {wrong}")
 
 
 OF_BATCHES: tuple[Callable[[AbstractMethod], None], ...] = (
     check_batches_are_the_same_in_any_order,
     check_gradients_reach_what_was_trained,
     check_the_state_stays_while_a_batch_is_trained,
-    check_a_stopped_training_continues,
-    check_two_processes_learn_what_one_learns,
+    check_a_stopped_training_continues_with_any_number_of_processes,
 )
 """Of methods, whoever makes them."""
 
@@ -204,7 +193,7 @@ def small_images(*, is_augmented: bool = True) -> Images:
     )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=32)
 def _whole(method: AbstractMethod) -> Tensors:
     """The last checkpoint of one process, without an interruption."""
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:

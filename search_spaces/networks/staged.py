@@ -217,12 +217,12 @@ class Staged(AbstractNetwork):
         if block > depth:
             return None
         stage = self.stages[number - 1]
-        names = ("operator", *stage.dims)
         return _block_signature(
-            stage,
+            stage.dims,
+            stage.head_dim,
             (block - 1) % 2,
             options[f"{prefix}.width"],
-            tuple(options.get(f"{slot}.{name}", UNREAD) for name in names),
+            tuple(options.get(name, UNREAD) for name in _own_names(slot, stage.dims)),
             options.get(f"{prefix}.sparsity", 0.0),
             options.get(f"{prefix}.precision", FULL_PRECISION),
             self.maps(options).sizes[number - 1],
@@ -369,9 +369,16 @@ def _block_choices(slot: str, block: int, stage: Stage, prefix: str) -> list[Cho
     return choices
 
 
+@cache
+def _own_names(slot: str, dims: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the choices of a block, the operator's first: a space asks for them 100,000 times."""
+    return tuple(f"{slot}.{name}" for name in ("operator", *dims))
+
+
 @lru_cache(maxsize=1 << 20)
 def _block_signature(
-    stage: Stage,
+    dims: tuple[str, ...],
+    head_dim: int,
     parity: int,
     width: int,
     values: tuple[Option, ...],
@@ -379,10 +386,9 @@ def _block_signature(
     precision: str,
     size: Sides,
 ) -> Signature:
-    shape = Shape(size, size, width, width, parity, stage.head_dim)
-    name = str(values[0])
-    dims = dict(zip(stage.dims, values[1:], strict=True))
-    return filled(name, shape, dims, sparsity=sparsity, precision=precision)
+    shape = Shape(size, size, width, width, parity, head_dim)
+    options = dict(zip(dims, values[1:], strict=True))
+    return filled(str(values[0]), shape, options, sparsity=sparsity, precision=precision)
 
 
 def _integer(option: Option) -> int:

@@ -13,11 +13,11 @@ Shapes: B batch, C channels, H W space.
 import dataclasses
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_type_hints
 
 from search_spaces import Registry, UserError
+from supernets._given import given_options
 from supernets.device import moved
 
 if TYPE_CHECKING:
@@ -128,24 +128,7 @@ def _chosen(text: str) -> AbstractAugmentation:
         )
     cls = AUGMENTATIONS.get(name)
     kinds = get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls)]
-    found: dict[str, Any] = {}
-    for given in rest.split(",") if colon else ():
-        option, _, value = given.partition("=")
-        if option not in known:
-            raise UserError(f"augmentation '{name}' has no option '{option}'. {_options(known)}")
-        if option in found:
-            raise UserError(f"augmentation '{name}': option '{option}' is given twice.")
-        try:
-            found[option] = kinds[option](value)
-        except ValueError as error:
-            raise UserError(
-                f"option '{option}' of augmentation '{name}' is '{value}'. It must be a "
-                f"{'whole ' if kinds[option] is int else ''}number."
-            ) from error
-    augmentation: AbstractAugmentation = cls(**found)
+    own = {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
+    given = given_options(rest, f"augmentation '{name}'", own) if colon else {}
+    augmentation: AbstractAugmentation = cls(**given)
     return augmentation
-
-
-def _options(known: Sequence[str]) -> str:
-    return f"Options: {', '.join(known)}." if known else "It has none."

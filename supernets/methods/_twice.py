@@ -9,13 +9,14 @@ and images as they are. All else is the other method's.
 import copy
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from search_spaces import SearchSpace, UserError
+from supernets._given import given_options
 from supernets.methods._base import GIVEN, METHODS, AbstractMethod
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 
 class AbstractTwice(AbstractMethod):
-    """Wraps a method, with the defaults of that one's settings.
+    """Wraps a method.
 
     Attributes:
-        method: The other one's name; the further fields are those of every method.
+        method: The other one's name, and perhaps its settings: "delayed:largest_share=0.3". The
+            further fields are those of every method.
     """
 
     method: str
@@ -67,14 +69,18 @@ class AbstractTwice(AbstractMethod):
         """The other method.
 
         Raises:
-            UserError: If there is none of that name.
+            UserError: If there is none of that name, or it has no such setting.
         """
-        found = METHODS.get(self.method)(**{name: getattr(self, name) for name in GIVEN})
+        name, colon, rest = self.method.partition(":")
+        cls = METHODS.get(name)
+        kinds = {f.name: f.type for f in fields(cls) if f.name not in GIVEN}
+        settings = given_options(rest, f"training method '{name}'", kinds) if colon else {}
+        found = cls(**{name: getattr(self, name) for name in GIVEN}, **settings)
         assert isinstance(found, AbstractMethod)
         return found
 
     def check_base(self, where: str) -> None:
-        """Refuse a name that nothing has, and methods that wrap others themselves.
+        """Refuse what is no method with such settings, and methods that wrap others themselves.
 
         Args:
             where: Kind and name of this method, for messages.
@@ -82,11 +88,15 @@ class AbstractTwice(AbstractMethod):
         Raises:
             UserError: Naming what is asked for.
         """
-        if issubclass(METHODS.get(self.method), AbstractTwice):
+        if issubclass(METHODS.get(self.method.partition(":")[0]), AbstractTwice):
             raise UserError(
                 f"{where}: method is '{self.method}', which takes the steps of another one twice "
                 "itself. Name one that trains by itself, such as --set method=sortednet."
             )
+        try:
+            assert self.base
+        except UserError as error:
+            raise UserError(f"{where}: method is '{self.method}': {error}") from error
 
     @property
     def phases(self) -> tuple[float, ...]:

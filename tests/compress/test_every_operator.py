@@ -31,6 +31,7 @@ from tests.onnx_graphs import (
     answers,
     compress_for_here,
     export,
+    loaded,
     num_layers,
     require_biases_on_grids,
     require_integer_kernels,
@@ -54,8 +55,9 @@ def test_in_full_precision_file_and_checkpoint_answer_as_the_folded_network(
     images = noise(3, 1, 16, 16, seed=3)
     assert torch.equal(found.network(images), expected(images))
     path = export(found.network, mini_of_all, tmp_path / "a.onnx")
+    session = loaded(path)
     for some in (images[:1], images):
-        np.testing.assert_allclose(answers(path, some), expected(some).numpy(), atol=1e-4)
+        np.testing.assert_allclose(answers(session, some), expected(some).numpy(), atol=1e-4)
     require_one_node_per_gelu(found.fp32, path)
     require_stored(found.network, slots, tmp_path / "a.safetensors")
     require_declared_number(found.network, slots, tmp_path / "a.safetensors")

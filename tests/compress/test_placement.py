@@ -1,5 +1,7 @@
 """The rules of placement, one by one, on traced networks."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import fx, nn
@@ -7,6 +9,7 @@ from torch import fx, nn
 from compress.calibration.min_max import MinMax
 from compress.placement import Placement, place, trace
 from compress.quantize._apply import quantized
+from compress.quantize._base import AbstractQuantization
 from compress.quantize.fp32 import NoQuantization
 from compress.quantize.int8 import Int8Quantization
 from compress.quantize.int8w import Int8WeightQuantization
@@ -18,12 +21,14 @@ from supernets.supernet import Supernet
 from tests.strategies import slots_of
 
 
-def placed(network: nn.Module, integer: str = "") -> tuple[fx.GraphModule, Placement]:
+def formats(integer: str) -> Callable[[str], AbstractQuantization]:
     """Slots whose name starts with `integer` are int8, the others fp32."""
+    return lambda name: Int8Quantization() if name.startswith(integer) else NoQuantization()
+
+
+def placed(network: nn.Module, integer: str = "") -> tuple[fx.GraphModule, Placement]:
     graph = trace(network.eval())
-    return graph, place(
-        graph, lambda name: Int8Quantization() if name.startswith(integer) else NoQuantization()
-    )
+    return graph, place(graph, formats(integer))
 
 
 def folds(placement: Placement) -> list[tuple[str, str | None]]:
@@ -209,9 +214,10 @@ def test_no_value_has_two_quantizers(
     random_supernet_of_all: Supernet, mini_of_all: SearchSpace
 ) -> None:
     for operator in OPERATORS.names():
+        network = network_of(random_supernet_of_all, mini_of_all, operator=operator)
+        graph = trace(network.eval())
         for integer in ("", "stage1", "stage2", "head"):
-            network = network_of(random_supernet_of_all, mini_of_all, operator=operator)
-            _, placement = placed(network, integer)
+            placement = place(graph, formats(integer))
             values = [point.value for point in placement.points]
             assert len(values) == len(set(values))
 

@@ -22,7 +22,7 @@ from supernets.supernet import Supernet
 from tests.strategies import mini_space
 
 by_format = pytest.mark.parametrize("precision", FORMATS.names())
-MINI, ATTENDED = "mini", "attended"
+PARTS, ATTENDED = "channel parts", "attended"
 
 
 @by_format
@@ -33,9 +33,9 @@ def test_any_format(precision: str, check: Callable[[str], None]) -> None:
 
 @functools.cache
 def supernet(name: str) -> Supernet:
-    if name == MINI:
+    if name == PARTS:
         parts = tuple(CHANNEL_PARTS.names())
-        space = mini_space(resolution=32, operators=tuple(OPERATORS.names()), channel_parts=parts)
+        space = mini_space(resolution=32, operators=("convnext",), channel_parts=parts)
     elif name == ATTENDED:
         space = space_attended(tuple(CHANNEL_ATTENTIONS.names()))
     elif name in NORMS:
@@ -48,16 +48,17 @@ def supernet(name: str) -> Supernet:
 @pytest.mark.parametrize("operator", OPERATORS.names())
 def test_declared_bytes_are_those_of_a_small_file(operator: str) -> None:
     """The smallest member and the largest one, and formats, in turn over operators."""
-    number, space = sum(operator.encode()), supernet(MINI).space
+    number = sum(operator.encode())
+    arch = mini_space(resolution=32, operators=(operator,))
 
-    def encoding(precision: str) -> tuple[int, ...]:
-        options = {"operator": operator, "depth": 1, "channel_part": "mlp"}
-        return uniform(space, -(number % 2), **options, precision=precision)
+    def encoding(space: SearchSpace) -> tuple[int, ...]:
+        return uniform(space, -(number % 2), depth=1)
 
-    num_matrices = sum(slot_cost(slot).matrices for slot in space.slots(encoding("fp32")))
+    num_matrices = sum(slot_cost(slot).matrices for slot in arch.slots(encoding(arch)))
     # With one matrix, of the head, a format is nearly the one of its convolutions.
     apart = [f for f in FORMATS.names() if num_matrices > 1 or not format_of(f).convolutions]
-    require_declared_bytes(supernet(MINI), encoding(apart[number % len(apart)]))
+    space = arch.with_policy((apart[number % len(apart)],), (0,))
+    require_declared_bytes(random_supernet(space), encoding(space))
 
 
 def some_of(names: list[str], precision: str) -> list[str]:
@@ -67,9 +68,10 @@ def some_of(names: list[str], precision: str) -> list[str]:
 
 @by_format
 def test_declared_bytes_are_those_of_channel_parts(precision: str) -> None:
+    of_all = supernet(PARTS)
     for part in some_of(CHANNEL_PARTS.names(), precision):
-        options = {"operator": "convnext", "channel_part": part, "precision": precision}
-        require_declared_bytes(supernet(MINI), uniform(supernet(MINI).space, -1, **options))
+        options = {"channel_part": part, "precision": precision}
+        require_declared_bytes(of_all, uniform(of_all.space, -1, **options))
 
 
 @by_format

@@ -1,5 +1,6 @@
 """Every kind of network keeps its contract; the one that is not a row is among the plug-ins."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
@@ -16,6 +17,7 @@ from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space, noise
 
 
+@functools.cache
 def examples() -> dict[str, AbstractNetwork]:
     """Networks for images of one channel, some of which are not square."""
     staged = mini_space(operators=("mbconv", "window")).network

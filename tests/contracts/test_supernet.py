@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces import SPACES, SearchSpace, Slot, load_space
+from search_spaces import SPACES, Candidate, SearchSpace, Slot, load_space
 from supernets.network import PlainNetwork, module_name
 from supernets.supernet import Supernet
 from tests.strategies import covering, noise, randomise_
@@ -33,10 +33,16 @@ def space_of(name: str) -> SearchSpace:
 
 
 @functools.cache
+def cover(name: str) -> list[Candidate]:
+    """Every option of every choice."""
+    return covering(space_of(name))
+
+
+@functools.cache
 def members(name: str) -> list[tuple[Slot, ...]]:
     """Every option of every choice, behind every stem, and in cells that are as many as can be."""
     space = space_of(name)
-    rows = np.array([candidate.encoding for candidate in covering(space)])
+    rows = np.array([candidate.encoding for candidate in cover(name)])
     for column in space.columns("depth") if space.columns(OPERATION) else ():
         deep = rows.copy()
         deep[:, column] = space.cardinalities[column] - 1
@@ -70,7 +76,7 @@ def loss_of(logits_BK: torch.Tensor) -> torch.Tensor:
 def test_members_cover_every_option_of_every_choice(space_name: str) -> None:
     space = space_of(space_name)
     covered: dict[str, set[object]] = {}
-    for candidate in covering(space):
+    for candidate in cover(space_name):
         for name, option in {**candidate.arch, **candidate.policy}.items():
             covered.setdefault(name, set()).add(option)
     assert covered == {choice.name: set(choice.options) for choice in space.choices}
@@ -78,18 +84,14 @@ def test_members_cover_every_option_of_every_choice(space_name: str) -> None:
 
 @torch.no_grad()
 def test_a_member_equals_its_extraction(space_name: str) -> None:
-    supernet = random_supernet(space_name).eval()
-    for slots in members(space_name):
-        difference = supernet(images(), slots) - supernet.extract(slots)(images())
-        assert difference.abs().max() <= TOLERANCE
-
-
-@torch.no_grad()
-def test_a_member_in_training_equals_its_extraction_in_training(space_name: str) -> None:
-    supernet = random_supernet(space_name).train()
-    for slots in members(space_name):
-        difference = supernet(images(), slots) - supernet.extract(slots).train()(images())
-        assert difference.abs().max() <= TOLERANCE
+    """In evaluation, and in training."""
+    supernet = random_supernet(space_name)
+    networks = [supernet.extract(slots) for slots in members(space_name)]
+    for is_training in (False, True):
+        supernet.train(is_training)
+        for slots, network in zip(members(space_name), networks, strict=True):
+            difference = supernet(images(), slots) - network.train(is_training)(images())
+            assert difference.abs().max() <= TOLERANCE, f"training: {is_training}"
 
 
 def test_gradients_of_shared_weights_are_those_of_the_extraction_put_in_place(
@@ -137,9 +139,12 @@ def test_training_a_member_leaves_all_buffers_alone(space_name: str) -> None:
 def test_every_weight_of_the_supernet_belongs_to_some_member(space_name: str) -> None:
     supernet = random_supernet(space_name).eval()
     supernet.zero_grad()
+    unused = dict(supernet.named_parameters())
     for slots in members(space_name):
         loss_of(supernet(images(), slots)).backward()
-    unused = [name for name, p in supernet.named_parameters() if p.grad is None]
+        unused = {name: p for name, p in unused.items() if p.grad is None}
+        if not unused:
+            break
     assert not unused
 
 

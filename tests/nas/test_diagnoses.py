@@ -8,6 +8,7 @@ import pytest
 
 from compress.filters import FilterStatistics
 from nas.allocations._sensitivity import Change
+from nas.cli.report import _print_measured
 from nas.filter_diagnosis import agreement
 from nas.front.card import read_card
 from nas.run.directory import read_front
@@ -53,6 +54,11 @@ def test_networks_of_a_run_are_attacked_and_looked_into_and_the_report_says_so(
     run = load_run(own_run)
     assert run.filters is not None
     assert len(sentences(run)) >= len(run.front)
+    _print_measured(own_run, True, True)
+    said = capsys.readouterr().out
+    assert all(line in said for line in sentences(run))
+    assert "moved against each network (not a security claim)" in said
+    assert "epsilon 16/255" in said
 
 
 def test_what_was_not_asked_for_is_not_in_the_report(own_run: Path) -> None:

@@ -1,6 +1,7 @@
 """Rank correlation of shared weights with training alone: measured, kept, continued."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,24 @@ def rows(*pairs: tuple[float, float]) -> list[dict[str, Any]]:
     return [{"inherited": {"log_loss": a}, "alone": {"log_loss": b}} for a, b in pairs]
 
 
+@pytest.fixture(scope="module")
+def measured(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run with three subnets that were trained alone. Do not change it."""
+    run = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("fidelity") / "run"))
+    found = fidelity(run, 3, 1.0, Silent())
+    assert read_json(run / "fidelity/fidelity.json") == found
+    return run
+
+
 def test_a_subnet_trained_alone_and_its_shared_weights_are_judged_on_the_same_images(
-    own_run: Path,
+    measured: Path,
 ) -> None:
-    found = fidelity(own_run, 3, 1.0, Silent())
-    assert read_json(own_run / "fidelity/fidelity.json") == found
+    found = read_json(measured / "fidelity/fidelity.json")
     assert found["subnets"] == len(found["rows"]) == 3
     assert -1 <= found["interval"][0] <= found["kendall_tau"] <= found["interval"][1] <= 1
-    trained = reopened(own_run, Silent())
+    trained = reopened(measured, Silent())
     for row in found["rows"]:
-        plan = json.loads((own_run / "fidelity" / row["key"] / "plan.json").read_text())
+        plan = json.loads((measured / "fidelity" / row["key"] / "plan.json").read_text())
         assert plan["steps"] == found["steps"], "all are trained for the same number of steps"
         assert row["inherited"] != row["alone"]
         total = len(trained.data.search)
@@ -39,17 +48,18 @@ def test_a_subnet_trained_alone_and_its_shared_weights_are_judged_on_the_same_im
 
 
 def test_it_continues_and_is_refused_with_other_numbers(
-    own_run: Path, monkeypatch: pytest.MonkeyPatch
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = fidelity(own_run, 3, 1.0, Silent())
+    run = Path(shutil.copytree(measured, tmp_path / "run"))
+    first = read_json(run / "fidelity/fidelity.json")
     with pytest.raises(UserError, match=r"was begun with 3 subnets and 1 s. Give the same, or"):
-        fidelity(own_run, 4, 1.0, Silent())
+        fidelity(run, 4, 1.0, Silent())
     done = [row["key"] for row in first["rows"]]
     # As if killed before the last one was scored.
-    (own_run / "fidelity" / done[-1] / "scores.json").unlink()
-    (own_run / "fidelity" / "fidelity.json").unlink()
+    (run / "fidelity" / done[-1] / "scores.json").unlink()
+    (run / "fidelity" / "fidelity.json").unlink()
     monkeypatch.setattr("nas.standalone.train.train", None)
-    assert fidelity(own_run, 3, 1.0, Silent()) == first
+    assert fidelity(run, 3, 1.0, Silent()) == first
 
 
 def test_chosen_networks_differ_and_are_whole_and_within_the_limits(finished_run: Path) -> None:

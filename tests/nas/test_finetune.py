@@ -47,6 +47,7 @@ from search_spaces import Candidate, UserError
 from supernets import train as training
 from supernets.plan import TrainPlan
 from supernets.train import DivergedError
+from tests.conftest import time_in_two_processes
 from tests.small_run import train_one_by_one
 
 RECIPE = Recipe(epochs=0.5)
@@ -76,6 +77,25 @@ def cards(run: Path) -> dict[str, dict[str, Any]]:
     """Of all that was measured for the front; not of twins, which come and go."""
     found = {p.parent.name: read_card(p) for p in run.glob("[fr]*/*/card.json")}
     return {key: card for key, card in found.items() if not key.endswith(TWIN)}
+
+
+@pytest.fixture(scope="module")
+def tuned(
+    finished_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The run with a member trained further, and what is told of it. Do not change it."""
+    run = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("tuned") / "run"))
+    with pytest.MonkeyPatch.context() as patch:
+        time_in_two_processes(patch)
+        found = finetune(run, member(run)[:8], RECIPE, Silent())
+    return run, found
+
+
+@pytest.fixture
+def own_tuned(tuned: tuple[Path, dict[str, Any]], tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A copy of it, to be changed."""
+    run, found = tuned
+    return Path(shutil.copytree(run, tmp_path / "tuned")), found
 
 
 def test_a_search_trains_its_finalists_further_in_its_time(finished_run: Path) -> None:
@@ -108,11 +128,10 @@ def test_a_finalist_keeps_whichever_weights_answer_better(finished_run: Path) ->
 
 
 def test_a_network_is_trained_further_and_added_as_files_that_were_measured(
-    own_run: Path, finished_run: Path
+    tuned: tuple[Path, dict[str, Any]], finished_run: Path
 ) -> None:
-    before = cards(own_run)
-    found = finetune(own_run, member(own_run)[:8], RECIPE, Silent())
-    front, after = read_front(own_run), cards(own_run)
+    run, found = tuned
+    before, after, front = cards(finished_run), cards(run), read_front(run)
     assert found["on_front"] == (found["key"] in front["members"])
     assert found["on_front"] or found["reason"]
     card = after[found["key"]]
@@ -120,7 +139,7 @@ def test_a_network_is_trained_further_and_added_as_files_that_were_measured(
     assert card["finetuned"]["teacher"] == "none"
     assert (
         card["finetuned"]["steps"]
-        == json.loads((own_run / "finetunes" / found["key"] / "plan.json").read_text())["steps"]
+        == json.loads((run / "finetunes" / found["key"] / "plan.json").read_text())["steps"]
     )
     assert after.keys() == before.keys() | {found["key"]}
     measured = {c["files"]["model.onnx"]["latency"]["measured_at"] for c in after.values()}
@@ -129,18 +148,17 @@ def test_a_network_is_trained_further_and_added_as_files_that_were_measured(
         c["files"]["model.onnx"]["latency"]["measured_at"] for c in before.values()
     )
     for key in front["members"]:
-        network = nas.load(own_run / "front" / key / "model.safetensors")
+        network = nas.load(run / "front" / key / "model.safetensors")
         assert torch.isfinite(network(torch.zeros(2, 1, 16, 16))).all()
 
 
-def test_the_weights_of_a_tuned_network_are_its_own(own_run: Path) -> None:
-    key = member(own_run)
-    found = finetune(own_run, key, RECIPE, Silent())
-    trained = reopened(own_run, Silent())
-    candidate = finetuning.named(trained, key)
+def test_the_weights_of_a_tuned_network_are_its_own(tuned: tuple[Path, dict[str, Any]]) -> None:
+    run, found = tuned
+    trained = reopened(run, Silent())
+    candidate = finetuning.named(trained, found["key"].partition("-")[0])
     shared = trained.scorer.compressed(candidate).network.state_dict()
     kind = "front" if found["on_front"] else "finalists"
-    own = nas.load(own_run / kind / found["key"] / "model.safetensors").state_dict()
+    own = nas.load(run / kind / found["key"] / "model.safetensors").state_dict()
     assert shared.keys() == own.keys()
     assert not all(torch.equal(shared[name], own[name]) for name in shared)
 
@@ -178,19 +196,21 @@ def test_a_network_without_grids_has_none_to_learn(own_run: Path) -> None:
     assert files(own_run) == before
 
 
-def test_the_same_command_again_changes_nothing(own_run: Path) -> None:
-    first = finetune(own_run, member(own_run), RECIPE, Silent())
-    front, before = read_front(own_run), files(own_run)
-    assert finetune(own_run, member(own_run), RECIPE, Silent()) == first
-    assert files(own_run) == before
-    assert read_front(own_run) == front
+def test_the_same_command_again_changes_nothing(own_tuned: tuple[Path, dict[str, Any]]) -> None:
+    run, first = own_tuned
+    front, before = read_front(run), files(run)
+    assert finetune(run, first["key"].partition("-")[0], RECIPE, Silent()) == first
+    assert files(run) == before
+    assert read_front(run) == front
 
 
-def test_the_search_itself_repeated_keeps_what_was_added(own_run: Path) -> None:
-    finetune(own_run, member(own_run), RECIPE, Silent())
-    front = read_front(own_run)
-    search(read_config_of(own_run), own_run, Silent())
-    assert read_front(own_run) == front
+def test_the_search_itself_repeated_keeps_what_was_added(
+    own_tuned: tuple[Path, dict[str, Any]],
+) -> None:
+    run, _ = own_tuned
+    front = read_front(run)
+    search(read_config_of(run), run, Silent())
+    assert read_front(run) == front
 
 
 class KilledError(Exception):
@@ -198,10 +218,9 @@ class KilledError(Exception):
 
 
 def test_a_killed_fine_tuning_continues_to_the_very_same_weights(
-    own_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_run: Path, tuned: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = Path(shutil.copytree(own_run, tmp_path / "other"))
-    whole = finetune(other, member(other), RECIPE, Silent())
+    other, whole = tuned
     monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e12)
     monkeypatch.setattr(
         finetuning, "make_finetuning",
@@ -297,15 +316,16 @@ def test_after_a_kill_the_slower_finalist_gets_no_more_time(
 
 
 def test_whichever_network_is_asked_for_again_all_latencies_stay_of_one_call(
-    own_run: Path,
+    own_tuned: tuple[Path, dict[str, Any]],
 ) -> None:
-    first, second = list(dict.fromkeys(key.partition("-")[0] for key in cards(own_run)))[:2]
-    finetune(own_run, first, RECIPE, Silent())
-    finetune(own_run, second, RECIPE, Silent())
-    before = cards(own_run)
+    run, found = own_tuned
+    first = found["key"].partition("-")[0]
+    other = next(key for key in cards(run) if not key.startswith(first))
+    finetune(run, other.partition("-")[0], RECIPE, Silent())
+    before = cards(run)
     assert len({c["files"]["model.onnx"]["latency"]["measured_at"] for c in before.values()}) == 1
-    finetune(own_run, first, RECIPE, Silent())
-    assert cards(own_run) == before
+    finetune(run, first, RECIPE, Silent())
+    assert cards(run) == before
 
 
 @pytest.mark.parametrize("teacher", ["largest", "FILE"])

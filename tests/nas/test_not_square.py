@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 import nas
-from nas.cli.app import main
 from nas.data import DataSet, load_data
 from nas.front.card import read_card
 from nas.prepare.inputs import describe_data
 from nas.run.directory import read_config_of, read_front, read_space
 from nas.system.files import read_json
 from search_spaces import SPACES, load_space
+from tests.commands import exit_code as command
 from tests.conftest import time_in_two_processes
 
 ROOT = Path(__file__).parents[2]
@@ -57,14 +57,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(100):
             striped(waves, rng).save(folder / name / f"{number:03d}.png")
     return folder
-
-
-def command(*arguments: object) -> int:
-    """The exit code of `nas`."""
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    assert isinstance(end.value.code, int)
-    return end.value.code
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from nas.testing.targets import fp32_file
 from nas.train import train_supernet
 from reports import build_report
 from search_spaces import load_plugins, loaded_plugins
+from tests.commands import exit_code
 from tests.conftest import TOY
 
 TOY_SETTINGS = {field.name: getattr(TOY, field.name) for field in dataclasses.fields(TOY)}
@@ -256,11 +257,13 @@ def test_plug_ins_of_a_sweep_are_those_of_all_its_searches(plugins: Path, tmp_pa
     assert [settings["plugins"] for settings in found.supernets.values()] == [files]
 
 
-def test_plug_ins_of_a_configuration_file_may_be_named_in_it(plugins: Path, tmp_path: Path) -> None:
+def test_plug_ins_of_a_configuration_file_may_be_named_in_it(
+    plugins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
         f"plugins = [{json.dumps(str(plugins / 'gratings.py'))}]\nspace = 'toy'\ndata = 'gratings'\n"
     )
-    done = nas("search", "--config", file, "--out", tmp_path / "run", "--budget", "1kFLOPs")
-    assert done.returncode == 2
-    assert "no network of this space is that small" in done.stderr
+    asked = ("--out", tmp_path / "run", "--budget", "1kFLOPs")
+    assert exit_code("search", "--config", file, *asked) == 2
+    assert "no network of this space is that small" in " ".join(capsys.readouterr().err.split())

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.cli import app as cli
 from nas.front.card import read_card
 from nas.run.directory import read_front
 from nas.system.files import read_json
+from tests.commands import exit_code as nas
 from tests.conftest import TOY, time_in_two_processes
 from tests.own_data import encoded
 
@@ -48,13 +48,6 @@ def folder(tmp_path: Path) -> Path:
     for name, content in corrupt.items():
         (root / name).write_bytes(content)
     return root
-
-
-def nas(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
-    assert isinstance(end.value.code, int)
-    return end.value.code
 
 
 @pytest.mark.long

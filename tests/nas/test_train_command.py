@@ -5,15 +5,17 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from nas.cli import app as cli
 from nas.prepare.reopen import reopened
 from nas.prepare.reuse import donor_space, with_inherited
+from nas.prepare.trim import _trimmed
 from nas.problem.fix import fixed
 from nas.run.config import Config, make_config
-from nas.run.directory import WEIGHTS, Run, read_space
+from nas.run.directory import TRAINED_SPACE, WEIGHTS, Run, read_space
 from nas.search_flow import search
 from nas.system.files import make_folder, read_json, write_json
 from nas.system.reporter import Silent
@@ -217,3 +219,34 @@ def test_what_fix_left_out_of_a_training_stays_out_and_what_it_left_out_of_a_sea
     other = toy.with_policy(("fp32",), (0.25, 0.5))
     with pytest.raises(UserError, match=r"was trained with --fix stage\*.sparsity=0 .*offer '0'"):
         donor_space(replace(TOY, supernet=trained), other)
+
+
+def test_what_training_gave_up_of_formats_stays_out_unless_others_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    toy = load_space("toy", resolution=16, channels=1, num_classes=10)
+    whole = toy.with_policy(("fp32", "int8"), (0, 0.5))
+    left = whole.restricted({"stage1.precision": ("int8",), "stage2.sparsity": (0,)})
+    run = begun_run(tmp_path / "run", ALONE, whole)
+    write_json(tmp_path / "run" / TRAINED_SPACE, left.to_json())
+    (tmp_path / "run" / WEIGHTS).touch()
+    config = replace(TOY, supernet=run)
+    lost = {"stage1.precision": ["fp32"], "stage2.sparsity": [0.5]}
+    assert _trimmed(config, whole, [], Mock()) == (left, lost)
+    asked, others = replace(config, precision=("fp32",)), toy.with_policy(("fp32",), (0, 0.5))
+    assert _trimmed(asked, others, [], Mock()) == (others, {})
+
+
+def test_another_training_method_than_the_supernets_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    donor, run = tmp_path / "donor", tmp_path / "run"
+    donor.mkdir()
+    (donor / "config.toml").write_text(replace(ALONE, method="sandwich").to_toml())
+    assert with_inherited({"supernet": str(donor)})["method"] == "sandwich"
+    given = ("search", "--supernet", donor, "--out", run)
+    assert code(*given, "--method", "sortednet") == cli.WRONG_USE
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"'sortednet' is asked for, and supernet '{donor}' was trained by 'sandwich'" in said
+    assert "Leave out --method, or leave out --supernet" in said
+    assert not run.exists()

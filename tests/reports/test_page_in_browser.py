@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from reports import build_comparison, build_report, compare, embedded, filters, load_run
+from tests.reports.conftest import make_run
 
 NewRun = Callable[..., Path]
 PHONE, TABLET, DESKTOP = (360, 740), (820, 1100), (1280, 900)
@@ -120,6 +121,18 @@ def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
         assert tab.faults == []
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run. Do not change it."""
+    return build_report(make_run(tmp_path_factory.mktemp("plain") / "run"))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run that has all that only some have. Do not change it."""
+    return build_report(make_run(tmp_path_factory.mktemp("full") / "run", extras=True))
+
+
 def point_at_the_fastest(tab: Tab) -> None:
     """Scrolls first: scrolling under a resting pointer hides what it points at."""
     marker = tab.page.locator(MARKERS).last  # drawn last: the fastest
@@ -129,9 +142,9 @@ def point_at_the_fastest(tab: Tab) -> None:
 
 
 def test_every_text_can_be_read_and_nothing_overflows_in_light_and_dark(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    full: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    tab = open_tab(build_report(new_run(extras=True)))
+    tab = open_tab(full)
     tab.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
     backgrounds = set()
     for width, height in (PHONE, TABLET, DESKTOP):
@@ -183,10 +196,10 @@ def test_what_is_confused_can_be_read_and_pointed_at(
 
 
 def test_pointing_at_a_marker_shows_its_network_and_row(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    plain: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    folder = new_run()
-    tab = open_tab(build_report(folder))
+    folder = plain.parents[1]
+    tab = open_tab(plain)
     member = load_run(folder).front[0]
     assert not tab.page.locator("#tip").is_visible()
     point_at_the_fastest(tab)
@@ -199,10 +212,10 @@ def test_pointing_at_a_marker_shows_its_network_and_row(
 
 
 def test_the_keyboard_reaches_every_marker_and_the_screen_reader_is_told(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    plain: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    folder = new_run()
-    tab = open_tab(build_report(folder))
+    folder = plain.parents[1]
+    tab = open_tab(plain)
     markers = tab.page.locator(MARKERS)
     assert markers.count() == 13
     keys = {member.key for member in load_run(folder).members}
@@ -212,10 +225,8 @@ def test_the_keyboard_reaches_every_marker_and_the_screen_reader_is_told(
     assert tab.page.locator("#tip").is_visible()
 
 
-def test_a_tip_stays_on_the_screen_of_a_phone(
-    new_run: NewRun, open_tab: Callable[..., Tab]
-) -> None:
-    tab = open_tab(build_report(new_run()), PHONE)
+def test_a_tip_stays_on_the_screen_of_a_phone(plain: Path, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(plain, PHONE)
     markers = tab.page.locator(MARKERS)
     for i in (0, 6, 12):
         markers.nth(i).scroll_into_view_if_needed()
@@ -228,9 +239,9 @@ def test_a_tip_stays_on_the_screen_of_a_phone(
 
 
 def test_arrow_keys_go_through_the_dots_of_a_plot(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    plain: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    tab = open_tab(build_report(new_run()))
+    tab = open_tab(plain)
     tab.page.wait_for_function(DRAWN)
     tab.page.locator("#plot-mix svg").focus()
     tip = tab.page.locator("#tip")
@@ -246,10 +257,10 @@ def test_arrow_keys_go_through_the_dots_of_a_plot(
 
 
 def test_filters_narrow_plot_and_table_down_alike(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    plain: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    folder = new_run()
-    tab = open_tab(build_report(folder))
+    folder = plain.parents[1]
+    tab = open_tab(plain)
     tab.page.wait_for_function(DRAWN)
     run = load_run(folder)
     archs = [(m.arch, m.policy) for m in run.members]
@@ -283,9 +294,9 @@ def test_filters_narrow_plot_and_table_down_alike(
 
 
 def test_a_button_puts_bit_cost_on_the_horizontal_axis(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    plain: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    tab = open_tab(build_report(new_run()))
+    tab = open_tab(plain)
     plot, title = tab.page.locator("#plot-front"), "#plot-front .axis-title"
     places = f"[...document.querySelectorAll({MARKERS!r})].map((m) => m.getAttribute('transform'))"
     before = tab.evaluate(places)
@@ -306,8 +317,8 @@ def test_a_button_puts_bit_cost_on_the_horizontal_axis(
     assert tab.evaluate(places) == before
 
 
-def test_any_pressed_precision_is_shown(new_run: NewRun, open_tab: Callable[..., Tab]) -> None:
-    tab = open_tab(build_report(new_run()))
+def test_any_pressed_precision_is_shown(plain: Path, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(plain)
     for name in ("fp32", "int8", "mixed"):
         tab.page.locator(f"button[data-tag='precision:{name}']").click()
     assert tab.page.locator(ROWS).count() == 13
@@ -315,10 +326,10 @@ def test_any_pressed_precision_is_shown(new_run: NewRun, open_tab: Callable[...,
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_the_table_is_sorted_by_a_click_or_enter(
-    new_run: NewRun, open_tab: Callable[..., Tab], size: tuple[int, int]
+    plain: Path, open_tab: Callable[..., Tab], size: tuple[int, int]
 ) -> None:
-    folder = new_run()
-    tab = open_tab(build_report(folder), size)
+    folder = plain.parents[1]
+    tab = open_tab(plain, size)
     keys = "[...document.querySelectorAll('#members tbody a.key')].map((a) => a.textContent)"
     members = load_run(folder).members
     assert tab.evaluate(keys) == [member.key for member in members]
@@ -339,19 +350,23 @@ def test_the_table_is_sorted_by_a_click_or_enter(
 
 
 def test_the_links_of_the_table_lead_to_the_files_of_the_run(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    plain: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    tab = open_tab(build_report(new_run()))
+    tab = open_tab(plain)
     links = tab.evaluate("[...document.querySelectorAll('.files a')].map((a) => a.href)")
     cards = [Path(unquote(urlparse(link).path)) for link in links if link.endswith("card.json")]
     assert len(cards) == 13
     assert all(card.is_file() for card in cards)
+    lines = "(cell) => new Set([...cell.children].map((link) => link.offsetTop)).size"
+    cells = "[...document.querySelectorAll('#members .files')]"
+    assert tab.evaluate(f"Math.max(...{cells}.map({lines}))") <= 2
+    assert tab.evaluate("(document.querySelector('.scroll')).scrollWidth") <= DESKTOP[0]
 
 
 def test_every_network_has_a_picture_and_its_words(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    full: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    tab = open_tab(build_report(new_run(extras=True)))
+    tab = open_tab(full)
     assert tab.page.locator(".picture svg[role=img]").count() == 14
     label = tab.page.locator(".picture svg").first.get_attribute("aria-label")
     assert label.startswith("stage1: width ")
@@ -363,9 +378,9 @@ def test_every_network_has_a_picture_and_its_words(
 
 
 def test_what_is_printed_is_light_and_has_all_words(
-    new_run: NewRun, open_tab: Callable[..., Tab]
+    plain: Path, open_tab: Callable[..., Tab]
 ) -> None:
-    tab = open_tab(build_report(new_run()))
+    tab = open_tab(plain)
     tab.page.emulate_media(media="print")
     assert not tab.page.locator("#filters").is_visible()
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -393,10 +408,8 @@ def test_a_comparison_can_be_read_everywhere(
     assert tab.page.locator("img").count() == 0
 
 
-def test_plots_are_drawn_again_for_another_width(
-    new_run: NewRun, open_tab: Callable[..., Tab]
-) -> None:
-    tab = open_tab(build_report(new_run()))
+def test_plots_are_drawn_again_for_another_width(plain: Path, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(plain)
     drawn = "document.querySelector('#plot-front svg').getAttribute('width')"
     wide = tab.evaluate(drawn)
     tab.page.set_viewport_size({"width": 500, "height": 800})

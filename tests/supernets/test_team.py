@@ -247,7 +247,7 @@ def test_no_process_outlives_the_one_that_started_it() -> None:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while is_running(pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)

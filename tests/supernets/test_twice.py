@@ -169,3 +169,19 @@ def test_a_method_that_says_nothing_of_images_is_refused() -> None:
     vars(method)["base"] = Projected(small_space())
     with pytest.raises(UserError, match="takes gradients of weights alone"):
         stepped(method)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_of_the_other_method_follow_its_name(name: str) -> None:
+    base = new(name, method="sandwich:num_random=3,teacher_share=0.25").base
+    assert base == METHODS.get("sandwich")(space=small_space(), num_random=3, teacher_share=0.25)
+    for text, message in (
+        ("sandwich:num=3", "training method 'sandwich' has no option 'num'. Options: num_random"),
+        ("sandwich:num_random=few", "It must be a whole number"),
+        ("sandwich:num_random=1,num_random=2", "option 'num_random' is given twice"),
+        ("sandwich:teacher_share=7", "teacher_share is 7.0"),
+        ("shiftnas:", "training method 'shiftnas' has no option ''. Options: "),
+    ):
+        with pytest.raises(UserError, match=f"'{name}': method is '{text}': ") as raised:
+            new(name, method=text)
+        assert message in str(raised.value)

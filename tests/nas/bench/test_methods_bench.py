@@ -13,8 +13,11 @@ import torch
 
 from nas.bench import methods
 from nas.bench._counted import MACS, Counted, without_macs
+from nas.bench.method_entries import entries_of
 from nas.bench.method_standings import MethodStanding, MethodStandings, Training, spread
+from nas.bench.methods import said_if_long
 from nas.cli.app import main
+from nas.run.config import Config
 from nas.run.directory import log_step
 from search_spaces import SearchSpace, signature_cost, task_of
 from supernets.images import Images
@@ -204,3 +207,20 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
     assert exit_code(*command(tmp_path / "new", *flags)) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "new").exists()
+
+
+def test_steps_that_take_longer_than_the_time_are_said_with_the_time_that_would_do() -> None:
+    assert said_if_long("sandwich", 100, 0.1, 10.0, "1m") == ""
+    assert said_if_long("sandwich", 1000, 0.1, 10.0, "1m") == (
+        "--time 1m is short, and will not be kept: a training of 'sandwich' may take 10.0 s, and "
+        "1,000 steps take about 100 s. Give --time 10m or more, or fewer --methods, --seeds or --set steps"
+    )
+
+
+def test_of_a_task_of_images_all_methods_are_those_that_need_no_classes() -> None:
+    asked = Config(space="sr", data="digits", task="super-resolution")
+    found = {entry.name for entry in entries_of((), asked)}
+    assert found >= {"sortednet", "sandwich"}
+    assert not found & {"rotations", "bias-loss", "elastic-student", "multi-resolution"}
+    of_labels = entries_of((), Config(space="toy", data="digits"))
+    assert [entry.name for entry in of_labels] == METHODS.names()

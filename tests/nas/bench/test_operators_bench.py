@@ -11,6 +11,7 @@ import pytest
 from nas.bench import tournament
 from nas.bench.entrants import Ends, entrants_of, space_of, uniform
 from nas.bench.standings import Standing, Timed, ranked
+from nas.bench.tournament import said_of_fitting
 from nas.cli.app import main
 from search_spaces import FULL_PRECISION, UserError, declaration, signature_cost, task_of
 from search_spaces.operators import OPERATORS
@@ -161,3 +162,12 @@ def test_a_folder_of_something_else_and_wrong_sizes_are_refused(
         assert exit_code(*command(tmp_path / "new", "--sides", sides)) == 2
         assert f"sides '{sides}' are not sizes" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_of_more_operators_than_fit_it_is_said_how_many_do_and_which_time_would() -> None:
+    assert said_of_fitting(3, 2.0, "1m") == ""
+    assert said_of_fitting(66, 2.0, "2m") == (
+        "--time 2m is short for 66 operators, and will not be kept: timing their steps alone takes "
+        "about 132 s. Name at most 6 with --operators, or give --time 22m"
+    )
+    assert said_of_fitting(2, 9.0, "1m").endswith("takes about 18 s. Give --time 3m")

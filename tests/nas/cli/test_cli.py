@@ -25,6 +25,7 @@ from nas.cli.console import make_reporter, print_table, say
 from nas.run.config import MOST
 from nas.system.progress import Bars
 from search_spaces import UserError
+from tests.commands import exit_code as nas
 
 FLAGS = {
     "search": [
@@ -186,6 +187,7 @@ FLAGS = {
         "--members",
         "--images",
         "--alone",
+        "--threads",
         "--device",
         "--set",
         "--out",
@@ -253,14 +255,6 @@ FLAGS = {
 """A flag is forever: a new one needs a line here, and a reason why `--set` is not enough."""
 
 TOY = ["search", "--space", "toy", "--data", "digits", "--resolution", "16"]
-
-
-def nas(*arguments: str) -> int:
-    """The exit code."""
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(arguments)
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def commands() -> dict[str, object]:

@@ -154,7 +154,7 @@ def test_a_kill_while_decoding_leaves_nothing_that_misleads(root: Path, cache: P
 
 
 def test_two_processes_at_once_decode_once_and_agree(root: Path, cache: Path) -> None:
-    command = [sys.executable, "-c", SLOW + LOAD, str(root), str(cache)]
+    command = [sys.executable, "-c", SLOW.replace("0.1", "0.02") + LOAD, str(root), str(cache)]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from nas.cli.app import main
 from nas.cli.codes import FAILED, OK
+from nas.inspect.doctor import _tiny_network
 from nas.system.environment import version_of
 from nas.targets.onnxruntime import OnnxRuntime
 from search_spaces import FORMATS, UserError
 from supernets.device import CPU, devices
+from tests.commands import exit_code
 
 WITHOUT = ("ray", "torch-pruning")
 
@@ -22,10 +23,7 @@ def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def doctor(*flags: str) -> int:
     """The exit code."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["doctor", *flags])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
+    return exit_code("doctor", *flags)
 
 
 def test_everything_is_tried_and_what_is_optional_may_be_missing(
@@ -86,3 +84,11 @@ def test_a_runtime_that_fails_is_broken_whatever_it_raises(
     monkeypatch.setattr(OnnxRuntime, "describe", fails)
     assert doctor() == FAILED
     assert "undefined symbol. If it worked before, install it again." in capsys.readouterr().err
+
+
+def test_what_compiles_every_kernel_for_seconds_is_tried_on_one_slot() -> None:
+    whole = _tiny_network("fp32", is_compiled=False)
+    compiled = _tiny_network("fp32", is_compiled=True)
+    assert [slot.name for slot in compiled] == ["stem"]
+    assert whole[0] == compiled[0]
+    assert whole[-1].name == "head"

@@ -1,5 +1,6 @@
 """The first candidates of a search: policies for shares of the budget."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def trained(path: Path, data: DataSet, **phases: object) -> Trained:
         phases=PhasePlan(**given),  # type: ignore[arg-type]
         scorer=Scorer(supernet(), data, 64),
     )
+
+
+@pytest.fixture(scope="module")
+def measured(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of which every change was measured. Do not change it."""
+    path = tmp_path_factory.mktemp("measured") / "run"
+    starts_of(trained(path, data), Silent())
+    return path
+
+
+@pytest.fixture
+def own(measured: Path, data: DataSet, tmp_path: Path) -> Trained:
+    """A copy of it, to be changed."""
+    return trained(Path(shutil.copytree(measured, tmp_path / "run")), data)
 
 
 @pytest.mark.parametrize("name", ALLOCATIONS.names())
@@ -153,15 +168,13 @@ def test_a_search_that_began_without_any_goes_on_without(data: DataSet, tmp_path
     assert starts_of(run, Silent()) == []
 
 
-def test_records_of_another_space_are_named(data: DataSet, tmp_path: Path) -> None:
-    run = trained(tmp_path / "run", data)
-    starts_of(run, Silent())
-    (run.run.path / STARTS).unlink()
-    file = run.run.path / SENSITIVITY
+def test_records_of_another_space_are_named(own: Trained) -> None:
+    (own.run.path / STARTS).unlink()
+    file = own.run.path / SENSITIVITY
     lines = file.read_text().replace("layer1", "layer9").splitlines()
     file.write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match=SENSITIVITY):
-        starts_of(run, Silent())
+        starts_of(own, Silent())
 
 
 def test_choices_without_options_or_effect_are_not_decided() -> None:
@@ -169,13 +182,11 @@ def test_choices_without_options_or_effect_are_not_decided() -> None:
     assert policy_columns(network.problem, network.base) == network.columns
 
 
-def test_what_was_measured_is_what_a_controller_may_expect(data: DataSet, tmp_path: Path) -> None:
-    run = trained(tmp_path / "run", data)
-    assert expected_of(run) is None
-    base, smallest = starts_of(run, Silent())[0], starts_of(run, Silent())[-1]
-    expected = expected_of(run)
+def test_what_was_measured_is_what_a_controller_may_expect(own: Trained) -> None:
+    base, *_, smallest = starts_of(own, Silent())
+    expected = expected_of(own)
     assert expected is not None
     more, less = expected(np.array([smallest.encoding, base.encoding]))
     assert more > less
-    (tmp_path / "run" / SENSITIVITY).unlink()
-    assert expected_of(run) is None
+    (own.run.path / SENSITIVITY).unlink()
+    assert expected_of(own) is None

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from nas.cli import codes
-from nas.cli.app import main
 from nas.profiling import compare as comparing
 from nas.profiling.compare import LEAST_PROCESSES, NARROW, Comparison, compare
 from nas.profiling.kernels import Kernels, class_of
@@ -19,6 +18,7 @@ from nas.system.files import read_json
 from nas.targets import NodeTime, choose
 from nas.targets._conditions import said_of
 from search_spaces import CandidateError, UserError
+from tests.commands import exit_code as nas
 from tests.nas.latency.test_peaks import PEAKS
 from tests.nas.profiling.test_model_file import model
 from tests.nas.targets.test_conditions import block
@@ -151,14 +151,6 @@ def test_time_goes_into_classes_of_operators() -> None:
 def known_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the machine does at most is measured in its own tests."""
     monkeypatch.setattr("nas.profiling.files.peaks_of", lambda *_: PEAKS)
-
-
-def nas(*arguments: str) -> int:
-    """The exit code."""
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def test_files_are_profiled_and_samples_kept(

@@ -111,8 +111,8 @@ def works(action: Callable[[], object], name: str) -> bool:
     return True
 
 
-SOME = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-FEW = settings(SOME, max_examples=20)
+SOME = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(SOME, max_examples=14)
 
 
 @SOME
