@@ -120,8 +120,14 @@ def test_ranks_learn_what_one_process_learns_and_one_continues(
 
 
 def test_a_rank_that_is_killed_is_one_message_and_the_checkpoint_is_whole(
-    space: SearchSpace, images: Images, tmp_path: Path, started: list[Worker]
+    space: SearchSpace,
+    images: Images,
+    tmp_path: Path,
+    started: list[Worker],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("supernets.train.CHECKPOINT_SHARE", 1e12)
+
     def kill(step: float) -> None:
         if step == 4:
             os.kill(started[0]._process.pid, signal.SIGKILL)
