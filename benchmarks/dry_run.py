@@ -20,9 +20,9 @@ from typing import Any
 PROGRAM = "from nas.cli.app import main; main()"
 TRAININGS: tuple[tuple[str, str, int], ...] = (
     ("toy", "16", 32),
+    ("toy", "16", 256),
     ("mobile", "32", 32),
-    ("mobile", "32", 256),
-    ("hybrid", "32", 128),
+    ("mixer", "32", 32),
 )
 """Space, resolution and batch."""
 

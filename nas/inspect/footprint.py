@@ -26,14 +26,16 @@ from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
 from supernets.train import fresh_state
 
-PROCESS_BYTES = 450e6
-"""Of a process with torch, where the system does not say what this one has."""
+PROCESS_BYTES, RUN_BYTES = 450e6, 130e6
+"""Of a process with torch, where the system does not say what this one has; and what a run takes
+besides before it trains: exports, and networks that are tried."""
 
 TIMED_MEMBERS, TIMED_MACS, MOST_TIMED = 4, 2e9, 32
 """Members that answer, and multiply-adds that decide of how many images, up to so many."""
 
-FORWARDS = 3.0
-"""Of a gradient: what goes back takes about twice the time of what went forward."""
+FORWARDS, KEPT = 3.0, 1.4
+"""Of a gradient: what goes back takes about twice the time of what went forward, and the memory of
+some maps besides those that were kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class Footprint:
     def computing_bytes(self, plan: TrainPlan) -> float:
         """What computes: weights, what belongs to them, and activations of a batch."""
         own = self.weights_bytes + self.state_bytes
-        return own + plan.batch_size * self.image_bytes
+        return own + plan.batch_size * KEPT * self.image_bytes
 
     def first_bytes(self, plan: TrainPlan, processes: int) -> float:
         """Of this machine's memory, by the process that commands: with what others send it."""
@@ -80,7 +82,7 @@ class Footprint:
 
     def further_bytes(self, plan: TrainPlan) -> float:
         """Of this machine's memory, by each other process that trains: no average, no optimizer."""
-        activations = plan.batch_size * self.image_bytes if is_cpu(plan.device) else 0.0
+        activations = plan.batch_size * KEPT * self.image_bytes if is_cpu(plan.device) else 0.0
         own = self.weights_bytes + self.parameters_bytes + activations
         return self.process_bytes + self.data_bytes + own
 
@@ -120,7 +122,7 @@ def footprint_of(
         checkpoint_bytes=weights + own + moments,
         image_bytes=image_bytes,
         data_bytes=_held_bytes(data),
-        process_bytes=process_bytes or PROCESS_BYTES,
+        process_bytes=(process_bytes or PROCESS_BYTES) + RUN_BYTES,
         forward_s=forward_s,
         optimizer_s=optimizer_s,
     )
