@@ -15,6 +15,7 @@ from typing import Any
 
 from nas.run.directory import SPACE, TRAINED_SPACE, check_is_run, read_space
 from nas.run.own_files import load_named
+from nas.run.trained_by import in_words
 from nas.system.files import read_log
 from reports.cards import read_member
 from reports.documents import (
@@ -123,6 +124,7 @@ def load_run(run_dir: Path, *, are_files_checked: bool = False) -> RunTables:
         pays=read_pays(documents.json("pays.json")),
         task=task,
         num_corrupt=as_whole(data.get("corrupt")) or 0,
+        trained_by=in_words(events),
         failure=as_text(front.get("failure")),
         altered=tuple(documents.altered),
     )

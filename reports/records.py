@@ -354,6 +354,7 @@ class RunTables:
     sizes: Mapping[str, Any] = field(default_factory=dict)  # sizes.json
     pays: tuple[tuple[str, str], ...] = ()  # (option, what it gains here)
     num_corrupt: int = 0  # images that were left out
+    trained_by: str = ""  # device and processes, in words
     failure: str = ""  # why the front is empty
     altered: tuple[str, ...] = ()  # what is not as the run wrote it, a sentence each
     task: AbstractTask = field(default_factory=lambda: task_of(DEFAULT_TASK))

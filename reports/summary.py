@@ -74,6 +74,7 @@ def facts(run: RunTables) -> list[tuple[str, str]]:
         *left_out(run),
         *budgets,
         ("measured on", measured_on(run)),
+        *([("trained on", run.trained_by)] if run.trained_by else []),
         ("time", "; ".join(phases) or text.MISSING),
         *planned(run),
         *((f"does it pay: {option}", found) for option, found in run.pays),

@@ -30,10 +30,7 @@ KNOWN = (AUTO, CPU, *ACCELERATORS)
 TF32 = "tf32"
 """Precision in which matrix products and convolutions of fp32 round their factors to 10 bits."""
 
-RANK, LOCAL_RANK, NUM_RANKS, NUM_LOCAL_RANKS = (
-    *("RANK", "LOCAL_RANK"),
-    *("WORLD_SIZE", "LOCAL_WORLD_SIZE"),
-)
+RANK, LOCAL_RANK, NUM_RANKS = "RANK", "LOCAL_RANK", "WORLD_SIZE"
 """Of torchrun's environment."""
 
 WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -94,25 +91,29 @@ def devices() -> list[str]:
     return [CPU, *(f"{accelerator.type}:{number}" for number in range(count))]
 
 
-def num_ranks() -> int:
-    """Processes that torchrun has started, of which each has a device; 1 without it."""
+def num_launched() -> int:
+    """Processes that torchrun has started, with this one; 1 without it."""
     return int(os.environ.get(NUM_RANKS, "1"))
-
-
-def num_local_ranks() -> int:
-    """Those of them on this machine."""
-    return int(os.environ.get(NUM_LOCAL_RANKS, "1"))
 
 
 def is_helper() -> bool:
     """Whether this process is there to compute for another one (`supernets/ranks.py`)."""
-    return num_ranks() > 1 and os.environ.get(RANK, "0") != "0"
+    return num_launched() > 1 and os.environ.get(RANK, "0") != "0"
 
 
-def own_device(device: str) -> str:
-    """This rank's device of the kind of another rank's."""
-    kind = kind_of(device)
-    return CPU if is_cpu(kind) else f"{kind}:{os.environ.get(LOCAL_RANK, '0')}"
+def local_rank() -> int:
+    """The number among those on this machine that torchrun has given this process."""
+    return int(os.environ.get(LOCAL_RANK, "0"))
+
+
+def numbered(device: str, number: int) -> str:
+    """The device of this number and of the kind of another one."""
+    return CPU if is_cpu(device) else f"{kind_of(device)}:{number}"
+
+
+def number_of(device: str) -> int:
+    """1 of "cuda:1", and 0 where no number is said."""
+    return int(device.partition(":")[2] or 0)
 
 
 def about(device: str) -> str:

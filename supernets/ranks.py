@@ -1,56 +1,46 @@
-"""Processes that torchrun has started, which share the batches of a step over a process group.
+"""Processes that share the batches of a step over a process group, a device for each.
 
-Rank 0 is the command as the user knows it: it searches, measures and writes. The others, one per
-device, wait; for the time of a training they are given its network, images and batches, and then
-compute gradients for rank 0. Before a step they get its weights, after it gradients are added up,
-and rank 0 steps the optimizer. A step is its batches, whoever computes them, so a training that
-began with one number of processes continues with another. Sums come in another order, so weights
-agree to rounding only; processes of one machine's CPU alone agree exactly (`supernets/team.py`).
+Rank 0 is the command as the user knows it: it searches, measures and writes. The others wait; for
+the time of a training they are given its network, images and batches, and then compute gradients
+for rank 0. Before a step they get its weights, after it gradients are added up, and rank 0 steps
+the optimizer. A step is its batches, whoever computes them, so a training that began with one
+number of processes continues with another. Sums come in another order, so weights agree to rounding
+only; processes of one machine's CPU alone agree exactly (`supernets/team.py`).
 
-What is said goes over gloo, tensors by the devices' own backend.
+Who is in the group is for `supernets/_group.py` to say. Tensors go by the devices' own backend.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Self
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from search_spaces import UserError, load_plugin_texts, loaded_plugins
-from supernets.device import (
-    CPU,
-    at_work,
-    computing,
-    is_cpu,
-    kind_of,
-    num_ranks,
-    own_device,
-    take,
+from search_spaces import load_plugin_texts, loaded_plugins
+from supernets._group import (
+    RankDiedError,
+    Seat,
+    all_say,
+    group_of,
+    is_commanding,
+    joined,
+    num_ranks_here,
+    others,
+    rank,
+    tell,
+    told,
 )
+from supernets.device import CPU, at_work, computing, is_cpu, local_rank, numbered, take
 from supernets.images import Images
 from supernets.team import AbstractBatches, Losses, State, Team, moving, tensors_of
 
-WAITS = timedelta(days=30)
-"""Between two trainings rank 0 searches for as long as it likes."""
-
 Found = Mapping[int, tuple[Losses, State]] | Exception
 """Losses and reports of a rank's batches, by their numbers; or what has gone wrong there."""
-
-
-class RankDiedError(UserError):
-    """Another process of the group has ended."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(
-            "a process that torchrun has started beside this one has ended, perhaps for lack of "
-            f"memory ({str(error).splitlines()[0]:.120}). What was recorded is whole: the same "
-            "command continues."
-        )
 
 
 @dataclass(frozen=True)
@@ -74,48 +64,50 @@ class Training:
     threads: int
 
 
-def is_commanding() -> bool:
-    """Whether others wait for this process to tell them what to train."""
-    return dist.is_initialized() and dist.get_rank() == 0
-
-
 @contextmanager
-def commanding(threads: int) -> Iterator[None]:
-    """In this context this process is rank 0 of the group that torchrun has started.
+def commanding(
+    seat: Seat | None = None, store: dist.Store | None = None, *, threads: int = 0
+) -> Iterator[None]:
+    """In this context this process is rank 0 of a group.
 
     Args:
-        threads: Of this process while it does not train: the others sleep then, and torchrun gives
-            each one.
+        seat: In the group; None in one that torchrun has started.
+        store: The one that the seat names, where this process holds it.
+        threads: Of this process while it does not train, because the others sleep then and
+            torchrun gives each one; 0 for as many as it has.
 
     Raises:
         UserError: If the processes cannot reach each other.
     """
-    _connect()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise  # there is nobody to tell: torchrun interrupts all of them
-    except BaseException:
-        with suppress(RankDiedError):
-            _end()
-        raise
-    _end()
+    with joined(seat, store):
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise  # there is nobody to tell: whoever has started the others ends them
+        except BaseException:
+            _let_go()
+            raise
+        _let_go()
 
 
-def serve() -> None:
+def serve(seat: Seat | None = None) -> None:
     """Computes gradients for rank 0 until that has ended: what other ranks do instead of a command.
+
+    Args:
+        seat: In the group; None in one that torchrun has started.
 
     Raises:
         UserError: If another process has ended without a word, or they cannot reach each other.
     """
-    _connect()
-    while (told := _told()) is not None:
-        plugins, training = told
-        load_plugin_texts([plugin for plugin in plugins if plugin not in loaded_plugins()])
-        device = own_device(training.device)
-        _serve(replace(training, device=device, batches=training.batches.on(device)))
-    dist.destroy_process_group()
+    number = local_rank() if seat is None else seat.device
+    with joined(seat):
+        while (heard := told()) is not None:
+            plugins, training = heard
+            load_plugin_texts([plugin for plugin in plugins if plugin not in loaded_plugins()])
+            device = numbered(training.device, number)
+            _serve(replace(training, device=device, batches=training.batches.on(device)))
 
 
 class Ranks:
@@ -131,17 +123,16 @@ class Ranks:
     def __enter__(self) -> Self:
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(self._training.threads)
-        _tell((loaded_plugins(), _at_home(self._training)))
-        self._group = _group_of(self._training.device)
+        tell((loaded_plugins(), _at_home(self._training)))
+        self._group = group_of(self._training.device)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         torch.set_num_threads(self._threads_before)
         if kind is None:
-            _tell(None)
+            tell(None)
         elif issubclass(kind, Exception):
-            with suppress(RankDiedError):
-                _tell(None)
+            _let_go()
 
     def add_gradients(self, turns: Sequence[int], state: State) -> tuple[Losses, State]:
         """Leaves the mean gradient of some batches in the network's parameters; see `Team`.
@@ -150,7 +141,7 @@ class Ranks:
             RankDiedError: If a process has ended.
             Exception: What has gone wrong in another one.
         """
-        _tell((turns, state))
+        tell((turns, state))
         training = self._training
         by_turn = _step(training, turns, state, self._group)
         losses = [loss for turn in turns for loss in by_turn[turn][0]]
@@ -165,16 +156,23 @@ def team_of(training: Training, *, processes: int) -> Team | Ranks:
     return Team(network, images, batches, processes=processes, threads=training.threads)
 
 
+def _let_go() -> None:
+    """Tells others that this is over, if they are there to hear it."""
+    with suppress(RankDiedError):
+        tell(None)
+
+
 def _serve(training: Training) -> None:
     """One training in another rank than 0, until it has ended."""
-    torch.set_num_threads(training.threads)
-    group = _group_of(training.device)
+    own = max(1, (os.cpu_count() or 1) // num_ranks_here())  # another machine may have fewer
+    torch.set_num_threads(min(own, training.threads))
+    group = group_of(training.device)
     with (
         at_work(training.device, training.network, *training.batches.networks),
         computing(training.device, training.precision),
     ):
-        while (told := _told()) is not None:
-            turns, state = told
+        while (heard := told()) is not None:
+            turns, state = heard
             _step(training, turns, state, group)
 
 
@@ -189,13 +187,11 @@ def _step(
     """
     network = training.network
     _share_weights(moving(network, training.batches), group)
-    everybody: list[Found] = [{} for _ in range(dist.get_world_size())]
-    with _others():
-        dist.all_gather_object(everybody, _computed(training, turns, state))
+    everybody: list[Found] = all_say(_computed(training, turns, state))
     by_turn: dict[int, tuple[Losses, State]] = {}
     for found in everybody:
         if isinstance(found, Exception):
-            if dist.get_rank():
+            if rank():
                 return {}  # it is rank 0's to say
             raise found
         by_turn |= found
@@ -206,7 +202,7 @@ def _step(
 def _computed(training: Training, turns: Sequence[int], state: State) -> Found:
     """This rank's batches, whose gradients are added up in the network."""
     training.network.zero_grad(set_to_none=True)
-    own = turns[dist.get_rank() :: dist.get_world_size()]
+    own = turns[rank() :: dist.get_world_size()]
     try:
         return {
             turn: training.batches(training.network, training.images, turn, state) for turn in own
@@ -219,9 +215,9 @@ def _share_weights(networks: Sequence[nn.Module], group: Any) -> None:
     """Gives all ranks the weights of rank 0."""
     tensors = [tensor.data for tensor in tensors_of(*networks)]
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    with _others():
+    with others():
         dist.broadcast(flat, 0, group=group)
-    if dist.get_rank():
+    if rank():
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view(tensor.shape))
 
@@ -240,7 +236,7 @@ def _add_up(network: nn.Module, num_turns: int, group: Any) -> None:
     for part, has in zip(flat.split(sizes), has_gradient, strict=False):
         if not has:
             part.zero_()
-    with _others():
+    with others():
         dist.all_reduce(flat, group=group)
     *gradients, counts = flat.split(sizes)
     for parameter, gradient, count in zip(parameters, gradients, counts.tolist(), strict=True):
@@ -257,47 +253,3 @@ def _at_home(training: Training) -> Training:
     network, batches = deepcopy((training.network, training.batches))
     take(CPU, network, *batches.networks)
     return replace(training, network=network, batches=batches)
-
-
-def _group_of(device: str) -> Any:
-    """Of tensors on the ranks' devices; every rank makes it at the same time."""
-    backend = dist.get_default_backend_for_device(kind_of(device))
-    return None if backend == "gloo" else dist.new_group(backend=backend, timeout=WAITS)
-
-
-def _connect() -> None:
-    try:
-        dist.init_process_group("gloo", timeout=WAITS)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(
-            f"torchrun has started {num_ranks()} processes, and they cannot reach each other: "
-            f"{str(error).splitlines()[0]:.200}. See its --rdzv-endpoint and --master-addr."
-        ) from error
-
-
-def _end() -> None:
-    _tell(None)
-    dist.destroy_process_group()
-
-
-def _tell(message: Any) -> None:
-    """Rank 0's word to all others."""
-    with _others():
-        dist.broadcast_object_list([message], 0)
-
-
-def _told() -> Any:
-    """What rank 0 says."""
-    heard: list[Any] = [None]
-    with _others():
-        dist.broadcast_object_list(heard, 0)
-    return heard[0]
-
-
-@contextmanager
-def _others() -> Iterator[None]:
-    """A collective fails where another process has ended."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise RankDiedError(error) from error

@@ -17,9 +17,15 @@ from typing import Any, NoReturn, final
 from nas.cli.codes import FAILED, INTERRUPTED, OK, UNREAD, WRONG_USE
 from nas.system.cores import share_the_cores
 from nas.system.text import printable
-from supernets.device import is_helper, num_ranks
+from supernets.device import is_helper, num_launched
 
 SHARER = "multiprocessing.resource_sharer"
+
+FOR_RANKS = ("train", "search", "compress")
+"""Commands whose training processes of torchrun share."""
+
+NOTHING_DONE = {"--help", "-h", "--dry-run"}
+"""Flags with which they share nothing."""
 
 LACK_OF_MEMORY = (
     *("allocate memory", "out of memory", "bad_alloc", "failed to map segment"),
@@ -76,16 +82,41 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _command(app: Any, arguments: Sequence[str] | None) -> object:
     """What the command gives back; in one of torchrun's processes, with the others."""
-    if num_ranks() == 1:
+    if num_launched() == 1:
         return _carried_out(app, arguments)
+    if not _is_for_ranks(sys.argv[1:] if arguments is None else arguments):
+        return _refuse_ranks()
     from nas.system.environment import num_cores
     from supernets.ranks import commanding, serve
 
     if is_helper():
         serve()
         return OK
-    with commanding(num_cores()):
+    with commanding(threads=num_cores()):
         return _carried_out(app, arguments)
+
+
+def _is_for_ranks(arguments: Sequence[str]) -> bool:
+    """Whether a command has something to share."""
+    name = next(iter(arguments), "")
+    return name in FOR_RANKS and NOTHING_DONE.isdisjoint(arguments)
+
+
+def _refuse_ranks() -> int:
+    """One message, by the first of torchrun's processes.
+
+    Raises:
+        UserError: There.
+    """
+    from search_spaces import UserError
+
+    if is_helper():
+        return OK  # at a failure torchrun would end the first one in the middle of its message
+    raise UserError(
+        f"torchrun has started {num_launched()} processes, and this command needs one. Give it "
+        f"without torchrun; with it, `nas {FOR_RANKS[0]}`, `nas {FOR_RANKS[1]}` and "
+        f"`nas {FOR_RANKS[2]}` share the steps of training."
+    )
 
 
 def _carried_out(app: Any, arguments: Sequence[str] | None) -> object:

@@ -135,6 +135,13 @@ Device = Annotated[
         "torch finds. [cpu]",
     ),
 ]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Of that kind, which share the steps of training: one process each. [1]",
+    ),
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with the same names as these flags.")
 ]
@@ -142,12 +149,43 @@ Further = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any other setting, such as learning_rate=0.002; repeatable."),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Say what would be done, and about how much time, memory and disk it takes; do "
+        "nothing.",
+    ),
+]
 EventFiles = Annotated[
     bool, typer.Option("--tensorboard", help="Also write event files, RUN/tensorboard.")
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, progress on stderr.")
 ]
+
+
+def problem_of(
+    space: str | None, plugin: Sequence[str] | None, budget: Sequence[str] | None
+) -> dict[str, Any]:
+    """The flags that say what is searched, as settings."""
+    return {
+        "space": space,
+        "plugins": tuple(plugin) if plugin else None,
+        "budget": tuple(budget) if budget else None,
+    }
+
+
+def scored_by(
+    executor: str | None, ray_address: str | None, workers: int | None = None
+) -> dict[str, Any]:
+    """The flags that say where candidates are scored, as settings."""
+    return {"executor": executor, "ray_address": ray_address, "workers": workers}
+
+
+def computed_by(threads: int | None, device: str | None, devices: int | None) -> dict[str, Any]:
+    """The flags that say what trains, as settings."""
+    return {"threads": threads, "device": device, "devices": devices}
 
 
 def images_of(

@@ -1,8 +1,11 @@
 """What the commands that search do once they know what: the search, the report, the front."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from nas.cli.console import make_reporter, print_gains, say, tell_front
+from nas.cli.console import make_reporter, print_gains, print_table, say, tell_front
 from nas.prepare.names import refuse_unknown
 from nas.run.config import Config
 from nas.run.directory import read_front
@@ -43,3 +46,42 @@ def run_search(config: Config, run_dir: Path, *, as_json: bool, tensorboard: boo
 
     document = {"run": str(run_dir), "report": str(report), **read_front(run_dir)}
     tell_front(run_dir, document, further, as_json=as_json)
+
+
+def tell_forecast(config: Config, run_dir: Path, *, as_json: bool, is_all: bool = False) -> None:
+    """Say what a command would do, and what that takes.
+
+    Args:
+        config: What was asked.
+        run_dir: Where it would be done; nothing is written there.
+        as_json: Whether it is said as JSON.
+        is_all: Whether nothing follows training.
+
+    Raises:
+        UserError: As the command would.
+    """
+    refuse_unknown(config)
+    from nas.inspect.forecast import forecast
+    from reports import text
+
+    reporter = make_reporter(True)  # on stderr: reading images may take long
+    try:
+        found = forecast(config, run_dir, reporter, is_all=is_all)
+    finally:
+        reporter.close()
+    if as_json:
+        say(json.dumps(found.to_json()))
+        return
+    shown: dict[str, Callable[[Any], str]] = {
+        "s": text.seconds,
+        "ms": "{:.2f} ms".format,
+        "bytes": text.size,
+        "": str,
+    }
+    rows = [
+        [line.part, line.about, shown.get(line.unit, "{:,.0f}".format)(line.value), line.basis]
+        for line in found.lines
+    ]
+    print_table(["", "what", "value", "basis"], rows)
+    for warning in found.warnings:
+        say(f"warning: {warning}", err=True)

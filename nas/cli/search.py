@@ -14,6 +14,8 @@ from nas.cli.options import (
     Data,
     DataDir,
     Device,
+    Devices,
+    DryRun,
     EventFiles,
     ExecutorName,
     Fixed,
@@ -35,8 +37,11 @@ from nas.cli.options import (
     Time,
     Trials,
     Workers,
+    computed_by,
     images_of,
     policy_of,
+    problem_of,
+    scored_by,
     settings_of,
     targets_of,
 )
@@ -81,36 +86,37 @@ def search(
     seed: Seed = None,
     threads: Threads = None,
     device: Device = None,
+    devices: Devices = None,
     out: RunFolder = None,
     config: ConfigFile = None,
     set_: Further = None,
     tensorboard: EventFiles = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a supernet, search it, and write a Pareto report of real, measured files."""
-    from nas.cli.running import run_search
+    from nas.cli.running import run_search, tell_forecast
     from nas.prepare.reuse import with_inherited
     from nas.run.config import make_config
 
     flags = {
-        "space": space,
-        "plugins": tuple(plugin) if plugin else None,
-        "budget": tuple(budget) if budget else None,
+        **problem_of(space, plugin, budget),
         **images_of(data, task, data_dir, cache, resolution, skip_corrupt=skip_corrupt),
         **targets_of(target),
         **policy_of(precision, sparsity, pattern, fix=fix),
         "method": method,
         "controller": controller,
-        "executor": executor,
-        "workers": workers,
-        "ray_address": ray_address,
+        **scored_by(executor, ray_address, workers),
         "trials": trials,
         "time": time,
         "supernet": supernet,
         "profile": profile,
         "seed": seed,
-        "threads": threads,
-        "device": device,
+        **computed_by(threads, device, devices),
     }
     resolved = make_config(with_inherited(settings_of(config, set_, flags), out))
-    run_search(resolved, out or resolved.default_out(), tensorboard=tensorboard, as_json=as_json)
+    run_dir = out or resolved.default_out()
+    if dry_run:
+        tell_forecast(resolved, run_dir, as_json=as_json)
+    else:
+        run_search(resolved, run_dir, tensorboard=tensorboard, as_json=as_json)

@@ -18,6 +18,7 @@ from nas.run.config import Config
 from nas.system.environment import num_cores
 from nas.targets import AbstractDevice, Timer, TimesFiles, choose, measure
 from search_spaces import Candidate, Registry, UserError
+from supernets.device import devices, is_cpu, kind_of
 
 if TYPE_CHECKING:
     from nas.data import DataSet
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 TRIES = 2
 """Of a score whose process dies or is stuck; then its candidate is a failed one."""
+
+MOST_PER_CORE = 8
+"""Threads, or processes that score or train."""
 
 
 class Session(Protocol):
@@ -55,6 +59,9 @@ class AbstractExecutor(ABC):
 
     is_local: ClassVar[bool] = True
     """Whether its scores run on this machine, whose cores the user may have limited."""
+
+    place: ClassVar[str] = "this machine"
+    """What it runs on, in messages."""
 
     @property
     @abstractmethod
@@ -93,6 +100,30 @@ class AbstractExecutor(ABC):
             threads: Of the runtime, where its options do not say it.
         """
         return partial(measure, target, threads=threads)
+
+    def num_devices(self, device: str) -> int:
+        """How many processes `ranks` may share steps on at most.
+
+        Args:
+            device: One of the kind.
+        """
+        if is_cpu(device):
+            return MOST_PER_CORE * num_cores()
+        return sum(kind_of(device) == kind_of(here) for here in devices())
+
+    def ranks(self, num: int, device: str) -> AbstractContextManager[None]:
+        """So many processes share the steps of training, a device for each; this is rank 0.
+
+        Args:
+            num: With this one.
+            device: That of this one.
+
+        Raises:
+            UserError: If one of them cannot begin.
+        """
+        from supernets._rank_worker import ranks_here  # which imports torch
+
+        return ranks_here(num)
 
 
 EXECUTORS = Registry("nas.executors", "executor", AbstractExecutor)

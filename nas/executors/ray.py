@@ -9,7 +9,7 @@ failed one. Files are timed where nothing else runs: on the node that carries th
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from nas.problem.trial import Score
 from nas.system.environment import num_cores
 from nas.targets import TimesFiles, Timing, target_name
 from search_spaces import Candidate, CandidateError, UserError, loaded_plugins
+from supernets.device import is_cpu
 
 
 @final
@@ -37,6 +38,7 @@ class Ray(AbstractExecutor):
 
     workers: int = 0
     is_local: ClassVar[bool] = False
+    place: ClassVar[str] = "the Ray cluster, with this process,"
     ray_address: str = ""
     score_limit_s: float = 300.0
 
@@ -85,6 +87,29 @@ class Ray(AbstractExecutor):
         """See `AbstractExecutor.timer`."""
         here = super().timer(target, threads)
         return partial(_timed, self, here, target, threads) if self.ray_address else here
+
+    def num_devices(self, device: str) -> int:
+        """Those of all nodes, and of this process."""
+        if not self.ray_address:
+            return super().num_devices(device)
+        name = "CPU" if is_cpu(device) else "GPU"
+        with _cluster.connected(self.ray_address) as ray:
+            return 1 + int(sum(node.get(name, 0) for node in _cluster.nodes(ray)))
+
+    def ranks(self, num: int, device: str) -> AbstractContextManager[None]:
+        """On nodes of the cluster; see `AbstractExecutor.ranks`."""
+        if not self.ray_address:
+            return super().ranks(num, device)
+        return _ranks(self.ray_address, num, device)
+
+
+@contextmanager
+def _ranks(address: str, num: int, device: str) -> Iterator[None]:
+    """Ranks, while this process is connected."""
+    from nas.executors._ray_ranks import ranks_on
+
+    with _cluster.connected(address) as ray, ranks_on(ray, num, device):
+        yield
 
 
 def bundle_of(scoring: Scoring, *, limit_s: float) -> "Any":

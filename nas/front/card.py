@@ -9,6 +9,7 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `ranges`, only where the training images decided it: by kind of values, "16-bit" or "float", black
   and white.
 - `corrupt`: images of the data set that could not be read and were left out; only where there are.
+- `trained_by`: device and processes that trained the supernet, in words; not where it was given.
 - `classes`: names, in the order of the output "logits" (batch, outputs) in classification; none
   where the answers are images, (batch, channels, height, width) in shares of white.
 - `task`: what is learnt, and so what the outputs are; only where it is not classification.
@@ -104,6 +105,7 @@ _CARD_FIELDS: dict[str, Any] = {
 _OPTIONAL_FIELDS: dict[str, Any] = {
     "bit_ops": _NUMBER,
     "modelled": {"macs": int, "size_bytes": int},
+    "trained_by": str,
 }
 _FILE_FIELDS: dict[str, Any] = {"sha256": str, "bytes": int}
 _TIMING_TYPES: dict[Any, Any] = {float: _NUMBER, int: int, bool: bool, str: str}
@@ -140,6 +142,7 @@ def build_card(
     params_in: str = "",
     bit_ops: float | None = None,
     corrupt: int = 0,
+    trained_by: str = "",
     modelled: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """A card; the arguments are its fields, as the module's docstring says.
@@ -176,6 +179,8 @@ def build_card(
         card["bit_ops"] = bit_ops
     if corrupt:
         card["corrupt"] = corrupt
+    if trained_by:
+        card["trained_by"] = trained_by
     check_card(card, place=f"card of {key}")
     return card
 

@@ -45,6 +45,7 @@ class CardMaker:
         data: Splits to verify on.
         artefacts: What the targets take on which files were timed; the first is the search's.
         calibration: Name of what decided the ranges of integer grids.
+        trained_by: What has trained the supernet, in words; "" where that is not known.
         threads: Of a process that verifies.
     """
 
@@ -53,6 +54,7 @@ class CardMaker:
     data: DataSet
     artefacts: Mapping[str, Artefact]
     calibration: str
+    trained_by: str
     threads: int
 
     @property
@@ -118,6 +120,7 @@ class CardMaker:
             data=data.name,
             task=data.task,
             corrupt=data.num_corrupt,
+            trained_by=self.trained_by,
             input=input_rule(data),
             classes=data.classes,
             macs=int(space.costs.of("macs", row)[0]),

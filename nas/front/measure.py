@@ -25,6 +25,7 @@ from nas.problem.budget import LATENCY, metric_on
 from nas.problem.problem import Problem
 from nas.problem.trial import Trial
 from nas.run.directory import Run
+from nas.run.trained_by import trained_by
 from nas.scoring.beside import beside
 from nas.scoring.scorer import Scorer
 from nas.targets import Artefact, Timer, Timing
@@ -158,6 +159,7 @@ class Exporter:
             data=self.data,
             artefacts=self.artefacts,
             calibration=self.scorer.calibrated_by,
+            trained_by=trained_by(self.run.path),
             threads=cores // at_once,
         )
 

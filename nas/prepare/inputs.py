@@ -12,9 +12,11 @@ from pathlib import Path
 from nas.data import DataSet, identity, load_data
 from nas.data._base import Accept
 from nas.executors import EXECUTORS
+from nas.executors._base import MOST_PER_CORE
 from nas.latency import LatencyModel
 from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
 from nas.prepare.settings import check_settings, refuse_what_needs_classes
+from nas.prepare.several import check_devices
 from nas.problem.budget import (
     LATENCY,
     Budget,
@@ -56,9 +58,6 @@ from supernets.tasks._base import losses_of
 
 COSTS = ("latency_ms", "size_bytes")
 """To be minimised, beside the loss of the task."""
-
-MOST_PER_CORE = 8
-"""Threads, or processes that score."""
 
 AMPLE_CLASSES = 1024
 """Of a space that settings are tried on before images are known: enough for any method, and the
@@ -232,6 +231,7 @@ def check_names(config: Config, *, is_trained: bool = False) -> None:
     check_ranks(config.rank)
     check_settings(config)
     check_threads(config)
+    check_devices(config)
     for text in (config.target, *config.other_targets):
         target = choose(text).target
         if not isinstance(target, AbstractDevice) and not hasattr(target, "prepare"):

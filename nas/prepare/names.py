@@ -8,6 +8,7 @@ from nas.controllers import CONTROLLERS, check_installed
 from nas.data import refuse_unknown_data
 from nas.executors import EXECUTORS
 from nas.prepare.settings import check_settings
+from nas.prepare.several import check_devices
 from nas.problem.budget import parse_budget
 from nas.run.config import Config
 from nas.targets import TARGETS, target_name
@@ -40,3 +41,4 @@ def refuse_unknown(config: Config) -> None:
         parse_budget(text)
     refuse_unknown_data(config.data)
     check_settings(config)
+    check_devices(config)

@@ -19,19 +19,12 @@ from nas.problem.feasible import largest_member, sample_within
 from nas.problem.problem import Problem
 from nas.scoring.scorer import Scorer
 from search_spaces import DEFAULT_CALIBRATION, Candidate, CandidateError, UserError
-from supernets.device import (
-    CPU,
-    free_memory,
-    is_cpu,
-    is_out_of_memory,
-    num_local_ranks,
-    num_ranks,
-)
+from supernets._group import is_commanding, num_ranks, num_ranks_here
+from supernets.device import CPU, free_memory, is_cpu, is_out_of_memory
 from supernets.images import Images
 from supernets.methods._base import AbstractMethod
 from supernets.pace import fastest, paces, seconds_per_step
 from supernets.plan import TrainPlan
-from supernets.ranks import is_commanding
 from supernets.steps import SupernetBatches
 from supernets.supernet import Supernet
 
@@ -199,12 +192,11 @@ def in_parts(plan: TrainPlan, parts: int) -> TrainPlan:
 def shared_cores(plan: TrainPlan) -> dict[str, int]:
     """How many processes share a step, and the threads of each: all cores that torch may use.
 
-    Where torchrun has started processes, they are those; else one process tells an accelerator what
-    to do.
+    In a group of ranks they are those; else one process tells an accelerator what to do.
     """
     cores = torch.get_num_threads()
     if is_commanding():
-        own = max(1, cores // num_local_ranks())
+        own = max(1, cores // num_ranks_here())
         return {"processes": min(num_ranks(), plan.shards), "threads": own}
     processes = min(cores, plan.shards) if is_cpu(plan.device) else 1
     return {"processes": processes, "threads": cores // processes}

@@ -26,23 +26,26 @@ from nas.prepare.plan import (
 from nas.prepare.profile import profile
 from nas.prepare.reopen import read_supernet
 from nas.prepare.reuse import check_donor
+from nas.prepare.several import check_are_here, sharing
 from nas.prepare.sizing import decide_sizes
 from nas.prepare.smallest import check_smallest_latency
 from nas.prepare.speed import shared_cores
 from nas.prepare.trim import announce, limit_rows, run_space
 from nas.problem.feasible import trained_within
 from nas.problem.fix import fixed
-from nas.problem.problem import KnownMetrics, Problem
+from nas.problem.problem import KnownMetrics, Limit, Problem
 from nas.run.config import Config
 from nas.run.directory import SEARCHED_SPACE, TRAINED_SPACE, WEIGHTS, Run, log_step, read_space
 from nas.run.growth import as_begun, has_front
 from nas.run.own_files import BROUGHT, keep_own_files, with_space_at_hand
+from nas.run.trained_by import record
 from nas.system.files import understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import SearchSpace
+from supernets._group import num_machines
 from supernets._worker import import_ahead
 from supernets.checkpoint import write_tensors
-from supernets.device import chosen_device
+from supernets.device import about, chosen_device, is_cpu
 from supernets.gradients import label_gradients
 from supernets.images import Images
 from supernets.methods._base import remaining_of
@@ -86,7 +89,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
         OSError: If a disk is full or read-only; the same call continues.
     """
     make_executor(config).check()
-    chosen_device(config.device)
+    check_are_here(config)
     if not has_front(out):
         import_ahead()
     is_begun = (out / "config.toml").exists()
@@ -109,12 +112,29 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     if config.model and not (out / WEIGHTS).exists():
         for sentence in in_words(found, space, data):
             reporter.note(sentence)
+    with sharing(config, out):
+        return _trained(run, config, data, space, limits, reporter, is_all=is_all)
+
+
+def _trained(
+    run: Run,
+    config: Config,
+    data: DataSet,
+    space: SearchSpace,
+    limits: list[Limit],
+    reporter: Reporter,
+    *,
+    is_all: bool,
+) -> Begun:
+    """What a run decides by measuring, and its supernet."""
     with run.phase("size"):
         sizes = decide_sizes(run, config, space, limits, data, reporter, is_all=is_all)
     user_limits = limits
     limits, space = sizes.limits(limits), sizes.space(space)
     with run.phase("profile"):
-        model = profile(run, as_begun(out, config), space, limits, make_timer(config), reporter)
+        model = profile(
+            run, as_begun(run.path, config), space, limits, make_timer(config), reporter
+        )
     limit_facts = limit_rows(user_limits, space, KnownMetrics((space.costs, model)), config.seed)
     space = run_space(run, config, space, limits, model, reporter)
 
@@ -188,6 +208,14 @@ def trained_supernet(
         reporter.advance(round(100 * step / train_plan.steps), 100, f"{text}, {rate}")
         log_step(log, numbers, train_plan.steps)
 
+    cores = shared_cores(train_plan)
+    record(
+        run,
+        device=train_plan.device,
+        accelerator="" if is_cpu(train_plan.device) else about(train_plan.device),
+        processes=cores["processes"],
+        machines=num_machines(),
+    )
     method = make_method(config, problem, train_plan)
     remaining_of(method, method.initial_state())  # what cannot be kept is refused now
     images, batches = training_images(data), SupernetBatches(train_plan, method)
@@ -199,7 +227,7 @@ def trained_supernet(
         directory=run.folder("train_state"),
         on_step=on_step,
         before_step=ranking(supernet, images, batches, problem),
-        **shared_cores(train_plan),
+        **cores,
     )
     remaining = remaining_of(method, kept)
     _record_summary(run, method.summary(kept), reporter)

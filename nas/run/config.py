@@ -35,6 +35,7 @@ MOST = {
     "trials": 1_000_000,
     "lag": 1_000_000,
     "threads": 1024,
+    "devices": 64,
     "timing_threads": 1024,
     "workers": 1024,
     "seed": 2**64 - 1,
@@ -68,7 +69,10 @@ STANDS_FOR: Mapping[str, tuple[Any, str]] = {
 }
 """Values that are no numbers and no names, and what they say."""
 
-WITHOUT_EFFECT = {"plugins", "data_dir", "cache", "threads", "workers", "executor", "ray_address"}
+WITHOUT_EFFECT = {
+    *("plugins", "data_dir", "cache", "threads", "devices"),
+    *("workers", "executor", "ray_address"),
+}
 """Fields that say where and how; what is searched for names plug-ins, wherever they lie."""
 
 
@@ -118,6 +122,8 @@ class Config:
         threads: Cores that training and scoring use; 0 for all.
         device: Where networks are trained and scored: "cpu", "cuda", "cuda:1", "mps", "xpu", or
             "auto" for what torch finds. Files are exported, timed and verified elsewhere.
+        devices: That share the steps of a supernet's training, a process for each, of the kind that
+            `device` names; 1 for that one alone.
         model: A network of the user's to compress, "FILE.onnx", "FILE.pt2", "FILE.py:function" or
             "module:function"; "" to search a space.
         weights: File of its weights; "" for those that the function gives it.
@@ -162,6 +168,7 @@ class Config:
     data_seed: int = -1
     threads: int = 0
     device: str = CPU
+    devices: int = 1
     model: str = ""
     weights: str = ""
     mean: tuple[float, ...] = ()
@@ -178,8 +185,9 @@ class Config:
                 raise UserError(f"{name} is {getattr(self, name)}. It must not be negative.")
         if not 0 <= self.held_gb < math.inf:
             raise UserError(f"held_gb is {self.held_gb}. It must be a number of GB, 0 or more.")
-        if self.timing_threads < 1:
-            raise UserError(f"timing_threads is {self.timing_threads}. It must be at least 1.")
+        for name in ("timing_threads", "devices"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}. It must be at least 1.")
         for name in ("lag", "data_seed"):
             if getattr(self, name) < -1:
                 raise UserError(

@@ -38,7 +38,7 @@
                           image; before that in brought_judged.json
     timings/<key>.<file>.json   the measured latency of one exported file; in a folder of its own
                           where all were timed again, and on each target but the first
-    events.jsonl          wall clock: phases, messages, hosts
+    events.jsonl          wall clock: phases, messages, hosts, and what has trained
     front/<key>/          model.onnx, model.safetensors, card.json, and of a quantized network
                           model.fp32.onnx and model.fp32.safetensors: it before quantization
     references/<key>/     the same of references that are not on the front

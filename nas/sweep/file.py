@@ -52,6 +52,7 @@ SEVERAL = ("budget", "precision", "sparsity", "pattern", "rank")
 NOT_HERE = {
     "ray_address": "give --ray-address to `nas sweep`",
     "supernet": "a sweep trains its own",
+    "devices": "a sweep gives every search a node of its own",
 }
 OF_SUPERNET = (
     *("space", "plugins", "data", "task", "data_dir", "cache", "resolution"),

@@ -177,6 +177,15 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def resident_bytes() -> int | None:
+    """Memory that this process has now; None where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def _memory_bytes() -> int | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

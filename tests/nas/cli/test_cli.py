@@ -55,10 +55,12 @@ FLAGS = {
         "--seed",
         "--threads",
         "--device",
+        "--devices",
         "--out",
         "--config",
         "--set",
         "--tensorboard",
+        "--dry-run",
         "--json",
     ],
     "compress": [
@@ -107,15 +109,19 @@ FLAGS = {
         "--fix",
         "--pattern",
         "--method",
+        "--executor",
+        "--ray-address",
         "--time",
         "--profile",
         "--seed",
         "--threads",
         "--device",
+        "--devices",
         "--out",
         "--config",
         "--set",
         "--tensorboard",
+        "--dry-run",
         "--json",
     ],
     "stitch": [
@@ -317,6 +323,8 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (["--precision", "int4"], "unknown precision 'int4'"),
         (["--precision", ""], "at least one"),
         (["--sparsity", "0,x"], "'0,x' is not a list of numbers"),
+        (["--devices", "0"], "devices is 0. It must be at least 1"),
+        (["--devices", "3"], "1 would have nothing to do. Add --set shards=3, or ask for 2"),
         (["--resolution", "3000"], "resolution 3000 px is outside 16-256 px"),
         (["--resolution", "8x32"], "resolution 8x32 px is outside 16-256 px"),
         (["--resolution", "96x"], "resolution 96x is not a size in pixels"),
@@ -600,3 +608,16 @@ def test_ctrl_c_is_code_130_and_one_line(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == codes.INTERRUPTED
     assert errors.strip() == "nas: interrupted; the same command continues."
+
+
+@pytest.mark.parametrize("arguments", [("report", "absent"), ("doctor",), ("search", "--dry-run")])
+def test_what_processes_of_torchrun_cannot_share_the_first_one_refuses_alone(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert nas(*arguments) == codes.WRONG_USE
+    assert "torchrun has started 2 processes, and this command needs one" in capsys.readouterr().err
+    monkeypatch.setenv("RANK", "1")
+    assert nas(*arguments) == codes.OK
+    assert capsys.readouterr().err == ""
