@@ -198,9 +198,8 @@ class Columns(AbstractNetwork):
     def _level_rules(self, column: int, level: int) -> Iterator[SlotRule]:
         """Of one level of one column, in the order in which data flows."""
         top = self._levels[-1]
-        is_optional = column > min(self.columns)
-        shared = ("columns",) if is_optional else ()
-        shared = self._some(*shared, "width", f"level{level}.precision")
+        optional: tuple[str, ...] = ("columns",) if column > min(self.columns) else ()
+        shared = self._some(*optional, "width", f"level{level}.precision")
         policies = (f"level{level}.sparsity",) if self._can_be_pruned else ()
         parts = [(DOWN, level > 1), (UP, column > 1 and level < top)]
         for part in (part for part, is_there in parts if is_there):
