@@ -1,4 +1,4 @@
-"""The networks of `handmade.py`: two published families at several widths, as plain modules.
+"""The networks of `handmade.py`: published families at several widths, as plain modules.
 
 **mobilenetv2.** Sandler et al., MobileNetV2 (2018), table 2: rows of inverted residuals (expansion,
 channels, blocks, first stride), a stem of 32 channels before them and a last convolution of 1,280
@@ -21,6 +21,13 @@ channels and three stages of 16, 32 and 64 channels times width, with strides 1,
 (ResNet-8, that of MLPerf Tiny) or three (ResNet-20) basic blocks each. From 64 pixels the stem has
 a stride of 2, from 128 a max pool follows it. Departure: shortcuts that change the shape are
 convolutions (that paper's option B), as in MLPerf Tiny, because padded channels quantize badly.
+
+**simplenet.** Hasanpour et al., Lets keep it simple, Using simple architectures to outperform
+deeper and more complex architectures (2016): 13 convolutions in a row without shortcuts, 3x3 but
+for two of 1x1, of 64 to 2,048 channels times width, each with batch norm, and five max pools behind
+the 4th, 7th, 9th, 10th and 12th; 5.48 M weights at a width of 1. From 64 pixels the stem has a
+stride of 2, and pools round up. Departures: no dropout, as above; convolutions have no biases,
+which batch norm makes needless.
 
 Weights start as those of the project's own networks do. Shapes: B batch, C channels, H W space.
 """
@@ -55,6 +62,26 @@ STRIDED = (24, 0, 32, 64, 160)
 
 STEM, LAST = 32, 1280
 STAGES = (16, 32, 64)
+
+SIMPLE: tuple[tuple[int, int], ...] = (
+    (64, 3),
+    (128, 3),
+    (128, 3),
+    (128, 3),
+    (128, 3),
+    (128, 3),
+    (256, 3),
+    (256, 3),
+    (256, 3),
+    (512, 3),
+    (2048, 1),
+    (256, 1),
+    (256, 3),
+)
+"""Channels and side of the kernel."""
+
+POOLED = (4, 7, 9, 10, 12)
+"""Numbers of the layers behind which the map is halved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +194,20 @@ def resnet(width: float, shape: Shape, *, blocks: int) -> nn.Module:
     return with_head(layers, channels, shape.num_classes)
 
 
+def simplenet(width: float, shape: Shape) -> nn.Module:
+    """See the module."""
+    layers: list[nn.Module] = []
+    channels = shape.channels
+    for number, (wide, kernel_size) in enumerate(SIMPLE, start=1):
+        stride = 2 if number == 1 and shape.resolution >= 64 else 1
+        out = max(1, round(wide * width))
+        layers.append(conv_norm(channels, out, kernel_size, stride=stride, act=nn.ReLU()))
+        if number in POOLED:
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        channels = out
+    return with_head(layers, channels, shape.num_classes)
+
+
 def strides(resolution: int) -> frozenset[int]:
     """Rows with a stride of 2, by their channels; 0 is the stem."""
     most = len(STRIDED)
@@ -215,7 +256,16 @@ FAMILIES: Mapping[str, Family] = {
     "mobilenetv2": Family(mobilenetv2, (0.25, 0.35, 0.5, 0.75, 1.0)),
     "resnet": Family(lambda width, shape: resnet(width, shape, blocks=1), RESNET_WIDTHS),
     "resnet20": Family(lambda width, shape: resnet(width, shape, blocks=3), RESNET_WIDTHS),
+    "simplenet": Family(simplenet, (0.125, 0.25, 0.35, 0.5, 0.75)),
 }
+
+
+USUAL = ("mobilenetv2", "resnet")
+
+
+def usual_families(data: str) -> tuple[str, ...]:
+    """Those that are made where none are named: on CIFAR also the plain networks made for it."""
+    return (*USUAL, "simplenet") if data == "cifar10" else USUAL
 
 
 def designs(families: Sequence[str], widths: Sequence[float]) -> list[Design]:

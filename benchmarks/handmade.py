@@ -3,8 +3,9 @@
     python benchmarks/handmade.py --data digit-pairs --time 5m --out DIR
     python benchmarks/handmade.py --data digit-pairs --time 5m --out DIR --against RUN RUN
 
-Ten published networks (`_handmade_networks.py`), all trained, exported, quantized and measured
-within the time; no network is known to be the right one beforehand, so all get the same.
+Ten published networks (`_handmade_networks.py`; on CIFAR-10 five plain ones more), all trained,
+exported, quantized and measured within the time; no network is known to be the right one
+beforehand, so all get the same.
 
 - **Time.** From reading the data to the last latency. A rehearsal takes the smallest and the
   largest network of each family, with fresh weights, through all that follows training (exporting,
@@ -45,7 +46,7 @@ from typing import Any
 
 import numpy as np
 from _handmade_against import compare
-from _handmade_networks import Design, designs
+from _handmade_networks import Design, designs, usual_families
 from _handmade_worker import FILES, Job, begin, in_fastest_format, macs_of, make, rehearse
 
 from nas.cli.console import print_table
@@ -76,7 +77,8 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=0)
     parser.add_argument("--time", default="5m")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--families", type=words, default=("mobilenetv2", "resnet"))
+    usual = "instead of mobilenetv2 and resnet, and on CIFAR-10 simplenet"
+    parser.add_argument("--families", type=words, default=(), help=usual)
     parser.add_argument("--widths", type=words, default=(), help="instead of each family's own")
     parser.add_argument("--threads", type=int, default=1, help="of each training process")
     parser.add_argument("--cores", type=int, default=0, help="0 for all")
@@ -89,7 +91,8 @@ def main() -> None:
         {name: getattr(given, name) for name in names} | {"set": dict(map(setting, given.set))}
     )
     check_plan_settings(config)
-    wanted = designs(given.families, [float(width) for width in given.widths])
+    families = given.families or usual_families(config.data)
+    wanted = designs(families, [float(width) for width in given.widths])
     processes = max(1, (given.cores or num_cores()) // given.threads)
     arguments = {name: getattr(config, name) for name in names if name != "data_dir"}
     arguments |= {"set": dict(config.set), "networks": [design.name for design in wanted]}

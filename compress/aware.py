@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from compress.apply import quantizations_of
 from compress.calibration._base import CALIBRATIONS
+from compress.placement import further_uses
 from compress.quantize._apply import quantized
 from compress.quantize._learnt import AbstractLearnable, AbstractLearnt, LearntLayer
 from search_spaces import DEFAULT_CALIBRATION, Slot
@@ -53,7 +54,9 @@ def aware(
     before = dict(own.named_modules())
     for name, original in before.items():
         if isinstance(original, nn.Conv2d | nn.Linear):
-            found.set_submodule(name, _learnt(found.get_submodule(name), original))
+            for use in (name, *further_uses(found, name)):
+                found.set_submodule(use, _learnt(found.get_submodule(use), original))
+                _share_weights_grid_(found.get_submodule(name), found.get_submodule(use))
     for name, module in list(found.named_children()):
         if isinstance(module, AbstractLearnable):
             found.set_submodule(name, module.learnt(None))
@@ -79,6 +82,12 @@ def grids_of(network: nn.Module) -> Mapping[str, Tensor]:
 def _learnt(module: nn.Module, original: nn.Module) -> nn.Module:
     """The layer itself where its format learns nothing."""
     return module.learnt(original) if isinstance(module, AbstractLearnable) else original
+
+
+def _share_weights_grid_(first: nn.Module, use: nn.Module) -> None:
+    """A layer that is used several times has one weight, and so one grid of it."""
+    if isinstance(first, LearntLayer) and isinstance(use, LearntLayer):
+        use.log_scale_C = first.log_scale_C
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,10 @@ first reader on a grid. If it was made on the grid, all its readers see the quan
 comes from fp32, only readers that need the grid do.
 """
 
-from collections.abc import Callable
+import copy
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from torch import fx, nn
@@ -75,6 +78,10 @@ class Placement:
     points: tuple[Point, ...]
 
 
+AGAIN = "_again"
+"""Between the name of a layer and the number of a further use of it."""
+
+
 class Tracer(fx.Tracer):
     """Keeps what placement must recognise whole: `Add`, `Scale`, tuned layers, what is merged."""
 
@@ -91,6 +98,35 @@ def trace(network: nn.Module) -> fx.GraphModule:
     return fx.GraphModule(network, Tracer().trace(network))
 
 
+def uses_apart_(graph: fx.GraphModule, quantization_of: QuantizationOf) -> None:
+    """Gives every further use of a layer on a grid a module of its own, in place.
+
+    A layer that is used several times reads another range of values each time, and a value has a
+    grid of its own. The modules are copies; files hold equal numbers once.
+    """
+    uses: Counter[str] = Counter()
+    for node in graph.graph.nodes:
+        if node.op != "call_module":
+            continue
+        target = str(node.target)
+        uses[target] += 1
+        layer, own = graph.get_submodule(target), quantization_of(target)
+        is_replaced = isinstance(layer, own.layers) and isinstance(layer, own.on_grid)
+        if uses[target] > 1 and is_replaced:
+            node.target = f"{target}{AGAIN}{uses[target] - 1}"
+            graph.add_submodule(node.target, copy.deepcopy(layer))
+
+
+def further_uses(network: nn.Module, layer: str) -> Iterator[str]:
+    """Names of the modules that `uses_apart_` has given a layer besides itself."""
+    known = dict(network.named_modules())
+    for number in itertools.count(1):
+        name = f"{layer}{AGAIN}{number}"
+        if name not in known:
+            return
+        yield name
+
+
 def place(graph: fx.GraphModule, quantization_of: QuantizationOf) -> Placement:
     """Decide for every node of a traced, folded or tuned network.
 
@@ -104,6 +140,7 @@ def place(graph: fx.GraphModule, quantization_of: QuantizationOf) -> Placement:
     made: list[Point] = []
     wanted: dict[fx.Node, tuple[AbstractQuantization, list[str]]] = {}
     folded: set[fx.Node] = set()
+    replaced: set[str] = set()
 
     def kind(node: fx.Node) -> nn.Module | None:
         return modules[str(node.target)] if node.op == "call_module" else None
@@ -130,7 +167,8 @@ def place(graph: fx.GraphModule, quantization_of: QuantizationOf) -> Placement:
             else:
                 made.append(Point(node.name, own, for_all=True))
             on_grid.add(node)
-        if isinstance(module, own.layers):
+        if isinstance(module, own.layers) and str(node.target) not in replaced:
+            replaced.add(str(node.target))  # off the grid every use of a layer is the same
             name = activation.name if activation else None
             layers.append(Layer(node.name, own, is_on_grid, activation=name))
     asked = [

@@ -33,6 +33,9 @@ NUMBERS: Mapping[str, range] = {
     "num_streams": range(1, 257),
     "order": range(1, 257),
     "details": range(5),
+    "repeats": range(1, 9),
+    "num_groups": range(1, 257),
+    "columns": range(1, 17),
 }
 POSITIVE: Mapping[str, float] = {"density": 1e3, "scale": 1e3}
 """Numbers above 0, whole or not, and the largest.

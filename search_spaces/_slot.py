@@ -224,6 +224,9 @@ class Cost(NamedTuple):
         quantizers: Values besides the outputs of `layers` that integers are made of where `layers`
             compute with integers.
         graph_bytes: Of a file, what is no value: nodes (about 30 each), names, shapes of tensors.
+        reused_layers: Uses of `layers` but their first, where a slot uses weights several times.
+        reused_channels: Their output channels: with integers an integer bias each and its scale,
+            because what a layer reads has another range each time.
     """
 
     dense: int = 0
@@ -248,6 +251,8 @@ class Cost(NamedTuple):
     matrix_groups: int = 0
     quantizers: int = 0
     graph_bytes: int = 0
+    reused_layers: int = 0
+    reused_channels: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":  # type: ignore[override]
         return Cost._make(map(operator.add, self, other))

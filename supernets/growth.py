@@ -38,7 +38,7 @@ from search_spaces.traced.operator import FRAGMENT
 from supernets._elastic import KERNEL, AbstractElastic, Index
 from supernets._modules import initialise, seeded
 from supernets.network import PlainNetwork, module_name
-from supernets.supernet import elementwise_largest, families
+from supernets.supernet import elementwise_largest, families, prefixes
 
 TOLERANCE = 1e-4
 """Of what a slot computes, in its largest value: rounding is a hundredth of it."""
@@ -130,8 +130,8 @@ def _widened(
 
 def _families(signature: Signature) -> dict[str, AbstractElastic]:
     """The elastic modules of a slot, by what precedes their tensors' names in the plain module."""
-    own, *channel_part = (family(signature) for family in families(signature).values())
-    return {"mixer.": own, "mlp.": channel_part[0]} if channel_part else {"": own}
+    found = (family(signature) for family in families(signature).values())
+    return dict(zip(prefixes(signature), found, strict=True))
 
 
 def _sources(before: Index, after: Index) -> Tensor | None:

@@ -9,6 +9,9 @@ from supernets.optimizers._base import OPTIMIZERS
 UNWEIGHTED, BALANCED = "none", "balanced"
 """How classes count in the loss on labels."""
 
+COSINE, STEPS = "cosine", "steps"
+"""How the learning rate falls."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainPlan:
@@ -19,8 +22,7 @@ class TrainPlan:
         batch_size: Images per batch; every member that a batch trains sees the same ones.
         shards: Batches per step; processes share them.
         optimizer: Name of an optimizer, "muon", "adamw" or "sgd".
-        learning_rate: Peak, after a linear warm-up and before a cosine decay to zero; 0 for the
-            optimizer's own.
+        learning_rate: Peak, after a linear warm-up; 0 for the optimizer's own.
         warmup: Share of steps in the warm-up.
         weight_decay: Of matrices and kernels only.
         label_smoothing: Of the loss on labels.
@@ -32,6 +34,11 @@ class TrainPlan:
         repeats: How often an image is in a batch, each time varied in another way.
         clip_norm: Largest norm of a step's gradient.
         ema_decay: Of the averaged weights that training returns.
+        schedule: How the rate falls from its peak: "cosine" to zero, or in "steps" to a tenth after
+            half of the training and a hundredth after three quarters.
+        drop_path: Share of images that pass by the last residual block of a network alone, see
+            `supernets/dropping.py`; those before it are passed by less.
+        dropout: Share of what the classifier of a network alone reads that is left out.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
         criterion: Name of what ranks them, such as "magnitude", "taylor" or "random".
         precision: "fp32", "bf16" (autocast), or "tf32" on devices that have it.
@@ -54,6 +61,9 @@ class TrainPlan:
     repeats: int = 1
     clip_norm: float = 1.0
     ema_decay: float = 0.99
+    schedule: str = COSINE
+    drop_path: float = 0.0
+    dropout: float = 0.0
     rank_at: float = 0.4
     criterion: str = DEFAULT_CRITERION
     precision: str = "fp32"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from supernets.augmentations import MixedLabels
 from supernets.context import Context
 from supernets.device import autocast, moved
+from supernets.dropping import dropping
 from supernets.images import Drawing, Images
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
@@ -146,6 +147,7 @@ class AloneBatches(AbstractBatches):
         drawn = teacher.batch(images, drawing, turn) if teacher else drawing.batch(images, turn)
         images_BCHW, labels = placed(*drawn, plan)
         with autocast(plan.device, plan.precision), ExitStack() as stack:
+            stack.enter_context(dropping(network, plan, turn))
             recorded = [stack.enter_context(like.recording(network)) for like in likenesses]
             logits_BK = network(images_BCHW)
         loss = logits_BK.new_zeros((), dtype=torch.float32)

@@ -26,11 +26,13 @@ from search_spaces import (
 from search_spaces._sides import written_sides
 from search_spaces.channel_parts._base import DEFAULT_CHANNEL_PART, channel_part_name
 from search_spaces.norms._base import NORM
+from search_spaces.operators._repeated import num_passes
 from supernets._elastic import AbstractElastic, run
 from supernets._modules import initialise, seeded
 from supernets._ranking import Gradients, importances
 from supernets.channel_parts._base import ELASTIC_CHANNEL_PARTS
 from supernets.criteria._base import CRITERIA, DEFAULT_CRITERION
+from supernets.mixers._between import ElasticBetween
 from supernets.network import (
     PlainNetwork,
     elastic_class,
@@ -40,9 +42,12 @@ from supernets.network import (
 )
 from supernets.traced.fragment import factored_state
 
+BETWEEN = "between"
+"""Where the weights between passes are, in a slot and in its plain module."""
+
 
 class ElasticSlot(nn.Module):
-    """All operators of one slot, and the channel parts that its mixers share.
+    """All operators of one slot, and what its mixers share: channel parts, projections of passes.
 
     Args:
         largest: By the name of the family of weights, see `largest_of`.
@@ -57,13 +62,12 @@ class ElasticSlot(nn.Module):
 
     def weights(self, signature: Signature) -> dict[str, Tensor]:
         """State of the plain module of this signature, as slices of the shared weights."""
-        own, *channel_part = (self._family(name).weights(signature) for name in families(signature))
-        if signature.rank != FULL_RANK:
-            return factored_state(signature, own)
-        if not channel_part:
-            return own
-        state = {f"mixer.{name}": tensor for name, tensor in own.items()}
-        return state | {f"mlp.{name}": tensor for name, tensor in channel_part[0].items()}
+        state = {
+            f"{prefix}{name}": tensor
+            for prefix, place in zip(prefixes(signature), families(signature), strict=True)
+            for name, tensor in self._family(place).weights(signature).items()
+        }
+        return state if signature.rank == FULL_RANK else factored_state(signature, state)
 
     def restricted_state(self, largest: Mapping[str, Signature]) -> dict[str, Tensor]:
         """State of the slot whose largest signatures are these; they are not pruned."""
@@ -217,7 +221,8 @@ def weights_name(signature: Signature) -> str:
 
 
 def families(signature: Signature) -> dict[str, type[AbstractElastic]]:
-    """The weights of a slot that a signature uses, its operator's and a mixer's channel part's.
+    """The weights that a signature uses: its operator's; of a mixer's slot also its channel part's,
+    and those between passes.
 
     By the name that they have in the slot; files have it, too.
     """
@@ -226,7 +231,16 @@ def families(signature: Signature) -> dict[str, type[AbstractElastic]]:
         name = channel_part_name(signature.pick)
         place = name if name == DEFAULT_CHANNEL_PART else f"channel_parts.{name}"
         found[place] = ELASTIC_CHANNEL_PARTS.get(name)
+        if num_passes(signature.pick) > 1:
+            found[BETWEEN] = ElasticBetween
     return found
+
+
+def prefixes(signature: Signature) -> tuple[str, ...]:
+    """What precedes the names of each of these weights in the plain module."""
+    if not is_mixer(signature.operator):
+        return ("",)
+    return ("mixer.", "mlp.", f"{BETWEEN}.")[: len(families(signature))]
 
 
 def largest_of(signatures: Iterable[Signature]) -> dict[str, Signature]:

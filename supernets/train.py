@@ -19,7 +19,7 @@ from torch import nn
 from search_spaces import UserError
 from supernets.device import at_work, computing
 from supernets.images import Images
-from supernets.plan import TrainPlan
+from supernets.plan import STEPS, TrainPlan
 from supernets.ranks import Training, team_of
 from supernets.state import NOTHING, TrainState
 from supernets.team import AbstractBatches, Losses, State
@@ -27,6 +27,10 @@ from supernets.team import AbstractBatches, Losses, State
 CHECKPOINT_FILE = "state.safetensors"
 CHECKPOINT_SHARE = 0.05
 """At most this share of the time goes into writing checkpoints."""
+
+FALLS = (0.5, 0.75)
+"""Shares of training after which a rate that falls in steps is a tenth of what it was (He et al.,
+Deep Residual Learning, 2016, section 4.2)."""
 
 
 class DivergedError(UserError):
@@ -172,10 +176,12 @@ def lay_out(network: nn.Module, plan: TrainPlan) -> None:
 
 
 def learning_rate(step: int, plan: TrainPlan) -> float:
-    """Linear warm-up, then cosine to zero."""
+    """Linear warm-up, then as the plan's schedule says."""
     done = step / max(1, plan.steps)
     if done < plan.warmup:
         return plan.peak_rate * min(1.0, (step + 1) / plan.steps / plan.warmup)
+    if plan.schedule == STEPS:
+        return plan.peak_rate * 0.1 ** sum(done >= fall for fall in FALLS)
     share = (done - plan.warmup) / (1.0 - plan.warmup)
     return plan.peak_rate * 0.5 * (1 + math.cos(math.pi * share))
 

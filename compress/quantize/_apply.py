@@ -8,7 +8,7 @@ from types import MappingProxyType
 from torch import Tensor, fx, nn
 
 from compress.calibration._base import AbstractCalibration
-from compress.placement import Layer, Placement, Point, place, trace
+from compress.placement import Layer, Placement, Point, place, trace, uses_apart_
 from compress.quantize._base import LayerStats, QuantizationOf
 from compress.quantize._ranges import Range, observe
 
@@ -39,6 +39,7 @@ def quantized(
             state of the network that is returned; the rest is calibrated.
     """
     graph = trace(network)
+    uses_apart_(graph, quantization_of)
     placement = place(graph, quantization_of)
     sources = {
         layer.name: _node(graph, layer.name).all_input_nodes[0]

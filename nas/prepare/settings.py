@@ -22,7 +22,7 @@ from supernets.criteria._base import CRITERIA
 from supernets.device import TF32, is_cpu
 from supernets.methods._base import GIVEN, METHODS, AbstractMethod
 from supernets.optimizers._base import OPTIMIZERS
-from supernets.plan import BALANCED, UNWEIGHTED, TrainPlan
+from supernets.plan import BALANCED, COSINE, STEPS, UNWEIGHTED, TrainPlan
 
 RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (1, 1e9),
@@ -36,6 +36,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "repeats": (1, 64),
     "clip_norm": (1e-6, math.inf),
     "ema_decay": (0.0, 0.999999),
+    "drop_path": (0.0, 0.9),
+    "dropout": (0.0, 0.9),
     "rank_at": (0.0, 1.0),
     "checkpoint_s": (0.0, math.inf),
     "images_per_score": (1, 1e9),
@@ -53,6 +55,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 WORDS = {
     "precision": ("fp32", "bf16", TF32),
     "class_weights": (UNWEIGHTED, BALANCED),
+    "schedule": (COSINE, STEPS),
     "finalist_teacher": (NO_TEACHER, LARGEST, BROUGHT),
 }
 BY_NAME = {kind.__name__: kind for kind in TYPE_NAMES}
@@ -100,6 +103,7 @@ def check_settings(config: Config) -> None:
             f"'{config.device}'. Name another with --device, or take fp32 or bf16."
         )
     _check_finalists(config)
+    _check_dropping(config)
     for name, registry in (("optimizer", OPTIMIZERS), ("criterion", CRITERIA)):
         if name in settings:
             registry.get(settings[name])
@@ -132,6 +136,19 @@ def _check_finalists(config: Config) -> None:
         raise UserError(
             "setting 'finalist_labels_share' is of the loss beside a teacher, and finalists have "
             "none. Add --set finalist_teacher=largest, or leave it out."
+        )
+
+
+def _check_dropping(config: Config) -> None:
+    """See that blocks which images may pass by are known.
+
+    Raises:
+        UserError: If they are parts of a network that was brought.
+    """
+    if config.model and config.set.get("drop_path", 0.0):
+        raise UserError(
+            "setting 'drop_path' is about residual blocks of spaces, and nobody knows which parts "
+            "of a network that is brought are such blocks. Leave it out; dropout can be set."
         )
 
 

@@ -22,6 +22,7 @@ from search_spaces._sides import Sides
 from search_spaces.channel_attentions._base import CHANNEL_ATTENTION
 from search_spaces.channel_parts._base import CHANNEL_PART
 from search_spaces.norms._base import NORM
+from search_spaces.operators._repeated import REPEATS
 
 DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "kernel_size": (3, 5, 7, 9),
@@ -38,6 +39,7 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "group_size": (4, 8),
     "num_modes": (1, 2, 4, 8),
     "num_latents": (2, 3, 4, 6),
+    "num_groups": (1, 2, 4, 8),
 }
 """What our operators read."""
 
@@ -69,10 +71,10 @@ def signature(operator: str, pick: Options, shape: Shape, sparsity: float = 0.0)
 def options_of(operator: str, dim: str) -> tuple[Option, ...]:
     """What may be drawn for a dimension that an operator reads.
 
-    Of channel parts and channel attentions the default alone: each has checks of its own.
+    Of channel parts, channel attentions and passes the default alone: these have their own checks.
     """
     rule = declaration(operator)
-    if dim in (CHANNEL_PART, CHANNEL_ATTENTION):
+    if dim in (CHANNEL_PART, CHANNEL_ATTENTION, REPEATS):
         return (rule.defaults[dim],)
     return tuple(rule.words.get(dim, ())) or DIMENSIONS.get(dim, OTHER_DIMENSION)
 

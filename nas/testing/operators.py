@@ -5,6 +5,7 @@ weights; `CHECKS` check an operator by its name, over seeded draws.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -40,7 +41,7 @@ from supernets.mixers import MIXERS
 from supernets.network import plain_module
 from supernets.supernet import ElasticSlot, largest_of
 
-DRAWS, EXPORTS = 20, 2
+DRAWS, EXPORTS, RECURRENT = 20, 2, 1
 TOLERANCE = 1e-5
 
 OF_WHOLE_ONES = ("grouped", "matrix_grouped", "grouped_macs", "blocked", "blocked_macs")
@@ -195,6 +196,18 @@ def check_shared_weights_compute_what_copies_do(largest: Signature, small: Signa
     require(error <= TOLERANCE, f"{small} differs by {error:.2g} from its plain module")
 
 
+def check_a_mixer_may_recur(operator: str) -> None:
+    """A mixer whose slot uses its weights several times keeps to all of that."""
+    if not is_mixer(operator):
+        return
+    for drawn in seeded(operator, partial(draw_signature, repeats=2), RECURRENT):
+        for check in OF_SIGNATURE:
+            check(drawn)
+    for largest, small in seeded(operator, partial(draw_family, repeats=2), RECURRENT):
+        for check_family in OF_FAMILY:
+            check_family(largest, small)
+
+
 def check_an_odd_width_runs_or_is_refused(operator: str) -> None:
     """An odd width runs, or is refused with what to offer instead."""
     dims = declaration(operator).dims
@@ -242,6 +255,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_it_is_declared_and_implemented,
     *(by_name(check, _signatures) for check in OF_SIGNATURE),
     *(by_name(check, _families) for check in OF_FAMILY),
+    check_a_mixer_may_recur,
     check_an_odd_width_runs_or_is_refused,
     check_files_of_maps_that_are_not_square_compute_what_torch_does,
 )

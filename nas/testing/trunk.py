@@ -1,4 +1,4 @@
-"""What every stem, downsampling and head keeps to: declared == counted == extracted == exported."""
+"""What every stem, sampling and head keeps to: declared == counted == extracted == exported."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ def signatures_of(
 ) -> list[Signature]:
     """Everything that it can be at maps of these sizes."""
     operator = _declared(name)
-    strides = {"stem": STRIDES, "downsample": (2,), "head": (1,)}[operator.place]
+    strides = {"stem": STRIDES, "downsample": (2,), "upsample": (2,), "head": (1,)}[operator.place]
     in_widths = (CHANNELS,) if operator.place == "stem" else widths
     out_widths = widths
     if operator.place == "head":
@@ -123,6 +123,8 @@ def signatures_of(
         size = (1, 1) if is_one else (rows, columns)
         for in_width, width in itertools.product(in_widths, out_widths):
             shape = Shape(in_size, size, in_width, width)
+            if operator.place == "upsample":
+                shape = Shape(size, in_size, in_width, width)
             pick = operator.normalise(Options(dict.fromkeys(operator.dims, stride)), shape)
             found.append(Signature(name, shape, pick, Options(), FULL_PRECISION))
     return found

@@ -27,5 +27,7 @@ class Int8(AbstractFormat):
 
     def size_bytes(self, cost: Cost) -> float:
         """A byte per weight, four per other value, scales per channel, and the graph."""
-        graph = cost.graph_bytes + LAYER_BYTES * cost.layers + QUANTIZER_BYTES * cost.quantizers
-        return cost.weights + 4 * cost.vectors + CHANNEL_BYTES * cost.channels + graph
+        layers = cost.layers + cost.reused_layers
+        channels = cost.channels + cost.reused_channels
+        graph = cost.graph_bytes + LAYER_BYTES * layers + QUANTIZER_BYTES * cost.quantizers
+        return cost.weights + 4 * cost.vectors + CHANNEL_BYTES * channels + graph

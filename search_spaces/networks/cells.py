@@ -66,8 +66,7 @@ class Cells(AbstractNetwork):
         num_classes: Outputs of the head.
         topology: How a cell is connected: one of `TOPOLOGIES`.
         nodes: Of a cell.
-        operations: What may stand on an edge: names of operators that read no more than a kernel
-            size, which follows the name, as in "sepconv-5".
+        operations: What may stand on an edge: operators with their options, such as "sepconv-5".
         widths: Channels of the first stage's cells; they double from stage to stage.
         depths: Numbers of normal cells of each stage.
         stem_stride: By how much the stem divides the image; 0 for the resolution's own.

@@ -7,6 +7,10 @@ reads the image beside the last map, and so need not carry it through the blocks
 every format: on one grid with a map, whose values are larger, an image would lose its levels.
 
 Slots are called "stem", "stage2.downsample", "stage2.block1" and "head".
+
+A block has a choice of operator of its own, so the order of convolution and attention over the
+stages is decided, too. Source of that: Dagli, Astroformer: More Data Might not be all you need for
+Classification (2023). Departures: the order is searched; its attention is an operator like others.
 """
 
 from collections.abc import Mapping

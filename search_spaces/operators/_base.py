@@ -21,9 +21,19 @@ from search_spaces.channel_parts._base import (
     channel_part_of,
     channel_pick,
 )
+from search_spaces.operators._repeated import (
+    REPEATS,
+    between_cost,
+    num_passes,
+    repeated,
+    repeats_pick,
+)
 
 Mixing = Literal["convolution", "attention", "mixer"]
 """How positions are mixed: by a convolution, by attention, or by an MLP over positions."""
+
+SLOT_DIMS = (*CHANNEL_DIMS, REPEATS)
+"""What decides about every mixer's slot besides the mixer: its channel part, and its passes."""
 
 
 class AbstractOperator(ABC):
@@ -85,10 +95,10 @@ class AbstractMixer(AbstractOperator):
     """Those of `dims` that decide about the mixer itself."""
 
     def __init_subclass__(cls) -> None:
-        """Adds the channel part's dimensions to the mixer's."""
+        """Adds the slot's dimensions to the mixer's."""
         super().__init_subclass__()
-        cls.dims = (*cls.mixer_dims, *CHANNEL_DIMS)
-        cls.defaults = {**cls.defaults, CHANNEL_PART: DEFAULT_CHANNEL_PART}
+        cls.dims = (*cls.mixer_dims, *SLOT_DIMS)
+        cls.defaults = {**cls.defaults, CHANNEL_PART: DEFAULT_CHANNEL_PART, REPEATS: 1}
         cls.words = {**cls.words, CHANNEL_PART: CHANNEL_PARTS}
 
     @abstractmethod
@@ -104,21 +114,25 @@ class AbstractMixer(AbstractOperator):
         """Cost without the channel part and its shortcut."""
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
-        """The mixer's pick and the channel part's, then what follows from them."""
+        """The mixer's pick and the channel part's, then what follows from them, and the passes."""
         own = self.mixer_normalise(pick, shape)
         picked = {dim: own[dim] for dim in self.mixer_dims}
-        return Options({**picked, **channel_pick(pick, shape), **own})
+        return Options({**picked, **channel_pick(pick, shape), **own, **repeats_pick(pick)})
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """The channel part's groups and the mixer's."""
         return {**channel_part_of(pick).groups(pick, shape), **self.mixer_groups(pick, shape)}
 
     def cost(self, signature: Signature) -> Cost:
-        """Mixer, channel part, and the shortcut around it, whose sum is in fp32."""
-        shape = signature.shape
+        """Mixer, channel part, and the shortcut around it, whose sum is in fp32; all passes."""
+        shape, passes = signature.shape, num_passes(signature.pick)
         shortcut = layers.pointwise(shape.pixels, shape.width, quantizers=1)
         channel_part = channel_part_of(signature.pick).cost(signature)
-        return self.mixer_cost(signature) + channel_part + shortcut
+        one_pass = self.mixer_cost(signature) + channel_part + shortcut
+        if passes == 1:
+            return one_pass
+        between = between_cost(shape.pixels, shape.width, passes)
+        return repeated(one_pass, passes) + between
 
 
 class AbstractKernelMixer(AbstractMixer):

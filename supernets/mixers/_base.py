@@ -13,5 +13,9 @@ class AbstractElasticMixer(AbstractElastic):
     """Whether a shortcut goes around the mixer alone; if not, one goes around mixer
     and channel part."""
 
+    sees_pass: ClassVar[bool] = False
+    """Whether its plain module also takes the number of the pass, from 0, of a slot that uses its
+    weights several times."""
+
 
 MIXERS = Registry("supernets.mixers", "mixer", AbstractElasticMixer)

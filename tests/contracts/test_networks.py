@@ -11,10 +11,12 @@ from torch import nn
 from compress.bring.bring import bring
 from compress.bring.stitch import stitched
 from nas.testing.networks import OF_NETWORK
-from search_spaces import AbstractNetwork, Cells, Staged
+from search_spaces import AbstractNetwork, Cells, Columns, Staged
 from search_spaces.networks._base import NETWORKS
 from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space, noise
+
+RECURRENT = (("num_heads", (1, 2)), ("num_groups", (1, 2)), ("expand_ratio", (1, 2)))
 
 
 @functools.cache
@@ -26,6 +28,13 @@ def examples() -> dict[str, AbstractNetwork]:
         operators=("convnext", "window"), resolution="16x20", channel_parts=("mlp", "convglu")
     ).network
     assert isinstance(parts, Staged)
+    recurrent = replace(
+        staged,
+        stages=tuple(
+            replace(stage, operators=("sret",), options=(*RECURRENT, ("repeats", (1, 2))))
+            for stage in staged.stages
+        ),
+    )
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
     traced = bring("resnet", resnet, channels=1, resolution="16x20").network
@@ -40,6 +49,15 @@ def examples() -> dict[str, AbstractNetwork]:
         widths=(4, 8),
         depths=(1,),
     )
+    columns = Columns(
+        resolution="16x20",
+        channels=1,
+        num_classes=10,
+        columns=(1, 3),
+        widths=(8, 16),
+        depths=(1, 2),
+        operations=("basic", "convnext-3:expand_ratio=1"),
+    )
     graphs = replace(
         cells,
         topology="nasbench201",
@@ -49,10 +67,12 @@ def examples() -> dict[str, AbstractNetwork]:
     return {
         "staged": staged,
         "staged with stems and channel parts": stems,
+        "staged that recurs": recurrent,
         "traced": traced,
         "stitched": stitched(models, [noise(4, 1, 16, 20)]).network,
         "cells": cells,
         "cells of any edges": graphs,
+        "columns": columns,
     }
 
 

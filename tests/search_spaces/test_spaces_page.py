@@ -8,13 +8,13 @@ import pytest
 
 from search_spaces import declaration
 from search_spaces.channel_attentions import CHANNEL_ATTENTIONS
-from search_spaces.channel_parts._base import CHANNEL_DIMS, CHANNEL_PARTS
+from search_spaces.channel_parts._base import CHANNEL_PARTS
 from search_spaces.norms import NORMS
-from search_spaces.operators._base import OPERATORS, AbstractMixer
+from search_spaces.operators._base import OPERATORS, SLOT_DIMS, AbstractMixer
 from search_spaces.trunk._base import TRUNK
 
 PAGE = Path(__file__).parents[2] / "docs/spaces.md"
-TRUNK_HEADINGS = ("stem", "downsampling", "head")
+TRUNK_HEADINGS = ("stem", "downsampling", "upsampling", "head")
 
 
 def tables() -> Iterator[tuple[list[str], list[list[str]]]]:
@@ -49,6 +49,6 @@ def test_a_row_says_what_the_operator_reads() -> None:
     rows = next(rows for headings, rows in tables() if headings[0] == "operator")
     for name, _, reads in rows:
         rule = declaration(name.strip("`"))
-        shared = CHANNEL_DIMS if isinstance(rule, AbstractMixer) else ()
+        shared = SLOT_DIMS if isinstance(rule, AbstractMixer) else ()
         said = set(re.findall(r"`(.*?)`", reads))
         assert {*rule.dims} - {*shared} <= said, f"{name} also reads some of {rule.dims}"

@@ -470,3 +470,10 @@ def test_normalised_images_have_the_stated_mean_and_deviation() -> None:
     )
     assert x[:, 0].flatten().tolist() == [-1.0, 1.0]
     assert x[:, 1].flatten().tolist() == [-0.125, 0.375]
+
+
+def test_a_rate_may_fall_in_steps() -> None:
+    plan = TrainPlan(steps=100, learning_rate=1.0, warmup=0.1, schedule="steps")
+    rates = {step: learning_rate(step, plan) for step in (0, 9, 10, 49, 50, 74, 75, 99)}
+    expected = {0: 0.1, 9: 1.0, 10: 1.0, 49: 1.0, 50: 0.1, 74: 0.1, 75: 0.01, 99: 0.01}
+    assert rates == pytest.approx(expected)

@@ -357,6 +357,35 @@ class Odd(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class SimpleNet(nn.Module):
+    """Hasanpour et al. (2016): 13 convolutions in a row and five pools, no shortcut."""
+
+    def __init__(self, width: float = 1 / 8, channels: int = 3, classes: int = 10) -> None:
+        super().__init__()
+        rows = (
+            *[(64, 3)],
+            *[(128, 3)] * 5,
+            *[(256, 3)] * 3,
+            (512, 3),
+            (2048, 1),
+            (256, 1),
+            (256, 3),
+        )
+        layers: list[nn.Module] = []
+        for number, (wide, kernel_size) in enumerate(rows, start=1):
+            own = round(wide * width)
+            conv = nn.Conv2d(channels, own, kernel_size, 1, kernel_size // 2, bias=False)
+            layers += [conv, nn.BatchNorm2d(own), nn.ReLU(inplace=True)]
+            if number in (4, 7, 9, 10, 12):
+                layers.append(nn.MaxPool2d(2))
+            channels = own
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).flatten(1))  # of 32 px one position is left
+
+
 MODELS: Sequence[type[nn.Module]] = (
     *(ResNet, MobileNet, ConvNeXt, ViT, TorchViT, Mixer, Swin, DenseNet, Inception, Grouped, Odd),
 )

@@ -35,6 +35,7 @@ from tests.compress.bring.models import (
     MobileNet,
     Odd,
     ResNet,
+    SimpleNet,
     TorchViT,
     ViT,
     trained,
@@ -154,7 +155,9 @@ def test_files_of_a_pruned_and_quantized_member_answer_as_it_does(
     assert declared == pytest.approx((tmp_path / "network.onnx").stat().st_size, rel=0.35, abs=1000)
 
 
-@pytest.mark.parametrize("model", [ResNet, MobileNet, Inception], ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model", [ResNet, MobileNet, Inception, SimpleNet], ids=lambda model: model.__name__
+)
 @torch.no_grad()
 def test_a_pruned_member_is_the_network_without_what_was_pruned(model: type[nn.Module]) -> None:
     """Where a map is 0 after its norm it is as if its channel were not there."""
@@ -287,6 +290,15 @@ def test_equal_blocks_are_equal_texts() -> None:
     parts = {part.name: part.fragment for part in brought(ResNet).network.parts}
     assert parts["layer1.0"] == parts["layer1.1"]
     assert parts["layer2.1"] == parts["layer2.2"] != parts["layer3.1"]
+
+
+def test_every_layer_of_a_plain_network_can_be_pruned_alone() -> None:
+    network = brought(SimpleNet).network
+    assert len({choice for _, choice in network.choices}) == 13
+    assert sum(p.ndim == 4 for p in SimpleNet().parameters()) == 13
+    with torch.device("meta"):
+        paper = SimpleNet(width=1)
+    assert sum(p.numel() for p in paper.parameters() if p.ndim > 1) == 5_484_736
 
 
 def test_a_residual_stream_is_one_choice() -> None:

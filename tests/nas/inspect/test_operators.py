@@ -16,7 +16,7 @@ def test_every_operator_is_there_with_what_a_block_costs() -> None:
     assert {n for n, one in found.items() if not one.params} == {"avgpool", "identity", "maxpool"}
     pixels, width, hidden = 14 * 14, 64, 4 * 64
     assert found["convnext"].macs == pixels * (49 * width + 2 * width * hidden)
-    assert found["convnext"].reads == ("kernel_size", "expand_ratio", "[channel_part]")
+    assert found["convnext"].reads == ("kernel_size", "expand_ratio", "[channel_part]", "[repeats]")
 
 
 def test_the_command_prints_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:

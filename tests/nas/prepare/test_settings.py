@@ -34,6 +34,8 @@ from supernets.plan import TrainPlan
         ({"portable_int8": "yes"}, "It must be true or false"),
         ({"precision": "fp8"}, "setting 'precision' is 'fp8'. Known: fp32, bf16"),
         ({"class_weights": "some"}, "setting 'class_weights' is 'some'. Known: none, balanced"),
+        ({"schedule": "linear"}, "setting 'schedule' is 'linear'. Known: cosine, steps"),
+        ({"drop_path": 0.95}, "setting 'drop_path' is 0.95. It must be at least 0 and at most 0.9"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'. Known: adamw, muon, sgd"),
         ({"criterion": "l3"}, "unknown criterion 'l3'. Known: bn-scale, fisher, fpgm, l1"),
         ({"calibration": "mean"}, "unknown calibration 'mean'. Known: entropy, min-max, mse, perc"),
@@ -152,3 +154,9 @@ def test_defaults_are_within_the_ranges() -> None:
     plans = {**vars(TrainPlan(steps=1)), **vars(PhasePlan(trials=1))}
     for name, (low, high) in RANGES.items():
         assert low <= plans[name] <= high, name
+
+
+def test_blocks_of_a_network_that_is_brought_are_not_passed_by() -> None:
+    with pytest.raises(UserError, match="'drop_path' is about residual blocks of spaces"):
+        check_settings(Config(model="network.onnx", set={"drop_path": 0.1}))
+    check_settings(Config(model="network.onnx", set={"dropout": 0.1}))

@@ -1,0 +1,104 @@
+"""Leaving out parts of a network while it is trained: stochastic depth, and dropout.
+
+Some images of a batch pass by a residual block as if it were not there. What the block adds to the
+others is divided by the share of images that it sees, so on average a block adds what it adds in
+evaluation mode. The share that pass by grows evenly from block to block, up to the plan's
+`drop_path` at the last one. Of what the classifier reads, the share `dropout` is 0, and the rest is
+divided likewise.
+
+Sources: Bello et al., Revisiting ResNets: Improved Training and Scaling Strategies (2021), which
+has both in its recipe; stochastic depth is of Huang et al., Deep Networks with Stochastic Depth
+(2016). Departures: a block is a slot with all of its shortcuts, and what it does behind the last
+shortcut is passed by, too; networks alone are trained so, because members of a supernet differ in
+depth as it is; both are 0 unless a setting says otherwise, since short trainings do not overfit.
+
+Shapes: B batch, F what the classifier reads.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from supernets._modules import RESIDUAL_END
+from supernets.device import moved
+from supernets.plan import TrainPlan
+from supernets.traced.fragment import PlainFragment
+
+STREAM = 15
+"""Of random numbers, among those of a seed."""
+
+
+@contextmanager
+def dropping(network: nn.Module, plan: TrainPlan, turn: int) -> Iterator[None]:
+    """In this context a network leaves out what the plan says, for one batch.
+
+    Args:
+        network: In training mode.
+        plan: Its `drop_path`, `dropout` and seed.
+        turn: Number of the batch, which with the seed decides what is left out.
+    """
+    rng = np.random.default_rng([plan.seed, STREAM, turn])
+    with ExitStack() as stack:
+        blocks = residual_blocks(network) if plan.drop_path else []
+        for number, block in enumerate(blocks, start=1):
+            passing = _Passing(plan.drop_path * number / len(blocks), rng)
+            stack.callback(block.register_forward_hook(passing).remove)
+        classifier = classifier_of(network) if plan.dropout else None
+        if classifier is not None:
+            dropped = _Dropped(plan.dropout, rng)
+            stack.callback(classifier.register_forward_pre_hook(dropped).remove)
+        yield
+
+
+def residual_blocks(network: nn.Module) -> list[nn.Module]:
+    """Children with a last layer before a shortcut, in their order; of what was brought, none."""
+    return [
+        child
+        for child in network.children()
+        if not isinstance(child, PlainFragment)
+        and any(RESIDUAL_END in name.split(".") for name, _ in child.named_modules())
+    ]
+
+
+def classifier_of(network: nn.Module) -> nn.Linear | None:
+    """The last linear layer of the last child, which makes logits; None where there is none."""
+    last = list(network.children())[-1:]
+    layers = [m for child in last for m in child.modules() if isinstance(m, nn.Linear)]
+    return layers[-1] if layers else None
+
+
+class _Passing:
+    """A hook behind a block, by which some images have passed."""
+
+    def __init__(self, share: float, rng: np.random.Generator) -> None:
+        self.share, self.rng = share, rng
+
+    def __call__(self, block: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """What is handed on; None where a block has another shape and so no shortcut."""
+        x = inputs[0]
+        if output.shape != x.shape:
+            return None
+        factor = _factor(self.rng, self.share, (len(x), *[1] * (x.ndim - 1)), output)
+        return x + factor * (output - x)
+
+
+class _Dropped:
+    """A hook in front of a classifier."""
+
+    def __init__(self, share: float, rng: np.random.Generator) -> None:
+        self.share, self.rng = share, rng
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor]:
+        """What it reads: (B, F)."""
+        x_BF = inputs[0]
+        return (x_BF * _factor(self.rng, self.share, tuple(x_BF.shape), x_BF),)
+
+
+def _factor(rng: np.random.Generator, share: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """0 with this probability, else what makes the mean 1."""
+    stays = (rng.random(shape) >= share) / (1.0 - share)
+    return moved(torch.from_numpy(stays).to(like.dtype), str(like.device))
