@@ -30,6 +30,9 @@ class TrainPlan:
         augment: What is done to images besides shifts and flips, such as "randaugment+cutmix"; ""
             for nothing. See `supernets.augmentations`.
         repeats: How often an image is in a batch, each time varied in another way.
+        drop_path: Of one network that is trained alone, the chance at the end of it that a path
+            which is added to others is left out for an image (`supernets/drop_path.py`); it rises
+            from 0.
         clip_norm: Largest norm of a step's gradient.
         ema_decay: Of the averaged weights that training returns.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
@@ -52,6 +55,7 @@ class TrainPlan:
     class_weights: str = UNWEIGHTED
     augment: str = ""
     repeats: int = 1
+    drop_path: float = 0.0
     clip_norm: float = 1.0
     ema_decay: float = 0.99
     rank_at: float = 0.4

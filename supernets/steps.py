@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from supernets.augmentations import MixedLabels
 from supernets.context import Context
 from supernets.device import autocast, moved
+from supernets.drop_path import dropping
 from supernets.images import Drawing, Images
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
@@ -145,7 +146,9 @@ class AloneBatches(AbstractBatches):
         likenesses = self.teaching.likenesses
         drawn = teacher.batch(images, drawing, turn) if teacher else drawing.batch(images, turn)
         images_BCHW, labels = placed(*drawn, plan)
+        rate = plan.drop_path * (turn // plan.shards) / plan.steps
         with autocast(plan.device, plan.precision), ExitStack() as stack:
+            stack.enter_context(dropping(network, rate, seed=plan.seed, turn=turn))
             recorded = [stack.enter_context(like.recording(network)) for like in likenesses]
             logits_BK = network(images_BCHW)
         loss = logits_BK.new_zeros((), dtype=torch.float32)

@@ -36,6 +36,21 @@ def stitch(
         str | None, typer.Option(help="As in nas compress. [what the model or the data says]")
     ] = None,
     std: Annotated[str | None, typer.Option(help="As in nas compress. [likewise]")] = None,
+    two_way: Annotated[
+        bool,
+        typer.Option(
+            "--two-way", help="Lead from larger models into smaller ones, too, and there and back."
+        ),
+    ] = False,
+    update_rank: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="RANK",
+            help="Keep the layers between models as they begin, and train an update of this rank "
+            "beside each, such as 8; 0 trains all of them.",
+        ),
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Join trained models of several sizes to a family of many, for `nas compress`."""
@@ -51,7 +66,9 @@ def stitch(
     config = make_config({name: value for name, value in flags.items() if value is not None})
     reporter = make_reporter(as_json)
     try:
-        found = run_stitch(models, config, out, reporter)
+        found = run_stitch(
+            models, config, out, reporter, is_two_way=two_way, update_rank=update_rank
+        )
     finally:
         reporter.close()
     if as_json:

@@ -102,6 +102,7 @@ def prepare(
         refuse_jointly_impossible(limits, space.costs)
         if not is_trained and not config.supernet:
             _method_of(config, space)
+        _check_paths(config, space)
         return space, limits
 
     config = with_models_rule(config)
@@ -112,6 +113,25 @@ def prepare(
     check_task(config, space, data.task)
     _check_answers(space, data)
     return data, space, [*limits, *drops]
+
+
+def _check_paths(config: Config, space: SearchSpace) -> None:
+    """See that networks add up paths if some are to be left out.
+
+    Raises:
+        UserError: If none does.
+    """
+    assert space.network is not None
+    adds_up = any(
+        rule.join == "sum" and (callable(rule.inputs) or len(rule.inputs or ()) > 1)
+        for rule in space.network.slot_rules()
+    )
+    if config.set.get("drop_path") and not adds_up:
+        raise UserError(
+            f"setting 'drop_path' is {config.set['drop_path']}, and networks of space "
+            f"'{space.name}' add up no paths. Take a space of cells, such as cells or darts, or "
+            "leave it out."
+        )
 
 
 def check_task(config: Config, space: SearchSpace, task: str) -> None:

@@ -34,6 +34,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.99),
     "repeats": (1, 64),
+    "drop_path": (0.0, 0.9),
     "clip_norm": (1e-6, math.inf),
     "ema_decay": (0.0, 0.999999),
     "rank_at": (0.0, 1.0),

@@ -125,6 +125,8 @@ FLAGS = {
         "--resolution",
         "--mean",
         "--std",
+        "--two-way",
+        "--update-rank",
         "--json",
     ],
     "export": ["--key", "--arch", "--out", "--json"],
