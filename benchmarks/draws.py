@@ -82,7 +82,7 @@ def rows_of(space: SearchSpace, share: float, draws: int) -> list[list[str]]:
     sortednet = SortedNet(space=space, is_within=is_within)
     uniform_NC = space.sample(np.random.default_rng(0), 20 * draws)
     uniform_NC = uniform_NC[is_below(space, limit, uniform_NC)]
-    shiftnas.bins_of(uniform_NC[:1])  # bins are found once
+    shiftnas.bins.of(uniform_NC[:1])  # bins are found once
     ways = {
         "shiftnas": drawn(partial(shiftnas.draw, shiftnas.initial_state()), draws),
         "sortednet": drawn(lambda turn, rng: sortednet.plan(turn, rng)[0].encoding, draws),
@@ -90,7 +90,7 @@ def rows_of(space: SearchSpace, share: float, draws: int) -> list[list[str]]:
     }
     found = []
     for name, (rows_NC, taken_ms) in ways.items():
-        counts_K = np.bincount(shiftnas.bins_of(rows_NC), minlength=shiftnas.num_bins)
+        counts_K = np.bincount(shiftnas.bins.of(rows_NC), minlength=shiftnas.num_bins)
         near = "-"
         if name == "shiftnas":
             near = ", ".join(f"{share:.1%}" for share in shares_near(shiftnas, draws))

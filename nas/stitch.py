@@ -24,7 +24,15 @@ IMAGES, BATCH = 128, 32
 KEPT = ".safetensors"
 
 
-def stitch(models: Sequence[str], config: Config, out: Path, reporter: Reporter) -> dict[str, Any]:
+def stitch(
+    models: Sequence[str],
+    config: Config,
+    out: Path,
+    reporter: Reporter,
+    *,
+    is_two_way: bool = False,
+    update_rank: int = 0,
+) -> dict[str, Any]:
     """Write the file of a family.
 
     Args:
@@ -32,6 +40,9 @@ def stitch(models: Sequence[str], config: Config, out: Path, reporter: Reporter)
         config: Which images.
         out: The file, which ends in ".safetensors" and is not there yet.
         reporter: Told how far it is.
+        is_two_way: Whether ways lead from larger models into smaller ones, too, and back.
+        update_rank: Of what is learnt beside stitches that stay as they begin; 0 if all of a
+            stitch is learnt.
 
     Returns:
         `file`, and `paths`, of which each is a network: the largest first, "a1" is the smallest.
@@ -58,7 +69,7 @@ def stitch(models: Sequence[str], config: Config, out: Path, reporter: Reporter)
                 f"model '{model}' has {anchor.network.num_classes} outputs, and data "
                 f"'{config.data}' {data.num_outputs} classes. Give models trained for these."
             )
-    family = stitched(anchors, _images(data))
+    family = stitched(anchors, _images(data), is_two_way=is_two_way, update_rank=update_rank)
     for note in family.notes:
         reporter.note(note)
     save_brought(family, out)

@@ -1,16 +1,22 @@
-"""Leaving out parts of a network while it is trained: stochastic depth, and dropout.
+"""Leaving out parts of a network while it is trained: stochastic depth, paths, and dropout.
 
-Some images of a batch pass by a residual block as if it were not there. What the block adds to the
-others is divided by the share of images that it sees, so on average a block adds what it adds in
-evaluation mode. The share that pass by grows evenly from block to block, up to the plan's
-`drop_path` at the last one. Of what the classifier reads, the share `dropout` is 0, and the rest is
-divided likewise.
+- Some images of a batch pass by a residual block as if it were not there. What the block adds to
+  the others is divided by the share of images that it sees, so on average a block adds what it adds
+  in evaluation mode. The share that pass by grows evenly from block to block, up to the plan's
+  `drop_path` at the last one.
+- Where a network adds up several maps, as nodes of a cell do, each of them is 0 for some images and
+  larger for the others. The share rises linearly over the training up to `drop_path`. Maps that are
+  nothing but another one are never left out.
+- Of what the classifier reads, the share `dropout` is 0, and the rest is larger.
 
 Sources: Bello et al., Revisiting ResNets: Improved Training and Scaling Strategies (2021), which
-has both in its recipe; stochastic depth is of Huang et al., Deep Networks with Stochastic Depth
-(2016). Departures: a block is a slot with all of its shortcuts, and what it does behind the last
-shortcut is passed by, too; networks alone are trained so, because members of a supernet differ in
-depth as it is; both are 0 unless a setting says otherwise, since short trainings do not overfit.
+has the first and the last in its recipe; stochastic depth is of Huang et al., Deep Networks with
+Stochastic Depth (2016); paths are the ScheduledDropPath of Zoph et al., Learning Transferable
+Architectures for Scalable Image Recognition (2018), section 4. Departures: a block is a slot with
+all of its shortcuts, and what it does behind the last shortcut is passed by, too; nodes that a cell
+hands on are added up here, and so are paths, too; networks alone are trained so, because members of
+a supernet differ in depth as it is; all are 0 unless a setting says otherwise, since short
+trainings do not overfit.
 
 Shapes: B batch, F what the classifier reads.
 """
@@ -25,9 +31,11 @@ from torch import Tensor, nn
 
 from supernets._modules import RESIDUAL_END
 from supernets.device import moved
+from supernets.network import PlainNetwork, has_sum, module_name
 from supernets.plan import TrainPlan
 from supernets.traced.fragment import PlainFragment
 
+IDENTITY = "identity"
 STREAM = 15
 """Of random numbers, among those of a seed."""
 
@@ -37,17 +45,22 @@ def dropping(network: nn.Module, plan: TrainPlan, turn: int) -> Iterator[None]:
     """In this context a network leaves out what the plan says, for one batch.
 
     Args:
-        network: In training mode.
-        plan: Its `drop_path`, `dropout` and seed.
+        network: In training mode, or a module that trains it.
+        plan: Its `drop_path`, `dropout`, steps and seed.
         turn: Number of the batch, which with the seed decides what is left out.
     """
+    plain = next((each for each in network.modules() if isinstance(each, PlainNetwork)), network)
     rng = np.random.default_rng([plan.seed, STREAM, turn])
     with ExitStack() as stack:
-        blocks = residual_blocks(network) if plan.drop_path else []
+        blocks = residual_blocks(plain) if plan.drop_path else []
         for number, block in enumerate(blocks, start=1):
             passing = _Passing(plan.drop_path * number / len(blocks), rng)
             stack.callback(block.register_forward_hook(passing).remove)
-        classifier = classifier_of(network) if plan.dropout else None
+        rate = plan.drop_path * (turn // plan.shards) / plan.steps
+        for path in paths_of(plain) if rate else []:
+            left_out = _LeftOut(rate, rng)
+            stack.callback(plain.get_submodule(path).register_forward_hook(left_out).remove)
+        classifier = classifier_of(plain) if plan.dropout else None
         if classifier is not None:
             dropped = _Dropped(plan.dropout, rng)
             stack.callback(classifier.register_forward_pre_hook(dropped).remove)
@@ -61,6 +74,17 @@ def residual_blocks(network: nn.Module) -> list[nn.Module]:
         for child in network.children()
         if not isinstance(child, PlainFragment)
         and any(RESIDUAL_END in name.split(".") for name, _ in child.named_modules())
+    ]
+
+
+def paths_of(network: nn.Module) -> list[str]:
+    """Names of modules whose maps are added to others, but for those that change nothing."""
+    slots = network.arch if isinstance(network, PlainNetwork) else ()
+    added = {name for slot in slots if has_sum(slot) for name in slot.inputs or ()}
+    return [
+        module_name(slot.name)
+        for slot in slots
+        if slot.name in added and slot.signature.operator != IDENTITY
     ]
 
 
@@ -84,6 +108,18 @@ class _Passing:
             return None
         factor = _factor(self.rng, self.share, (len(x), *[1] * (x.ndim - 1)), output)
         return x + factor * (output - x)
+
+
+class _LeftOut:
+    """A hook behind a path, whose map some images do not get."""
+
+    def __init__(self, share: float, rng: np.random.Generator) -> None:
+        self.share, self.rng = share, rng
+
+    def __call__(self, path: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        """The map of some images, larger by as much as there are fewer."""
+        shape = (len(output), *[1] * (output.ndim - 1))
+        return output * _factor(self.rng, self.share, shape, output)
 
 
 class _Dropped:

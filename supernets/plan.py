@@ -36,8 +36,9 @@ class TrainPlan:
         ema_decay: Of the averaged weights that training returns.
         schedule: How the rate falls from its peak: "cosine" to zero, or in "steps" to a tenth after
             half of the training and a hundredth after three quarters.
-        drop_path: Share of images that pass by the last residual block of a network alone, see
-            `supernets/dropping.py`; those before it are passed by less.
+        drop_path: Of a network alone, the share of images that pass by its last residual block,
+            those before it less often, or, at the end of training, that lose a path where several
+            are added up; see `supernets/dropping.py`.
         dropout: Share of what the classifier of a network alone reads that is left out.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
         criterion: Name of what ranks them, such as "magnitude", "taylor" or "random".

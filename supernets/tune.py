@@ -40,7 +40,8 @@ class TunedConv2d(nn.Conv2d):
             assert isinstance(conv, nn.Module)
             self.__dict__.update(conv.merged().__dict__)
             self._parameters = {"bias": None, **conv._parameters}
-            self._buffers, self._modules = dict(conv._buffers), dict(conv._modules)
+            self._buffers = conv._buffers  # the same, so that both are where a device moves one
+            self._modules = dict(conv._modules)
         else:
             self.__dict__.update(conv.__dict__)
         self._others = conv, norm  # in a tuple, so that their parameters have one name

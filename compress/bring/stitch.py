@@ -1,51 +1,60 @@
 """Several trained networks become one family: the networks, and mixtures of neighbours in size.
 
-Where two networks have maps of one size, a way leads from the smaller into the larger one: a layer
-without activation, 1x1 on maps, that begins as the least-squares solution which makes of the
-smaller one's map, for some images, the larger one's. What is learnt with the family is all of it.
+Where two networks have maps of one size, a way leads from the smaller into the larger one, or also
+back: a layer without activation, 1x1 on maps, that begins as the least-squares solution which makes
+of the one's map, for some images, the other's. What is learnt with the family is all of it, or an
+update of low rank beside the solution, which is then frozen.
 
-Source: Pan et al., Stitchable Neural Networks (2023), sections 3.2 to 3.4: from small to large,
-between neighbours in size, at the nearest places; stitches begin by least squares. Departures:
-places are paired by their share of the way through all maps of one size; stitches may lose the
-channels that the networks on both sides lose; what samples a path in each step is the training
-method, and the largest network teaches nothing unless finalists are trained.
+Sources: Pan et al., Stitchable Neural Networks (2023), sections 3.2 to 3.4: from small to large,
+between neighbours in size, at the nearest places; stitches begin by least squares. Pan et al.,
+Stitched ViTs are Flexible Vision Backbones (2024): both ways, into a neighbour and back, updates of
+low rank; its sampling by multiply-adds is `supernets/methods/cost_bins.py`. Departures: places are
+paired by their share of the way through all maps of one size; stitches may lose the channels that
+the networks on both sides lose; what samples a path in each step is the training method, and the
+largest network teaches nothing unless finalists are trained; updates are not scaled, and biases
+are learnt beside them.
 
-Shapes: B batch, C channels, H W space, T tokens, N positions, I channels in, O channels out.
+Shapes: B batch, C channels, H W space, T tokens, N positions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compress.bring._stitch_layer import channels_axis, first_weights, stitch_layer
 from compress.bring.bring import Brought, largest_slots, network_as_brought, space_of
 from search_spaces import UserError
-from search_spaces.networks.stitched import Stitch, Stitched, anchor_name, part_of
-from search_spaces.networks.traced import Part, Traced
-from search_spaces.traced._axes import Axis, groups_of, length, renamed
-from search_spaces.traced._fragment import CONV, IMAGES, LINEAR, Fragment, Node
+from search_spaces.networks.stitched import Stitch, Stitched, anchor_name
+from search_spaces.networks.traced import Traced
+from search_spaces.traced._axes import length
+from search_spaces.traced._fragment import Fragment
 from supernets.network import module_name
 
 NAME = "stitched"
 MOST_POSITIONS = 20_000
 """Of maps, from which a stitch follows: tens per unknown of an output."""
 
-NODE = "stitch"
-INPUT, OUTPUT = "i", "o"
-"""What the groups of the two maps are called in a stitch, before their own names."""
 
-
-def stitched(anchors: Sequence[Brought], images: Sequence[Tensor]) -> Brought:
+def stitched(
+    anchors: Sequence[Brought],
+    images: Sequence[Tensor],
+    *,
+    is_two_way: bool = False,
+    update_rank: int = 0,
+) -> Brought:
     """A family of networks, which is brought like one.
 
     Args:
         anchors: At least two, in any order; the depth of each stays.
         images: Normalised ones, (B, C, H, W) each, by which stitches begin.
+        is_two_way: Whether ways lead from larger networks into smaller ones, too, and back.
+        update_rank: Of what is learnt beside stitches that stay as they begin; 0 if all of a
+            stitch is learnt.
 
     Raises:
         UserError: If they do not fit together.
@@ -60,15 +69,13 @@ def stitched(anchors: Sequence[Brought], images: Sequence[Tensor]) -> Brought:
     }
     maps = [_maps(anchor, images) for anchor in ordered]
     stitches: list[Stitch] = []
-    for number, (small, large) in enumerate(pairwise(networks)):
-        for before, imitated in positions(small, large):
-            name = f"stitch{len(stitches) + 1}"
-            part = _layer(name, number, small.parts[before], large.parts[imitated])
-            stitches.append(Stitch(number, before, imitated + 1, part))
-            weight_OI, bias_O = least_squares(maps[number][before], maps[number + 1][imitated])
-            is_conv = Fragment.of_text(part.fragment).output.op == CONV
-            weights[f"{name}.{NODE}.weight"] = weight_OI[..., None, None] if is_conv else weight_OI
-            weights[f"{name}.{NODE}.bias"] = bias_O
+    for first, second, before, imitated in _ways(networks, is_two_way=is_two_way):
+        name = f"stitch{len(stitches) + 1}"
+        ends = (first, networks[first].parts[before]), (second, networks[second].parts[imitated])
+        part = stitch_layer(name, *ends, update_rank=update_rank)
+        rng = torch.Generator().manual_seed(len(stitches))
+        weights |= first_weights(part, maps[first][before], maps[second][imitated], rng)
+        stitches.append(Stitch(first, before, imitated + 1, part, second))
     if not stitches:
         raise UserError(
             "the models have no maps of one size, so no way leads from one into another. Give "
@@ -87,6 +94,19 @@ def stitched(anchors: Sequence[Brought], images: Sequence[Tensor]) -> Brought:
     return Brought(NAME, network, weights, tuple(left_alone), largest.input, notes)
 
 
+def _ways(networks: Sequence[Traced], *, is_two_way: bool) -> list[tuple[int, int, int, int]]:
+    """Of every stitch the numbers of two networks, a part of the first, and one it imitates."""
+    found: list[tuple[int, int, int, int]] = []
+    for number, (small, large) in enumerate(pairwise(networks)):
+        pairs = positions(small, large)
+        if is_two_way:
+            pairs = uncrossed(pairs)
+        found += [(number, number + 1, ours, theirs) for ours, theirs in pairs]
+        if is_two_way:
+            found += [(number + 1, number, theirs, ours) for ours, theirs in pairs]
+    return found
+
+
 def positions(small: Traced, large: Traced) -> list[tuple[int, int]]:
     """Pairs of parts of which the larger network's may be imitated by the smaller one's.
 
@@ -103,19 +123,13 @@ def positions(small: Traced, large: Traced) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-@torch.no_grad()
-def least_squares(before_NI: Tensor, after_NO: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight, (O, I), and bias, (O,), that make most nearly the second map of the first one.
-
-    The smallest such ones, because channels may be 0 everywhere or follow from others.
-    """
-    rows = before_NI.double()
-    rows = torch.cat((rows, rows.new_ones(len(rows), 1)), 1)
-    # NOTE: not `lstsq`, whose driver for such channels was off by a third of a map that it could
-    # have made exactly.
-    q, r = torch.linalg.qr(rows)
-    solution = torch.linalg.pinv(r) @ (q.T @ after_NO.double())
-    return solution[:-1].T.float().contiguous(), solution[-1].float()
+def uncrossed(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of sorted pairs that no earlier one crosses: who goes there and back goes forward."""
+    found: list[tuple[int, int]] = []
+    for ours, theirs in pairs:
+        if all(other <= theirs for own, other in found if own < ours):
+            found.append((ours, theirs))
+    return found
 
 
 def _of_one_depth(anchor: Brought) -> Traced:
@@ -131,7 +145,9 @@ def _by_size(network: Traced) -> dict[tuple[int, ...], list[int]]:
         fragment = Fragment.of_text(part.fragment)
         axes = fragment.output.axes
         if len(axes) in (3, 4):
-            others = [axis for place, axis in enumerate(axes) if place not in (0, _channels(axes))]
+            others = [
+                axis for place, axis in enumerate(axes) if place not in (0, channels_axis(axes))
+            ]
             size = (len(axes), *(length(axis, dict(fragment.groups)) for axis in others))
             found.setdefault(size, []).append(number)
     return found
@@ -140,58 +156,6 @@ def _by_size(network: Traced) -> dict[tuple[int, ...], list[int]]:
 def _near(place: int, ours: Sequence[int], theirs: Sequence[int]) -> int:
     """The place among theirs at the same share of the way as one among ours."""
     return max(0, round((place + 1) * len(theirs) / len(ours)) - 1)
-
-
-def _channels(axes: tuple[Axis, ...]) -> int:
-    """Which axis are channels: of a map the second one, of tokens the last one."""
-    return 1 if len(axes) == 4 else 2
-
-
-def _layer(name: str, number: int, before: Part, imitated: Part) -> Part:
-    """A stitch from one part's map to another part's, whose groups keep their names."""
-    small, large = (Fragment.of_text(part.fragment) for part in (before, imitated))
-    inputs, outputs = _own_names(small, INPUT), _own_names(large, OUTPUT)
-    axes = tuple(renamed(axis, inputs) for axis in small.output.axes)
-    place = _channels(axes)
-    made = renamed(large.output.axes[place], outputs)
-    weights: dict[str, tuple[Axis, ...]] = {"weight": (made, axes[place]), "bias": (made,)}
-    settings: dict[str, Any] = {}
-    if len(axes) == 4:
-        weights["weight"] += ((), ())
-        settings = {
-            "kernel_size": [1, 1],
-            "stride": [1, 1],
-            "padding": [0, 0],
-            "dilation": [1, 1],
-            "groups": 1,
-        }
-    node = Node(
-        NODE,
-        CONV if len(axes) == 4 else LINEAR,
-        (IMAGES,),
-        tuple(made if i == place else axis for i, axis in enumerate(axes)),
-        weights,
-        settings,
-    )
-    used = set().union(*map(groups_of, (*axes, made)))
-    groups: dict[str, int] = {}
-    multiples: dict[str, int] = {}
-    network_names: list[str] = []
-    for part, fragment, names in (
-        (part_of(number, before), small, inputs),
-        (part_of(number + 1, imitated), large, outputs),
-    ):
-        for own, in_network in zip(fragment.groups, part.groups, strict=True):
-            if names[own] in used:
-                groups[names[own]] = fragment.groups[own]
-                multiples[names[own]] = fragment.multiples[own]
-                network_names.append(in_network)
-    text = Fragment((node,), axes, groups, multiples).text
-    return Part(name, text, tuple(network_names))
-
-
-def _own_names(fragment: Fragment, prefix: str) -> Mapping[str, str]:
-    return {group: f"{prefix}{group}" for group in fragment.groups}
 
 
 @torch.no_grad()

@@ -101,8 +101,8 @@ ControllerName = Annotated[
     str | None,
     typer.Option(
         "--controller",
-        help="predictor, evolution, local, nsga2, tpe, gp, reinforce, conservative, n2n, nni-tpe, "
-        "random or a plug-in's. [predictor]",
+        help="predictor, evolution, local, nsga2, tpe, gp, reinforce, recurrent, conservative, "
+        "n2n, nni-tpe, random or a plug-in's. [predictor]",
     ),
 ]
 MethodName = Annotated[

@@ -11,6 +11,22 @@ from nas.cli.console import make_reporter, say
 from nas.cli.options import AsJson, Cache, Data, DataDir, images_of
 from nas.system.text import fractions
 
+TwoWay = Annotated[
+    bool,
+    typer.Option(
+        "--two-way", help="Lead from larger models into smaller ones, too, and there and back."
+    ),
+]
+UpdateRank = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="RANK",
+        help="Keep the layers between models as they begin, and train an update of this rank "
+        "beside each, such as 8; 0 trains all of them.",
+    ),
+]
+
 
 def stitch(
     models: Annotated[
@@ -36,6 +52,8 @@ def stitch(
         str | None, typer.Option(help="As in nas compress. [what the model or the data says]")
     ] = None,
     std: Annotated[str | None, typer.Option(help="As in nas compress. [likewise]")] = None,
+    two_way: TwoWay = False,
+    update_rank: UpdateRank = 0,
     as_json: AsJson = False,
 ) -> None:
     """Join trained models of several sizes to a family of many, for `nas compress`."""
@@ -51,7 +69,9 @@ def stitch(
     config = make_config({name: value for name, value in flags.items() if value is not None})
     reporter = make_reporter(as_json)
     try:
-        found = run_stitch(models, config, out, reporter)
+        found = run_stitch(
+            models, config, out, reporter, is_two_way=two_way, update_rank=update_rank
+        )
     finally:
         reporter.close()
     if as_json:

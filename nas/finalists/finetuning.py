@@ -33,8 +33,9 @@ from nas.standalone.train import (
 )
 from nas.system.files import make_folder, read_json, understood, write_json
 from nas.system.reporter import Reporter
-from search_spaces import Candidate, SearchSpace, UserError
+from search_spaces import Candidate, SearchSpace, Slot, UserError
 from supernets.calibrate import recalibrated
+from supernets.dropping import paths_of, residual_blocks
 from supernets.images import Images
 from supernets.low_rank import LowRankUpdates
 from supernets.network import PlainNetwork
@@ -97,6 +98,7 @@ class Finetuning:
 
     def job(self, candidate: Candidate) -> Job:
         """The candidate's training, begun or not."""
+        _refuse_nothing_to_drop(self.recipe, self.scorer.supernet.space.slots(candidate.encoding))
         key = self.key(candidate)
         folder = self.run.folder(f"{FOLDER}/{key}")
         document = {
@@ -225,7 +227,25 @@ def planned(recipe: Recipe, plan: TrainPlan, images: Images, *, steps: int) -> T
         steps = round(recipe.epochs * len(images.labels_N) / plan.batch_size)
     decay = plan.weight_decay if recipe.weight_decay is None else recipe.weight_decay
     rate = recipe.learning_rate or plan.learning_rate
-    return alone_plan(plan, steps=max(1, steps), learning_rate=rate, weight_decay=decay)
+    drop = plan.drop_path if recipe.drop_path is None else recipe.drop_path
+    changes = {"learning_rate": rate, "weight_decay": decay, "drop_path": drop}
+    return alone_plan(plan, steps=max(1, steps), **changes)
+
+
+def _refuse_nothing_to_drop(recipe: Recipe, slots: Sequence[Slot]) -> None:
+    """See that a network has something that images may pass by.
+
+    Raises:
+        UserError: If it has neither residual blocks nor paths that are added up.
+    """
+    if not recipe.drop_path:
+        return
+    network = PlainNetwork(slots)
+    if not residual_blocks(network) and not paths_of(network):
+        raise UserError(
+            f"drop_path is {recipe.drop_path:g}, and this network has neither residual blocks nor "
+            "paths that are added up. Leave it out."
+        )
 
 
 def read_finetuned(folder: Path, space: SearchSpace) -> Entry:

@@ -29,6 +29,7 @@ from supernets.teachers import (
 SETTINGS: dict[str, type] = {
     "labels_share": float,
     "weight_decay": float,
+    "drop_path": float,
     "stored": str,
     "variants": int,
     "top": int,

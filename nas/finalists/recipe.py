@@ -20,6 +20,7 @@ MOST_EPOCHS = 100_000.0
 MOST_VARIANTS = 10_000
 MOST_RANK = 4096
 MOST_WEIGHT = 1e6
+MOST_DROPPED = 0.9
 
 LEVELS = ("image_level", "region_level", "pixel_level")
 LIKENESSES = ("affinity", *LEVELS)
@@ -54,6 +55,8 @@ class Recipe:
             of a network that has grids to learn; it freezes statistics, too.
         labels_share: Of the loss beside a teacher; the rest is the teacher's.
         weight_decay: Of matrices and kernels; None for the supernet's.
+        drop_path: Share of images that pass by blocks or lose paths (`supernets/dropping.py`);
+            None for the supernet's plan's.
         unlabelled: Folder of further images, of which the teacher alone says what they are.
         stored: "" asks the teacher about every batch; "variants" asks once about so many variants
             of each image and stores the answers; "regions" stores a map of scores of each image,
@@ -83,6 +86,7 @@ class Recipe:
     aware_share: float = 0.0
     labels_share: float = HALF
     weight_decay: float | None = None
+    drop_path: float | None = None
     unlabelled: str = ""
     stored: str = NOT_STORED
     variants: int = NUM_VARIANTS
@@ -108,6 +112,7 @@ class Recipe:
             low_rank=(0, MOST_RANK),
             **dict.fromkeys(("discriminator", *LIKENESSES), (0.0, MOST_WEIGHT)),
             **({} if self.weight_decay is None else {"weight_decay": (0.0, 10.0)}),
+            **({} if self.drop_path is None else {"drop_path": (0.0, MOST_DROPPED)}),
         )
         if self.batch_norm not in (BY_BATCH, FROZEN):
             raise UserError(

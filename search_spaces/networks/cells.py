@@ -21,8 +21,8 @@ larger map; a cell hands on its nodes through a 1x1 convolution each, whose maps
 the papers put nodes side by side and have one convolution of all in each cell that reads them;
 nodes add up, and are never put side by side as NASNet's may be; a node reads two different states;
 kernels of one operator share their centres; NAS-Bench-201's "none" is an edge that is not there,
-and networks that would be nothing but zeros do not exist; the controller is the run's; paths are
-not dropped in training.
+and networks that would be nothing but zeros do not exist. NASNet's controller is `recurrent`
+(`nas/controllers/recurrent.py`), its ScheduledDropPath `drop_path` (`supernets/dropping.py`).
 """
 
 from collections.abc import Iterator, Mapping

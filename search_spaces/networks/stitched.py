@@ -1,17 +1,21 @@
-"""Networks that were brought, of several sizes, and ways from each into the next larger one.
+"""Networks that were brought, of several sizes, and ways from each into its neighbours in size.
 
 The networks, called anchors, are "a1", "a2" and so on, the smallest first. A stitch is a layer that
-makes of a map of one the map that a part of the next one reads. One choice, `path`, says which way
-data takes: through one anchor, or through the first parts of one, a stitch, and the last parts of
-the next one. All slots there could be stand in a row; a path leaves out the others.
+makes of a map of one the map that a part of another one reads. One choice, `path`, says which way
+data takes: through one anchor; through the first parts of one, a stitch, and the last parts of its
+neighbour; or, where stitches lead both ways, into a neighbour and back, in place of some parts.
+All slots there could be stand in a row, so that every path is a part of it: what a stitch leads
+into stands behind what it leaves. A path leaves out the others.
 
-Source: Pan et al., Stitchable Neural Networks (2023), section 3. Departures and how stitches begin:
+Sources: Pan et al., Stitchable Neural Networks (2023), section 3; Pan et al., Stitched ViTs are
+Flexible Vision Backbones (2024), two-way stitching. Departures and how stitches begin:
 `compress/bring/stitch.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, final
 
 from search_spaces._choice import Choice, Option
@@ -25,6 +29,9 @@ from search_spaces.traced._fragment import Fragment
 PATH = "path"
 """Name of the choice."""
 
+MOST_RETURNS = 256
+"""Paths into a neighbour and back; of more, as many at equal distances in their order."""
+
 
 def anchor_name(number: int) -> str:
     """Of an anchor, counted from 0: "a1"."""
@@ -33,19 +40,21 @@ def anchor_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class Stitch:
-    """A layer from an anchor to the next larger one.
+    """A layer from an anchor to its neighbour in size.
 
     Attributes:
-        anchor: Number of the smaller one, from 0.
-        before: Number of its last part on the way.
-        after: Number of the first part of the larger one.
+        anchor: Number of the one that it leaves, from 0.
+        before: Number of the last part there.
+        after: Number of the first part behind it.
         part: The layer; groups have the names that they have in the whole network.
+        into: Number of the anchor that it leads into.
     """
 
     anchor: int
     before: int
     after: int
     part: Part
+    into: int
 
 
 @final
@@ -59,7 +68,8 @@ class Stitched(AbstractNetwork):
         channels: Channels of the images.
         num_classes: Outputs.
         anchors: The smallest first. Their depths stay as they are.
-        stitches: Between neighbours.
+        stitches: Between neighbours, of pairs of parts of which none crosses another one where
+            there are ways back.
     """
 
     is_brought: ClassVar[bool] = True
@@ -72,27 +82,64 @@ class Stitched(AbstractNetwork):
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """What fills every slot there could be, in a row."""
-        found: list[Part] = []
-        for number, anchor in enumerate(self.anchors):
-            found += [part_of(number, part) for part in anchor.parts]
-            found += [stitch.part for stitch in self.stitches if stitch.anchor == number]
-        return tuple(found)
+        """What fills every slot there could be, each behind all that leads into it on some path."""
+        left: list[Part] = []
+        for number, own in enumerate(self._own_parts):
+            left += [*own, *(stitch.part for stitch in self.stitches if stitch.anchor == number)]
+        found: dict[str, Part] = {}
+        while left:
+            ready = (n for n, part in enumerate(left) if self._before[part.name] <= found.keys())
+            part = left.pop(next(ready, 0))
+            found[part.name] = part
+        return tuple(found.values())
 
     @cached_property
     def paths(self) -> dict[str, tuple[str, ...]]:
         """The slots of every path; first the largest anchor, which is the network as it is."""
-        names = [
-            [part_of(number, part).name for part in anchor.parts]
-            for number, anchor in enumerate(self.anchors)
-        ]
+        names = [[part.name for part in own] for own in self._own_parts]
         found = {anchor_name(number): tuple(own) for number, own in enumerate(names)}
         found = dict(reversed(found.items()))
         for stitch in self.stitches:
-            first, last = names[stitch.anchor], names[stitch.anchor + 1]
+            first, last = names[stitch.anchor], names[stitch.into]
             name = f"{first[stitch.before]}-{last[stitch.after]}"
             slots = (*first[: stitch.before + 1], stitch.part.name, *last[stitch.after :])
             found[name] = slots
+        returns = list(self._returns())
+        for out, back in returns[:: -(-len(returns) // MOST_RETURNS) or 1]:
+            own, other = names[out.anchor], names[out.into]
+            between = other[out.after : back.before + 1]
+            name = f"{own[out.before]}-{between[0]}+{between[-1]}-{own[back.after]}"
+            slots = (*own[: out.before + 1], out.part.name, *between)
+            found[name] = (*slots, back.part.name, *own[back.after :])
+        return found
+
+    def _returns(self) -> Iterator[tuple[Stitch, Stitch]]:
+        """Pairs of stitches into a neighbour and back, in place of a part at least."""
+        for out in self.stitches:
+            for back in self.stitches:
+                is_way_back = (back.anchor, back.into) == (out.into, out.anchor)
+                replaces = back.before >= out.after and back.after > out.before + 1
+                if is_way_back and replaces:
+                    yield out, back
+
+    @cached_property
+    def _own_parts(self) -> tuple[tuple[Part, ...], ...]:
+        """Of every anchor its parts, as they are called in the whole network."""
+        return tuple(
+            tuple(part_of(number, part) for part in anchor.parts)
+            for number, anchor in enumerate(self.anchors)
+        )
+
+    @cached_property
+    def _before(self) -> dict[str, set[str]]:
+        """By name of a part, the names of those that lead into it on some path."""
+        found: dict[str, set[str]] = {}
+        for own in self._own_parts:
+            found |= {own[0].name: set()}
+            found |= {part.name: {before.name} for before, part in pairwise(own)}
+        for stitch in self.stitches:
+            found[stitch.part.name] = {self._own_parts[stitch.anchor][stitch.before].name}
+            found[self._own_parts[stitch.into][stitch.after].name].add(stitch.part.name)
         return found
 
     def arch_choices(self) -> tuple[Choice, ...]:
@@ -134,10 +181,14 @@ class Stitched(AbstractNetwork):
 
     def signature(self, slot: str, options: Mapping[str, Option]) -> Signature | None:
         """The slot's fragment, with what remains of its groups; None if the path leaves it out."""
-        if slot not in self.paths[str(options[PATH])]:
+        if slot not in self._on_path[str(options[PATH])]:
             return None
-        precision = str(options.get(self._precision(slot), FULL_PRECISION))
-        return self._by_name[slot].signature(self._chosen, options, precision)
+        part, precision = self._by_name[slot], options.get(self._precision(slot), FULL_PRECISION)
+        sparsities = (options.get(f"{name}.sparsity", 0.0) for name in self._choosers(part))
+        key = (slot, precision, *sparsities)
+        if key not in self._filled:  # whatever the path, of which there may be hundreds
+            self._filled[key] = part.signature(self._chosen, options, str(precision))
+        return self._filled[key]
 
     def shared_groups(self) -> dict[tuple[str, str], str]:
         """By slot and its own name of a group, the network's."""
@@ -167,11 +218,22 @@ class Stitched(AbstractNetwork):
                 int(row["before"]),
                 int(row["after"]),
                 Part(row["part"]["name"], row["part"]["fragment"], tuple(row["part"]["groups"])),
+                int(row.get("into", int(row["anchor"]) + 1)),  # files of before have none
             )
             for row in document["stitches"]
         )
         anchors = tuple(map(Traced.from_json, document["anchors"]))
         return cls(anchors=anchors, stitches=stitches, **sizes)
+
+    @cached_property
+    def _on_path(self) -> dict[str, frozenset[str]]:
+        """The slots of every path."""
+        return {name: frozenset(slots) for name, slots in self.paths.items()}
+
+    @cached_property
+    def _filled(self) -> dict[tuple[Option, ...], Signature]:
+        """Signatures that were asked for, by slot, precision and sparsities."""
+        return {}
 
     @cached_property
     def _by_name(self) -> dict[str, Part]:
@@ -181,9 +243,7 @@ class Stitched(AbstractNetwork):
     def _readers(self) -> dict[str, str]:
         """Of every stitch, the part that reads it."""
         return {
-            stitch.part.name: part_of(
-                stitch.anchor + 1, self.anchors[stitch.anchor + 1].parts[stitch.after]
-            ).name
+            stitch.part.name: self._own_parts[stitch.into][stitch.after].name
             for stitch in self.stitches
         }
 

@@ -30,6 +30,12 @@ CONSTANT = "constant"
 MULTIPLIER = "multiplier"
 """Setting that a depthwise convolution has: outputs per channel."""
 
+UPDATE = "update"
+"""Setting of a layer whose weight is frozen: the rank of the update that is learnt beside it, the
+product of the weights `UP`, (outputs, rank), and `DOWN`, (rank, inputs)."""
+
+UP, DOWN = "up", "down"
+
 FREE = frozenset({"reshape", "permute", TENSOR})
 """Operations that are no kernels of their own."""
 
@@ -159,7 +165,8 @@ def count(axes: tuple[Axis, ...], sizes: Mapping[str, int]) -> int:
 
 def rank_in(node: Node, sizes: Mapping[str, int], rank: str) -> int | None:
     """Values between the two layers in place of a node; None if it stays, as all else does."""
-    if node.op not in (CONV, LINEAR) or node.settings.get("groups", 1) != 1:
+    is_plain = node.settings.get("groups", 1) == 1 and UPDATE not in node.settings
+    if node.op not in (CONV, LINEAR) or not is_plain:
         return None
     rows, *columns = (length(axis, sizes) for axis in node.weights["weight"])
     return rank_of(rows, math.prod(columns), rank)
@@ -178,9 +185,19 @@ def _layer_cost(node: Node, sizes: Mapping[str, int], elements: int, rank: str) 
     n, num_bias = elements // width, width if "bias" in node.weights else 0
     inner = rank_in(node, sizes, rank)
     if inner is None:
-        return _one_layer(node, n, (width, in_width, *kernel), num_bias)
+        own = _one_layer(node, n, (width, in_width, *kernel), num_bias)
+        return _updated(own, node, sizes) if UPDATE in node.settings else own
     first = _one_layer(node, n, (inner, in_width, *kernel), 0)
     return first + _one_layer(node, n, (width, inner), num_bias)
+
+
+def _updated(layer: Cost, node: Node, sizes: Mapping[str, int]) -> Cost:
+    """The layer as it is deployed; of a sum of matrices no pattern can take elements."""
+    trained = sum(count(node.weights[name], sizes) for name in ("bias", UP, DOWN))
+    none = dict.fromkeys(
+        ("grouped", "grouped_macs", "matrix_grouped", "blocked", "blocked_macs"), 0
+    )
+    return layer._replace(params=trained, **none)
 
 
 def _one_layer(node: Node, n: int, shape: tuple[int, ...], num_bias: int) -> Cost:

@@ -3,7 +3,8 @@
 "Largest" and "smallest" are extremes of the elastic dimensions only. Operators have no order, so
 every slot deals its operators from a shuffled deck, which gives each operator each role equally
 often; so it does its channel parts, channel attentions and norms, which have weights of their own,
-cells deal their operations and what feeds them, and a stitched network its paths.
+cells deal their operations and what feeds them, a stitched network its paths, and a row of blocks
+where maps are halved, and its sets of weights.
 The stem deals its strides: networks that keep the resolution are few within a budget, and would
 hardly be trained.
 Where a budget leaves out the largest members, nobody trains them: a member beyond it is reduced,
@@ -22,6 +23,7 @@ import numpy as np
 from search_spaces import Choice, SearchSpace
 from search_spaces.channel_attentions._base import CHANNEL_ATTENTION
 from search_spaces.channel_parts._base import CHANNEL_PART
+from search_spaces.networks.downsampled import DOWNSAMPLING, WEIGHT_SET
 from search_spaces.networks.stitched import PATH
 from search_spaces.norms._base import NORM
 from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
@@ -193,7 +195,8 @@ class Members:
 
     @cached_property
     def _dealt(self) -> list[int]:
-        dims = (*NAMED, "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM, PATH)
+        of_networks = (PATH, DOWNSAMPLING, WEIGHT_SET)
+        dims = (*NAMED, "stride", CHANNEL_PART, CHANNEL_ATTENTION, NORM, *of_networks)
         return [column for dim in dims for column in self.space.columns(dim)]
 
     @cached_property

@@ -3,21 +3,17 @@
 Options that are drawn uniformly make networks of middling cost, so that the cheap and the expensive
 are trained less (Zhang et al., ShiftNAS: Improving One-shot NAS via Probability Shift, 2023). Here
 multiply-adds are divided into bins, equal on a logarithmic scale. What is drawn first is a bin, the
-rather the more its members' losses still fall; then multiply-adds within it; then a member that has
-them.
+rather the more its members' losses still fall; then a member of it (`supernets/methods/_bins.py`).
 
 Departures: the paper's generator of members is an LSTM that is trained with the supernet and then
 gives the network for a budget. Methods keep small arrays only, so random members are changed until
-they have the multiply-adds (`Members.draw_near`), which are drawn anew where none comes near them,
-and networks are found by a search. How much a bin still learns is the difference between two moving
-averages of its losses, over few and over many of them, as a share of the latter. Every bin keeps
-`EVEN_SHARE` of an equal part. Bins take turns by multiples of the golden ratio, which are even in
-any number of turns.
+they have the multiply-adds, and networks are found by a search. How much a bin still learns is the
+difference between two moving averages of its losses, over few and over many of them, as a share of
+the latter. Every bin keeps `EVEN_SHARE` of an equal part.
 
 Costs of a step are planned for even bins: where large members still learn, training takes longer.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,8 +23,8 @@ import numpy as np
 
 from search_spaces import SearchSpace, check_ranges
 from supernets.methods._base import METHODS, AbstractMethod
-from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson, teach
-from supernets.methods._members import NEAR, Members
+from supernets.methods._bins import Bins
+from supernets.methods._lessons import RANDOM, Lesson, teach
 
 if TYPE_CHECKING:
     from supernets.context import Context
@@ -39,14 +35,6 @@ EVEN_SHARE = 0.25
 
 FORGETS = {"recent": 0.1, "earlier": 0.02}
 """Shares of the moving averages that a new loss replaces."""
-
-TARGETS = 8
-"""Multiply-adds that are drawn within a bin until a member comes near; near few there is none."""
-
-EXTREMES = 16
-"""Cards whose largest and smallest members say where bins begin and end."""
-
-GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @final
@@ -84,7 +72,7 @@ class ShiftNas(AbstractMethod):
         """One member, on labels; reports its bin and its loss."""
         encoding = self.draw(context.state, context.turn, context.rng)
         losses = teach(context, [Lesson(RANDOM, encoding)])
-        context.report["bin"] = self.bins_of(np.array([encoding]))[0]
+        context.report["bin"] = self.bins.of(np.array([encoding]))[0]
         context.report["loss"] = losses[0][1]
         return losses
 
@@ -101,12 +89,7 @@ class ShiftNas(AbstractMethod):
 
     def summary(self, state: "State") -> str:
         """How many members of each bin were trained."""
-        ends = 2.0**self.edges / 1e6
-        counts = (
-            f"{low:.3g}-{high:.3g}: {number}"
-            for low, high, number in zip(ends, ends[1:], state["trained"], strict=False)
-        )
-        return f"members trained, by millions of multiply-adds: {', '.join(counts)}"
+        return self.bins.told(state["trained"])
 
     def draw(self, state: "State", turn: int, rng: np.random.Generator) -> tuple[int, ...]:
         """The member of a batch, by option indices.
@@ -117,22 +100,8 @@ class ShiftNas(AbstractMethod):
             rng: Belongs to it.
         """
         is_dense = turn < self.sparse_from
-        lowest = self._lowest(is_dense=is_dense)
-        is_possible = self.edges[1:] > lowest
-        is_possible[-1] = True
-        chances = (self.chances(state) * is_possible).cumsum()
-        # Two turns each: processes that share a step have about equally long work.
-        position = turn // 2 * GOLDEN % 1.0
-        place = int((chances / chances[-1] <= position).sum())
-        low, high = self.edges[place : place + 2]
-        low = min(max(low, lowest), high)
-        found: list[tuple[float, tuple[int, ...]]] = []
-        while len(found) < TARGETS and not (found and found[-1][0] <= NEAR):
-            macs = 2.0 ** float(rng.uniform(low, high))
-            encoding = self._members.draw_near(macs, turn, rng, is_dense=is_dense)
-            error = abs(2.0 ** float(self._log_macs([encoding])[0]) / macs - 1.0)
-            found.append((error, encoding))
-        return min(found)[1]
+        place = self.bins.in_turn(self.chances(state), turn, is_dense=is_dense)
+        return self.bins.draw(place, turn, rng, is_dense=is_dense)
 
     def chances(self, state: "State") -> np.ndarray:
         """Probabilities of the bins, (num_bins,)."""
@@ -144,41 +113,9 @@ class ShiftNas(AbstractMethod):
         weights = np.exp((falls - falls.max()) / self.temperature)
         return EVEN_SHARE / self.num_bins + (1.0 - EVEN_SHARE) * weights / weights.sum()
 
-    def bins_of(self, encodings_NC: np.ndarray) -> np.ndarray:
-        """In which bins members are, the first or the last beyond their ends: (N,)."""
-        sizes_N = self._log_macs(encodings_NC)
-        return np.searchsorted(self.edges[1:-1], sizes_N, side="right")
-
     @cached_property
-    def edges(self) -> np.ndarray:
-        """Where bins begin and end, (num_bins + 1,), as binary logarithms of multiply-adds.
-
-        From the smallest to the largest of some members that decks deal; the largest within limits.
-        """
-        lowest, highest = self._lowest(is_dense=False), self._sizes(LARGEST).max()
-        if self.is_within is not None:
-            highest -= math.log2(1 + NEAR)  # as near as members come, they are within the limits
-        return np.linspace(lowest, max(lowest, highest), self.num_bins + 1)
-
-    def _lowest(self, *, is_dense: bool) -> float:
-        if is_dense not in self._known:
-            self._known[is_dense] = float(self._sizes(SMALLEST, is_dense=is_dense).min())
-        return self._known[is_dense]
-
-    def _sizes(self, role: str, *, is_dense: bool = False) -> np.ndarray:
-        """Binary logarithms of multiply-adds of members that decks deal."""
-        rng, draw = np.random.default_rng(self.seed), self._members.draw
-        rows = [draw(role, card, rng, is_dense=is_dense) for card in range(EXTREMES)]
-        return self._log_macs(rows)
-
-    def _log_macs(self, encodings: "np.ndarray | Sequence[Sequence[int]]") -> np.ndarray:
-        assert self.space.costs is not None
-        return np.log2(self.space.costs.of("macs", np.asarray(encodings)))
-
-    @cached_property
-    def _known(self) -> dict[bool, float]:
-        return {}
-
-    @cached_property
-    def _members(self) -> Members:
-        return Members(space=self.space, seed=self.seed, is_within=self.is_within)
+    def bins(self) -> Bins:
+        """Of multiply-adds."""
+        return Bins(
+            space=self.space, number=self.num_bins, seed=self.seed, is_within=self.is_within
+        )

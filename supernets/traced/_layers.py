@@ -22,11 +22,13 @@ from search_spaces.traced._fragment import (
     MATMUL,
     MULTIPLIER,
     TENSOR,
+    UPDATE,
     Node,
     rank_in,
 )
 from supernets._modules import Add, Scale
 from supernets.traced._factors import two_layers
+from supernets.traced._updated import UpdatedConv2d, UpdatedLinear
 
 Sizes = Mapping[str, int]
 
@@ -95,6 +97,8 @@ def shape(axes: tuple[Axis, ...], sizes: Sizes) -> list[int]:
 
 def _conv(node: Node, sizes: Sizes) -> nn.Module:
     width, per_group, *_ = shape(node.weights["weight"], sizes)
+    if UPDATE in node.settings:
+        return UpdatedConv2d(per_group, width, node.settings[UPDATE])
     groups = node.settings["groups"]
     if MULTIPLIER in node.settings:  # a group per channel, of which some may have gone
         groups = width // node.settings[MULTIPLIER]
@@ -116,6 +120,8 @@ def _padding(padding: Any) -> Any:
 
 def _linear(node: Node, sizes: Sizes) -> nn.Module:
     width, in_width = shape(node.weights["weight"], sizes)
+    if UPDATE in node.settings:
+        return UpdatedLinear(in_width, width, node.settings[UPDATE])
     return nn.Linear(in_width, width, bias="bias" in node.weights)
 
 

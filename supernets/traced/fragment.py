@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces.traced._axes import Axis, axis_to_json, groups_of, length, positions
-from search_spaces.traced._fragment import BATCH_NORM, CONV, IMAGES, Fragment, Node, rank_in
+from search_spaces.traced._fragment import (
+    BATCH_NORM,
+    CONV,
+    IMAGES,
+    UPDATE,
+    Fragment,
+    Node,
+    rank_in,
+)
 from search_spaces.traced.operator import fragment_of, sizes_of
 from supernets._elastic import AbstractElastic, Axes, Index
 from supernets.criteria._base import GroupWeights
@@ -93,7 +101,10 @@ class ElasticFragment(AbstractElastic):
         return {role: _index(axis, groups, kept, device) for role, axis in self._by_role.items()}
 
     def group_weights(self) -> dict[str, GroupWeights]:
-        """The rows that make each member, and the columns that read it."""
+        """The rows that make each member, and the columns that read it.
+
+        Layers with updates have no say: what they read and make is made and read by others, too.
+        """
         return {group: self._weights_of(group) for group in self.groups}
 
     @cached_property
@@ -104,7 +115,7 @@ class ElasticFragment(AbstractElastic):
     def _weights_of(self, group: str) -> GroupWeights:
         made, read, scales = [], [], []
         for node in self.fragment.nodes:
-            if "weight" not in node.weights:
+            if "weight" not in node.weights or UPDATE in node.settings:
                 continue
             weight = self.full.get_parameter(f"{node.name}.weight")
             axes = node.weights["weight"]

@@ -11,7 +11,7 @@ from torch import nn
 from compress.bring.bring import bring
 from compress.bring.stitch import stitched
 from nas.testing.networks import OF_NETWORK
-from search_spaces import AbstractNetwork, Cells, Columns, Staged
+from search_spaces import AbstractNetwork, Cells, Columns, Downsampled, Staged
 from search_spaces.networks._base import NETWORKS
 from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space, noise
@@ -64,15 +64,29 @@ def examples() -> dict[str, AbstractNetwork]:
         operations=("conv-1", "maxpool"),
         widths=(4,),
     )
+    rows = Downsampled(
+        resolution="16x20",
+        channels=1,
+        num_classes=10,
+        widths=(4, 16),
+        depth=1,
+        halvings=1,
+        num_sets=2,
+        stem_stride=2,
+    )
     return {
         "staged": staged,
         "staged with stems and channel parts": stems,
         "staged that recurs": recurrent,
         "traced": traced,
         "stitched": stitched(models, [noise(4, 1, 16, 20)]).network,
+        "stitched both ways": stitched(
+            models, [noise(4, 1, 16, 20)], is_two_way=True, update_rank=2
+        ).network,
         "cells": cells,
         "cells of any edges": graphs,
         "columns": columns,
+        "downsampled": rows,
     }
 
 

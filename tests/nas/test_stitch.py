@@ -87,6 +87,31 @@ def test_a_family_is_trained_searched_and_written_as_files(family: Path, tmp_pat
     assert (run / "front" / front["members"][0] / "model.onnx").is_file()
 
 
+@pytest.fixture(scope="module")
+def both_ways(folder: Path) -> Path:
+    out, found = folder / "both.safetensors", config(folder / "8.onnx")
+    paths = stitch(models(folder), found, out, Silent(), is_two_way=True, update_rank=2)["paths"]
+    assert paths == ["a2", "a1", "a1.0.0-a2.1.0", "a2.0.0-a1.1.0"]
+    return out
+
+
+def test_a_family_of_both_ways_is_a_model_to_nas_compress(both_ways: Path) -> None:
+    _, space, _ = prepare(config(both_ways))
+    assert len(space.choice(PATH).options) == 4
+    assert space.costs is not None
+
+
+@pytest.mark.long
+def test_a_family_of_both_ways_is_trained_by_bins_and_written(
+    both_ways: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    search(replace(config(both_ways), method="cost-bins"), run, Silent())
+    members = read_front(run)["members"]
+    assert members
+    assert all((run / "front" / key / "model.onnx").is_file() for key in members)
+
+
 @pytest.mark.parametrize(
     ("out", "message"),
     [("family.onnx", "does not end in .safetensors"), ("there.safetensors", "is there already")],

@@ -1,17 +1,20 @@
-"""Stochastic depth and dropout: what is left out, how often, and that means stay what they were."""
+"""Stochastic depth, paths and dropout: what is left out, how often, and that means stay what they were."""
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Slot
-from supernets.dropping import classifier_of, dropping, residual_blocks
+from nas.finalists.finetuning import _refuse_nothing_to_drop
+from nas.finalists.recipe import Recipe
+from search_spaces import Cells, SearchSpace, Slot, UserError
+from supernets.dropping import classifier_of, dropping, paths_of, residual_blocks
 from supernets.images import Images
 from supernets.network import PlainNetwork
 from supernets.plan import TrainPlan
 from supernets.steps import AloneBatches
-from tests.strategies import mini_space, slots_of
+from tests.strategies import mini_space, noise, slots_of
 
 PLAN = TrainPlan(steps=4, batch_size=8, drop_path=0.5)
 TURNS = 400
@@ -114,3 +117,79 @@ def test_training_alone_leaves_out_what_the_plan_says(digit_images: Images) -> N
     assert (
         AloneBatches(replace(PLAN, drop_path=0.0))(network, digit_images, 0, {})[0] == losses[0.0]
     )
+
+
+def cell_space() -> SearchSpace:
+    """Of cells of two nodes."""
+    network = Cells(
+        resolution=16,
+        channels=1,
+        num_classes=10,
+        topology="nasnet",
+        nodes=2,
+        operations=("identity", "conv-1"),
+        widths=(8,),
+        depths=(1,),
+    )
+    return SearchSpace.of_network("own", network)
+
+
+def cells_of(operation: str) -> tuple[Slot, ...]:
+    """With this operation on every edge."""
+    own = cell_space()
+    taken = {c.name: operation for c in own.choices if c.name.endswith(".operation")}
+    return own.slots(own.encode(taken))
+
+
+def cells() -> PlainNetwork:
+    torch.manual_seed(0)
+    return PlainNetwork(cells_of("conv-1")).train()
+
+
+def test_paths_are_what_is_added_and_changes_something() -> None:
+    paths = paths_of(PlainNetwork(cells_of("conv-1")))
+    assert "stage1_cell1_node1_left" in paths
+    assert not any(path.endswith(("node1", "node2", "stem", "head")) for path in paths)
+    assert not any(
+        path.endswith(("left", "right")) for path in paths_of(PlainNetwork(cells_of("identity")))
+    )
+    assert not paths_of(network_and_slots()[0])
+
+
+def outputs(of: PlainNetwork, path: str, turn: int, share: float = 0.8) -> Tensor:
+    """What a path hands on of many images in a batch of four, so that half of a rate is reached."""
+    found: list[Tensor] = []
+    plan = replace(PLAN, drop_path=share, shards=1)
+    with (
+        dropping(of, plan, turn),
+        of.get_submodule(path).register_forward_hook(lambda _, __, y: found.append(y.detach())),
+    ):
+        of(noise(256, 1, 16, 16))
+    return found[0]
+
+
+def test_a_path_is_left_out_for_some_images_the_rather_the_later_it_is() -> None:
+    own = cells()
+    path = paths_of(own)[0]
+    whole = outputs(own, path, turn=0)
+    assert torch.equal(whole, outputs(own, path, turn=2, share=0.0)), "nothing in the beginning"
+    for turn, rate in ((1, 0.2), (2, 0.4), (3, 0.6)):
+        some = outputs(own, path, turn)
+        is_left_out = (some == 0).flatten(1).all(1)
+        torch.testing.assert_close(some[~is_left_out], whole[~is_left_out] / (1 - rate))
+        # Binomial: 5 sigma are exceeded less than once in a million.
+        share = float(is_left_out.float().mean())
+        assert share == pytest.approx(rate, abs=5 * (rate * (1 - rate) / 256) ** 0.5)
+        assert torch.equal(outputs(own, path, turn), some), "a batch is a function of its number"
+    assert not any(module._forward_hooks for module in own.modules())
+
+
+def test_a_network_alone_in_which_nothing_can_be_passed_by_is_refused() -> None:
+    slots = slots_of(mini_space(), operator="mbconv")
+    _refuse_nothing_to_drop(Recipe(drop_path=0.1), cells_of("conv-1"))
+    _refuse_nothing_to_drop(Recipe(drop_path=0.1), slots)
+    plain = [replace(slot, inputs=None) for slot in slots if "block" not in slot.name]
+    with pytest.raises(UserError, match="neither residual blocks nor paths"):
+        _refuse_nothing_to_drop(Recipe(drop_path=0.1), plain)
+    with pytest.raises(UserError, match="drop_path is 0.95"):
+        Recipe(drop_path=0.95)

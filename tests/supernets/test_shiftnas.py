@@ -7,8 +7,9 @@ import pytest
 
 from nas.testing.methods import example
 from search_spaces import SearchSpace
+from supernets.methods._bins import TARGETS
 from supernets.methods._members import NEAR, Members
-from supernets.methods.shiftnas import EVEN_SHARE, TARGETS, ShiftNas
+from supernets.methods.shiftnas import EVEN_SHARE, ShiftNas
 
 DRAWS = 240
 Within = Callable[[np.ndarray], np.ndarray]
@@ -70,7 +71,7 @@ def test_costs_are_drawn_more_evenly_than_by_uniform_options(
     uniform = mini.sample(np.random.default_rng(0), 4000)
     uniform = uniform[is_within(uniform)]
     found, other = (
-        divergence(np.bincount(method.bins_of(rows), minlength=method.num_bins))
+        divergence(np.bincount(method.bins.of(rows), minlength=method.num_bins))
         for rows in (drawn(method), uniform)
     )
     assert found < 0.05 < other
@@ -100,7 +101,7 @@ def test_a_bin_whose_loss_falls_is_drawn_rather_and_none_is_forgotten(mini: Sear
     assert chances[0] == chances[1] == chances[3] >= EVEN_SHARE / 4
     counts = np.bincount(
         [
-            method.bins_of(np.array([method.draw(state, t, np.random.default_rng(t))]))[0]
+            method.bins.of(np.array([method.draw(state, t, np.random.default_rng(t))]))[0]
             for t in range(80)
         ],
         minlength=4,
@@ -145,5 +146,5 @@ def test_a_budget_that_leaves_one_size_is_no_obstacle(mini: SearchSpace) -> None
     assert mini.costs is not None
     limit = 1.02 * mini.costs.minimum("macs")[0]
     method = ShiftNas(space=mini, is_within=lambda rows: macs(mini, rows) <= limit)
-    assert np.diff(method.edges).min() >= 0.0
+    assert np.diff(method.bins.edges).min() >= 0.0
     assert len(drawn(method, range(4))) == 4

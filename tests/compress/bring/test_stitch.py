@@ -5,11 +5,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from compress.bring._input import InputRule
+from compress.bring._stitch_layer import least_squares
 from compress.bring.bring import (
     Brought,
     bring,
@@ -20,13 +22,17 @@ from compress.bring.bring import (
     save_brought,
     space_of,
 )
-from compress.bring.stitch import least_squares, positions, stitched
+from compress.bring.stitch import positions, stitched, uncrossed
 from nas.testing._tensors import randomise_
-from search_spaces import UserError
-from search_spaces.networks.stitched import Stitched
+from search_spaces import SearchSpace, UserError
+from search_spaces.networks.stitched import PATH, Stitched
 from search_spaces.networks.traced import Traced
+from supernets._merged import AbstractMerged
+from supernets.fold import folded
+from supernets.methods.cost_bins import CostBins
 from supernets.network import PlainNetwork
 from supernets.supernet import Supernet
+from supernets.traced._updated import UpdatedConv2d, UpdatedLinear
 from tests.compress.bring.models import ResNet
 from tests.strategies import noise
 
@@ -108,7 +114,7 @@ def test_a_stitch_begins_as_the_solution_of_least_squares(family: Brought) -> No
 
 @torch.no_grad()
 def test_a_model_stitched_to_itself_computes_the_same_on_every_path() -> None:
-    found = members(stitched([brought(8), brought(8)], IMAGES))
+    found = members(stitched([brought(8), brought(8)], IMAGES, is_two_way=True))
     expected = found["a2"](IMAGES[1])
     for network in found.values():
         torch.testing.assert_close(network(IMAGES[1]), expected, atol=1e-4, rtol=1e-3)
@@ -179,3 +185,129 @@ def test_the_depth_of_models_stays() -> None:
     network = stitched([deep, brought(8, 3)], IMAGES).network
     assert isinstance(network, Stitched)
     assert not any(anchor.stages for anchor in network.anchors)
+
+
+@cache
+def both_ways(update_rank: int = 0) -> Brought:
+    """Of the same two, with ways back."""
+    return stitched([brought(8, 2), brought(4)], IMAGES, is_two_way=True, update_rank=update_rank)
+
+
+def test_stitches_lead_both_ways_and_back() -> None:
+    network = both_ways().network
+    assert isinstance(network, Stitched)
+    small, large = network.anchors
+    pairs = positions(small, large)
+    assert uncrossed(pairs) == pairs
+    returns = sum(a < b and x < y for a, x in pairs for b, y in pairs)
+    assert returns
+    assert len(network.paths) == 2 + 2 * len(pairs) + 2 * returns
+    ways = {
+        tuple(dict.fromkeys(slot[:2] for slot in slots if slot.startswith("a")))
+        for slots in network.paths.values()
+    }
+    assert ways == {("a1",), ("a2",), ("a1", "a2"), ("a2", "a1")}
+    kinds = {name.count("+") for name in network.paths}
+    assert kinds == {0, 1}
+    row = [part.name for part in network.parts]
+    for slots in network.paths.values():
+        places = [row.index(slot) for slot in slots]
+        assert places == sorted(set(places)), "a path is a part of the row"
+
+
+def test_ways_there_and_back_leave_out_what_they_replace() -> None:
+    network = both_ways().network
+    assert isinstance(network, Stitched)
+    for name, slots in network.paths.items():
+        if "+" not in name:
+            continue
+        there, back = name.split("+")
+        own = [slot for slot in slots if slot.startswith(name[:2])]
+        all_own = network.paths[name[:2]]
+        left, entered = there.split("-")
+        last, again = back.split("-")
+        between = all_own.index(again) - all_own.index(left) - 1
+        assert between >= 1
+        assert len(own) == len(all_own) - between
+        others = [slot for slot in slots if slot.startswith(entered[:2])]
+        assert (others[0], others[-1]) == (entered, last)
+        assert sum(slot.startswith("stitch") for slot in slots) == 2
+
+
+def test_pairs_that_cross_lead_nowhere_back() -> None:
+    assert uncrossed([(0, 2), (1, 1), (1, 2), (2, 1), (2, 3)]) == [(0, 2), (1, 2), (2, 3)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("is_two_way", [False, True])
+def test_stitches_with_updates_begin_as_those_without(is_two_way: bool) -> None:
+    models = [brought(8), brought(4)]
+    plain, updated = (
+        members(stitched(models, IMAGES, is_two_way=is_two_way, update_rank=rank))
+        for rank in (0, 2)
+    )
+    assert plain.keys() == updated.keys()
+    for path, network in plain.items():
+        assert torch.equal(network(IMAGES[0]), updated[path](IMAGES[0])), path
+
+
+@torch.no_grad()
+def test_an_update_that_has_learnt_is_one_layer_when_it_is_deployed() -> None:
+    family = stitched([brought(8), brought(4)], IMAGES, is_two_way=True, update_rank=2)
+    space = space_of(family)
+    supernet = Supernet(space)
+    randomise_(supernet, seed=3)
+    for number in range(len(space.choice("path").options)):
+        trained = supernet.extract(space.slots((number,)))
+        deployed = folded(trained)
+        assert not any(isinstance(module, AbstractMerged) for module in deployed.modules())
+        torch.testing.assert_close(deployed(IMAGES[1]), trained(IMAGES[1]), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layer", [UpdatedConv2d(6, 5, 2), UpdatedLinear(6, 5, 2)])
+def test_the_merged_layer_is_the_sum(layer: UpdatedConv2d | UpdatedLinear) -> None:
+    before = layer.get_buffer("weight").clone()
+    torch.testing.assert_close(layer.merged().weight, before, atol=0, rtol=0)
+    randomise_(layer, seed=1)
+    sides = (6, 6) if isinstance(layer, UpdatedConv2d) else ()
+    x = noise(3, 6, *sides) if sides else noise(3, 4, 6)
+    assert (layer.merged().weight - before).abs().max() > 0.01
+    torch.testing.assert_close(layer.merged()(x), layer(x), atol=1e-6, rtol=1e-6)
+
+
+def test_what_is_frozen_gets_no_gradient() -> None:
+    family = stitched([brought(8), brought(4)], IMAGES, update_rank=2)
+    space = space_of(family)
+    supernet = Supernet(space).train()
+    give_weights(supernet, family)
+    number = next(n for n, path in enumerate(space.choice("path").options) if "-" in str(path))
+    supernet(IMAGES[0], space.slots((number,))).square().mean().backward()
+    own = {name: p for name, p in supernet.named_parameters() if ".stitch." in name}
+    used = {name.rpartition(".")[2] for name, p in own.items() if p.grad is not None}
+    assert used == {"down", "up", "bias"}
+    assert any(p.grad.any() for n, p in own.items() if n.endswith("up") and p.grad is not None)
+
+
+def test_paths_are_trained_in_the_shares_of_their_bins_each_as_often() -> None:
+    space = space_of(both_ways()).with_policy(("fp32",), (0.0, 0.5))
+    wanted = np.array([1.0, 3.0, 2.0])
+    method = CostBins(space=space, num_bins=3, bin_shares="1:3:2", sparse_from=600)
+    has_some = method.bins.having(is_dense=True)
+    rows = np.array([method.draw(turn, np.random.default_rng([0, turn])) for turn in range(600)])
+    found = np.bincount(method.bins.of(rows), minlength=3) / 600
+    assert found == pytest.approx(wanted * has_some / wanted[has_some].sum(), abs=0.02)
+    paths = np.bincount(rows[:, space.index(PATH)], minlength=space.cardinalities[0])
+    places = method.bins.of(all_paths(space))
+    for place in np.flatnonzero(has_some):
+        own = paths[places == place]
+        # Poisson: below a mean less 5 sigma less than once in a million.
+        assert own.min() > own.mean() - 5 * own.mean() ** 0.5
+        assert own.min() > 0
+
+
+def all_paths(space: SearchSpace) -> np.ndarray:
+    """Every path, with nothing pruned."""
+    rows = np.zeros((space.cardinalities[space.index(PATH)], len(space.choices)), int)
+    rows[:, space.index(PATH)] = np.arange(len(rows))
+    return rows

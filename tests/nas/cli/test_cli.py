@@ -132,6 +132,8 @@ FLAGS = {
         "--resolution",
         "--mean",
         "--std",
+        "--two-way",
+        "--update-rank",
         "--json",
     ],
     "export": ["--key", "--arch", "--out", "--json"],
