@@ -7,7 +7,7 @@ from search_spaces._registry import Registry
 from search_spaces._slot import Group, Shape
 from search_spaces.operators._base import AbstractOperator, Mixing
 
-Place = Literal["stem", "downsample", "head"]
+Place = Literal["stem", "downsample", "head", "lateral", "upsample", "masks"]
 
 
 class AbstractTrunk(AbstractOperator):
@@ -15,7 +15,8 @@ class AbstractTrunk(AbstractOperator):
 
     place: ClassVar[Place]
     """Where it may stand. A stem may read "stride" and leaves the map that it says, a downsampling
-    halves the map, a head makes logits of it."""
+    halves the map, a head makes logits of it. The others are of a decoder: a lateral keeps the
+    map, an upsampling doubles it, and masks are logits at every pixel."""
 
     gives_images: ClassVar[bool] = False
     """Whether a head gives as many maps as images have channels, of the last map's size or larger,
