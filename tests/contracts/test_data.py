@@ -26,7 +26,7 @@ def examples() -> Path:
     atexit.register(shutil.rmtree, root)
     write_classes(root / "image-folder", dict.fromkeys("abcd", 200))
     write_parquet(root / "parquet.parquet", [0, 1] * 400)
-    write_masks(root / "mask-folder", 150)
+    write_masks(root / "mask-folder", 500)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (800, 16, 16), np.uint8)
     np.savez(root / "npz.npz", images=images, labels=np.arange(800) % 8)
