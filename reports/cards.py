@@ -20,9 +20,10 @@ from reports.records import (
     ModelFile,
     ModelledCosts,
     Parity,
+    PixelQuality,
     SplitQuality,
 )
-from search_spaces import AbstractImageTask, AbstractTask, Confusion, UserError, labels_in
+from search_spaces import AbstractDenseTask, AbstractTask, Confusion, UserError, labels_in
 
 
 def read_member(
@@ -147,7 +148,7 @@ def _finetuned(row: Json) -> FinetuneFacts | None:
 
 def _quality(row: Json, task: AbstractTask) -> SplitQuality:
     found = task.metrics_of(row)
-    is_of_images = isinstance(task, AbstractImageTask)
+    is_dense = isinstance(task, AbstractDenseTask)
     return SplitQuality(
         shown=as_number(found[task.shown.name]),
         loss=as_number(found[task.loss.name]),
@@ -157,7 +158,18 @@ def _quality(row: Json, task: AbstractTask) -> SplitQuality:
         labels=labels_in(row),
         confusion=Confusion.of_record(row),
         is_balanced=row.get("balanced") is True,
-        untaught=task.untaught_in(row, num_classes=0) if is_of_images else None,
+        untaught=task.untaught_in(row, num_classes=0) if is_dense else None,
+        pixels=_pixels(table_at(row, "pixels")),
+    )
+
+
+def _pixels(row: Json) -> PixelQuality | None:
+    if not row:
+        return None
+    return PixelQuality(
+        fraction=as_number(row.get("fraction")),
+        mean_iou=as_number(row.get("mean_iou")),
+        ious=tuple(as_number(iou) for iou in list_at(row, "iou")),
     )
 
 

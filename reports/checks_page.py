@@ -24,7 +24,7 @@ def checks(run: RunTables, plots: Json) -> Html | None:
     ]
     rows, shown = [_row(member) for member in run.members], run.task.shown
     runtime = run.members[0].deployed.answered_by
-    difference = "in percentage points" if shown.is_share else f"in {shown.unit}"
+    difference = "in percentage points" if shown.is_share else f"in {shown.unit or shown.title}"
     answer = (
         "class"
         if isinstance(run.task, AbstractClassTask)

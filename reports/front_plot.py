@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from reports import filters, hypervolumes, summary
 from reports.axes import SHAPES, Json, axis, score_axis
 from reports.records import Member, RunTables, TrialRow
-from search_spaces import AbstractImageTask, Metric, is_quantized
+from search_spaces import AbstractDenseTask, Metric, is_quantized
 
 LARGEST_RADIUS, SMALLEST_RADIUS = 13.0, 4.0  # pixels
 BITS_UNIT = 1e6
@@ -49,8 +49,8 @@ def front_plot(run: RunTables) -> Json | None:
 
 
 def _floors(run: RunTables) -> list[Json]:
-    """What networks that answer with images must beat; guessing of classes is far below them."""
-    if not isinstance(run.task, AbstractImageTask):
+    """What networks that answer with maps must beat; guessing of classes is far below them."""
+    if not isinstance(run.task, AbstractDenseTask):
         return []
     untaught = hypervolumes.guessing(run.task, run.members)
     return [] if untaught is None else [{"value": untaught[1], "text": run.task.untaught}]

@@ -80,9 +80,9 @@ def _row(member: Member, *, has_bits: bool) -> Html:
     predicted = deployed.latency_predicted_ms
     costs = member.modelled or ModelledCosts()
     cells: list[tuple[str, object, float | None]] = [
-        (f"search {metric.unit}", scored, search.shown),
-        (f"test {metric.unit}", tested, test.shown),
-        (f"test fp32 {metric.unit}", text.score(fp32, metric), fp32),
+        (f"search {metric.unit}".rstrip(), scored, search.shown),
+        (f"test {metric.unit}".rstrip(), tested, test.shown),
+        (f"test fp32 {metric.unit}".rstrip(), text.score(fp32, metric), fp32),
         ("latency ms", join(latency, energy, flag), timing.median_ms),
         ("fp32 ms", text.significant(fp32_ms), fp32_ms),
         ("predicted ms", text.significant(predicted), predicted),

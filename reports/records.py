@@ -22,6 +22,15 @@ ALTERED = "Not as the run wrote it:"
 
 
 @dataclass(frozen=True, kw_only=True)
+class PixelQuality:
+    """What one file answered at all pixels of a split together."""
+
+    fraction: float | None = None  # that is right
+    mean_iou: float | None = None  # mean of classes
+    ious: tuple[float | None, ...] = ()  # by class; None of one that is neither there nor answered
+
+
+@dataclass(frozen=True, kw_only=True)
 class SplitQuality:
     """What one file answered on one split, judged by the task's two metrics."""
 
@@ -34,6 +43,7 @@ class SplitQuality:
     confusion: Confusion | None = None  # where answers are classes
     is_balanced: bool = False  # whether classes count alike in the loss
     untaught: tuple[float, float] | None = None  # both metrics of what needs no learning
+    pixels: PixelQuality | None = None  # where answers are masks
 
     @property
     def interval(self) -> Interval | None:

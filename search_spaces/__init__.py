@@ -85,6 +85,7 @@ from search_spaces.networks._operations import operator_of as operator_of
 from search_spaces.networks.cells import Cells as Cells
 from search_spaces.networks.columns import Columns as Columns
 from search_spaces.networks.downsampled import Downsampled as Downsampled
+from search_spaces.networks.segmented import Segmented as Segmented
 from search_spaces.networks.staged import Stage as Stage
 from search_spaces.networks.staged import Staged as Staged
 from search_spaces.patterns._base import PATTERNS as PATTERNS
@@ -93,6 +94,7 @@ from search_spaces.patterns._base import pattern_of as pattern_of
 from search_spaces.tasks._base import DEFAULT_TASK as DEFAULT_TASK
 from search_spaces.tasks._base import TASKS as TASKS
 from search_spaces.tasks._base import AbstractTask as AbstractTask
+from search_spaces.tasks._base import Answers as Answers
 from search_spaces.tasks._base import Goal as Goal
 from search_spaces.tasks._base import Metric as Metric
 from search_spaces.tasks._base import naming_task as naming_task
@@ -105,5 +107,9 @@ from search_spaces.tasks._confidence import (
 )
 from search_spaces.tasks._confusion import Confusion as Confusion
 from search_spaces.tasks._confusion import labels_in as labels_in
+from search_spaces.tasks._dense import AbstractDenseTask as AbstractDenseTask
 from search_spaces.tasks._images import AbstractImageTask as AbstractImageTask
 from search_spaces.tasks._images import asked_task as asked_task
+from search_spaces.tasks._masks import IGNORED as IGNORED
+from search_spaces.tasks._masks import AbstractMaskTask as AbstractMaskTask
+from search_spaces.tasks._masks import wanted_task as wanted_task

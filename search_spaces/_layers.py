@@ -12,7 +12,7 @@ import math
 
 from search_spaces._blocks import has_blocks
 from search_spaces._sides import Sides
-from search_spaces._slot import GROUP_SIZE, PATTERN_GROUP, Cost
+from search_spaces._slot import GROUP_SIZE, PATTERN_GROUP, Cost, Shape
 from search_spaces.norms._base import AbstractNorm
 
 NODE_BYTES = 30
@@ -25,6 +25,9 @@ SUM_BYTES, TAP_BYTES = 850, 92
 
 PRODUCT_BYTES, PRODUCT_TAP_BYTES = 1500, 66
 """Of products with neighbours: padding, bias and masks; and of each tap."""
+
+RESIZE_BYTES, CUT_BYTES = 120, 160
+"""Of constants and attributes of an upsampling, and of cutting off rows and columns."""
 
 FILE_BYTES = 90
 """Whatever the network."""
@@ -224,6 +227,17 @@ def averaged(width: int) -> Cost:
     """Global average, and layer norm of it; with what a file has whatever the network."""
     average = Cost(elements=width, calls=1, quantizers=2)
     return average + nodes(2, values=FILE_BYTES) + layer_norm(1, width)
+
+
+def enlarged(shape: Shape) -> Cost:
+    """A map brought to whole multiples of its sides; what is too much is cut off. In fp32."""
+    if shape.in_size == shape.size:
+        return Cost()
+    whole = tuple(side * n for side, n in zip(shape.in_size, shape.multiple, strict=True))
+    own = pointwise(math.prod(whole), shape.width) + nodes(0, values=RESIZE_BYTES)
+    if whole == shape.size:
+        return own
+    return own + pointwise(shape.pixels, shape.width) + nodes(0, values=CUT_BYTES)
 
 
 def pointwise(n: int, width: int, *, calls: int = 1, quantizers: int = 0) -> Cost:

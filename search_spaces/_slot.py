@@ -86,6 +86,14 @@ class Shape:
         rows, columns = (-(-a // b) for a, b in zip(self.in_size, self.size, strict=True))
         return rows, columns
 
+    @property
+    def multiple(self) -> Sides:
+        """By which whole numbers, at least, the sides of the map that comes in grow to cover the
+        one that goes out.
+        """
+        rows, columns = (-(-a // b) for a, b in zip(self.size, self.in_size, strict=True))
+        return rows, columns
+
 
 class Group(NamedTuple):
     """Channels or heads of one operator that may be pruned together.

@@ -40,7 +40,7 @@ class Images:
 
     Attributes:
         images_NCHW: uint8; or what decodes them while training runs.
-        labels_N: int64; or images, uint8 of four axes, which are mirrored with their own.
+        labels_N: int64; or images or masks, uint8 of four axes, which are varied as images are.
         mean: Per channel, of pixels divided by 255.
         std: Per channel.
         can_flip: Whether a mirrored image keeps its label, or has the mirrored one where labels are
@@ -102,7 +102,7 @@ class Images:
             images_BCHW = torch.from_numpy(decoded)
         labels = self.labels_N[chosen]
         if labels.ndim > 1:
-            labels = _flipped(labels, views)
+            labels = _flipped(_shifted(labels, views), views)
         batch = Varied(_shown(images_BCHW, views), labels)
         batch = varied(augment, batch, seed=seed, step=step)
         return self._standardised(batch.images_BCHW), batch.labels
@@ -224,13 +224,18 @@ def mirrored(shifts_B: np.ndarray, size: int) -> Tensor:
 
 def _shown(images_BCHW: Tensor, views: Views) -> Tensor:
     """Shifted and flipped, float32 between 0 and 1."""
+    return _flipped(_shifted(images_BCHW, views).float() / 255, views)
+
+
+def _shifted(images_BCHW: Tensor, views: Views) -> Tensor:
+    """With the pixels of other places, if one is shifted."""
+    if not views.rows_B.any() and not views.columns_B.any():
+        return images_BCHW
     batch, _, height, width = images_BCHW.shape
-    if views.rows_B.any() or views.columns_B.any():
-        rows_BH, columns_BW = mirrored(views.rows_B, height), mirrored(views.columns_B, width)
-        which = torch.arange(batch)[:, None, None]
-        cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
-        images_BCHW = cropped.permute(0, 3, 1, 2)
-    return _flipped(images_BCHW.float() / 255, views)
+    rows_BH, columns_BW = mirrored(views.rows_B, height), mirrored(views.columns_B, width)
+    which = torch.arange(batch)[:, None, None]
+    cropped = images_BCHW[which, :, rows_BH[:, :, None], columns_BW[:, None, :]]
+    return cropped.permute(0, 3, 1, 2)
 
 
 def _flipped(images_BCHW: Tensor, views: Views) -> Tensor:

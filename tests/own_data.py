@@ -34,6 +34,28 @@ def write_classes(root: Path, counts: Mapping[str, int], *, width: int = 16, see
     return root
 
 
+def write_masks(
+    root: Path,
+    count: int,
+    *,
+    classes: int = 3,
+    width: int = 16,
+    names: tuple[str, str] = ("images", "masks"),
+) -> Path:
+    """Folders of so many JPEG files and their masks in PNG; returns the one that holds them."""
+    images, masks = (root / name for name in names)
+    for folder in (images, masks):
+        folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        numbers = rng.integers(0, classes, (4, 4)).astype(np.uint8)
+        numbers[0, 0] = 255
+        mask = np.kron(numbers, np.ones((width // 4, width // 4), np.uint8))
+        picture(number, width).save(images / f"{number:03d}.jpg")
+        Image.fromarray(mask).save(masks / f"{number:03d}.png")
+    return root
+
+
 def write_parquet(
     path: Path,
     labels: Sequence[object],

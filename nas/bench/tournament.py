@@ -113,8 +113,19 @@ class Tournament:
 
     @cached_property
     def data(self) -> DataSet:
-        """What networks learn."""
-        return read_data(self.config, self.reporter)
+        """What networks learn.
+
+        Raises:
+            UserError: If its labels are no classes of images.
+        """
+        data = read_data(self.config, self.reporter)
+        asks = task_of(data.task).asks
+        if asks != "classes":
+            raise UserError(
+                f"operators are compared in networks that answer with classes, and the labels of "
+                f"data '{data.name}' are {asks}. Give --data whose images are of one class each."
+            )
+        return data
 
     @cached_property
     def ends(self) -> Ends:

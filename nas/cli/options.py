@@ -30,9 +30,9 @@ Plugins = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        help="digit-pairs, digits, fashion-mnist or cifar10, or your own: the path of a folder "
-        "of class folders (or of train, test and val with these), of Parquet files, or of an "
-        ".npz file. [digit-pairs]"
+        help="digit-pairs, digits, digit-scenes, fashion-mnist or cifar10, or your own: the path "
+        "of a folder of class folders (or of train, test and val with these), of images/ and "
+        "masks/, of Parquet files, or of an .npz file. [digit-pairs]"
     ),
 ]
 TaskName = Annotated[
@@ -40,7 +40,8 @@ TaskName = Annotated[
     typer.Option(
         "--task",
         help="What is asked of the images: super-resolution, or super-resolution:scale=3, with "
-        "--space sr. [what the labels say]",
+        "--space sr; or what labels must be for: segmentation, with --space segment. "
+        "[what the labels say]",
     ),
 ]
 DataDir = Annotated[

@@ -30,7 +30,9 @@ import numpy.typing as npt
 from search_spaces import (
     DEFAULT_TASK,
     AbstractClassTask,
+    AbstractDenseTask,
     AbstractImageTask,
+    AbstractMaskTask,
     Registry,
     Resolution,
     Sides,
@@ -68,7 +70,8 @@ class MissingDataError(UserError):
 class Split:
     """Images (N, C, H, W) as uint8 with their labels.
 
-    Labels are indices of classes, int64 (N,); or images, uint8 of four axes.
+    Labels are indices of classes, int64 (N,); or images, uint8 of four axes; or masks, such images
+    of one channel.
     """
 
     images_NCHW: UInt8Array
@@ -108,11 +111,11 @@ class DataSet:
 
     Attributes:
         name: As in `--data`.
-        classes: What each label means; none where labels are images.
+        classes: What each label means, or each number in masks; none where labels are images.
         mean: Per channel, of pixels / 255 over train.
         std: Per channel, of pixels / 255 over train; 1.0 for a channel that is constant.
         can_flip: A mirrored image still belongs to its class.
-        crop_padding: Pixels by which training may shift an image in each direction.
+        crop_padding: Pixels by which training may shift an image, and its mask, in each direction.
         resize: In words, how images were brought to this resolution; "none" if untouched.
         note: What else its user should know, such as which split was held out; may be empty.
         task: Name of what is to be learnt of the labels.
@@ -207,7 +210,7 @@ class DataSet:
         Where labels are classes, those of the best outputs that are the same for all images.
         """
         task = task_of(self.task)
-        if isinstance(task, AbstractImageTask):
+        if isinstance(task, AbstractDenseTask):
             losses_N, shown_N = self.untaught["search"]
             return float(losses_N.mean()), float(shown_N.mean())
         assert isinstance(task, AbstractClassTask)
@@ -217,10 +220,10 @@ class DataSet:
     @cached_property
     def untaught(self) -> Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Both metrics of every image that networks are judged on, by split, of what needs no
-        learning; only where labels are images.
+        learning; only where labels are images or masks.
         """
         task = task_of(self.task)
-        if not isinstance(task, AbstractImageTask):
+        if not isinstance(task, AbstractDenseTask):
             return {}
         return {
             name: task.untaught_metrics(split.images_NCHW, split.labels_N)
@@ -229,11 +232,11 @@ class DataSet:
 
     @property
     def num_outputs(self) -> int:
-        """Of the networks that learn it; at each position where they answer with images."""
+        """Of the networks that learn it; at each position where they answer with maps."""
         task, labels = task_of(self.task), self.train.labels_N
         if isinstance(task, AbstractImageTask):
             return math.prod(labels.shape[1:]) // math.prod(self.sides)
-        assert isinstance(task, AbstractClassTask)
+        assert isinstance(task, AbstractClassTask | AbstractMaskTask)
         return task.num_outputs(self.num_classes)
 
     def normalised(self, images_NCHW: UInt8Array) -> FloatArray:

@@ -1,17 +1,22 @@
-"""The handwritten digits that come with scikit-learn: source of `digits` and `digit-pairs`.
+"""The handwritten digits that come with scikit-learn: source of `digits`, `digit-pairs` and
+`digit-scenes`.
 
 1,797 grey images of 8 x 8 pixels with values 0 to 16, about 180 of each digit, no two equal.
+
+Shape suffixes: N images, K source digits, Z sizes, S S pixels of the largest one.
 
 Source: Alpaydin, Kaynak, Optical Recognition of Handwritten Digits (1998), UCI repository.
 """
 
 import logging
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from nas.data._base import Int64Array, Split, UInt8Array
+from nas.data._resize import resize
 
 FILE = "datasets/data/digits.csv.gz"
 """In the folder of scikit-learn, whose import takes a second and more: 64 pixels and the digit."""
@@ -45,6 +50,40 @@ def source_splits(rng: np.random.Generator) -> tuple[Split, Split, Split]:
     test = digits.between(num_search, num_search + num_test)
     train = digits.between(num_search + num_test, None)
     return train, search, test
+
+
+def enlarged(images_KCHW: UInt8Array, sizes: Sequence[int]) -> UInt8Array:
+    """Every source digit at every size, each in the top left corner of the largest square.
+
+    Args:
+        images_KCHW: Source images.
+        sizes: Sides in pixels, the largest last.
+
+    Returns:
+        (Z, K, S, S) of Z sizes, the largest of which is S.
+    """
+    largest = sizes[-1]
+    bank = np.zeros((len(sizes), len(images_KCHW), largest, largest), np.uint8)
+    for index, size in enumerate(sizes):
+        bank[index, :, :size, :size] = resize(images_KCHW, size)[:, 0]
+    return bank
+
+
+def one_of_each(
+    members: Sequence[Int64Array], digits_N: Int64Array, rng: np.random.Generator
+) -> Int64Array:
+    """For each wanted digit, the index of one of its source images, all equally likely.
+
+    Args:
+        members: By digit, the indices of its source images.
+        digits_N: Which are wanted.
+        rng: Draws.
+    """
+    chosen_N = np.empty_like(digits_N)
+    for digit, indices in enumerate(members):
+        (wanted,) = np.nonzero(digits_N == digit)
+        chosen_N[wanted] = rng.choice(indices, len(wanted))
+    return chosen_N
 
 
 def warn_that_data_dir_is_ignored(name: str, data_dir: Path | None) -> None:

@@ -12,7 +12,8 @@ from search_spaces import UserError
 
 LAYOUTS = (
     "Allowed: a folder of class folders, or of train/, test/ and val/ with class folders in them; "
-    "a Parquet file with images, or a folder of such; an .npz file with images and labels."
+    "a Parquet file with images, or a folder of such; an .npz file with images and labels; images "
+    "and masks of the same names in images/ and masks/, or in such folders of each split."
 )
 OWN_PATH = "the path that --data names"
 """Where images of the user's own come from."""

@@ -1,7 +1,7 @@
 """Folders of other tasks' images, which would pass for class folders: recognised and refused.
 
-Known are images beside masks (segmentation), and beside boxes in the layouts of YOLO, COCO and
-Pascal VOC (detection).
+Known are images beside masks (segmentation), which `mask-folder` reads, and beside boxes in the
+layouts of YOLO, COCO and Pascal VOC (detection).
 """
 
 from collections.abc import Iterator

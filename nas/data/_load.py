@@ -5,6 +5,7 @@ A path is read by the plug-in of its layout:
 - `image-folder`: a folder of class folders, or of split folders (train, test, val) of class folders
 - `parquet`: a Parquet file in the Hugging Face image layout, or a folder of them
 - `npz`: an .npz file of images and labels
+- `mask-folder`: folders of images and of masks
 
 Naming the plug-in and giving the path as the data folder is the same.
 """
@@ -17,13 +18,15 @@ from typing import cast
 from nas.data._asked import accepting, asked, larger
 from nas.data._base import DATA, HELD_GB, AbstractData, Accept, DataSet, Progress, Request
 from nas.data._files import LAYOUTS, contents, find_parquet, readable
+from nas.data._mask_layout import MASK_LAYOUT, mask_places
 from search_spaces import (
+    AbstractImageTask,
     Resolution,
     Sides,
     UserError,
-    asked_task,
     did_you_mean,
     resolution_of,
+    wanted_task,
 )
 
 DEFAULT_CACHE = Path("runs") / ".cache"
@@ -48,8 +51,8 @@ def load_data(
 
     Args:
         data: A data set's name, or the path of files in one of the layouts above.
-        task: What is asked of the images, such as "super-resolution:scale=3"; "" for what the
-            labels say.
+        task: What is asked of the images, such as "super-resolution:scale=3", or what their labels
+            must be for, such as "segmentation"; "" for what the labels say.
         resolution: Height and width in pixels of what networks see: 96, "96x128" or (96, 128); None
             for the data's own.
         data_dir: Where the files of a named data set are; None to search the usual places.
@@ -67,8 +70,8 @@ def load_data(
             resolution or seed cannot be used.
     """
     size = None if resolution is None else resolution_of(resolution)
-    question = asked_task(task) if task else None
-    if question is not None:
+    question = wanted_task(task) if task else None
+    if isinstance(question, AbstractImageTask):
         size = None if size is None else larger(size, question)
         accept = accepting(accept, question)
     if seed < 0:
@@ -104,7 +107,14 @@ def load_data(
             held_gb=held_gb,
         )
     )
-    return found if question is None else asked(found, question, task.partition(":")[0])
+    if isinstance(question, AbstractImageTask):
+        return asked(found, question, task.partition(":")[0])
+    if task and found.task != task:
+        raise UserError(
+            f"data '{data}' has labels for {found.task}, and task '{task}' needs masks beside "
+            f"images. Give --data digit-scenes, or a folder. {MASK_LAYOUT}"
+        )
+    return found
 
 
 def is_name(data: str) -> bool:
@@ -149,6 +159,8 @@ def kind_of(path: Path) -> str:
         return kind
     if find_parquet(path):
         return "parquet"
+    if mask_places(path):
+        return "mask-folder"
     with readable(path):
         entries = contents(path)
     if any(entry.is_dir() for entry in entries):

@@ -47,14 +47,18 @@ def centre(own: Sides, wanted: Sides) -> tuple[int, int, int, int]:
     return top, left, part_height, part_width
 
 
-def fitted(image: Image.Image, resolution: Resolution) -> Image.Image:
+def fitted(
+    image: Image.Image,
+    resolution: Resolution,
+    how: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     """The image at this size."""
     height, width = read_sides(resolution)
     top, left, *part = centre((image.height, image.width), (height, width))
     if part != [image.height, image.width]:
         image = image.crop((left, top, left + part[1], top + part[0]))
     if part != [height, width]:
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), how)
     return image
 
 

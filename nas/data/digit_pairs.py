@@ -24,7 +24,13 @@ from typing import final
 import numpy as np
 
 from nas.data._base import DATA, AbstractData, DataSet, Int64Array, Request, Split, UInt8Array
-from nas.data._digits import ORIGIN, source_splits, warn_that_data_dir_is_ignored
+from nas.data._digits import (
+    ORIGIN,
+    enlarged,
+    one_of_each,
+    source_splits,
+    warn_that_data_dir_is_ignored,
+)
 from nas.data._resize import resize, resize_rule
 from search_spaces import Resolution
 
@@ -86,7 +92,7 @@ def draw_pairs(digits: Split, num_images: int, rng: np.random.Generator) -> Spli
     """
     labels_N = np.arange(num_images, dtype=np.int64) % len(CLASSES)
     labels_N = labels_N[rng.permutation(num_images)]
-    bank_ZKSS = _enlarged(digits.images_NCHW)
+    bank_ZKSS = enlarged(digits.images_NCHW, range(MIN_DIGIT_SIZE, MAX_DIGIT_SIZE + 1))
     members = [np.flatnonzero(digits.labels_N == digit) for digit in range(10)]
     images_NCHW = np.concatenate(
         [
@@ -95,17 +101,6 @@ def draw_pairs(digits: Split, num_images: int, rng: np.random.Generator) -> Spli
         ]
     )
     return Split(images_NCHW, labels_N).stratified(rng)
-
-
-def _enlarged(images_KCHW: UInt8Array) -> UInt8Array:
-    """Every source digit at every size, each in the top left corner of the largest square."""
-    bank = np.zeros(
-        (MAX_DIGIT_SIZE - MIN_DIGIT_SIZE + 1, len(images_KCHW), MAX_DIGIT_SIZE, MAX_DIGIT_SIZE),
-        np.uint8,
-    )
-    for index, size in enumerate(range(MIN_DIGIT_SIZE, MAX_DIGIT_SIZE + 1)):
-        bank[index, :, :size, :size] = resize(images_KCHW, size)[:, 0]
-    return bank
 
 
 def _draw(
@@ -130,7 +125,7 @@ def _draw(
     image_N11 = np.arange(num_images)[:, None, None]
     offsets_S = np.arange(MAX_DIGIT_SIZE)
     for place, digits_N in enumerate((labels_N // 10, labels_N % 10)):
-        chosen_N = _one_of_each(members, digits_N, rng)
+        chosen_N = one_of_each(members, digits_N, rng)
         patch_NSS = bank_ZKSS[sizes_N2[:, place] - MIN_DIGIT_SIZE, chosen_N].astype(np.float32)
         rows = tops_N2[:, place, None, None] + offsets_S[:, None]
         columns = lefts_N2[:, place, None, None] + offsets_S
@@ -140,17 +135,6 @@ def _draw(
     image_NHW += canvas_NHW[:, :RESOLUTION, :RESOLUTION]
     image_NHW += 255 * rng.uniform(*BACKGROUND, (num_images, 1, 1)).astype(np.float32)
     return np.rint(image_NHW).clip(0, 255).astype(np.uint8)[:, None]
-
-
-def _one_of_each(
-    members: list[Int64Array], digits_N: Int64Array, rng: np.random.Generator
-) -> Int64Array:
-    """For each wanted digit, the index of one of its source images, all equally likely."""
-    chosen_N = np.empty_like(digits_N)
-    for digit, indices in enumerate(members):
-        (wanted,) = np.nonzero(digits_N == digit)
-        chosen_N[wanted] = rng.choice(indices, len(wanted))
-    return chosen_N
 
 
 def _resized(split: Split, resolution: Resolution) -> Split:

@@ -14,7 +14,7 @@ from nas.prepare.inputs import read_data
 from nas.prepare.plan import training_images
 from nas.prepare.reopen import Trained
 from nas.system.reporter import Reporter
-from search_spaces import DEFAULT_TASK, AbstractImageTask, UserError, task_of
+from search_spaces import DEFAULT_TASK, AbstractDenseTask, UserError, task_of
 from supernets.images import Images
 
 
@@ -70,10 +70,10 @@ def with_unlabelled(images: Images, folder: Path, trained: Trained, reporter: Re
             are images.
     """
     own = images.images_NCHW
-    if isinstance(task_of(trained.data.task), AbstractImageTask):
+    if isinstance(task_of(trained.data.task), AbstractDenseTask):
         raise UserError(
-            f"unlabelled '{folder}': labels of task '{trained.data.task}' are made of images "
-            "themselves. Leave it out; --data takes other images."
+            f"unlabelled '{folder}': labels of task '{trained.data.task}' are images, and there is "
+            "no training without them. Leave it out; --data takes other images."
         )
     if not isinstance(own, torch.Tensor):
         raise UserError(

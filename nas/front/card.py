@@ -44,8 +44,9 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   began to learn them; only where a format has such. Cards of earlier versions have none: it was
   `min-max`.
 - `needs` of an ONNX file: `opset` and `ir_version`, `domains` of operators that are not ONNX's, if
-  there are any, and, where layers multiply integers of eight bits, the `weight_bits` of these: 7
-  give the same answers on any processor; 8 only where it has one of the `instruction_sets`, and
+  there are any, `uncommon` ones that not every tool for devices knows, likewise, and, where layers
+  multiply integers of eight bits, the `weight_bits` of these: 7 give the same answers on any
+  processor; 8 only where it has one of the `instruction_sets`, and
   elsewhere sums of products saturate; `runtime`, such as "openvino>=2025.0", where the target says
   from which version on such files were tried. Cards of earlier versions have none.
 - `balanced` of a split: true where the loss is the mean over classes of the means of their images,
@@ -53,8 +54,11 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
 - `labels` of a split: images of each class. In classification also `confusion`: `answers`, images
   that are called each class; `right`, images of each class that are called so; `confused`, [label,
   answer, images] of wrong answers, the 100 most frequent ones. Cards of earlier versions have none.
-- `untaught` of a split, where answers are images: both metrics of what needs no learning, and the
-  `deviation`, over images, of what this file has more in the shown metric.
+- `untaught` of a split, where answers are images or masks: both metrics of what needs no learning,
+  and the `deviation`, over images, of what this file has more in the shown metric.
+- `pixels` of a split, where answers are masks: of all its pixels together the `fraction` that is
+  right, the intersection over union of every class (`iou`, null of one that is neither there nor
+  answered), and their mean, `mean_iou`.
 """
 
 import dataclasses

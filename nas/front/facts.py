@@ -24,7 +24,7 @@ from nas.targets import BY_ONNXRUNTIME, TORCH_CHECKPOINT, AbstractTarget, Artefa
 from search_spaces import (
     FULL_PRECISION,
     AbstractClassTask,
-    AbstractImageTask,
+    AbstractDenseTask,
     Candidate,
     CandidateError,
     has_grids,
@@ -165,7 +165,7 @@ class CardMaker:
         answered = {split: record.pop("answers") for split, record in records.items()}
         for split, answers in answered.items():
             shown_N = np.array(records[split].pop("shown"))
-            if isinstance(task, AbstractImageTask):
+            if isinstance(task, AbstractDenseTask):
                 records[split] |= task.beside(shown_N, data.untaught[split])
                 continue
             assert isinstance(task, AbstractClassTask)

@@ -1,8 +1,8 @@
 """Networks that may be guessing are no results.
 
 One that guesses gives the best same answer for all images of this split: what that gets follows
-from how many images there are of each class. Where labels are images, networks must beat what the
-task says that needs no learning.
+from how many images there are of each class. Where labels are images or masks, networks must beat
+what the task says that needs no learning.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ import numpy as np
 
 from nas.data import DataSet
 from nas.front.folders import DEPLOYED
-from search_spaces import AbstractImageTask, Confusion, Metric, task_in
+from search_spaces import AbstractDenseTask, Confusion, Metric, task_in
 from supernets.plan import BALANCED
 
 LUCK, LUCK_OF_CLASSES = 1e-3, 1e-2
@@ -28,7 +28,7 @@ GUESSES = "may be guessing"
 """How the reason begins for which such a network is replaced."""
 
 NO_BETTER = "may be no better than"
-"""The same where labels are images."""
+"""The same where labels are images or masks."""
 
 RARE = 0.5
 """A class with less than this of an equal share of the training images is rare."""
@@ -49,7 +49,7 @@ def guesses(card: Mapping[str, Any]) -> str:
     guessing, shown, confusion = known[1], task.shown, Confusion.of_record(found)
     if luck(found, shown, guessing) < LUCK:
         return ""
-    if isinstance(task, AbstractImageTask):
+    if isinstance(task, AbstractDenseTask):
         fact = f"{shown.title} {shown.text(found[shown.name])}"
         return f"{NO_BETTER} {task.untaught}: {fact} against {shown.text(guessing)}"
     if confusion is not None and luck_of_classes(confusion) < LUCK_OF_CLASSES:
@@ -100,7 +100,7 @@ def remedy(reasons: Iterable[str], data: DataSet) -> str:
     """
     if not any(reason.startswith((GUESSES, NO_BETTER)) for reason in reasons):
         return "Raise --time, or the budget"
-    if not data.classes:
+    if data.train.labels_N.ndim > 1:
         return "Raise --time, or add images"
     labels = np.bincount(data.train.labels_N, minlength=data.num_classes)
     rarest = int(labels.argmin())

@@ -37,7 +37,7 @@ class Tally:
 
     Attributes:
         task: Judges.
-        num_outputs: That each image must have, at each position where answers are images.
+        num_outputs: That each image must have, at each position where answers are images or masks.
     """
 
     task: AbstractTask
@@ -45,6 +45,7 @@ class Tally:
     losses: list[float] = field(default_factory=list)
     shown: list[float] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    counts: np.ndarray | None = None
 
     def add(self, outputs: np.ndarray, labels_N: np.ndarray) -> None:
         """Judges one batch.
@@ -61,6 +62,13 @@ class Tally:
         self.losses += losses_N.tolist()
         self.shown += shown_N.tolist()
         self.answers += self.task.answers(outputs).tolist()
+        counts = self.task.tally(outputs, labels_N)
+        if counts is not None:
+            self.counts = counts if self.counts is None else self.counts + counts
+
+    def said(self) -> dict[str, Any]:
+        """What the task says of the split besides metrics."""
+        return {} if self.counts is None else self.task.said_of(self.counts)
 
 
 def verify(
@@ -126,7 +134,7 @@ def verify(
                 said = of_images if with_answers else {}
                 labels = images_and_labels[1].tolist() if is_balanced else None
                 record = task.record(tally.losses, tally.shown, balanced_by=labels)
-                results[file.name]["accuracy"][split] = {**record, **said}
+                results[file.name]["accuracy"][split] = {**record, **tally.said(), **said}
         modules = worker.line()
     foreign = sorted(_FORBIDDEN.intersection(modules))
     if foreign:

@@ -4,10 +4,11 @@ Every mistake that can be seen without measuring is refused before anything is w
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from nas.data import DataSet, identity, load_data
 from nas.data._base import Accept
@@ -40,8 +41,10 @@ from search_spaces import (
     FORMATS,
     MODELLED_MACS,
     PATTERNS,
+    AbstractDenseTask,
     AbstractImageTask,
     Additive,
+    Answers,
     Resolution,
     SearchSpace,
     UserError,
@@ -64,6 +67,26 @@ AMPLE_CLASSES = 1024
 square of a scale."""
 
 SHOWN_SPLITS = ("train", "search", "test")
+
+
+class Answering(NamedTuple):
+    """What to give where networks and labels are of different kinds.
+
+    Attributes:
+        space: Of networks that answer so.
+        asking: What gives labels that ask for it.
+        otherwise: What does without.
+    """
+
+    space: str
+    asking: str
+    otherwise: str
+
+
+ANSWERING: Mapping[Answers, Answering] = {
+    "images": Answering("sr", "--task super-resolution", "leave out --task"),
+    "masks": Answering("segment", "--data digit-scenes or a folder with masks", "other --data"),
+}
 
 
 def prepare(
@@ -117,9 +140,9 @@ def check_task(config: Config, space: SearchSpace, task: str) -> None:
     """See that settings and the training method are for the labels that there are.
 
     Raises:
-        UserError: If they need classes, and labels are images.
+        UserError: If they need classes of images, and labels are images or masks.
     """
-    if isinstance(task_of(task), AbstractImageTask):
+    if isinstance(task_of(task), AbstractDenseTask):
         refuse_what_needs_classes(config, method_of(config, space), task)
 
 
@@ -189,7 +212,7 @@ def describe_data(data: DataSet) -> str:
     """What was read, in a sentence."""
     colours = "grey" if data.channels == 1 else "RGB"
     sizes = ", ".join(f"{len(getattr(data, split)):,} {split}" for split in SHOWN_SPLITS)
-    what = f"{data.num_classes} classes"
+    what = f"{data.num_classes} classes{' of pixels' if data.train.labels_N.ndim > 1 else ''}"
     if isinstance(task_of(data.task), AbstractImageTask):
         height, width = data.train.labels_N.shape[2:]
         what = f"{data.task} to {written_sides((height, width))} px"
@@ -204,20 +227,24 @@ def _check_answers(space: SearchSpace, data: DataSet) -> None:
     """See that networks of the space answer with what the data has as labels.
 
     Raises:
-        UserError: If one has images and the other classes.
+        UserError: If they do not.
     """
     assert space.network is not None
-    wants_images = isinstance(task_of(data.task), AbstractImageTask)
-    if wants_images and not space.network.gives_images:
+    wanted, given = task_of(data.task).asks, space.network.answers
+    if wanted == given:
+        return
+    if wanted == "classes":
         raise UserError(
-            f"space '{space.name}' has networks that answer with classes, and task '{data.task}' "
-            "asks for images. Give --space sr, or leave out --task."
+            f"space '{space.name}' has networks that answer with {given}, and labels of data "
+            f"'{data.name}' are no {given}. Give {ANSWERING[given].asking}, or another --space."
         )
-    if space.network.gives_images and not wants_images:
-        raise UserError(
-            f"space '{space.name}' has networks that answer with images, and labels of data "
-            f"'{data.name}' are no images. Give --task super-resolution, or another --space."
-        )
+    remedy = f"Give --space {ANSWERING[wanted].space}, or {ANSWERING[wanted].otherwise}."
+    if space.is_brought:
+        remedy = "Give data of classes: a model that is brought must give one number per class."
+    raise UserError(
+        f"space '{space.name}' has networks that answer with {given}, and task '{data.task}' "
+        f"asks for {wanted}. {remedy}"
+    )
 
 
 def check_names(config: Config, *, is_trained: bool = False) -> None:

@@ -16,7 +16,7 @@ from nas.executors import EXECUTORS, make_executor
 from nas.prepare.phases import BROUGHT, LARGEST, NO_TEACHER, PhasePlan
 from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
-from search_spaces import UserError, asked_task, did_you_mean
+from search_spaces import UserError, did_you_mean, wanted_task
 from supernets.augmentations import chosen_augmentations
 from supernets.criteria._base import CRITERIA
 from supernets.device import TF32, is_cpu
@@ -109,7 +109,7 @@ def check_settings(config: Config) -> None:
             registry.get(settings[name])
     chosen_augmentations(settings.get("augment", ""))
     if config.task:
-        asked_task(config.task)
+        wanted_task(config.task)
     if settings.get("allocation", NO_ALLOCATION) != NO_ALLOCATION:
         ALLOCATIONS.get(settings["allocation"])
     if "calibration" in settings:
@@ -153,7 +153,7 @@ def _check_dropping(config: Config) -> None:
 
 
 def refuse_what_needs_classes(config: Config, method: AbstractMethod, task: str) -> None:
-    """Refuse what is about classes, where labels are images.
+    """Refuse what is about classes of images, where labels are images or masks.
 
     Raises:
         UserError: Naming the first one.
@@ -163,7 +163,7 @@ def refuse_what_needs_classes(config: Config, method: AbstractMethod, task: str)
         if value != without:
             raise UserError(
                 f"setting '{name}' is '{value}', which is about images of classes, and the labels "
-                f"of task '{task}' are images, which are mirrored alone. Leave it out."
+                f"of task '{task}' are images themselves. Leave it out."
             )
     if method.needs_classes:
         raise UserError(

@@ -84,8 +84,8 @@ class Config:
         space: A search space's name, or the path of a Python file with one.
         plugins: Paths of Python files that register operators, controllers and the like.
         data: A data set's name, or the path of the user's own images.
-        task: What is asked of the images, such as "super-resolution:scale=3"; "" for what the
-            labels of the data say.
+        task: What is asked of the images, such as "super-resolution:scale=3", or what their labels
+            must be for, "segmentation"; "" for what the labels of the data say.
         data_dir: Where a named data set's files are; "" for the usual places.
         cache: Folder for decoded images; "" for runs/.cache.
         resolution: Height and width in pixels of what networks see, 96 or "96x128"; 0 for the

@@ -133,9 +133,8 @@ class Scorer:
 
     def quality(self, network: nn.Module) -> dict[str, float]:
         """The task's metrics, by name, of the network's answers on the search split."""
-        return self.task.metrics(
-            self._outputs(network), self._labels_N, is_balanced=self._is_balanced
-        )
+        losses_N, shown_N = self._judged(network)
+        return self.task.means(losses_N, shown_N, self._labels_N, is_balanced=self._is_balanced)
 
     def quality_and_confidence(self, network: nn.Module) -> dict[str, float]:
         """As `quality`, and the calibration error where answers say how probable they are."""
@@ -149,7 +148,7 @@ class Scorer:
 
     def shown(self, network: nn.Module) -> np.ndarray:
         """The metric that people are shown of each of the images, (N,)."""
-        return self.task.judge(self._outputs(network), self._labels_N)[1]
+        return self._judged(network)[1]
 
     def answers(self, network: nn.Module) -> list[int]:
         """What the network says of each of the images."""
@@ -159,6 +158,19 @@ class Scorer:
     def calibration_outputs(self, network: nn.Module) -> np.ndarray:
         """What the network gives for the images of the calibration split that are used, (N, K)."""
         return self._outputs_of(network, self.calibration)
+
+    @torch.no_grad()
+    def _judged(self, network: nn.Module) -> tuple[np.ndarray, np.ndarray]:
+        """Both metrics of every image, batch by batch: answers may be maps."""
+        losses, shown = [], []
+        with _one_thread(), at_work(self.device, network), computing(self.device):
+            for number, images in enumerate(self._images):
+                labels_B = self._labels_N[BATCH * number : BATCH * (number + 1)]
+                outputs_BK = network(moved(images, self.device)).cpu().numpy()
+                losses_B, shown_B = self.task.judge(outputs_BK, labels_B)
+                losses.append(losses_B)
+                shown.append(shown_B)
+        return np.concatenate(losses), np.concatenate(shown)
 
     def _outputs(self, network: nn.Module) -> np.ndarray:
         return self._outputs_of(network, self._images)

@@ -13,7 +13,7 @@ import numpy as np
 from nas.data import DataSet, Split, load_data
 from nas.testing._by_name import by_name
 from nas.testing._expect import require
-from search_spaces import Resolution
+from search_spaces import IGNORED, Resolution
 
 NAMES = ("train", "search", "calibration", "test")
 NUM_CALIBRATION = 512
@@ -56,6 +56,9 @@ def _require_images(data: DataSet) -> None:
 def check_every_class_is_in_every_split_as_often_as_in_train(name: str, load: Load) -> None:
     """Every class is in every split, and about as often as in train."""
     data = load()
+    if data.train.labels_N.ndim > 1:
+        _require_masks(data)
+        return
     share_K = np.bincount(data.train.labels_N, minlength=data.num_classes) / len(data.train)
     for split_name, split in _splits(data).items():
         require(split.labels_N.dtype == np.int64, f"{split_name}: labels are not int64")
@@ -68,6 +71,19 @@ def check_every_class_is_in_every_split_as_often_as_in_train(name: str, load: Lo
             apart_K = np.abs(found_K - expected_K) > 1 + 0.1 * expected_K
             what = f"{split_name} has {found_K.min()} to {found_K.max()} images of a class"
             require(not apart_K.any(), f"{what}, and train other shares")
+
+
+def _require_masks(data: DataSet) -> None:
+    """Masks are as large as images, and have pixels of all classes in every split."""
+    for split_name, split in _splits(data).items():
+        shape = (len(split), 1, *data.sides)
+        found = split.labels_N.shape
+        require(found == shape, f"{split_name}: masks have shape {found}, not {shape}")
+        counts_V = np.bincount(split.labels_N.ravel(), minlength=IGNORED + 1)
+        others = counts_V[data.num_classes : IGNORED].sum()
+        require(not others, f"{split_name} has {others} pixels that are of no class")
+        missing = (counts_V[: data.num_classes] == 0).sum()
+        require(not missing, f"{split_name} lacks {missing} classes")
 
 
 def check_no_image_is_in_two_of_train_search_and_test(name: str, load: Load) -> None:

@@ -74,7 +74,7 @@ def check_slots_come_after_what_feeds_them(network: AbstractNetwork) -> None:
 def check_it_can_be_trimmed_to_one_option_of_any_choice(network: AbstractNetwork) -> None:
     """It can be trimmed to one option of any choice."""
     space = _space(network)
-    wanted = (3, network.num_classes)
+    wanted = (3, *network.output_shape)
     for choice in space.choices:
         for option in choice.options:
             trimmed = space.restricted({choice.name: (option,)})

@@ -45,7 +45,6 @@ from search_spaces import (
     FORMATS,
     PATTERNS,
     TASKS,
-    AbstractImageTask,
     Signature,
     Slot,
     loaded_plugins,
@@ -78,6 +77,13 @@ BLOCKS = ("window", "mbconv")
 """Of networks that are compressed: linear layers and attention, convolutions."""
 
 PLACED = replace(PLAN, shards=1, device=DEVICE, class_weights=BALANCED)
+SHAPES = {
+    "classes": ((6, 5), (6,), torch.int64),
+    "images": ((6, 1, 4, 4), (6, 1, 4, 4), torch.uint8),
+    "masks": ((6, 5, 4, 4), (6, 1, 4, 4), torch.uint8),
+}
+"""Of outputs and labels, and type of the latter, by what a task asks for."""
+
 FIRST, LAST = 0, PLAN.steps - 1
 """Steps before and after channels are ranked."""
 
@@ -131,10 +137,9 @@ def check_a_criterion(name: str) -> None:
 def check_a_task(name: str) -> None:
     """Its losses are of outputs, labels and weights of images on the device."""
     with fake_device() as device, device.training():
-        of_images = isinstance(task_of(name), AbstractImageTask)
-        shape, kind = ((6, 1, 4, 4), torch.uint8) if of_images else ((6, 5), torch.int64)
+        shape, of_labels, kind = SHAPES[task_of(name).asks]
         outputs_BK, teacher_BK = (torch.zeros(shape, device=DEVICE) for _ in range(2))
-        labels_B = torch.zeros(shape if of_images else 6, dtype=kind, device=DEVICE)
+        labels_B = torch.zeros(of_labels, dtype=kind, device=DEVICE)
         outputs_BK.requires_grad_()
         losses = losses_of(name)
         for weights_B in (None, torch.ones(6, device=DEVICE)):

@@ -1,7 +1,7 @@
 """What every task keeps to: its losses teach what its judge measures, and its metrics add up.
 
 Networks are tables of free outputs here, which gradient descent fits. Shapes: N images, K outputs;
-an output may be an image.
+an output may be an image, or a map of the pixels of one.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,15 @@ from torch import Tensor
 
 from nas.testing._expect import require
 from nas.testing._tensors import noise
-from search_spaces import AbstractClassTask, AbstractImageTask, AbstractTask, asked_task, task_of
+from search_spaces import (
+    IGNORED,
+    AbstractClassTask,
+    AbstractImageTask,
+    AbstractMaskTask,
+    AbstractTask,
+    asked_task,
+    task_of,
+)
 from search_spaces.tasks._images import WHITE
 from supernets.tasks._base import LOSSES, AbstractLosses, losses_of
 
@@ -24,6 +32,9 @@ RATE, RATE_OF_IMAGES = 0.5, 0.05
 
 SIDES = 8
 """Of images that are answers."""
+
+SURE = 8.0
+"""Of a teacher about every pixel, in logits."""
 
 SMOOTHING = 0.1
 FREQUENCIES = (16, 9, 7, 5, 3)
@@ -168,6 +179,34 @@ def check_losses_of_half_precision_are_fp32(name: str) -> None:
         require(loss.dtype == torch.float32 and loss.ndim == 0, f"it is {loss.dtype}, {loss.shape}")
 
 
+def check_masks_are_judged_pixel_by_pixel(name: str) -> None:
+    """Where labels are masks: answers that are the mask have no loss to speak of and a metric of 1,
+    whatever is answered at pixels that are ignored, and nothing is learnt of these.
+    """
+    task = task_of(name)
+    if not isinstance(task, AbstractMaskTask):
+        return
+    labels = _drawn(name).labels_N.copy()
+    outputs = 10 * SURE * _one_hot(labels)
+    labels[:, :, :2] = IGNORED
+    outputs[:, :, :2] = outputs[::-1, :, :2]
+    losses_N, shown_N = task.judge(outputs, labels)
+    require(losses_N.max() < 1e-6, f"the loss of a mask itself is {losses_N.max():.3g}")
+    what = f"{task.shown.name} of a mask itself is {shown_N.min():.3g}"
+    require(bool((shown_N == 1).all()), what)
+    logits = torch.from_numpy(outputs).requires_grad_()
+    losses_of(name).label_loss(logits, torch.from_numpy(labels), smoothing=SMOOTHING).backward()
+    assert logits.grad is not None
+    taught = logits.grad.abs().amax((0, 1, 3))
+    require(bool((taught[:2] == 0).all()), "pixels that are ignored have gradients")
+    require(bool((taught[2:] > 0).all()), "pixels of classes have no gradients")
+    wanted = (IMAGES, CLASSES, SIDES, SIDES)
+    found = task.output_shape(labels, task.num_outputs(CLASSES))
+    require(found == wanted, f"outputs have shape {found}, not {wanted}")
+    said = task.said_of(task.tally(outputs, labels))["pixels"]
+    require(said["fraction"] == said["mean_iou"] == 1, f"of all pixels together it says {said}")
+
+
 def check_what_is_seen_of_images_can_be_answered(name: str) -> None:
     """Where labels are images: both are images of the declared sizes, and images of one colour need
     no learning.
@@ -198,6 +237,7 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     check_weights_are_factors_of_losses,
     check_a_student_becomes_like_its_teacher,
     check_losses_of_half_precision_are_fp32,
+    check_masks_are_judged_pixel_by_pixel,
     check_what_is_seen_of_images_can_be_answered,
 )
 
@@ -223,12 +263,29 @@ def _drawn(name: str) -> _Drawn:
         outputs, teacher = (0.5 + 0.2 * noise(*labels.shape, seed=n).numpy() for n in (1, 2))
         untaught = float(losses_N.mean()), float(shown_N.mean())
         return _Drawn(outputs, labels, teacher, untaught, RATE_OF_IMAGES)
+    if isinstance(task, AbstractMaskTask):
+        labels, surely = (
+            noise(IMAGES, CLASSES, SIDES, SIDES, seed=n).numpy().argmax(1)[:, None].astype(np.uint8)
+            for n in (1, 2)
+        )
+        labels[::4, :, :2] = IGNORED
+        losses_N, shown_N = task.untaught_metrics(labels, labels)
+        untaught = float(losses_N.mean()), float(shown_N.mean())
+        outputs = noise(IMAGES, CLASSES, SIDES, SIDES).numpy()
+        return _Drawn(outputs, labels, SURE * _one_hot(surely), untaught, RATE)
     assert isinstance(task, AbstractClassTask)
     outputs = noise(IMAGES, task.num_outputs(CLASSES)).numpy()
     teacher = 3 * noise(*outputs.shape, seed=1).numpy()
     labels = np.arange(IMAGES) % CLASSES
     untaught = task.guessing(np.bincount(labels).tolist())
     return _Drawn(outputs, labels, teacher, untaught, RATE)
+
+
+def _one_hot(masks: np.ndarray) -> np.ndarray:
+    """Maps of 1 where a mask (N, 1, H, W) has a class, and 0 elsewhere: (N, K, H, W)."""
+    classes = np.arange(CLASSES)[None, :, None, None]
+    found: np.ndarray = (masks == classes).astype(np.float32)
+    return found
 
 
 def _fitted(outputs: Tensor, loss: Callable[[Tensor], Tensor], rate: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What every stem, sampling and head keeps to: declared == counted == extracted == exported."""
+"""What all parts of a trunk keep to: declared == counted == extracted == exported."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -30,6 +30,8 @@ PIXELS = 12
 STRIDES, SIZES = (1, 2, 4), ((8, 8), (9, 9), (16, 16), (9, 14))
 ANY_SIZES = tuple((side, side) for side in range(5, 18))
 TOLERANCE = 1e-5
+ENLARGING = ("upsample", "masks")
+"""Places of what gives larger maps."""
 
 
 def check_declared_costs_are_those_that_torch_counts(name: str) -> None:
@@ -48,10 +50,12 @@ def check_declared_costs_are_those_that_torch_counts(name: str) -> None:
 
 
 def check_the_output_has_the_declared_shape(name: str) -> None:
-    """The output has the declared shape: sides are divided and rounded up, or multiplied."""
+    """The output has the declared shape: sides are divided, rounded up, or multiplied and cut."""
     for signature in (*signatures_of(name), *signatures_of(name, ANY_SIZES, WIDTHS[:1])):
         shape = signature.shape
-        wanted = (2, shape.width, *(() if _declared(name).place == "head" else shape.size))
+        wanted: tuple[int, ...] = (2, shape.width, *shape.size)
+        if _declared(name).place == "head":
+            wanted = (2, shape.width)
         if _declared(name).gives_images:
             scale, channels = scale_of(shape.width)
             wanted = (2, channels, *(scale * side for side in shape.size))
@@ -111,20 +115,24 @@ def signatures_of(
 ) -> list[Signature]:
     """Everything that it can be at maps of these sizes."""
     operator = _declared(name)
-    strides = {"stem": STRIDES, "downsample": (2,), "upsample": (2,), "head": (1,)}[operator.place]
+    strides = {"stem": STRIDES, "downsample": (2,)}.get(operator.place, (1,))
     in_widths = (CHANNELS,) if operator.place == "stem" else widths
     out_widths = widths
-    if operator.place == "head":
+    if operator.place in ("head", "masks"):
         out_widths = (PIXELS if operator.gives_images else CLASSES,)
     found = []
     for in_size, stride in itertools.product(sizes, strides):
         rows, columns = (-(-side // stride) for side in in_size)
-        is_one = operator.place == "head" and not operator.gives_images
-        size = (1, 1) if is_one else (rows, columns)
+        size = (rows, columns)
+        if operator.place == "head" and not operator.gives_images:
+            size = (1, 1)
+        if operator.place in ENLARGING:
+            size = (2 * rows, 2 * columns - 1)  # of which one was odd before it was halved
         for in_width, width in itertools.product(in_widths, out_widths):
+            keeps_width = operator.place == "upsample" and not operator.mixing
+            if keeps_width and in_width != width:
+                continue
             shape = Shape(in_size, size, in_width, width)
-            if operator.place == "upsample":
-                shape = Shape(size, in_size, in_width, width)
             pick = operator.normalise(Options(dict.fromkeys(operator.dims, stride)), shape)
             found.append(Signature(name, shape, pick, Options(), FULL_PRECISION))
     return found

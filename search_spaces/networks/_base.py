@@ -13,6 +13,7 @@ from search_spaces._choice import Choice, Option
 from search_spaces._registry import Registry
 from search_spaces._sides import Resolution, Sides, read_sides
 from search_spaces._slot import Join, Signature
+from search_spaces.tasks._base import Answers
 from search_spaces.trunk.subpixel import scale_of
 
 
@@ -55,10 +56,13 @@ class AbstractNetwork(ABC):
     """Of the images."""
 
     num_classes: int
-    """Outputs; at each position of an image where networks answer with images."""
+    """Outputs; at each position of an image where networks answer with images or masks."""
 
     gives_images: bool = False
     """Whether networks answer with images instead of a number per output."""
+
+    gives_masks: ClassVar[bool] = False
+    """Whether they answer with a number per output at every pixel of the image."""
 
     is_brought: ClassVar[bool] = False
     """Whether the largest member is a network that has learnt already. It has option 0 of every
@@ -70,8 +74,17 @@ class AbstractNetwork(ABC):
         return read_sides(self.resolution)
 
     @property
+    def answers(self) -> Answers:
+        """What networks answer with."""
+        if self.gives_masks:
+            return "masks"
+        return "images" if self.gives_images else "classes"
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Of the answer to one image."""
+        if self.gives_masks:
+            return self.num_classes, *self.sides
         if not self.gives_images:
             return (self.num_classes,)
         scale, channels = scale_of(self.num_classes)

@@ -2,8 +2,8 @@
 
 `supernets/tasks/` has the losses for training, under the same names. Two numbers judge a network,
 both means over images: a loss, by which candidates are ranked, and a metric that people are shown.
-There are two kinds: labels are numbers of classes (`_classes.py`), or images (`_images.py`).
-Shapes: N images, K outputs; an output may be an image.
+There are three kinds: labels are numbers of classes (`_classes.py`), images (`_images.py`), or
+masks (`_masks.py`). Shapes: N images, K outputs; an output may be an image.
 """
 
 import math
@@ -22,6 +22,10 @@ DEFAULT_TASK = "classification"
 """Of data sets and records that name none."""
 
 Goal = Literal["minimize", "maximize"]
+
+Answers = Literal["classes", "images", "masks"]
+"""What networks give for an image: a number per output, an image, or a number per output at each of
+its pixels."""
 
 
 @final
@@ -68,8 +72,9 @@ class Metric:
 
     @property
     def axis(self) -> str:
-        """Of an axis or a group of columns, up to the unit: "Accuracy"."""
-        return self.title[:1].upper() + self.title[1:]
+        """Of an axis or a group of columns, up to the unit: "Accuracy", "mIoU"."""
+        is_abbreviated = self.title[1:2].isupper()
+        return self.title if is_abbreviated else self.title[:1].upper() + self.title[1:]
 
     def number(self, value: float, digits: int = 1) -> str:
         """Without its unit: percent with so many decimals, others with their own."""
@@ -94,8 +99,11 @@ class Metric:
 class AbstractTask(ABC):
     """What networks learn, without torch. Plug-ins have no state.
 
-    They derive from `AbstractClassTask` or `AbstractImageTask`.
+    They derive from `AbstractClassTask`, `AbstractImageTask` or `AbstractMaskTask`.
     """
+
+    asks: ClassVar[Answers]
+    """What networks must answer with."""
 
     loss: ClassVar[Metric]
     """Ranks candidates; positive, lower is better."""
@@ -122,6 +130,14 @@ class AbstractTask(ABC):
     def confidences(self, outputs_NK: np.ndarray) -> np.ndarray | None:
         """How probable each answer is, float64, (N,); None where outputs do not say it."""
         return None
+
+    def tally(self, outputs_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray | None:
+        """Counts that add up over images, where more is said of a split than means; else None."""
+        return None
+
+    def said_of(self, tally: np.ndarray) -> dict[str, Any]:
+        """What a record says of a split besides `record`, from the sum of its tallies."""
+        return {}
 
     @abstractmethod
     def output_shape(self, labels: np.ndarray, num_outputs: int) -> tuple[int, ...]:
@@ -156,7 +172,25 @@ class AbstractTask(ABC):
             is_balanced: Whether the loss is the mean of those of classes, which count alike,
                 instead of that of images.
         """
-        losses_N, shown_N = self.judge(outputs_NK, labels_N)
+        return self.means(*self.judge(outputs_NK, labels_N), labels_N, is_balanced=is_balanced)
+
+    @final
+    def means(
+        self,
+        losses_N: np.ndarray,
+        shown_N: np.ndarray,
+        labels_N: np.ndarray,
+        *,
+        is_balanced: bool = False,
+    ) -> dict[str, float]:
+        """As `metrics`, from both metrics of every image.
+
+        Args:
+            losses_N: As `judge` gives them, like the next ones.
+            shown_N: Of the same images.
+            labels_N: Likewise.
+            is_balanced: As of `metrics`.
+        """
         loss = balanced_mean(losses_N, labels_N) if is_balanced else float(losses_N.mean())
         return {self.loss.name: loss, self.shown.name: float(shown_N.mean())}
 

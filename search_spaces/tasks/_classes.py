@@ -6,13 +6,14 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from search_spaces.tasks._base import AbstractTask
+from search_spaces.tasks._base import AbstractTask, Answers
 from search_spaces.tasks._confusion import Confusion, counts_of, labels_in
 
 
 class AbstractClassTask(AbstractTask):
     """What networks answer about images of classes. Labels index a data set's `classes`."""
 
+    asks: ClassVar[Answers] = "classes"
     untaught: ClassVar[str] = "guessing"
 
     answers_are_classes: ClassVar[bool] = False

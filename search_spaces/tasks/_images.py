@@ -7,23 +7,23 @@ So any data set can be asked, whatever its own labels are. Values are shares of 
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, final
+from typing import ClassVar, final
 
 import numpy as np
 
 from search_spaces._errors import UserError
-from search_spaces.tasks._base import TASKS, AbstractTask
+from search_spaces.tasks._base import TASKS, Answers
+from search_spaces.tasks._dense import AbstractDenseTask, Images
 
 WHITE = 255
 AT_ONCE = 256
 """Images that are judged together."""
 
-Images = np.ndarray
 
-
-class AbstractImageTask(AbstractTask):
+class AbstractImageTask(AbstractDenseTask):
     """What networks answer with images of as many channels as they see."""
+
+    asks: ClassVar[Answers] = "images"
 
     scale: int
     """By how much longer the sides of an answer are than those of what is seen."""
@@ -52,7 +52,7 @@ class AbstractImageTask(AbstractTask):
 
     @final
     def untaught_metrics(self, seen_NCHW: Images, labels: Images) -> tuple[Images, Images]:
-        """Both metrics of every image of what needs no learning, (N,) each."""
+        """Both metrics of every image of `untaught_answers`, (N,) each."""
         losses, shown = [], []
         scale = labels.shape[2] // seen_NCHW.shape[2]
         for start in range(0, len(labels), AT_ONCE):
@@ -64,40 +64,9 @@ class AbstractImageTask(AbstractTask):
         return np.concatenate(losses), np.concatenate(shown)
 
     @final
-    def beside(self, shown_N: np.ndarray, untaught: tuple[Images, Images]) -> dict[str, Any]:
-        """What a card says of a split besides its metrics: those of what needs no learning, and the
-        deviation, over images, of what a network has more in the shown metric.
-
-        Args:
-            shown_N: The network's.
-            untaught: As `untaught_metrics` gives them.
-        """
-        losses_N, untaught_N = untaught
-        return {
-            "untaught": {
-                self.loss.name: float(losses_N.mean()),
-                self.shown.name: float(untaught_N.mean()),
-                "deviation": float((shown_N - untaught_N).std()),
-            }
-        }
-
-    @final
     def output_shape(self, labels: np.ndarray, num_outputs: int) -> tuple[int, ...]:
         """That of the labels."""
         return labels.shape
-
-    @final
-    def untaught_in(
-        self, record: Mapping[str, Any], *, num_classes: int, is_balanced: bool = False
-    ) -> tuple[float, float] | None:
-        """What `beside` has put there."""
-        said = record.get("untaught")
-        if not isinstance(said, Mapping):
-            return None
-        loss, shown = said.get(self.loss.name), said.get(self.shown.name)
-        if not isinstance(loss, int | float) or not isinstance(shown, int | float):
-            return None
-        return float(loss), float(shown)
 
 
 def asked_task(text: str) -> AbstractImageTask:

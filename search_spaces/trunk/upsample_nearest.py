@@ -11,9 +11,6 @@ from search_spaces import _layers as layers
 from search_spaces._slot import Cost, Signature
 from search_spaces.trunk._base import TRUNK, AbstractTrunk, Place
 
-GRAPH_BYTES = 120
-"""Of the node that repeats positions, and what is cut off."""
-
 
 @final
 @TRUNK.register
@@ -25,6 +22,5 @@ class UpsampleNearest(AbstractTrunk):
     def cost(self, signature: Signature) -> Cost:
         """One convolution at the smaller map."""
         shape = signature.shape
-        repeated = layers.pointwise(shape.pixels, shape.width, quantizers=1)
         own = layers.conv(shape.in_pixels, shape.in_width, shape.width, 1)
-        return own + repeated + Cost(graph_bytes=GRAPH_BYTES)
+        return own + layers.enlarged(shape) + Cost(quantizers=1)

@@ -3,12 +3,12 @@
 from typing import ClassVar, final
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from search_spaces import Signature
 from supernets._elastic import Axes
 from supernets._modules import ConvNorm, conv_norm_axes
 from supernets.trunk._base import TRUNK_BLOCKS, AbstractTrunkBlock
+from supernets.trunk.upsample import Enlarged
 
 
 class PlainUpsampleNearest(nn.Module):
@@ -17,15 +17,12 @@ class PlainUpsampleNearest(nn.Module):
     def __init__(self, signature: Signature) -> None:
         super().__init__()
         shape = signature.shape
-        self.size = shape.size
-        self.is_cut = tuple(2 * side for side in shape.in_size) != shape.size
         self.layer = ConvNorm(shape.in_width, shape.width, 1, has_act=False)
+        self.enlarge = Enlarged(shape, "nearest")
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, width, 2 * H, 2 * W), less a row or a column where the larger map has an odd side."""
-        x_BCHW = F.interpolate(self.layer(x_BCHW), scale_factor=2.0, mode="nearest")
-        height, width = self.size
-        return x_BCHW[:, :, :height, :width] if self.is_cut else x_BCHW
+        return self.enlarge(self.layer(x_BCHW))
 
 
 @final

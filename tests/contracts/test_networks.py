@@ -11,7 +11,7 @@ from torch import nn
 from compress.bring.bring import bring
 from compress.bring.stitch import stitched
 from nas.testing.networks import OF_NETWORK
-from search_spaces import AbstractNetwork, Cells, Columns, Downsampled, Staged
+from search_spaces import AbstractNetwork, Cells, Columns, Downsampled, Segmented, Staged
 from search_spaces.networks._base import NETWORKS
 from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space, noise
@@ -74,8 +74,17 @@ def examples() -> dict[str, AbstractNetwork]:
         num_sets=2,
         stem_stride=2,
     )
+    segmented = Segmented(
+        resolution="18x20",  # whose maps are 9x10 and 5x5
+        channels=1,
+        num_classes=4,
+        stages=staged.stages[:2],
+        decoder_widths=(8, 12),
+        stem_strides=(2, 4),
+    )
     return {
         "staged": staged,
+        "segmented": segmented,
         "staged with stems and channel parts": stems,
         "staged that recurs": recurrent,
         "traced": traced,

@@ -40,10 +40,11 @@ def cover(name: str) -> list[Candidate]:
 
 @functools.cache
 def members(name: str) -> list[tuple[Slot, ...]]:
-    """Every option of every choice, behind every stem, and in cells that are as many as can be."""
+    """Every option of every choice, behind every stem, and of cells and columns as many as can be."""
     space = space_of(name)
     rows = np.array([candidate.encoding for candidate in cover(name)])
-    for column in space.columns("depth") if space.columns(OPERATION) else ():
+    counts = [*space.columns("depth"), *space.columns("columns")]
+    for column in counts if space.columns(OPERATION) else ():
         deep = rows.copy()
         deep[:, column] = space.cardinalities[column] - 1
         rows = np.concatenate([rows, deep])

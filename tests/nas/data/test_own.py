@@ -340,8 +340,6 @@ def test_a_layout_that_cannot_be_used_is_named(
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["images/1.png", "masks/1.png"], "'images' beside 'masks' in .* is for segmentation"),
-        (["train/images/1.png", "train/masks/1.png"], "'images' beside 'masks' in .*train' is for"),
         (["images/train/1.png", "labels/train/1.txt", "data.yaml"], "is for detection"),
         (["data.yaml", "valid/images/1.png", "valid/labels/1.txt"], "is for detection"),
         (["annotations/instances_val2017.json", "val2017/1.jpg"], "annotations' has records for"),

@@ -134,7 +134,7 @@ def test_images_that_are_labels_themselves_are_not_unlabelled(
     trained: Trained, tmp_path: Path
 ) -> None:
     larger = replace(trained, data=replace(trained.data, task="super-resolution"))
-    with pytest.raises(UserError, match="are made of images themselves"):
+    with pytest.raises(UserError, match="are images, and there is no training without them"):
         make_finetuning(larger, replace(TAUGHT, unlabelled=str(tmp_path)), Silent())
 
 
