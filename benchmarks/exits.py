@@ -1,6 +1,6 @@
 """What are early exits worth? Accuracy, mean multiply-adds and mean latency, by threshold.
 
-    python benchmarks/exits.py --data fashion-mnist --steps 600 --seeds 1
+    python benchmarks/exits.py --data fashion-mnist --steps 400 --seeds 1
 
 A network of a space, of middle sizes and one operator, is trained alone in two ways, in the same
 steps and from the same weights: without exits, and together with them. Accuracy of the last exit is
@@ -34,7 +34,8 @@ from nas.problem.leaving import NEVER
 from nas.run.config import make_config
 from nas.standalone.train import alone_plan, fresh_network, trained_alone
 from nas.targets import ONNX
-from search_spaces import Candidate, SearchSpace, Slot, input_shape, task_of
+from search_spaces import Candidate, Option, SearchSpace, Slot, input_shape, task_of
+from search_spaces.networks.staged import STEM_STRIDE
 from supernets.exit_batches import ExitBatches
 from supernets.exits import (
     Exiting,
@@ -53,8 +54,8 @@ from supernets.train import train
 
 NUM_EXITS = 2
 CALIBRATION_IMAGES, BATCH = 256, 128
-TIMED_IMAGES = 500
-SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+TIMED_IMAGES = 200
+SHARES = (1.0, 0.9, 0.8, 0.7, 0.6)
 """Of the multiply-adds without exits."""
 
 
@@ -162,18 +163,22 @@ class Bench:
         return tuple(self.space.slots(self.candidate.encoding))
 
 
-def candidate_of(space: SearchSpace, operator: str) -> Candidate:
-    """The middle of all sizes, with one operator in every block."""
-    taken = {}
+def candidate_of(space: SearchSpace, operator: str, share: float) -> Candidate:
+    """Sizes so far along what is offered, one operator in every block, the largest stride."""
+    taken: dict[str, Option] = {}
     for choice in space.choices:
-        word = choice.name.rpartition(".")[2]
-        middle = choice.options[len(choice.options) // 2]
-        taken[choice.name] = operator if word == "operator" else middle
+        options = list(choice.options)
+        if choice.name.endswith("operator"):
+            taken[choice.name] = operator
+        elif choice.name == STEM_STRIDE:
+            taken[choice.name] = options[-1]
+        else:
+            taken[choice.name] = options[round(share * (len(options) - 1))]
     return space.candidate(space.encode(taken))
 
 
 def main() -> None:
-    """Prints one table."""
+    """Prints two tables for every seed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -181,8 +186,9 @@ def main() -> None:
     parser.add_argument("--data-dir", default="")
     parser.add_argument("--space", default="hybrid")
     parser.add_argument("--operator", default="basic")
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--exit-steps", type=int, default=300)
+    parser.add_argument("--share", type=float, default=0.5, help="How large its sizes are.")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--exit-steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -196,22 +202,20 @@ def main() -> None:
         }
     )
     data, space, _ = prepare(config)
-    rows = []
+    header = ["seed", "network", "threshold", "leave, %", "mean MACs", "search %", "test %", "ms"]
     for seed in range(asked.seeds):
         bench = Bench(
             data=data,
             images=training_images(data),
             space=space,
-            candidate=candidate_of(space, asked.operator),
+            candidate=candidate_of(space, asked.operator, asked.share),
             latents=Latents(),
             seed=seed,
         )
         kept = bench.exiting(bench.trained(asked.steps), asked.exit_steps, is_together=False)
-        rows += bench.rows("kept", *kept)
+        print_table(header, bench.rows("kept", *kept))
         together = bench.exiting(bench.fresh(), asked.steps, is_together=True)
-        rows += bench.rows("together", *together)
-    header = ["seed", "network", "threshold", "leave, %", "mean MACs", "search %", "test %", "ms"]
-    print_table(header, rows)
+        print_table(header, bench.rows("together", *together))
 
 
 if __name__ == "__main__":

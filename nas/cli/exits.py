@@ -27,7 +27,9 @@ def exits(
     ] = "",
     threshold: Annotated[
         float | None,
-        typer.Option(help="Or the confidence, 0 to 1, above which an image leaves at an exit."),
+        typer.Option(
+            min=0, max=1, help="Or the confidence above which an image leaves at an exit."
+        ),
     ] = None,
     together: Annotated[
         bool,

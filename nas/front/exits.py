@@ -79,6 +79,7 @@ def mean_times(
         CandidateError: If one cannot be run.
     """
     processes, measured_at = timing.TIMING_PROCESSES, now()
+    version = choose(RUNTIME).target.describe()["version"]
     rows: dict[int, list[Row]] = {number: [] for number in range(len(files))}
     blocks: list[Block] = []
     paths = [str(file.resolve()) for file in files]
@@ -97,7 +98,8 @@ def mean_times(
             discarded=len(of_file) - len(kept),
             measured_at=measured_at,
             others=mean_others([blocks[process] for process in kept]),
-            **choose(RUNTIME).target.describe(),
+            runtime=RUNTIME,
+            version=version,
         )
         for of_file in rows.values()
     ]

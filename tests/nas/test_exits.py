@@ -159,7 +159,7 @@ def test_a_killed_training_continues(own_run: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--threshold", "1.5"), "threshold is 1.5. It is a confidence from 0"),
+        (("--threshold", "1.5"), "1.5 is not in the range"),
         (("--threshold", "0.5", "--budget", "60%MACs"), "Leave out one of them"),
         (("--budget", "5Mparams"), "Give a mean of either, such as 60%MACs"),
         (("--set", "latent=4"), "Did you mean 'latents'?"),
@@ -171,6 +171,12 @@ def test_what_cannot_be_is_refused_before_a_run_is_opened(
 ) -> None:
     assert exit_code("exits", tmp_path, "--key", "a", *arguments) == codes.WRONG_USE
     assert message in capsys.readouterr().err
+
+
+def test_a_threshold_is_a_confidence() -> None:
+    for threshold in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UserError, match="It is a confidence from 0"):
+            Asked(threshold=threshold)
 
 
 def test_a_network_without_stages_is_refused(
