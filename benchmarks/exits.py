@@ -1,6 +1,6 @@
 """What are early exits worth? Accuracy, mean multiply-adds and mean latency, by threshold.
 
-    python benchmarks/exits.py --data fashion-mnist --steps 400 --seeds 1
+    python benchmarks/exits.py --data fashion-mnist --steps 400 --seed 0
 
 A network of a space, of middle sizes and one operator, is trained alone in two ways, in the same
 steps and from the same weights: without exits, and together with them. Accuracy of the last exit is
@@ -178,7 +178,7 @@ def candidate_of(space: SearchSpace, operator: str, share: float) -> Candidate:
 
 
 def main() -> None:
-    """Prints two tables for every seed."""
+    """Prints a table of each network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.5, help="How large its sizes are.")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--exit-steps", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     config = make_config(
@@ -203,19 +203,18 @@ def main() -> None:
     )
     data, space, _ = prepare(config)
     header = ["seed", "network", "threshold", "leave, %", "mean MACs", "search %", "test %", "ms"]
-    for seed in range(asked.seeds):
-        bench = Bench(
-            data=data,
-            images=training_images(data),
-            space=space,
-            candidate=candidate_of(space, asked.operator, asked.share),
-            latents=Latents(),
-            seed=seed,
-        )
-        kept = bench.exiting(bench.trained(asked.steps), asked.exit_steps, is_together=False)
-        print_table(header, bench.rows("kept", *kept))
-        together = bench.exiting(bench.fresh(), asked.steps, is_together=True)
-        print_table(header, bench.rows("together", *together))
+    bench = Bench(
+        data=data,
+        images=training_images(data),
+        space=space,
+        candidate=candidate_of(space, asked.operator, asked.share),
+        latents=Latents(),
+        seed=asked.seed,
+    )
+    kept = bench.exiting(bench.trained(asked.steps), asked.exit_steps, is_together=False)
+    print_table(header, bench.rows("kept", *kept))
+    together = bench.exiting(bench.fresh(), asked.steps, is_together=True)
+    print_table(header, bench.rows("together", *together))
 
 
 if __name__ == "__main__":

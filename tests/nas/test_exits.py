@@ -159,7 +159,7 @@ def test_a_killed_training_continues(own_run: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--threshold", "1.5"), "1.5 is not in the range"),
+        (("--threshold", "1.5"), "Invalid value for '--threshold'"),
         (("--threshold", "0.5", "--budget", "60%MACs"), "Leave out one of them"),
         (("--budget", "5Mparams"), "Give a mean of either, such as 60%MACs"),
         (("--set", "latent=4"), "Did you mean 'latents'?"),
