@@ -23,13 +23,16 @@ INPUT, OUTPUT = "images", "logits"
 
 
 @torch.no_grad()
-def export_onnx(network: nn.Module, path: Path, *, shape: Sequence[int]) -> None:
-    """Write the network with a free batch axis, input "images" and output "logits".
+def export_onnx(
+    network: nn.Module, path: Path, *, shape: Sequence[int], outputs: Sequence[str] = (OUTPUT,)
+) -> None:
+    """Write the network with a free batch axis and input "images".
 
     Args:
         network: From `compress`; in evaluation mode.
         path: The file; its folder must exist.
         shape: Of one image: channels, height and width in pixels.
+        outputs: Names of what it gives.
 
     Raises:
         CandidateError: If the network cannot be exported.
@@ -54,8 +57,8 @@ def export_onnx(network: nn.Module, path: Path, *, shape: Sequence[int]) -> None
                 opset_version=OPSET,
                 do_constant_folding=False,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "batch"} for name in (INPUT, *outputs)},
             )
     except OnnxExporterError as error:
         raise CandidateError(f"cannot export to ONNX: {error}") from error

@@ -5,8 +5,9 @@ very module that was exported. No code is stored, so it outlives versions of thi
 the operators' names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -23,7 +24,7 @@ SCHEMA = 1
 def save_network(network: nn.Module, slots: Sequence[Slot], path: Path) -> None:
     """Write a network that `compress` made from these slots."""
     document = {"schema": SCHEMA, "slots": [slot.to_json() for slot in slots]}
-    write_tensors(path, _stored(network, slots), document)
+    write_tensors(path, stored(network, slots), document)
 
 
 def load_network(path: Path) -> nn.Module:
@@ -33,6 +34,20 @@ def load_network(path: Path) -> nn.Module:
         UserError: If the file is damaged, newer than this program, or of another kind.
     """
     tensors, document = read_tensors(path)
+    return network_in(tensors, document, path)
+
+
+def network_in(tensors: Mapping[str, Tensor], document: Mapping[str, Any], path: Path) -> nn.Module:
+    """The network that a checkpoint holds, in evaluation mode.
+
+    Args:
+        tensors: Of the network, by their names in its state.
+        document: Has `schema` and `slots`.
+        path: Of the file, for messages.
+
+    Raises:
+        UserError: As `load_network`.
+    """
     schema = document.get("schema", SCHEMA)
     if not document.get("slots") or schema not in range(SCHEMA + 1):
         raise UserError(
@@ -50,8 +65,8 @@ def load_network(path: Path) -> nn.Module:
         raise UserError(
             f"'{path}' is damaged: its slots are none ({fact:.200}). Export it again."
         ) from error
-    tables = network.state_dict().keys() - _stored(network, slots).keys()
-    state = tensors | {name: network.state_dict()[name] for name in tables}
+    tables = network.state_dict().keys() - stored(network, slots).keys()
+    state = {**tensors, **{name: network.state_dict()[name] for name in tables}}
     if not same_shapes(state, network):
         raise UserError(f"'{path}' is damaged: its weights do not fit its slots. Export it again.")
     network.load_state_dict(state)
@@ -63,7 +78,7 @@ def num_params(path: Path) -> int:
     return sum(tensor.numel() for tensor in read_tensors(path)[0].values())
 
 
-def _stored(network: nn.Module, slots: Sequence[Slot]) -> dict[str, Tensor]:
+def stored(network: nn.Module, slots: Sequence[Slot]) -> dict[str, Tensor]:
     """The state without tables that tracing put there: masks and positions follow from slots."""
     state = dict(network.state_dict())
     if not isinstance(network, fx.GraphModule):

@@ -100,7 +100,7 @@ class SupernetBatches(AbstractBatches):
             rng=np.random.default_rng([plan.seed, 3, turn]),
             state={name: _read_only(array) for name, array in state.items()},
             task=images.task,
-            weights_K=_class_weights(images, plan),
+            weights_K=class_weights(images, plan),
             average=self.average,
         )
 
@@ -157,7 +157,7 @@ class AloneBatches(AbstractBatches):
                 logits_BK,
                 labels,
                 smoothing=plan.label_smoothing,
-                weights_K=_class_weights(images, plan),
+                weights_K=class_weights(images, plan),
             )
         if teacher is not None:
             teacher_BK = answers_of(teacher, Asked(images_BCHW, images, drawing, turn), plan)
@@ -223,7 +223,8 @@ def laid_out(images_BCHW: Tensor, plan: TrainPlan) -> Tensor:
     return moved(images_BCHW, plan.device)
 
 
-def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
+def class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
+    """Of the loss on labels, (K,); None where images count alike."""
     return moved(images.balancing_K, plan.device) if plan.class_weights == BALANCED else None
 
 

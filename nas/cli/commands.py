@@ -9,6 +9,7 @@ from nas.cli.bench import bench_app
 from nas.cli.compress import compress
 from nas.cli.console import say
 from nas.cli.doctor import doctor
+from nas.cli.exits import exits
 from nas.cli.expand import expand
 from nas.cli.export import export
 from nas.cli.fidelity import fidelity
@@ -54,6 +55,10 @@ app.command(
     epilog="Example: nas expand runs/my-run --key 0a1b2c --sizes 4 --epochs 10\n\n"
     "The same command continues an interrupted one."
 )(expand)
+app.command(
+    epilog="Example: nas exits runs/my-run --key 0a1b2c --budget 60%MACs\n\n"
+    "The same command continues an interrupted one."
+)(exits)
 app.command(
     epilog="Example: nas export runs/my-run --key 0a1b2c\n\n"
     "Example: nas export runs/my-run --arch network.json --out deployed"

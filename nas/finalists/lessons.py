@@ -11,9 +11,8 @@ from nas.finalists.recipe import LIKENESSES, Recipe
 from nas.finalists.teacher import make_teacher
 from nas.prepare.reopen import Trained
 from nas.system.reporter import Reporter
-from nas.system.text import setting
-from nas.system.typed import TYPE_NAMES, is_a
-from search_spaces import DEFAULT_TASK, UserError, check_ranges, did_you_mean
+from nas.system.typed import settings_among
+from search_spaces import DEFAULT_TASK, UserError, check_ranges
 from supernets.images import Images
 from supernets.likenesses import AbstractLikeness, Affinity, Granularity
 from supernets.plan import TrainPlan
@@ -49,16 +48,7 @@ def further_settings(texts: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: If one is no setting, or its value is of another type.
     """
-    found: dict[str, Any] = {}
-    for name, value in map(setting, texts):
-        if name not in SETTINGS:
-            raise UserError(f"unknown setting '{name}'. {did_you_mean(name, SETTINGS)}")
-        if not is_a(value, SETTINGS[name]):
-            raise UserError(
-                f"setting '{name}' is {value!r}. It must be {TYPE_NAMES[SETTINGS[name]]}."
-            )
-        found[name] = SETTINGS[name](value)
-    return found
+    return settings_among(SETTINGS, texts)
 
 
 def teaching_of(

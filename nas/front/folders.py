@@ -8,8 +8,9 @@ measured, `card.json`.
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nas.finalists.entry import TWIN, Entry
 from nas.front.card import read_card
@@ -79,9 +80,15 @@ def is_finished(folder: Path) -> bool:
 
 def is_whole(folder: Path) -> bool:
     """Whether there is a card and the very files that it describes."""
-    return (folder / CARD).exists() and all(
+    card = folder / CARD
+    return card.exists() and is_unchanged(folder, read_card(card)["files"])
+
+
+def is_unchanged(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a folder has the very files that a card describes."""
+    return all(
         (folder / name).is_file() and digest_of(folder / name) == facts["sha256"]
-        for name, facts in read_card(folder / CARD)["files"].items()
+        for name, facts in files.items()
     )
 
 

@@ -6,11 +6,12 @@ imported is checked afterwards. It answers; the task judges its answers, as it j
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -146,7 +147,7 @@ def verify(
     return checked
 
 
-def _judge(worker: "_Worker", split: Split, tallies: Mapping[Path, Tally]) -> None:
+def _judge(worker: "Worker", split: Split, tallies: Mapping[Path, Tally]) -> None:
     """Has all files answer a few images at a time: a split may be a file larger than memory."""
     images_NCHW, labels_N = split
     for start in range(0, len(labels_N), IMAGES_PER_PART):
@@ -181,7 +182,7 @@ def _check_split(
     assert labels_N.min() >= 0, f"{split}: labels must not be negative"
 
 
-class _Worker:
+class Worker:
     """The fresh process, and what it says."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", complained: IO[bytes]) -> None:
@@ -228,14 +229,22 @@ class _Worker:
 
 
 @contextmanager
-def _asking() -> Iterator[_Worker]:
-    """The worker, which is killed if this process is interrupted or has heard enough."""
+def asking(command: Sequence[str], **environment: str) -> Iterator[Worker]:
+    """A worker, which is killed if this process is interrupted or has heard enough.
+
+    Args:
+        command: Starts it.
+        environment: Variables that it has besides those of this process.
+    """
     with tempfile.TemporaryFile() as complained:
-        command = [sys.executable, "-I", str(_WORKER)]
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complained
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complained,
+            env={**os.environ, **environment},
         )
-        worker = _Worker(process, complained)
+        worker = Worker(process, complained)
         try:
             yield worker
         except BaseException:
@@ -243,3 +252,8 @@ def _asking() -> Iterator[_Worker]:
             raise
         finally:
             worker.close()
+
+
+def _asking() -> AbstractContextManager[Worker]:
+    """The worker that sees nothing of ours."""
+    return asking([sys.executable, "-I", str(_WORKER)])

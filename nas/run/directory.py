@@ -44,6 +44,7 @@
     references/<key>/     the same of references that are not on the front
     finalists/<key>/      and of other networks that were measured and are not on it
     exports/<key>/        the same of networks that `nas export` was asked for
+    exits/<key>/          networks with early exits: see `nas/exits.py`
     front.json            members, references, replaced candidates, ties, knee; why it is empty
     report/               report.html, pareto.csv, report.md
     tensorboard/          event files that --tensorboard makes from the records

@@ -1,8 +1,11 @@
 """Values of files and of the command line against the types of dataclass fields."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
+
+from nas.system.text import setting
+from search_spaces import UserError, did_you_mean
 
 Record = TypeVar("Record")
 
@@ -36,3 +39,23 @@ def from_document(cls: type[Record], document: Mapping[str, Any]) -> Record:
             if kind in TYPE_NAMES and not is_a(value, kind):
                 raise ValueError(f"{known.name} is {value!r:.40}. It must be {TYPE_NAMES[kind]}")
     return cls(**values)
+
+
+def settings_among(known: Mapping[str, type], texts: Sequence[str]) -> dict[str, Any]:
+    """Settings by their names.
+
+    Args:
+        known: Names and types of those that there are.
+        texts: "name=value" each.
+
+    Raises:
+        UserError: If one is no setting, or its value is of another type.
+    """
+    found: dict[str, Any] = {}
+    for name, value in map(setting, texts):
+        if name not in known:
+            raise UserError(f"unknown setting '{name}'. {did_you_mean(name, known)}")
+        if not is_a(value, known[name]):
+            raise UserError(f"setting '{name}' is {value!r}. It must be {TYPE_NAMES[known[name]]}.")
+        found[name] = known[name](value)
+    return found

@@ -98,7 +98,7 @@ def measure(
     blocks: list[Block] = []
     with job_of(chosen) as job:
         for process in range(processes + spares):
-            if process >= processes and _is_undisturbed(rows, blocks, processes):
+            if process >= processes and is_undisturbed(rows, blocks, processes):
                 break
             share_s = total_s / processes
             if process < processes:
@@ -107,7 +107,7 @@ def measure(
             blocks.append(watched(partial(time_once, one, files, rows, errors)))
             if progress is not None:
                 progress(min(process + 1, processes), processes)
-    kept = _fastest(rows, processes)
+    kept = fastest(rows, processes)
     about |= {"measured_at": measured_at, "others": mean_others([blocks[n] for n in kept])}
     return [
         errors[number]
@@ -198,16 +198,16 @@ def slowness(rows: Mapping[int, Sequence[Row]]) -> np.ndarray:
     return slowness_P
 
 
-def _fastest(rows: Mapping[int, Sequence[Row]], processes: int) -> list[int]:
+def fastest(rows: Mapping[int, Sequence[Row]], processes: int) -> list[int]:
     """The processes in which all files together ran fastest, in the order they ran."""
     return sorted(np.argsort(slowness(rows), kind="stable")[:processes].tolist())
 
 
-def _is_undisturbed(
+def is_undisturbed(
     rows: Mapping[int, Sequence[Row]], blocks: Sequence[Block], processes: int
 ) -> bool:
     """Whether the machine had one speed in the processes that would be kept, and was ours alone."""
-    kept = _fastest(rows, processes)
+    kept = fastest(rows, processes)
     kept_P = slowness(rows)[kept]
     if not kept_P.size:
         return True
