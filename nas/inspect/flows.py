@@ -11,6 +11,8 @@ from typing import Any, final
 
 from torch import fx, nn
 
+from supernets._modules import ConvNorm
+
 INPUT, OUTPUT = "input", "output"
 
 MOVES = frozenset(
@@ -165,10 +167,9 @@ def described(module: nn.Module) -> str:
             return said(module)
     if isinstance(module, nn.Sequential):
         return ", ".join(described(one) for one in module)
-    inner = [one for one in module.modules() if isinstance(one, nn.Conv2d)]
-    if len(inner) == 1:
-        has_act = not isinstance(getattr(module, "act", nn.Identity()), nn.Identity)
-        return f"{_convolution(inner[0])}, norm{', activation' if has_act else ''}"
+    if isinstance(module, ConvNorm):
+        has_act = not isinstance(module.act, nn.Identity)
+        return f"{_convolution(module.conv)}, norm{', activation' if has_act else ''}"
     return _spaced(type(module).__name__.removeprefix("Plain"))
 
 
