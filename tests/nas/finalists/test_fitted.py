@@ -1,5 +1,6 @@
 """Networks that are trained alone take a batch in parts where memory does not hold it."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.finalists import fitted
-from nas.finalists.finetuning import Finetuning, make_finetuning
+from nas.finalists.finetuning import FOLDER, Finetuning, make_finetuning
 from nas.finalists.fitted import Fitted
 from nas.finalists.order import finalist_order
 from nas.finalists.recipe import Recipe
@@ -44,7 +45,8 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tuning(own_run: Path) -> tuple[Finetuning, Candidate]:
-    """What trains a network of a run further, and one of its networks."""
+    """What trains a network of a run further, and one of its networks, which has not been."""
+    shutil.rmtree(own_run / FOLDER)
     trained = reopened(own_run, Silent())
     trials = trained.run.trials(trained.problem.space)
     best = finalist_order(trained.problem, trials)[0]
