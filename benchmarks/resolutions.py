@@ -2,13 +2,15 @@
 
     python benchmarks/resolutions.py --sides 16,20,24,28,32,40 --steps 400 --seeds 3
 
-Two supernets are trained for equal steps, by `sortednet` and by `multi-resolution`; then the
-smallest, a middle and the largest member look at images of every size, scaled from those of
-`--resolution`. Accuracy, % of `--images` of the search split, with batch-norm statistics of that
-size; means over seeds. The first operator of `--space` must take maps of any size.
+Supernets are trained for equal steps, by `sortednet`, by `multi-resolution` and by `curriculum`;
+then the smallest, a middle and the largest member look at images of every size, scaled from those
+of `--resolution`. Seconds of training, and accuracy, % of `--images` of the search split, with
+batch-norm statistics of that size; means over seeds. The first operator of `--space` must take maps
+of any size.
 """
 
 import argparse
+import time
 from statistics import mean
 
 import torch
@@ -23,7 +25,8 @@ from search_spaces import SearchSpace, resized
 from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
 
-METHODS, SHARES = ("sortednet", "multi-resolution"), (0.0, 0.5, 1.0)
+METHODS = ("sortednet", "multi-resolution", "curriculum")
+SHARES = (0.0, 0.5, 1.0)
 
 
 @torch.no_grad()
@@ -68,13 +71,16 @@ def main() -> None:
     space, sides = space_for(asked.space, data), [int(side) for side in asked.sides]
     rows = []
     for method in METHODS:
-        by_seed = []
+        by_seed, seconds = [], []
         for seed in range(asked.seeds):
             plan = TrainPlan(steps=asked.steps, batch_size=asked.batch, seed=seed)
+            began = time.perf_counter()
             supernet = trained(space, data, plan, method)
+            seconds.append(time.perf_counter() - began)
             by_seed.append([accuracy(supernet, space, data, side, asked.images) for side in sides])
-        rows.append([method, *(f"{mean(of_side):.1f}" for of_side in zip(*by_seed, strict=True))])
-    print_table(["method", *(f"{side} px" for side in sides)], rows)
+        found = [f"{mean(of_side):.1f}" for of_side in zip(*by_seed, strict=True)]
+        rows.append([method, f"{mean(seconds):.1f}", *found])
+    print_table(["method", "s", *(f"{side} px" for side in sides)], rows)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def kendall_tau(losses_N2: np.ndarray) -> float:
 def _fitting(
     trained: Trained, candidates: Sequence[Candidate], images: Images, asked: Mapping[str, Any]
 ) -> dict[str, int]:
-    """Steps and batch that every network gets, so that all together take the time asked for.
+    """Steps and batches that every network gets, so that all together take the time asked for.
 
     Raises:
         UserError: If it was begun with other numbers.
@@ -123,7 +123,7 @@ def _fitting(
     )
     with understood(f"'{trained.run.path}/{file}'"):
         begun = {name: plan[name] for name in asked}
-        fitting = {"steps": int(plan["steps"]), "batch_size": int(plan["batch_size"])}
+        fitting = {name: int(plan.get(name, 1)) for name in ("steps", "batch_size", "shards")}
     if begun != asked:
         raise UserError(
             f"run '{trained.run.path}': fidelity was begun with {begun['subnets']} subnets and "
@@ -145,7 +145,7 @@ def _fitting_now(
         asked["seconds"],
         is_batch_fixed="batch_size" in trained.config.set,
     )
-    return {"steps": plan.steps, "batch_size": plan.batch_size}
+    return {name: getattr(plan, name) for name in ("steps", "batch_size", "shards")}
 
 
 def equal_steps(

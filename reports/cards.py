@@ -143,6 +143,7 @@ def _finetuned(row: Json) -> FinetuneFacts | None:
         teacher=as_text(row.get("teacher")),
         data=as_text(row.get("data")),
         grown_from=as_text(row.get("grown_from")),
+        trained_in=as_text(row.get("trained_in")),
     )
 
 

@@ -246,4 +246,5 @@ def finetuning(member: Member) -> str:
     teacher = TAUGHT.get(tuned.teacher, f", taught by {tuned.teacher}")
     begun = f"Grown from {tuned.grown_from} and trained" if tuned.grown_from else ""
     begun = begun or f"Fine-tuned from {tuned.source}"
-    return f"{begun}{steps}{epochs}{data}{teacher}"
+    computed = f", in {tuned.trained_in}" if tuned.trained_in else ""
+    return f"{begun}{steps}{epochs}{data}{teacher}{computed}"

@@ -112,6 +112,7 @@ class FinetuneFacts:
     teacher: str = ""
     data: str = ""
     grown_from: str = ""  # key of the smaller network whose function it began with instead
+    trained_in: str = ""  # precision, and what else steps were made faster by
 
 
 @dataclass(frozen=True, kw_only=True)

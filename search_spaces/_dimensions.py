@@ -54,25 +54,26 @@ def check_options(choice: str, options: object) -> None:
         UserError: Naming the choice, what it offers and what is allowed.
     """
     dim = choice.rpartition(".")[2]
-    allowed, largest = NUMBERS.get(dim), POSITIVE.get(dim)
-    what = _said(allowed, largest)
+    numbers, largest, what = NUMBERS.get(dim), POSITIVE.get(dim), allowed(dim)
     if not isinstance(options, tuple | list) or not options:
         raise UserError(f"{choice} offers {options!r:.40}. It must be a tuple of {what}.")
     for option in options:
         is_number = type(option) in (int, float) and math.isfinite(option)
         is_right = is_number or isinstance(option, str)
-        if allowed is not None:
-            is_right = type(option) is int and option in allowed
+        if numbers is not None:
+            is_right = type(option) is int and option in numbers
         elif largest is not None:
             is_right = is_number and 0 < option <= largest
         if not is_right:
             raise UserError(f"{choice} offers {option!r:.40}. Allowed: {what}. Offer these.")
 
 
-def _said(allowed: range | None, largest: float | None) -> str:
+def allowed(dim: str) -> str:
+    """What options of a dimension may be, in words."""
+    numbers, largest = NUMBERS.get(dim), POSITIVE.get(dim)
     if largest is not None:
         return f"numbers above 0 and up to {largest:g}"
-    if allowed is None:
+    if numbers is None:
         return "finite numbers or words"
-    odd = "odd " if allowed.step == 2 else ""
-    return f"{odd}whole numbers from {allowed[0]} to {allowed[-1]}"
+    odd = "odd " if numbers.step == 2 else ""
+    return f"{odd}whole numbers from {numbers[0]} to {numbers[-1]}"

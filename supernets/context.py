@@ -13,9 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from search_spaces import DEFAULT_TASK
+from search_spaces import DEFAULT_TASK, Sides, Slot
 from supernets.augmentations import MixedLabels
 from supernets.device import autocast
+from supernets.frequencies import resampled
+from supernets.loss_scale import amplified
+from supernets.network import slots_at
 from supernets.plan import TrainPlan
 from supernets.supernet import Supernet
 from supernets.tasks._base import loss_on, losses_of
@@ -45,6 +48,10 @@ class Context:
         weights_K: Of classes in the loss on labels; None for 1 each.
         average: The supernet with averaged weights, in training mode; None if the method does not
             need it.
+        scale: Of gradients inside of the supernet (`supernets/loss_scale.py`).
+        sides: Height and width of images, pixels, for which members are those of smaller images;
+            None for those of the space. Members that have one size alone are given the same
+            frequencies at that size.
     """
 
     supernet: Supernet
@@ -59,16 +66,27 @@ class Context:
     task: str = DEFAULT_TASK
     weights_K: Tensor | None = None
     average: Supernet | None = None
+    scale: float = 1.0
+    sides: Sides | None = None
 
     def logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
         """What a member answers, (B, K)."""
+        return self.logits_of(*self._placed(encoding, images_BCHW))
+
+    def logits_of(self, slots: Sequence[Slot], images_BCHW: Tensor) -> Tensor:
+        """What a network of these slots answers with the shared weights, (B, K)."""
+        images_BCHW = amplified(images_BCHW, 1 / self.scale)
         with autocast(self.plan.device, self.plan.precision):
-            return self.supernet(images_BCHW, self.supernet.space.slots(encoding))
+            logits_BK: Tensor = self.supernet(images_BCHW, slots)
+        return amplified(logits_BK, self.scale)
 
     def features(self, encoding: Sequence[int], images_BCHW: Tensor) -> dict[str, Tensor]:
         """What every slot of a member gives, by its name and in their order; last the logits."""
+        slots, images_BCHW = self._placed(encoding, images_BCHW)
+        images_BCHW = amplified(images_BCHW, 1 / self.scale)
         with autocast(self.plan.device, self.plan.precision):
-            return self.supernet.features(images_BCHW, self.supernet.space.slots(encoding))
+            found = self.supernet.features(images_BCHW, slots)
+        return {name: amplified(values, self.scale) for name, values in found.items()}
 
     def averaged_logits(self, encoding: Sequence[int], images_BCHW: Tensor) -> Tensor:
         """What a member with averaged weights answers, (B, K), without gradients.
@@ -77,9 +95,24 @@ class Context:
         with.
         """
         assert self.average is not None, "a method that asks the average says so by `needs_average`"
+        slots, images_BCHW = self._placed(encoding, images_BCHW)
         with torch.no_grad(), autocast(self.plan.device, self.plan.precision):
-            logits_BK: Tensor = self.average(images_BCHW, self.average.space.slots(encoding))
+            logits_BK: Tensor = self.average(images_BCHW, slots)
         return logits_BK
+
+    def _placed(
+        self, encoding: Sequence[int], images_BCHW: Tensor
+    ) -> tuple[tuple[Slot, ...], Tensor]:
+        """Slots of a member, and images of the size that they are for."""
+        space = self.supernet.space
+        slots = space.slots(encoding)
+        if self.sides is None:
+            return slots, images_BCHW
+        smaller = slots_at(slots, self.sides)
+        if smaller is not None:
+            return smaller, images_BCHW
+        assert space.network is not None
+        return slots, resampled(images_BCHW, space.network.sides)
 
     def label_loss(
         self,

@@ -27,8 +27,20 @@ ACCELERATORS = ("cuda", "mps", "xpu")
 
 KNOWN = (AUTO, CPU, *ACCELERATORS)
 
+COMPILED_FOR = (CPU, "cuda", "xpu")
+"""Kinds of devices that torch's inductor compiles for."""
+
 TF32 = "tf32"
 """Precision in which matrix products and convolutions of fp32 round their factors to 10 bits."""
+
+FP16 = "fp16"
+"""Precision of autocast whose gradients need a scale (`supernets/loss_scale.py`)."""
+
+HALVES = {"bf16": "bfloat16", FP16: "float16"}
+"""Precisions of autocast, and what torch calls their numbers."""
+
+FAST_FP16, FIRST_TF32 = (7, 0), (8, 0)
+"""Compute capabilities of NVIDIA, from which on products of fp16 and TF32 are fast."""
 
 RANK, LOCAL_RANK, NUM_RANKS = "RANK", "LOCAL_RANK", "WORLD_SIZE"
 """Of torchrun's environment."""
@@ -144,19 +156,24 @@ def accelerated_precisions(device: str) -> list[str]:
     import torch
 
     if kind_of(device) != "cuda":
-        return ["bf16", "fp32"]
-    found = ["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else []
-    has_tf32 = torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
-    return [*found, *([TF32] if has_tf32 else []), "fp32"]
+        return ["bf16", FP16, "fp32"]
+    is_nvidia, version = torch.version.hip is None, torch.cuda.get_device_capability(device)
+    has = {
+        "bf16": torch.cuda.is_bf16_supported(including_emulation=False),
+        FP16: not is_nvidia or version >= FAST_FP16,
+        TF32: is_nvidia and version >= FIRST_TF32,
+        "fp32": True,
+    }
+    return [name for name, is_there in has.items() if is_there]
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager[None]:
-    """bf16 where it is safe, or nothing; for what goes forward."""
-    if precision != "bf16":
+    """bf16 or fp16 where it is safe, or nothing; for what goes forward."""
+    if precision not in HALVES:
         return nullcontext()
     import torch
 
-    return torch.autocast(kind_of(device), torch.bfloat16)
+    return torch.autocast(kind_of(device), getattr(torch, HALVES[precision]))
 
 
 @contextmanager

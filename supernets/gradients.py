@@ -6,6 +6,7 @@ have gradients.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch
 from search_spaces import SearchSpace
 from search_spaces.networks.stitched import PATH
 from supernets._ranking import Gradients
+from supernets.device import FP16
 from supernets.images import Images
 from supernets.methods._lessons import LARGEST
 from supernets.methods._members import Members
@@ -48,6 +50,8 @@ def label_gradients(
         count: Of batches; `num_batches` if it is None.
     """
     plan = batches.plan
+    if plan.precision == FP16:  # there is no scale yet that is known to be right
+        batches = replace(batches, plan=replace(plan, precision="fp32"))
     members = Members(space=supernet.space, seed=plan.seed, is_within=is_within)
     for card in range(num_batches(supernet.space) if count is None else count):
         context = batches.context(supernet, images, plan.rank_step * plan.shards + card)

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Signature, Slot, is_mixer
+from search_spaces import CandidateError, Sides, Signature, Slot, is_mixer, resized
 from search_spaces.traced.operator import FRAGMENT
 from supernets._elastic import AbstractElastic
 from supernets._modules import Add
@@ -109,3 +109,23 @@ def plain_class(operator: str) -> type[nn.Module]:
 def plain_module(signature: Signature) -> nn.Module:
     """The plain module of one slot, with fresh weights."""
     return plain_class(signature.operator)(signature)
+
+
+def slots_at(slots: Sequence[Slot], sides: Sides) -> tuple[Slot, ...] | None:
+    """A member for images of another size; None if weights of it belong to its own maps.
+
+    Args:
+        slots: Of the member.
+        sides: Height and width of the images, pixels.
+    """
+    if any(belongs_to_a_map(slot.signature.operator) for slot in slots):
+        return None
+    try:
+        return resized(slots, sides)
+    except CandidateError:
+        return None
+
+
+def belongs_to_a_map(operator: str) -> bool:
+    """Whether the weights of what fills a slot are those of maps of one size."""
+    return elastic_class(operator).is_sized

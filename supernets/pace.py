@@ -17,11 +17,15 @@ from torch import nn
 
 from supernets.device import at_work, computing, is_cpu, wait
 from supernets.images import Images
+from supernets.loss_scale import has_overflowed
 from supernets.plan import TrainPlan
 from supernets.ranks import Ranks, Training, team_of
 from supernets.state import TrainState
 from supernets.team import AbstractBatches, Team
 from supernets.train import fresh_state, lay_out, learning_rate, turns_of
+
+NOISE = 0.02
+"""Of a step's cost: what two ways that are the same may differ by."""
 
 Way = tuple[TrainPlan, AbstractBatches]
 """How to train, and what batches teach."""
@@ -83,17 +87,24 @@ def paces(
 
 
 def fastest(costs_WS: Sequence[Sequence[float]]) -> int:
-    """The number of the way whose steps cost least.
+    """The number of the way whose steps cost least; one that costs as much as the last is not it.
+
+    The last way is the plain one, which is left only for what is faster beyond noise: by more than
+    `NOISE` of its cost, and more than such differences differ among themselves (their median
+    absolute deviation). Of those the one that is faster by most is taken.
 
     Args:
         costs_WS: Of every way its steps, those taken beside each other in the same place.
     """
-
-    def beyond_first(way: int) -> float:
-        pairs = zip(costs_WS[way], costs_WS[0], strict=True)
-        return statistics.median(own - first for own, first in pairs)
-
-    return min(range(len(costs_WS)), key=beyond_first)
+    *others, plain_S = costs_WS
+    best, most = len(others), NOISE * statistics.median(plain_S)
+    for way, own_S in enumerate(others):
+        gains_S = [plain - own for plain, own in zip(plain_S, own_S, strict=True)]
+        gain = statistics.median(gains_S)
+        spread = statistics.median(abs(one - gain) for one in gains_S)
+        if gain > max(most, spread):
+            best, most = way, gain
+    return best
 
 
 def seconds_per_step(
@@ -120,6 +131,9 @@ def _step(
     with computing(plan.device, plan.precision):
         _, kept = team.add_gradients(turns_of(step, plan), state.kept)
         state.keep(kept)
-        state.advance(learning_rate(0, plan))
+        if has_overflowed(kept):
+            state.pass_over()
+        else:
+            state.advance(learning_rate(0, plan))
         wait(plan.device)
     return Pace(time.perf_counter() - began, clock() - began_cost)

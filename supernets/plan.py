@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from supernets.compiled import IF_IT_PAYS
 from supernets.criteria._base import DEFAULT_CRITERION
 from supernets.device import CPU
 from supernets.optimizers._base import OPTIMIZERS
@@ -42,9 +43,11 @@ class TrainPlan:
         dropout: Share of what the classifier of a network alone reads that is left out.
         rank_at: Share of the steps after which channels are ranked and sparsity is sampled.
         criterion: Name of what ranks them, such as "magnitude", "taylor" or "random".
-        precision: "fp32", "bf16" (autocast), or "tf32" on devices that have it.
+        precision: "fp32", "bf16" (autocast), or "fp16" and "tf32" on devices that have them.
         channels_last: Whether activations are stored so.
         device: Where it is trained (`supernets/device.py`).
+        compile: Whether networks that are trained alone are compiled: "always", "never", or
+            "if-it-pays", as a speed test says.
         checkpoint_s: Seconds between checkpoints, at least.
         seed: Of everything random.
     """
@@ -70,6 +73,7 @@ class TrainPlan:
     precision: str = "fp32"
     channels_last: bool = False
     device: str = CPU
+    compile: str = IF_IT_PAYS
     checkpoint_s: float = 20.0
     seed: int = 0
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from search_spaces import UserError
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.loss_scale import continued_scale
 from supernets.optimizers._base import OPTIMIZERS, SCALE
 from supernets.team import State
 
@@ -65,6 +66,10 @@ class TrainState:
             optimizer.step()
         self.step += 1
         self.update_average()
+
+    def pass_over(self) -> None:
+        """One step that changes nothing."""
+        self.step += 1
 
     def update_average(self) -> None:
         """Moves the averaged weights towards the current ones; early averages forget faster."""
@@ -116,6 +121,7 @@ class TrainState:
                 "start, or use the space and the version of this program it was trained with."
             )
         kept = {name: tensor.numpy() for name, tensor in _under("method.", tensors).items()}
+        kept = dict(continued_scale(kept, self.kept))
         if _layout(kept) != _layout(self.kept):
             raise UserError(
                 f"checkpoint '{path}' belongs to another training method: it keeps "

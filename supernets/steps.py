@@ -15,10 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from supernets.augmentations import MixedLabels
+from supernets.compiled import ALWAYS, pass_of
 from supernets.context import Context
 from supernets.device import autocast, moved
 from supernets.dropping import dropping
 from supernets.images import Drawing, Images
+from supernets.loss_scale import (
+    amplified,
+    beside_scale,
+    damped_weights,
+    folded_scale,
+    initial_scale,
+    overflow_of,
+    scale_of,
+)
 from supernets.methods._base import AbstractMethod
 from supernets.plan import BALANCED, TrainPlan
 from supernets.state import NOTHING
@@ -68,8 +78,8 @@ class SupernetBatches(AbstractBatches):
         return replace(self, plan=replace(self.plan, device=device))
 
     def initial_state(self) -> State:
-        """The method's."""
-        return self.method.initial_state()
+        """The method's, and in fp16 the scale of gradients."""
+        return {**self.method.initial_state(), **initial_scale(self.plan.precision)}
 
     def __call__(
         self, network: nn.Module, images: Images, turn: int, state: State
@@ -77,9 +87,11 @@ class SupernetBatches(AbstractBatches):
         """Adds gradients; the losses in the method's order, and its report."""
         assert isinstance(network, Supernet)
         context = self.context(network, images, turn, state)
-        losses = self.method.step(context)
+        with damped_weights(network, context.scale):
+            losses = self.method.step(context)
         # Copied, as if it had come from another process.
-        return losses, {name: np.array(value) for name, value in context.report.items()}
+        report = {name: np.array(value) for name, value in context.report.items()}
+        return losses, {**report, **overflow_of(network, state)}
 
     def context(
         self, network: Supernet, images: Images, turn: int, state: State = NOTHING
@@ -88,7 +100,9 @@ class SupernetBatches(AbstractBatches):
         plan, share_done = self.plan, self.share_done
         if share_done is None:
             share_done = turn // plan.shards / plan.steps
-        drawn = drawing_of(images, plan, shared_by=SHARED_BY).batch(images, turn)
+        augment = self.method.augment_at(plan.augment, share_done)
+        drawing = drawing_of(images, replace(plan, augment=augment), shared_by=SHARED_BY)
+        drawn = drawing.batch(images, turn)
         images_BCHW, labels_B = placed(*drawn, plan)
         return Context(
             supernet=network,
@@ -98,15 +112,17 @@ class SupernetBatches(AbstractBatches):
             images_BCHW=images_BCHW,
             labels_B=labels_B,
             rng=np.random.default_rng([plan.seed, 3, turn]),
-            state={name: _read_only(array) for name, array in state.items()},
+            state={name: _read_only(array) for name, array in beside_scale(state).items()},
             task=images.task,
             weights_K=class_weights(images, plan),
             average=self.average,
+            scale=scale_of(state),
         )
 
     def fold(self, state: State, reports: Sequence[State]) -> State:
-        """The method's."""
-        return self.method.fold(state, reports)
+        """The method's, and the next scale."""
+        own = self.method.fold(beside_scale(state), [beside_scale(report) for report in reports])
+        return {**own, **folded_scale(state, reports)}
 
 
 @final
@@ -115,7 +131,7 @@ class AloneBatches(AbstractBatches):
     """One network on the labels, and on whatever else it learns from.
 
     Attributes:
-        plan: Precision, memory format, smoothing, weights of classes.
+        plan: Precision, memory format, whether it is compiled, smoothing, weights of classes.
         teaching: What else.
     """
 
@@ -132,9 +148,10 @@ class AloneBatches(AbstractBatches):
         return self.teaching.networks
 
     def initial_state(self) -> State:
-        """The discriminator's weights, if there is one."""
+        """The discriminator's weights, if there is one, and in fp16 the scale of gradients."""
         discriminator = self.teaching.discriminator
-        return discriminator.initial_state() if discriminator else {}
+        own = discriminator.initial_state() if discriminator else {}
+        return {**own, **initial_scale(self.plan.precision)}
 
     def __call__(
         self, network: nn.Module, images: Images, turn: int, state: State
@@ -149,7 +166,9 @@ class AloneBatches(AbstractBatches):
         with autocast(plan.device, plan.precision), ExitStack() as stack:
             stack.enter_context(dropping(network, plan, turn))
             recorded = [stack.enter_context(like.recording(network)) for like in likenesses]
-            logits_BK = network(images_BCHW)
+            # What records does it by hooks, which compiled passes have none of.
+            run = network if likenesses or plan.compile != ALWAYS else pass_of(network)
+            logits_BK = run(images_BCHW)
         loss = logits_BK.new_zeros((), dtype=torch.float32)
         if teacher is None or share < 1:
             loss = loss_on(
@@ -164,21 +183,25 @@ class AloneBatches(AbstractBatches):
             distilled = losses_of(images.task).distillation_loss(logits_BK, teacher_BK)
             loss = torch.lerp(loss, distilled, share)
             if self.teaching.discriminator is not None:
-                misled, after = self.teaching.discriminator(logits_BK, teacher_BK, state)
+                misled, after = self.teaching.discriminator(
+                    logits_BK, teacher_BK, beside_scale(state)
+                )
                 loss = loss + misled
         with autocast(plan.device, plan.precision):
             for likeness, found in zip(likenesses, recorded, strict=True):
                 loss = loss + likeness(network, found, images_BCHW)
-        loss.backward()
+        with damped_weights(network, scale_of(state)):
+            amplified(loss, scale_of(state)).backward()
         report = {name: weight.cpu().numpy() for name, weight in after.items()}
-        return [("network", float(loss.detach()))], report
+        return [("network", float(loss.detach()))], {**report, **overflow_of(network, state)}
 
     def fold(self, state: State, reports: Sequence[State]) -> State:
-        """The mean of what batches have made of the discriminator."""
-        return {
+        """The mean of what batches have made of the discriminator, and the next scale."""
+        own = {
             name: np.stack([report[name] for report in reports]).mean(0, dtype=np.float32)
-            for name in state
+            for name in beside_scale(state)
         }
+        return {**own, **folded_scale(state, reports)}
 
 
 @torch.no_grad()

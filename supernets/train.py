@@ -19,6 +19,7 @@ from torch import nn
 from search_spaces import UserError
 from supernets.device import at_work, computing
 from supernets.images import Images
+from supernets.loss_scale import LEAST, beside_scale, has_overflowed, scale_of
 from supernets.plan import STEPS, TrainPlan
 from supernets.ranks import Training, team_of
 from supernets.state import NOTHING, TrainState
@@ -116,8 +117,8 @@ def _train(
             started = time.monotonic()
             before_step(step)
             losses, kept = team.add_gradients(turns_of(step, plan), state.kept)
-            rate = advance(state, plan, step, losses)
             state.keep(kept)
+            rate = advance(state, plan, step, losses)
             latest |= {f"loss_{role}": loss for role, loss in losses}
             seconds = time.monotonic() - started
             on_step(
@@ -137,7 +138,7 @@ def _train(
                 write_s = saved_at - write_started
     state.apply_average()
     network.eval()
-    return state.kept
+    return beside_scale(state.kept)
 
 
 def turns_of(step: int, plan: TrainPlan) -> range:
@@ -187,8 +188,11 @@ def learning_rate(step: int, plan: TrainPlan) -> float:
 
 
 def advance(state: TrainState, plan: TrainPlan, step: int, losses: Losses) -> float:
-    """Steps along the gradients that are there; the learning rate."""
+    """Steps along the gradients that are there, unless they overflowed; the learning rate."""
     rate = learning_rate(step, plan)
+    if has_overflowed(state.kept) and scale_of(state.kept) > LEAST:
+        state.pass_over()
+        return rate
     norm = torch.nn.utils.clip_grad_norm_(state.parameters, plan.clip_norm)
     if not (all(math.isfinite(loss) for _, loss in losses) and math.isfinite(norm)):
         raise DivergedError(

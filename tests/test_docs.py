@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.operators import OPERATORS
+
 ROOT = Path(__file__).parents[1]
 FETCHED = ("src", "srcset", "poster", "data", "action")
 pytestmark = pytest.mark.long
@@ -76,6 +78,13 @@ def test_every_decision_is_a_page_that_the_home_page_leads_to(site: Path) -> Non
     names = [path.stem for path in (ROOT / "docs/decisions").glob("[0-9]*.md")]
     assert names
     assert not [name for name in names if f'href="decisions/{name}.html"' not in home]
+
+
+def test_every_operator_is_on_a_page_with_its_picture(site: Path) -> None:
+    pages = (site / "operators").glob("*.html")
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    names = OPERATORS.names()
+    assert not [n for n in names if f'id="{n}"' not in text or f"Parts of {n}<" not in text]
 
 
 def test_nothing_that_a_page_loads_is_on_another_server(site: Path) -> None:

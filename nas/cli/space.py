@@ -81,9 +81,15 @@ def space_describe(
 
 @space_app.command("operators", epilog="Example: nas space operators --width 96 --side 14")
 def space_operators(
+    name: Annotated[
+        str, typer.Argument(help="An operator, for all there is to say about it. [list all]")
+    ] = "",
     plugin: Plugins = None,
     width: Annotated[int, typer.Option(min=1, max=4096, help="Channels of a block.")] = 64,
     side: Annotated[int, typer.Option(min=1, max=1024, help="Of its map, pixels.")] = 14,
+    picture: Annotated[
+        Path | None, typer.Option(help="File to draw the operator's parts into, SVG. [none]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The operators that blocks may have: what each is, what it reads, and what a block costs.
@@ -93,9 +99,17 @@ def space_operators(
     from dataclasses import asdict
 
     from nas.inspect.operators import described
-    from search_spaces import load_plugins
+    from search_spaces import UserError, load_plugins
 
     load_plugins(plugin or ())
+    if name:
+        _say_operator(name, width=width, side=side, picture=picture, as_json=as_json)
+        return
+    if picture is not None:
+        raise UserError(
+            f"--picture is of one operator, and none is named. Name it: nas space operators mbconv "
+            f"--picture {picture}"
+        )
     found = described(width=width, side=side)
     if as_json:
         say(json.dumps([asdict(one) for one in found]))
@@ -113,6 +127,39 @@ def space_operators(
         for one in found
     ]
     print_table(header, rows)
+
+
+def _say_operator(name: str, *, width: int, side: int, picture: Path | None, as_json: bool) -> None:
+    """One operator: what it is, its options, what a block costs, where it is from."""
+    from dataclasses import asdict
+
+    from nas.inspect.documented import documented
+    from nas.system.files import write_text
+    from search_spaces import UserError
+
+    found = documented(name, width=width, side=side)
+    if picture is not None:
+        from nas.inspect.operator_pages import picture_of
+
+        drawn = picture_of(name, is_alone=True)
+        if not drawn:
+            raise UserError(
+                f"operator '{name}' cannot be drawn: its forward pass looks at numbers. Leave out "
+                "--picture."
+            )
+        write_text(picture, drawn + "\n")
+    if as_json:
+        say(json.dumps(asdict(found)))
+        return
+    kind = "a mixer: the slot's channel part follows it" if found.is_mixer else "a block"
+    say(f"{name}: {found.definition}. {found.more} It is {kind}.\n")
+    rows = [[option.name, option.allowed, option.usual or "-"] for option in found.options]
+    print_table(["option", "may be", "usual"], rows)
+    say(f"\nMultiply-adds: {found.formula}")
+    if found.macs is not None and found.params is not None:
+        costs = f"{found.macs / 1e6:.2f} million, {found.params / 1e3:.1f} thousand parameters"
+        say(f"At {width} channels and {side}x{side} positions: {costs}.")
+    say(f"\n{found.source}")
 
 
 @space_app.command("check", epilog="Example: nas space check my_space.py --resolution 64")

@@ -15,26 +15,31 @@ from typing import Any, final
 from compress.aware import Aware
 from compress.sparse import Making, kept_sparse
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
+from nas.finalists.fitted import Fitted
 from nas.finalists.images import images_of, with_unlabelled
 from nas.finalists.lessons import teaching_of
 from nas.finalists.recipe import BY_BATCH, Recipe
 from nas.finalists.round_folders import finished_rounds, round_folder, steps_of_rounds
 from nas.prepare.reopen import Trained
+from nas.prepare.speed import in_parts, within_memory
 from nas.problem.trial import Trial
 from nas.run.directory import Run
 from nas.scoring.scorer import Scorer
-from nas.standalone.beside import Job
+from nas.standalone.beside import Job, Planning
+from nas.standalone.compiling import decided
 from nas.standalone.train import (
     NETWORK,
     PLAN,
     alone_plan,
     as_it_is,
     fastest_plan,
+    in_words,
 )
 from nas.system.files import make_folder, read_json, understood, write_json
 from nas.system.reporter import Reporter
 from search_spaces import Candidate, SearchSpace, Slot, UserError
 from supernets.calibrate import recalibrated
+from supernets.compiled import NEVER
 from supernets.dropping import paths_of, residual_blocks
 from supernets.images import Images
 from supernets.low_rank import LowRankUpdates
@@ -70,6 +75,7 @@ class Finetuning:
         teaching: What they learn from.
         reporter: Told how far it is.
         steps: Of a recipe without epochs.
+        parts: Of a batch, one after the other, where memory does not hold it at once.
         round: Number of the round that it is the training of, 0 for the last one. It goes on from
             the round before in which a candidate was trained.
         start: What the one candidate that it trains begins with; None for shared weights.
@@ -83,6 +89,7 @@ class Finetuning:
     teaching: Teaching
     reporter: Reporter
     steps: int = 0
+    parts: int = 1
     round: int = 0
     start: PlainNetwork | None = None
 
@@ -115,7 +122,10 @@ class Finetuning:
                 "to train again."
             )
         network, make = self._begun(candidate)
-        plan = self._planned()
+        whole = self._planned()
+        plan: Planning = whole
+        if self.recipe.epochs:  # whatever time they take
+            plan = Fitted(whole, self.teaching, make)
         job = Job(key, network, self.images, folder, plan, teaching=self.teaching, make=make)
         if rounds := finished_rounds(folder, before=self.round):
             job = dataclasses.replace(job, before=dataclasses.replace(job, folder=rounds[-1]))
@@ -146,6 +156,7 @@ class Finetuning:
             steps=max(1, round(share * plan.steps / AWARE_COST)),
             learning_rate=AWARE_RATE * plan.peak_rate,
             precision="fp32",
+            compile=NEVER,
             seed=plan.seed + 1,
         )
         slots = self.scorer.supernet.space.slots(candidate.encoding)
@@ -199,15 +210,42 @@ class Finetuning:
         """The plan with which steps of this candidate's training cost least here, by a short test.
 
         Returns:
-            One of the plans, and seconds per step with it.
+            One of the plans, with its batches in parts if memory does not hold them, and seconds
+            per step with it.
         """
         network, make = self._begun(candidate)
-        own = {alone_plan(plan, steps=1): plan for plan in plans}
-        plan, step_s = fastest_plan(make(network), self.images, list(own), self.teaching)
-        return own[plan], step_s
+        module = make(network)
+
+        def tested(parts: int) -> tuple[TrainPlan, float]:
+            own = {in_parts(alone_plan(plan, steps=1), parts): plan for plan in plans}
+            plan, step_s = fastest_plan(module, self.images, list(own), self.teaching)
+            return own[plan], step_s
+
+        parts, (plan, step_s) = within_memory(alone_plan(plans[0], steps=1), tested)
+        return in_parts(plan, parts), step_s
+
+    def compiled(
+        self, candidate: Candidate, plan: TrainPlan, seconds: float, step_s: float
+    ) -> tuple[TrainPlan, float]:
+        """The plan, which says whether the candidate is compiled, and seconds per step with it.
+
+        Args:
+            candidate: Which.
+            plan: Of `fastest_plan`.
+            seconds: Of its training.
+            step_s: Seconds per step without compiling.
+        """
+        network, make = self._begun(candidate)
+        if (module := make(network)) is not network:  # what is made of a network is not compiled
+            return dataclasses.replace(plan, compile=NEVER), step_s
+        own = dataclasses.replace(plan, shards=plan.shards // self.plan.shards)
+        steps = seconds / step_s
+        own, step_s = decided(module, self.images, own, self.teaching, steps=steps, step_s=step_s)
+        return dataclasses.replace(plan, compile=own.compile), step_s
 
     def _planned(self) -> TrainPlan:
-        return planned(self.recipe, self.plan, self.images, steps=self.steps)
+        whole = planned(self.recipe, self.plan, self.images, steps=self.steps)
+        return in_parts(whole, self.parts)
 
     def _tell(self, key: str, numbers: Progress, steps: int) -> None:
         text = f"{key}, loss {numbers['loss']:.3f}, {numbers['images_per_s']:.0f} images/s"
@@ -252,7 +290,8 @@ def read_finetuned(folder: Path, space: SearchSpace) -> Entry:
     """The network in a folder whose training is finished."""
     recipe, plan = read_json(folder / RECIPE), read_json(folder / PLAN)
     with understood(f"'{folder / PLAN}'"):
-        facts = {"steps": plan["steps"], "images_per_step": plan["batch_size"]}
+        facts = {"steps": plan["steps"], "images_per_step": plan["batch_size"] * plan["shards"]}
+        facts["trained_in"] = in_words(plan)
         if (folder / BEFORE / PLAN).exists():
             facts["aware_steps"] = facts["steps"]
             facts["steps"] += read_json(folder / BEFORE / PLAN)["steps"]

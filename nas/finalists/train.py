@@ -42,7 +42,8 @@ from supernets.plan import TrainPlan
 
 DECIDED = "finetune_plan.json"
 
-FORMAT = ("precision", "channels_last")
+FORMAT = ("precision", "channels_last", "compile")
+"""Of a plan what each network has its own of."""
 
 ROUNDING = 1e-6
 """Of a step: so exactly is a pace known."""
@@ -66,7 +67,8 @@ class FinalTraining:
         finetuning: Trains them.
         queue: Trials in the order in which they are to be measured; the first ones are trained.
         step_s: Seconds per step of those that are trained, by key.
-        formats: Precision and memory format of each of them.
+        formats: Of each of them precision, memory format, whether it is compiled, and in how many
+            parts its batches are.
         seconds: For all of them, beside each other.
     """
 
@@ -146,10 +148,22 @@ def jobs_within(first: Sequence[Trial], plan: FinalTraining, seconds: float) -> 
             most=MOST_PACE / slowness,
         )
         number = max(MIN_STEPS, int(steps[key] * pace + ROUNDING))
-        train_plan = replace(finetuning.plan, **plan.formats[key])
-        job = replace(finetuning, plan=train_plan, steps=number).job(trial.candidate)
+        own = replace(in_format(finetuning, plan.formats[key]), steps=number)
+        job = own.job(trial.candidate)
         begun.add(job, number * plan.step_s[key])
         yield job
+
+
+def in_format(finetuning: Finetuning, found: Mapping[str, Any]) -> Finetuning:
+    """What trains a network as a speed test has found best for it.
+
+    Args:
+        finetuning: Of all.
+        found: Of `FinalTraining.formats`.
+    """
+    formats = {name: found[name] for name in FORMAT if name in found}
+    plan = replace(finetuning.plan, **formats)
+    return replace(finetuning, plan=plan, parts=int(found.get("parts", 1)))
 
 
 def final_training(
@@ -259,20 +273,27 @@ class _Speeds:
     """
 
     def __init__(self, finetuning: Finetuning, plans: Sequence[TrainPlan]) -> None:
+        self._finetuning = finetuning
         self._fastest = cache(finetuning.fastest_plan)
         self._plans = tuple(plans)
         self._num_images = len(finetuning.images.labels_N)
 
-    def fastest(self, candidate: Candidate) -> TrainPlan:
-        """The plan in the fastest format for this candidate."""
-        return self._fastest(candidate, self._plans)[0]
+    def fastest(self, candidate: Candidate, batch_size: int = 0) -> tuple[TrainPlan, float]:
+        """The plan in the fastest format for this candidate, and seconds per step.
+
+        Args:
+            candidate: Which.
+            batch_size: Of a step; 0 for the plans' own.
+        """
+        found = self._fastest(candidate, self._plans)
+        if batch_size in (0, self._plans[0].batch_size):
+            return found
+        whole = replace(self._plans[0], **_named(found[0], FORMAT), batch_size=batch_size)
+        return self._fastest(candidate, (whole,))
 
     def seconds(self, candidate: Candidate, batch_size: int = 0) -> float:
-        """Of a step in that format; with the plans' own batch if none is given."""
-        plan, step_s = self._fastest(candidate, self._plans)
-        if batch_size in (0, plan.batch_size):
-            return step_s
-        return self._fastest(candidate, (replace(plan, batch_size=batch_size),))[1]
+        """Of a step in that format."""
+        return self.fastest(candidate, batch_size)[1]
 
     def planned(
         self, trained: Sequence[Candidate], seconds: float, *, is_batch_fixed: bool
@@ -285,11 +306,22 @@ class _Speeds:
             num_images=self._num_images,
             is_fixed=is_batch_fixed or not trained,
         )
+        each_s = seconds * num_beside(len(trained)) / max(1, len(trained))
+        found = {x.key: self._compiled(x, plan.batch_size, each_s) for x in trained}
         return {
             "batch_size": plan.batch_size,
-            "seconds_per_step": {x.key: self.seconds(x, plan.batch_size) for x in trained},
-            "formats": {x.key: _format_of(self.fastest(x)) for x in trained},
+            "seconds_per_step": {key: step_s for key, (_, step_s) in found.items()},
+            "formats": {key: self._format(own) for key, (own, _) in found.items()},
         }
+
+    def _compiled(
+        self, candidate: Candidate, batch_size: int, seconds: float
+    ) -> tuple[TrainPlan, float]:
+        plan, step_s = self.fastest(candidate, batch_size)
+        return self._finetuning.compiled(candidate, plan, seconds, step_s)
+
+    def _format(self, plan: TrainPlan) -> dict[str, Any]:
+        return {**_named(plan, FORMAT), "parts": plan.shards // self._plans[0].shards}
 
 
 def _chosen(
@@ -341,5 +373,5 @@ def _chosen(
     }
 
 
-def _format_of(plan: TrainPlan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in FORMAT}
+def _named(plan: TrainPlan, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(plan, name) for name in names}

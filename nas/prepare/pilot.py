@@ -47,6 +47,7 @@ from nas.targets import Timer
 from search_spaces import AbstractTask, Candidate, SearchSpace, task_of
 from supernets.calibrate import recalibrated
 from supernets.checkpoint import read_tensors
+from supernets.compiled import NEVER
 from supernets.images import Images
 from supernets.network import PlainNetwork
 from supernets.plan import UNWEIGHTED, TrainPlan
@@ -196,7 +197,7 @@ class Pilots:
         settings = {"channels_last": True, **self.config.settings_of(TrainPlan)}
         plan = first_plan(self.config, **settings)
         # Judged against guessing, which weighs no class more than it has images.
-        plan = alone_plan(plan, steps=1, class_weights=UNWEIGHTED)
+        plan = alone_plan(plan, steps=1, class_weights=UNWEIGHTED, compile=NEVER)
         return _ForSeconds(
             tuple(replace(plan, precision=name) for name in precisions_of(self.config, plan)),
             seconds,
@@ -218,7 +219,7 @@ class Pilots:
             loss, shown = self.data.guessing
             return known | {task.loss.name: loss, task.shown.name: shown}
         network.load_state_dict(read_tensors(folder / NETWORK)[0])
-        images_seen = {"images": plan["steps"] * plan["batch_size"]}
+        images_seen = {"images": plan["steps"] * plan["batch_size"] * plan["shards"]}
         return known | images_seen | judged(network, self.data, images, num_images)
 
 

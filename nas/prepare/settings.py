@@ -18,8 +18,9 @@ from nas.run.config import Config
 from nas.system.typed import TYPE_NAMES, is_a
 from search_spaces import UserError, did_you_mean, wanted_task
 from supernets.augmentations import chosen_augmentations
+from supernets.compiled import ALWAYS, IF_IT_PAYS, NEVER
 from supernets.criteria._base import CRITERIA
-from supernets.device import TF32, is_cpu
+from supernets.device import FP16, TF32, is_cpu
 from supernets.methods._base import GIVEN, METHODS, AbstractMethod
 from supernets.optimizers._base import OPTIMIZERS
 from supernets.plan import BALANCED, COSINE, STEPS, UNWEIGHTED, TrainPlan
@@ -53,7 +54,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 """Lowest and highest value; a plug-in checks its own."""
 
 WORDS = {
-    "precision": ("fp32", "bf16", TF32),
+    "precision": ("fp32", "bf16", FP16, TF32),
+    "compile": (IF_IT_PAYS, ALWAYS, NEVER),
     "class_weights": (UNWEIGHTED, BALANCED),
     "schedule": (COSINE, STEPS),
     "finalist_teacher": (NO_TEACHER, LARGEST, BROUGHT),
@@ -97,9 +99,10 @@ def check_settings(config: Config) -> None:
             raise UserError(f"setting '{name}' is {value!r}. It must be at least {low:g}{most}.")
         if name in WORDS and value not in WORDS[name]:
             raise UserError(f"setting '{name}' is {value!r}. Known: {', '.join(WORDS[name])}.")
-    if settings.get("precision") == TF32 and is_cpu(config.device):
+    precision = settings.get("precision", "")
+    if precision in (FP16, TF32) and is_cpu(config.device):
         raise UserError(
-            f"setting 'precision' is '{TF32}', which is of accelerators, and device is "
+            f"setting 'precision' is '{precision}', which is of accelerators, and device is "
             f"'{config.device}'. Name another with --device, or take fp32 or bf16."
         )
     _check_finalists(config)

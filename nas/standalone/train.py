@@ -11,7 +11,8 @@ A kill loses no more than in a supernet's training, and ends with the same weigh
 
 import shutil
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from nas.system.typed import from_document
 from search_spaces import Candidate, SearchSpace, UserError
 from supernets._modules import initialise, seeded
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.compiled import ALWAYS, compiling
 from supernets.device import chosen_device
 from supernets.images import Images
 from supernets.low_rank import LowRank
@@ -97,8 +99,10 @@ def trained_alone(
         log_step(log, numbers, plan.steps)
         on_step(numbers, plan.steps)
 
-    module = make(network)
-    train(module, images, plan, AloneBatches(plan, teaching), directory=state, on_step=logged)
+    module, batches = make(network), AloneBatches(plan, teaching)
+    is_compiled = plan.compile == ALWAYS and module is network and is_plain(module)
+    with compiling(module, device=plan.device) if is_compiled else nullcontext():
+        train(module, images, plan, batches, directory=state, on_step=logged)
     if isinstance(module, LowRank):
         module.merge_()
     network.eval()
@@ -152,19 +156,36 @@ def fastest_plan(
 ) -> tuple[TrainPlan, float]:
     """The plan whose steps of a network's own training cost least, and seconds per step with it.
 
-    On one thread; the network ends as it was.
+    On one thread; the network ends as it was, also if memory does not suffice.
     """
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     ways = [(plan, AloneBatches(plan, teaching)) for plan in plans]
-    found = paces(network, images, ways, steps=SPEED_STEPS, threads=1)
-    network.load_state_dict(before)
+    try:
+        found = paces(network, images, ways, steps=SPEED_STEPS, threads=1)
+    finally:
+        network.load_state_dict(before)
     number = fastest([[pace.cost_s for pace in of_plan] for of_plan in found])
     return plans[number], statistics.median(pace.seconds for pace in found[number])
 
 
 def alone_plan(of_supernet: TrainPlan, *, steps: int, **changes: Any) -> TrainPlan:
-    """The supernet's plan for one network: one batch a step, and `changes`."""
-    return replace(of_supernet, steps=steps, shards=1, **changes)
+    """The supernet's plan for one network: one batch a step, unless `changes` say otherwise."""
+    return replace(of_supernet, **{"steps": steps, "shards": 1, **changes})
+
+
+def is_plain(network: nn.Module) -> bool:
+    """Whether nothing happens before its forward pass, which a compiled one would leave out."""
+    return isinstance(network, PlainNetwork) and not network._forward_pre_hooks
+
+
+def in_words(plan: Mapping[str, Any]) -> str:
+    """How steps of a plan.json are computed, such as "bf16, compiled".
+
+    Plans of earlier versions do not say whether they are compiled: they are not.
+    """
+    parts = "" if plan["shards"] == 1 else f", batches in {plan['shards']} parts"
+    is_compiled = plan.get("compile") == ALWAYS
+    return f"{plan['precision']}{', compiled' if is_compiled else ''}{parts}"
 
 
 def _decided(path: Path, decide: Callable[[], TrainPlan]) -> TrainPlan:

@@ -20,7 +20,9 @@ from nas.testing._expect import refused, require
 from nas.testing._tensors import noise
 from search_spaces import SearchSpace, Signature, Slot, load_space
 from supernets.checkpoint import read_tensors
+from supernets.device import FP16
 from supernets.images import Images
+from supernets.loss_scale import initial_scale
 from supernets.methods._base import GIVEN, METHODS, AbstractMethod, remaining_of
 from supernets.plan import TrainPlan
 from supernets.steps import SupernetBatches
@@ -118,6 +120,21 @@ def check_gradients_reach_what_was_trained(method: AbstractMethod) -> None:
         require(not wrong, f"batch {turn} changes weights or buffers: {wrong}")
 
 
+def check_gradients_are_true_where_they_are_scaled(method: AbstractMethod) -> None:
+    """In fp16, where gradients are larger inside of the supernet, they are true outside of it."""
+    state = {**method.initial_state(), **initial_scale(FP16)}
+    for turn in TURNS[::4]:
+        expected = _batch(_fresh(method), turn)[2]
+        found = _batch(_fresh(method), turn, state=state)[2]
+        require(expected.keys() == found.keys(), f"batch {turn}: in fp16 others have gradients")
+        wrong = [n for n, t in expected.items() if not torch.allclose(t, found[n], rtol=1e-3)]
+        require(
+            not wrong,
+            f"batch {turn}: in fp16 gradients of {', '.join(wrong):.200} are others. Ask the "
+            "supernet by `context.logits`, `context.logits_of` or `context.features`",
+        )
+
+
 def check_the_state_stays_while_a_batch_is_trained(method: AbstractMethod) -> None:
     """The state stays as it is while a batch is trained."""
     state = method.initial_state()
@@ -142,6 +159,7 @@ def check_a_stopped_training_continues_with_any_number_of_processes(method: Abst
 OF_BATCHES: tuple[Callable[[AbstractMethod], None], ...] = (
     check_batches_are_the_same_in_any_order,
     check_gradients_reach_what_was_trained,
+    check_gradients_are_true_where_they_are_scaled,
     check_the_state_stays_while_a_batch_is_trained,
     check_a_stopped_training_continues_with_any_number_of_processes,
 )

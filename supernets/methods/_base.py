@@ -59,6 +59,10 @@ class AbstractMethod(ABC):
             Who was trained and its loss, for logs; at least one. Not finite ones end training.
         """
 
+    def augment_at(self, augment: str, share_done: float) -> str:
+        """What is done to images, as `TrainPlan.augment` has it, after a share of the training."""
+        return augment
+
     def fold(self, state: "State", reports: "Sequence[State]") -> "State":
         """The state after a step of the optimizer; a pure function.
 

@@ -49,10 +49,11 @@ def offsets(
             bits = bits_of(slot, layer)
             if bits < TRAINED_BITS:
                 parts.append(weight)
-                changes.append(change(weight.detach(), bits))
+                changes.append(context.scale * change(weight.detach(), bits))
     if not parts:
         return [None] * len(context.parameters)
     # A member's weights are selected from the shared ones: the gradient puts changes back in place.
+    # Gradients of shared weights are divided by the scale.
     return list(torch.autograd.grad(parts, context.parameters, changes, allow_unused=True))
 
 

@@ -14,23 +14,14 @@ Resolution is no choice of the space: a search at another one is another space. 
 measured by `benchmarks/resolutions.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from search_spaces import (
-    CandidateError,
-    SearchSpace,
-    Sides,
-    Slot,
-    UserError,
-    check_ranges,
-    resized,
-)
-from supernets.device import autocast
+from search_spaces import SearchSpace, Sides, UserError, check_ranges
 from supernets.methods._base import METHODS
 from supernets.methods._in_turn import AbstractInTurn
 from supernets.methods._lessons import read_losses
@@ -94,6 +85,8 @@ class MultiResolution(AbstractInTurn):
         """One member; its losses on labels, at the space's size and, if it can, at another."""
         from torch.nn.functional import interpolate  # which takes seconds
 
+        from supernets.network import slots_at
+
         role, encoding, *_ = self._in_turn(context)
         sides = self._sides[int(context.rng.integers(len(self._sides)))]
         logits_BK = context.logits(encoding, context.images_BCHW)
@@ -103,8 +96,7 @@ class MultiResolution(AbstractInTurn):
             loss.backward()
             return read_losses([(role, loss.detach())])
         small_BCHW = interpolate(context.images_BCHW, size=sides, mode="area")
-        with autocast(context.plan.device, context.plan.precision):
-            small_BK = context.supernet(small_BCHW, slots)
+        small_BK = context.logits_of(slots, small_BCHW)
         small_loss = context.label_loss(small_BK, context.labels_B)
         distilled = context.distillation_loss(small_BK, logits_BK.detach())
         ((loss + small_loss.lerp(distilled, self.consistency)) / 2).backward()
@@ -124,23 +116,7 @@ class MultiResolution(AbstractInTurn):
         return tuple(dict.fromkeys(found))
 
 
-def slots_at(slots: Sequence[Slot], sides: Sides) -> tuple[Slot, ...] | None:
-    """A member for smaller images; None if weights of it belong to its own maps.
-
-    Args:
-        slots: Of the member.
-        sides: Height and width of the images, pixels.
-    """
-    if any(_belongs_to_a_map(slot.signature.operator) for slot in slots):
-        return None
-    try:
-        return resized(slots, sides)
-    except CandidateError:
-        return None
-
-
 def _belongs_to_a_map(operator: str) -> bool:
-    """Whether the weights of what fills a slot are those of maps of one size."""
-    from supernets.network import elastic_class  # which imports torch
+    from supernets.network import belongs_to_a_map  # which imports torch
 
-    return elastic_class(operator).is_sized
+    return belongs_to_a_map(operator)

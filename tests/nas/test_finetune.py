@@ -45,6 +45,7 @@ from nas.system.files import write_json
 from nas.system.reporter import Silent
 from search_spaces import Candidate, UserError
 from supernets import train as training
+from supernets.compiled import IF_IT_PAYS
 from supernets.plan import TrainPlan
 from supernets.train import DivergedError
 from tests.conftest import time_in_two_processes
@@ -483,6 +484,7 @@ def chosen(
         plan=trained.train_plan,
         images=SimpleNamespace(labels_N=range(10_000)),
         fastest_plan=fastest_plan,
+        compiled=lambda candidate, plan, seconds, step_s: (plan, step_s),
     )
     plan = _chosen(
         phases,
@@ -534,7 +536,12 @@ def test_every_finalist_is_trained_in_the_format_that_is_fastest_for_it(own_run:
     found, ranked = chosen(own_run, lambda trial: 0.001, plans=plans)
     small = {t.candidate.key for t in sorted(ranked, key=lambda t: t.predicted["macs"])[:2]}
     assert found["formats"] == {
-        key: {"precision": "fp32" if key in small else "bf16", "channels_last": False}
+        key: {
+            "precision": "fp32" if key in small else "bf16",
+            "channels_last": False,
+            "compile": IF_IT_PAYS,
+            "parts": 1,
+        }
         for key in found["finalists"]
     }
     fastest = min(found["seconds_per_step"].values())

@@ -9,6 +9,7 @@ from supernets import device
 from supernets.device import (
     AUTO,
     CPU,
+    accelerated_precisions,
     at_work,
     autocast,
     checked_device,
@@ -78,9 +79,33 @@ def test_nothing_moves_on_the_cpu() -> None:
     assert widest(images).dtype == torch.float64
 
 
-def test_bf16_is_autocast() -> None:
-    with autocast(CPU, "bf16"):
-        assert nn.Linear(2, 2)(torch.zeros(1, 2)).dtype == torch.bfloat16
+@pytest.mark.parametrize(("precision", "kind"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_numbers_of_16_bits_are_autocast(precision: str, kind: torch.dtype) -> None:
+    with autocast(CPU, precision):
+        assert nn.Linear(2, 2)(torch.zeros(1, 2)).dtype == kind
+
+
+@pytest.mark.parametrize(
+    ("version", "has_bf16", "is_amd", "expected"),
+    [
+        ((6, 1), False, False, ["fp32"]),
+        ((7, 5), False, False, ["fp16", "fp32"]),
+        ((9, 0), True, False, ["bf16", "fp16", "tf32", "fp32"]),
+        ((9, 4), True, True, ["bf16", "fp16", "fp32"]),
+    ],
+)
+def test_precisions_are_tried_that_a_device_has_kernels_for(
+    monkeypatch: pytest.MonkeyPatch,
+    version: tuple[int, int],
+    has_bf16: bool,
+    is_amd: bool,
+    expected: list[str],
+) -> None:
+    monkeypatch.setattr(torch.version, "hip", "6.4" if is_amd else None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: version)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_bf16)
+    assert accelerated_precisions("cuda:0") == expected
+    assert accelerated_precisions("mps") == ["bf16", "fp16", "fp32"]
 
 
 @pytest.mark.parametrize(

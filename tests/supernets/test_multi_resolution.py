@@ -6,7 +6,8 @@ import torch
 from nas.testing._spaces import random_supernet
 from nas.testing.methods import small_space
 from search_spaces import UserError, load_space
-from supernets.methods.multi_resolution import MultiResolution, slots_at
+from supernets.methods.multi_resolution import MultiResolution
+from supernets.network import slots_at
 from tests.contexts import assert_even_steps, context_for
 from tests.strategies import mini_space, noise, slots_of
 

@@ -20,12 +20,28 @@ PLAN = TrainPlan(steps=1, shards=1, optimizer="sgd")
     [
         ([6.0, 6.0, 60.0], 1),  # others worked during a step of it
         ([11.0, 21.0, 2.0], 0),  # and during all but one of both
-        ([10.0, 10.0, 10.0], 0),
+        ([10.0, 10.0, 10.0], 1),
     ],
 )
 def test_a_slow_moment_does_not_decide(other: list[float], number: int) -> None:
     assert fastest([[10.0, 20.0, 10.0], other]) == number
     assert fastest([other]) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "number"),
+    [
+        ([9.9, 9.9, 9.9], 2),  # by less than what is noise
+        ([9.0, 12.0, 7.0], 2),  # by less than what differences differ by
+        ([9.0, 9.5, 8.5], 0),
+        ([9.6, 9.6, 9.6], 1),  # the second one by more
+    ],
+)
+def test_what_is_not_faster_beyond_noise_is_left_for_the_plain_way(
+    first: list[float], number: int
+) -> None:
+    second = [9.5, 9.5, 9.5] if number == 1 else [10.1, 10.1, 10.1]
+    assert fastest([first, second, [10.0, 10.0, 10.0]]) == number
 
 
 class Logged(AbstractBatches):

@@ -257,7 +257,7 @@ FLAGS = {
     ],
     "plugin list": ["--plugin", "--json"],
     "plugin check": ["--plugin", "--json"],
-    "space operators": ["--plugin", "--width", "--side", "--json"],
+    "space operators": ["--plugin", "--width", "--side", "--picture", "--json"],
     "space check": ["--plugin", "--resolution", "--classes", "--channels", "--json"],
     "space import": ["--format", "--out", "--fix", "--json"],
     "space export": [

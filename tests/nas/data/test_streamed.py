@@ -16,11 +16,13 @@ from torch import nn
 from nas.data import DataSet, _store, load_data
 from nas.data._streamed import StreamedImages, streamed
 from nas.prepare.plan import training_images
-from search_spaces import UserError
+from search_spaces import UserError, load_space
 from supernets._search_path import search_path
 from supernets.images import Images
+from supernets.methods._base import METHODS
 from supernets.plan import TrainPlan
-from supernets.steps import AloneBatches
+from supernets.steps import AloneBatches, SupernetBatches
+from supernets.supernet import Supernet
 from supernets.train import train
 from tests.own_data import encoded, picture, write_classes, write_parquet
 
@@ -208,3 +210,27 @@ def test_a_cache_without_what_is_decoded_from_is_made_anew(root: Path) -> None:
     for file in root.parent.rglob("entries.bin"):
         file.unlink()
     assert np.array_equal(stream_of(load(root))[:], expected)
+
+
+@pytest.mark.parametrize("name", ["curriculum", "multi-resolution"])
+def test_methods_of_several_sizes_learn_from_a_stream_what_held_images_teach(
+    root: Path, name: str
+) -> None:
+    """Images are decoded once, at the size of the space, and made smaller in the step."""
+    held, streaming = (training_images(load(root, held_gb=gb)) for gb in (1.0, 0.0))
+    assert not isinstance(streaming.images_NCHW, torch.Tensor)
+    space = load_space("toy", resolution=16, channels=3, num_classes=2)
+    space = space.with_policy(("fp32",), (0.0,))
+    batches = SupernetBatches(PLAN, METHODS.get(name)(space=space))
+    for turn in (0, 5):
+        found = []
+        for images in (held, streaming):
+            supernet = Supernet(space).train()
+            losses, _ = batches(supernet, images, turn, {})
+            found.append((losses, [p.grad for p in supernet.parameters()]))
+        (expected, before), (seen, after) = found
+        assert expected == seen
+        for one, other in zip(before, after, strict=True):
+            assert (one is None and other is None) or (
+                one is not None and other is not None and torch.equal(one, other)
+            )

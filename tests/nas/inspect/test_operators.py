@@ -1,6 +1,8 @@
 """`nas space operators`: all of them, with costs by the declarations."""
 
 import json
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -26,3 +28,26 @@ def test_the_command_prints_a_row_each(capsys: pytest.CaptureFixture[str]) -> No
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == OPERATORS.names()
     assert all(row["macs"] < 10e6 for row in rows)
+
+
+def test_one_operator_is_said_whole(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    picture = tmp_path / "mbconv.svg"
+    asked = ["--width", "16", "--side", "8", "--picture", str(picture)]
+    assert ended(["space", "operators", "mbconv", *asked]) == 0
+    said = capsys.readouterr().out
+    assert "linear bottleneck" in said
+    assert "Source: Sandler et al." in said
+    assert "odd whole numbers from 1 to 255" in said
+    root = ElementTree.fromstring(picture.read_text())
+    titles = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"input", "expand", "depthwise", "project", "add", "output"} <= titles
+    assert ended(["space", "operators", "--picture", str(picture)]) == 2
+    assert "none is named" in capsys.readouterr().err
+    assert ended(["space", "operators", "mbconf"]) == 2
+    assert "Did you mean 'mbconv'" in capsys.readouterr().err
+
+
+def ended(arguments: list[str]) -> object:
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    return error.value.code
