@@ -63,7 +63,9 @@ def walk(
     for slot in slots:
         if slot.inputs is not None:
             x_BCHW, *others = (maps[name] for name in slot.inputs)
-            if others and slot.join == "concatenation":
+            if others and slot.join == "tokens":
+                x_BCHW = torch.cat([x.flatten(2) for x in (x_BCHW, *others)], 2).unsqueeze(-1)
+            elif others and slot.join == "concatenation":
                 x_BCHW = torch.cat([x_BCHW, *others], 1)
             else:
                 for other_BCHW in others:

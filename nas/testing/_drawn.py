@@ -38,6 +38,7 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "group_size": (4, 8),
     "num_modes": (1, 2, 4, 8),
     "num_latents": (2, 3, 4, 6),
+    "token_share": (1, 0.75, 0.5, 0.25),
 }
 """What our operators read."""
 

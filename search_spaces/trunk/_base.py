@@ -7,7 +7,7 @@ from search_spaces._registry import Registry
 from search_spaces._slot import Group, Shape
 from search_spaces.operators._base import AbstractOperator, Mixing
 
-Place = Literal["stem", "downsample", "head"]
+Place = Literal["stem", "downsample", "head", "cluster", "rebuild"]
 
 
 class AbstractTrunk(AbstractOperator):
@@ -15,7 +15,8 @@ class AbstractTrunk(AbstractOperator):
 
     place: ClassVar[Place]
     """Where it may stand. A stem may read "stride" and leaves the map that it says, a downsampling
-    halves the map, a head makes logits of it."""
+    halves the map, a head makes logits of it. What makes clusters and what undoes them stand around
+    some blocks of a stage."""
 
     gives_images: ClassVar[bool] = False
     """Whether a head gives as many maps as images have channels, of the last map's size or larger,

@@ -25,6 +25,8 @@ def examples() -> dict[str, AbstractNetwork]:
     ).network
     assert isinstance(parts, Staged)
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
+    gathering = [replace(stage, tokens_per_cluster=(1, 2, 4)) for stage in parts.stages]
+    clustered = replace(parts, stages=tuple(gathering))
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
     traced = bring("resnet", resnet, channels=1, resolution="16x20").network
     models = [bring("row", row(width).eval(), channels=1, resolution="16x20") for width in (4, 8)]
@@ -47,6 +49,7 @@ def examples() -> dict[str, AbstractNetwork]:
     return {
         "staged": staged,
         "staged with stems and channel parts": stems,
+        "staged with clusters": clustered,
         "traced": traced,
         "stitched": stitched(models, [noise(4, 1, 16, 20)]).network,
         "cells": cells,

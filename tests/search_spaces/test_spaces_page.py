@@ -14,7 +14,7 @@ from search_spaces.operators._base import OPERATORS, AbstractMixer
 from search_spaces.trunk._base import TRUNK
 
 PAGE = Path(__file__).parents[2] / "docs/spaces.md"
-TRUNK_HEADINGS = ("stem", "downsampling", "head")
+TRUNK_HEADINGS = ("stem", "downsampling", "head", "around blocks")
 
 
 def tables() -> Iterator[tuple[list[str], list[list[str]]]]:
