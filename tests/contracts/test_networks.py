@@ -25,7 +25,16 @@ def examples() -> dict[str, AbstractNetwork]:
     ).network
     assert isinstance(parts, Staged)
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
-    gathering = [replace(stage, tokens_per_cluster=(1, 2, 4)) for stage in parts.stages]
+    gathering = [
+        replace(
+            stage,
+            widths=stage.widths[:1],
+            operators=("convnext",),
+            options=tuple((name, options[:1]) for name, options in stage.options),
+            tokens_per_cluster=(1, 4),
+        )
+        for stage in parts.stages
+    ]
     clustered = replace(parts, stages=tuple(gathering))
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
     traced = bring("resnet", resnet, channels=1, resolution="16x20").network
