@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from statistics import mean
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compress.activate import activate_, dead_rate
 from compress.bring.bring import bring, give_weights, space_of
 from nas.cli.console import print_table
 from nas.data import DataSet, load_data
@@ -68,12 +70,14 @@ class Task:
         num_images: Of the search split.
         steps: Of the training after pruning.
         seed: Of everything random.
+        activate: Share of the units that are made linear before that training.
     """
 
     data: DataSet
     num_images: int
     steps: int
     seed: int
+    activate: float = 0.0
 
     @property
     def plan(self) -> TrainPlan:
@@ -90,12 +94,16 @@ class Task:
     @torch.no_grad()
     def accuracy(self, network: nn.Module) -> float:
         """% of the images, with the batch-norm statistics of the calibration split."""
-        calibration = self._normalised(self.data.calibration.images_NCHW)
-        recalibrated(network, calibration.split(128))
+        recalibrated(network, self.calibration)
         judged = self.data.search.take(self.num_images)
         images = self._normalised(judged.images_NCHW)
         answers_N = torch.cat([network(batch).argmax(1) for batch in images.split(250)]).numpy()
         return 100 * float(np.mean(answers_N == judged.labels_N))
+
+    @cached_property
+    def calibration(self) -> Sequence[Tensor]:
+        """Images by which statistics are measured."""
+        return self._normalised(self.data.calibration.images_NCHW).split(128)
 
     def _normalised(self, images_NCHW: np.ndarray) -> Tensor:
         return torch.from_numpy(self.data.normalised(images_NCHW))
@@ -135,11 +143,14 @@ def pruned(task: Task, supernet: Supernet, criterion: str, sparsity: float) -> t
     """Accuracy of a pruned network before and after training."""
     slots = supernet.space.slots(uniform(supernet.space, sparsity))
     network = supernet.extract(slots)
-    before = task.accuracy(network)
+    before, dead = task.accuracy(network), [dead_rate(network, task.calibration)]
+    activate_(network, task.calibration, task.activate)
     plan = task.plan
     tuned = replace(plan, learning_rate=TUNING_RATE * plan.peak_rate)
     after = task.accuracy(task.trained(network, tuned))
-    print(f"  {criterion}, {sparsity:g}: {before:.1f} {after:.1f}", flush=True)
+    dead.append(dead_rate(network, task.calibration))
+    rates = " to ".join(f"{100 * rate:.1f}" for rate in dead)
+    print(f"  {criterion}, {sparsity:g}: {before:.1f} {after:.1f}, dead {rates} %", flush=True)
     return before, after
 
 
@@ -172,6 +183,7 @@ def main() -> None:
     parser.add_argument("--sparsity", type=fractions, default=(0.25, 0.5, 0.75))
     parser.add_argument("--minutes", type=float, default=1.0, help="of training before pruning")
     parser.add_argument("--steps", type=int, default=50, help="of training after pruning")
+    parser.add_argument("--activate", type=float, default=0.0, help="share of units made linear")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=1, help="of network and training")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -179,7 +191,13 @@ def main() -> None:
     data = load_data(asked.data, resolution=asked.resolution)
     results = []
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
-        task = Task(data=data, num_images=asked.images, steps=asked.steps, seed=seed)
+        task = Task(
+            data=data,
+            num_images=asked.images,
+            steps=asked.steps,
+            seed=seed,
+            activate=asked.activate,
+        )
         results.append(compared(task, asked.model, asked))
     columns = list(product(asked.sparsity, enumerate(("pruned", "trained"))))
     header = ["criterion", *(f"{100 * sparsity:g} % {when}" for sparsity, (_, when) in columns)]

@@ -36,8 +36,10 @@ NUMBERS: Mapping[str, range] = {
     "repeats": range(1, 9),
     "num_groups": range(1, 257),
     "columns": range(1, 17),
+    "tokens_per_cluster": range(1, 257),
+    "cluster_after": range(64),
 }
-POSITIVE: Mapping[str, float] = {"density": 1e3, "scale": 1e3}
+POSITIVE: Mapping[str, float] = {"density": 1e3, "scale": 1e3, "token_share": 1.0}
 """Numbers above 0, whole or not, and the largest.
 
 Other dimensions are a plug-in's own: any numbers, or words."""

@@ -6,11 +6,13 @@ in a space for such images; on larger maps they stay. Weights are the same ones 
 belong to a map's sides.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from search_spaces._clusters import CELL, TOKENS_PER_CLUSTER, cell_of, grid_of
 from search_spaces._sides import Sides
-from search_spaces._slot import Shape, Signature, Slot
+from search_spaces._slot import Signature, Slot
 from search_spaces.networks._filled import filled
 
 POOLED = (1, 1)
@@ -31,22 +33,37 @@ def resized(slots: Sequence[Slot], sides: Sides) -> tuple[Slot, ...]:
     found: list[Slot] = []
     before = ""
     for slot in slots:
-        read = before if slot.inputs is None else slot.inputs[0]
-        signature = _on(slot.signature, sizes[read])
+        read = [sizes[name] for name in slot.inputs or (before,)]
+        if slot.join == "tokens":
+            signature = _of_tokens(slot.signature, read)
+        else:
+            signature = _on(slot.signature, read[0])
         sizes[slot.name] = signature.shape.size
         found.append(replace(slot, signature=signature))
         before = slot.name
     return tuple(found)
 
 
-def _on(signature: Signature, in_size: Sides) -> Signature:
-    """What a signature becomes on a map of this size."""
-    shape = replace(signature.shape, in_size=in_size, size=_out_size(signature.shape, in_size))
+def _of_tokens(signature: Signature, read: Sequence[Sides]) -> Signature:
+    """What a signature becomes that reads the positions of these maps and gives one of the first
+    one's size."""
+    tokens = sum(math.prod(size) for size in read)
+    shape = replace(signature.shape, in_size=(tokens, 1), size=read[0])
     pick = filled(signature.operator, shape, signature.pick).pick
     return replace(signature, shape=shape, pick=pick)
 
 
-def _out_size(shape: Shape, in_size: Sides) -> Sides:
+def _on(signature: Signature, in_size: Sides) -> Signature:
+    """What a signature becomes on a map of this size."""
+    shape = replace(signature.shape, in_size=in_size, size=_out_size(signature, in_size))
+    pick = filled(signature.operator, shape, signature.pick).pick
+    return replace(signature, shape=shape, pick=pick)
+
+
+def _out_size(signature: Signature, in_size: Sides) -> Sides:
+    shape, pick = signature.shape, signature.pick
+    if CELL in pick:
+        return grid_of(in_size, cell_of(pick.number(TOKENS_PER_CLUSTER), in_size))
     if shape.size == POOLED:
         return POOLED
     height, width = (-(-side // by) for side, by in zip(in_size, shape.stride, strict=True))

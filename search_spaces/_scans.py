@@ -12,7 +12,7 @@ import math
 from functools import cache
 
 from search_spaces import _layers as layers
-from search_spaces._choice import Options
+from search_spaces._choice import Option, Options
 from search_spaces._errors import CandidateError
 from search_spaces._slot import Cost
 
@@ -22,11 +22,17 @@ STATE_SIZE = "state_size"
 NUM_DIRECTIONS = "num_directions"
 """The dimension of operators that scan a map several times: how often."""
 
+TOKEN_SHARE = "token_share"
+"""The dimension of selective scans: the share of the tokens that give the state an input."""
+
 MOST_DIRECTIONS = 4
 """By rows and by columns, forward and backward."""
 
 MOST_CHUNK = 16
 """Tokens of a chunk, as far as tokens can be cut into such."""
+
+ROUNDING = 1e-6
+"""Of products of a share and tokens."""
 
 MOST_PRIME = 13
 """Of a number of tokens with a larger prime factor the next one without is taken."""
@@ -40,6 +46,9 @@ EXPANSION = 2
 
 UNBIASED_BYTES = 150
 """Of a file: less in fp32, more where integer kernels want a bias of zeros. Measured."""
+
+LEAVING_BYTES = 1350
+"""Of a file: leaving tokens out of a selective scan. Measured."""
 
 LEVEL_BYTES, TOP_BYTES = 870, 640
 """Of a file, per level of a recurrence: below others, and the last. Measured."""
@@ -117,9 +126,18 @@ def gated_linear_attention(tokens: int, sequences: int, key_dim: int, value_dim:
 
 
 def selective_scan(
-    tokens: int, sequences: int, channels: int, states: int, rank: int, *, copies: int = 1
+    tokens: int,
+    sequences: int,
+    channels: int,
+    states: int,
+    rank: int,
+    *,
+    copies: int = 1,
+    share: Option = 1,
 ) -> Cost:
     """Scans whose decays and inputs follow from the tokens.
+
+    Layers see all tokens, since what is left out still says how fast the state decays.
 
     Args:
         tokens: Of each sequence.
@@ -128,20 +146,28 @@ def selective_scan(
         states: Of each channel.
         rank: Channels that the steps are made of.
         copies: Sequences that share parameters.
+        share: Of the tokens that give the state an input.
     """
-    n, all_channels = copies * tokens, sequences * channels
+    scanned = num_scanned(tokens, share)
+    n, m, all_channels = copies * tokens, copies * scanned, sequences * channels
     cost = Cost(
-        attention=n * all_channels * states,
+        attention=m * all_channels * states,
         params=all_channels * (states + 2),
         vectors=all_channels * (states + 2),
-        elements=n * all_channels * (3 * states + 6),
+        elements=m * all_channels * 3 * states + n * all_channels * 6,
         calls=13,
         graph_bytes=800,
     )
+    if scanned < tokens:
+        cost += Cost(
+            elements=n * all_channels * 9 + m * all_channels * 12,
+            calls=22,
+            graph_bytes=LEAVING_BYTES,
+        )
     for _ in range(sequences):
         cost += unbiased(n, channels, rank + 2 * states) + unbiased(n, rank, channels)
         cost += Cost(quantizers=2, graph_bytes=110)
-    own = recurrence(tokens, all_channels * states, all_channels * states)
+    own = recurrence(scanned, all_channels * states, all_channels * states)
     return cost + own._replace(attention=copies * own.attention, elements=copies * own.elements)
 
 
@@ -183,3 +209,26 @@ def num_directions(operator: str, pick: Options) -> int:
             f"{MOST_DIRECTIONS}. Offer these."
         )
     return directions
+
+
+def num_scanned(tokens: int, share: Option) -> int:
+    """How many of the tokens give the state an input: the next number that needs no padding."""
+    assert isinstance(share, int | float)
+    wanted = max(1, math.ceil(tokens * share - ROUNDING))
+    return min(tokens, math.prod(chunk_lengths(wanted)))
+
+
+def token_share(operator: str, pick: Options, tokens: int) -> Option:
+    """The share of so many tokens that a pick asks for, as it is realised.
+
+    Raises:
+        CandidateError: If it is none of them, or more than there are.
+    """
+    share = pick[TOKEN_SHARE]
+    if not isinstance(share, int | float) or not 0 < share <= 1:
+        raise CandidateError(
+            f"operator '{operator}' scans a share of {share} of its tokens. It can scan a share "
+            "above 0 and up to 1. Offer these."
+        )
+    scanned = num_scanned(tokens, share)
+    return 1 if scanned == tokens else scanned / tokens

@@ -137,8 +137,9 @@ class Signature:
     rank: str = FULL_RANK
 
 
-Join = Literal["sum", "concatenation"]
-"""How the maps of several slots become one: of equal shapes added, or channels side by side."""
+Join = Literal["sum", "concatenation", "tokens"]
+"""How the maps of several slots become one: of equal shapes added, channels side by side, or, of
+maps of any sizes, positions one after the other: a map of one column."""
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ class SearchSpace:
             signature = self.tables.signatures[number]
             inputs, named = previous, rule.inputs
             if callable(named):
-                named = () if signature is None else named(self._taken(rule, encoding))
+                named = None if signature is None else named(self._taken(rule, encoding))
             if named is not None:
                 inputs = tuple(x for name in named for x in handed_on.get(name, (name,)))
             if signature is None:

@@ -3,7 +3,15 @@
 Source: Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces (2023),
 algorithm 2; Liu et al., VMamba: Visual State Space Model (2024), for what stands around it.
 
-Shapes: B batch, H W space, L tokens, S sequences, D channels, N states of a channel, R rank.
+Tokens may be left out: Zhan et al., Exploring Token Pruning in Vision State Space Models (2024).
+The state decays at their places as it would have, so it is what it is where they have no input;
+their outputs say which matter least. Departures: they are left out of a scan, not of what follows,
+so maps stay whole, and a token that is left out keeps what it skips by; its output is that which it
+would have alone, since states are what is to be saved, by its absolute value instead of what is
+above 0; each sequence leaves out its own.
+
+Shapes: B batch, H W space, L tokens, M of them that are scanned, S sequences, D channels, N states
+of a channel, R rank.
 """
 
 import math
@@ -14,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces import Signature
-from search_spaces._scans import EXPANSION
+from search_spaces import Option, Signature
+from search_spaces._scans import EXPANSION, num_scanned
 from search_spaces._sides import Sides
 from supernets._elastic import AbstractElastic, Axes, Index
 from supernets._heads import stacked
@@ -43,12 +51,22 @@ class SelectiveScan(nn.Module):
         channels: D.
         states: N.
         rank: R: channels between a token and its steps.
+        share: Of the tokens that give the state an input; at the others it decays.
     """
 
-    def __init__(self, tokens: int, sequences: int, channels: int, states: int, rank: int) -> None:
+    def __init__(
+        self,
+        tokens: int,
+        sequences: int,
+        channels: int,
+        states: int,
+        rank: int,
+        *,
+        share: Option = 1,
+    ) -> None:
         super().__init__()
         self.tokens, self.sequences, self.channels = tokens, sequences, channels
-        self.states, self.rank = states, rank
+        self.states, self.rank, self.scanned = states, rank, num_scanned(tokens, share)
         names = [str(place) for place in range(sequences)]
         self.select = nn.ModuleDict(
             {name: nn.Linear(channels, rank + 2 * states, bias=False) for name in names}
@@ -59,7 +77,7 @@ class SelectiveScan(nn.Module):
         decays_N = torch.arange(1.0, states + 1).log()
         self.decay_log = nn.Parameter(decays_N.repeat(sequences, channels, 1))
         self.skip = nn.Parameter(torch.ones(sequences, channels))
-        self.recurrence = Recurrence(tokens, sequences * channels, states, states)
+        self.recurrence = Recurrence(self.scanned, sequences * channels, states, states)
 
     def forward(self, sequences: Sequence[Tensor]) -> Tensor:
         """(B, L, S, D).
@@ -77,13 +95,57 @@ class SelectiveScan(nn.Module):
         x_BLSD = self._beside(sequences, self.channels)
         inputs_BLSN = self._beside([part[1] for part in selected], self.states)
         outputs_BLSN = self._beside([part[2] for part in selected], self.states)
-        log_BLSDN = step_BLSD.unsqueeze(-1) * -self.decay_log.exp()
-        u_BLSDN = (step_BLSD * x_BLSD).unsqueeze(-1) * inputs_BLSN.unsqueeze(-2)
-        flat = -1, self.tokens, self.sequences * self.channels, self.states
-        states = self.recurrence(log_BLSDN.reshape(*flat), u_BLSDN.reshape(*flat))
-        states_BLSDN = states.reshape(*flat[:2], self.sequences, self.channels, self.states)
-        read_BLSD = (states_BLSDN @ outputs_BLSN.unsqueeze(-1)).squeeze(-1)
-        return read_BLSD + x_BLSD * self.skip
+        if self.scanned == self.tokens:
+            read_BLSD = self._read(step_BLSD, step_BLSD * x_BLSD, inputs_BLSN, outputs_BLSN)
+            return read_BLSD + x_BLSD * self.skip
+        kept_BMS = self._most_important(x_BLSD, step_BLSD, inputs_BLSN, outputs_BLSN)
+        # What is left out has no input, but the state decays there: steps add up.
+        each = [step_BLSD.cumsum(1), step_BLSD * x_BLSD, inputs_BLSN, outputs_BLSN]
+        sizes = [self.channels, self.channels, self.states, self.states]
+        kept = kept_BMS.unsqueeze(-1).repeat(1, 1, 1, sum(sizes))
+        taken = torch.cat(each, -1).gather(1, kept).split(sizes, -1)
+        until_BMSD, input_BMSD, inputs_BMSN, outputs_BMSN = taken
+        step_BMSD = self._between(until_BMSD)
+        read_BMSD = self._read(step_BMSD, input_BMSD, inputs_BMSN, outputs_BMSN)
+        own_BLSD = x_BLSD * self.skip
+        places, _ = kept.split([self.channels, sum(sizes[1:])], -1)
+        return own_BLSD.scatter_add(1, places, read_BMSD)
+
+    def _read(
+        self, step_BMSD: Tensor, input_BMSD: Tensor, inputs_BMSN: Tensor, outputs_BMSN: Tensor
+    ) -> Tensor:
+        """What M tokens read of the states after them, (B, M, S, D).
+
+        Args:
+            step_BMSD: How long the state has decayed since the token before.
+            input_BMSD: The token times its own step.
+            inputs_BMSN: B of the definition.
+            outputs_BMSN: C of it.
+        """
+        log_BMSDN = step_BMSD.unsqueeze(-1) * -self.decay_log.exp()
+        u_BMSDN = input_BMSD.unsqueeze(-1) * inputs_BMSN.unsqueeze(-2)
+        flat = -1, self.scanned, self.sequences * self.channels, self.states
+        states = self.recurrence(log_BMSDN.reshape(*flat), u_BMSDN.reshape(*flat))
+        states_BMSDN = states.reshape(*flat[:2], self.sequences, self.channels, self.states)
+        return (states_BMSDN @ outputs_BMSN.unsqueeze(-1)).squeeze(-1)
+
+    def _between(self, until_BMSD: Tensor) -> Tensor:
+        """What is added from each of M to the next: the inverse of a sum over all before."""
+        if self.scanned == 1:
+            return until_BMSD
+        others = self.scanned - 1
+        first_B1SD, later_BMSD = until_BMSD.split([1, others], 1)
+        earlier_BMSD, _ = until_BMSD.split([others, 1], 1)
+        return torch.cat([first_B1SD, later_BMSD - earlier_BMSD], 1)
+
+    def _most_important(
+        self, x_BLSD: Tensor, step_BLSD: Tensor, inputs_BLSN: Tensor, outputs_BLSN: Tensor
+    ) -> Tensor:
+        """Places of the tokens whose own outputs are the largest, in their order: (B, M, S)."""
+        matched_BLS1 = (inputs_BLSN * outputs_BLSN).sum(-1, keepdim=True)
+        own_BLSD = x_BLSD * (step_BLSD * matched_BLS1 + self.skip)
+        places_BMS = own_BLSD.abs().mean(-1).topk(self.scanned, 1).indices
+        return places_BMS.topk(self.scanned, 1, largest=False).values
 
     def _beside(self, parts: Sequence[Tensor], channels: int) -> Tensor:
         """One of each sequence, (B, L, channels), as (B, L, S, channels): a node less per part."""

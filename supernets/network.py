@@ -63,7 +63,13 @@ def walk(
     for slot in slots:
         if slot.inputs is not None:
             x_BCHW, *others = (maps[name] for name in slot.inputs)
-            if others and slot.join == "concatenation":
+            if others and slot.join == "tokens":
+                pixels = {each.name: each.signature.shape.pixels for each in slots}
+                sizes = [(-1, slot.signature.shape.in_width, pixels[x]) for x in slot.inputs]
+                several = zip((x_BCHW, *others), sizes, strict=True)
+                x_BCL = torch.cat([x.reshape(*size) for x, size in several], 2)
+                x_BCHW = x_BCL.unsqueeze(-1)
+            elif others and slot.join == "concatenation":
                 x_BCHW = torch.cat([x_BCHW, *others], 1)
             else:
                 for other_BCHW in others:

@@ -54,6 +54,7 @@ def spaces(draw: st.DrawFn, *, max_encodings: int = 20_000) -> SearchSpace:
     """Two stages with any operators, and a policy; few enough encodings to enumerate."""
     stages = []
     for depths in (draw(st.sampled_from(((1,), (1, 2)))), (1,)):
+        clusters = draw(st.sampled_from(((1,), (1, 2, 4)))) if max(depths) > 1 else (1,)
         operators = draw(_subset(tuple(OPERATORS.names()), most=2))
         read = {dim: options_of(name, dim) for name in operators for dim in declaration(name).dims}
         for dim, parts in ((CHANNEL_PART, CHANNEL_PARTS), (CHANNEL_ATTENTION, CHANNEL_ATTENTIONS)):
@@ -67,6 +68,7 @@ def spaces(draw: st.DrawFn, *, max_encodings: int = 20_000) -> SearchSpace:
                 operators=operators,
                 options=options,
                 head_dim=4,
+                tokens_per_cluster=clusters,
             )
         )
     strides = draw(st.sampled_from(((), (2, 1))))

@@ -55,8 +55,9 @@ RecipeSettings = Annotated[
         help="labels_share 0.5 (of the loss beside a teacher); weight_decay; drop_path 0 (share "
         "of images that pass by blocks); stored=variants or stored=regions (the teacher is asked "
         "once, and its answers are kept), variants 4, top 0 (probabilities kept; 0: all); low_rank "
-        "0 (of updates); and weights, 0 at first: discriminator, affinity, image_level, "
-        "region_level, pixel_level. Repeatable.",
+        "0 (of updates); activate 0 (share of the units that are made linear, the deadest ones); "
+        "and weights, 0 at first: discriminator, affinity, image_level, region_level, "
+        "pixel_level. Repeatable.",
     ),
 ]
 

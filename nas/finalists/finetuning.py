@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from compress.activate import activate_
 from compress.aware import Aware
 from compress.sparse import Making, kept_sparse
 from nas.finalists.entry import Entry, Finetuned, inherited, trained_network
@@ -53,7 +54,7 @@ FOLDER, RECIPE, SCORE = "finetunes", "recipe.json", "score.json"
 BEFORE = "before"
 """Folder of what is trained before the quantization-aware share."""
 
-TOLD = ("unlabelled", "stored", "low_rank", "grown_from")
+TOLD = ("unlabelled", "stored", "low_rank", "activate", "grown_from")
 """What a card says of a recipe only where it was asked for."""
 
 AWARE_COST, AWARE_RATE = 1.4, 0.2
@@ -137,6 +138,8 @@ class Finetuning:
         """The candidate's network before its training, and what is trained of it."""
         slots = self.scorer.supernet.space.slots(candidate.encoding)
         network = copy.deepcopy(self.start) if self.start else self.scorer.extracted(slots)
+        if self.recipe.activate:
+            activate_(network, self.scorer.calibration, self.recipe.activate)
         if self.recipe.batch_norm == BY_BATCH:
             return network, kept_sparse(as_it_is, slots)
         recalibrated(network, self.scorer.calibration)

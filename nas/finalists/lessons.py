@@ -33,6 +33,7 @@ SETTINGS: dict[str, type] = {
     "variants": int,
     "top": int,
     "low_rank": int,
+    "activate": float,
     "discriminator": float,
     **dict.fromkeys(LIKENESSES, float),
 }

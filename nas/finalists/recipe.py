@@ -73,6 +73,8 @@ class Recipe:
             (`supernets/likenesses/granularity.py`); 0 for none.
         region_level: Likewise, of regions.
         pixel_level: Likewise, of places.
+        activate: Share of the units behind ReLUs that are made linear before training, those that
+            are 0 most often (`compress/activate.py`).
         grown_from: Key of the smaller network whose function it begins with; "" for the supernet's
             weights.
     """
@@ -97,6 +99,7 @@ class Recipe:
     image_level: float = 0.0
     region_level: float = 0.0
     pixel_level: float = 0.0
+    activate: float = 0.0
     grown_from: str = ""
 
     def __post_init__(self) -> None:
@@ -107,6 +110,7 @@ class Recipe:
             learning_rate=(0.0, 10.0),
             aware_share=(0.0, 1.0),
             labels_share=(0.0, 1.0),
+            activate=(0.0, 1.0),
             variants=(1, MOST_VARIANTS),
             top=(0, 1 << 30),
             low_rank=(0, MOST_RANK),

@@ -242,8 +242,12 @@ def recipe_of(config: Config) -> Recipe:
     settings = search_settings(config)
     teacher = settings.finalist_teacher or (BROUGHT if config.model else NO_TEACHER)
     if teacher == NO_TEACHER:
-        return Recipe()
-    return Recipe(teacher=teacher, labels_share=settings.finalist_labels_share)
+        return Recipe(activate=settings.finalist_activate)
+    return Recipe(
+        teacher=teacher,
+        labels_share=settings.finalist_labels_share,
+        activate=settings.finalist_activate,
+    )
 
 
 def _misses_limit(trained: Trained) -> Callable[[Trial], bool]:

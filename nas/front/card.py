@@ -18,8 +18,8 @@ Format (`card.json`, schema 1). Nothing in it depends on where the run lies.
   `steps`, `images_per_step`, `epochs` (null where a search decided by its time), `teacher`, `data`
   ("" for the run's own), `batch_norm` ("batch" or "frozen" statistics) and, of quantization-aware
   training, `aware_steps`, the last of the steps; `trained_in`, the precision of steps and whether
-  they were compiled (cards of earlier versions have none); `unlabelled`, `stored` and `low_rank`
-  as the recipe has them, where they were asked for.
+  they were compiled (cards of earlier versions have none); `unlabelled`, `stored`, `low_rank` and
+  `activate` as the recipe has them, where they were asked for.
 - `macs`: of the network as exported, exact. `params`: the values that the file `params_in` holds,
   the network in full precision with batch norm folded into its convolutions. Cards of earlier
   versions have no `params_in` and count batch norm's own parameters, as budgets do. `bit_ops`:

@@ -33,6 +33,8 @@ class PhasePlan:
         finalist_teacher: What finalists learn from besides labels: "none", the "largest" member, or
             the network as it was "brought"; "" for that where there is one, and for none elsewhere.
         finalist_labels_share: Of their loss beside a teacher; the rest is the teacher's.
+        finalist_activate: Share of their units behind ReLUs that are made linear before training,
+            those that are 0 most often.
         least_steps: Finalists that would get fewer in an equal share of that time are passed over.
         max_macs: Largest multiply-adds of a network, 0 for all; a pilot decides if not set.
         portable_int8: Whether int8 weights keep to 7 bits, which no processor saturates, even where
@@ -54,6 +56,7 @@ class PhasePlan:
     finetune_s: float = 0.0
     finalist_teacher: str = ""
     finalist_labels_share: float = 0.5
+    finalist_activate: float = 0.0
     least_steps: int = FEW_STEPS
     max_macs: float = 0.0
     portable_int8: bool = False

@@ -47,6 +47,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "finetune_share": (0.0, 0.95),
     "finetune_s": (0.0, math.inf),
     "finalist_labels_share": (0.0, 1.0),
+    "finalist_activate": (0.0, 1.0),
     "least_steps": (1, 1e9),
     "sensitivity_share": (0.0, 0.95),
     "sensitivity_s": (0.0, math.inf),

@@ -40,6 +40,7 @@ DIMENSIONS: dict[str, tuple[Option, ...]] = {
     "num_modes": (1, 2, 4, 8),
     "num_latents": (2, 3, 4, 6),
     "num_groups": (1, 2, 4, 8),
+    "token_share": (1, 0.75, 0.5, 0.25),
 }
 """What our operators read."""
 

@@ -18,6 +18,7 @@ from search_spaces import (
     signature_cost,
 )
 from search_spaces._sides import Sides
+from search_spaces.networks._clustered import CLUSTER, REBUILD, cluster_signature
 from search_spaces.trunk._base import AbstractTrunk
 from search_spaces.trunk.subpixel import scale_of
 from supernets.network import plain_module
@@ -26,6 +27,9 @@ from supernets.supernet import ElasticSlot, largest_of, weights_name
 CHANNELS, WIDTHS, CLASSES = 3, (4, 6, 12), 7
 PIXELS = 12
 """Outputs at each position of what gives images: 2 x 2 pixels of RGB."""
+
+TOKENS = (2, 4)
+"""Positions of a cluster."""
 
 STRIDES, SIZES = (1, 2, 4), ((8, 8), (9, 9), (16, 16), (9, 14))
 ANY_SIZES = tuple((side, side) for side in range(5, 18))
@@ -115,6 +119,10 @@ def signatures_of(
 ) -> list[Signature]:
     """Everything that it can be at maps of these sizes."""
     operator = _declared(name)
+    if operator.place in (CLUSTER, REBUILD):
+        every = itertools.product(sizes, widths, TOKENS)
+        of_place = (cluster_signature(operator.place, *each) for each in every)
+        return [signature for signature in of_place if signature is not None]
     strides = {"stem": STRIDES, "downsample": (2,)}.get(operator.place, (1,))
     in_widths = (CHANNELS,) if operator.place == "stem" else widths
     out_widths = widths

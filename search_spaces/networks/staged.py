@@ -19,6 +19,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple, final
 
 from search_spaces._choice import Choice, Option, OptionTable
+from search_spaces._clusters import TOKENS_PER_CLUSTER
 from search_spaces._declarations import declaration
 from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
@@ -27,8 +28,10 @@ from search_spaces._registry import Registry
 from search_spaces._resolution import Pyramid, pyramid, single_map
 from search_spaces._sides import Resolution, Sides
 from search_spaces._slot import Shape, Signature
+from search_spaces.networks import _clustered as clustering
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.networks._filled import filled
+from search_spaces.networks._trunk_names import check_trunk
 from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 
@@ -41,7 +44,7 @@ class Where(NamedTuple):
     """What a slot's name says.
 
     Attributes:
-        place: "stem", "downsample", "head", or "block".
+        place: "stem", "downsample", "cluster", "rebuild", "head", or "block".
         stage: Number of the stage, from 1: of a stem the first, of a downsampling the one after
             it, of a head the last.
         block: Number of the block in its stage, from 1; 0 for what is no block.
@@ -61,8 +64,8 @@ class Where(NamedTuple):
             return Where(HEAD, num_stages)
         stage, _, place = slot.partition(".")
         number = int(stage.removeprefix("stage"))
-        if place == DOWNSAMPLE:
-            return Where(DOWNSAMPLE, number)
+        if place in (DOWNSAMPLE, clustering.CLUSTER, clustering.REBUILD):
+            return Where(place, number)
         return Where("block", number, int(place.removeprefix("block")))
 
 
@@ -76,6 +79,9 @@ class Stage:
         operators: Names of operators that may fill each block.
         options: For every dimension that an operator reads, such as "kernel_size", its options.
         head_dim: Channels of an attention head.
+        tokens_per_cluster: Positions that may be gathered in one for the blocks behind the first
+            `cluster_after` ones; 1 is none.
+        cluster_after: Blocks that see all positions.
     """
 
     widths: tuple[int, ...]
@@ -83,11 +89,18 @@ class Stage:
     operators: tuple[str, ...]
     options: OptionTable
     head_dim: int = 16
+    tokens_per_cluster: tuple[int, ...] = clustering.NO_CLUSTERS
+    cluster_after: int = 1
 
     @cached_property
     def dims(self) -> tuple[str, ...]:
         """Names of the dimensions that have options."""
         return tuple(name for name, _ in self.options)
+
+    @property
+    def clusters(self) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+        """Positions per cluster, blocks before clusters are made, and numbers of blocks."""
+        return self.tokens_per_cluster, self.cluster_after, self.depths
 
 
 @final
@@ -135,7 +148,7 @@ class Staged(AbstractNetwork):
             for name in stage.operators:
                 self._check_dims(f"stage{number}", name, stage)
         for place, names in self._trunk.items():
-            _check_trunk(place, names)
+            check_trunk(place, names)
         plain = [name for name in self.heads if not TRUNK.get(name).gives_images]
         if self.gives_images and plain:
             raise UserError(
@@ -169,6 +182,7 @@ class Staged(AbstractNetwork):
                 choices += self._trunk_choice(f"{prefix}.{DOWNSAMPLE}")
             choices.append(Choice(f"{prefix}.width", stage.widths))
             choices.append(Choice(f"{prefix}.depth", stage.depths))
+            choices += clustering.cluster_choices(prefix, stage.tokens_per_cluster)
             for block in range(1, max(stage.depths) + 1):
                 choices.extend(_block_choices(f"{prefix}.block{block}", block, stage, prefix))
         return (*choices, *self._trunk_choice(HEAD))
@@ -195,10 +209,19 @@ class Staged(AbstractNetwork):
                 rules.append(self._trunk_rule(f"{prefix}.{DOWNSAMPLE}", read))
             of_stage = (f"{prefix}.{c}" for c in ("width", "depth", "precision", "sparsity"))
             shared = (*stem, *of_stage)
+            blocks = []
             for block in range(1, max(stage.depths) + 1):
                 slot = f"{prefix}.block{block}"
                 own = ("operator", *stage.dims)
-                rules.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
+                blocks.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
+            rules += clustering.clustered_rules(
+                blocks,
+                prefix,
+                shared=stem,
+                before=rules[-1].name,
+                offered=stage.tokens_per_cluster,
+                after=stage.cluster_after,
+            )
         if self.gives_images:
             feeds = ("", rules[-1].name)
             head = self._trunk_rule(HEAD, (f"{prefix}.width",))
@@ -213,23 +236,26 @@ class Staged(AbstractNetwork):
     def signature(self, slot: str, options: Mapping[str, Option]) -> Signature | None:
         """What fills the slot, or None if the depth leaves it out."""
         place, number, block = Where.of(slot, len(self.stages))
-        if place != "block":
+        if place in self._trunk:
             return self._trunk_signature(slot, place, number, options)
-        prefix = f"stage{number}"
-        depth = options[f"{prefix}.depth"]
-        assert isinstance(depth, int)
+        prefix, stage = f"stage{number}", self.stages[number - 1]
+        depth, width = _integer(options[f"{prefix}.depth"]), _integer(options[f"{prefix}.width"])
+        size = self.maps(options).sizes[number - 1]
+        tokens = options.get(f"{prefix}.{TOKENS_PER_CLUSTER}", 1)
+        if place != "block":
+            is_there = depth > stage.cluster_after
+            return clustering.cluster_signature(place, size, width, tokens) if is_there else None
         if block > depth:
             return None
-        stage = self.stages[number - 1]
         return _block_signature(
             stage.dims,
             stage.head_dim,
             (block - 1) % 2,
-            options[f"{prefix}.width"],
+            width,
             tuple(options.get(name, UNREAD) for name in _own_names(slot, stage.dims)),
             options.get(f"{prefix}.sparsity", 0.0),
             options.get(f"{prefix}.precision", FULL_PRECISION),
-            self.maps(options).sizes[number - 1],
+            size if block <= stage.cluster_after else clustering.cluster_size(size, tokens),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -241,6 +267,7 @@ class Staged(AbstractNetwork):
                 "operators": stage.operators,
                 "options": dict(stage.options),
                 "head_dim": stage.head_dim,
+                **clustering.clusters_to_json(stage.tokens_per_cluster, stage.cluster_after),
             }
             for stage in self.stages
         ]
@@ -265,6 +292,7 @@ class Staged(AbstractNetwork):
                 operators=tuple(stage["operators"]),
                 options=tuple((name, tuple(v)) for name, v in stage["options"].items()),
                 head_dim=int(stage["head_dim"]),
+                **clustering.clusters_from_json(stage),
             )
             for stage in document["stages"]
         )
@@ -336,28 +364,7 @@ def _check_numbers(place: str, stage: Stage) -> None:
     own = (("width", stage.widths), ("depth", stage.depths), ("head_dim", (stage.head_dim,)))
     for name, options in (*own, *stage.options):
         check_options(f"{place}.{name}", options)
-
-
-def _check_trunk(place: str, names: tuple[str, ...]) -> None:
-    """Refuse names that cannot stand in this place.
-
-    Raises:
-        UserError: Naming the first one.
-    """
-    for name in names:
-        found = TRUNK.get(name)
-        if found.place != place:
-            raise UserError(
-                f"a network offers '{name}' as {place}, which is a {found.place}. Offer a {place}."
-            )
-        known = {*found.defaults, *(["stride"] if place == STEM else [])}
-        if unknown := [dim for dim in found.dims if dim not in known]:
-            raise UserError(
-                f"{place} '{name}' reads {', '.join(unknown)}, which nothing decides. A stem may "
-                "read stride; all else needs a default."
-            )
-    if not names:
-        raise UserError(f"a network offers no {place}. Offer one or more.")
+    clustering.check_clusters(place, *stage.clusters)
 
 
 def _block_choices(slot: str, block: int, stage: Stage, prefix: str) -> list[Choice]:

@@ -20,10 +20,12 @@ from search_spaces._scans import (
     EXPANSION,
     NUM_DIRECTIONS,
     STATE_SIZE,
+    TOKEN_SHARE,
     num_directions,
     selective_scan,
     state_space,
     step_rank,
+    token_share,
 )
 from search_spaces._slot import Cost, Group, Shape, Signature
 from search_spaces.operators._base import OPERATORS, effective_kernel_size
@@ -54,7 +56,9 @@ class DVSS(AbstractDirectedScans):
             kernel_name(size): effective_kernel_size(size, shape.size) for size in KERNEL_SIZES
         }
         directions = num_directions("dvss", pick)
-        return Options({STATE_SIZE: pick[STATE_SIZE], NUM_DIRECTIONS: directions, **kernels})
+        own = {STATE_SIZE: pick[STATE_SIZE], NUM_DIRECTIONS: directions}
+        share = token_share("dvss", pick, shape.pixels)
+        return Options({**own, TOKEN_SHARE: share, **kernels})
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """None: neighbouring channels share places."""
@@ -75,7 +79,10 @@ class DVSS(AbstractDirectedScans):
             + layers.pointwise(n, groups * TAPS * REACH**2, calls=2)
             + layers.nodes(42)
             + layers.neighbour_sum(n, inner, REACH)
-            + selective_scan(n, directions, inner, pick.number(STATE_SIZE), step_rank(width))
+            + selective_scan(
+                *(n, directions, inner, pick.number(STATE_SIZE), step_rank(width)),
+                share=pick[TOKEN_SHARE],
+            )
             + layers.pointwise(n, inner, calls=5 + 3 * directions, quantizers=1)
             + layers.layer_norm(n, inner)
         )

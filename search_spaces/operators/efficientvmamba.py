@@ -10,6 +10,7 @@ batch norm and then GELU, and no bias of its own; states have one element per ch
 does not offer more, 16 in the paper.
 """
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar, final
 
@@ -18,9 +19,11 @@ from search_spaces._choice import Option, Options
 from search_spaces._scans import (
     EXPANSION,
     STATE_SIZE,
+    TOKEN_SHARE,
     selective_scan,
     state_space,
     step_rank,
+    token_share,
 )
 from search_spaces._sides import Sides
 from search_spaces._slot import HIDDEN_MULTIPLE, Cost, Group, Shape, Signature
@@ -41,12 +44,13 @@ class EfficientVMamba(AbstractBlock):
     """Four selective scans of interleaved grids and a depthwise convolution, gated and added up."""
 
     mixing: ClassVar[tuple[Mixing, ...]] = ("convolution", "attention")
-    dims: ClassVar[tuple[str, ...]] = (STATE_SIZE,)
-    defaults: ClassVar[Mapping[str, Option]] = {STATE_SIZE: 1}
+    dims: ClassVar[tuple[str, ...]] = (STATE_SIZE, TOKEN_SHARE)
+    defaults: ClassVar[Mapping[str, Option]] = {STATE_SIZE: 1, TOKEN_SHARE: 1}
 
     def normalise(self, pick: Options, shape: Shape) -> Options:
-        """The pick as it is."""
-        return Options({STATE_SIZE: pick[STATE_SIZE]})
+        """The share of the tokens of each grid that is realised."""
+        share = token_share("efficientvmamba", pick, math.prod(grid_size(shape.size)))
+        return Options({STATE_SIZE: pick[STATE_SIZE], TOKEN_SHARE: share})
 
     def groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
         """The channels that are scanned, each with its gate."""
@@ -57,8 +61,10 @@ class EfficientVMamba(AbstractBlock):
         n, width = signature.shape.pixels, signature.shape.width
         inner, squeezed = signature.kept.number("inner"), squeezed_channels(width)
         rows, columns = grid_size(signature.shape.size)
-        states = signature.pick.number(STATE_SIZE)
-        scanned = selective_scan(rows * columns, STEP**2, inner, states, step_rank(width))
+        states, share = signature.pick.number(STATE_SIZE), signature.pick[TOKEN_SHARE]
+        scanned = selective_scan(
+            *(rows * columns, STEP**2, inner, states, step_rank(width)), share=share
+        )
         return (
             layers.layer_norm(n, width)
             + state_space(n, width, inner)

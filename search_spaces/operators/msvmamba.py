@@ -18,10 +18,12 @@ from search_spaces._scans import (
     EXPANSION,
     NUM_DIRECTIONS,
     STATE_SIZE,
+    TOKEN_SHARE,
     num_directions,
     selective_scan,
     state_space,
     step_rank,
+    token_share,
     unbiased,
 )
 from search_spaces._sides import Sides
@@ -48,8 +50,14 @@ class MSVMamba(AbstractDirectedScans):
         directions = num_directions("msvmamba", pick)
         reach = min(STRIDE * (-(-side // STRIDE) - 1) for side in shape.size)
         reducing = min(REDUCING_KERNEL_SIZE, 2 * reach + 1) if directions > 1 else 0
+        share = token_share("msvmamba", pick, shape.pixels)
         return Options(
-            {STATE_SIZE: pick[STATE_SIZE], NUM_DIRECTIONS: directions, "reducing_kernel": reducing}
+            {
+                STATE_SIZE: pick[STATE_SIZE],
+                NUM_DIRECTIONS: directions,
+                TOKEN_SHARE: share,
+                "reducing_kernel": reducing,
+            }
         )
 
     def mixer_groups(self, pick: Options, shape: Shape) -> dict[str, Group]:
@@ -58,14 +66,14 @@ class MSVMamba(AbstractDirectedScans):
 
     def mixer_cost(self, signature: Signature) -> Cost:
         """Scans of pixels * (1 + others / 4) tokens, where sides are even, and the layers."""
-        shape, pick = signature.shape, signature.pick
+        shape, pick, share = signature.shape, signature.pick, signature.pick[TOKEN_SHARE]
         n, width, inner = shape.pixels, shape.width, signature.kept.number("inner")
         states, rank, squeezed = pick.number(STATE_SIZE), step_rank(width), inner_squeezed(inner)
         cost = (
             layers.layer_norm(n, width)
             + state_space(n, width, inner)
             + layers.depthwise(n, inner, KERNEL_SIZE, has_norm=False)
-            + selective_scan(n, 1, inner, states, rank)
+            + selective_scan(n, 1, inner, states, rank, share=share)
             + layers.layer_norm(n, inner)
             + layers.pointwise(n, inner, calls=8, quantizers=1)
             + unbiased(1, inner, squeezed)
@@ -79,7 +87,7 @@ class MSVMamba(AbstractDirectedScans):
             m = rows * columns
             cost += (
                 layers.depthwise(m, inner, pick.number("reducing_kernel"), has_norm=False)
-                + selective_scan(m, 1, inner, states, rank, copies=others)
+                + selective_scan(m, 1, inner, states, rank, copies=others, share=share)
                 + layers.pointwise(others * m, inner, calls=10)
                 + layers.pointwise(n, inner, calls=3)
                 + layers.nodes(16 + 9 * (others - 1))

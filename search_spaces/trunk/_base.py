@@ -7,7 +7,7 @@ from search_spaces._registry import Registry
 from search_spaces._slot import Group, Shape
 from search_spaces.operators._base import AbstractOperator, Mixing
 
-Place = Literal["stem", "downsample", "upsample", "head", "lateral", "masks"]
+Place = Literal["stem", "downsample", "upsample", "head", "lateral", "masks", "cluster", "rebuild"]
 
 
 class AbstractTrunk(AbstractOperator):
@@ -17,7 +17,7 @@ class AbstractTrunk(AbstractOperator):
     """Where it may stand. A stem may read "stride" and leaves the map that it says, a downsampling
     halves the map, an upsampling doubles it to a size that would be halved to it, a head makes
     logits of it. Of a decoder are laterals, which keep the map, and masks, logits at every
-    pixel."""
+    pixel. What makes clusters and what undoes them stand around some blocks of a stage."""
 
     gives_images: ClassVar[bool] = False
     """Whether a head gives as many maps as images have channels, of the last map's size or larger,

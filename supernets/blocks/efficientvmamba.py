@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces import Signature
-from search_spaces._scans import STATE_SIZE, step_rank
+from search_spaces import Option, Signature
+from search_spaces._scans import STATE_SIZE, TOKEN_SHARE, step_rank
 from search_spaces._sides import Sides
 from search_spaces.operators.efficientvmamba import (
     KERNEL_SIZE,
@@ -46,13 +46,15 @@ class AtrousScan(nn.Module):
         inner: D.
         states: Of each channel.
         rank: Of steps.
+        share: Of the tokens of each grid that are scanned.
     """
 
-    def __init__(self, size: Sides, inner: int, states: int, rank: int) -> None:
+    def __init__(self, size: Sides, inner: int, states: int, rank: int, share: Option = 1) -> None:
         super().__init__()
         self.size, self.grid, self.inner = size, grid_size(size), inner
         self.conv = nn.Conv2d(inner, inner, KERNEL_SIZE, 1, KERNEL_SIZE // 2, groups=inner)
-        self.scan = SelectiveScan(self.grid[0] * self.grid[1], SEQUENCES, inner, states, rank)
+        tokens = self.grid[0] * self.grid[1]
+        self.scan = SelectiveScan(tokens, SEQUENCES, inner, states, rank, share=share)
         self.norm = nn.LayerNorm(inner, eps=NORM_EPS)
 
     def forward(self, x_BHWD: Tensor) -> Tensor:
@@ -138,7 +140,8 @@ class PlainEfficientVMamba(nn.Module):
         width, inner = signature.shape.width, signature.kept.number("inner")
         states = signature.pick.number(STATE_SIZE)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        scan = AtrousScan(signature.shape.size, inner, states, step_rank(width))
+        share = signature.pick[TOKEN_SHARE]
+        scan = AtrousScan(signature.shape.size, inner, states, step_rank(width), share)
         self.space = StateSpace(width, inner, scan)
         self.local = Local(width)
         self.sum = GatedSum(width)

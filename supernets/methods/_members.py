@@ -28,7 +28,7 @@ from search_spaces.networks.stitched import PATH
 from search_spaces.norms._base import NORM
 from supernets.methods._lessons import LARGEST, RANDOM, SMALLEST, Lesson
 
-MORE_IS_SMALLER = (".sparsity", ".sr_ratio", ".num_groups")
+MORE_IS_SMALLER = (".sparsity", ".sr_ratio", ".num_groups", ".tokens_per_cluster")
 """Choices of which more leaves less to compute."""
 
 NEAR, PAIRS = 0.05, 64

@@ -17,6 +17,7 @@ from search_spaces._scans import (
     MOST_DIRECTIONS,
     NUM_DIRECTIONS,
     STATE_SIZE,
+    TOKEN_SHARE,
     step_rank,
 )
 from search_spaces.operators.dvss import (
@@ -60,6 +61,7 @@ class CrossScan(nn.Module):
             self.inner,
             pick.number(STATE_SIZE),
             step_rank(shape.width),
+            share=pick[TOKEN_SHARE],
         )
         self.norm = nn.LayerNorm(self.inner, eps=NORM_EPS)
 

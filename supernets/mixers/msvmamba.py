@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces import Signature
-from search_spaces._scans import NUM_DIRECTIONS, STATE_SIZE, step_rank
+from search_spaces._scans import NUM_DIRECTIONS, STATE_SIZE, TOKEN_SHARE, step_rank
 from search_spaces.operators.msvmamba import (
     KERNEL_SIZE,
     STRIDE,
@@ -69,7 +69,8 @@ class MultiScaleScan(nn.Module):
         self.size, self.inner, self.tokens = signature.shape.size, inner, signature.shape.pixels
         self.orders = SMALL_ORDERS[: pick.number(NUM_DIRECTIONS) - 1]
         self.conv = nn.Conv2d(inner, inner, KERNEL_SIZE, 1, KERNEL_SIZE // 2, groups=inner)
-        self.scan = SelectiveScan(self.tokens, 1, inner, states, rank)
+        share = pick[TOKEN_SHARE]
+        self.scan = SelectiveScan(self.tokens, 1, inner, states, rank, share=share)
         self.norm = nn.LayerNorm(inner, eps=NORM_EPS)
         self.squeeze = SqueezeExcitation(inner, inner_squeezed(inner))
         if self.orders:
@@ -78,7 +79,8 @@ class MultiScaleScan(nn.Module):
             self.reduce = nn.Conv2d(
                 inner, inner, kernel_size, STRIDE, kernel_size // 2, groups=inner
             )
-            self.small_scan = SelectiveScan(math.prod(self.small), 1, inner, states, rank)
+            small = math.prod(self.small)
+            self.small_scan = SelectiveScan(small, 1, inner, states, rank, share=share)
 
     def forward(self, x_BHWD: Tensor) -> Tensor:
         """The shape that came in."""

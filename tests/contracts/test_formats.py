@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
+from typing import Any
 
 import pytest
 
@@ -108,11 +109,27 @@ def test_declared_bytes_are_those_of_stems_downsamplings_and_heads(precision: st
         stages=network.stages,
         decoder_widths=(16,),
     )
-    for name in some_of(TRUNK.names(), precision):
+    offered = [n for n in TRUNK.names() if TRUNK.get(n).place not in ("cluster", "rebuild")]
+    for name in some_of(offered, precision):
         places = f"{TRUNK.get(name).place}s"
         of_it = replace(network, **{places: (name,)}) if hasattr(network, places) else with_decoder
         space = SearchSpace.of_network("trunk", of_it).with_policy((precision,), (0,))
         require_declared_bytes(random_supernet(space), uniform(space, -1, operator="basic"))
+
+
+@by_format
+def test_declared_bytes_are_those_of_clusters(precision: str) -> None:
+    """Of a map of whole cells and of one that is padded."""
+    network = space_attended(("none",)).network
+    assert isinstance(network, Staged)
+    fields: dict[str, Any] = {"tokens_per_cluster": (4, 9), "cluster_after": 0}
+    gathering = [replace(stage, **fields) for stage in network.stages]
+    of_it = replace(network, stages=tuple(gathering))
+    space = SearchSpace.of_network("clusters", of_it).with_policy((precision,), (0,))
+    supernet = random_supernet(space)
+    for tokens in (4, 9):
+        encoding = uniform(space, -1, operator="basic", tokens_per_cluster=tokens)
+        require_declared_bytes(supernet, encoding)
 
 
 @by_format

@@ -36,6 +36,17 @@ def examples() -> dict[str, AbstractNetwork]:
         ),
     )
     stems = replace(parts, stems=("stem", "patch"), stem_strides=(2, 4))
+    gathering = [
+        replace(
+            stage,
+            widths=stage.widths[:1],
+            operators=("convnext",),
+            options=tuple((name, options[:1]) for name, options in stage.options),
+            tokens_per_cluster=(1, 4),
+        )
+        for stage in parts.stages
+    ]
+    clustered = replace(parts, stages=tuple(gathering))
     resnet = ResNet(depth=1, width=8, channels=1, classes=10).eval()
     traced = bring("resnet", resnet, channels=1, resolution="16x20").network
     models = [bring("row", row(width).eval(), channels=1, resolution="16x20") for width in (4, 8)]
@@ -87,6 +98,7 @@ def examples() -> dict[str, AbstractNetwork]:
         "segmented": segmented,
         "staged with stems and channel parts": stems,
         "staged that recurs": recurrent,
+        "staged with clusters": clustered,
         "traced": traced,
         "stitched": stitched(models, [noise(4, 1, 16, 20)]).network,
         "stitched both ways": stitched(

@@ -14,7 +14,9 @@ from search_spaces.operators._base import OPERATORS, SLOT_DIMS, AbstractMixer
 from search_spaces.trunk._base import TRUNK
 
 PAGE = Path(__file__).parents[2] / "docs/spaces.md"
-TRUNK_HEADINGS = ("stem", "downsampling", "upsampling", "head", "part of a decoder")
+TRUNK_HEADINGS = (
+    *("stem", "downsampling", "upsampling", "head", "part of a decoder", "around blocks"),
+)
 
 
 def tables() -> Iterator[tuple[list[str], list[list[str]]]]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compress import export_onnx
-from search_spaces import Options, Shape, Signature, signature_cost
-from search_spaces._scans import MOST_CHUNK, chunk_lengths
+from search_spaces import CandidateError, Options, Shape, Signature, signature_cost
+from search_spaces._scans import MOST_CHUNK, chunk_lengths, num_scanned
 from supernets._scan import GatedLinearAttention, Recurrence
 from supernets._selective import ORDERS, SelectiveScan, rolled, unrolled
 from supernets.blocks.efficientvmamba import AtrousScan
@@ -25,7 +25,7 @@ TOKENS = (1, 4, 17, 49, 66, 196)
 """One, one chunk, a prime number that is cut with one more, and two or three levels."""
 
 
-def of(operator: str, size: tuple[int, int], width: int, **pick: int) -> Signature:
+def of(operator: str, size: tuple[int, int], width: int, **pick: float) -> Signature:
     place = Shape(size, size, width, width, 0, 8)
     return signature(operator, Options({"expand_ratio": 2, **pick}), place)
 
@@ -93,6 +93,67 @@ def test_a_selective_scan_is_that_of_single_steps(states: int) -> None:
             state_BDN = decay_BDN * state_BDN + input_BDN
             y_BD = (state_BDN * c[:, None]).sum(-1) + module.skip[s] * x_BLD[:, t]
             assert (found[:, t, s] - y_BD).abs().max() <= 1e-4
+
+
+def halved(states: int) -> tuple[SelectiveScan, SelectiveScan, list[Tensor], Tensor]:
+    """A scan, the same of half of the tokens, two sequences whose other half is small, and which
+    tokens that is: (L, S)."""
+    whole = SelectiveScan(20, 2, 4, states, 2)
+    fewer = SelectiveScan(20, 2, 4, states, 2, share=0.5)
+    fewer.load_state_dict(whole.state_dict())
+    places = torch.stack([torch.randperm(20, generator=rng(s))[:10] for s in range(2)], 1)
+    is_small_LS = torch.zeros(20, 2, dtype=torch.bool).scatter(0, places, True)
+    sequences = [1.0 + noise(2, 20, 4, seed=s).abs() for s in range(2)]
+    return whole, fewer, sequences, is_small_LS
+
+
+def rng(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("states", [1, 3])
+@torch.no_grad()
+def test_tokens_without_input_may_be_left_out_if_the_state_decays_there(states: int) -> None:
+    whole, fewer, sequences, is_nothing_LS = halved(states)
+    sequences = [x.masked_fill(is_nothing_LS[:, s, None], 0.0) for s, x in enumerate(sequences)]
+    expected, found = whole(sequences), fewer(sequences)
+    assert (found - expected).abs().max() <= 1e-5
+    unaligned = SelectiveScan(10, 2, 4, states, 2)
+    unaligned.load_state_dict(whole.state_dict())
+    kept = [x[:, ~is_nothing_LS[:, s]] for s, x in enumerate(sequences)]
+    wanted = [expected[:, ~is_nothing_LS[:, s], s] for s in range(2)]
+    assert (unaligned(kept) - torch.stack(wanted, 2)).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_token_that_is_left_out_keeps_what_it_skips_by() -> None:
+    _, fewer, sequences, is_small_LS = halved(1)
+    sequences = [x * (1 - 0.99 * is_small_LS[:, s, None].float()) for s, x in enumerate(sequences)]
+    skipped = torch.stack(sequences, 2) * fewer.skip
+    is_alone_LS = (fewer(sequences) - skipped).abs().amax((0, 3)) <= 1e-7
+    assert torch.equal(is_alone_LS, is_small_LS)
+
+
+@pytest.mark.parametrize("operator", ["efficientvmamba", "msvmamba", "dvss"])
+def test_a_share_of_the_tokens_costs_less_and_weighs_the_same(operator: str) -> None:
+    whole, half = (
+        signature_cost(of(operator, (16, 16), 16, state_size=4, token_share=share))
+        for share in (1, 0.5)
+    )
+    assert half.macs < whole.macs
+    assert half.attention < 0.6 * whole.attention or operator == "dvss"
+    assert half.params == whole.params
+
+
+def test_shares_are_those_that_need_no_padding_and_mean_the_same_again() -> None:
+    for tokens in (4, 16, 49, 66, 196, 784):
+        for share in (0.1, 0.25, 0.5, 0.75, 0.99):
+            scanned = num_scanned(tokens, share)
+            assert share * tokens - 1e-6 <= scanned <= tokens
+            assert scanned == tokens or math.prod(chunk_lengths(scanned)) == scanned
+            assert num_scanned(tokens, scanned / tokens) == scanned
+    with pytest.raises(CandidateError, match="a share of 1.5 of its tokens"):
+        of("msvmamba", (8, 8), 16, token_share=1.5)
 
 
 def test_tokens_are_cut_into_chunks_of_few_and_hardly_any_are_added() -> None:

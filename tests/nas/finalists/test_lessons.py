@@ -150,6 +150,16 @@ def test_low_rank_updates_end_as_weights_of_the_network(
     assert entry.finetuned.weights.name == NETWORK
 
 
+def test_dead_units_are_made_linear_before_the_training(
+    trained: Trained, candidate: Candidate
+) -> None:
+    entry = make_finetuning(trained, Recipe(epochs=0.1, activate=0.2), Silent())(candidate)
+    assert entry.finetuned is not None
+    assert entry.finetuned.facts["activate"] == 0.2
+    found = recipe_of(replace(TOY, set={**TOY.set, "finalist_activate": 0.1}))
+    assert found == Recipe(activate=0.1)
+
+
 def test_all_that_teaches_may_do_so_together(trained: Trained, candidate: Candidate) -> None:
     weights = dict.fromkeys(("discriminator", "image_level", "region_level", "pixel_level"), 0.1)
     entry = make_finetuning(trained, replace(TAUGHT, affinity=0.1, **weights), Silent())(candidate)
@@ -180,6 +190,7 @@ def test_the_mean_of_several_teachers_may_teach_now(trained: Trained) -> None:
         ({"pixel_level": 1.0, "aware_share": 0.5, "teacher": "largest"}, "read the weights"),
         ({"weight_decay": -1.0}, "weight_decay is -1"),
         ({"variants": 0}, "variants is 0"),
+        ({"activate": 1.5}, "activate is 1.5"),
     ],
 )
 def test_recipes_that_mean_nothing_are_refused(fields: dict[str, Any], message: str) -> None:
