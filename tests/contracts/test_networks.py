@@ -16,7 +16,7 @@ from search_spaces.networks._base import NETWORKS
 from tests.compress.bring.models import ResNet
 from tests.strategies import mini_space, noise
 
-RECURRENT = (("num_heads", (1, 2)), ("num_groups", (1, 2)), ("expand_ratio", (1, 2)))
+RECURRENT = (("num_heads", (2,)), ("num_groups", (2,)), ("expand_ratio", (1,)), ("repeats", (1, 2)))
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def examples() -> dict[str, AbstractNetwork]:
     recurrent = replace(
         staged,
         stages=tuple(
-            replace(stage, operators=("sret",), options=(*RECURRENT, ("repeats", (1, 2))))
+            replace(stage, operators=("sret",), depths=(1,), options=RECURRENT)
             for stage in staged.stages
         ),
     )
@@ -64,9 +64,9 @@ def examples() -> dict[str, AbstractNetwork]:
         resolution="16x20",
         channels=1,
         num_classes=10,
-        columns=(1, 3),
+        columns=(1, 2),
         widths=(8, 16),
-        depths=(1, 2),
+        depths=(1,),
         operations=("basic", "convnext-3:expand_ratio=1"),
     )
     graphs = replace(
