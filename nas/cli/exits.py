@@ -9,7 +9,6 @@ import typer
 from nas.cli.console import make_reporter, print_table, say
 from nas.cli.options import AsJson, Device, Plugins
 
-
 Of = Annotated[str, typer.Option(help="Which network: its key in the report, or how that begins.")]
 Epochs = Annotated[
     float, typer.Option(min=0.01, max=100_000, help="Passes over the training images.")
