@@ -9,6 +9,23 @@ import typer
 from nas.cli.console import make_reporter, print_table, say
 from nas.cli.options import AsJson, Device, Plugins
 
+MeanBudget = Annotated[
+    str,
+    typer.Option(
+        help="Mean over the search split, of multiply-adds or latency: 60%MACs of the network "
+        "without exits, 3MMACs or 0.1ms. [as early as costs no accuracy]"
+    ),
+]
+ExitSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="exits 2 (before the network's own answer), latents 4 (vectors that look at maps), "
+        "width 64, expand_ratio 2 (of their MLP), learning_rate. Repeatable.",
+    ),
+]
+
 
 def exits(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
@@ -18,13 +35,7 @@ def exits(
     epochs: Annotated[
         float, typer.Option(min=0.01, max=100_000, help="Passes over the training images.")
     ] = 5.0,
-    budget: Annotated[
-        str,
-        typer.Option(
-            help="Mean over the search split, of multiply-adds or latency: 60%MACs of the "
-            "network without exits, 3MMACs or 0.1ms. [as early as costs no accuracy]"
-        ),
-    ] = "",
+    budget: MeanBudget = "",
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -35,15 +46,7 @@ def exits(
         bool,
         typer.Option("--together", help="Train the network, too. [it stays as it is, bit by bit]"),
     ] = False,
-    further: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="exits 2 (before the network's own answer), latents 4 (vectors that look at "
-            "maps), width 64, expand_ratio 2 (of their MLP), learning_rate. Repeatable.",
-        ),
-    ] = None,
+    further: ExitSettings = None,
     device: Device = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
