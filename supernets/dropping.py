@@ -15,8 +15,8 @@ Stochastic Depth (2016); paths are the ScheduledDropPath of Zoph et al., Learnin
 Architectures for Scalable Image Recognition (2018), section 4. Departures: a block is a slot with
 all of its shortcuts, and what it does behind the last shortcut is passed by, too; nodes that a cell
 hands on are added up here, and so are paths, too; networks alone are trained so, because members of
-a supernet differ in depth as it is; all are 0 unless a setting says otherwise, since short
-trainings do not overfit.
+a supernet differ in depth as it is; a quantization-aware share of training leaves nothing out; all
+are 0 unless a setting says otherwise, since short trainings do not overfit.
 
 Shapes: B batch, F what the classifier reads.
 """

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from supernets.device import autocast
 from supernets.images import Images
 from supernets.plan import TrainPlan
-from supernets.steps import class_weights, drawing_of, placed
-from supernets.tasks._base import loss_on, losses_of
+from supernets.steps import drawing_of, label_loss, placed
+from supernets.tasks._base import losses_of
 from supernets.team import AbstractBatches, Losses, State
 
 TEACHER_SHARE = 0.5
@@ -52,25 +52,21 @@ class ExitBatches(AbstractBatches):
         plan = self.plan
         images_BCHW, labels = placed(*drawing_of(images, plan).batch(images, turn), plan)
 
-        def on_labels(logits_BK: Tensor) -> Tensor:
-            return loss_on(
-                images.task,
-                logits_BK,
-                labels,
-                smoothing=plan.label_smoothing,
-                weights_K=class_weights(images, plan),
-            )
-
         with autocast(plan.device, plan.precision):
             *answers, logits_BK = self._answers(network, images_BCHW)
         teacher_BK = logits_BK.detach()
         taught = losses_of(images.task).distillation_loss
         of_exits = torch.stack(
-            [torch.lerp(on_labels(a), taught(a, teacher_BK), TEACHER_SHARE) for a in answers]
+            [
+                label_loss(images, plan, answer_BK, labels).lerp(
+                    taught(answer_BK, teacher_BK), TEACHER_SHARE
+                )
+                for answer_BK in answers
+            ]
         ).mean()
         losses = {"exits": of_exits}
         if self.trunk is None:
-            losses["network"] = on_labels(logits_BK)
+            losses["network"] = label_loss(images, plan, logits_BK, labels)
         torch.stack([*losses.values()]).sum().backward()
         return [(name, float(loss.detach())) for name, loss in losses.items()], {}
 

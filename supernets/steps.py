@@ -114,7 +114,7 @@ class SupernetBatches(AbstractBatches):
             rng=np.random.default_rng([plan.seed, 3, turn]),
             state={name: _read_only(array) for name, array in beside_scale(state).items()},
             task=images.task,
-            weights_K=class_weights(images, plan),
+            weights_K=_class_weights(images, plan),
             average=self.average,
             scale=scale_of(state),
         )
@@ -147,6 +147,13 @@ class AloneBatches(AbstractBatches):
         """Those that answer."""
         return self.teaching.networks
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether steps record or change what is inside of the network: by hooks, which compiled
+        passes have none of.
+        """
+        return bool(self.teaching.likenesses or self.plan.drop_path or self.plan.dropout)
+
     def initial_state(self) -> State:
         """The discriminator's weights, if there is one, and in fp16 the scale of gradients."""
         discriminator = self.teaching.discriminator
@@ -166,18 +173,12 @@ class AloneBatches(AbstractBatches):
         with autocast(plan.device, plan.precision), ExitStack() as stack:
             stack.enter_context(dropping(network, plan, turn))
             recorded = [stack.enter_context(like.recording(network)) for like in likenesses]
-            # What records does it by hooks, which compiled passes have none of.
-            run = network if likenesses or plan.compile != ALWAYS else pass_of(network)
+            is_compiled = plan.compile == ALWAYS and not self.has_hooks
+            run = pass_of(network) if is_compiled else network
             logits_BK = run(images_BCHW)
         loss = logits_BK.new_zeros((), dtype=torch.float32)
         if teacher is None or share < 1:
-            loss = loss_on(
-                images.task,
-                logits_BK,
-                labels,
-                smoothing=plan.label_smoothing,
-                weights_K=class_weights(images, plan),
-            )
+            loss = label_loss(images, plan, logits_BK, labels)
         if teacher is not None:
             teacher_BK = answers_of(teacher, Asked(images_BCHW, images, drawing, turn), plan)
             distilled = losses_of(images.task).distillation_loss(logits_BK, teacher_BK)
@@ -246,7 +247,27 @@ def laid_out(images_BCHW: Tensor, plan: TrainPlan) -> Tensor:
     return moved(images_BCHW, plan.device)
 
 
-def class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
+def label_loss(
+    images: Images, plan: TrainPlan, logits_BK: Tensor, labels: Tensor | MixedLabels
+) -> Tensor:
+    """The loss on labels of a network that is trained alone, a scalar.
+
+    Args:
+        images: What they are of.
+        plan: Smoothing, weights of classes.
+        logits_BK: What the network answers.
+        labels: Of the batch.
+    """
+    return loss_on(
+        images.task,
+        logits_BK,
+        labels,
+        smoothing=plan.label_smoothing,
+        weights_K=_class_weights(images, plan),
+    )
+
+
+def _class_weights(images: Images, plan: TrainPlan) -> Tensor | None:
     """Of the loss on labels, (K,); None where images count alike."""
     return moved(images.balancing_K, plan.device) if plan.class_weights == BALANCED else None
 

@@ -13,6 +13,7 @@ from nas.system.text import setting
 from search_spaces import (
     FULL_PRECISION,
     CandidateError,
+    Cost,
     Option,
     Options,
     Resolution,
@@ -26,6 +27,7 @@ from search_spaces import (
     declaration,
     did_you_mean,
     pyramid,
+    signature_cost,
 )
 from search_spaces.networks._filled import filled
 from search_spaces.operators import OPERATORS
@@ -203,6 +205,17 @@ def usual_options(operator: str) -> dict[str, Option]:
     """What an operator reads and has no default for, as far as there is something usual."""
     rule = declaration(operator)
     return {dim: USUAL[dim] for dim in rule.dims if dim in USUAL and dim not in rule.defaults}
+
+
+def usual_cost(operator: str, *, width: int, side: int) -> Cost | None:
+    """What a block with usual options costs.
+
+    None if it cannot stand there, or reads what has no usual option.
+    """
+    try:
+        return signature_cost(block_of(operator, usual_options(operator), width=width, side=side))
+    except (CandidateError, LookupError):
+        return None
 
 
 def _entrant(name: str) -> Entrant:

@@ -35,6 +35,7 @@ from nas.system.reporter import Reporter
 from nas.system.typed import from_document
 from search_spaces import DENSE, Slot, UserError, check_ranges, input_shape
 from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.compiled import NEVER
 from supernets.exit_batches import ExitBatches
 from supernets.exits import Exiting, Exits, Latents, Map, Tapped, maps_between_stages
 from supernets.network import PlainNetwork
@@ -43,6 +44,14 @@ from supernets.train import Progress, train
 
 FOLDER, WEIGHTS, STATE = "exits", "trained.safetensors", "train_state"
 MOST_EXITS = 16
+
+OF_EXITS: dict[str, Any] = {
+    "precision": "fp32",
+    "compile": NEVER,
+    "drop_path": 0.0,
+    "dropout": 0.0,
+}
+"""Of a plan what exits are trained with, whatever the supernet was."""
 
 SETTINGS: dict[str, type] = {
     **dict.fromkeys(("exits", "latents", "width", "expand_ratio"), int),
@@ -211,7 +220,7 @@ def _planned(trained: Trained, key: str, recipe: ExitRecipe, reporter: Reporter)
         images = images_of("", trained, reporter)
         like = Recipe(epochs=recipe.epochs, learning_rate=recipe.learning_rate)
         plan = planned(like, trained.train_plan, images, steps=0)
-        return asdict(dataclasses.replace(plan, precision="fp32"))
+        return asdict(dataclasses.replace(plan, **OF_EXITS))
 
     name = f"{FOLDER}/{key}/{PLAN}"
     document = trained.run.decided(name, decide)

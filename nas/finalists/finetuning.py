@@ -160,6 +160,8 @@ class Finetuning:
             learning_rate=AWARE_RATE * plan.peak_rate,
             precision="fp32",
             compile=NEVER,
+            drop_path=0.0,
+            dropout=0.0,
             seed=plan.seed + 1,
         )
         slots = self.scorer.supernet.space.slots(candidate.encoding)

@@ -55,8 +55,8 @@ class Recipe:
             of a network that has grids to learn; it freezes statistics, too.
         labels_share: Of the loss beside a teacher; the rest is the teacher's.
         weight_decay: Of matrices and kernels; None for the supernet's.
-        drop_path: Share of images that pass by blocks or lose paths (`supernets/dropping.py`);
-            None for the supernet's plan's.
+        drop_path: Share of images that pass by blocks or lose paths (`supernets/dropping.py`)
+            before the quantization-aware share; None for the supernet's plan's.
         unlabelled: Folder of further images, of which the teacher alone says what they are.
         stored: "" asks the teacher about every batch; "variants" asks once about so many variants
             of each image and stores the answers; "regions" stores a map of scores of each image,
@@ -137,6 +137,11 @@ class Recipe:
             raise UserError(
                 f"low_rank is {self.low_rank}, and what it updates is frozen with its statistics. "
                 f"Add --batch-norm {FROZEN}."
+            )
+        if self.drop_path and self.aware_share == 1:
+            raise UserError(
+                f"drop_path is {self.drop_path:g}, and all of the training is quantization-aware, "
+                "which leaves nothing out. Lower --aware, or leave drop_path out."
             )
         frozen = [name for name in ("low_rank", "aware_share") if getattr(self, name)]
         if frozen and any(getattr(self, name) for name in LEVELS):

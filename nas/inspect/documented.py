@@ -4,8 +4,8 @@ import inspect
 import sys
 from dataclasses import dataclass
 
-from nas.bench.entrants import USUAL, block_of, usual_options
-from search_spaces import CandidateError, Registry, declaration, is_mixer, signature_cost
+from nas.bench.entrants import USUAL, usual_cost
+from search_spaces import Registry, declaration, is_mixer
 from search_spaces._dimensions import allowed
 from search_spaces.operators import OPERATORS
 
@@ -66,13 +66,7 @@ def documented(name: str, *, width: int, side: int) -> Documented:
     rule = declaration(name)
     more = paragraphs_of(type(rule))[0]
     paragraphs = paragraphs_of(sys.modules.get(type(rule).__module__))
-    macs: int | None = None
-    params: int | None = None
-    try:
-        cost = signature_cost(block_of(name, usual_options(name), width=width, side=side))
-        macs, params = cost.macs, cost.params
-    except (CandidateError, LookupError):
-        pass  # it cannot stand there, or has no usual options
+    cost = usual_cost(name, width=width, side=side)
     source = [text for text in paragraphs if text.startswith(SOURCES)]
     return Documented(
         name=name,
@@ -83,8 +77,8 @@ def documented(name: str, *, width: int, side: int) -> Documented:
         formula=paragraphs_of(getattr(rule, "mixer_cost", rule.cost))[0],
         options=tuple(_option(rule, dim) for dim in rule.dims),
         source="\n\n".join(source),
-        macs=macs,
-        params=params,
+        macs=None if cost is None else cost.macs,
+        params=None if cost is None else cost.params,
     )
 
 

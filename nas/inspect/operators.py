@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from nas.bench.entrants import block_of, usual_options
-from search_spaces import CandidateError, declaration, signature_cost
+from nas.bench.entrants import usual_cost
+from search_spaces import declaration
 from search_spaces.operators import OPERATORS
 
 
@@ -37,18 +37,12 @@ def _described(name: str, width: int, side: int) -> Described:
     rule = declaration(name)
     doc = (type(rule).__doc__ or "").strip()
     reads = [f"[{dim}]" if dim in rule.defaults else dim for dim in rule.dims]
-    macs: int | None = None
-    params: int | None = None
-    try:
-        cost = signature_cost(block_of(name, usual_options(name), width=width, side=side))
-        macs, params = cost.macs, cost.params
-    except (CandidateError, LookupError):
-        pass  # it cannot stand there, or has no usual options
+    cost = usual_cost(name, width=width, side=side)
     return Described(
         name=name,
         mixing=tuple(rule.mixing),
         reads=tuple(reads),
         meaning=doc.partition("\n")[0].rstrip("."),
-        macs=macs,
-        params=params,
+        macs=None if cost is None else cost.macs,
+        params=None if cost is None else cost.params,
     )

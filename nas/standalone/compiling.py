@@ -92,8 +92,8 @@ def _reason_against(network: nn.Module, plan: TrainPlan, teaching: Teaching) -> 
     """Why steps of a training cannot be compiled; "" if they can."""
     if not is_plain(network):
         return "what is made of it does more than its forward pass"
-    if teaching.likenesses:
-        return "what it learns from looks at maps inside of it"
+    if AloneBatches(plan, teaching).has_hooks:
+        return "its training looks inside of it, or leaves out parts of it"
     what = lacking(plan.device)
     return f"this needs {what}" if what else ""
 

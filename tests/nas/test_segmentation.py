@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nas
-from nas.data import DataSet, load_data
+from nas.data import DataSet, digit_scenes, load_data
 from nas.front.card import read_card
 from nas.run.directory import read_front
 from search_spaces import task_of
@@ -86,6 +86,14 @@ def test_a_member_is_exported_and_trained_further(run: Path, tmp_path: Path) -> 
     assert command("finetune", run, "--key", key, "--epochs", 0.1, "--teacher", "largest") == 0
 
 
+@pytest.fixture
+def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused does not depend on how many there are."""
+    for split, number in (("TRAIN", 600), ("SEARCH", 50), ("TEST", 50)):
+        monkeypatch.setattr(digit_scenes, f"NUM_{split}_IMAGES", number)
+
+
+@pytest.mark.usefixtures("few_scenes")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -124,6 +132,7 @@ def test_what_does_not_fit_together_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("few_scenes")
 def test_a_model_that_is_brought_answers_with_classes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -192,6 +192,7 @@ def test_the_mean_of_several_teachers_may_teach_now(trained: Trained) -> None:
         ({"weight_decay": -1.0}, "weight_decay is -1"),
         ({"variants": 0}, "variants is 0"),
         ({"activate": 1.5}, "activate is 1.5"),
+        ({"drop_path": 0.1, "aware_share": 1.0}, "all of the training is quantization-aware"),
     ],
 )
 def test_recipes_that_mean_nothing_are_refused(fields: dict[str, Any], message: str) -> None:

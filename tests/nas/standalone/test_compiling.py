@@ -63,6 +63,9 @@ def test_what_cannot_be_compiled_is_not_said_to_be(
     hooked.register_forward_pre_hook(lambda *_: None)
     assert decided(hooked, images, plan, steps=40, step_s=1.0)[0].compile == NEVER
     assert "more than its forward pass" in caplog.text
+    dropping = replace(plan, drop_path=0.1)
+    assert decided(network(), images, dropping, steps=40, step_s=1.0)[0].compile == NEVER
+    assert "leaves out parts" in caplog.text
     monkeypatch.setattr(compiling, "lacking", lambda device: "a compiler")
     assert decided(network(), images, plan, steps=40, step_s=1.0)[0].compile == NEVER
     assert "this needs a compiler" in caplog.text
@@ -126,6 +129,11 @@ def test_a_compiled_training_learns_the_same_and_goes_on_without_a_compiler(
         ends[name] = trained.state_dict()
         assert pass_of(trained) is trained
     assert calls == [8, 8, 8]
+    folder = tmp_path / "dropping"
+    folder.mkdir()
+    plan = replace(PLAN, compile=ALWAYS, drop_path=0.5)
+    trained_alone(network(), small_images(), folder, lambda: plan)
+    assert calls == [8, 8, 8], "what is left out is so by hooks"
     for name, tensor in ends[ALWAYS].items():
         assert torch.equal(tensor, ends[NEVER][name])
         assert torch.equal(tensor, ends[IF_IT_PAYS][name])
