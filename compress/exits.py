@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from compress.exit_graph import EXIT, first_exit
 from compress.export import export_onnx
 from compress.quantize._apply import QUANTIZER
 from compress.store import SCHEMA, network_in, stored
 from search_spaces import Slot, UserError
-from supernets.checkpoint import UNREADABLE, read_tensors, same_shapes, write_tensors
+from supernets.checkpoint import UNREADABLE, read_tensors, same_shapes, under, write_tensors
 from supernets.exits import Exiting, Exits, Latents, Map, Tapped
 from supernets.files import replacing
 from supernets.network import PlainNetwork, module_name
@@ -129,26 +129,22 @@ def load_exits(path: Path) -> Exiting:
         UserError: If the file is damaged or another version's.
     """
     tensors, document = read_tensors(path)
-    network = network_in(_under(OF_NETWORK, tensors), document, path)
+    network = network_in(under(OF_NETWORK, tensors), document, path)
     try:
         said = document[EXITS]
         maps = [Map(m["slot"], m["width"], (m["size"][0], m["size"][1])) for m in said["maps"]]
         exits = Exits(maps, said["num_classes"], Latents(**said["latents"]), seed=0)
     except UNREADABLE as error:
         raise _damaged(path) from error
-    if not same_shapes(_under(OF_EXITS, tensors), exits):
+    if not same_shapes(under(OF_EXITS, tensors), exits):
         raise _damaged(path)
-    exits.load_state_dict(_under(OF_EXITS, tensors))
+    exits.load_state_dict(under(OF_EXITS, tensors))
     return with_exits(network, maps, exits)
 
 
 def has_exits(document: Mapping[str, Any]) -> bool:
     """Whether a checkpoint with this document is one of a network with exits."""
     return EXITS in document
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def _damaged(path: Path) -> UserError:

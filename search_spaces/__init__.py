@@ -82,11 +82,11 @@ from search_spaces.formats._base import format_of as format_of
 from search_spaces.networks._base import AbstractNetwork as AbstractNetwork
 from search_spaces.networks._base import SlotRule as SlotRule
 from search_spaces.networks._operations import operator_of as operator_of
+from search_spaces.networks._stage import Stage as Stage
 from search_spaces.networks.cells import Cells as Cells
 from search_spaces.networks.columns import Columns as Columns
 from search_spaces.networks.downsampled import Downsampled as Downsampled
 from search_spaces.networks.segmented import Segmented as Segmented
-from search_spaces.networks.staged import Stage as Stage
 from search_spaces.networks.staged import Staged as Staged
 from search_spaces.patterns._base import PATTERNS as PATTERNS
 from search_spaces.patterns._base import AbstractPattern as AbstractPattern

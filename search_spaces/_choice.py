@@ -12,6 +12,12 @@ OptionTable = tuple[tuple[str, tuple[Option, ...]], ...]
 """Named lists of options, in order; hashable."""
 
 
+def integer(option: Option) -> int:
+    """An option that is a whole number."""
+    assert isinstance(option, int)
+    return option
+
+
 @dataclass(frozen=True)
 class Choice:
     """One decision with a finite number of options.

@@ -12,7 +12,8 @@ from search_spaces._declarations import declaration
 from search_spaces._resolution import pyramid
 from search_spaces._sides import Resolution, read_sides
 from search_spaces._space import SearchSpace
-from search_spaces.networks.staged import Stage, Staged
+from search_spaces.networks._stage import Stage
+from search_spaces.networks.staged import Staged
 
 LARGE_FROM = 96
 SMALL_WIDTHS, SMALL_HEADS, SMALL_HEAD_DIM = (8, 16, 24, 40), (1, 2, 3), 16

@@ -7,11 +7,11 @@ small images can be searched no further and repeated there.
 from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
+from search_spaces._family import LARGE_FROM
 from search_spaces._sides import Resolution, read_sides
 from search_spaces._space import SearchSpace
 from search_spaces.networks.cells import Cells
 
-LARGE_FROM = 96
 SMALL_WIDTHS, LARGE_WIDTHS = (8, 16, 32), (16, 32, 48)
 DEPTHS = (1, 2, 4)
 NODES = 3

@@ -7,11 +7,11 @@ on levels are wider.
 from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
+from search_spaces._family import LARGE_FROM
 from search_spaces._sides import Resolution, read_sides
 from search_spaces._space import SearchSpace
 from search_spaces.networks.columns import Columns
 
-LARGE_FROM = 96
 SMALL_WIDTHS, LARGE_WIDTHS = (8, 16, 24), (16, 32, 48)
 COLUMNS, DEPTHS = (1, 2, 3, 4), (1, 2)
 OPERATIONS = (

@@ -7,11 +7,11 @@ trained with `--method mixture`. `--fix weight_set=w1` leaves one set of weights
 from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
+from search_spaces._family import LARGE_FROM
 from search_spaces._sides import Resolution, read_sides
 from search_spaces._space import SearchSpace
 from search_spaces.networks.downsampled import Downsampled
 
-LARGE_FROM = 96
 WIDTHS, DEPTH, HALVINGS, SETS = (16, 32, 64), 2, 2, 2
 
 

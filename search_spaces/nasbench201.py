@@ -9,11 +9,11 @@ the stem halves the map twice, and there are more stages.
 from typing import final
 
 from search_spaces._base import SPACES, AbstractSpace
+from search_spaces._family import LARGE_FROM
 from search_spaces._sides import Resolution, read_sides
 from search_spaces._space import SearchSpace
 from search_spaces.networks.cells import Cells
 
-LARGE_FROM = 96
 WIDTH, DEPTH, NODES = 16, 5, 3
 OPERATIONS = ("identity", "conv-1", "conv-3", "avgpool")
 """Besides none, which is an edge that is not there."""

@@ -11,8 +11,8 @@ from search_spaces._family import LARGE_FROM, SMALL_STRIDES
 from search_spaces._resolution import pyramid
 from search_spaces._sides import Resolution, read_sides
 from search_spaces._space import SearchSpace
+from search_spaces.networks._stage import Stage
 from search_spaces.networks.segmented import Segmented
-from search_spaces.networks.staged import Stage
 
 SMALL_WIDTHS, SMALL_DECODERS = (8, 16, 24), (16, 32, 48)
 LARGE_WIDTHS, LARGE_DECODERS = (16, 24, 32, 48, 64), (32, 64, 96, 128)

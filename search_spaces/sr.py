@@ -9,7 +9,8 @@ from typing import final
 from search_spaces._base import SPACES, AbstractSpace
 from search_spaces._sides import Resolution
 from search_spaces._space import SearchSpace
-from search_spaces.networks.staged import Stage, Staged
+from search_spaces.networks._stage import Stage
+from search_spaces.networks.staged import Staged
 
 
 @final

@@ -102,7 +102,8 @@ class SelectiveScan(nn.Module):
         # What is left out has no input, but the state decays there: steps add up.
         each = [step_BLSD.cumsum(1), step_BLSD * x_BLSD, inputs_BLSN, outputs_BLSN]
         sizes = [self.channels, self.channels, self.states, self.states]
-        kept = kept_BMS.unsqueeze(-1).repeat(1, 1, 1, sum(sizes))
+        # NOTE: repeated by an addition, because the size of a Tile is not known in a file.
+        kept = kept_BMS.unsqueeze(-1) + kept_BMS.new_zeros(sum(sizes))
         taken = torch.cat(each, -1).gather(1, kept).split(sizes, -1)
         until_BMSD, input_BMSD, inputs_BMSN, outputs_BMSN = taken
         step_BMSD = self._between(until_BMSD)

@@ -38,6 +38,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], document: Mapping[s
         temporary.write_bytes(content)
 
 
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, by what follows."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and JSON document of a file that `write_tensors` wrote.
 

@@ -23,6 +23,7 @@ Shapes: B batch, F what the classifier reads.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,15 +55,15 @@ def dropping(network: nn.Module, plan: TrainPlan, turn: int) -> Iterator[None]:
     with ExitStack() as stack:
         blocks = residual_blocks(plain) if plan.drop_path else []
         for number, block in enumerate(blocks, start=1):
-            passing = _Passing(plan.drop_path * number / len(blocks), rng)
-            stack.callback(block.register_forward_hook(passing).remove)
+            passed_by = partial(_passed_by, plan.drop_path * number / len(blocks), rng)
+            stack.callback(block.register_forward_hook(passed_by).remove)
         rate = plan.drop_path * (turn // plan.shards) / plan.steps
         for path in paths_of(plain) if rate else []:
-            left_out = _LeftOut(rate, rng)
+            left_out = partial(_left_out, rate, rng)
             stack.callback(plain.get_submodule(path).register_forward_hook(left_out).remove)
         classifier = classifier_of(plain) if plan.dropout else None
         if classifier is not None:
-            dropped = _Dropped(plan.dropout, rng)
+            dropped = partial(_dropped, plan.dropout, rng)
             stack.callback(classifier.register_forward_pre_hook(dropped).remove)
         yield
 
@@ -95,43 +96,38 @@ def classifier_of(network: nn.Module) -> nn.Linear | None:
     return layers[-1] if layers else None
 
 
-class _Passing:
-    """A hook behind a block, by which some images have passed."""
-
-    def __init__(self, share: float, rng: np.random.Generator) -> None:
-        self.share, self.rng = share, rng
-
-    def __call__(self, block: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        """What is handed on; None where a block has another shape and so no shortcut."""
-        x = inputs[0]
-        if output.shape != x.shape:
-            return None
-        factor = _factor(self.rng, self.share, (len(x), *[1] * (x.ndim - 1)), output)
-        return x + factor * (output - x)
-
-
-class _LeftOut:
-    """A hook behind a path, whose map some images do not get."""
-
-    def __init__(self, share: float, rng: np.random.Generator) -> None:
-        self.share, self.rng = share, rng
-
-    def __call__(self, path: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        """The map of some images, larger by as much as there are fewer."""
-        shape = (len(output), *[1] * (output.ndim - 1))
-        return output * _factor(self.rng, self.share, shape, output)
+def _passed_by(
+    share: float,
+    rng: np.random.Generator,
+    block: nn.Module,
+    inputs: tuple[Any, ...],
+    output: Tensor,
+) -> Tensor | None:
+    """What a block hands on, by which some images have passed; None if it has no shortcut."""
+    x = inputs[0]
+    if output.shape != x.shape:
+        return None
+    factor = _factor(rng, share, (len(x), *[1] * (x.ndim - 1)), output)
+    return x + factor * (output - x)
 
 
-class _Dropped:
-    """A hook in front of a classifier."""
+def _left_out(
+    share: float,
+    rng: np.random.Generator,
+    path: nn.Module,
+    inputs: tuple[Any, ...],
+    output: Tensor,
+) -> Tensor:
+    """The map of a path, which some images do not get; larger by as much as there are fewer."""
+    return output * _factor(rng, share, (len(output), *[1] * (output.ndim - 1)), output)
 
-    def __init__(self, share: float, rng: np.random.Generator) -> None:
-        self.share, self.rng = share, rng
 
-    def __call__(self, layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor]:
-        """What it reads: (B, F)."""
-        x_BF = inputs[0]
-        return (x_BF * _factor(self.rng, self.share, tuple(x_BF.shape), x_BF),)
+def _dropped(
+    share: float, rng: np.random.Generator, layer: nn.Module, inputs: tuple[Any, ...]
+) -> tuple[Tensor]:
+    """What a classifier reads: (B, F)."""
+    x_BF = inputs[0]
+    return (x_BF * _factor(rng, share, tuple(x_BF.shape), x_BF),)
 
 
 def _factor(rng: np.random.Generator, share: float, shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ Its tensors:
     method.<name>       what batches keep from step to step
 """
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import UserError
-from supernets.checkpoint import read_tensors, same_shapes, write_tensors
+from supernets.checkpoint import read_tensors, same_shapes, under, write_tensors
 from supernets.loss_scale import continued_scale
 from supernets.optimizers._base import OPTIMIZERS, SCALE
 from supernets.team import State
@@ -114,13 +113,13 @@ class TrainState:
             UserError: If it belongs to another network, or what its batches kept to other batches.
         """
         tensors, document = read_tensors(path)
-        model = _under("model.", tensors)
+        model = under("model.", tensors)
         if not same_shapes(model, self.network):
             raise UserError(
                 f"checkpoint '{path}' belongs to another network. Delete it to train from the "
                 "start, or use the space and the version of this program it was trained with."
             )
-        kept = {name: tensor.numpy() for name, tensor in _under("method.", tensors).items()}
+        kept = {name: tensor.numpy() for name, tensor in under("method.", tensors).items()}
         kept = dict(continued_scale(kept, self.kept))
         if _layout(kept) != _layout(self.kept):
             raise UserError(
@@ -130,7 +129,7 @@ class TrainState:
             )
         self.kept = kept
         self.network.load_state_dict(model)
-        average = _under("average.", tensors)
+        average = under("average.", tensors)
         by_name = dict(zip(self.names, self.parameters, strict=True))
         owners = {p: o for o in self.optimizers for g in o.param_groups for p in g["params"]}
         for i, name in enumerate(self.names):
@@ -179,11 +178,3 @@ def _layout(state: State) -> str:
     """Names, types and shapes, such as "loss float64 (3,)"."""
     found = (f"{name} {array.dtype} {array.shape}" for name, array in sorted(state.items()))
     return ", ".join(found) or "nothing"
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in _items(prefix, tensors)}
-
-
-def _items(prefix: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    return ((n, t) for n, t in tensors.items() if n.startswith(prefix))

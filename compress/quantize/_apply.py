@@ -11,6 +11,7 @@ from compress.calibration._base import AbstractCalibration
 from compress.placement import Layer, Placement, Point, place, trace, uses_apart_
 from compress.quantize._base import LayerStats, QuantizationOf
 from compress.quantize._ranges import Range, observe
+from supernets.checkpoint import under
 
 QUANTIZER = "quantizer_"
 """How quantizers of their own are called."""
@@ -52,7 +53,7 @@ def quantized(
     device = next(chain(graph.parameters(), batches)).device  # pooling alone has no parameters
     learnt = {name: tensor.to(device) for name, tensor in learnt.items()}
     quantizers = {
-        point.value: _quantizer(point, seen, _under(names[point.value], learnt)).to(device)
+        point.value: _quantizer(point, seen, under(f"{names[point.value]}.", learnt)).to(device)
         for point in placement.points
     }
     for layer in placement.layers:
@@ -94,11 +95,6 @@ def _quantizer(point: Point, seen: Mapping[str, Range], learnt: Mapping[str, Ten
     if learnt:
         quantizer.load_state_dict(learnt)
     return quantizer
-
-
-def _under(name: str, learnt: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    prefix = f"{name}."
-    return {key.removeprefix(prefix): t for key, t in learnt.items() if key.startswith(prefix)}
 
 
 def _replace_layer(graph: fx.GraphModule, layer: Layer, stats: LayerStats) -> None:

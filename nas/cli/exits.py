@@ -9,41 +9,44 @@ import typer
 from nas.cli.console import make_reporter, print_table, say
 from nas.cli.options import AsJson, Device, Plugins
 
+Of = Annotated[str, typer.Option(help="Which network: its key in the report, or how that begins.")]
+Epochs = Annotated[
+    float, typer.Option(min=0.01, max=100_000, help="Passes over the training images.")
+]
+MeanBudget = Annotated[
+    str,
+    typer.Option(
+        help="Mean over the search split, of multiply-adds or latency: 60%MACs of the network "
+        "without exits, 3MMACs or 0.1ms. [as early as costs no accuracy]"
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Or the confidence above which an image leaves at an exit."),
+]
+Together = Annotated[
+    bool,
+    typer.Option("--together", help="Train the network, too. [it stays as it is, bit by bit]"),
+]
+ExitSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="exits 2 (before the network's own answer), latents 4 (vectors that look at maps), "
+        "width 64, expand_ratio 2 (of their MLP), learning_rate. Repeatable.",
+    ),
+]
+
 
 def exits(
     run: Annotated[Path, typer.Argument(help="The directory of a finished run.")],
-    key: Annotated[
-        str, typer.Option(help="Which network: its key in the report, or how that begins.")
-    ],
-    epochs: Annotated[
-        float, typer.Option(min=0.01, max=100_000, help="Passes over the training images.")
-    ] = 5.0,
-    budget: Annotated[
-        str,
-        typer.Option(
-            help="Mean over the search split, of multiply-adds or latency: 60%MACs of the "
-            "network without exits, 3MMACs or 0.1ms. [as early as costs no accuracy]"
-        ),
-    ] = "",
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Or the confidence above which an image leaves at an exit."
-        ),
-    ] = None,
-    together: Annotated[
-        bool,
-        typer.Option("--together", help="Train the network, too. [it stays as it is, bit by bit]"),
-    ] = False,
-    further: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="exits 2 (before the network's own answer), latents 4 (vectors that look at "
-            "maps), width 64, expand_ratio 2 (of their MLP), learning_rate. Repeatable.",
-        ),
-    ] = None,
+    key: Of,
+    epochs: Epochs = 5.0,
+    budget: MeanBudget = "",
+    threshold: Threshold = None,
+    together: Together = False,
+    further: ExitSettings = None,
     device: Device = None,
     plugin: Plugins = None,
     as_json: AsJson = False,

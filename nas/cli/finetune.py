@@ -90,11 +90,12 @@ def finetune(
 ) -> None:
     """Train one network further, alone, and add it to the front: exported, measured, verified."""
     from nas.data._load import absolute_if_path
-    from nas.finalists.lessons import further_settings
+    from nas.finalists.lessons import SETTINGS
     from nas.finalists.recipe import Recipe
     from nas.finalists.teacher import AND
     from nas.finetune import finetune as run_finetune
     from nas.prepare.phases import NO_TEACHER
+    from nas.system.typed import settings_among
     from reports import build_report
     from search_spaces import load_plugins
 
@@ -107,7 +108,7 @@ def finetune(
         batch_norm=batch_norm,
         aware_share=aware,
         unlabelled=str(Path(unlabelled).resolve()) if unlabelled else "",
-        **further_settings(further or ()),
+        **settings_among(SETTINGS, further or ()),
     )
     reporter = make_reporter(as_json)
     try:

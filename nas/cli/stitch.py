@@ -17,10 +17,12 @@ TwoWay = Annotated[
         "--two-way", help="Lead from larger models into smaller ones, too, and there and back."
     ),
 ]
+MOST_UPDATE_RANK = 4096
 UpdateRank = Annotated[
     int,
     typer.Option(
         min=0,
+        max=MOST_UPDATE_RANK,
         metavar="RANK",
         help="Keep the layers between models as they begin, and train an update of this rank "
         "beside each, such as 8; 0 trains all of them.",

@@ -3,7 +3,6 @@
 Also what `nas finetune --set` may give: fields of a recipe that have no flag.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from nas.finalists.answers import REGIONS, VARIANTS, AnswerStore
@@ -11,7 +10,6 @@ from nas.finalists.recipe import LIKENESSES, Recipe
 from nas.finalists.teacher import make_teacher
 from nas.prepare.reopen import Trained
 from nas.system.reporter import Reporter
-from nas.system.typed import settings_among
 from search_spaces import DEFAULT_TASK, UserError, check_ranges
 from supernets.images import Images
 from supernets.likenesses import AbstractLikeness, Affinity, Granularity
@@ -38,18 +36,6 @@ SETTINGS: dict[str, type] = {
     **dict.fromkeys(LIKENESSES, float),
 }
 """Fields of a recipe that `--set` gives, and their types."""
-
-
-def further_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Fields of a recipe by their names.
-
-    Args:
-        texts: "name=value" each.
-
-    Raises:
-        UserError: If one is no setting, or its value is of another type.
-    """
-    return settings_among(SETTINGS, texts)
 
 
 def teaching_of(

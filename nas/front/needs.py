@@ -13,29 +13,10 @@ from nas.system.environment import WITHOUT_SATURATION
 
 COMMON = frozenset(
     (
-        *(
-            "Add",
-            "AveragePool",
-            "Clip",
-            "Concat",
-            "Constant",
-            "Conv",
-            "DequantizeLinear",
-            "Flatten",
-        ),
-        *("Gemm", "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Mul", "QuantizeLinear"),
-        *(
-            "Relu",
-            "Reshape",
-            "Resize",
-            "Sigmoid",
-            "Slice",
-            "Softmax",
-            "Squeeze",
-            "Sub",
-            "Transpose",
-        ),
-        "Unsqueeze",
+        *("Add", "AveragePool", "Clip", "Concat", "Constant", "Conv", "DequantizeLinear"),
+        *("Flatten", "Gemm", "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Mul"),
+        *("QuantizeLinear", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax"),
+        *("Squeeze", "Sub", "Transpose", "Unsqueeze"),
     )
 )
 """Operators of ONNX that quantizers and compilers for devices know."""

@@ -136,12 +136,13 @@ def _is_nothing(node: fx.Node, block: nn.Module) -> bool:
 
 
 def _is_moved(node: fx.Node, carried: Mapping[fx.Node, tuple[int, ...]]) -> bool:
-    """Whether a call only moves numbers about, or multiplies them by one that is fixed."""
+    """Whether a call only moves numbers about, or adds one to them or multiplies them by one."""
     if node.op not in ("call_function", "call_method"):
         return False
     name = _function_name(node)
-    maps = [one for one in node.args if isinstance(one, fx.Node) and one in carried]
-    return name in MOVES or (len(maps) == 1 and WORDS.get(name) in {"+", "-", "x", "/"})
+    read = [one for one in node.args if isinstance(one, fx.Node)]
+    is_by_number = len(read) == 1 and read[0] in carried
+    return name in MOVES or (is_by_number and WORDS.get(name) in {"+", "-", "x", "/"})
 
 
 def _function_name(node: fx.Node) -> str:

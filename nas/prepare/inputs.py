@@ -4,17 +4,17 @@ Every mistake that can be seen without measuring is refused before anything is w
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from nas.data import DataSet, identity, load_data
 from nas.data._base import Accept
 from nas.executors import EXECUTORS
 from nas.executors._base import MOST_PER_CORE
 from nas.latency import LatencyModel
+from nas.prepare.answering import check_answers
 from nas.prepare.brought import brought_space, with_input_rule, with_models_rule
 from nas.prepare.settings import check_settings, refuse_what_needs_classes
 from nas.prepare.several import check_devices
@@ -44,7 +44,6 @@ from search_spaces import (
     AbstractDenseTask,
     AbstractImageTask,
     Additive,
-    Answers,
     Resolution,
     SearchSpace,
     UserError,
@@ -67,26 +66,6 @@ AMPLE_CLASSES = 1024
 square of a scale."""
 
 SHOWN_SPLITS = ("train", "search", "test")
-
-
-class Answering(NamedTuple):
-    """What to give where networks and labels are of different kinds.
-
-    Attributes:
-        space: Of networks that answer so.
-        asking: What gives labels that ask for it.
-        otherwise: What does without.
-    """
-
-    space: str
-    asking: str
-    otherwise: str
-
-
-ANSWERING: Mapping[Answers, Answering] = {
-    "images": Answering("sr", "--task super-resolution", "leave out --task"),
-    "masks": Answering("segment", "--data digit-scenes or a folder with masks", "other --data"),
-}
 
 
 def prepare(
@@ -132,7 +111,7 @@ def prepare(
     drops = [drop_limit(config.max_drop, task_of(data.task).shown)] if config.max_drop else []
     space, limits = possible(data.resolution, data.channels, data.num_outputs)
     check_task(config, space, data.task)
-    _check_answers(space, data)
+    check_answers(space, data)
     return data, space, [*limits, *drops]
 
 
@@ -220,30 +199,6 @@ def describe_data(data: DataSet) -> str:
         f"data '{data.name}': {what}, {colours} at {data.resolution} px"
         f"{'' if data.sides[0] == data.sides[1] else ' (height x width)'}, "
         f"{sizes} images{'; ' + data.note if data.note else ''}"
-    )
-
-
-def _check_answers(space: SearchSpace, data: DataSet) -> None:
-    """See that networks of the space answer with what the data has as labels.
-
-    Raises:
-        UserError: If they do not.
-    """
-    assert space.network is not None
-    wanted, given = task_of(data.task).asks, space.network.answers
-    if wanted == given:
-        return
-    if wanted == "classes":
-        raise UserError(
-            f"space '{space.name}' has networks that answer with {given}, and labels of data "
-            f"'{data.name}' are no {given}. Give {ANSWERING[given].asking}, or another --space."
-        )
-    remedy = f"Give --space {ANSWERING[wanted].space}, or {ANSWERING[wanted].otherwise}."
-    if space.is_brought:
-        remedy = "Give data of classes: a model that is brought must give one number per class."
-    raise UserError(
-        f"space '{space.name}' has networks that answer with {given}, and task '{data.task}' "
-        f"asks for {wanted}. {remedy}"
     )
 
 

@@ -66,7 +66,8 @@ def check_are_here(config: Config) -> None:
     most = executor.num_devices(device)
     if config.devices <= most:
         return
-    kind, per_core = kind_of(device), ", some for each core" if is_cpu(device) else ""
+    kind, is_per_core = kind_of(device), is_cpu(device) and executor.is_local
+    per_core = ", some for each core" if is_per_core else ""
     raise UserError(
         f"devices is {config.devices}, and {executor.place} has {most} of kind '{kind}'{per_core}. "
         f"Ask for at most {most}."

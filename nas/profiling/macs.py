@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import onnx
-from onnx import NodeProto, helper, inliner, shape_inference
+from onnx import NodeProto, helper, inliner, numpy_helper, shape_inference
 
 OWN_DOMAINS = ("", "ai.onnx")
 UNCOUNTED = frozenset(
@@ -41,6 +41,7 @@ def count_macs(model: onnx.ModelProto) -> int:
     if model.functions:
         model = inliner.inline_local_functions(model)
     model, batch = _with_batch(model)
+    model = _with_plain_constants(model)
     try:
         model = shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # what it raises is of no one class
@@ -63,6 +64,22 @@ def _with_batch(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     for value in (*copy.graph.output, *copy.graph.value_info):
         value.type.tensor_type.ClearField("shape")  # the batch has a name there
     return copy, 1
+
+
+def _with_plain_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with reshaped constants as constants: shapes made of others are not inferred."""
+    known = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = [n for n in model.graph.node if n.op_type == "Reshape" and known.keys() >= {*n.input}]
+    if not nodes:
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in nodes:
+        value, sizes = (numpy_helper.to_array(known[name]) for name in node.input)
+        reshaped = value.reshape(sizes)
+        copy.graph.initializer.append(numpy_helper.from_array(reshaped, node.output[0]))
+        copy.graph.node.remove(node)
+    return copy
 
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:

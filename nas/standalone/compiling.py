@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import nn
 
 from nas.standalone.train import SPEED_STEPS, is_plain
-from supernets.compiled import ALWAYS, IF_IT_PAYS, NEVER, compiling, lacking
+from supernets.compiled import ALWAYS, NEVER, compiling, lacking
 from supernets.device import is_cpu, is_out_of_memory
 from supernets.images import Images
 from supernets.pace import fastest, paces
@@ -66,32 +66,45 @@ def decided(
     Args:
         network: What is trained; ends as it was.
         images: To train on.
-        plan: May say it already.
+        plan: May say it already; what cannot be compiled is not, whatever it says.
         teaching: What the network learns from.
         steps: Of the training.
         step_s: Seconds of one that is not compiled.
     """
-    if plan.compile != IF_IT_PAYS:
+    if plan.compile == NEVER:
         return plan, step_s
+    reason = _reason_against(network, plan, teaching)
+    if plan.compile == ALWAYS:
+        if not reason:
+            return plan, step_s
+        logger.warning("compile is 'always', and a network is not compiled: %s", reason)
+        return replace(plan, compile=NEVER), step_s
     least_s = TRIED_BY_CPU_FROM_S if is_cpu(plan.device) else TRIED_FROM_S
     found = None
-    if steps * step_s >= least_s and is_plain(network) and not teaching.likenesses:
+    if not reason and steps * step_s >= least_s:
         found = timed(network, images, plan, teaching)
     if found is None or not found.saves(steps):
         return replace(plan, compile=NEVER), step_s
     return replace(plan, compile=ALWAYS), found.seconds_per_step(steps)
 
 
+def _reason_against(network: nn.Module, plan: TrainPlan, teaching: Teaching) -> str:
+    """Why steps of a training cannot be compiled; "" if they can."""
+    if not is_plain(network):
+        return "what is made of it does more than its forward pass"
+    if teaching.likenesses:
+        return "what it learns from looks at maps inside of it"
+    what = lacking(plan.device)
+    return f"this needs {what}" if what else ""
+
+
 def timed(
     network: nn.Module, images: Images, plan: TrainPlan, teaching: Teaching = LABELS_ONLY
 ) -> Compiling | None:
-    """How long compiled steps take beside others; None if there are none.
+    """How long compiled steps take beside others, where nothing is lacking; None if it fails.
 
     On one thread; the network ends as it was.
     """
-    if what := lacking(plan.device):
-        logger.info("not compiled: this needs %s", what)
-        return None
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     plans = [replace(plan, compile=name) for name in (ALWAYS, NEVER)]
     ways = [(one, AloneBatches(one, teaching)) for one in plans]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-from search_spaces._choice import Choice, Option
+from search_spaces._choice import Choice, Option, integer
 from search_spaces._clusters import TOKENS_PER_CLUSTER, cell_of, grid_of
 from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
@@ -93,8 +93,7 @@ def clustered_rules(
 @cache
 def cluster_size(size: Sides, tokens: Option) -> Sides:
     """Of the map of clusters of a map."""
-    assert isinstance(tokens, int)
-    return grid_of(size, cell_of(tokens, size))
+    return grid_of(size, cell_of(integer(tokens), size))
 
 
 def cluster_signature(place: str, size: Sides, width: int, tokens: Option) -> Signature | None:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, fields
 from functools import cache, cached_property, lru_cache, partial
 from typing import Any, final
 
-from search_spaces._choice import Choice, Option
+from search_spaces._choice import Choice, Option, integer
 from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError, did_you_mean
 from search_spaces._precision import FULL_PRECISION
@@ -282,10 +282,10 @@ class Cells(AbstractNetwork):
         return {name: str(options.get(f"{kind}.{name}", wires[name][0])) for name in wires}
 
     def _width(self, stage: int, options: Mapping[str, Option]) -> int:
-        return _integer(options.get("width", self.widths[0])) * 2 ** (stage - 1)
+        return integer(options.get("width", self.widths[0])) * 2 ** (stage - 1)
 
     def _depth(self, options: Mapping[str, Option]) -> int:
-        return _integer(options.get("depth", max(self.depths)))
+        return integer(options.get("depth", max(self.depths)))
 
     def _end_signature(self, slot: str, options: Mapping[str, Option]) -> Signature:
         """Of the stem or the head."""
@@ -323,8 +323,3 @@ def _type(cell: str) -> str:
 def _number(cell: str) -> int:
     """Of a normal cell in its stage, from 1; 0 of a reduction."""
     return 0 if cell == REDUCTION else int(cell.removeprefix("cell"))
-
-
-def _integer(option: Option) -> int:
-    assert isinstance(option, int)
-    return option

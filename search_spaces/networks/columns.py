@@ -27,7 +27,7 @@ from dataclasses import dataclass, fields
 from functools import cache, cached_property, lru_cache, partial
 from typing import Any, NamedTuple, final
 
-from search_spaces._choice import Choice, Option
+from search_spaces._choice import Choice, Option, integer
 from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
 from search_spaces._precision import FULL_PRECISION
@@ -250,14 +250,11 @@ class Columns(AbstractNetwork):
 
     def _taken(self, name: str, options: Mapping[str, Option]) -> int:
         """Of columns or depth what is taken, the most where nothing is said."""
-        found = options.get(name, max({"columns": self.columns, "depth": self.depths}[name]))
-        assert isinstance(found, int)
-        return found
+        most = max({"columns": self.columns, "depth": self.depths}[name])
+        return integer(options.get(name, most))
 
     def _width(self, level: int, options: Mapping[str, Option]) -> int:
-        width = options.get("width", self.widths[0])
-        assert isinstance(width, int)
-        return width * 2 ** (level - 1)
+        return integer(options.get("width", self.widths[0])) * 2 ** (level - 1)
 
     def _end_signature(self, slot: str, options: Mapping[str, Option]) -> Signature:
         """Of the stem or the head."""

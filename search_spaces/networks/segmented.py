@@ -27,14 +27,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, final
 
-from search_spaces._choice import Choice, Option
+from search_spaces._choice import Choice, Option, integer
 from search_spaces._dimensions import check_options
 from search_spaces._precision import FULL_PRECISION
 from search_spaces._sides import Resolution
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.networks._filled import filled
-from search_spaces.networks.staged import DOWNSAMPLE, HEAD, STEM, STEM_STRIDE, Stage, Staged
+from search_spaces.networks._stage import Stage
+from search_spaces.networks.staged import DOWNSAMPLE, HEAD, STEM, STEM_STRIDE, Staged
 
 WIDTH = "decoder.width"
 LATERAL, UP, MASKS = "decoder.lateral", "decoder.up", "masks"
@@ -120,10 +121,10 @@ class Segmented(AbstractNetwork):
         if not name:
             return self.encoder.signature(slot, options)
         size = self.encoder.maps(options).sizes[number - 1]
-        width = _integer(options[WIDTH])
+        width = integer(options[WIDTH])
         precision = str(options.get(f"stage{number}.precision", FULL_PRECISION))
         if name == LATERAL:
-            shape = Shape(size, size, _integer(options[f"stage{number}.width"]), width)
+            shape = Shape(size, size, integer(options[f"stage{number}.width"]), width)
             return filled("lateral", shape, {}, precision=precision)
         if name == UP:
             larger = self.encoder.maps(options).sizes[number - 2]
@@ -165,8 +166,3 @@ def _part(slot: str) -> tuple[str, int]:
         if slot.startswith(name):
             return name, int(slot.removeprefix(name))
     return "", 0
-
-
-def _integer(option: Option) -> int:
-    assert isinstance(option, int)
-    return option

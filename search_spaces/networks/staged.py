@@ -15,27 +15,31 @@ Classification (2023). Departures: the order is searched; its attention is an op
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple, final
 
-from search_spaces._choice import Choice, Option, OptionTable
+from search_spaces._choice import Choice, Option, integer
 from search_spaces._clusters import TOKENS_PER_CLUSTER
 from search_spaces._declarations import declaration
-from search_spaces._dimensions import check_options
 from search_spaces._errors import UserError
 from search_spaces._precision import FULL_PRECISION
-from search_spaces._registry import Registry
 from search_spaces._resolution import Pyramid, pyramid, single_map
-from search_spaces._sides import Resolution, Sides
+from search_spaces._sides import Resolution
 from search_spaces._slot import Shape, Signature
 from search_spaces.networks import _clustered as clustering
 from search_spaces.networks._base import NETWORKS, AbstractNetwork, SlotRule
 from search_spaces.networks._filled import filled
+from search_spaces.networks._stage import (
+    UNREAD,
+    Stage,
+    block_choices,
+    block_signature,
+    check_stage,
+    own_names,
+)
 from search_spaces.networks._trunk_names import check_trunk
-from search_spaces.operators._base import OPERATORS
 from search_spaces.trunk._base import TRUNK
 
-UNREAD = 0
 STEM_STRIDE, STEM_STRIDES = "stem.stride", (1, 2, 4)
 STEM, DOWNSAMPLE, HEAD = "stem", "downsample", "head"
 
@@ -67,40 +71,6 @@ class Where(NamedTuple):
         if place in (DOWNSAMPLE, clustering.CLUSTER, clustering.REBUILD):
             return Where(place, number)
         return Where("block", number, int(place.removeprefix("block")))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """What may be decided in one stage.
-
-    Attributes:
-        widths: Channels of the residual stream.
-        depths: Numbers of blocks.
-        operators: Names of operators that may fill each block.
-        options: For every dimension that an operator reads, such as "kernel_size", its options.
-        head_dim: Channels of an attention head.
-        tokens_per_cluster: Positions that may be gathered in one for the blocks behind the first
-            `cluster_after` ones; 1 is none.
-        cluster_after: Blocks that see all positions.
-    """
-
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
-    operators: tuple[str, ...]
-    options: OptionTable
-    head_dim: int = 16
-    tokens_per_cluster: tuple[int, ...] = clustering.NO_CLUSTERS
-    cluster_after: int = 1
-
-    @cached_property
-    def dims(self) -> tuple[str, ...]:
-        """Names of the dimensions that have options."""
-        return tuple(name for name, _ in self.options)
-
-    @property
-    def clusters(self) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
-        """Positions per cluster, blocks before clusters are made, and numbers of blocks."""
-        return self.tokens_per_cluster, self.cluster_after, self.depths
 
 
 @final
@@ -144,9 +114,7 @@ class Staged(AbstractNetwork):
                 f"This resolution has {len(self.pyramid.sizes)}. Declare as many."
             )
         for number, stage in enumerate(self.stages, start=1):
-            _check_numbers(f"stage{number}", stage)
-            for name in stage.operators:
-                self._check_dims(f"stage{number}", name, stage)
+            check_stage(f"stage{number}", stage)
         for place, names in self._trunk.items():
             check_trunk(place, names)
         plain = [name for name in self.heads if not TRUNK.get(name).gives_images]
@@ -167,7 +135,7 @@ class Staged(AbstractNetwork):
         """The sizes of the maps behind the stem that the options choose."""
         if self.gives_images:
             return self.pyramid
-        return pyramid(self.resolution, _integer(options.get(STEM_STRIDE, 0)))
+        return pyramid(self.resolution, integer(options.get(STEM_STRIDE, 0)))
 
     def arch_choices(self) -> tuple[Choice, ...]:
         """The stem's stride; by stage width, depth, and the blocks' operators and dimensions.
@@ -184,7 +152,7 @@ class Staged(AbstractNetwork):
             choices.append(Choice(f"{prefix}.depth", stage.depths))
             choices += clustering.cluster_choices(prefix, stage.tokens_per_cluster)
             for block in range(1, max(stage.depths) + 1):
-                choices.extend(_block_choices(f"{prefix}.block{block}", block, stage, prefix))
+                choices.extend(block_choices(f"{prefix}.block{block}", block, stage, prefix))
         return (*choices, *self._trunk_choice(HEAD))
 
     def policy_choices(
@@ -212,8 +180,7 @@ class Staged(AbstractNetwork):
             blocks = []
             for block in range(1, max(stage.depths) + 1):
                 slot = f"{prefix}.block{block}"
-                own = ("operator", *stage.dims)
-                blocks.append(SlotRule(slot, shared, tuple(f"{slot}.{c}" for c in own)))
+                blocks.append(SlotRule(slot, shared, own_names(slot, stage.dims)))
             rules += clustering.clustered_rules(
                 blocks,
                 prefix,
@@ -239,7 +206,7 @@ class Staged(AbstractNetwork):
         if place in self._trunk:
             return self._trunk_signature(slot, place, number, options)
         prefix, stage = f"stage{number}", self.stages[number - 1]
-        depth, width = _integer(options[f"{prefix}.depth"]), _integer(options[f"{prefix}.width"])
+        depth, width = integer(options[f"{prefix}.depth"]), integer(options[f"{prefix}.width"])
         size = self.maps(options).sizes[number - 1]
         tokens = options.get(f"{prefix}.{TOKENS_PER_CLUSTER}", 1)
         if place != "block":
@@ -247,12 +214,12 @@ class Staged(AbstractNetwork):
             return clustering.cluster_signature(place, size, width, tokens) if is_there else None
         if block > depth:
             return None
-        return _block_signature(
+        return block_signature(
             stage.dims,
             stage.head_dim,
             (block - 1) % 2,
             width,
-            tuple(options.get(name, UNREAD) for name in _own_names(slot, stage.dims)),
+            tuple(options.get(name, UNREAD) for name in own_names(slot, stage.dims)),
             options.get(f"{prefix}.sparsity", 0.0),
             options.get(f"{prefix}.precision", FULL_PRECISION),
             size if block <= stage.cluster_after else clustering.cluster_size(size, tokens),
@@ -260,23 +227,12 @@ class Staged(AbstractNetwork):
 
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs."""
-        stages = [
-            {
-                "widths": stage.widths,
-                "depths": stage.depths,
-                "operators": stage.operators,
-                "options": dict(stage.options),
-                "head_dim": stage.head_dim,
-                **clustering.clusters_to_json(stage.tokens_per_cluster, stage.cluster_after),
-            }
-            for stage in self.stages
-        ]
         several = {f"{place}s": names for place, names in self._trunk.items() if names != (place,)}
         return {
             "resolution": self.resolution,
             "channels": self.channels,
             "num_classes": self.num_classes,
-            "stages": stages,
+            "stages": [stage.to_json() for stage in self.stages],
             "stem_strides": self.stem_strides,
             **({"gives_images": True} if self.gives_images else {}),
             **several,
@@ -285,17 +241,7 @@ class Staged(AbstractNetwork):
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Staged":
         """The inverse of `to_json`."""
-        stages = tuple(
-            Stage(
-                widths=tuple(stage["widths"]),
-                depths=tuple(stage["depths"]),
-                operators=tuple(stage["operators"]),
-                options=tuple((name, tuple(v)) for name, v in stage["options"].items()),
-                head_dim=int(stage["head_dim"]),
-                **clustering.clusters_from_json(stage),
-            )
-            for stage in document["stages"]
-        )
+        stages = tuple(map(Stage.from_json, document["stages"]))
         sizes = {name: document[name] for name in ("resolution", "channels", "num_classes")}
         strides = tuple(map(int, document.get("stem_strides", ())))
         places = (f"{place}s" for place in (STEM, DOWNSAMPLE, HEAD))
@@ -314,34 +260,11 @@ class Staged(AbstractNetwork):
     def _trunk_rule(self, slot: str, shared: tuple[str, ...]) -> SlotRule:
         return SlotRule(slot, shared, tuple(choice.name for choice in self._trunk_choice(slot)))
 
-    def _check_dims(self, place: str, name: str, stage: Stage) -> None:
-        try:
-            operator = OPERATORS.get(name)
-        except UserError as error:
-            raise UserError(f"{place} offers '{name}'. {error}") from error
-        given = {*stage.dims, *operator.defaults}
-        missing = [dim for dim in operator.dims if dim not in given]
-        if missing:
-            raise UserError(
-                f"{place} offers operator '{name}' but no options for {', '.join(missing)}. "
-                f"It reads {', '.join(operator.dims)}. Add them to the stage's options."
-            )
-        for dim, options in stage.options:
-            known = operator.words.get(dim, options) if dim in operator.dims else options
-            unknown = [option for option in options if option not in known]
-            if unknown:
-                plugin = ", or load the plug-in with --plugin FILE.py"
-                raise UserError(
-                    f"{place} offers operator '{name}' with {dim} {unknown[0]!r}, which it does "
-                    f"not have. It has {', '.join(map(str, known))}. Offer these"
-                    f"{plugin if isinstance(known, Registry) else ''}."
-                )
-
     def _trunk_signature(
         self, slot: str, place: str, number: int, options: Mapping[str, Option]
     ) -> Signature:
         maps = self.maps(options)
-        width = _integer(options[f"stage{number}.width"])
+        width = integer(options[f"stage{number}.width"])
         size = maps.sizes[number - 1]
         name = str(options.get(f"{slot}.operator", self._trunk[place][0]))
         if place == STEM:
@@ -351,57 +274,10 @@ class Staged(AbstractNetwork):
             out_size = size if TRUNK.get(name).gives_images else (1, 1)
             shape = Shape(size, out_size, in_width, self.num_classes)
         else:
-            in_width = _integer(options[f"stage{number - 1}.width"])
+            in_width = integer(options[f"stage{number - 1}.width"])
             shape = Shape(maps.sizes[number - 2], size, in_width, width)
         known = {"stride": maps.stem_stride} if place == STEM else {}
         precision = str(options.get(f"stage{number}.precision", FULL_PRECISION))
         if place == HEAD and self.gives_images:
             precision = FULL_PRECISION
         return filled(name, shape, known, precision=precision)
-
-
-def _check_numbers(place: str, stage: Stage) -> None:
-    own = (("width", stage.widths), ("depth", stage.depths), ("head_dim", (stage.head_dim,)))
-    for name, options in (*own, *stage.options):
-        check_options(f"{place}.{name}", options)
-    clustering.check_clusters(place, *stage.clusters)
-
-
-def _block_choices(slot: str, block: int, stage: Stage, prefix: str) -> list[Choice]:
-    deep_enough = tuple(depth for depth in stage.depths if depth >= block)
-    exists: tuple[tuple[str, tuple[Option, ...]], ...] = ()
-    if len(deep_enough) < len(stage.depths):
-        exists = ((f"{prefix}.depth", deep_enough),)
-    choices = [Choice(f"{slot}.operator", stage.operators, exists)]
-    for dim, values in stage.options:
-        readers = tuple(name for name in stage.operators if dim in declaration(name).dims)
-        reads = () if readers == stage.operators else ((f"{slot}.operator", readers),)
-        choices.append(Choice(f"{slot}.{dim}", values, exists + reads))
-    return choices
-
-
-@cache
-def _own_names(slot: str, dims: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the choices of a block, the operator's first: a space asks for them 100,000 times."""
-    return tuple(f"{slot}.{name}" for name in ("operator", *dims))
-
-
-@lru_cache(maxsize=1 << 20)
-def _block_signature(
-    dims: tuple[str, ...],
-    head_dim: int,
-    parity: int,
-    width: int,
-    values: tuple[Option, ...],
-    sparsity: float,
-    precision: str,
-    size: Sides,
-) -> Signature:
-    shape = Shape(size, size, width, width, parity, head_dim)
-    options = dict(zip(dims, values[1:], strict=True))
-    return filled(str(values[0]), shape, options, sparsity=sparsity, precision=precision)
-
-
-def _integer(option: Option) -> int:
-    assert isinstance(option, int)
-    return option

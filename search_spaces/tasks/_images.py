@@ -12,6 +12,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from search_spaces._errors import UserError
+from search_spaces._given import given_options
 from search_spaces.tasks._base import TASKS, Answers
 from search_spaces.tasks._dense import AbstractDenseTask, Images
 
@@ -84,18 +85,7 @@ def asked_task(text: str) -> AbstractImageTask:
             f"task '{name}' is what the labels of a data set are for, and cannot be asked of other "
             f"images. Tasks that can: {', '.join(able)}. Leave out --task for what the labels say."
         )
-    known = [field.name for field in dataclasses.fields(cls)]
-    options: dict[str, int] = {}
-    for given in rest.split(",") if colon else ():
-        option, _, value = given.partition("=")
-        if option not in known or option in options:
-            fact = "is given twice" if option in options else "is not one of its options"
-            raise UserError(
-                f"task '{name}': '{option}' {fact}. Options: {', '.join(known)}. Write "
-                f"{name}:{known[0]}=2."
-            )
-        if not value.isdecimal():
-            raise UserError(f"task '{name}': option '{option}' is '{value}', no whole number.")
-        options[option] = int(value)
+    kinds = {field.name: field.type for field in dataclasses.fields(cls)}
+    options = given_options(rest, f"task '{name}'", kinds) if colon else {}
     task: AbstractImageTask = cls(**options)
     return task

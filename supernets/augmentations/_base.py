@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_type_hints
 
 from search_spaces import Registry, UserError
-from supernets._given import given_options
+from search_spaces._given import given_options
 from supernets.device import moved
 
 if TYPE_CHECKING:

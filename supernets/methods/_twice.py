@@ -48,15 +48,6 @@ class AbstractTwice(AbstractWrapping):
         again = replace(context, rng=copy.deepcopy(context.rng), report={})
         return self.both_passes(context, again)
 
-    @property
-    def phases(self) -> tuple[float, ...]:
-        """The other method's."""
-        return self.base.phases
-
-    def augment_at(self, augment: str, share_done: float) -> str:
-        """The other method's."""
-        return self.base.augment_at(augment, share_done)
-
 
 def taken_gradients(context: "Context") -> "list[Tensor | None]":
     """What a step has left in the parameters, which have none from then on."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search_spaces import SearchSpace, UserError
-from supernets._given import given_options
+from search_spaces._given import given_options
 from supernets.methods._base import GIVEN, METHODS, AbstractMethod
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class AbstractWrapping(AbstractMethod):
     sparse_from: int
     is_within: Callable[[np.ndarray], np.ndarray] | None
 
+    @property
+    def base_name(self) -> str:
+        """Of the other method, without its settings."""
+        return self.method.partition(":")[0]
+
     @cached_property
     def base(self) -> AbstractMethod:
         """The other method.
@@ -38,7 +43,8 @@ class AbstractWrapping(AbstractMethod):
         Raises:
             UserError: If there is none of that name, or it has no such setting.
         """
-        name, colon, rest = self.method.partition(":")
+        _, colon, rest = self.method.partition(":")
+        name = self.base_name
         cls = METHODS.get(name)
         kinds = {f.name: f.type for f in fields(cls) if f.name not in GIVEN}
         settings = given_options(rest, f"training method '{name}'", kinds) if colon else {}
@@ -55,7 +61,7 @@ class AbstractWrapping(AbstractMethod):
         Raises:
             UserError: Naming what is asked for.
         """
-        if issubclass(METHODS.get(self.method.partition(":")[0]), AbstractWrapping):
+        if issubclass(METHODS.get(self.base_name), AbstractWrapping):
             raise UserError(
                 f"{where}: method is '{self.method}', which takes the steps of another one "
                 "itself. Name one that trains by itself, such as --set method=sortednet."
@@ -66,6 +72,11 @@ class AbstractWrapping(AbstractMethod):
             raise UserError(f"{where}: method is '{self.method}': {error}") from error
 
     @property
+    def phases(self) -> tuple[float, ...]:
+        """The other method's."""
+        return self.base.phases
+
+    @property
     def needs_average(self) -> bool:
         """The other method's."""
         return self.base.needs_average
@@ -74,6 +85,10 @@ class AbstractWrapping(AbstractMethod):
     def needs_classes(self) -> bool:
         """The other method's."""
         return self.base.needs_classes
+
+    def augment_at(self, augment: str, share_done: float) -> str:
+        """The other method's."""
+        return self.base.augment_at(augment, share_done)
 
     def initial_state(self) -> "State":
         """The other method's."""

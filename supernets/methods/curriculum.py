@@ -54,7 +54,7 @@ class Curriculum(AbstractWrapping):
         space: What members there are.
         seed: The other method's.
         sparse_from: The other method's.
-        method: The other method's name.
+        method: The other method's name, and perhaps its settings.
         smallest: Sides of images in the first phase, as a share of the space's own; 1 for the other
             method alone, but for its augmentation.
         is_within: The other method's.
@@ -71,7 +71,7 @@ class Curriculum(AbstractWrapping):
         where = "training method 'curriculum'"
         check_ranges(self, where, smallest=(0.25, 1.0))
         self.check_base(where)
-        if self.method in OWN_SIZES:
+        if self.base_name in OWN_SIZES:
             raise UserError(
                 f"{where}: method is '{self.method}', which has sizes of images of its own. Name "
                 "another one, such as --set method=sortednet."

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from search_spaces import Signature
 from search_spaces._slot import Shape
-from supernets._elastic import Axes
-from supernets.trunk._base import TRUNK_BLOCKS, AbstractTrunkBlock
+from supernets.blocks._unweighted import AbstractUnweighted
+from supernets.trunk._base import TRUNK_BLOCKS
 
 
 class Enlarged(nn.Module):
@@ -48,8 +48,7 @@ class PlainUpsample(nn.Module):
 
 @final
 @TRUNK_BLOCKS.register
-class ElasticUpsample(AbstractTrunkBlock):
-    """Any width: there are no weights."""
+class ElasticUpsample(AbstractUnweighted):
+    """Any width."""
 
     plain: ClassVar[type[nn.Module]] = PlainUpsample
-    axes: ClassVar[Axes] = {}

@@ -27,8 +27,9 @@ def space_of(name: str) -> SearchSpace:
     space = load_space(name, resolution=SIDES, channels=2, num_classes=10)
     widths = (space.choices[column] for column in space.columns("width"))
     space = space.restricted({w.name: w.options[: max(2, len(w.options) // 2)] for w in widths})
-    # So narrow an operation of a cell is as wide without a quarter of its channels.
-    sparsities = (0, 0.5) if space.columns(OPERATION) else (0, 0.25, 0.5)
+    # So narrow a layer of a cell or of these stages is as wide without a quarter of its channels.
+    is_narrow = space.columns(OPERATION) or space.columns("weight_set")
+    sparsities = (0, 0.5) if is_narrow else (0, 0.25, 0.5)
     return space.with_policy(("fp32", "int8"), sparsities)
 
 

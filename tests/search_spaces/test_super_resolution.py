@@ -63,9 +63,9 @@ def test_a_record_has_what_must_be_beaten_and_by_how_much_it_is() -> None:
     ("text", "message"),
     [
         ("super-resolution:scale=5", "scale 5. It can be 2, 3, 4"),
-        ("super-resolution:size=2", "'size' is not one of its options. Options: scale"),
+        ("super-resolution:size=2", "task 'super-resolution' has no option 'size'. Options: scale"),
         ("super-resolution:scale=2,scale=3", "'scale' is given twice"),
-        ("super-resolution:scale=x", "'x', no whole number"),
+        ("super-resolution:scale=x", "'x'. It must be a whole number"),
         ("classification", "Tasks that can: super-resolution"),
         ("super-resolutoin", "Did you mean 'super-resolution'"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces import SearchSpace, declaration, format_of, load_space, signature_cost
+from search_spaces import SearchSpace, declaration, format_of, load_space, slot_cost
 from tests.strategies import encodings, everything, mini_space, spaces
 
 METRICS = ("macs", "params", "size_bytes", "bit_ops")
@@ -19,8 +19,9 @@ def test_costs_are_sums_of_the_slots_costs(data: st.DataObject) -> None:
     rows = [data.draw(encodings(space)) for _ in range(3)]
     assert space.costs is not None
     for row in rows:
-        signatures = [slot.signature for slot in space.slots(row)]
-        costs = [signature_cost(signature) for signature in signatures]
+        slots = space.slots(row)
+        signatures = [slot.signature for slot in slots]
+        costs = [slot_cost(slot) for slot in slots]
         expected = {
             "macs": sum(cost.macs for cost in costs),
             "params": sum(cost.params for cost in costs),

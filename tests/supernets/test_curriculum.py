@@ -128,6 +128,7 @@ def test_a_batch_is_augmented_as_the_method_says() -> None:
 def test_what_has_sizes_of_its_own_is_refused() -> None:
     for name, why in (
         ("multi-resolution", "sizes of images of its own"),
+        ("multi-resolution:consistency=0.2", "sizes of images of its own"),
         ("guided", "sizes of images of its own"),
         ("sharpness-aware", "takes the steps of another one"),
         ("sandwhich", "Did you mean 'sandwich'"),

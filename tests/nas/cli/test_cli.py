@@ -329,7 +329,7 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (["--space", "tooy"], "Did you mean 'toy'?"),
         (["--data", "digit"], "Did you mean 'digits'?"),
         (["--method", "sandwhich"], "Did you mean 'sandwich'?"),
-        (["--method", "adversarial", "--set", "method=adversarial"], "steps of another one twice"),
+        (["--method", "adversarial", "--set", "method=adversarial"], "steps of another one itself"),
         (["--controller", "randm"], "Did you mean 'random'?"),
         (["--target", "onnxruntim"], "Did you mean 'onnxruntime'?"),
         (["--target", "onnxruntime:thread=2"], "Did you mean 'threads'?"),

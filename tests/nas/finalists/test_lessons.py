@@ -12,7 +12,7 @@ from PIL import Image
 from nas import finetune as finetuning
 from nas.finalists.answers import FOLDER, OF
 from nas.finalists.finetuning import make_finetuning
-from nas.finalists.lessons import further_settings
+from nas.finalists.lessons import SETTINGS
 from nas.finalists.recipe import Recipe
 from nas.finalists.teacher import AND
 from nas.finalists.train import recipe_of
@@ -23,6 +23,7 @@ from nas.prepare.settings import check_settings
 from nas.run.directory import read_front
 from nas.standalone.train import NETWORK
 from nas.system.reporter import Silent
+from nas.system.typed import settings_among
 from search_spaces import Candidate, UserError
 from supernets.checkpoint import read_tensors
 from supernets.teachers import EnsembleTeacher
@@ -199,15 +200,15 @@ def test_recipes_that_mean_nothing_are_refused(fields: dict[str, Any], message: 
 
 
 def test_further_settings_are_checked() -> None:
-    assert further_settings(["weight_decay=0", "stored=regions", "top=5"]) == {
+    assert settings_among(SETTINGS, ["weight_decay=0", "stored=regions", "top=5"]) == {
         "weight_decay": 0.0,
         "stored": "regions",
         "top": 5,
     }
     with pytest.raises(UserError, match="unknown setting 'variant'.*Did you mean 'variants'"):
-        further_settings(["variant=3"])
+        settings_among(SETTINGS, ["variant=3"])
     with pytest.raises(UserError, match="setting 'top' is 0.5. It must be a whole number"):
-        further_settings(["top=0.5"])
+        settings_among(SETTINGS, ["top=0.5"])
 
 
 def test_finalists_learn_from_whom_a_setting_names() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli import app as cli
 from nas.cli import codes
 from nas.cli.running import tell_forecast
-from nas.inspect.footprint import KEPT, Footprint
+from nas.inspect.footprint import KEPT, Footprint, footprint_of
 from nas.inspect.forecast import ASKED, ESTIMATE, EXACT, MEASURED, Forecast, Line, forecast
+from nas.prepare.inputs import make_problem, prepare
 from nas.run.config import Config
 from nas.run.directory import read_config_of
 from search_spaces import UserError
@@ -18,6 +18,7 @@ from supernets.checkpoint import write_tensors
 from supernets.plan import TrainPlan
 from supernets.state import TrainState
 from supernets.supernet import Supernet
+from tests.commands import exit_code
 from tests.strategies import mini_space
 
 TOY = Config(
@@ -71,9 +72,6 @@ def test_a_checkpoint_is_as_large_as_was_said(tmp_path: Path) -> None:
     state.advance(1e-3)
     state.save(tmp_path / "state")
     write_tensors(tmp_path / "weights", supernet.state_dict(), {})
-    from nas.inspect.footprint import footprint_of
-    from nas.prepare.inputs import make_problem, prepare
-
     data, *_ = prepare(TOY)
     problem = make_problem(space.with_policy(("fp32",), (0.0,)), [])
     footprint = footprint_of(problem, TrainPlan(steps=1), data, process_bytes=None)
@@ -101,9 +99,7 @@ def test_the_command_prints_it_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["train", "--space", "toy", "--data", "digits", "--resolution", "16", "--time", "10s"]
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*words, "--set", "max_macs=0", "--dry-run"])
-    assert ended.value.code == codes.OK
+    assert exit_code(*words, "--set", "max_macs=0", "--dry-run") == codes.OK
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert ["memory", "of the first process"] in [row[:2] for row in rows]
     assert all(row[3] in (ASKED, EXACT, MEASURED, ESTIMATE) for row in rows[1:])

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nas.cli.app import main
 from nas.inspect.operators import described
 from search_spaces.operators import OPERATORS
+from tests.commands import exit_code
 
 
 def test_every_operator_is_there_with_what_a_block_costs() -> None:
@@ -22,9 +22,7 @@ def test_every_operator_is_there_with_what_a_block_costs() -> None:
 
 
 def test_the_command_prints_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["space", "operators", "--width", "16", "--side", "8", "--json"])
-    assert ended.value.code == 0
+    assert exit_code("space", "operators", "--width", 16, "--side", 8, "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == OPERATORS.names()
     assert all(row["macs"] < 10e6 for row in rows)
@@ -32,8 +30,8 @@ def test_the_command_prints_a_row_each(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_one_operator_is_said_whole(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     picture = tmp_path / "mbconv.svg"
-    asked = ["--width", "16", "--side", "8", "--picture", str(picture)]
-    assert ended(["space", "operators", "mbconv", *asked]) == 0
+    asked = ("--width", 16, "--side", 8, "--picture", picture)
+    assert exit_code("space", "operators", "mbconv", *asked) == 0
     said = capsys.readouterr().out
     assert "linear bottleneck" in said
     assert "Source: Sandler et al." in said
@@ -41,13 +39,7 @@ def test_one_operator_is_said_whole(capsys: pytest.CaptureFixture[str], tmp_path
     root = ElementTree.fromstring(picture.read_text())
     titles = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"input", "expand", "depthwise", "project", "add", "output"} <= titles
-    assert ended(["space", "operators", "--picture", str(picture)]) == 2
+    assert exit_code("space", "operators", "--picture", picture) == 2
     assert "none is named" in capsys.readouterr().err
-    assert ended(["space", "operators", "mbconf"]) == 2
+    assert exit_code("space", "operators", "mbconf") == 2
     assert "Did you mean 'mbconv'" in capsys.readouterr().err
-
-
-def ended(arguments: list[str]) -> object:
-    with pytest.raises(SystemExit) as error:
-        main(arguments)
-    return error.value.code

@@ -28,6 +28,7 @@ def network() -> PlainNetwork:
 @pytest.fixture
 def everything_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "TRIED_BY_CPU_FROM_S", 0.0)
+    monkeypatch.setattr(compiling, "lacking", lambda device: "")
 
 
 def test_compiling_counts_against_what_it_saves() -> None:
@@ -52,6 +53,19 @@ def test_what_saves_time_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
         assert decided(network(), images, own, steps=40, step_s=1.0) == (own, 1.0)
     monkeypatch.setattr(compiling, "timed", lambda *_: None)
     assert decided(network(), images, PLAN, steps=40, step_s=1.0)[0].compile == NEVER
+
+
+def test_what_cannot_be_compiled_is_not_said_to_be(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan, images, hooked = replace(PLAN, compile=ALWAYS), small_images(), network()
+    monkeypatch.setattr(compiling, "lacking", lambda device: "")
+    hooked.register_forward_pre_hook(lambda *_: None)
+    assert decided(hooked, images, plan, steps=40, step_s=1.0)[0].compile == NEVER
+    assert "more than its forward pass" in caplog.text
+    monkeypatch.setattr(compiling, "lacking", lambda device: "a compiler")
+    assert decided(network(), images, plan, steps=40, step_s=1.0)[0].compile == NEVER
+    assert "this needs a compiler" in caplog.text
 
 
 def test_on_processors_it_is_tried_in_long_trainings_alone(

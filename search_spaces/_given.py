@@ -1,9 +1,9 @@
-"""Options behind a name, as users write them in settings: "NAME:OPTION=VALUE,OPTION=VALUE"."""
+"""Options behind a name, as users write them: "NAME:OPTION=VALUE,OPTION=VALUE"."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces import UserError
+from search_spaces._errors import UserError
 
 WORDS: Mapping[type, str] = {
     int: "a whole number",
