@@ -34,6 +34,26 @@ def train_supernet(config: Config, out: Path, reporter: Reporter) -> dict[str, A
         UserError: If what was asked cannot be done, or the directory is a search's.
         OSError: If a disk is full or read-only; the same call continues.
     """
+    refuse_search_run(config, out)
+    begun = begin(config, out, reporter, is_all=True)
+    return {
+        "run": str(out),
+        "supernet": str(out / WEIGHTS),
+        "steps": begun.train_plan.steps,
+        "next": search_command(out, config),
+    }
+
+
+def refuse_search_run(config: Config, out: Path) -> None:
+    """See that a supernet is to be trained, and that a directory is not one of `nas search`.
+
+    Args:
+        config: What was asked.
+        out: The run directory.
+
+    Raises:
+        UserError: If one of both is not so.
+    """
     if config.supernet:
         raise UserError(
             f"supernet is '{config.supernet}', and `nas train` trains one. Leave it out, or search "
@@ -44,13 +64,6 @@ def train_supernet(config: Config, out: Path, reporter: Reporter) -> dict[str, A
             f"run '{out}' is a search, which trains its supernet in a part of its time. Continue "
             "it with `nas search`, or name another directory with --out."
         )
-    begun = begin(config, out, reporter, is_all=True)
-    return {
-        "run": str(out),
-        "supernet": str(out / WEIGHTS),
-        "steps": begun.train_plan.steps,
-        "next": search_command(out, config),
-    }
 
 
 def is_supernet_run(path: Path) -> bool:

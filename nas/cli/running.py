@@ -62,7 +62,13 @@ def tell_forecast(config: Config, run_dir: Path, *, as_json: bool, is_all: bool 
     """
     refuse_unknown(config)
     from nas.inspect.forecast import forecast
+    from nas.train import refuse_search_run, refuse_supernet_run
     from reports import text
+
+    if is_all:
+        refuse_search_run(config, run_dir)
+    else:
+        refuse_supernet_run(run_dir)
 
     reporter = make_reporter(True)  # on stderr: reading images may take long
     try:

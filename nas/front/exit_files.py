@@ -20,7 +20,7 @@ from nas.finalists.exiting import WithExits
 from nas.front import timing
 from nas.front.exits import BATCH, RUNTIME, answers_of, mean_times
 from nas.front.facts import content, input_rule
-from nas.front.folders import DEPLOYED
+from nas.front.folders import CARD, DEPLOYED
 from nas.prepare.reopen import Trained
 from nas.problem.leaving import ALWAYS, NEVER, Leaving
 from nas.system.files import understood
@@ -143,8 +143,12 @@ class ExitFiles:
         return images
 
     def timed_at(self, threshold: float) -> list[Timing]:
-        """Write the file that leaves at a threshold; mean latency of it and of the network."""
+        """Write the file that leaves at a threshold; mean latency of it and of the network.
+
+        A card that is there goes: it is about the file that was.
+        """
         self.reporter.advance(3, STEPS, f"timing images at threshold {threshold:.3g}")
+        (self.folder / CARD).unlink(missing_ok=True)
         write_first_exit(self.folder / ALL, self.folder / FIRST, [threshold] * len(self.made.maps))
         files = [self.folder / FIRST, self.folder / DEPLOYED]
         return mean_times(files, self.rule, self.timed_images, threads=self.threads)

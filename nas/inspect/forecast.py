@@ -33,8 +33,8 @@ from nas.prepare.speed import LARGEST_BATCH, shared_cores
 from nas.prepare.trim import trim
 from nas.problem.problem import Limit, Problem
 from nas.run.config import Config
-from nas.run.directory import WEIGHTS
-from nas.run.growth import said_of_continuing
+from nas.run.directory import WEIGHTS, check_continues
+from nas.run.growth import PROFILE, has_front, said_of_continuing
 from nas.run.own_files import CONFIG
 from nas.system.environment import environment, resident_bytes
 from nas.system.reporter import Reporter
@@ -104,6 +104,8 @@ def forecast(
     """
     make_executor(config).check()
     check_are_here(config)
+    grows = check_continues(out, config, may_grow=not is_all)
+    is_done = not is_all and has_front(out) and not grows
     torch.set_num_threads(config.threads or torch.get_num_threads())
     before = resident_bytes()
     is_trained = bool(config.supernet) or (out / WEIGHTS).exists()
@@ -111,9 +113,12 @@ def forecast(
     problem = _exact_problem(config, space, limits)
     plan = first_plan(config, **config.settings_of(TrainPlan))
     found = None if is_trained else footprint_of(problem, plan, data, process_bytes=before)
+    seconds = phases_s(config, problem, out, is_all=is_all, is_trained=is_trained)
+    if is_done:
+        seconds = dict.fromkeys(seconds, 0.0)
     lines = [
-        *_what(config, out, data, space, plan),
-        *_times(config, problem, plan, found, is_all=is_all),
+        *_what(config, out, data, space, None if is_trained else plan),
+        *_times(config, problem, plan, found, seconds),
         *([] if found is None else _memory(found, plan, _processes(config, plan))),
         *_disk(config, problem, plan, found, out, is_all=is_all),
     ]
@@ -130,8 +135,9 @@ def _exact_problem(config: Config, space: SearchSpace, limits: list[Limit]) -> P
 
 
 def _what(
-    config: Config, out: Path, data: DataSet, space: SearchSpace, plan: TrainPlan
+    config: Config, out: Path, data: DataSet, space: SearchSpace, plan: TrainPlan | None
 ) -> Iterator[Line]:
+    """What is asked for, and how it is trained; None if the supernet is there."""
     is_begun = (out / CONFIG).is_file()
     yield Line("plan", "run directory", str(out), TEXT, ASKED)
     if is_begun:
@@ -142,6 +148,7 @@ def _what(
     yield Line("plan", "budget", ", ".join(config.budget) or "none", TEXT, ASKED)
     if config.supernet:
         yield Line("plan", "supernet", f"that of '{config.supernet}'", TEXT, ASKED)
+    if plan is None:
         return
     number = _processes(config, plan)
     kind = kind_of(plan.device)
@@ -162,10 +169,13 @@ def _processes(config: Config, plan: TrainPlan) -> int:
 
 
 def _times(
-    config: Config, problem: Problem, plan: TrainPlan, found: Footprint | None, *, is_all: bool
+    config: Config,
+    problem: Problem,
+    plan: TrainPlan,
+    found: Footprint | None,
+    seconds: dict[str, float],
 ) -> Iterator[Line]:
     """Seconds of every phase, and how many steps training has."""
-    seconds = phases_s(config, problem, is_all=is_all, is_trained=found is None)
     step_s = None if found is None else found.step_s(plan, _processes(config, plan))
     steps, is_asked = 0, "steps" in config.set
     if step_s is not None:
@@ -186,13 +196,14 @@ def _times(
 
 
 def phases_s(
-    config: Config, problem: Problem, *, is_all: bool, is_trained: bool
+    config: Config, problem: Problem, out: Path, *, is_all: bool, is_trained: bool
 ) -> dict[str, float]:
     """About how long each phase takes, by its share of the time, in seconds.
 
     Args:
         config: The time, and what the user set.
         problem: What is trained.
+        out: The run, which may have its profile.
         is_all: Whether nothing follows training.
         is_trained: Whether the supernet is there.
     """
@@ -204,7 +215,7 @@ def phases_s(
         low, high = PILOT_S
         pilot_s = min(high, max(low, PILOT_SHARE * total * own / num))
         found["size"] = pilot_s * (num + AGAIN * min(MOST_AGAIN, num)) / min(own, num)
-    if not config.profile:
+    if not config.profile and not (out / PROFILE).exists():
         found["profile"] = sum(profile_sizes(config)) * BATCH_BUDGET_S / FILES_PER_BATCH
     left_s = max(0.0, (1 - SPARE_SHARE) * total - sum(found.values()))
     if is_all:

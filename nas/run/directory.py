@@ -82,7 +82,7 @@ from filelock import BaseFileLock, Timeout
 from nas.problem.trial import Score, Trial, text_or_none
 from nas.run.config import Config, differences, may_change
 from nas.run.config_file import read_config, with_defaults
-from nas.run.growth import grow, only_grows, said_of_continuing
+from nas.run.growth import check_growth, grow, only_grows, said_of_continuing
 from nas.run.own_files import CONFIG, DATA_FILE, load_named
 from nas.system.environment import environment, load_average, now, said_of_load, this_host
 from nas.system.files import (
@@ -137,13 +137,7 @@ class Run:
             OSError: If it cannot be written.
         """
         known = path / "config.toml"
-        if path.exists() and not path.is_dir():
-            raise UserError(f"run '{path}' is a file. Name a folder with --out.")
-        if path.exists() and not known.exists() and any(_foreign(path)):
-            raise UserError(
-                f"run '{path}': the folder is not empty and has no config.toml: no run. "
-                "Name another folder with --out."
-            )
+        _refuse_no_run(path)
         run = Run(make_folder(path), locked(path))
         if known.exists():
             run._check_config(config, may_grow)
@@ -231,27 +225,71 @@ class Run:
         return config.seconds - sum(spent_s)
 
     def _check_config(self, config: Config, may_grow: bool) -> None:
-        path = self.path / "config.toml"
-        with understood(f"'{path}'", "or begin a new run with --out"):
-            known = with_defaults(tomllib.loads(path.read_text(encoding="utf-8")))
-        new = tomllib.loads(config.to_toml())
-        old = {
-            name: new[name] if may_change(name, v, new[name]) else v for name, v in known.items()
-        }
-        changed = differences(old, new)
-        grows = may_grow and only_grows(old, new)
-        if changed and not grows:
-            raise UserError(
-                f"run '{self.path}': the configuration differs from the one in its config.toml, "
-                f"with which it was started: {'; '.join(changed)}.\n"
-                "  Use a new directory, or restore the old value to continue."
-            )
-        if grows:
+        path = self.path / CONFIG
+        known, old, new = _compared(self.path, config, may_grow)
+        if only_grows(old, new):
             grow(self.path, old, new)
         self.continued = said_of_continuing(self.path, differences(known, new))
         text = sealed_text(config.to_toml())
         if path.read_text(encoding="utf-8") != text:
             write_text(path, text)  # what lies elsewhere now, `nas finetune` finds there too
+
+
+def check_continues(path: Path, config: Config, *, may_grow: bool = False) -> bool:
+    """See that `Run.open` would not refuse a folder; nothing is written.
+
+    Args:
+        path: As there, and so are
+        config: what is asked, and
+        may_grow: whether trials or time may be more.
+
+    Returns:
+        Whether they would be more than before.
+
+    Raises:
+        UserError: As there.
+    """
+    _refuse_no_run(path)
+    if not (path / CONFIG).exists():
+        return False
+    _, old, new = _compared(path, config, may_grow)
+    grows = only_grows(old, new)
+    if grows:
+        check_growth(path, old, new)
+    return grows
+
+
+def _refuse_no_run(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise UserError(f"run '{path}' is a file. Name a folder with --out.")
+    if path.exists() and not (path / CONFIG).exists() and any(_foreign(path)):
+        raise UserError(
+            f"run '{path}': the folder is not empty and has no config.toml: no run. "
+            "Name another folder with --out."
+        )
+
+
+def _compared(
+    path: Path, config: Config, may_grow: bool
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Settings of a run's config.toml, the same with what may change, and those that are asked.
+
+    Raises:
+        UserError: If the last two differ in what may not change.
+    """
+    file = path / CONFIG
+    with understood(f"'{file}'", "or begin a new run with --out"):
+        known = with_defaults(tomllib.loads(file.read_text(encoding="utf-8")))
+    new = tomllib.loads(config.to_toml())
+    old = {name: new[name] if may_change(name, v, new[name]) else v for name, v in known.items()}
+    changed = differences(old, new)
+    if changed and not (may_grow and only_grows(old, new)):
+        raise UserError(
+            f"run '{path}': the configuration differs from the one in its config.toml, "
+            f"with which it was started: {'; '.join(changed)}.\n"
+            "  Use a new directory, or restore the old value to continue."
+        )
+    return known, old, new
 
 
 def check_is_run(path: Path) -> None:

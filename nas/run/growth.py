@@ -18,6 +18,7 @@ from nas.system.text import parse_time
 from search_spaces import UserError
 
 CONFIG, GROWN = "config.toml", "grown.jsonl"
+PROFILE = "profile/profile.json"
 GROWING = ("trials", "time")
 RULE = "A run continues with the trials and the time that it has, or with more"
 
@@ -33,8 +34,8 @@ def only_grows(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(changed) and changed <= set(GROWING)
 
 
-def grow(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Record that a run gets more trials or more time.
+def check_growth(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """See that a run is asked for more trials or more time, and not for less of either.
 
     Args:
         path: Of the run.
@@ -42,7 +43,7 @@ def grow(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         new: The one to continue with.
 
     Raises:
-        UserError: If it is less of either; nothing is written.
+        UserError: If it is less.
     """
     with understood(f"'{path / CONFIG}'", "or begin a new run with --out"):
         before = int(old["trials"])
@@ -58,6 +59,20 @@ def grow(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
             f"run '{path}': --time {new['time']} is asked for, and it has {old['time']}. {RULE}. "
             f"Give --time {old['time']} or more, or begin a new run with another --out."
         )
+
+
+def grow(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Record that a run gets more trials or more time.
+
+    Args:
+        path: As in `check_growth`, and so are
+        old: and
+        new: the configurations.
+
+    Raises:
+        UserError: If it is less of either; nothing is written.
+    """
+    check_growth(path, old, new)
     append_line(path / GROWN, {"schema": 1, "from": _growing(old), "to": _growing(new)})
 
 
@@ -71,7 +86,7 @@ def said_of_continuing(path: Path, changes: Sequence[str]) -> str:
     num_scores = len(list(path.glob("measurements/*.json")))
     weights, started = path / "supernet.safetensors", path / "train_state/state.safetensors"
     kept = [
-        *(["the latency profile"] if (path / "profile/profile.json").exists() else []),
+        *(["the latency profile"] if (path / PROFILE).exists() else []),
         *(["the trained supernet"] if weights.exists() else []),
         *(["training up to its checkpoint"] if started.exists() and not weights.exists() else []),
         *([f"{num_scores} score{'s' * (num_scores > 1)}"] if num_scores else []),

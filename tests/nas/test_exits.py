@@ -119,6 +119,21 @@ def test_a_budget_is_a_mean_that_is_kept(run: Path, monkeypatch: pytest.MonkeyPa
         exits(run, key_of(run), RECIPE, Asked(budget="1kMACs"), Silent())
 
 
+def test_a_card_goes_where_files_are_of_a_budget_that_is_not_kept(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trains_nothing(monkeypatch)
+    monkeypatch.setattr("nas.exits.TRIES", 1)
+    monkeypatch.setattr(exit_files.ExitFiles, "network_ms", 1.0)
+    monkeypatch.setattr(
+        exit_files.ExitFiles, "latencies", lambda self: [0.0] * (1 + len(self.made.maps))
+    )
+    with pytest.raises(UserError, match="no threshold keeps it"):
+        exits(run, key_of(run), RECIPE, Asked(budget="0.000001ms"), Silent())
+    (folder,) = (run / "exits").iterdir()
+    assert not (folder / "card.json").exists()
+
+
 def test_a_network_that_is_trained_together_is_another_one(
     own_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

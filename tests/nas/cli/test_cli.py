@@ -81,6 +81,7 @@ FLAGS = {
         "--fix",
         "--pattern",
         "--rank",
+        "--method",
         "--controller",
         "--executor",
         "--trials",

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from nas.cli import codes
+from nas.cli.running import tell_forecast
 from nas.inspect.footprint import KEPT, Footprint, footprint_of
 from nas.inspect.forecast import ASKED, ESTIMATE, EXACT, MEASURED, Forecast, Line, forecast
 from nas.prepare.inputs import make_problem, prepare
 from nas.run.config import Config
+from nas.run.directory import read_config_of
+from search_spaces import UserError
 from supernets.checkpoint import write_tensors
 from supernets.plan import TrainPlan
 from supernets.state import TrainState
@@ -101,3 +104,33 @@ def test_the_command_prints_it_and_writes_nothing(
     assert ["memory", "of the first process"] in [row[:2] for row in rows]
     assert all(row[3] in (ASKED, EXACT, MEASURED, ESTIMATE) for row in rows[1:])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_there_has_no_more_to_do_than_is_left(finished_run: Path) -> None:
+    config = read_config_of(finished_run)
+    left = forecast(config, finished_run)
+    assert found(left, "time", "all phases").value == 0.0
+    assert "files that were measured" in str(found(left, "plan", "what is there").value)
+    assert not [line for line in left.lines if line.about == "images of a step"]
+    more = forecast(replace(config, time="2h"), finished_run)
+    assert float(found(more, "time", "all phases").value) > 0.0
+    assert found(more, "time", "profile").value == 0.0
+
+
+def test_what_the_command_would_refuse_is_refused(finished_run: Path, tmp_path: Path) -> None:
+    config = read_config_of(finished_run)
+    for asked, message in (
+        (replace(config, seed=7), "the configuration differs"),
+        (replace(config, time="1s"), "Give --time"),
+    ):
+        with pytest.raises(UserError, match=message):
+            forecast(asked, finished_run)
+    (tmp_path / "other.txt").touch()
+    with pytest.raises(UserError, match="no run"):
+        forecast(config, tmp_path)
+
+
+def test_a_dry_run_of_training_is_not_of_a_search(finished_run: Path) -> None:
+    config = read_config_of(finished_run)
+    with pytest.raises(UserError, match="is a search"):
+        tell_forecast(config, finished_run, as_json=True, is_all=True)
