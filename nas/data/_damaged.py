@@ -1,6 +1,6 @@
 """Images that cannot be read: all of them found at once, and a source without them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -56,6 +56,15 @@ def undecodable(source: AbstractSource, progress: Progress, of: int) -> dict[int
     return damaged
 
 
+def said_of_damaged(errors: Sequence[DamagedError]) -> str:
+    """How many images are left out, and which the first ones are, in words; "" for none."""
+    shown = [error.short for error in errors]
+    more = ", ..." if shown[SHOWN:] else ""
+    names = f"{', '.join(shown[:SHOWN])}{more}"
+    are = "image is" if len(shown) == 1 else "images are"
+    return f"{len(shown)} corrupt {are} left out: {names}" if shown else ""
+
+
 @final
 class SoundSource(AbstractSource):
     """A source without its damaged images."""
@@ -81,7 +90,7 @@ class SoundSource(AbstractSource):
             places = range(start, start + len(labels_N))
             is_sound_N = np.array([place not in self._damaged for place in places], bool)
             labels[split], start = labels_N[is_sound_N], places.stop
-        notes = (whole.note, self._left_out())
+        notes = (whole.note, said_of_damaged([*self._damaged.values()]))
         return replace(whole, labels=labels, note="; ".join(filter(None, notes)))
 
     def images(self) -> Iterator[tuple[str, Content]]:
@@ -89,10 +98,3 @@ class SoundSource(AbstractSource):
         return (
             named for place, named in enumerate(self._source.images()) if place not in self._damaged
         )
-
-    def _left_out(self) -> str:
-        shown = [error.short for error in self._damaged.values()]
-        more = ", ..." if shown[SHOWN:] else ""
-        names = f"{', '.join(shown[:SHOWN])}{more}"
-        are = "image is" if len(shown) == 1 else "images are"
-        return f"{len(shown)} corrupt {are} left out: {names}" if shown else ""

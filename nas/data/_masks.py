@@ -93,7 +93,8 @@ class MaskArrays:
     def note(self) -> str:
         """What says no class of any pixel, in words; "" if all do."""
         empty = len(self.masks_N1HW) - int(self.has_classes_N.sum()) - len(self.damaged)
-        return f"{empty} images without a pixel of a class are left out" if empty else ""
+        words = ("image", "is") if empty == 1 else ("images", "are")
+        return f"{empty} {words[0]} without a pixel of a class {words[1]} left out" if empty else ""
 
 
 def read_masks(

@@ -20,6 +20,7 @@ import numpy as np
 from nas.data._base import Int64Array, stratified_order
 from nas.data._decode import Content
 from nas.data._files import TEST, TRAIN, VALIDATION, readable
+from nas.data._foreign import IMAGES
 from search_spaces import UserError
 
 SEARCH_SHARE, MAX_SEARCH_IMAGES = 0.1, 5_000
@@ -107,9 +108,11 @@ def check_index(index: Index, path: Path) -> None:
             )
     num_classes = len(index.classes)
     if num_classes < 2:
+        name = index.classes[0]
+        masks = " Masks of images belong into a folder 'masks' beside it."
         raise UserError(
-            f"data '{path}' has one class, '{index.classes[0]}'. "
-            "There must be at least two to tell apart."
+            f"data '{path}' has one class, '{name}'. There must be at least two to tell apart."
+            f"{masks if name.lower() in IMAGES else ''}"
         )
     repeated = [name for name, count in Counter(index.classes).items() if count > 1]
     if repeated:

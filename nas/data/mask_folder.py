@@ -31,7 +31,7 @@ from nas.data._base import (
     Split,
     UInt8Array,
 )
-from nas.data._damaged import or_damage, undecodable
+from nas.data._damaged import or_damage, said_of_damaged, undecodable
 from nas.data._decode import Content, decode, quietly
 from nas.data._files import OWN_PATH, TRAIN, DamagedError, readable, refuse_damaged
 from nas.data._look import Look, look_of, ranges_of
@@ -161,10 +161,10 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _read(source: MaskedSource, request: Request, name: str) -> DataSet:
-    path, corrupt = source.path, 0
+    path, undecoded = source.path, dict[int, DamagedError]()
     if request.skip_corrupt:
         undecoded = undecodable(source, request.progress, source.index().num_images)
-        source, corrupt = source.without(undecoded), len(undecoded)
+        source = source.without(undecoded)
     index = source.index()
     number = index.num_images
     look = look_of(source, request, number)
@@ -201,8 +201,9 @@ def _read(source: MaskedSource, request: Request, name: str) -> DataSet:
         test=splits["test"],
         task=TASK,
     )
-    note = "; ".join(filter(None, notes))
-    return replace(data, note=note, num_corrupt=corrupt + len(damaged), ranges=ranges)
+    left_out = [*undecoded.values(), *damaged.values()]
+    note = "; ".join(filter(None, (*notes, said_of_damaged(left_out))))
+    return replace(data, note=note, num_corrupt=len(left_out), ranges=ranges)
 
 
 def _decoded(

@@ -30,6 +30,7 @@ from nas.prepare.several import check_are_here
 from nas.prepare.sizes import Sizes
 from nas.prepare.sizing import offered_operators
 from nas.prepare.speed import LARGEST_BATCH, shared_cores
+from nas.prepare.train_supernet import check_given
 from nas.prepare.trim import trim
 from nas.problem.problem import Limit, Problem
 from nas.run.config import Config
@@ -110,6 +111,8 @@ def forecast(
     before = resident_bytes()
     is_trained = bool(config.supernet) or (out / WEIGHTS).exists()
     data, space, limits = prepare(config, reporter, is_trained=is_trained)
+    if not (out / CONFIG).is_file():
+        check_given(config, data, space, limits)
     problem = _exact_problem(config, space, limits)
     plan = first_plan(config, **config.settings_of(TrainPlan))
     found = None if is_trained else footprint_of(problem, plan, data, process_bytes=before)
@@ -138,9 +141,8 @@ def _what(
     config: Config, out: Path, data: DataSet, space: SearchSpace, plan: TrainPlan | None
 ) -> Iterator[Line]:
     """What is asked for, and how it is trained; None if the supernet is there."""
-    is_begun = (out / CONFIG).is_file()
     yield Line("plan", "run directory", str(out), TEXT, ASKED)
-    if is_begun:
+    if (out / CONFIG).is_file():
         yield Line("plan", "what is there", said_of_continuing(out, []), TEXT, EXACT)
     yield Line("plan", "data", describe_data(data).removeprefix("data "), TEXT, EXACT)
     networks = f"'{space.name}', {count_text(space.size)} networks with their formats"

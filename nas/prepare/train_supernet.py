@@ -98,10 +98,7 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
     data, space, limits = prepare(found, reporter, is_trained=(out / WEIGHTS).exists())
     torch.set_num_threads(config.threads or torch.get_num_threads())
     if run is None:
-        check_donor(config, space, limits, data)
-        check_criterion(config)
-        if config.profile:
-            given_profile(config, space)
+        check_given(config, data, space, limits)
         check_smallest_latency(config, space, limits, make_timers(config))
         run = Run.open(out, config)
     for text in filter(None, (f"run directory: {out}", run.continued, describe_data(data))):
@@ -114,6 +111,24 @@ def begin(config: Config, out: Path, reporter: Reporter, *, is_all: bool = False
             reporter.note(sentence)
     with sharing(config, out):
         return _trained(run, config, data, space, limits, reporter, is_all=is_all)
+
+
+def check_given(config: Config, data: DataSet, space: SearchSpace, limits: list[Limit]) -> None:
+    """See that a supernet, a criterion and a profile that are given can be used.
+
+    Args:
+        config: Names them.
+        data: Of the search, and so are
+        space: what is searched, and
+        limits: what must hold.
+
+    Raises:
+        UserError: If one cannot.
+    """
+    check_donor(config, space, limits, data)
+    check_criterion(config)
+    if config.profile:
+        given_profile(config, space)
 
 
 def _trained(

@@ -73,7 +73,7 @@ def test_what_is_left_out_is_said(tmp_path: Path, load: Load) -> None:
     data = load(root)
     assert data.classes == ("sky", "road", "car")
     assert "1 images without a mask were passed over" in data.note
-    assert "1 images without a pixel of a class are left out" in data.note
+    assert "1 image without a pixel of a class is left out" in data.note
     assert sum(map(len, (data.train, data.search, data.test))) == 11
 
 
@@ -85,6 +85,7 @@ def test_corrupt_images_are_named_or_left_out(tmp_path: Path, load: Load) -> Non
         load(root)
     data = load(root, skip_corrupt=True)
     assert data.num_corrupt == 2
+    assert "2 corrupt images are left out: " in describe_data(data)
     assert sum(map(len, (data.train, data.search, data.test))) == 10
 
 

@@ -322,6 +322,7 @@ def cut(path: Path) -> None:
     ("layout", "message"),
     [
         ({"only": 5}, "has one class, 'only'"),
+        ({"images": 5}, "a folder 'masks' beside it"),
         ({"test/a": 2, "test/b": 2}, "has 'test' but no 'train' folder"),
         ({"train/a": 2, "train/b": 2, "test/c": 1}, "test has class 'c', which train does not"),
         ({"train/a": 2, "train/b": 2, "val/a": 1, "valid/a": 1}, "two folders for validation"),

@@ -125,6 +125,9 @@ def test_what_the_command_would_refuse_is_refused(finished_run: Path, tmp_path: 
     ):
         with pytest.raises(UserError, match=message):
             forecast(asked, finished_run)
+    of_donor = replace(TOY, supernet=str(finished_run), data="digit-pairs")
+    with pytest.raises(UserError, match=f"supernet '{finished_run}'"):
+        forecast(of_donor, tmp_path / "new")
     (tmp_path / "other.txt").touch()
     with pytest.raises(UserError, match="no run"):
         forecast(config, tmp_path)
