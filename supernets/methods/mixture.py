@@ -28,8 +28,11 @@ import numpy as np
 from search_spaces import SearchSpace, check_ranges
 from search_spaces.networks.downsampled import DOWNSAMPLING, WEIGHT_SET
 from supernets.methods._base import METHODS, AbstractMethod
-from supernets.methods._lessons import RANDOM
+from supernets.methods._lessons import RANDOM, read_losses
 from supernets.methods._members import Members
+
+ACCURACY = "accuracy"
+"""What is kept of pairs, and reported."""
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +89,7 @@ class Mixture(AbstractMethod):
     def initial_state(self) -> "State":
         """No pair has been trained."""
         shape = self._number_of(DOWNSAMPLING), self._number_of(WEIGHT_SET)
-        return {"accuracy": np.zeros(shape), "trained": np.zeros(shape, dtype=np.int64)}
+        return {ACCURACY: np.zeros(shape), "trained": np.zeros(shape, dtype=np.int64)}
 
     def step(self, context: "Context") -> "Losses":
         """One member, on labels; reports its configuration, its set and its accuracy."""
@@ -95,18 +98,20 @@ class Mixture(AbstractMethod):
         loss = context.label_loss(logits_BK, context.labels_B)
         loss.backward()
         context.report["pair"] = np.array([place, chosen])
-        context.report["accuracy"] = _accuracy(logits_BK, context.labels_B)
-        return [(RANDOM, float(loss.detach()))]
+        accuracy = _accuracy(logits_BK, context.labels_B)
+        [(_, found), trained] = read_losses([(ACCURACY, accuracy), (RANDOM, loss.detach())])
+        context.report[ACCURACY] = np.array(found)
+        return [trained]
 
     def fold(self, state: "State", reports: "Sequence[State]") -> "State":
         """Moves the averages of the pairs that were trained, and counts."""
-        accuracy_AM, trained_AM = state["accuracy"].copy(), state["trained"].copy()
+        accuracy_AM, trained_AM = state[ACCURACY].copy(), state["trained"].copy()
         for report in reports:
-            pair, found = tuple(map(int, report["pair"])), float(report["accuracy"])
+            pair, found = tuple(map(int, report["pair"])), float(report[ACCURACY])
             level = accuracy_AM[pair] if trained_AM[pair] else found
             accuracy_AM[pair] = level + self.forgets * (found - level)
             trained_AM[pair] += 1
-        return {"accuracy": accuracy_AM, "trained": trained_AM}
+        return {ACCURACY: accuracy_AM, "trained": trained_AM}
 
     def summary(self, state: "State") -> str:
         """Of how many configurations each set is the likeliest one."""
@@ -139,7 +144,7 @@ class Mixture(AbstractMethod):
     def chances(self, state: "State") -> np.ndarray:
         """Of every set, for every configuration: (A, M), rows add up to 1."""
         is_known_AM = state["trained"] > 0
-        known_AM = np.where(is_known_AM, state["accuracy"], 0.0)
+        known_AM = np.where(is_known_AM, state[ACCURACY], 0.0)
         means_A = known_AM.sum(1) / np.maximum(is_known_AM.sum(1), 1)
         accuracy_AM = np.where(is_known_AM, known_AM, means_A[:, None])
         highest_A = accuracy_AM.max(1, keepdims=True)
@@ -185,11 +190,11 @@ def balanced(weights_AM: np.ndarray, threshold: float) -> np.ndarray:
     return rows_AM
 
 
-def _accuracy(logits_BK: "Tensor", labels_B: "Tensor | MixedLabels") -> float:
+def _accuracy(logits_BK: "Tensor", labels_B: "Tensor | MixedLabels") -> "Tensor":
     """Share of the images that are answered rightly; of mixed ones of the larger part."""
     from supernets.augmentations import MixedLabels  # needs torch, which methods load late
 
     answers_B = logits_BK.detach().argmax(1)
     if isinstance(labels_B, MixedLabels):
         labels_B = labels_B.first_B.where(labels_B.share_B < 0.5, labels_B.second_B)
-    return float((answers_B == labels_B).float().mean())
+    return (answers_B == labels_B).float().mean()

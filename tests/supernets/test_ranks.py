@@ -18,7 +18,10 @@ from supernets._rank_worker import COMMAND_DIED
 from supernets.checkpoint import read_tensors
 
 pytestmark = pytest.mark.long
-PROGRAM = "from nas.cli.app import main; main()"
+PROGRAM = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+from nas.cli.app import main; main()
+"""
 TRAIN = (
     *("train", "--space", "toy", "--data", "digits", "--resolution", "16", "--time", "10s"),
     *("--set", "shards=2", "--set", "batch_size=16", "--set", "max_macs=0"),

@@ -1,6 +1,7 @@
 """Ranks on a real cluster of two nodes: what they learn, and what happens when a node dies."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,22 @@ NODE = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
 PLAN = TrainPlan(steps=12, batch_size=4, shards=3, rank_at=1.0, checkpoint_s=0.0, optimizer="sgd")
 
 
-def trained(folder: Path, *, processes: int, at_step: Any = None) -> Supernet:
+LONG = replace(PLAN, steps=300, shards=4)
+"""Enough steps to hear of a node that is gone, of which each rank has a part."""
+
+
+def trained(
+    folder: Path, *, processes: int, plan: TrainPlan = PLAN, at_step: Any = None
+) -> Supernet:
     space = mini_space(operators=("mbconv",)).with_policy(("fp32",), (0.0,))
-    supernet, batches = Supernet(space), SupernetBatches(PLAN, SortedNet(space=space))
+    supernet, batches = Supernet(space), SupernetBatches(plan, SortedNet(space=space))
 
     def on_step(numbers: Progress) -> None:
         if at_step is not None:
             at_step(numbers["step"])
 
     train(
-        supernet, small_images(), PLAN, batches, directory=folder, processes=processes, threads=1,
+        supernet, small_images(), plan, batches, directory=folder, processes=processes, threads=1,
         on_step=on_step,
     )  # fmt: skip
     return supernet
@@ -88,7 +95,7 @@ def test_a_node_that_dies_is_one_message_and_the_checkpoint_is_whole(
 
     executor = Ray(ray_address=cluster.address)
     with pytest.raises(RankDiedError), executor.ranks(4, "cpu"):
-        trained(tmp_path, processes=3, at_step=lose)
+        trained(tmp_path, processes=4, plan=LONG, at_step=lose)
     assert read_tensors(tmp_path / CHECKPOINT_FILE)[1]["step"] >= 4
 
 
