@@ -42,21 +42,6 @@ def first_exit(flat: ModelProto, thresholds: Sequence[float]) -> ModelProto:
     return helper.make_model(outer, opset_imports=flat.opset_import, ir_version=flat.ir_version)
 
 
-def up_to(flat: ModelProto, exit_number: int) -> ModelProto:
-    """What an image computes that leaves at an exit.
-
-    Args:
-        flat: The model that answers with all exits.
-        exit_number: From 1; earlier exits are computed, too.
-    """
-    model = copy.deepcopy(flat)
-    levels = _levels(model.graph)[:exit_number]
-    del model.graph.node[:]
-    model.graph.node.extend(node for level in levels for node in level.nodes)
-    del model.graph.output[exit_number:]
-    return model
-
-
 @dataclass(frozen=True)
 class _Level:
     """What an exit needs besides what earlier ones do: nodes, and constants that they alone read

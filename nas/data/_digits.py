@@ -86,6 +86,26 @@ def one_of_each(
     return chosen_N
 
 
+def blank(num_images: int, side: int, largest: int) -> np.ndarray:
+    """Canvas of zeros, (N, side + S, side + S), to lay patches of S pixels inside of the side.
+
+    Larger than an image, because a small digit's square is padded to the largest size, and that
+    empty padding may reach beyond the border.
+    """
+    return np.zeros((num_images, side + largest, side + largest), np.float32)
+
+
+def lay_on(
+    canvas_NHW: np.ndarray, patch_NSS: np.ndarray, tops_N: Int64Array, lefts_N: Int64Array
+) -> None:
+    """Adds a patch to each canvas, in place, its top left corner where it is told."""
+    image_N11 = np.arange(len(canvas_NHW))[:, None, None]
+    offsets_S = np.arange(patch_NSS.shape[-1])
+    rows = tops_N[:, None, None] + offsets_S[:, None]
+    columns = lefts_N[:, None, None] + offsets_S
+    canvas_NHW[image_N11, rows, columns] += patch_NSS
+
+
 def warn_that_data_dir_is_ignored(name: str, data_dir: Path | None) -> None:
     """These digits come with scikit-learn: a folder has no use for them."""
     if data_dir is not None:

@@ -26,7 +26,9 @@ import numpy as np
 from nas.data._base import DATA, AbstractData, DataSet, Int64Array, Request, Split, UInt8Array
 from nas.data._digits import (
     ORIGIN,
+    blank,
     enlarged,
+    lay_on,
     one_of_each,
     source_splits,
     warn_that_data_dir_is_ignored,
@@ -118,18 +120,12 @@ def _draw(
     shifts_N2 = rng.integers(-MAX_VERTICAL_SHIFT, MAX_VERTICAL_SHIFT + 1, (num_images, 2))
     tops_N2 = (RESOLUTION - sizes_N2) // 2 + shifts_N2
     ink_N2 = rng.uniform(*INK, (num_images, 2)).astype(np.float32)
-    # NOTE: the canvas is wider than the image because a small digit's square is padded to the
-    # largest size, and that empty padding may reach beyond the border.
-    side = RESOLUTION + MAX_DIGIT_SIZE
-    canvas_NHW = np.zeros((num_images, side, side), np.float32)
-    image_N11 = np.arange(num_images)[:, None, None]
-    offsets_S = np.arange(MAX_DIGIT_SIZE)
+    canvas_NHW = blank(num_images, RESOLUTION, MAX_DIGIT_SIZE)
     for place, digits_N in enumerate((labels_N // 10, labels_N % 10)):
         chosen_N = one_of_each(members, digits_N, rng)
         patch_NSS = bank_ZKSS[sizes_N2[:, place] - MIN_DIGIT_SIZE, chosen_N].astype(np.float32)
-        rows = tops_N2[:, place, None, None] + offsets_S[:, None]
-        columns = lefts_N2[:, place, None, None] + offsets_S
-        canvas_NHW[image_N11, rows, columns] += patch_NSS * ink_N2[:, place, None, None]
+        inked_NSS = patch_NSS * ink_N2[:, place, None, None]
+        lay_on(canvas_NHW, inked_NSS, tops_N2[:, place], lefts_N2[:, place])
     image_NHW = rng.standard_normal((num_images, RESOLUTION, RESOLUTION), np.float32)
     image_NHW *= 255 * NOISE_STD
     image_NHW += canvas_NHW[:, :RESOLUTION, :RESOLUTION]

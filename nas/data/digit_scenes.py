@@ -23,7 +23,9 @@ import numpy as np
 from nas.data._base import DATA, AbstractData, DataSet, Int64Array, Request, Split, UInt8Array
 from nas.data._digits import (
     ORIGIN,
+    blank,
     enlarged,
+    lay_on,
     one_of_each,
     source_splits,
     warn_that_data_dir_is_ignored,
@@ -129,15 +131,9 @@ def _placed(
     sizes_N = rng.integers(MIN_DIGIT_SIZE, MAX_DIGIT_SIZE + 1, num_images)
     tops_N, lefts_N = (rng.integers(0, RESOLUTION - sizes_N + 1) for _ in range(2))
     chosen_N = one_of_each(members, digits_N, rng)
-    # NOTE: the canvas is larger than the image because a small digit's square is padded to the
-    # largest size, and that empty padding may reach beyond the border.
-    side = RESOLUTION + MAX_DIGIT_SIZE
-    canvas_NHW = np.zeros((num_images, side, side), np.float32)
-    offsets_S = np.arange(MAX_DIGIT_SIZE)
-    rows = tops_N[:, None, None] + offsets_S[:, None]
-    columns = lefts_N[:, None, None] + offsets_S
+    canvas_NHW = blank(num_images, RESOLUTION, MAX_DIGIT_SIZE)
     patch_NSS = bank_ZKSS[sizes_N - MIN_DIGIT_SIZE, chosen_N].astype(np.float32) / 255
-    canvas_NHW[np.arange(num_images)[:, None, None], rows, columns] = patch_NSS
+    lay_on(canvas_NHW, patch_NSS, tops_N, lefts_N)
     return canvas_NHW[:, :RESOLUTION, :RESOLUTION]
 
 
